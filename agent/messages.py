@@ -1,0 +1,197 @@
+"""The nouns that cross a thread, a file or the network.
+
+Inside the agent they are frozen dataclasses around numpy arrays; what leaves it
+(`Verdict`) is a pydantic model, whose JSON Schema is the contract with the MES.
+Boxes are x, y, width, height in pixels of the original frame or web.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+Floats: TypeAlias = npt.NDArray[np.float32]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Box: TypeAlias = tuple[int, int, int, int]
+VerdictName: TypeAlias = Literal["pass", "fail", "undecided", "skipped"]
+
+# OPC UA 40001-101 ResultEvaluationEnum: a verdict that is not a decision is never OK.
+EVALUATION: dict[VerdictName, tuple[str, int]] = {
+    "pass": ("OK", 1),
+    "fail": ("NotOK", 2),
+    "undecided": ("NotDecidable", 3),
+    "skipped": ("Undefined", 0),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What one trigger saw: a picture, where on the web it lies, and when.
+
+    A line-scan source yields blocks of lines as frames; the web turns them into
+    the windows that are judged, which are frames again.
+    """
+
+    camera: str
+    frame_id: int  # unwrapped, grows by one per trigger
+    image: Pixels  # (lines, width, channels); 1 channel is mono, 3 are RGB
+    captured_ns: int  # host monotonic clock, when the last line was there
+    captured_at: datetime  # host UTC
+    first_line: int = 0  # absolute line of row 0; 0 for area cameras
+    encoder: int | None = None  # encoder count at row 0
+    device_ns: int | None = None  # the camera's own clock
+    lines_lost: int = 0  # lines missing directly before or inside this frame
+    valid: Flags | None = None  # (lines,), False where a line was filled in; None: all valid
+    part_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameFault:
+    """A trigger that gave no judgeable picture; it still gets its one record."""
+
+    camera: str
+    frame_id: int
+    reason: str  # the record's machine-readable reason, such as camera_error or overload
+    detail: str  # for people: place, value, remedy
+    captured_ns: int
+    captured_at: datetime
+    first_line: int = 0
+    encoder: int | None = None
+    lines_lost: int = 0
+    part_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The tiles of one frame, ready for an engine."""
+
+    tiles: Pixels  # (N, tile, tile, channels)
+    origins: tuple[tuple[int, int], ...]  # x, y of each tile in the scaled frame
+    scale: float  # scaled-frame pixels per frame pixel
+    prepared_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What the engine says of the tiles of one frame."""
+
+    scores: Floats  # (N,), raw
+    maps: Floats  # (N, h, w), raw anomaly evidence, h = tile / map stride
+    restored: Pixels | None  # (N, tile, tile, channels), only when asked for
+    started_ns: int
+    finished_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """One connected defect in frame pixels."""
+
+    score: float
+    bbox_px: Box
+    area_px: int
+    centroid_px: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The decision on one frame and its grounds."""
+
+    verdict: VerdictName
+    reason: str | None
+    score: float
+    threshold: float
+    defects: tuple[Defect, ...]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CropRef(_Message):
+    crop_id: str
+    sha256: str
+    bytes: int = Field(ge=1)
+
+
+class DefectMessage(_Message):
+    index: int = Field(ge=0)
+    label: str | None = None
+    score: float
+    bbox_px: tuple[int, int, int, int]
+    area_px: int = Field(ge=1)
+    centroid_mm: tuple[float, float] | None = None
+    area_mm2: float | None = None
+    crop: CropRef | None = None
+
+
+class ScoreMessage(_Message):
+    raw: float
+    threshold: float
+    normalized: float = Field(description="100 is the threshold")
+
+
+class FrameMessage(_Message):
+    id: int
+    first_line: int
+    lines: int = Field(ge=0)
+    lines_lost: int = Field(ge=0)
+    encoder: int | None
+    sha256: str | None = Field(description="of the judged pixels; null when there were none")
+
+
+class TimingMessage(_Message):
+    capture_to_prepared: float | None = None
+    queued: float | None = None
+    infer: float | None = None
+    judge: float | None = None
+    capture_to_recorded: float = Field(description="until the record was handed to the outbox")
+
+
+class ModelMessage(_Message):
+    bundle: str
+    sha256: str
+    engine: str
+
+
+class SettingsMessage(_Message):
+    version: int
+    sha256: str
+
+
+class Verdict(_Message):
+    """`plumbline.verdict/1`: exactly one per trigger, in a gap-free sequence."""
+
+    schema_: Literal["plumbline.verdict/1"] = Field("plumbline.verdict/1", alias="schema")
+    result_id: str
+    sequence: int = Field(ge=1)
+    boot_id: str
+    station: str
+    camera: str
+    created: str
+    clock_synced: bool | None
+    verdict: VerdictName
+    result_evaluation: Literal["OK", "NotOK", "NotDecidable", "Undefined"]
+    result_evaluation_code: int = Field(ge=0, le=3)
+    reason: str | None
+    detail: str | None = Field(None, max_length=500)
+    is_partial: bool = False
+    is_simulated: bool = False
+    replayed: bool = False
+    part_id: str | None = None
+    job_id: str | None = None
+    recipe_id: str = "default"
+    roll_id: str | None = None
+    score: ScoreMessage | None
+    defects: tuple[DefectMessage, ...] = ()
+    frame: FrameMessage
+    timing_ms: TimingMessage
+    model: ModelMessage
+    settings: SettingsMessage
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

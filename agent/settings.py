@@ -1,0 +1,285 @@
+"""Settings: one YAML file to one frozen tree, every problem named with its line.
+
+Defaults live here; `config/agent.yaml` repeats them with a comment for each key, and a test
+holds the two together. Secrets never stand in the file: a key names the file that has them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from agent import strict_yaml
+
+ENVIRONMENT_PREFIX = "PLUMBLINE_"
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; `problems` has one line for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class Identity(_Section):
+    """Where this agent stands in the plant; the topic tree and the MQTT client id follow from it."""
+
+    site: Identifier = "site"
+    area: Identifier = "area"
+    line: Identifier = "line"
+    station: Identifier = "station"
+
+
+class FolderSource(_Section):
+    """Images of a folder in name order, one frame each."""
+
+    kind: Literal["folder"] = "folder"
+    path: Path
+    rate_hz: float = Field(0.0, ge=0, le=10_000)
+    repeat: bool = False
+
+
+class VideoSource(_Section):
+    """A video file, an RTSP address or a V4L2 device, through OpenCV."""
+
+    kind: Literal["video"] = "video"
+    url: str = Field(min_length=1)
+    rate_hz: float = Field(0.0, ge=0, le=10_000)
+    repeat: bool = False
+    open_timeout_s: float = Field(5.0, gt=0, le=120)
+    read_timeout_s: float = Field(2.0, gt=0, le=120)
+
+
+class LinescanSimSource(_Section):
+    """A folder of images, or one long strip, scrolled past a virtual line sensor."""
+
+    kind: Literal["linescan-sim"] = "linescan-sim"
+    path: Path
+    line_rate_hz: float = Field(3000.0, gt=0, le=1_000_000)
+    height: int = Field(128, ge=1, le=65_536)
+    repeat: bool = True
+    encoder_ticks_per_line: int = Field(4, ge=1, le=1000)
+    jitter: float = Field(0.0, ge=0, le=0.5)
+    stop_every_blocks: int = Field(0, ge=0)
+    stop_s: float = Field(0.0, ge=0, le=3600)
+    lose_every_blocks: int = Field(0, ge=0)
+    lose_lines: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+
+
+Source = Annotated[FolderSource | VideoSource | LinescanSimSource, Field(discriminator="kind")]
+
+
+class Web(_Section):
+    """How the blocks of a line camera become the windows that are judged."""
+
+    window_lines: int = Field(0, ge=0, le=65_536)
+    max_invalid_ratio: float = Field(0.02, ge=0, le=1)
+
+
+class FlatField(_Section):
+    """Column correction from reference lines: out = (raw - dark) * gain."""
+
+    dark: Path | None = None
+    white: Path | None = None
+    max_gain: float = Field(8.0, ge=1, le=16)
+
+    @model_validator(mode="after")
+    def _white_comes_first(self) -> FlatField:
+        if self.dark is not None and self.white is None:
+            raise ValueError("a dark reference needs a white one beside it; set white or remove dark")
+        return self
+
+
+class Camera(_Section):
+    name: Identifier = "top"
+    source: Source = FolderSource(path=Path("frames"))
+    web: Web = Web()
+    flat_field: FlatField = FlatField()
+
+
+class Line(_Section):
+    """Flow control between camera and line."""
+
+    mode: Literal["live", "accountable"] = "accountable"
+    ring_frames: int = Field(64, ge=1, le=4096)
+
+
+class Engine(_Section):
+    kind: Literal["auto", "openvino", "eager"] = "auto"
+    precision: Literal["auto", "f32", "bf16"] = "auto"
+    threads: int = Field(0, ge=0, le=256)
+
+
+class Judge(_Section):
+    threshold: float | None = Field(None, gt=0)
+    min_area_px: int = Field(16, ge=1)
+
+
+class Crops(_Section):
+    max_per_verdict: int = Field(4, ge=0, le=64)
+    margin_px: int = Field(16, ge=0, le=1024)
+    max_bytes: int = Field(120_000, ge=2_000, le=10_000_000)
+    format: Literal["jpeg", "png"] = "jpeg"
+
+
+class Outbox(_Section):
+    path: Path = Path("plumbline-outbox.sqlite3")
+
+
+class Mqtt(_Section):
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(1883, ge=1, le=65_535)
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    keepalive_s: int = Field(20, ge=5, le=1200)
+    window: int = Field(20, ge=1, le=100)
+    username: str | None = None
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+
+
+class Page(_Section):
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65_535)
+
+
+class Logs(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Settings(_Section):
+    """Everything a station can be told. `version` is this file's format, `revision` its content's."""
+
+    version: Literal[1] = 1
+    revision: int = Field(0, ge=0)
+    identity: Identity = Identity()
+    bundle: Path = Path("bundle")
+    cameras: tuple[Camera, ...] = Field((Camera(),), min_length=1, max_length=16)
+    line: Line = Line()
+    engine: Engine = Engine()
+    judge: Judge = Judge()
+    crops: Crops = Crops()
+    outbox: Outbox = Outbox()
+    mqtt: Mqtt = Mqtt()
+    page: Page = Page()
+    logs: Logs = Logs()
+
+    @field_validator("cameras")
+    @classmethod
+    def _names_are_unique(cls, cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
+        names = [camera.name for camera in cameras]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"camera name {name!r} stands twice; names are topics and must differ")
+        return cameras
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON: two agents with equal settings have equal digests."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in `path`, overridden by PLUMBLINE_ variables (`__` goes one level down).
+
+    Relative paths are taken from the file's folder. Raises SettingsError with every problem at once,
+    each as `file:line: key.path: message (got value)`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError([f"{path}: no such file; start from config/agent.yaml"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path}: cannot be read as text: {error}"]) from error
+    return parse(text, name=str(path), base=path.parent, environment=environment)
+
+
+def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> Settings:
+    """As `load`, from text; `base` is the folder that relative paths start from."""
+    try:
+        data, lines = strict_yaml.load(text, name=name)
+    except strict_yaml.YamlError as error:
+        raise SettingsError([str(error)]) from error
+    if not isinstance(data, dict):
+        raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
+    overridden = _override(data, environment)
+    try:
+        # JSON mode: strict about text against number, yet lists are tuples and text is a path.
+        settings = Settings.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        problems = error.errors()
+        deepest = [one for one in problems if one["type"] != "too_short" or len(problems) == 1]
+        raise SettingsError([_problem(one, name, lines, overridden) for one in deepest]) from error
+    return _anchored(settings, base)
+
+
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[strict_yaml.Path, str]:
+    """Write PLUMBLINE_A__B=value into data["a"]["b"]; where each override came from."""
+    origin: dict[strict_yaml.Path, str] = {}
+    for variable, value in sorted(environment.items()):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        keys = variable[len(ENVIRONMENT_PREFIX) :].lower().split("__")
+        if keys[0] not in Settings.model_fields:
+            continue
+        place = data
+        for key in keys[:-1]:
+            below = place.get(key)
+            place[key] = below = below if isinstance(below, dict) else {}
+            place = below
+        place[keys[-1]] = strict_yaml.load(value, name=variable)[0]
+        origin[tuple(keys)] = variable
+    return origin
+
+
+def _problem(
+    problem: Any, name: str, lines: dict[strict_yaml.Path, int], overridden: dict[strict_yaml.Path, str]
+) -> str:
+    # A tagged union puts the tag into the location; the file has no such key.
+    keys = tuple(key for key in problem["loc"] if key not in ("folder", "video", "linescan-sim"))
+    above = [keys[:length] for length in range(len(keys), -1, -1)]
+    variable = next((overridden[path] for path in above if path in overridden), None)
+    line = next((lines[path] for path in above if path in lines), 1)
+    place = f"environment {variable}" if variable else f"{name}:{line}"
+    message = _WORDS.get(problem["type"], problem["msg"])
+    value = problem.get("input")
+    got = "" if isinstance(value, dict | list) or value is None else f" (got {value!r})"
+    return f"{place}: {'.'.join(map(str, keys)) or 'settings'}: {message}{got}"
+
+
+_WORDS = {
+    "extra_forbidden": "unknown key; see config/agent.yaml for the keys there are",
+    "missing": "required key is missing",
+}
+
+
+def _anchored(settings: Settings, base: Path) -> Settings:
+    """The same settings with every relative path made absolute from `base`."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, Path):
+            return base.resolve() / value
+        if isinstance(value, BaseModel):
+            return value.model_copy(update={key: anchor(getattr(value, key)) for key in type(value).model_fields})
+        if isinstance(value, tuple):
+            return tuple(anchor(item) for item in value)
+        return value
+
+    anchored: Settings = anchor(settings)
+    return anchored

@@ -1,0 +1,88 @@
+"""PyYAML without its surprises, and with the line of every key.
+
+Refused: aliases, duplicate keys, tags. `on`, `yes`, `1:30`, `0777` and dates stay text;
+only `true` and `false` are booleans, only decimal digits are integers (YAML 1.2 core, less octal).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeAlias
+
+import yaml
+
+MAX_BYTES = 256 * 1024
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+class YamlError(ValueError):
+    """The text is not the YAML we accept; the message starts with `name:line:column:`."""
+
+
+def load(text: str, *, name: str) -> tuple[Any, dict[Path, int]]:
+    """The document as plain Python values, and the 1-based line of each key path.
+
+    Raises YamlError for anything outside the accepted subset.
+    """
+    if len(text.encode()) > MAX_BYTES:
+        raise YamlError(f"{name}:1:1: larger than {MAX_BYTES} bytes; settings are small, check the file")
+    try:
+        node = yaml.compose(text, _StrictLoader)
+        data = yaml.load(text, _StrictLoader)  # noqa: S506 - the loader is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+        raise YamlError(f"{name}:{place}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise YamlError(f"{name}:1:1: {error}") from error
+    return data, _lines(node, ()) if node else {}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed; repeat the value", mark)
+        return super().compose_node(parent, index)
+
+
+def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    first_line: dict[Any, int] = {}
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} is not text; quote it", key_node.start_mark
+            )
+        if key in first_line:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"duplicate key {key!r} (first on line {first_line[key]})", key_node.start_mark
+            )
+        first_line[key] = key_node.start_mark.line + 1
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_REPLACED = {"tag:yaml.org,2002:" + kind for kind in ("bool", "int", "timestamp", "merge", "value")}
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping_without_duplicates)
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
+)
+
+
+def _lines(node: yaml.Node, path: Path) -> dict[Path, int]:
+    found: dict[Path, int] = {path: node.start_mark.line + 1}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = _lines(value, (*path, key.value))
+            below[(*path, key.value)] = key.start_mark.line + 1
+            found.update(below)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            found.update(_lines(value, (*path, index)))
+    return found
