@@ -1,0 +1,295 @@
+"""What the status page shows: the bounded, thread-safe memory of what just happened.
+
+The line, the cameras and the courier write; the page reads snapshots. A writer never draws,
+copies or encodes a picture: the board keeps references to the arrays it is given, so their
+owner must not write into them afterwards. JPEGs are made when a page asks, in the page's thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from agent.clock import Clock
+from agent.messages import Floats, Pixels, Verdict, VerdictName
+from agent.status.heatmap import heatmap
+from agent.status.picture import Picture, shrink
+
+REJECTS = 24
+REJECT_BYTES = 96 << 20  # of arrays held for all rejects; the newest one always stays
+STRIP_FRAMES = 8
+STRIP_BYTES = 32 << 20  # of arrays held for one camera's strip; the newest frame always stays
+LATENCIES = 512
+REJECT_EDGE_PX = 1600
+STRIP_EDGE_PX = 480
+
+CameraState: TypeAlias = Literal["connecting", "streaming", "lost", "finished"]
+LinkState: TypeAlias = Literal["connecting", "connected", "lost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripFrame:
+    """One of a camera's last records; `picture` is None where there were no pixels."""
+
+    verdict: Verdict
+    width: int
+    height: int
+    picture: Picture | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A record that was not a pass, with the pictures that say why."""
+
+    verdict: Verdict
+    width: int
+    height: int
+    input: Picture
+    restored: Picture | None
+    heat: Picture | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """Which model judges, and on what."""
+
+    engine: str
+    bundle: str
+    bundle_sha256: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxDepth:
+    rows: int
+    size_bytes: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Of the last LATENCIES records that have one; None where there is none yet."""
+
+    count: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraView:
+    name: str
+    state: CameraState
+    detail: str
+    for_s: float  # since the state last changed
+    strip: tuple[StripFrame, ...]  # newest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkView:
+    state: LinkState
+    detail: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The board at one moment."""
+
+    station: str
+    version: str
+    now: datetime
+    started: datetime
+    up_s: float
+    serving: Serving | None
+    counts: dict[VerdictName, int]
+    infer: Latency
+    capture_to_recorded: Latency
+    cameras: tuple[CameraView, ...]
+    link: LinkView
+    outbox: OutboxDepth
+    rejects: tuple[Reject, ...]  # newest first
+
+
+@dataclass(slots=True, kw_only=True)
+class _Camera:
+    since_ns: int
+    state: CameraState = "connecting"
+    detail: str = ""
+    strip: deque[StripFrame] = field(default_factory=lambda: deque(maxlen=STRIP_FRAMES))
+
+
+class Board:
+    """Small typed writes from any thread; `snapshot` for readers."""
+
+    def __init__(self, *, station: str, version: str, clock: Clock) -> None:
+        self._station = station
+        self._version = version
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._started = clock.utc_now()
+        self._started_ns = clock.monotonic_ns()
+        self._serving: Serving | None = None
+        self._counts: dict[VerdictName, int] = {"pass": 0, "fail": 0, "undecided": 0, "skipped": 0}
+        self._infer_ms: deque[float] = deque(maxlen=LATENCIES)
+        self._recorded_ms: deque[float] = deque(maxlen=LATENCIES)
+        self._cameras: dict[str, _Camera] = {}
+        self._link: LinkState = "connecting"
+        self._link_detail = ""
+        self._link_since_ns = self._started_ns
+        self._outbox = OutboxDepth(rows=0, size_bytes=0, oldest_s=0.0)
+        self._rejects: deque[Reject] = deque(maxlen=REJECTS)
+
+    def serving(self, *, engine: str, bundle: str, bundle_sha256: str, threshold: float) -> None:
+        """A model is ready to judge, or another one took over."""
+        serving = Serving(engine=engine, bundle=bundle, bundle_sha256=bundle_sha256, threshold=threshold)
+        with self._lock:
+            self._serving = serving
+
+    def judged(self, verdict: Verdict, image: Pixels | None) -> None:
+        """A record was written; `image` is the judged frame, None for a trigger without pixels."""
+        frame = _strip_frame(verdict, image)
+        timing = verdict.timing_ms
+        with self._lock:
+            self._counts[verdict.verdict] += 1
+            if verdict.verdict != "skipped":
+                self._recorded_ms.append(timing.capture_to_recorded)
+            if timing.infer is not None:
+                self._infer_ms.append(timing.infer)
+            strip = self._camera(verdict.camera).strip
+            strip.append(frame)
+            _fit(strip, STRIP_BYTES)
+
+    def rejected(
+        self,
+        verdict: Verdict,
+        *,
+        image: Pixels,
+        restored: Pixels | None,
+        evidence: Floats | None,
+        threshold: float,
+    ) -> None:
+        """Keep the pictures of a record that is not a pass; `judged` counts it.
+
+        `evidence` is the raw anomaly map of the whole frame at any resolution, on the scale of `threshold`.
+        """
+        height, width = image.shape[:2]
+        reject = Reject(
+            verdict=verdict,
+            width=width,
+            height=height,
+            input=_plain(image, REJECT_EDGE_PX),
+            restored=None if restored is None else _plain(restored, REJECT_EDGE_PX),
+            heat=None if evidence is None else _heat(image, evidence, threshold),
+            size_bytes=sum(part.nbytes for part in (image, restored, evidence) if part is not None),
+        )
+        with self._lock:
+            self._rejects.append(reject)
+            _fit(self._rejects, REJECT_BYTES)
+
+    def camera_state(self, name: str, state: CameraState, detail: str = "") -> None:
+        """What a camera does now; `detail` says to people why."""
+        with self._lock:
+            camera = self._camera(name)
+            if camera.state != state:
+                camera.since_ns = self._clock.monotonic_ns()
+            camera.state, camera.detail = state, detail
+
+    def link_state(self, state: LinkState, detail: str = "") -> None:
+        """How the connection to the broker stands."""
+        with self._lock:
+            if self._link != state:
+                self._link_since_ns = self._clock.monotonic_ns()
+            self._link, self._link_detail = state, detail
+
+    def outbox_depth(self, *, rows: int, size_bytes: int, oldest_s: float) -> None:
+        """What waits in the outbox; `oldest_s` is the age of its first row."""
+        depth = OutboxDepth(rows=rows, size_bytes=size_bytes, oldest_s=oldest_s)
+        with self._lock:
+            self._outbox = depth
+
+    def snapshot(self) -> Snapshot:
+        """Everything at one moment; pictures in it are not encoded by this."""
+        with self._lock:
+            now_ns = self._clock.monotonic_ns()
+            infer_ms, recorded_ms = list(self._infer_ms), list(self._recorded_ms)
+            cameras = tuple(
+                CameraView(
+                    name=name,
+                    state=camera.state,
+                    detail=camera.detail,
+                    for_s=(now_ns - camera.since_ns) / 1e9,
+                    strip=tuple(reversed(camera.strip)),
+                )
+                for name, camera in self._cameras.items()
+            )
+            link = LinkView(
+                state=self._link, detail=self._link_detail, for_s=(now_ns - self._link_since_ns) / 1e9
+            )
+            serving, counts, outbox = self._serving, dict(self._counts), self._outbox
+            rejects = tuple(reversed(self._rejects))
+        return Snapshot(
+            station=self._station,
+            version=self._version,
+            now=self._clock.utc_now(),
+            started=self._started,
+            up_s=(now_ns - self._started_ns) / 1e9,
+            serving=serving,
+            counts=counts,
+            infer=_latency(infer_ms),
+            capture_to_recorded=_latency(recorded_ms),
+            cameras=cameras,
+            link=link,
+            outbox=outbox,
+            rejects=rejects,
+        )
+
+    def reject(self, result_id: str) -> Reject | None:
+        """The reject of that result, while it is among the last ones."""
+        with self._lock:
+            return next((one for one in self._rejects if one.verdict.result_id == result_id), None)
+
+    def strip_frame(self, camera: str, frame_id: int) -> StripFrame | None:
+        """That frame of a camera, while it is in its strip."""
+        with self._lock:
+            known = self._cameras.get(camera)
+            strip = reversed(known.strip) if known else ()
+            return next((one for one in strip if one.verdict.frame.id == frame_id), None)
+
+    def _camera(self, name: str) -> _Camera:
+        return self._cameras.setdefault(name, _Camera(since_ns=self._clock.monotonic_ns()))
+
+
+def _strip_frame(verdict: Verdict, image: Pixels | None) -> StripFrame:
+    if image is None:
+        return StripFrame(verdict=verdict, width=0, height=0, picture=None, size_bytes=0)
+    height, width = image.shape[:2]
+    picture = _plain(image, STRIP_EDGE_PX)
+    return StripFrame(verdict=verdict, width=width, height=height, picture=picture, size_bytes=image.nbytes)
+
+
+def _plain(image: Pixels, edge_px: int) -> Picture:
+    return Picture(lambda: shrink(image, edge_px))
+
+
+def _heat(image: Pixels, evidence: Floats, threshold: float) -> Picture:
+    # Shrunk before drawing, so that the contour keeps its width.
+    return Picture(lambda: heatmap(shrink(image, REJECT_EDGE_PX), evidence, threshold))
+
+
+def _fit(kept: deque[StripFrame] | deque[Reject], limit_bytes: int) -> None:
+    while len(kept) > 1 and sum(one.size_bytes for one in kept) > limit_bytes:
+        kept.popleft()
+
+
+def _latency(values_ms: list[float]) -> Latency:
+    """Nearest-rank percentiles."""
+    ordered = sorted(values_ms)
+    count = len(ordered)
+    if count == 0:
+        return Latency(count=0, p50_ms=None, p99_ms=None)
+    return Latency(count=count, p50_ms=ordered[(count - 1) // 2], p99_ms=ordered[-(-count * 99 // 100) - 1])

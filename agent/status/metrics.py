@@ -1,0 +1,187 @@
+"""Every number the agent counts, in one table, for Prometheus and for the MQTT metrics payload.
+
+Counters start at zero with the process. A drop, retry, reconnect or eviction without a line
+here is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from agent.messages import VerdictName
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+VERDICTS: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """`name` without the plumbline_ prefix; Prometheus adds _total to counters."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(name="frames", kind="counter", help="Triggers that reached the line.", labels=("camera",)),
+    Metric(
+        name="verdicts", kind="counter", help="Records written, by verdict.", labels=("camera", "verdict")
+    ),
+    Metric(
+        name="skipped", kind="counter", help="Records without a judgement, by reason.", labels=("reason",)
+    ),
+    Metric(name="inspect_seconds", kind="histogram", help="Time the engine took for one frame."),
+    Metric(
+        name="capture_to_recorded_seconds",
+        kind="histogram",
+        help="Time from the last line of a frame to its durable record.",
+    ),
+    Metric(name="outbox_rows", kind="gauge", help="Rows that wait for the broker."),
+    Metric(name="outbox_bytes", kind="gauge", help="Bytes that wait for the broker."),
+    Metric(name="outbox_oldest_seconds", kind="gauge", help="Age of the first waiting row; 0 for none."),
+    Metric(name="published", kind="counter", help="Messages handed to the broker, retries included."),
+    Metric(name="acknowledged", kind="counter", help="Messages the broker acknowledged with success."),
+    Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
+    Metric(
+        name="camera_lines_lost",
+        kind="counter",
+        help="Lines missing from the web or frames.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="camera_faults",
+        kind="counter",
+        help="Triggers that gave no judgeable picture, by reason.",
+        labels=("camera", "reason"),
+    ),
+)
+
+
+class Metrics:
+    """Typed increments over METRICS; one instance for one agent, from any thread."""
+
+    def __init__(self, cameras: Sequence[str]) -> None:
+        """Series of the named cameras exist from the start at zero, so that rates have a beginning."""
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)  # memory, CPU and file handles of this process
+        self._counters = {one.name: self._counter(one) for one in METRICS if one.kind == "counter"}
+        self._gauges = {one.name: self._gauge(one) for one in METRICS if one.kind == "gauge"}
+        self._histograms = {one.name: self._histogram(one) for one in METRICS if one.kind == "histogram"}
+        for camera in cameras:
+            self._counters["frames"].labels(camera)
+            self._counters["camera_lines_lost"].labels(camera)
+            for verdict in VERDICTS:
+                self._counters["verdicts"].labels(camera, verdict)
+
+    def frame(self, camera: str) -> None:
+        self._counters["frames"].labels(camera).inc()
+
+    def verdict(self, camera: str, verdict: VerdictName) -> None:
+        self._counters["verdicts"].labels(camera, verdict).inc()
+
+    def skipped(self, reason: str) -> None:
+        self._counters["skipped"].labels(reason).inc()
+
+    def inspected(self, seconds: float) -> None:
+        self._histograms["inspect_seconds"].observe(seconds)
+
+    def recorded(self, seconds: float) -> None:
+        """A record became durable `seconds` after its frame was there."""
+        self._histograms["capture_to_recorded_seconds"].observe(seconds)
+
+    def outbox_depth(self, *, rows: int, size_bytes: int, oldest_s: float) -> None:
+        self._gauges["outbox_rows"].set(rows)
+        self._gauges["outbox_bytes"].set(size_bytes)
+        self._gauges["outbox_oldest_seconds"].set(oldest_s)
+
+    def published(self) -> None:
+        self._counters["published"].inc()
+
+    def acknowledged(self) -> None:
+        self._counters["acknowledged"].inc()
+
+    def reconnected(self) -> None:
+        self._counters["reconnects"].inc()
+
+    def lines_lost(self, camera: str, lines: int) -> None:
+        self._counters["camera_lines_lost"].labels(camera).inc(lines)
+
+    def camera_fault(self, camera: str, reason: str) -> None:
+        self._counters["camera_faults"].labels(camera, reason).inc()
+
+    def render(self) -> bytes:
+        """Prometheus text; its media type is CONTENT_TYPE."""
+        return generate_latest(self._registry)
+
+    def snapshot(self) -> dict[str, Any]:
+        """`plumbline.metrics/1`: a number for each metric, one level of names below it for each label.
+
+        Histograms give count and sum, and buckets as Prometheus counts them: all values up to the bound.
+        """
+        families: dict[str, Any] = {"schema": "plumbline.metrics/1"}
+        for metric in METRICS:
+            if metric.kind == "counter":
+                families[metric.name] = _nested(metric, self._counters[metric.name])
+            elif metric.kind == "gauge":
+                families[metric.name] = _nested(metric, self._gauges[metric.name])
+            else:
+                families[metric.name] = _distribution(self._histograms[metric.name])
+        return families
+
+    def _counter(self, metric: Metric) -> Counter:
+        return Counter(
+            metric.name, metric.help, metric.labels, namespace="plumbline", registry=self._registry
+        )
+
+    def _gauge(self, metric: Metric) -> Gauge:
+        return Gauge(metric.name, metric.help, metric.labels, namespace="plumbline", registry=self._registry)
+
+    def _histogram(self, metric: Metric) -> Histogram:
+        return Histogram(
+            metric.name,
+            metric.help,
+            metric.labels,
+            namespace="plumbline",
+            registry=self._registry,
+            buckets=SECONDS,
+        )
+
+
+def _nested(metric: Metric, collector: Counter | Gauge) -> Any:
+    samples = [
+        one for family in collector.collect() for one in family.samples if not one.name.endswith("_created")
+    ]
+    if not metric.labels:
+        return _number(samples[0].value)
+    tree: dict[str, Any] = {}
+    for sample in samples:
+        place = tree
+        for label in metric.labels[:-1]:
+            place = place.setdefault(sample.labels[label], {})
+        place[sample.labels[metric.labels[-1]]] = _number(sample.value)
+    return tree
+
+
+def _distribution(histogram: Histogram) -> dict[str, Any]:
+    distribution: dict[str, Any] = {"count": 0, "sum": 0.0, "buckets": {}}
+    for family in histogram.collect():
+        for sample in family.samples:
+            if sample.name.endswith("_bucket"):
+                distribution["buckets"][sample.labels["le"]] = int(sample.value)
+            elif sample.name.endswith("_count"):
+                distribution["count"] = int(sample.value)
+            elif sample.name.endswith("_sum"):
+                distribution["sum"] = sample.value
+    return distribution
+
+
+def _number(value: float) -> int | float:
+    return int(value) if value.is_integer() else value

@@ -1,0 +1,98 @@
+"""The page's server: bind first, then serve from a thread of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+
+import uvicorn
+
+from agent.status.board import Board
+from agent.status.metrics import Metrics
+from agent.status.page import LOOPBACK_NAMES, page_app
+
+CONNECTIONS = 64
+STOP_TIMEOUT_S = 5.0
+
+
+class PageError(RuntimeError):
+    """The page cannot be served; the message names the address and the remedy."""
+
+
+class PageServer:
+    """Serves board and metrics over HTTP between `start` and `stop`."""
+
+    def __init__(self, board: Board, metrics: Metrics, *, host: str, port: int) -> None:
+        """Port 0 takes a free one, known as `port` after `start`."""
+        self._board = board
+        self._metrics = metrics
+        self._host = host
+        self._port = port
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """What to type into a browser on this machine."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/"
+
+    def start(self) -> None:
+        """Bind and serve; connections are accepted when this returns. Raises PageError."""
+        listener = _bind(self._host, self._port)
+        address = listener.getsockname()
+        self._port = address[1]
+        loopback = ipaddress.ip_address(address[0]).is_loopback
+        host_names = LOOPBACK_NAMES | {self._host.lower()} if loopback else None
+        config = uvicorn.Config(
+            page_app(self._board, self._metrics, host_names=host_names),
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="page", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port and end the thread; harmless when not started."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = True
+        self._thread.join(STOP_TIMEOUT_S)
+        self._server = self._thread = None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise PageError(
+            f"page: host {host!r} is not known ({error.strerror}); set page.host to 127.0.0.1"
+        ) from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # A restart must not wait for the last run's connections to time out.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise PageError(
+            f"page: cannot listen on {host}:{port} ({error.strerror}); "
+            "stop the program that has the port or set page.port to another one (0 takes a free one)"
+        ) from error
+    return listener
