@@ -1,0 +1,112 @@
+"""Pictures stacked top to bottom into one long web, read from disk when the sensor gets there."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agent.cameras.camera import CameraError
+from agent.cameras.images import ImageError, read_image
+from agent.messages import Pixels
+
+REMEMBERED = 10_000
+
+
+class Strip:
+    """Read once from top to bottom, for ever when it repeats; holds one picture at a time.
+
+    The first good picture sets width and channels. A picture that does not fit has no lines in the
+    strip; why is appended to `faults`, which the caller empties.
+    """
+
+    def __init__(self, images: Sequence[Path], *, repeat: bool) -> None:
+        self._images = images
+        self._repeat = repeat
+        self._next = 0
+        self._useless = 0  # pictures in a row that gave no lines
+        self._shape: tuple[int, int] | None = None
+        self._picture: Pixels = np.empty((0, 0, 0), np.uint8)
+        self._row = 0  # in the picture
+        self._line = 0  # in the strip
+        self._placed: list[tuple[int, Path]] = []
+        self.faults: list[str] = []
+
+    def start(self) -> None:
+        """Find the first usable picture; raises CameraError when there is none."""
+        self._has_lines()
+
+    def take(self, lines: int) -> Pixels | None:
+        """The next lines as a block of its own; fewer at the end of the strip, None after it.
+
+        Raises CameraError when no picture at all can be used.
+        """
+        parts: list[Pixels] = []
+        while lines and (part := self._advance(lines)) is not None:
+            parts.append(part)
+            lines -= len(part)
+        return np.concatenate(parts) if parts else None
+
+    def skip(self, lines: int) -> None:
+        """Let lines pass unseen."""
+        while lines and (part := self._advance(lines)) is not None:
+            lines -= len(part)
+
+    def image_at(self, line: int) -> Path:
+        """The picture that a line shows; raises LookupError for lines not yet there or long gone."""
+        placed = self._placed
+        index = bisect_right(placed, line, key=lambda place: place[0]) - 1
+        if not 0 <= line < self._line or index < 0:
+            raise LookupError(f"line {line} is not among the remembered lines, the last is {self._line - 1}")
+        return placed[index][1]
+
+    def _advance(self, lines: int) -> Pixels | None:
+        """The next lines that stand in one picture, up to so many; None at the end."""
+        if not self._has_lines():
+            return None
+        part = self._picture[self._row : self._row + lines]
+        self._row += len(part)
+        self._line += len(part)
+        return part
+
+    def _has_lines(self) -> bool:
+        """Whether a line is at hand, after loading pictures until there is one; False at the end."""
+        while self._row == len(self._picture):
+            if self._next == len(self._images) and self._repeat:
+                self._next = 0
+            if self._next == len(self._images):
+                return False
+            self._load(self._images[self._next])
+            self._next += 1
+        return True
+
+    def _load(self, file: Path) -> None:
+        try:
+            self._picture = self._fitting(file)
+        except ImageError as error:
+            self.faults.append(str(error))
+            self._useless += 1
+            if self._useless >= len(self._images):
+                raise CameraError(
+                    f"{file}: the last of {self._useless} images without a usable one"
+                ) from error
+            return
+        self._useless = 0
+        self._row = 0
+        if len(self._placed) >= 2 * REMEMBERED:
+            self._placed = self._placed[REMEMBERED:]  # a new list: another thread may be looking
+        self._placed.append((self._line, file))
+
+    def _fitting(self, file: Path) -> Pixels:
+        picture = read_image(file)
+        _, width, channels = picture.shape
+        if self._shape is None:
+            self._shape = (width, channels)
+        if (width, channels) != self._shape:
+            raise ImageError(
+                f"{file}: is {width} px wide with {channels} channels; the strip is {self._shape[0]} px wide"
+                f" with {self._shape[1]} channels; scale, convert or remove the image"
+            )
+        return picture
