@@ -1,0 +1,79 @@
+"""A video file as a camera."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import cv2
+
+from agent.cameras.camera import CameraError, EndOfStream
+from agent.cameras.images import from_opencv
+from agent.cameras.pace import Pace
+from agent.clock import Clock
+from agent.messages import Frame, Pixels
+from agent.settings import VideoSource
+
+
+class VideoFileCamera:
+    """Every picture of the file in order, always RGB; a rate of 0 is as fast as taken.
+
+    OpenCV cannot tell a damaged rest of a file from its end: both are the end.
+    """
+
+    def __init__(self, name: str, source: VideoSource, clock: Clock) -> None:
+        self._name = name
+        self._source = source
+        self._clock = clock
+        self._pace = Pace(source.rate_hz, clock)
+        self._capture: cv2.VideoCapture | None = None
+        self._frame_id = 0
+        self._read_in_pass = 0
+
+    def open(self) -> None:
+        if not Path(self._source.url).is_file():
+            raise CameraError(
+                f"{self._source.url}: no such video file; set source.url to a file or rtsp:// address"
+            )
+        self._capture = cv2.VideoCapture(self._source.url, cv2.CAP_FFMPEG)
+        self._read_in_pass = 0
+        if not self._capture.isOpened():
+            self.close()
+            raise CameraError(
+                f"{self._source.url}: is not a video OpenCV can read; convert or replace the file"
+            )
+
+    def grab(self, timeout_s: float) -> Frame | None:
+        if not self._pace.wait(timeout_s):
+            return None
+        picture = self._read()
+        if picture is None:
+            raise EndOfStream
+        frame = Frame(
+            camera=self._name,
+            frame_id=self._frame_id,
+            image=picture,
+            captured_ns=self._clock.monotonic_ns(),
+            captured_at=self._clock.utc_now(),
+        )
+        self._frame_id += 1
+        return frame
+
+    def close(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def _read(self) -> Pixels | None:
+        """The next picture, from the start again where the source repeats; None at the end."""
+        if self._capture is None:
+            raise CameraError(f"{self._source.url}: is not open; call open first")
+        ok, picture = self._capture.read()
+        if not ok and self._source.repeat and self._read_in_pass:
+            self.close()
+            self.open()
+            ok, picture = self._capture.read()
+        if not ok:
+            return None
+        self._read_in_pass += 1
+        return from_opencv(cast(Pixels, picture))

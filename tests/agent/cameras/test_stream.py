@@ -1,0 +1,224 @@
+"""A live source that stalls or dies is noticed at its first failed read and comes back by itself.
+
+The network cases run against real sockets on the loopback; stalls are told by a reader that obeys
+the `Reader` protocol, because OpenCV has no way to be stalled on purpose.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+import pytest
+from cv2.typing import MatLike
+
+from agent.cameras.camera import CameraError
+from agent.cameras.stream import StreamCamera, is_live
+from agent.clock import ManualClock, SystemClock
+from agent.messages import Frame
+from agent.settings import VideoSource
+
+PATIENCE_S = 20.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def grabbed(camera: StreamCamera) -> Frame:
+    frame = camera.grab(PATIENCE_S)
+    assert frame is not None, "no frame came"
+    return frame
+
+
+class ScriptedReader:
+    """Gives its pictures, then fails every read, as OpenCV does; `stalls` tells how long each read takes."""
+
+    def __init__(self, values: list[int], clock: ManualClock, stalls: dict[int, float] | None = None) -> None:
+        self.values = values
+        self.clock = clock
+        self.stalls = stalls or {}
+        self.reads = 0
+        self.released = False
+
+    def read(self) -> tuple[bool, MatLike]:
+        assert not self.released
+        index = self.reads
+        self.reads += 1
+        self.clock.advance(self.stalls.get(index, 0.001))
+        if index >= len(self.values):
+            return False, np.empty(0, np.uint8)
+        return True, np.full((2, 2, 3), self.values[index], np.uint8)
+
+    def release(self) -> None:
+        self.released = True
+
+
+class Plug:
+    """Connects to the given readers one after the other; None is a failed attempt, and so is the end."""
+
+    def __init__(self, *readers: ScriptedReader | None) -> None:
+        self.waiting = list(readers)
+        self.attempts = 0
+
+    def __call__(self, source: VideoSource) -> ScriptedReader:
+        self.attempts += 1
+        reader = self.waiting.pop(0) if self.waiting else None
+        if reader is None:
+            raise CameraError("rtsp://camera: no video")
+        return reader
+
+
+def camera_on(plug: Plug, clock: ManualClock, rate_hz: float = 0.0) -> StreamCamera:
+    source = VideoSource(url="rtsp://camera", rate_hz=rate_hz, open_timeout_s=1.0, read_timeout_s=1.0)
+    camera = StreamCamera("top", source, clock, plug)
+    camera.open()
+    return camera
+
+
+def test_the_first_failed_read_ends_a_connection_and_the_next_one_goes_on_counting() -> None:
+    clock = ManualClock()
+    first, second = ScriptedReader([1, 2], clock), ScriptedReader([3], clock)
+    plug = Plug(first, None, None, second)
+    camera = camera_on(plug, clock)
+    frames = [grabbed(camera) for _ in range(3)]
+    assert [(frame.frame_id, int(frame.image[0, 0, 0])) for frame in frames] == [(0, 1), (1, 2), (2, 3)]
+    assert first.released and first.reads == 3
+    assert frames[2].captured_ns - frames[1].captured_ns > 1e9  # backed off on the clock
+    until(lambda: camera.state == "lost" and camera.losses == 2)
+    camera.close()
+    assert camera.state == "closed" and second.released
+
+
+def test_a_picture_that_comes_after_a_stall_is_not_shown_as_now() -> None:
+    clock = ManualClock()
+    stalled, fresh = ScriptedReader([1, 99, 99], clock, stalls={1: 30.0}), ScriptedReader([2], clock)
+    camera = camera_on(Plug(stalled, fresh), clock)
+    assert [int(grabbed(camera).image[0, 0, 0]) for _ in range(2)] == [1, 2]
+    assert stalled.reads == 2
+    camera.close()
+
+
+def test_pictures_that_pile_up_behind_a_busy_consumer_are_dropped_with_the_connection() -> None:
+    clock = ManualClock()
+    slow, fresh = ScriptedReader([1, 2, 99], clock), ScriptedReader([3], clock)
+    camera = camera_on(Plug(slow, fresh), clock)
+    until(lambda: slow.reads == 2)  # one lies ready, one waits in hand
+    clock.advance(5.0)
+    values = [int(grabbed(camera).image[0, 0, 0])]
+    while values[-1] != 3:
+        values.append(int(grabbed(camera).image[0, 0, 0]))
+    assert values[0] == 1 and 99 not in values
+    assert slow.released
+    camera.close()
+
+
+def test_the_rate_is_a_ceiling() -> None:
+    clock = ManualClock()
+    reader = ScriptedReader(list(range(100)), clock)
+    camera = camera_on(Plug(reader), clock, rate_hz=100.0)
+    values = [int(grabbed(camera).image[0, 0, 0]) for _ in range(8)]
+    assert values == list(range(0, 80, 10))
+    camera.close()
+
+
+def test_nothing_within_the_timeout_is_none_while_the_camera_is_lost() -> None:
+    clock = ManualClock()
+    camera = camera_on(Plug(ScriptedReader([], clock)), clock)
+    until(lambda: camera.state == "lost")
+    assert camera.grab(0.0) is None
+    camera.close()
+
+
+def test_a_reader_that_breaks_is_a_lost_camera_that_can_be_opened_again() -> None:
+    class Breaking(ScriptedReader):
+        def read(self) -> tuple[bool, MatLike]:
+            raise cv2.error("driver bug")
+
+    clock = ManualClock()
+    camera = camera_on(Plug(Breaking([], clock), ScriptedReader([5], clock)), clock)
+    with pytest.raises(CameraError, match="driver bug"):
+        while camera.grab(0.01) is None:
+            pass
+    camera.close()
+    camera.open()
+    assert grabbed(camera).image[0, 0, 0] == 5
+    camera.close()
+
+
+class MjpegServer:
+    """An HTTP camera: sends `burst` pictures to each client and then hangs up."""
+
+    def __init__(self, burst: int) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
+                self.end_headers()
+                for number in range(burst):
+                    coded = cv2.imencode(".jpg", np.full((48, 64, 3), (0, 0, number * 20), np.uint8))[
+                        1
+                    ].tobytes()
+                    head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(coded)
+                    self.wfile.write(head + coded + b"\r\n")
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Stay quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/video"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[MjpegServer]:
+    server = MjpegServer(burst=8)
+    yield server
+    server.close()
+
+
+def test_a_real_network_camera_that_hangs_up_is_reconnected(server: MjpegServer) -> None:
+    camera = StreamCamera("top", VideoSource(url=server.url), ManualClock())
+    camera.open()
+    frames = [grabbed(camera) for _ in range(20)]
+    assert [frame.frame_id for frame in frames] == list(range(20))
+    assert frames[0].image.shape == (48, 64, 3)
+    red, green, blue = frames[7].image.reshape(-1, 3).mean(axis=0)
+    assert red == pytest.approx(140, abs=8) and max(green, blue) < 8
+    assert camera.losses >= 2
+    camera.close()
+
+
+def test_a_silent_listener_is_given_up_after_the_open_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"rtsp://operator:secret@127.0.0.1:{listener.getsockname()[1]}/stream"
+        camera = StreamCamera("top", VideoSource(url=url, open_timeout_s=0.5), SystemClock())
+        with pytest.raises(CameraError, match=r"rtsp://\*\*\*@127.* no video within 0\.5 s; check") as caught:
+            camera.open()
+        assert "secret" not in str(caught.value)
+        assert camera.state == "closed"
+
+
+def test_a_missing_device_is_an_error_at_open_with_the_remedy() -> None:
+    camera = StreamCamera("top", VideoSource(url="/dev/video4711"), SystemClock())
+    with pytest.raises(CameraError, match=r"/dev/video4711: .*group video"):
+        camera.open()
+
+
+def test_addresses_and_devices_are_live_and_paths_are_not() -> None:
+    assert [is_live(url) for url in ("rtsp://c/1", "http://c/v", "/dev/video0")] == [True] * 3
+    assert [is_live(url) for url in ("clip.avi", "/data/clip.mp4", "dev/clip.avi")] == [False] * 3
