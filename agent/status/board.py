@@ -19,9 +19,9 @@ from agent.status.heatmap import heatmap
 from agent.status.picture import Picture, shrink
 
 REJECTS = 24
-REJECT_BYTES = 96 << 20  # of arrays held for all rejects; the newest one always stays
+REJECT_BYTES = 64 << 20  # of arrays held for all rejects; the newest one always stays
 STRIP_FRAMES = 8
-STRIP_BYTES = 32 << 20  # of arrays held for one camera's strip; the newest frame always stays
+STRIP_BYTES = 24 << 20  # of arrays held for one camera's strip; the newest frame always stays
 LATENCIES = 512
 REJECT_EDGE_PX = 1600
 STRIP_EDGE_PX = 480
@@ -247,18 +247,6 @@ class Board:
             outbox=outbox,
             rejects=rejects,
         )
-
-    def reject(self, result_id: str) -> Reject | None:
-        """The reject of that result, while it is among the last ones."""
-        with self._lock:
-            return next((one for one in self._rejects if one.verdict.result_id == result_id), None)
-
-    def strip_frame(self, camera: str, frame_id: int) -> StripFrame | None:
-        """That frame of a camera, while it is in its strip."""
-        with self._lock:
-            known = self._cameras.get(camera)
-            strip = reversed(known.strip) if known else ()
-            return next((one for one in strip if one.verdict.frame.id == frame_id), None)
 
     def _camera(self, name: str) -> _Camera:
         return self._cameras.setdefault(name, _Camera(since_ns=self._clock.monotonic_ns()))

@@ -22,6 +22,7 @@ from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import CONTENT_TYPE, Metrics
 from agent.status.picture import Picture
+from agent.status.shown import Shown
 from agent.status.state import state
 
 STATIC = Path(__file__).parent / "static"
@@ -46,18 +47,20 @@ SECURITY_HEADERS = {
 def page_app(board: Board, metrics: Metrics, *, host_names: frozenset[str] | None) -> Starlette:
     """The ASGI application; requests for a host outside `host_names` are refused (None: any host)."""
 
+    shown = Shown(board)
+
     def api_state(_: Request) -> Response:
-        return JSONResponse(state(board.snapshot()))
+        return JSONResponse(state(shown.snapshot()))
 
     def reject_picture(request: Request) -> Response:
-        reject = board.reject(request.path_params["result_id"])
+        reject = shown.reject(request.path_params["result_id"])
         if reject is None:
             return _gone("this reject is no longer among the last ones")
         pictures = {"input": reject.input, "restored": reject.restored, "heat": reject.heat}
         return _jpeg(pictures.get(request.path_params["view"]))
 
     def strip_picture(request: Request) -> Response:
-        frame = board.strip_frame(request.path_params["camera"], request.path_params["frame_id"])
+        frame = shown.strip_frame(request.path_params["camera"], request.path_params["frame_id"])
         return _gone("this frame is no longer in the strip") if frame is None else _jpeg(frame.picture)
 
     def healthz(_: Request) -> Response:

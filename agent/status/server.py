@@ -8,6 +8,7 @@ import threading
 
 import uvicorn
 
+from agent.errors import PlumblineError
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from agent.status.page import LOOPBACK_NAMES, page_app
@@ -16,7 +17,7 @@ CONNECTIONS = 64
 STOP_TIMEOUT_S = 5.0
 
 
-class PageError(RuntimeError):
+class PageError(PlumblineError):
     """The page cannot be served; the message names the address and the remedy."""
 
 

@@ -107,13 +107,21 @@ function boxes(frame) {
   return overlay;
 }
 
+/* The agent keeps a picture for a while only; a lazy one is asked for when it comes into sight. */
+function image(address, alt, loading) {
+  const element = make("img", { alt, loading, decoding: "async" });
+  element.addEventListener("error", () => element.replaceWith(make("p", { class: "no-picture" }, "no longer kept")));
+  element.src = address;
+  return element;
+}
+
 function stripItem(frame) {
   const [word, symbol, colour] = VERDICTS[frame.verdict];
   const view = make("div", { class: `view ${colour}` });
   if (frame.image) {
     const defects = frame.boxes.length === 1 ? "1 defect" : `${frame.boxes.length} defects`;
     const alt = `Frame ${frame.frame_id}, ${word.toLowerCase()}, ${defects}`;
-    view.append(make("img", { src: frame.image, alt, decoding: "async" }), boxes(frame));
+    view.append(image(frame.image, alt, "eager"), boxes(frame));
   } else {
     view.append(make("p", { class: "no-picture" }, "no picture"));
   }
@@ -145,7 +153,7 @@ function drawCamera(panel, camera) {
 function view(reject, address, caption, withBoxes) {
   const frame = make("div", { class: "view" });
   frame.style.aspectRatio = `${reject.width} / ${reject.height}`;
-  if (address) frame.append(make("img", { src: address, alt: `${caption} of frame ${reject.frame_id}`, decoding: "async" }));
+  if (address) frame.append(image(address, `${caption} of frame ${reject.frame_id}`, "lazy"));
   else frame.append(make("p", { class: "no-picture" }, `no ${caption.toLowerCase()}`));
   if (withBoxes) frame.append(boxes(reject));
   return make("figure", {}, frame, make("figcaption", {}, caption));
@@ -245,7 +253,7 @@ function drawNumbers(state) {
     );
   }
   const { rows, oldest_s: oldest } = state.outbox;
-  byId("outbox").replaceChildren(number.format(rows), make("small", {}, rows ? ` oldest ${seconds(oldest)}` : " waiting"));
+  byId("outbox").replaceChildren(`${number.format(rows)} `, make("small", {}, rows ? `oldest ${seconds(oldest)}` : "waiting"));
   setIcon(byId("broker-icon"), state.broker.state);
   setText(byId("broker"), state.broker.words);
 }
