@@ -1,0 +1,100 @@
+"""What stands in the messages: the status, and the rows that carry verdicts and crops.
+
+Every row bears the CloudEvents attributes of the MQTT binding as properties, so that a consumer
+who knows nothing of Plumbline can still tell messages apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.clock import rfc3339
+from agent.messages import Box, Verdict
+from agent.uplink.outbox import Row
+from agent.uplink.topics import Topics
+
+JSON = "application/json"
+CROP_SCHEMA = "plumbline.crop/1"
+CROP_HEADER_SCHEMA = "plumbline.crop_header/1"
+
+StatusName: TypeAlias = Literal["online", "degraded", "offline", "stopped"]
+
+
+class Status(BaseModel):
+    """`plumbline.status/1`: retained; the broker publishes the offline one when the agent vanishes."""
+
+    schema_: Literal["plumbline.status/1"] = Field("plumbline.status/1", alias="schema")
+    state: StatusName
+    reason: str | None
+    station: str
+    boot_id: str
+    versions: Mapping[str, str]
+    bundle_sha256: str | None
+    settings_sha256: str | None
+    since: str | None = Field(description="start of this state; null in the last will, written beforehand")
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def encode(message: BaseModel) -> bytes:
+    """A message as it travels."""
+    return message.model_dump_json(by_alias=True).encode()
+
+
+def verdict_row(topics: Topics, verdict: Verdict) -> Row:
+    """The row that carries one verdict."""
+    return Row(
+        id=verdict.result_id,
+        kind="verdict",
+        topic=topics.verdict(verdict.camera),
+        payload=encode(verdict),
+        content_type=JSON,
+        properties=_cloud_event(topics, verdict.result_id, verdict.schema_, verdict.created),
+        sequence=verdict.sequence,
+    )
+
+
+def crop_row(
+    topics: Topics,
+    *,
+    camera: str,
+    crop_id: str,
+    result_id: str,
+    defect_index: int,
+    bbox_px: Box,
+    image: bytes,
+    content_type: str,
+    created: datetime,
+) -> Row:
+    """The row that carries one defect crop, its metadata in the properties."""
+    return Row(
+        id=crop_id,
+        kind="crop",
+        topic=topics.crop(camera),
+        payload=image,
+        content_type=content_type,
+        properties=(
+            ("result_id", result_id),
+            ("crop_id", crop_id),
+            ("defect_index", str(defect_index)),
+            ("sha256", hashlib.sha256(image).hexdigest()),
+            ("bbox", ",".join(map(str, bbox_px))),
+            *_cloud_event(topics, crop_id, CROP_SCHEMA, rfc3339(created)),
+        ),
+    )
+
+
+def crop_header(row: Row) -> bytes:
+    """A crop's properties as JSON, for brokers whose messages have none."""
+    header = {"schema": CROP_HEADER_SCHEMA, "content_type": row.content_type, **dict(row.properties)}
+    return json.dumps(header, separators=(",", ":")).encode()
+
+
+def _cloud_event(topics: Topics, id_: str, type_: str, time: str) -> tuple[tuple[str, str], ...]:
+    return (("specversion", "1.0"), ("id", id_), ("source", topics.prefix), ("type", type_), ("time", time))

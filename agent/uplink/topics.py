@@ -1,0 +1,77 @@
+"""Where things are published: the topic table and full topic names.
+
+Every name is `plumbline/v1/{site}/{area}/{line}/{station}/` and a suffix, seven slashes at most,
+because some cloud brokers accept no more.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
+
+Qos: TypeAlias = Literal[0, 1]
+TopicName: TypeAlias = Literal["verdict", "crop", "crop_header", "event", "status", "metrics"]
+
+_ID = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How the messages of one topic travel."""
+
+    qos: Qos
+    retain: bool
+
+
+TOPICS: dict[TopicName, Delivery] = {
+    "verdict": Delivery(qos=1, retain=False),
+    "crop": Delivery(qos=1, retain=False),
+    "crop_header": Delivery(qos=1, retain=False),  # MQTT 3.1.1 only: a crop's properties as JSON
+    "event": Delivery(qos=1, retain=False),
+    "status": Delivery(qos=1, retain=True),
+    "metrics": Delivery(qos=0, retain=False),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """The topic tree of one station. Raises ValueError for an id that cannot stand in a topic."""
+
+    site: str
+    area: str
+    line: str
+    station: str
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _checked(field.name, getattr(self, field.name))
+
+    @property
+    def prefix(self) -> str:
+        """Everything before the suffix, without the last slash."""
+        return f"plumbline/v1/{self.site}/{self.area}/{self.line}/{self.station}"
+
+    def verdict(self, camera: str) -> str:
+        return f"{self.prefix}/verdict/{_checked('camera', camera)}"
+
+    def crop(self, camera: str) -> str:
+        return f"{self.prefix}/crop/{_checked('camera', camera)}"
+
+    def crop_header(self, camera: str) -> str:
+        return f"{self.prefix}/crop_header/{_checked('camera', camera)}"
+
+    def event(self) -> str:
+        return f"{self.prefix}/event"
+
+    def status(self) -> str:
+        return f"{self.prefix}/status"
+
+    def metrics(self) -> str:
+        return f"{self.prefix}/metrics"
+
+
+def _checked(name: str, value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise ValueError(f"{name}: {value!r} cannot stand in a topic; use 1 to 64 of a-z, 0-9, _ and -")
+    return value

@@ -1,0 +1,141 @@
+"""A real mosquitto and an independent subscriber, for tests that want to see messages arrive."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+HOST = "127.0.0.1"
+DEADLINE_S = 60.0
+
+
+def eventually(condition: Callable[[], object], what: str, timeout_s: float = DEADLINE_S) -> None:
+    """Wait until `condition` holds; a loaded machine may take its time, a broken one fails."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {timeout_s:.0f} s"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """A broker that writes every change to disk, so that it can be killed without losing sessions."""
+
+    host = HOST
+
+    def __init__(self, folder: Path, *extra: str) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._extra = extra
+
+    def start(self) -> None:
+        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+        assert program, "mosquitto is not installed: apt-get install mosquitto"
+        self._folder.mkdir(exist_ok=True)
+        configuration = self._folder / "mosquitto.conf"
+        lines = (
+            f"listener {self.port} {HOST}",
+            f"user {getpass.getuser()}",
+            "allow_anonymous true",
+            "persistence true",
+            f"persistence_location {self._folder}/",
+            "autosave_on_changes true",
+            "autosave_interval 1",
+            "max_queued_messages 0",
+            *self._extra,
+        )
+        configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with (self._folder / "mosquitto.log").open("ab") as log:
+            self._process = subprocess.Popen([program, "-c", configuration], stdout=log, stderr=log)
+        eventually(self._answers, "mosquitto accepts connections")
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        log = (self._folder / "mosquitto.log").read_text(encoding="utf-8")
+        assert self._process.poll() is None, f"mosquitto did not start: {log}"
+        try:
+            with socket.create_connection((HOST, self.port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(DEADLINE_S)
+            self._process = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    topic: str
+    payload: bytes
+    retained: bool
+    content_type: str | None
+    properties: tuple[tuple[str, str], ...]
+
+
+class Subscriber:
+    """An MQTT 5 client with a session that outlives broker restarts; keeps all it receives, in order."""
+
+    def __init__(self, port: int, topic_filter: str, client_id: str = "subscriber") -> None:
+        self.received: list[Received] = []
+        self._port = port
+        self._filter = topic_filter
+        self._subscribed = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
+
+    def start(self) -> None:
+        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        session.SessionExpiryInterval = 3600
+        self._client.connect(HOST, self._port, clean_start=False, properties=session)
+        self._client.loop_start()
+        assert self._subscribed.wait(DEADLINE_S), "the subscription was not acknowledged"
+
+    def stop(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: paho.Client, *_: Any) -> None:
+        client.subscribe(self._filter, qos=1)
+
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        self.received.append(
+            Received(
+                topic=message.topic,
+                payload=bytes(message.payload),
+                retained=message.retain,
+                content_type=getattr(message.properties, "ContentType", None),
+                properties=tuple(getattr(message.properties, "UserProperty", ())),
+            )
+        )
