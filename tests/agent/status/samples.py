@@ -66,7 +66,9 @@ def verdict(
         frame=FrameMessage(
             id=number, first_line=first_line, lines=256, lines_lost=0, encoder=None, sha256=None
         ),
-        timing_ms=TimingMessage(infer=recorded_ms * 0.7 if judged else None, capture_to_recorded=recorded_ms),
+        timing_ms=TimingMessage(
+            queued=None, infer=recorded_ms * 0.7 if judged else None, capture_to_recorded=recorded_ms
+        ),
         model=ModelMessage(bundle="cells-1", sha256="ab" * 32, engine="openvino-bf16"),
         settings=SettingsMessage(version=1, sha256="cd" * 32),
     )
