@@ -75,6 +75,11 @@ class Mosquitto:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """Connections stay, nothing is answered, until it is killed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     def _answers(self) -> bool:
         assert self._process is not None
         log = (self._folder / "mosquitto.log").read_text(encoding="utf-8")

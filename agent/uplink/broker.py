@@ -12,6 +12,8 @@ from pathlib import Path
 
 import iotcore
 
+from agent.errors import PlumblineError
+
 HOST = "127.0.0.1"
 MAXIMUM_PAYLOAD_BYTES = 1_048_576
 START_TIMEOUT_S = 20.0
@@ -43,7 +45,7 @@ _DISCONNECT = bytes.fromhex("e000")
 _CONNACK = 0x20
 
 
-class BrokerError(Exception):
+class BrokerError(PlumblineError):
     """The embedded broker cannot run; the text names the port and the remedy."""
 
 

@@ -262,7 +262,8 @@ class Courier:
         """Stop after what is at hand; what was not delivered waits in the outbox."""
         self._stopping.set()
         self._link.wake()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         try:

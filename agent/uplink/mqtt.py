@@ -137,7 +137,8 @@ class MqttLink:
         if last_words is not None:
             self._status = last_words
         self._stopping.set()
-        self._thread.join(CONNECT_TIMEOUT_S + LAST_WORDS_S)
+        if self._thread.is_alive():
+            self._thread.join(CONNECT_TIMEOUT_S + LAST_WORDS_S)
 
     def publish_status(self, payload: bytes) -> None:
         """The retained status: it is said soon, and again after every connect; only the latest counts."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from agent.clock import Clock
+from agent.errors import PlumblineError
 
 Kind: TypeAlias = Literal["verdict", "event", "crop"]
 KINDS: tuple[Kind, ...] = ("verdict", "event", "crop")  # priority; the index is the column `class`
@@ -63,7 +64,7 @@ _CAUSES: dict[str, str] = {
 }
 
 
-class OutboxError(Exception):
+class OutboxError(PlumblineError):
     """The outbox cannot do its work; the text names the file, the cause and the remedy."""
 
 

@@ -1,0 +1,70 @@
+"""A station's uplink, complete: outbox, link and courier."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.clock import SystemClock
+from agent.settings import Mqtt
+from agent.uplink.courier import Courier
+from agent.uplink.mqtt import MqttLink
+from agent.uplink.outbox import Outbox
+from agent.uplink.payloads import Status, StatusName, encode
+from tests.agent.uplink.rows import TOPICS
+from tests.brokers import DEADLINE_S, HOST, eventually
+
+
+def mqtt(port: int, protocol: str = "5", **others: object) -> Mqtt:
+    return Mqtt.model_validate({"host": HOST, "port": port, "protocol": protocol, **others})
+
+
+def status(state: StatusName, reason: str | None = None) -> bytes:
+    return encode(
+        Status.model_validate(
+            {
+                "state": state,
+                "reason": reason,
+                "station": TOPICS.station,
+                "boot_id": "boot",
+                "versions": {"plumbline": "0"},
+                "bundle_sha256": None,
+                "settings_sha256": None,
+                "since": None,
+            }
+        )
+    )
+
+
+@dataclass(kw_only=True)
+class Station:
+    outbox: Outbox
+    link: MqttLink
+    courier: Courier
+
+    def start(self) -> None:
+        self.outbox.open()
+        self.link.start()
+        self.courier.start()
+
+    def stop(self) -> None:
+        self.courier.stop()
+        self.link.stop(status("stopped"))
+        self.outbox.close()
+
+    def deliver_all(self) -> None:
+        eventually(lambda: self.outbox.depth().rows == 0, "everything is delivered", 2 * DEADLINE_S)
+
+
+def station(path: Path, settings: Mqtt) -> Station:
+    clock = SystemClock()
+    outbox = Outbox(path, clock=clock)
+    link = MqttLink(
+        settings,
+        topics=TOPICS,
+        last_will=status("offline", "connection lost"),
+        clock=clock,
+        rng=random.Random(1),
+    )
+    return Station(outbox=outbox, link=link, courier=Courier(outbox, link, clock=clock, window=20))

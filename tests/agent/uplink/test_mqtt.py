@@ -1,0 +1,223 @@
+"""The link against a real broker: status and last will, limits, fallback, and what it says of a failure."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.uplink.mqtt import back_off_s, next_protocol
+from tests.agent.uplink.rows import TOPICS, crop, verdict
+from tests.agent.uplink.stations import Station, mqtt, station, status
+from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually, free_port
+
+ROOT = Path(__file__).parents[3]
+
+
+def states_of(subscriber: Subscriber) -> list[tuple[str, bool]]:
+    said = [got for got in subscriber.received if got.topic == TOPICS.status()]
+    return [(json.loads(got.payload)["state"], got.retained) for got in said]
+
+
+def listening(port: int, client_id: str) -> Subscriber:
+    subscriber = Subscriber(port, f"{TOPICS.prefix}/#", client_id)
+    subscriber.start()
+    return subscriber
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_the_status_is_retained_and_a_clean_stop_says_stopped(
+    tmp_path: Path, mosquitto: Mosquitto, protocol: str
+) -> None:
+    early = listening(mosquitto.port, "early")
+    one = station(tmp_path / "outbox.sqlite3", mqtt(mosquitto.port, protocol))
+    one.link.publish_status(status("degraded", "warming up"))
+    one.link.publish_status(status("online"))
+    one.start()
+    eventually(lambda: states_of(early) == [("online", False)], "the latest status is said")
+    one.stop()
+    eventually(lambda: states_of(early)[1:] == [("stopped", False)], "the stop is said")
+    late = listening(mosquitto.port, "late")
+    eventually(lambda: states_of(late) == [("stopped", True)], "it is retained")
+    for subscriber in (early, late):
+        subscriber.stop()
+
+
+def test_a_killed_agent_is_reported_offline_by_the_broker(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    subscriber = listening(mosquitto.port, "mes")
+    command = [sys.executable, "-m", "tests.agent.uplink.vanishing"]
+    arguments = [str(tmp_path / "outbox.sqlite3"), str(mosquitto.port)]
+    with subprocess.Popen([*command, *arguments], cwd=ROOT) as child:
+        try:
+            eventually(lambda: states_of(subscriber) == [("online", False)], "it is online")
+        finally:
+            child.send_signal(signal.SIGKILL)
+    eventually(lambda: states_of(subscriber)[1:] == [("offline", False)], "the last will is said")
+    subscriber.stop()
+    late = listening(mosquitto.port, "late")
+    eventually(lambda: states_of(late) == [("offline", True)], "it is retained")
+    late.stop()
+
+
+def test_metrics_reach_who_listens_and_are_dropped_without_a_broker(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    subscriber = listening(mosquitto.port, "mes")
+    one = station(tmp_path / "outbox.sqlite3", mqtt(mosquitto.port))
+    one.link.publish_metrics(b'{"fps":0}')
+    one.start()
+    eventually(lambda: one.link.state.connected, "it is connected")
+    one.link.publish_metrics(b'{"fps":1}')
+    eventually(lambda: subscriber.received, "metrics arrive")
+    assert [got.payload for got in subscriber.received] == [b'{"fps":1}']
+    one.stop()
+    subscriber.stop()
+
+
+def test_a_crop_over_the_brokers_packet_limit_does_not_hold_up_the_verdicts(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "mosquitto", "max_packet_size 20000")
+    broker.start()
+    one = station(tmp_path / "outbox.sqlite3", mqtt(broker.port))
+    one.start()
+    try:
+        one.outbox.append([crop(1, 30_000), verdict(1), crop(2, 10_000), verdict(2)]).result(DEADLINE_S)
+        eventually(lambda: one.outbox.depth().rows == 1, "the others are delivered")
+        assert [refusal.seq for refusal in one.courier.state.refused] == [1]
+        assert one.link.state.connects == 1
+    finally:
+        one.stop()
+        broker.stop()
+
+
+def test_rows_that_the_broker_may_not_take_from_us_stay(tmp_path: Path) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text(f"topic write {TOPICS.crop('top')}\n", encoding="utf-8")
+    broker = Mosquitto(tmp_path / "mosquitto", f"acl_file {acl}")
+    broker.start()
+    one = station(tmp_path / "outbox.sqlite3", mqtt(broker.port))
+    one.start()
+    try:
+        one.outbox.append([verdict(1), crop(1), verdict(2)]).result(DEADLINE_S)
+        eventually(lambda: one.courier.state.refusals == 2, "the verdicts are refused")
+        eventually(lambda: one.outbox.depth().rows == 2, "the crop is delivered")
+        assert "Not authorized (0x87)" in one.courier.state.refused[0].reason
+    finally:
+        one.stop()
+        broker.stop()
+
+
+def reason_of(one: Station, words: str) -> str:
+    """Start, and wait until the state's reason contains `words`; the thread must live on."""
+    one.start()
+    try:
+        eventually(lambda: words in one.link.state.reason, f"the reason says {words!r}")
+        assert one.link.failure is None
+        return one.link.state.reason
+    finally:
+        one.stop()
+
+
+def test_a_name_that_does_not_resolve_is_a_state_with_a_remedy(tmp_path: Path) -> None:
+    settings = mqtt(1883, host="broker.invalid")
+    reason = reason_of(station(tmp_path / "outbox.sqlite3", settings), "does not resolve")
+    assert "broker.invalid" in reason and "mqtt.host" in reason
+
+
+def test_wrong_credentials_are_a_state_with_a_remedy(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "agent", "right"], check=True)
+    broker = Mosquitto(tmp_path / "mosquitto", "allow_anonymous false", f"password_file {passwords}")
+    broker.start()
+    secret = tmp_path / "secret"
+    settings = mqtt(broker.port, username="agent", password_file=secret)
+    try:
+        assert "mqtt.password_file" in reason_of(station(tmp_path / "1.sqlite3", settings), "No such file")
+        secret.write_text("wrong\n", encoding="utf-8")
+        assert "mqtt.password_file" in reason_of(station(tmp_path / "2.sqlite3", settings), "Not authorized")
+        secret.write_text("right\n", encoding="utf-8")
+        reason_of(station(tmp_path / "3.sqlite3", settings), "connected to")
+    finally:
+        broker.stop()
+
+
+class OldBroker(socketserver.ThreadingTCPServer):
+    """Speaks MQTT 3.1.1 only: refuses other levels as that version wants it, acknowledges publications."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__((HOST, free_port()), OldBrokerConversation)
+        self.levels: list[int] = []
+
+
+class OldBrokerConversation(socketserver.StreamRequestHandler):
+    server: OldBroker
+
+    def handle(self) -> None:
+        while head := self.rfile.read(1):
+            kind, body = head[0], self.rfile.read(self.remaining_length())
+            if kind == 0x10:
+                level = body[6]
+                self.server.levels.append(level)
+                self.wfile.write(bytes([0x20, 2, 0, 0 if level == 4 else 1]))
+                if level != 4:
+                    return
+            elif kind & 0xF0 == 0x30 and kind & 0x06:
+                after_topic = 2 + int.from_bytes(body[:2], "big")
+                self.wfile.write(bytes([0x40, 2]) + body[after_topic : after_topic + 2])
+
+    def remaining_length(self) -> int:
+        length, shift = 0, 0
+        while (byte := self.rfile.read(1)[0]) & 0x80:
+            length |= (byte & 0x7F) << shift
+            shift += 7
+        return length | byte << shift
+
+
+@pytest.fixture
+def old_broker() -> Iterator[OldBroker]:
+    with OldBroker() as broker:
+        threading.Thread(target=broker.serve_forever, daemon=True).start()
+        yield broker
+        broker.shutdown()
+
+
+def test_auto_falls_back_to_311_where_5_is_not_spoken(tmp_path: Path, old_broker: OldBroker) -> None:
+    one = station(tmp_path / "outbox.sqlite3", mqtt(old_broker.server_address[1], "auto"))
+    one.start()
+    try:
+        one.outbox.append([verdict(1), crop(1)]).result(DEADLINE_S)
+        one.deliver_all()
+        assert one.link.state.protocol == "3.1.1"
+        assert old_broker.levels == [5, 4]
+    finally:
+        one.stop()
+
+
+def test_5_alone_says_what_to_set_where_5_is_not_spoken(tmp_path: Path, old_broker: OldBroker) -> None:
+    one = station(tmp_path / "outbox.sqlite3", mqtt(old_broker.server_address[1], "5"))
+    assert "set mqtt.protocol to auto" in reason_of(one, "Unsupported protocol version")
+
+
+def test_mqtt_5_is_tried_again_after_every_311_connection() -> None:
+    assert next_protocol("auto", "5", "unsupported") == "3.1.1"
+    assert next_protocol("auto", "5", "hung_up") == "3.1.1"
+    assert next_protocol("auto", "5", "failed") == "5"
+    assert next_protocol("auto", "3.1.1", "accepted") == "5"
+    assert next_protocol("3.1.1", "3.1.1", "unsupported") == "3.1.1"
+
+
+def test_the_back_off_doubles_up_to_half_a_minute_and_is_never_the_same_for_two() -> None:
+    waits = [back_off_s(attempt, random.Random(1)) for attempt in range(12)]
+    assert 0.25 <= waits[0] <= 0.5
+    assert all(15.0 <= wait <= 30.0 for wait in waits[6:])
+    assert back_off_s(3, random.Random(1)) != back_off_s(3, random.Random(2))

@@ -1,0 +1,182 @@
+"""The courier's rules under any order of events: nothing forgotten unacknowledged, everything delivered."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.uplink.courier import (
+    Acknowledged,
+    Connected,
+    CourierState,
+    Disconnected,
+    Event,
+    Forget,
+    Load,
+    Publish,
+    Refused,
+    RowsWaiting,
+    Tick,
+    Woken,
+    decide,
+    packet_bytes,
+)
+from agent.uplink.outbox import Row, Waiting
+from agent.uplink.outbox_file import KINDS
+from tests.agent.uplink.rows import crop, event, verdict
+
+RETRY_NS = 30_000_000_000
+LARGE_BYTES = 50_000
+MAKERS = {"verdict": verdict, "event": event, "crop": crop}
+
+
+@dataclass
+class World:
+    """An outbox and a broker that do what they are told, and a record of what the courier did."""
+
+    state: CourierState
+    now_ns: int = 0
+    stored: dict[int, Row] = field(default_factory=dict)
+    committed: dict[int, Row] = field(default_factory=dict)
+    on_the_wire: list[int] = field(default_factory=list)
+    acknowledged: set[int] = field(default_factory=set)
+    published: list[int] = field(default_factory=list)
+    limit_bytes: int | None = None
+
+    def commit(self, row: Row) -> None:
+        seq = len(self.committed) + 1
+        self.committed[seq] = self.stored[seq] = row
+        self.happen(Woken())
+
+    def connect(self, receive_maximum: int, limit_bytes: int | None) -> None:
+        self.on_the_wire.clear()
+        self.limit_bytes = limit_bytes
+        self.happen(Connected(receive_maximum=receive_maximum, maximum_packet_bytes=limit_bytes))
+
+    def disconnect(self) -> None:
+        self.on_the_wire.clear()
+        self.happen(Disconnected())
+
+    def acknowledge(self, index: int) -> None:
+        seq = self.on_the_wire.pop(index % len(self.on_the_wire))
+        self.acknowledged.add(seq)
+        self.happen(Acknowledged(seqs=(seq,)))
+
+    def refuse(self, index: int) -> None:
+        seq = self.on_the_wire.pop(index % len(self.on_the_wire))
+        self.happen(Refused(seq=seq, reason="not authorized"))
+
+    def tick(self, seconds: int) -> None:
+        self.now_ns += seconds * 1_000_000_000
+        self.happen(Tick())
+
+    def happen(self, event: Event) -> None:
+        events = deque([event])
+        while events:
+            self.state, actions = decide(self.state, events.popleft(), self.now_ns)
+            assert len(self.state.in_flight) <= self.state.window <= self.state.window_limit
+            for action in actions:
+                match action:
+                    case Publish(waiting=waiting):
+                        assert waiting.seq not in self.on_the_wire, "published twice on one connection"
+                        assert self.limit_bytes is None or packet_bytes(waiting.row) <= self.limit_bytes
+                        self.on_the_wire.append(waiting.seq)
+                        self.published.append(waiting.seq)
+                    case Forget(seqs=seqs):
+                        assert set(seqs) <= self.acknowledged, "forgotten without an acknowledgement"
+                        for seq in seqs:
+                            self.stored.pop(seq, None)
+                    case Load():
+                        events.appendleft(self.load(action))
+
+    def load(self, load: Load) -> RowsWaiting:
+        found = [
+            Waiting(seq=seq, row=row)
+            for kind in load.kinds
+            for seq, row in self.stored.items()
+            if row.kind == kind and seq not in load.exclude
+        ][: load.limit]
+        return RowsWaiting(rows=tuple(found), complete=len(found) < load.limit)
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("commit"), st.sampled_from(KINDS), st.booleans()),
+    st.tuples(st.just("connect"), st.integers(1, 30), st.sampled_from([None, None, LARGE_BYTES])),
+    st.tuples(st.just("disconnect")),
+    st.tuples(st.just("acknowledge"), st.integers(0, 100)),
+    st.tuples(st.just("acknowledge"), st.integers(0, 100)),
+    st.tuples(st.just("refuse"), st.integers(0, 100)),
+    st.tuples(st.just("tick"), st.integers(0, 40)),
+)
+
+
+def lived(steps: list[tuple], window: int) -> World:  # type: ignore[type-arg]
+    world = World(CourierState(window_limit=window, retry_pause_ns=RETRY_NS))
+    for name, *arguments in steps:
+        if name == "commit":
+            kind, large = arguments
+            number = len(world.committed) + 1
+            row = crop(number, LARGE_BYTES) if large and kind == "crop" else MAKERS[kind](number)
+            world.commit(row)
+        elif name not in ("acknowledge", "refuse") or world.on_the_wire:
+            getattr(world, name)(*arguments)
+    return world
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=80), st.integers(1, 20))
+def test_whatever_happened_everything_is_delivered_once_the_broker_takes_it(steps, window) -> None:  # type: ignore[no-untyped-def]
+    world = lived(steps, window)
+    world.connect(receive_maximum=30, limit_bytes=None)
+    for _ in range(2 * len(world.committed) + 2):
+        while world.on_the_wire:
+            world.acknowledge(0)
+        world.tick(RETRY_NS // 1_000_000_000)
+    assert not world.stored
+    assert world.acknowledged == set(world.committed)
+    assert world.state.refused == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(STEPS, max_size=80), st.integers(1, 20))
+def test_the_window_is_full_while_rows_wait_that_may_go(steps, window) -> None:  # type: ignore[no-untyped-def]
+    world = lived(steps, window)
+    pending = {refusal.seq for refusal in world.state.refused}
+    may_go = set(world.stored) - set(world.on_the_wire) - pending
+    if world.state.connected and may_go:
+        assert len(world.on_the_wire) == world.state.window
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(STEPS.filter(lambda step: step[-1] != LARGE_BYTES), max_size=80), st.integers(1, 20))
+def test_rows_of_a_kind_are_first_published_in_the_order_of_commits(steps, window) -> None:  # type: ignore[no-untyped-def]
+    world = lived(steps, window)
+    first = list(dict.fromkeys(world.published))
+    for kind in KINDS:
+        of_kind = [seq for seq in first if world.committed[seq].kind == kind]
+        assert of_kind == sorted(of_kind)
+
+
+def test_more_refused_crops_than_the_courier_remembers_do_not_hold_up_a_verdict() -> None:
+    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world.connect(receive_maximum=20, limit_bytes=LARGE_BYTES)
+    for number in range(500):
+        world.commit(crop(number, LARGE_BYTES))
+    world.commit(verdict(1))
+    assert world.on_the_wire == [501]
+    assert len(world.state.refused) < 100
+
+
+def test_a_row_over_the_brokers_packet_limit_waits_for_a_broker_that_takes_it() -> None:
+    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world.commit(crop(1, LARGE_BYTES))
+    world.connect(receive_maximum=20, limit_bytes=LARGE_BYTES)
+    assert world.on_the_wire == []
+    assert "over the broker's limit of 50000" in world.state.refused[0].reason
+    world.connect(receive_maximum=20, limit_bytes=None)
+    world.tick(31)
+    assert world.on_the_wire == [1]
+    assert world.state.refusals == 1
