@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from agent.errors import PlumblineError
 from agent.messages import Frame, FrameFault
 
 
-class CameraError(Exception):
+class CameraError(PlumblineError):
     """The camera itself cannot be used; the message names the source, the value and the remedy."""
 
 

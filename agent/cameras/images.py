@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 
 from agent.cameras.camera import CameraError
+from agent.errors import PlumblineError
 from agent.messages import Pixels
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 
-class ImageError(ValueError):
+class ImageError(PlumblineError):
     """A file that gives no usable picture; the message names the file and the remedy."""
 
 

@@ -78,7 +78,7 @@ class LinescanSimCamera:
         """Nothing is held open."""
 
     def image_at(self, line: int) -> Path:
-        """The picture under an absolute line that has passed; raises LookupError for any other."""
+        """The picture under an absolute line, from any thread; raises LookupError before it has passed."""
         return self._strip.image_at(line)
 
     def _next_block(self) -> Pixels | None:

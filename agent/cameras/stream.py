@@ -1,22 +1,18 @@
-"""A live RTSP, HTTP or V4L2 source as a camera, reopened for ever after its first good open."""
+"""A live RTSP, HTTP or V4L2 source as a camera."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import queue
-import random
 import re
 import threading
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias, cast
+from typing import Protocol, cast
 
 import cv2
-import structlog
 from cv2.typing import MatLike
 
-from agent.cameras.backoff import SLICE_S, backoff_s, wait_unless
 from agent.cameras.camera import CameraError
 from agent.cameras.images import from_opencv
 from agent.cameras.pace import Pace
@@ -24,9 +20,7 @@ from agent.clock import Clock
 from agent.messages import Frame, Pixels
 from agent.settings import VideoSource
 
-log = structlog.get_logger()
-
-State: TypeAlias = Literal["closed", "streaming", "lost"]
+CLOSE_PATIENCE_S = 1.0
 
 
 class Reader(Protocol):
@@ -70,11 +64,10 @@ def shown(url: str) -> str:
 class StreamCamera:
     """Its own thread reads, so that `grab` keeps its timeout whatever the network does.
 
-    The first failed read ends a connection, because OpenCV never recovers one; the thread then backs
-    off and connects again: `state` and `losses` say so. A picture that took longer than the read
-    timeout, or that waited so long to be taken, means that old pictures lie buffered behind it: the
-    connection is dropped rather than show as now what was then. `rate_hz` is a ceiling: pictures
-    that come faster are no triggers.
+    The first failed read loses the camera, because OpenCV never recovers a connection. So does a
+    picture that took longer than the read timeout, or that waited so long to be taken: old pictures
+    lie buffered behind it, which would be shown as now. `rate_hz` is a ceiling: pictures that come
+    faster are no triggers.
     """
 
     def __init__(
@@ -89,57 +82,47 @@ class StreamCamera:
         self._clock = clock
         self._connect = connect
         self._pace = Pace(source.rate_hz, clock)
-        self._frames: queue.Queue[Frame] = queue.Queue(maxsize=1)
+        self._ready: queue.Queue[Frame | CameraError] = queue.Queue(maxsize=1)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._failure: Exception | None = None
         self._frame_id = 0
-        self.state: State = "closed"
-        self.losses = 0
 
     def open(self) -> None:
         reader = self._connect(self._source)
         # New ones each time: a thread that hangs in an old connection keeps its own.
-        self._frames, self._stop = queue.Queue(maxsize=1), threading.Event()
-        self._failure = None
-        self.state = "streaming"
+        self._ready, self._stop = queue.Queue(maxsize=1), threading.Event()
         self._thread = threading.Thread(
-            target=self._run,
-            args=(reader, self._frames, self._stop),
-            name=f"stream-{self._name}",
-            daemon=True,
+            target=self._run, args=(reader, self._ready, self._stop), name=f"stream-{self._name}", daemon=True
         )
         self._thread.start()
 
     def grab(self, timeout_s: float) -> Frame | None:
         try:
-            return self._frames.get(timeout=timeout_s)
+            item = self._ready.get(timeout=timeout_s)
         except queue.Empty:
-            if self._failure is not None:
-                raise CameraError(
-                    f"{shown(self._source.url)}: {self._failure!r}; reopen it"
-                ) from self._failure
             return None
+        if isinstance(item, CameraError):
+            raise item
+        return item
 
     def close(self) -> None:
-        """Ends the thread; waits for a read or connect that is under way, at most its own timeout."""
+        """Ends the thread; one that hangs in a read is left to end by the read's own timeout."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(self._source.open_timeout_s + self._source.read_timeout_s)
+            self._thread.join(CLOSE_PATIENCE_S)
             self._thread = None
-        self.state = "closed"
 
-    def _run(self, reader: Reader, frames: queue.Queue[Frame], stop: threading.Event) -> None:
-        connected: Reader | None = reader
+    def _run(self, reader: Reader, ready: queue.Queue[Frame | CameraError], stop: threading.Event) -> None:
         try:
-            while connected is not None:
-                reason = self._stream(connected, frames, stop)
-                connected.release()
-                connected = None if stop.is_set() else self._reconnect(reason, stop)
-        except Exception as error:
-            self._failure = error  # for `grab`, whose thread can act on it
+            why = self._stream(reader, ready, stop)
+        except cv2.error as error:
+            why = f"OpenCV failed: {error}"
+        reader.release()
+        _hand_over(
+            CameraError(f"{shown(self._source.url)}: {why}; check the camera and its network"), ready, stop
+        )
 
-    def _stream(self, reader: Reader, frames: queue.Queue[Frame], stop: threading.Event) -> str:
+    def _stream(self, reader: Reader, ready: queue.Queue[Frame | CameraError], stop: threading.Event) -> str:
         """Hand over frames until the connection is of no more use; says why."""
         patience_ns = self._source.read_timeout_s * 1e9
         while not stop.is_set():
@@ -147,50 +130,33 @@ class StreamCamera:
             ok, picture = reader.read()
             read_ns = self._clock.monotonic_ns()
             if not ok:
-                return "a read failed"
+                return "gives no more pictures"
             if read_ns - asked_ns > patience_ns:
-                return "a picture came after a stall"
+                return f"stalled for more than {self._source.read_timeout_s:g} s"
             if not self._pace.wait(0.0):
                 continue
-            self._hand_over(self._frame(picture), frames, stop)
+            _hand_over(self._frame(picture, read_ns), ready, stop)
             if self._clock.monotonic_ns() - read_ns > patience_ns:
-                return "frames were not taken in time"
+                return f"was not listened to for more than {self._source.read_timeout_s:g} s"
         return "closed"
 
-    def _hand_over(self, frame: Frame, frames: queue.Queue[Frame], stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                return frames.put(frame, timeout=SLICE_S)
-            except queue.Full:
-                continue
-
-    def _frame(self, picture: MatLike) -> Frame:
+    def _frame(self, picture: MatLike, read_ns: int) -> Frame:
         frame = Frame(
             camera=self._name,
             frame_id=self._frame_id,
             image=from_opencv(cast(Pixels, picture)),
-            captured_ns=self._clock.monotonic_ns(),
+            captured_ns=read_ns,
             captured_at=self._clock.utc_now(),
         )
         self._frame_id += 1
         return frame
 
-    def _reconnect(self, reason: str, stop: threading.Event) -> Reader | None:
-        """A new connection, tried for until there is one; None when stopped."""
-        self.state = "lost"
-        self.losses += 1
-        log.warning("camera_lost", camera=self._name, reason=reason, losses=self.losses)
-        rng = random.Random(self._clock.monotonic_ns())
-        for attempt in itertools.count():
-            wait_unless(stop, backoff_s(attempt, rng), self._clock)
-            if stop.is_set():
-                break
-            try:
-                reader = self._connect(self._source)
-            except CameraError as error:
-                log.debug("camera_still_lost", camera=self._name, attempt=attempt, error=str(error))
-                continue
-            self.state = "streaming"
-            log.info("camera_back", camera=self._name, attempts=attempt + 1)
-            return reader
-        return None
+
+def _hand_over(
+    item: Frame | CameraError, ready: queue.Queue[Frame | CameraError], stop: threading.Event
+) -> None:
+    while not stop.is_set():
+        try:
+            return ready.put(item, timeout=CLOSE_PATIENCE_S / 10)
+        except queue.Full:
+            continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,20 @@ from agent.cameras.camera import CameraError
 from agent.cameras.images import ImageError, read_image
 from agent.messages import Pixels
 
-REMEMBERED = 10_000
+
+@dataclass(slots=True)
+class _Pass:
+    """Where the pictures stood in a run through all of them, repeated until the next one begins."""
+
+    first_line: int
+    places: list[tuple[int, Path]] = field(default_factory=list)  # first line within the pass
+    lines: int | None = None  # None while it goes on
+
+    def image_at(self, line: int) -> Path:
+        offset = line - self.first_line
+        if self.lines is not None:
+            offset %= self.lines
+        return self.places[bisect_right(self.places, offset, key=lambda place: place[0]) - 1][1]
 
 
 class Strip:
@@ -31,7 +45,7 @@ class Strip:
         self._picture: Pixels = np.empty((0, 0, 0), np.uint8)
         self._row = 0  # in the picture
         self._line = 0  # in the strip
-        self._placed: list[tuple[int, Path]] = []
+        self._passes = [_Pass(0)]
         self.faults: list[str] = []
 
     def start(self) -> None:
@@ -55,12 +69,11 @@ class Strip:
             lines -= len(part)
 
     def image_at(self, line: int) -> Path:
-        """The picture that a line shows; raises LookupError for lines not yet there or long gone."""
-        placed = self._placed
-        index = bisect_right(placed, line, key=lambda place: place[0]) - 1
-        if not 0 <= line < self._line or index < 0:
-            raise LookupError(f"line {line} is not among the remembered lines, the last is {self._line - 1}")
-        return placed[index][1]
+        """The picture that a line shows; raises LookupError for a line that has not passed yet."""
+        if not 0 <= line < self._line:
+            raise LookupError(f"line {line} has not passed the sensor, the last one was {self._line - 1}")
+        passes = self._passes
+        return passes[bisect_right(passes, line, key=lambda one: one.first_line) - 1].image_at(line)
 
     def _advance(self, lines: int) -> Pixels | None:
         """The next lines that stand in one picture, up to so many; None at the end."""
@@ -75,12 +88,21 @@ class Strip:
         """Whether a line is at hand, after loading pictures until there is one; False at the end."""
         while self._row == len(self._picture):
             if self._next == len(self._images) and self._repeat:
-                self._next = 0
+                self._begin_pass()
             if self._next == len(self._images):
                 return False
             self._load(self._images[self._next])
             self._next += 1
         return True
+
+    def _begin_pass(self) -> None:
+        """Forget the pass that ends when it was as the one before, so that memory has a bound."""
+        self._next = 0
+        *before, ended = self._passes
+        ended.lines = self._line - ended.first_line
+        same = before and (before[-1].places, before[-1].lines) == (ended.places, ended.lines)
+        # A new list: another thread may be looking something up in the old one.
+        self._passes = [*before, *([] if same else [ended]), _Pass(self._line)]
 
     def _load(self, file: Path) -> None:
         try:
@@ -95,9 +117,8 @@ class Strip:
             return
         self._useless = 0
         self._row = 0
-        if len(self._placed) >= 2 * REMEMBERED:
-            self._placed = self._placed[REMEMBERED:]  # a new list: another thread may be looking
-        self._placed.append((self._line, file))
+        current = self._passes[-1]
+        current.places.append((self._line - current.first_line, file))
 
     def _fitting(self, file: Path) -> Pixels:
         picture = read_image(file)

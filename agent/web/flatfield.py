@@ -15,13 +15,14 @@ import numpy.typing as npt
 
 from agent import settings
 from agent.cameras.images import ImageError, read_image
+from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
 
 BLOCK_BYTES = 256 * 1024  # a block and its gains stay in the cache
 DEAD_RATIO = 0.02  # of the usual span between dark and white
 
 
-class FlatFieldError(ValueError):
+class FlatFieldError(PlumblineError):
     """The references cannot be used; the message names the file or the size, and the remedy."""
 
 

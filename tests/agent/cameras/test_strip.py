@@ -66,7 +66,7 @@ def test_image_at_refuses_lines_that_have_not_passed(web: list[Path]) -> None:
     strip = Strip(web, repeat=True)
     strip.take(7)
     for line in (-1, 7, 10**12):
-        with pytest.raises(LookupError, match="the last is 6"):
+        with pytest.raises(LookupError, match="the last one was 6"):
             strip.image_at(line)
 
 
@@ -104,14 +104,31 @@ def test_no_usable_picture_at_all_is_a_camera_error_and_not_an_endless_search(tm
             Strip(broken, repeat=repeat).start()
 
 
-def test_what_is_remembered_of_an_endless_web_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.cameras.strip.REMEMBERED", 10)
-    images = [save(tmp_path / f"{n}.png", n, 1) for n in range(3)]
+def test_an_endless_web_is_remembered_in_bounded_memory(web: list[Path]) -> None:
+    strip = Strip(web, repeat=True)
+    for _ in range(1000):
+        strip.take(7)
+    assert len(strip._passes) <= 2
+    owner = [0] * 5 + [1] + [2] * 14
+    assert all(strip.image_at(line) == web[owner[line % 20]] for line in range(7000))
+
+
+def test_a_picture_that_changes_its_height_between_passes_is_placed_where_it_was_seen(tmp_path: Path) -> None:
+    images = [save(tmp_path / "a.png", 0, 2), save(tmp_path / "b.png", 2, 2)]
     strip = Strip(images, repeat=True)
-    for _ in range(100):
+    strip.take(9)
+    save(images[1], 2, 3)
+    strip.take(9)
+    shown = "".join(strip.image_at(line).stem for line in range(18))
+    assert shown == "aabbaabbaabbbaabbb"
+    assert taken(strip, [2]) == [0, 1]
+
+
+def test_all_pictures_vanishing_is_a_camera_error_and_not_an_endless_search(tmp_path: Path) -> None:
+    images = [save(tmp_path / "a.png", 0, 2), save(tmp_path / "b.png", 2, 2)]
+    strip = Strip(images, repeat=True)
+    strip.take(4)
+    for file in images:
+        file.unlink()
+    with pytest.raises(CameraError):
         strip.take(1)
-    assert [strip.image_at(line) for line in range(90, 100)] == [images[line % 3] for line in range(90, 100)]
-    with pytest.raises(LookupError):
-        strip.image_at(50)
