@@ -44,7 +44,8 @@ class Web:
     - `lines_lost` that the coordinate does not show are charged to the first lines of their block.
     - Of a long run of windows without a line, the first `MISSING_FAULTS` get a fault each and the rest
       share one, whose `lines_lost` covers them all.
-    - A fault of the camera takes the place of the window that is being filled.
+    - A fault of the camera takes the place of the window that is being filled; the lines that it did
+      not bring are counted where they are missing.
     """
 
     def __init__(self, window_lines: int) -> None:
@@ -64,7 +65,7 @@ class Web:
             return [item]
         if isinstance(item, FrameFault):
             index = self._next_line // self.window_lines
-            return [replace(item, frame_id=index, first_line=index * self.window_lines)]
+            return [replace(item, frame_id=index, first_line=index * self.window_lines, lines_lost=0)]
         if not len(item.image):
             return []  # what it lacks shows as a gap before the next block
         items: list[Item] = []

@@ -17,7 +17,13 @@ def frames(items: list[Item]) -> list[Frame]:
 
 def fault(frame_id: int) -> FrameFault:
     return FrameFault(
-        camera="top", frame_id=frame_id, reason="camera_error", detail="torn", captured_ns=0, captured_at=NOON
+        camera="top",
+        frame_id=frame_id,
+        reason="camera_error",
+        detail="torn",
+        captured_ns=0,
+        captured_at=NOON,
+        lines_lost=5,
     )
 
 
@@ -165,7 +171,7 @@ def test_a_camera_fault_takes_the_place_of_the_window_being_filled() -> None:
     web.push(block(0, 25, 77))
     (item,) = web.push(fault(78))
     assert isinstance(item, FrameFault)
-    assert (item.frame_id, item.first_line, item.detail) == (2, 20, "torn")
+    assert (item.frame_id, item.first_line, item.lines_lost, item.detail) == (2, 20, 0, "torn")
 
 
 def test_an_empty_block_changes_nothing() -> None:
