@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import secrets
 import threading
 import time
@@ -70,3 +71,16 @@ def new_uuid7(clock: Clock) -> str:
     value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64
     value |= 0b10 << 62 | secrets.randbits(62)
     return str(uuid.UUID(int=value))
+
+
+def clock_synced() -> bool | None:
+    """Whether the kernel says that something disciplines its clock; None where it does not say."""
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+    if adjtimex is None:
+        return None
+    state = (ctypes.c_long * 64)()  # struct timex with modes 0: a question, nothing is set
+    code = adjtimex(ctypes.byref(state))
+    return None if code < 0 else code != _TIME_ERROR
+
+
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised

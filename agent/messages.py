@@ -73,17 +73,18 @@ class Prepared:
 
     tiles: Pixels  # (N, tile, tile, channels)
     origins: tuple[tuple[int, int], ...]  # x, y of each tile in the scaled frame
+    shape: tuple[int, int]  # lines, width of the scaled frame
     scale: float  # scaled-frame pixels per frame pixel
     prepared_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What the engine says of the tiles of one frame."""
+    """What the engine says of one frame, tiles put together again."""
 
-    scores: Floats  # (N,), raw
-    maps: Floats  # (N, h, w), raw anomaly evidence, h = tile / map stride
-    restored: Pixels | None  # (N, tile, tile, channels), only when asked for
+    scores: Floats  # (N,), raw, one for each tile
+    evidence: Floats  # (h, w), raw map of the whole scaled frame, one value for each map stride
+    restored: Pixels  # (lines, width, channels) of the scaled frame: what a good part would look like
     started_ns: int
     finished_ns: int
 
@@ -147,7 +148,7 @@ class FrameMessage(_Message):
 
 class TimingMessage(_Message):
     capture_to_prepared: float | None = None
-    queued: float | None = None
+    queued: float | None = Field(None, description="of which waiting in the ring")
     infer: float | None = None
     judge: float | None = None
     capture_to_recorded: float = Field(description="until the record was handed to the outbox")

@@ -16,13 +16,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agent import strict_yaml
+from agent.errors import PlumblineError
 
 ENVIRONMENT_PREFIX = "PLUMBLINE_"
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 
 
-class SettingsError(ValueError):
+class SettingsError(PlumblineError):
     """The settings cannot be used; `problems` has one line for each reason."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -276,7 +277,9 @@ def _anchored(settings: Settings, base: Path) -> Settings:
         if isinstance(value, Path):
             return base.resolve() / value
         if isinstance(value, BaseModel):
-            return value.model_copy(update={key: anchor(getattr(value, key)) for key in type(value).model_fields})
+            return value.model_copy(
+                update={key: anchor(getattr(value, key)) for key in type(value).model_fields}
+            )
         if isinstance(value, tuple):
             return tuple(anchor(item) for item in value)
         return value

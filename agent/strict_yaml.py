@@ -11,12 +11,14 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from agent.errors import PlumblineError
+
 MAX_BYTES = 256 * 1024
 
 Path: TypeAlias = tuple[str | int, ...]
 
 
-class YamlError(ValueError):
+class YamlError(PlumblineError):
     """The text is not the YAML we accept; the message starts with `name:line:column:`."""
 
 

@@ -46,7 +46,6 @@ SECURITY_HEADERS = {
 
 def page_app(board: Board, metrics: Metrics, *, host_names: frozenset[str] | None) -> Starlette:
     """The ASGI application; requests for a host outside `host_names` are refused (None: any host)."""
-
     shown = Shown(board)
 
     def api_state(_: Request) -> Response:

@@ -1,0 +1,9 @@
+"""One file per published method. METHODS is the whole list."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from models.methods import decodiff
+
+METHODS: dict[str, ModuleType] = {"decodiff": decodiff}

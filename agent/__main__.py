@@ -1,0 +1,218 @@
+"""plumbline: the device's commands."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from agent import logs, settings
+from agent.clock import SystemClock
+from agent.crew import Crew
+from agent.errors import PlumblineError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+bundle_app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, or check it on this machine.")
+outbox_app = typer.Typer(no_args_is_help=True, help="Look at what waits for the broker.")
+app.add_typer(bundle_app, name="bundle")
+app.add_typer(outbox_app, name="outbox")
+console = Console()
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
+BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folder or .plumb file")]
+
+
+@app.command()
+def run(config: Config) -> None:
+    """The agent, until SIGTERM or Ctrl-C."""
+    from agent.app import build
+
+    wanted = settings.load(config)
+    logs.configure(wanted.logs, station=wanted.identity.station)
+    crew = Crew()
+    _stop_on_signals(crew)
+    build(wanted, SystemClock(), crew).run()
+
+
+@app.command()
+def demo(
+    duration: Annotated[float | None, typer.Option(min=1, help="seconds; default: until Ctrl-C")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="the page's port; 0 takes a free one")] = 8080,
+    bundle: Annotated[Path | None, typer.Option(help="another model than the sample")] = None,
+) -> None:
+    """The whole product on this machine: simulated line camera, embedded broker, page."""
+    from agent import demo as parts
+    from agent.demo_report import show
+
+    crew = Crew()
+    _stop_on_signals(crew)
+    built = parts.build_demo(
+        page_port=port, bundle=bundle or parts.SAMPLE_BUNDLE, clock=SystemClock(), crew=crew
+    )
+    logs.configure(built.app.settings.logs)
+    show(built, console, duration)
+
+
+@app.command()
+def validate(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+    """All problems of a settings file at once; exit 0 or 2."""
+    wanted = settings.load(file)
+    console.print(f"{file}: good, digest {wanted.digest()[:12]}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def inspect(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="picture files or folders")],
+    bundle: Annotated[Path, typer.Option(help="bundle folder or .plumb file")],
+    out: Annotated[Path | None, typer.Option(help="write heat maps and report.jsonl here")] = None,
+) -> None:
+    """Judge picture files; exit 1 when one could not be judged."""
+    from agent.bundle import open_bundle
+    from agent.engines import open_engine
+    from agent.inspect_files import inspect_files, write
+
+    opened = open_bundle(bundle)
+    engine = open_engine(opened, settings.Engine())
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    skipped = 0
+    for one in inspect_files(images, opened, engine, SystemClock()):
+        record = one.record
+        skipped += record["verdict"] == "skipped"
+        score = f"{record['score']['normalized']:7.1f}" if "score" in record else "      -"
+        words = record.get("detail") or f"{len(record['defects'])} defects"
+        console.print(
+            f"{record['verdict']:9} {score}  {record['part_id']}  {words}", highlight=False, soft_wrap=True
+        )
+        if out is not None:
+            write(one, out)
+    if skipped:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    seconds: Annotated[float, typer.Option(min=1, help="for each measurement")] = 10.0,
+    bundle: Annotated[Path | None, typer.Option(help="another model than the sample")] = None,
+    json_out: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+) -> None:
+    """Stage latencies and throughput on this machine."""
+    from agent import demo as parts
+    from agent.bench import measure, show
+
+    figures = measure(bundle or parts.SAMPLE_BUNDLE, seconds, SystemClock())
+    if json_out:
+        typer.echo(json.dumps(figures, indent=2))
+    else:
+        show(figures, console)
+
+
+@app.command()
+def schema(what: Annotated[Literal["settings", "verdict"], typer.Argument()]) -> None:
+    """Print a contract as JSON Schema."""
+    from agent.messages import Verdict
+
+    model: type[BaseModel] = settings.Settings if what == "settings" else Verdict
+    typer.echo(json.dumps(model.model_json_schema(by_alias=True), indent=2))
+
+
+@bundle_app.command("info")
+def bundle_info(bundle: BundlePath) -> None:
+    """What is inside."""
+    from agent.bundle import open_bundle
+
+    opened = open_bundle(bundle)
+    manifest = opened.manifest
+    table = Table("what", "value", title=f"{manifest.name} {opened.sha256[:12]}")
+    rows = {
+        "licence": manifest.licence,
+        "counter": manifest.counter,
+        "method": f"{manifest.provenance.method} {manifest.provenance.preset}, {manifest.provenance.created}",
+        "input": f"{manifest.input.tile_px} px, {manifest.input.channels} channel, scale {manifest.input.scale}",
+        "threshold": f"{manifest.threshold.raw:.4f}, 95 % interval "
+        f"{manifest.threshold.interval[0]:.4f} to {manifest.threshold.interval[1]:.4f}",
+        "target false-reject rate": f"{manifest.threshold.target_false_reject_rate:.3f} "
+        f"from {manifest.threshold.good_frames} good frames",
+        "size": f"{sum(map(len, opened.files.values())) / 1e6:.1f} MB",
+        "features": manifest.provenance.features,
+    }
+    for key, value in rows.items():
+        table.add_row(key, str(value))
+    console.print(table)
+    for command in manifest.provenance.commands:
+        console.print(f"made by: {command}", highlight=False, soft_wrap=True)
+
+
+@bundle_app.command("verify")
+def bundle_verify(
+    bundle: BundlePath,
+    key: Annotated[Path | None, typer.Option(help="trusted Ed25519 public key in PEM")] = None,
+) -> None:
+    """Digests, signature and golden scores on this machine; exit 0 or 1."""
+    from agent.bundle import MANIFEST, SIGNATURE, open_bundle
+    from agent.engines import open_engine
+    from agent.engines.engine import golden_difference
+    from agent.signing import BUNDLE_TYPE, load_public_key, signers
+    from agent.signing import verify as verify_signature
+
+    try:
+        opened = open_bundle(bundle)
+        console.print(f"digests: {len(opened.manifest.files)} files match")
+        envelope = opened.files.get(SIGNATURE)
+        if key is not None:
+            if envelope is None:
+                raise PlumblineError(f"{bundle}: not signed, though a key was given")
+            verify_signature(envelope, opened.files[MANIFEST], BUNDLE_TYPE, load_public_key(key))
+            console.print("signature: by the trusted key")
+        else:
+            claimed = "none" if envelope is None else f"claims key {', '.join(signers(envelope))}"
+            console.print(f"signature: {claimed}; not checked, give --key")
+        for precision in ("f32", "auto"):
+            engine = open_engine(opened, settings.Engine(kind="openvino", precision=precision))
+            difference = golden_difference(engine, opened)
+            console.print(f"golden scores: {engine.describe().name} within {difference:.5f} of the threshold")
+    except PlumblineError as error:
+        _complain(error)
+        raise typer.Exit(1) from error
+
+
+@outbox_app.command("status")
+def outbox_status(config: Config) -> None:
+    """Rows, bytes and age of what waits; works beside a running agent."""
+    from agent.uplink.outbox_file import read_depth
+
+    path = settings.load(config).outbox.path
+    depth = read_depth(path, clock=SystemClock())
+    console.print(f"{path}", highlight=False, soft_wrap=True)
+    console.print(f"{depth.rows} rows, {depth.bytes} bytes, oldest {depth.oldest_s:.1f} s")
+    for kind, rows in depth.kinds.items():
+        console.print(f"  {kind:8} {rows}")
+
+
+def _stop_on_signals(crew: Crew) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: crew.stop.set())
+
+
+def _complain(error: PlumblineError) -> None:
+    print(f"plumbline: {error}", file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point: a known problem is printed without a trace, exit code 2."""
+    try:
+        app()
+    except PlumblineError as error:
+        _complain(error)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

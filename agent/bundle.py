@@ -1,0 +1,216 @@
+"""The model bundle: a folder or one `.plumb` zip that says everything about a model.
+
+    manifest.yaml   what the model is, how to feed it, its threshold, the digest of every other file
+    model.onnx      uint8 N x H x W x C -> score N, map N x h x w, restored N x H x W x C
+    golden/         tiles.npy (uint8) and scores.npy (float32) that an engine must reproduce
+    signature       optional DSSE envelope (Ed25519) over the manifest's bytes
+
+Never a pickle. A bundle is never modified after it is written; `open_bundle` checks every digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent import strict_yaml
+from agent.errors import PlumblineError
+from agent.messages import Floats, Pixels
+
+MANIFEST = "manifest.yaml"
+MODEL = "model.onnx"
+SIGNATURE = "signature"
+GOLDEN_TILES = "golden/tiles.npy"
+GOLDEN_SCORES = "golden/scores.npy"
+MAX_FILE_BYTES = 512 * 1024 * 1024
+
+
+class BundleError(PlumblineError):
+    """The bundle cannot be trusted or read; says which file and what to do."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputSpec(_Part):
+    """How a frame becomes tiles."""
+
+    channels: Literal[1, 3]
+    tile_px: int = Field(ge=32, le=4096)
+    overlap_px: int = Field(ge=0)
+    scale: float = Field(gt=0, le=16, description="tile pixels per frame pixel")
+
+
+class MapSpec(_Part):
+    stride_px: int = Field(ge=1, description="tile pixels per map pixel")
+    top: int = Field(ge=1, le=3840, description="map pixels averaged into the score")
+    definition: str
+
+
+class Threshold(_Part):
+    """Raw score at which a frame fails, with where it came from."""
+
+    raw: float = Field(gt=0)
+    target_false_reject_rate: float = Field(gt=0, lt=1)
+    interval: tuple[float, float] = Field(description="95 % bootstrap interval of raw")
+    good_frames: int = Field(ge=1)
+    source: str
+
+
+class Provenance(_Part):
+    """Who made the model from what; `figures` were measured by the exporter."""
+
+    method: str
+    preset: str
+    run: str = Field(description="digest of the student's weights")
+    data: str
+    commands: tuple[str, ...]
+    features: str
+    created: str
+
+
+class GoldenSpec(_Part):
+    """Largest allowed difference from the golden scores, as a share of the threshold."""
+
+    tolerance_f32: float = Field(gt=0)
+    tolerance_bf16: float = Field(gt=0)
+
+
+class Manifest(_Part):
+    format: Literal["plumbline.bundle/1"] = "plumbline.bundle/1"
+    name: str = Field(pattern=r"^[a-z0-9_-]{1,64}$")
+    counter: int = Field(ge=1, description="grows with each release of this name; guards against roll-back")
+    licence: str
+    input: InputSpec
+    map: MapSpec
+    threshold: Threshold
+    golden: GoldenSpec
+    provenance: Provenance
+    files: dict[str, str] = Field(description="SHA-256 of every file but manifest and signature")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """An opened bundle: every file is in memory and matched its digest."""
+
+    path: Path
+    manifest: Manifest
+    sha256: str  # of the manifest's bytes, which name every other digest: the bundle's identity
+    files: Mapping[str, bytes]
+
+    @property
+    def model(self) -> bytes:
+        return self.files[MODEL]
+
+    def golden(self) -> tuple[Pixels, Floats]:
+        """Tiles (N, H, W, C) uint8 and their scores (N,) float32."""
+        tiles, scores = (
+            np.load(io.BytesIO(self.files[name]), allow_pickle=False)
+            for name in (GOLDEN_TILES, GOLDEN_SCORES)
+        )
+        return tiles, scores
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Read a bundle folder or `.plumb` file and check every digest.
+
+    Raises BundleError naming the file when one is missing, foreign, too large or differs.
+    """
+    files = _read_zip(path) if path.is_file() else _read_folder(path)
+    if MANIFEST not in files:
+        raise BundleError(f"{path}: no {MANIFEST}; this is not a model bundle, check the setting `bundle`")
+    manifest = parse_manifest(files[MANIFEST], name=f"{path}/{MANIFEST}")
+    for name, digest in manifest.files.items():
+        if name not in files:
+            raise BundleError(f"{path}/{name}: missing, though the manifest lists it; copy the bundle again")
+        found = hashlib.sha256(files[name]).hexdigest()
+        if found != digest:
+            raise BundleError(
+                f"{path}/{name}: digest {found[:12]}... differs from the manifest's {digest[:12]}...; "
+                "the file was changed or damaged, copy the bundle again"
+            )
+    unlisted = sorted(set(files) - set(manifest.files) - {MANIFEST, SIGNATURE})
+    if unlisted:
+        raise BundleError(f"{path}/{unlisted[0]}: not listed in the manifest; a bundle is never added to")
+    for name in (MODEL, GOLDEN_TILES, GOLDEN_SCORES):
+        if name not in files:
+            raise BundleError(f"{path}: no {name}; export the bundle again")
+    digest = hashlib.sha256(files[MANIFEST]).hexdigest()
+    return Bundle(path=path, manifest=manifest, sha256=digest, files=files)
+
+
+def parse_manifest(data: bytes, *, name: str) -> Manifest:
+    """The manifest in `data`. Raises BundleError with every problem."""
+    try:
+        content, _ = strict_yaml.load(data.decode("utf-8"), name=name)
+        return Manifest.model_validate_json(json.dumps(content), strict=True)
+    except (strict_yaml.YamlError, UnicodeDecodeError) as error:
+        raise BundleError(f"{name}: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise BundleError(f"{name}: {problems}") from error
+
+
+def with_digests(manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
+    """The manifest with the digests of these files."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    return manifest.model_copy(update={"files": digests})
+
+
+def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], signature: bytes | None) -> None:
+    """Write a new bundle folder from a manifest that has the files' digests.
+
+    Raises BundleError when `path` is there already: a bundle is never modified.
+    """
+    if path.exists():
+        raise BundleError(f"{path}: is there already; a bundle is never modified, choose another name")
+    path.mkdir(parents=True)
+    for name, data in files.items():
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_bytes(data)
+    (path / MANIFEST).write_bytes(manifest_bytes(manifest))
+    if signature is not None:
+        (path / SIGNATURE).write_bytes(signature)
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The manifest as it stands on disk."""
+    content = manifest.model_dump(mode="json")
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100).encode()
+
+
+def _read_folder(path: Path) -> dict[str, bytes]:
+    if not path.is_dir():
+        raise BundleError(f"{path}: no such bundle; check the setting `bundle`")
+    found: dict[str, bytes] = {}
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            if file.stat().st_size > MAX_FILE_BYTES:
+                raise BundleError(f"{file}: larger than {MAX_FILE_BYTES} bytes")
+            found[file.relative_to(path).as_posix()] = file.read_bytes()
+    return found
+
+
+def _read_zip(path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found: dict[str, bytes] = {}
+            for entry in archive.infolist():
+                if entry.file_size > MAX_FILE_BYTES:
+                    raise BundleError(f"{path}/{entry.filename}: larger than {MAX_FILE_BYTES} bytes")
+                if not entry.is_dir():
+                    found[entry.filename] = archive.read(entry)
+            return found
+    except (zipfile.BadZipFile, OSError) as error:
+        raise BundleError(f"{path}: neither a bundle folder nor a readable .plumb file: {error}") from error

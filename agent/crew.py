@@ -1,0 +1,66 @@
+"""Threads that live and die together: the first failure stops all, and is raised where they were started."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from agent.errors import PlumblineError
+
+log = structlog.get_logger()
+
+JOIN_TIMEOUT_S = 10.0
+
+
+class CrewError(PlumblineError):
+    """A thread did not come home in time."""
+
+
+@dataclass(slots=True)
+class Crew:
+    """Members run until `stop` is set; each gets the event and must look at it at least once a second."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _failure: BaseException | None = None
+
+    def start(self, name: str, run: Callable[[threading.Event], None]) -> None:
+        """Start a member; when `run` raises, everybody is stopped."""
+        thread = threading.Thread(target=self._watch, args=(name, run), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Until somebody fails or `stop` is set, or the time is over."""
+        self.stop.wait(timeout_s)
+
+    def is_alive(self, name: str) -> bool:
+        return any(thread.name == name and thread.is_alive() for thread in self._threads)
+
+    def dismiss(self) -> None:
+        """Stop everybody, last started first, and raise the first failure.
+
+        Raises CrewError naming a thread that does not end within ten seconds.
+        """
+        self.stop.set()
+        late = []
+        for thread in reversed(self._threads):
+            thread.join(JOIN_TIMEOUT_S)
+            if thread.is_alive():
+                late.append(thread.name)
+        if self._failure is not None:
+            raise self._failure
+        if late:
+            raise CrewError(f"threads {', '.join(late)} did not stop within {JOIN_TIMEOUT_S:.0f} s")
+
+    def _watch(self, name: str, run: Callable[[threading.Event], None]) -> None:
+        try:
+            run(self.stop)
+        except BaseException as error:
+            log.error("thread_failed", thread=name, error=str(error), kind=type(error).__name__)
+            if self._failure is None:
+                self._failure = error
+            self.stop.set()

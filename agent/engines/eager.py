@@ -1,0 +1,196 @@
+"""The plain twin: the bundle's own ONNX graph, node by node in eager float32 torch.
+
+It reads the very file that the other engines compile, so a difference is theirs or the exporter's.
+Needs torch and onnx (extra `lab`); the device does not import this file unless it is asked for.
+Only the operators of a shipped student are here: OPERATORS is also the list of what a graph may use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from onnx import numpy_helper
+from torch import Tensor
+
+from agent.bundle import Bundle
+from agent.engines.engine import Answer, Description, EngineError
+from agent.messages import Pixels
+
+Attributes = Mapping[str, Any]
+Operator = Callable[[list[Any], Attributes], Any]  # an absent optional input is None
+
+TYPES = {onnx.TensorProto.FLOAT: torch.float32, onnx.TensorProto.UINT8: torch.uint8}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One operation, by the names of its values."""
+
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Attributes
+
+
+class EagerEngine:
+    def __init__(self, nodes: list[Node], constants: dict[str, Tensor], description: Description) -> None:
+        self._nodes = nodes
+        self._constants = constants
+        self._description = description
+
+    def run(self, tiles: Pixels) -> Answer:
+        with torch.inference_mode():
+            values: dict[str, Tensor] = {
+                **self._constants,
+                "tiles": torch.from_numpy(np.ascontiguousarray(tiles)),
+            }
+            for node in self._nodes:
+                inputs = [values[name] if name else None for name in node.inputs]
+                found = OPERATORS[node.operator](inputs, node.attributes)
+                results = found if isinstance(found, tuple | list) else [found]
+                values.update(zip(node.outputs, results, strict=False))
+        scores, maps, restored = (values[name].numpy() for name in ("score", "map", "restored"))
+        return Answer(scores=scores, maps=maps, restored=restored)
+
+    def describe(self) -> Description:
+        return self._description
+
+    def close(self) -> None:
+        self._constants.clear()
+
+
+def open_eager(bundle: Bundle, *, threads: int = 0) -> EagerEngine:
+    """Read the graph. Raises EngineError when it uses an operator that no shipped graph has."""
+    if threads:
+        torch.set_num_threads(threads)
+    graph = onnx.load_from_string(bundle.model).graph
+    nodes = [
+        Node(
+            operator=node.op_type,
+            inputs=tuple(node.input),
+            outputs=tuple(node.output),
+            attributes={one.name: onnx.helper.get_attribute_value(one) for one in node.attribute},
+        )
+        for node in graph.node
+    ]
+    unknown = sorted({node.operator for node in nodes} - set(OPERATORS))
+    if unknown:
+        raise EngineError(f"{bundle.path}: graph uses {', '.join(unknown)}, which no shipped student has")
+    constants = {one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in graph.initializer}
+    return EagerEngine(
+        nodes,
+        constants,
+        Description(name="eager-f32", runtime=f"torch {torch.__version__}", device="cpu", precision="f32"),
+    )
+
+
+def _conv(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, weight, bias = (*inputs, None)[:3]
+    top, left, bottom, right = attributes.get("pads", [0, 0, 0, 0])
+    if (top, left) != (bottom, right):
+        x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
+    return F.conv2d(
+        x,
+        weight,
+        bias,
+        tuple(attributes.get("strides", (1, 1))),
+        (top, left),
+        tuple(attributes.get("dilations", (1, 1))),
+        attributes.get("group", 1),
+    )
+
+
+def _resize(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x = inputs[0]
+    if len(inputs) > 3 and inputs[3] is not None:
+        size = [int(side) for side in inputs[3]][2:]
+    else:
+        size = [round(side * float(factor)) for side, factor in zip(x.shape, inputs[2], strict=True)][2:]
+    if attributes["mode"] == b"nearest":
+        return F.interpolate(x, size=size, mode="nearest")
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def _pad(inputs: list[Any], attributes: Attributes) -> Tensor:
+    amounts = [int(amount) for amount in inputs[1]]
+    half = len(amounts) // 2
+    # ONNX lists all begins then all ends from the first axis; torch pairs from the last axis.
+    pairs = [side for axis in reversed(range(half)) for side in (amounts[axis], amounts[half + axis])]
+    if attributes.get("mode", b"constant") == b"edge":
+        return F.pad(inputs[0], pairs[:4], mode="replicate")
+    return F.pad(inputs[0], pairs)
+
+
+def _reshape(inputs: list[Any], attributes: Attributes) -> Tensor:
+    sizes = [int(size) for size in inputs[1]]
+    if not attributes.get("allowzero", 0):
+        sizes = [inputs[0].shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
+    reshaped: Tensor = inputs[0].reshape(sizes)
+    return reshaped
+
+
+def _reduce(operation: Callable[..., Tensor]) -> Operator:
+    def reduce(inputs: list[Any], attributes: Attributes) -> Tensor:
+        axes = [int(axis) for axis in inputs[1]]
+        return operation(inputs[0], dim=axes, keepdim=bool(attributes.get("keepdims", 1)))
+
+    return reduce
+
+
+def _top_k(inputs: list[Any], attributes: Attributes) -> tuple[Tensor, Tensor]:
+    values, indices = inputs[0].topk(int(inputs[1]), dim=attributes.get("axis", -1))
+    return values, indices
+
+
+def _slice(inputs: list[Any], _: Attributes) -> Tensor:
+    starts, ends, axes = ([int(value) for value in one] for one in inputs[1:4])
+    sliced: Tensor = inputs[0]
+    for start, end, axis in zip(starts, ends, axes, strict=True):
+        sliced = sliced.narrow(axis, start, min(end, sliced.shape[axis]) - start)
+    return sliced
+
+
+def _average_pool(inputs: list[Any], attributes: Attributes) -> Tensor:
+    return F.avg_pool2d(inputs[0], tuple(attributes["kernel_shape"]), tuple(attributes["strides"]))
+
+
+def _concat(inputs: list[Any], attributes: Attributes) -> Tensor:
+    return torch.cat(inputs, attributes["axis"])
+
+
+OPERATORS: dict[str, Operator] = {
+    "Abs": lambda x, _: torch.abs(x[0]),
+    "Add": lambda x, _: x[0] + x[1],
+    "AveragePool": _average_pool,
+    "Cast": lambda x, a: x[0].to(TYPES[a["to"]]),
+    "Clip": lambda x, _: torch.clamp(x[0], x[1], x[2]),
+    "Concat": _concat,
+    "Conv": _conv,
+    "DepthToSpace": lambda x, a: F.pixel_shuffle(x[0], a["blocksize"]),
+    "Div": lambda x, _: x[0] / x[1],
+    "Expand": lambda x, _: x[0] * torch.ones([int(side) for side in x[1]]),
+    "Greater": lambda x, _: x[0] > x[1],
+    "Mul": lambda x, _: x[0] * x[1],
+    "Pad": _pad,
+    "Pow": lambda x, _: x[0] ** x[1],
+    "ReduceMean": _reduce(torch.mean),
+    "ReduceSum": _reduce(torch.sum),
+    "Relu": lambda x, _: torch.relu(x[0]),
+    "Reshape": _reshape,
+    "Resize": _resize,
+    "Round": lambda x, _: torch.round(x[0]),
+    "Slice": _slice,
+    "Softplus": lambda x, _: F.softplus(x[0]),
+    "Sqrt": lambda x, _: torch.sqrt(x[0]),
+    "Squeeze": lambda x, _: x[0].squeeze(tuple(int(axis) for axis in x[1])),
+    "Sub": lambda x, _: x[0] - x[1],
+    "TopK": _top_k,
+    "Transpose": lambda x, a: x[0].permute(a["perm"]),
+    "Where": lambda x, _: torch.where(x[0], x[1], x[2]),
+}

@@ -1,0 +1,125 @@
+"""`plumbline inspect`: judge picture files, write heat maps and a JSON Lines report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from agent import settings
+from agent.bundle import Bundle
+from agent.cameras.camera import EndOfStream
+from agent.cameras.folder import FolderCamera
+from agent.clock import Clock
+from agent.engines.engine import Engine
+from agent.line.infer import infer
+from agent.line.judge import Rules, judge
+from agent.line.prepare import PrepareError, prepare
+from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
+from agent.status.heatmap import heatmap
+
+REPORT = "report.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """One file's line of the report, and its picture when it could be judged."""
+
+    record: dict[str, Any]
+    picture: Pixels | None  # RGB: input, restoration and heat map side by side
+
+
+def inspect_files(paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: Clock) -> Iterator[Inspected]:
+    """Every picture file of `paths`, folders included; an unreadable one is skipped and says why.
+
+    Raises CameraError for a path that does not exist or holds no picture.
+    """
+    rules = Rules(
+        threshold=bundle.manifest.threshold.raw,
+        scale=bundle.manifest.input.scale,
+        stride_px=bundle.manifest.map.stride_px,
+        min_area_px=settings.Judge().min_area_px,
+        max_invalid_ratio=0.0,
+    )
+    for item in _frames(paths, clock):
+        if isinstance(item, FrameFault):
+            yield Inspected(record=_skipped(item, item.detail), picture=None)
+            continue
+        try:
+            inspection = infer(prepare(item, bundle.manifest.input, clock), engine, clock)
+        except PrepareError as error:
+            yield Inspected(record=_skipped(item, str(error)), picture=None)
+            continue
+        judgement = judge(item, inspection, rules)
+        yield Inspected(
+            record=_record(item, inspection, judgement, bundle, engine),
+            picture=side_by_side(item.image, inspection, judgement.threshold),
+        )
+
+
+def write(inspected: Inspected, folder: Path) -> None:
+    """Append the record to the report and write the picture beside it."""
+    with (folder / REPORT).open("a", encoding="utf-8") as report:
+        report.write(json.dumps(inspected.record) + "\n")
+    if inspected.picture is not None:
+        path = folder / f"{inspected.record['part_id']}.png"
+        if not cv2.imwrite(str(path), cv2.cvtColor(inspected.picture, cv2.COLOR_RGB2BGR)):
+            raise OSError(f"{path}: the picture cannot be written; check permissions and space")
+
+
+def side_by_side(image: Pixels, inspection: Inspection, threshold: float) -> Pixels:
+    """Input, restoration and heat map, RGB, at the input's size."""
+    lines, width = image.shape[:2]
+    restored = cv2.resize(inspection.restored, (width, lines), interpolation=cv2.INTER_LINEAR)
+    parts = [image, restored.reshape(lines, width, -1), heatmap(image, inspection.evidence, threshold)]
+    return np.hstack([np.broadcast_to(part, (lines, width, 3)) for part in parts])
+
+
+def _frames(paths: Sequence[Path], clock: Clock) -> Iterator[Frame | FrameFault]:
+    for path in paths:
+        camera = FolderCamera("files", settings.FolderSource(path=path), clock)
+        camera.open()
+        try:
+            while True:
+                item = camera.grab(1.0)
+                if item is not None:
+                    yield item
+        except EndOfStream:
+            pass
+        finally:
+            camera.close()
+
+
+def _record(
+    frame: Frame, inspection: Inspection, judgement: Judgement, bundle: Bundle, engine: Engine
+) -> dict[str, Any]:
+    return {
+        "part_id": frame.part_id,
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+        "score": {
+            "raw": judgement.score,
+            "threshold": judgement.threshold,
+            "normalized": 100 * judgement.score / judgement.threshold,
+        },
+        "defects": [
+            {
+                "index": index,
+                "score": defect.score,
+                "bbox_px": defect.bbox_px,
+                "area_px": defect.area_px,
+            }
+            for index, defect in enumerate(judgement.defects)
+        ],
+        "infer_ms": round((inspection.finished_ns - inspection.started_ns) / 1e6, 3),
+        "model": {"bundle": bundle.manifest.name, "sha256": bundle.sha256, "engine": engine.describe().name},
+    }
+
+
+def _skipped(item: Frame | FrameFault, detail: str) -> dict[str, Any]:
+    return {"part_id": item.part_id, "verdict": "skipped", "reason": "camera_error", "detail": detail}

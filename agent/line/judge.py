@@ -1,0 +1,77 @@
+"""Evidence to verdict: pure, no I/O, no clock.
+
+The rules, in order:
+1. Evidence that is not a number decides nothing: undecided, reason not_finite.
+2. More lines lost than the camera's settings allow: undecided, reason lost_lines. Never a pass.
+3. The frame's raw score, its worst tile's, is compared with the threshold once, in float32:
+   at or above it the frame fails.
+4. Defects are the connected pixels of the merged map at or above the threshold. They say where, they do not
+   decide: a failed frame names at least its strongest spot, however small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.messages import Defect, Frame, Inspection, Judgement
+from agent.web import seams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What decides, from bundle and settings."""
+
+    threshold: float
+    scale: float  # scaled-frame pixels per frame pixel
+    stride_px: int  # scaled-frame pixels per map pixel
+    min_area_px: int
+    max_invalid_ratio: float
+
+
+def judge(frame: Frame, inspection: Inspection, rules: Rules) -> Judgement:
+    """The decision on one frame, by the rules above."""
+    threshold = np.float32(rules.threshold)
+    score = np.float32(inspection.scores.max())
+    if not np.isfinite(score) or not np.isfinite(inspection.evidence).all():
+        return _undecided("not_finite", float("nan"), rules)
+    if invalid_ratio(frame) > rules.max_invalid_ratio:
+        return _undecided("lost_lines", float(score), rules)
+    if score < threshold:
+        return Judgement(
+            verdict="pass", reason=None, score=float(score), threshold=rules.threshold, defects=()
+        )
+    return Judgement(
+        verdict="fail",
+        reason=None,
+        score=float(score),
+        threshold=rules.threshold,
+        defects=find_defects(frame, inspection, rules),
+    )
+
+
+def find_defects(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[Defect, ...]:
+    """Connected defects in frame pixels, strongest first; small ones only when there is no other."""
+    lines, width = frame.image.shape[:2]
+    for min_area_px in (rules.min_area_px, 1):
+        found = seams.defects(
+            inspection.evidence,
+            threshold=rules.threshold,
+            stride=rules.stride_px,
+            scale=rules.scale,
+            frame_shape=(lines, width),
+            min_area_px=min_area_px,
+        )
+        if found:
+            return found
+    return ()
+
+
+def invalid_ratio(frame: Frame) -> float:
+    """Share of the frame's lines that were filled in."""
+    return 0.0 if frame.valid is None else float(1 - frame.valid.mean())
+
+
+def _undecided(reason: str, score: float, rules: Rules) -> Judgement:
+    return Judgement(verdict="undecided", reason=reason, score=score, threshold=rules.threshold, defects=())

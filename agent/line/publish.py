@@ -1,0 +1,283 @@
+"""Verdict to durable record: one for each trigger, committed before anybody hears of it.
+
+The sequence number is given here, one after the other; the outbox commits in order, so what is on
+disk never has a gap. Page, metrics and log are told by the outbox after the commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+
+from agent import settings
+from agent.clock import Clock, rfc3339
+from agent.line.crops import Crop, cut_crops
+from agent.line.judge import invalid_ratio
+from agent.messages import (
+    EVALUATION,
+    CropRef,
+    DefectMessage,
+    Frame,
+    FrameFault,
+    FrameMessage,
+    Inspection,
+    Judgement,
+    ModelMessage,
+    Prepared,
+    ScoreMessage,
+    SettingsMessage,
+    TimingMessage,
+    Verdict,
+)
+from agent.status.board import Board
+from agent.status.metrics import Metrics
+from agent.uplink import payloads
+from agent.uplink.outbox import Outbox
+from agent.uplink.topics import Topics
+
+log = structlog.get_logger()
+
+MAX_DEFECTS = 16  # named in one verdict, strongest first: it stays under 8 KiB
+MAX_DETAIL = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What every verdict says of who made it."""
+
+    station: str
+    boot_id: str
+    model: ModelMessage
+    settings: SettingsMessage
+    simulated: frozenset[str]  # cameras that are not real
+    clock_synced: Callable[[], bool | None]
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Everything that one step found out about a frame."""
+
+    frame: Frame
+    taken_ns: int  # when the line took it from the ring
+    prepared: Prepared
+    inspection: Inspection
+    judgement: Judgement
+    judged_ns: int
+
+
+class Publisher:
+    """Makes the records of all lines; each method is safe from any thread."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        topics: Topics,
+        origin: Origin,
+        crops: settings.Crops,
+        clock: Clock,
+        board: Board,
+        metrics: Metrics,
+        first_sequence: int,
+    ) -> None:
+        self._outbox = outbox
+        self._topics = topics
+        self._origin = origin
+        self._crops = crops
+        self._clock = clock
+        self._board = board
+        self._metrics = metrics
+        self._sequence = first_sequence
+        self._order = threading.Lock()
+
+    def record(self, judged: Judged) -> Verdict:
+        """A judged frame's record, with crops when it failed. Raises OutboxError when nothing can be kept."""
+        frame, judgement = judged.frame, judged.judgement
+        cut = cut_crops(frame.image, judgement.defects, self._crops, self._origin.new_id)
+        return self._append(
+            frame,
+            judgement,
+            detail=None,
+            frame_message=_frame_message(frame),
+            crops=cut,
+            timing=_timing(judged),
+            announce=lambda verdict: self._show(verdict, judged),
+        )
+
+    def record_undecided(self, frame: Frame, reason: str, detail: str) -> Verdict:
+        """The record of a frame that could not be judged to the end."""
+        return self._append(
+            frame,
+            Judgement(verdict="undecided", reason=reason, score=math.nan, threshold=0.0, defects=()),
+            detail=detail,
+            frame_message=_frame_message(frame),
+            announce=lambda verdict: self._board.judged(verdict, frame.image),
+        )
+
+    def record_skipped(self, fault: FrameFault) -> Verdict:
+        """The record of a trigger that gave no judgeable picture."""
+        self._metrics.camera_fault(fault.camera, fault.reason)
+        return self._append(
+            fault,
+            Judgement(verdict="skipped", reason=fault.reason, score=math.nan, threshold=0.0, defects=()),
+            detail=fault.detail,
+            frame_message=FrameMessage(
+                id=fault.frame_id,
+                first_line=fault.first_line,
+                lines=0,
+                lines_lost=fault.lines_lost,
+                encoder=fault.encoder,
+                sha256=None,
+            ),
+            announce=lambda verdict: self._board.judged(verdict, None),
+        )
+
+    def _append(
+        self,
+        item: Frame | FrameFault,
+        judgement: Judgement,
+        *,
+        detail: str | None,
+        frame_message: FrameMessage,
+        announce: Callable[[Verdict], None],
+        crops: list[Crop] | None = None,
+        timing: dict[str, float] | None = None,
+    ) -> Verdict:
+        origin, now = self._origin, self._clock.utc_now()
+        evaluation, code = EVALUATION[judgement.verdict]
+        with self._order:
+            if self._outbox.failure is not None:
+                raise self._outbox.failure
+            verdict = Verdict(
+                result_id=origin.new_id(),
+                sequence=self._sequence,
+                boot_id=origin.boot_id,
+                station=origin.station,
+                camera=item.camera,
+                created=rfc3339(now),
+                clock_synced=origin.clock_synced(),
+                verdict=judgement.verdict,
+                result_evaluation=evaluation,
+                result_evaluation_code=code,
+                reason=judgement.reason,
+                detail=None if detail is None else detail[:MAX_DETAIL],
+                is_partial=isinstance(item, Frame) and invalid_ratio(item) > 0,
+                is_simulated=item.camera in origin.simulated,
+                part_id=item.part_id,
+                score=_score(judgement),
+                defects=_defects(judgement, crops or []),
+                frame=frame_message,
+                timing_ms=TimingMessage(
+                    **(timing or {}),
+                    capture_to_recorded=_ms(self._clock.monotonic_ns() - item.captured_ns),
+                ),
+                model=origin.model,
+                settings=origin.settings,
+            )
+            rows = [payloads.verdict_row(self._topics, verdict)]
+            for crop in crops or []:
+                rows.append(
+                    payloads.crop_row(
+                        self._topics,
+                        camera=item.camera,
+                        crop_id=crop.crop_id,
+                        result_id=verdict.result_id,
+                        defect_index=crop.defect_index,
+                        bbox_px=crop.bbox_px,
+                        image=crop.image,
+                        content_type=crop.content_type,
+                        created=now,
+                    )
+                )
+            self._outbox.append(rows, lambda: self._committed(verdict, item, announce))
+            self._sequence += 1
+        return verdict
+
+    def _committed(
+        self, verdict: Verdict, item: Frame | FrameFault, announce: Callable[[Verdict], None]
+    ) -> None:
+        """In the outbox's thread: the record is durable, now others may know."""
+        self._metrics.frame(verdict.camera)
+        self._metrics.verdict(verdict.camera, verdict.verdict)
+        self._metrics.recorded((self._clock.monotonic_ns() - item.captured_ns) / 1e9)
+        if verdict.timing_ms.infer is not None:
+            self._metrics.inspected(verdict.timing_ms.infer / 1e3)
+        if verdict.verdict == "skipped":
+            self._metrics.skipped(verdict.reason or "unknown")
+        if verdict.frame.lines_lost:
+            self._metrics.lines_lost(verdict.camera, verdict.frame.lines_lost)
+        announce(verdict)
+        log.debug("verdict", sequence=verdict.sequence, camera=verdict.camera, verdict=verdict.verdict)
+
+    def _show(self, verdict: Verdict, judged: Judged) -> None:
+        self._board.judged(verdict, judged.frame.image)
+        if verdict.verdict != "pass":
+            self._board.rejected(
+                verdict,
+                image=judged.frame.image,
+                restored=judged.inspection.restored,
+                evidence=judged.inspection.evidence,
+                threshold=judged.judgement.threshold,
+            )
+
+
+def _frame_message(frame: Frame) -> FrameMessage:
+    return FrameMessage(
+        id=frame.frame_id,
+        first_line=frame.first_line,
+        lines=frame.image.shape[0],
+        lines_lost=frame.lines_lost,
+        encoder=frame.encoder,
+        sha256=hashlib.sha256(np.ascontiguousarray(frame.image)).hexdigest(),
+    )
+
+
+def _score(judgement: Judgement) -> ScoreMessage | None:
+    if not math.isfinite(judgement.score):
+        return None
+    return ScoreMessage(
+        raw=judgement.score,
+        threshold=judgement.threshold,
+        normalized=100 * judgement.score / judgement.threshold,
+    )
+
+
+def _defects(judgement: Judgement, crops: list[Crop]) -> tuple[DefectMessage, ...]:
+    by_index = {crop.defect_index: crop for crop in crops}
+    return tuple(
+        DefectMessage(
+            index=index,
+            score=defect.score,
+            bbox_px=defect.bbox_px,
+            area_px=defect.area_px,
+            crop=_reference(by_index.get(index)),
+        )
+        for index, defect in enumerate(judgement.defects[:MAX_DEFECTS])
+    )
+
+
+def _reference(crop: Crop | None) -> CropRef | None:
+    if crop is None:
+        return None
+    return CropRef(crop_id=crop.crop_id, sha256=crop.sha256, bytes=len(crop.image))
+
+
+def _timing(judged: Judged) -> dict[str, float]:
+    captured, inspection = judged.frame.captured_ns, judged.inspection
+    return {
+        "capture_to_prepared": _ms(judged.prepared.prepared_ns - captured),
+        "queued": _ms(judged.taken_ns - captured),
+        "infer": _ms(inspection.finished_ns - inspection.started_ns),
+        "judge": _ms(judged.judged_ns - inspection.finished_ns),
+    }
+
+
+def _ms(nanoseconds: int) -> float:
+    return round(nanoseconds / 1e6, 3)

@@ -1,0 +1,58 @@
+"""The public solar-cell set (PyPI `elpv-dataset`): which cells are good, and which are held back.
+
+2624 electroluminescence pictures of solar cells, 300 x 300 mono, each with a defect probability by
+experts. Cells stand in the order of the modules they were cut from, so runs of 60 neighbours stay on
+one side of the split: a cell of a training module is never judged. Cells that the experts were not sure of
+(probability 1/3 or 2/3) are set aside. Images: CC BY-NC-SA 4.0, see the package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agent.errors import PlumblineError
+
+RUN_OF_CELLS = 60
+
+
+class SampleError(PlumblineError):
+    """The sample set is not installed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    image: Path
+    probability: float  # of being defective, by the experts
+    kind: str  # mono or poly
+    split: Literal["train/good", "test/good", "test/defective", "uncertain"]
+
+
+def load_cells() -> tuple[Cell, ...]:
+    """All cells in module order. Raises SampleError when the package is absent."""
+    package = importlib.util.find_spec("elpv_dataset")
+    if package is None or package.origin is None:
+        raise SampleError("elpv-dataset is not installed; `pip install 'plumbline[demo]'` brings it")
+    data = Path(package.origin).parent / "data"
+    cells = []
+    for row, line in enumerate((data / "labels.csv").read_text().splitlines()):
+        name, probability, kind = line.split()
+        cells.append(
+            Cell(
+                image=data / name,
+                probability=float(probability),
+                kind=kind,
+                split=_split(row, float(probability)),
+            )
+        )
+    return tuple(cells)
+
+
+def _split(row: int, probability: float) -> Literal["train/good", "test/good", "test/defective", "uncertain"]:
+    if probability == 1.0:
+        return "test/defective"
+    if probability > 0.0:
+        return "uncertain"
+    return "test/good" if (row // RUN_OF_CELLS) % 3 == 2 else "train/good"

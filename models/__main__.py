@@ -1,0 +1,148 @@
+"""plumbline-lab: the workshop's commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from agent.errors import PlumblineError
+from agent.sample import load_cells
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+console = Console()
+
+Data = Annotated[Path, typer.Option("--data", help="MVTec-AD layout, a manifest.csv, or VisA's split csv")]
+Out = Annotated[Path, typer.Option("--out", help="where to write")]
+
+
+@app.command()
+def sample(
+    name: Annotated[str, typer.Argument(help="elpv: solar cells")],
+    out: Out,
+) -> None:
+    """Write a public sample set in MVTec-AD layout."""
+    if name != "elpv":
+        raise typer.BadParameter(f"{name!r} is not a sample set; there is: elpv")
+    counts: dict[str, int] = {}
+    for cell in load_cells():
+        if cell.split == "uncertain":
+            continue
+        folder = out / cell.split
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(cell.image, folder / cell.image.name)
+        counts[cell.split] = counts.get(cell.split, 0) + 1
+    console.print(f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
+
+
+@app.command()
+def train(
+    method: Annotated[str, typer.Argument(help="decodiff")],
+    data: Data,
+    out: Out,
+    preset: Annotated[Literal["nano", "edge", "paper"], typer.Option()] = "edge",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="training pictures; default: the preset's")
+    ] = None,
+) -> None:
+    """Train a teacher on good parts; the same command resumes."""
+    from models.methods import METHODS
+    from models.train import train as run
+
+    if method not in METHODS:
+        raise typer.BadParameter(f"{method!r} is not a method; there are: {', '.join(METHODS)}")
+    console.print(f"teacher: {run(method, data, preset, out, seed=seed, images=images)}")
+
+
+@app.command()
+def distill(
+    teacher: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a trained teacher")],
+    data: Data,
+    out: Out,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="training pictures; default: the preset's")
+    ] = None,
+) -> None:
+    """Teach the one-step student; the same command resumes."""
+    from models.distill import distill as run
+
+    console.print(f"student: {run(teacher, data, out, seed=seed, images=images)}")
+
+
+@app.command()
+def export(
+    student: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a distilled student")],
+    data: Data,
+    out: Out,
+    name: Annotated[str, typer.Option(help="the bundle's name")] = "bundle",
+    licence: Annotated[str, typer.Option(help="terms of the weights")] = "unspecified",
+    target: Annotated[float, typer.Option(min=1e-6, max=0.5, help="target false-reject rate")] = 0.05,
+    counter: Annotated[int, typer.Option(min=1, help="release number of this name")] = 1,
+    key: Annotated[Path | None, typer.Option(help="Ed25519 private key in PEM to sign with")] = None,
+    command: Annotated[
+        list[str] | None, typer.Option(help="a command that made the model, for the record")
+    ] = None,
+) -> None:
+    """Calibrate and write the bundle; refused when engines disagree."""
+    from models.export import export as run
+
+    bundle = run(
+        student,
+        data,
+        out,
+        name=name,
+        licence=licence,
+        commands=tuple(command or ()),
+        target=target,
+        counter=counter,
+        key=key,
+    )
+    console.print(
+        f"{out}: {bundle.manifest.name} {bundle.sha256[:12]}, threshold {bundle.manifest.threshold.raw:.4f}"
+    )
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE")],
+    data: Data,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    report: Annotated[Path | None, typer.Option(help="write curves and worst errors here")] = None,
+) -> None:
+    """Figures on the test split."""
+    from models.evaluate import evaluate as run
+
+    figures, judged = run(model, data)
+    table = Table("figure", "value")
+    for key, value in figures.as_dict().items():
+        table.add_row(
+            key, "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+        )
+    console.print(table)
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
+    if report is not None:
+        from models.report import write_report
+
+        write_report(figures, judged, report)
+        console.print(f"{report}: curves.png, worst.png")
+
+
+def main() -> None:
+    """Entry point: a known problem is one line on stderr and exit code 2."""
+    try:
+        app()
+    except PlumblineError as error:
+        Console(stderr=True).print(f"plumbline-lab: {error}", style="red", highlight=False, soft_wrap=True)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

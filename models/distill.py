@@ -1,0 +1,179 @@
+"""Teacher to student: learn the one-step restoration and, on synthetic defects, where a defect is.
+
+Three lessons measured on real boards are built in: the teacher's timestep is baked (one correction at
+t = 8 is as good as five), the mask head learns from synthetic defects, and BatchNorm statistics, which
+training takes from spoilt pictures, are taken anew from good parts before anything is judged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import Tensor, nn
+
+from agent.messages import Pixels
+from models import student as student_file
+from models.data import good_training, hold_out, load_items, load_tiles
+from models.fit import Draw, Plan, fit
+from models.methods.method import Method
+from models.parts.anomalies import spoil
+from models.parts.features import load_features
+from models.parts.losses import focal, soft_dice
+from models.precision import training_device
+from models.student import FEATURE_STAGES, Student
+from models.train import (
+    HOLD_OUT_EVERY,
+    RUN,
+    WEIGHTS,
+    Run,
+    RunError,
+    augmented,
+    load_teacher,
+    read_run,
+    to_images,
+    write_yaml,
+)
+
+STUDENT = "student.yaml"
+SPOILT_SHARE = 0.7
+BATCH_NORM_BATCHES = 40
+
+PLANS: dict[str, Plan] = {
+    "nano": Plan(images=384, batch=8, rate=2e-3),
+    "edge": Plan(images=28_000, batch=16, rate=1.5e-3),
+    "paper": Plan(images=400_000, batch=32, rate=1e-3),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One training batch, images (B, C, H, W) in [-1, 1]."""
+
+    clean: Tensor
+    seen: Tensor  # clean, or spoilt
+    mask: Tensor  # (B, 1, h, w) on the latent grid, 1 where a defect touches the cell
+
+
+def distill(teacher: Path, data: Path, out: Path, *, seed: int = 0, images: int | None = None) -> Path:
+    """Train the student of `teacher`'s preset into `out`; the same command resumes.
+
+    Raises RunError for an unfinished teacher, DataError for unusable data.
+    """
+    run, method = load_teacher(teacher)
+    items = load_items(data)
+    good, held = hold_out(good_training(items, data), HOLD_OUT_EVERY)
+    tiles, held_tiles = load_tiles(good, run.input), load_tiles(held, run.input)
+    plan = dataclasses.replace(PLANS[run.preset], seed=seed, **({"images": images} if images else {}))
+    write_yaml(out / RUN, yaml.safe_load((teacher / RUN).read_text()))
+    write_yaml(out / STUDENT, {"teacher": teacher.name, "seed": seed, "images": plan.images})
+    device = training_device()
+    torch.manual_seed(seed)
+    student = new_student(run).to(device)
+    student.restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fit_whitening(student, tiles)
+    method.to(device)
+
+    def losses(draw: Draw) -> dict[str, Tensor]:
+        batch = make_batch(tiles, plan.batch, student.config.stride, draw.numpy)
+        return student_losses(student, method, _on(batch, device))
+
+    average = fit(student.restorer, losses, plan, out, label=f"student of {run.method} {run.preset}")
+    student.restorer.load_state_dict(average.state_dict())
+    finish(student, tiles, held_tiles, seed)
+    torch.save(student.cpu().state_dict(), out / WEIGHTS)
+    return out / WEIGHTS
+
+
+def new_student(run: Run) -> Student:
+    """An untrained student for the run's preset and channels."""
+    config = dataclasses.replace(student_file.PRESETS[run.preset], channels=run.input.channels)
+    return Student(config, load_features(FEATURE_STAGES))
+
+
+def load_student(folder: Path) -> tuple[Run, Student]:
+    """The trained student in eval mode. Raises RunError when `folder` has none."""
+    if not (folder / STUDENT).is_file() or not (folder / WEIGHTS).is_file():
+        raise RunError(
+            f"{folder}: no finished student; run `plumbline-lab distill ... --out {folder}` to its end"
+        )
+    run = read_run(folder)
+    student = new_student(run)
+    student.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
+    return run, student.eval().requires_grad_(False)
+
+
+def make_batch(tiles: Pixels, count: int, stride: int, rng: np.random.Generator) -> Batch:
+    """`count` augmented good tiles, most of them spoilt by a synthetic defect."""
+    clean, seen, masks = [], [], []
+    for index in rng.integers(0, len(tiles), count):
+        good = augmented(tiles[index], rng)
+        picture, mask = good, np.zeros(good.shape[:2], np.bool_)
+        if rng.random() < SPOILT_SHARE:
+            picture, mask = spoil(good, augmented(tiles[rng.integers(0, len(tiles))], rng), rng)
+        clean.append(good)
+        seen.append(picture)
+        masks.append(mask)
+    full = torch.from_numpy(np.stack(masks)).float()[:, None]
+    return Batch(
+        clean=to_images(np.stack(clean)), seen=to_images(np.stack(seen)), mask=F.max_pool2d(full, stride)
+    )
+
+
+def student_losses(student: Student, method: Method, batch: Batch) -> dict[str, Tensor]:
+    """Restore towards the truth and towards the teacher; find the defect."""
+    codec, latents = student.codec, student.codec.encode(batch.seen)
+    correction, logit = student.restorer(latents)
+    restored = latents - correction.float()
+    with torch.no_grad():
+        taught = codec.encode(method.restore(batch.seen).float())
+    return {
+        "truth": F.smooth_l1_loss(restored, codec.encode(batch.clean)),
+        "teacher": 0.5 * F.smooth_l1_loss(restored, taught),
+        "mask": 5 * focal(logit.float(), batch.mask) + soft_dice(logit.float(), batch.mask),
+    }
+
+
+def fit_whitening(student: Student, tiles: Pixels) -> None:
+    """The codec's channel statistics, from up to 256 good tiles."""
+    sample = to_images(tiles[:: max(1, len(tiles) // 256)])
+    student.codec.fit(sample.to(student.codec.mean.device))
+
+
+def finish(student: Student, tiles: Pixels, held: Pixels, seed: int) -> None:
+    """BatchNorm statistics from good parts, then the evidence's scale from held-back good parts."""
+    reestimate_batch_norm(student, tiles, seed)
+    student.eval()
+    device = student.mean.device
+    found = []
+    with torch.no_grad():
+        for start in range(0, len(held), 16):
+            _, evidence = student.evidence(to_images(held[start : start + 16]).to(device))
+            found.append(evidence)
+    evidence = torch.cat(found)  # (B, len(EVIDENCE), h, w)
+    student.mean = evidence.mean((0, 2, 3))
+    student.spread = evidence.std((0, 2, 3)).clamp_min(1e-6)
+
+
+def reestimate_batch_norm(student: Student, tiles: Pixels, seed: int) -> None:
+    """Replace the restorer's running statistics by a plain average over good tiles."""
+    norms = [module for module in student.restorer.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative average
+    student.restorer.train()
+    rng = np.random.default_rng(seed)
+    with torch.no_grad():
+        for _ in range(BATCH_NORM_BATCHES):
+            good = to_images(np.stack([augmented(tiles[i], rng) for i in rng.integers(0, len(tiles), 16)]))
+            student.restorer(student.codec.encode(good.to(student.mean.device)))
+    student.restorer.eval()
+
+
+def _on(batch: Batch, device: torch.device) -> Batch:
+    return Batch(clean=batch.clean.to(device), seen=batch.seen.to(device), mask=batch.mask.to(device))

@@ -1,0 +1,178 @@
+"""Honest figures: a teacher, a student or a bundle on the test split, and a report to look at.
+
+Nothing is chosen on the test set: thresholds come from the bundle, checkpoints from the end of training.
+F1max is the exception by definition, an upper bound. Pixel figures appear when the set has masks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from agent import settings
+from agent.bundle import MANIFEST, InputSpec, open_bundle
+from agent.engines import open_engine
+from agent.engines.engine import BATCHES, Answer
+from agent.line.infer import in_batches, joined, lay_out
+from agent.line.prepare import cut_tiles, scaled
+from agent.messages import Flags, Floats, Pixels
+from agent.web.seams import mosaic
+from models import metrics
+from models.data import Item, load_items, read_image, read_mask
+from models.distill import STUDENT, load_student
+from models.student import Student
+from models.train import load_teacher, to_images
+
+Inspector = Callable[[Pixels], Answer]  # tiles (N, H, W, C), as an engine takes them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One test picture with what the model made of it."""
+
+    item: Item
+    score: float
+    map: Floats  # at the scaled picture's size
+    picture: Pixels  # scaled
+    restored: Pixels
+    mask: Flags | None  # at the scaled picture's size; None when the set has none
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """All of anomalib's names; None where the set has no masks or the model no threshold."""
+
+    images: int
+    image_auroc: float
+    image_ap: float
+    image_f1max: float
+    pixel_auroc: float | None
+    pixel_ap: float | None
+    pixel_f1max: float | None
+    aupro_03: float | None
+    false_reject_rate: float | None
+    recall_at_threshold: float | None
+    threshold: float | None
+    seconds_per_image: float
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        return asdict(self)
+
+
+def evaluate(model: Path, data: Path) -> tuple[Figures, list[Judged]]:
+    """Judge the test split below `data` with the run or bundle at `model`.
+
+    Raises RunError, BundleError or DataError when either cannot be used.
+    """
+    inspector, spec, threshold = open_inspector(model)
+    items = [item for item in load_items(data) if item.split == "test"]
+    judged = [judge_item(item, inspector, spec) for item in items]
+    return figures(judged, threshold), judged
+
+
+def open_inspector(model: Path) -> tuple[Inspector, InputSpec, float | None]:
+    """How to judge tiles with a bundle, a student's run or a teacher's run, and the bundle's threshold."""
+    if model.is_file() or (model / MANIFEST).is_file():
+        bundle = open_bundle(model)
+        engine = open_engine(bundle, settings.Engine())
+
+        def by_engine(tiles: Pixels) -> Answer:
+            return joined([engine.run(part) for part in in_batches(tiles, BATCHES)])
+
+        return by_engine, bundle.manifest.input, bundle.manifest.threshold.raw
+    if (model / STUDENT).is_file():
+        run, student = load_student(model)
+        return by_student(student), run.input, None
+    run, method = load_teacher(model)
+
+    def by_teacher(tiles: Pixels) -> Answer:
+        found = method.inspect(to_images(tiles), torch.Generator().manual_seed(run.seed))
+        pixels = ((found.image.clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1)
+        return Answer(
+            scores=found.score.numpy(),
+            maps=found.map.squeeze(1).numpy(),
+            restored=pixels.numpy().astype(np.uint8),
+        )
+
+    return by_teacher, run.input, None
+
+
+def by_student(student: Student) -> Inspector:
+    """The student in torch, before any export."""
+
+    def inspect(tiles: Pixels) -> Answer:
+        with torch.no_grad():
+            scores, maps, restored = student(torch.from_numpy(tiles))
+        return Answer(scores=scores.numpy(), maps=maps.numpy(), restored=restored.numpy())
+
+    return inspect
+
+
+def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
+    """One picture through the device's own tiles and seams; its score is its worst tile's."""
+    original = read_image(item.image, spec.channels)
+    started = time.perf_counter()
+    picture = scaled(original, spec)
+    tiles, origins = cut_tiles(picture, spec)
+    answer = inspector(tiles)
+    shape = (picture.shape[0], picture.shape[1])
+    whole = mosaic(answer.maps, origins, spec.tile_px, shape)
+    seconds = time.perf_counter() - started
+    mask = read_mask(item, original.shape[:2])
+    if mask is not None:
+        mask = cv2.resize(mask.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    return Judged(
+        item=item,
+        score=float(answer.scores.max()),
+        map=np.asarray(cv2.resize(whole, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32),
+        picture=picture,
+        restored=lay_out(answer.restored, origins, shape),
+        mask=mask,
+        seconds=seconds,
+    )
+
+
+def figures(judged: Sequence[Judged], threshold: float | None) -> Figures:
+    """All figures of a judged test split; raises ValueError when it has only one kind of picture."""
+    labels = np.array([not one.item.is_good for one in judged])
+    scores = np.array([one.score for one in judged], np.float32)
+    if labels.all() or not labels.any():
+        raise ValueError(
+            "the test split needs good and defective pictures, under test/good and test/<defect>"
+        )
+    masks = [one.mask for one in judged]
+    pixel: dict[str, float | None] = dict.fromkeys(("auroc", "ap", "f1", "aupro"))
+    known = [mask for mask in masks if mask is not None]
+    if len(known) == len(masks):
+        flat, values = (
+            np.concatenate([m.ravel() for m in known]),
+            np.concatenate([j.map.ravel() for j in judged]),
+        )
+        pixel = {
+            "auroc": metrics.auroc(flat, values),
+            "ap": metrics.average_precision(flat, values),
+            "f1": metrics.f1_max(flat, values),
+            "aupro": metrics.aupro(known, [one.map for one in judged]),
+        }
+    rejected = scores >= np.float32(threshold) if threshold is not None else None
+    return Figures(
+        images=len(judged),
+        image_auroc=metrics.auroc(labels, scores),
+        image_ap=metrics.average_precision(labels, scores),
+        image_f1max=metrics.f1_max(labels, scores),
+        pixel_auroc=pixel["auroc"],
+        pixel_ap=pixel["ap"],
+        pixel_f1max=pixel["f1"],
+        aupro_03=pixel["aupro"],
+        false_reject_rate=None if rejected is None else float(rejected[~labels].mean()),
+        recall_at_threshold=None if rejected is None else float(rejected[labels].mean()),
+        threshold=threshold,
+        seconds_per_image=float(np.mean([one.seconds for one in judged])),
+    )

