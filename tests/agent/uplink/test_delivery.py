@@ -76,6 +76,8 @@ def test_rows_committed_are_rows_received_through_absence_death_and_restart_of_t
     else:
         headers = [got for got in subscriber.received if got.topic == TOPICS.crop_header("top")]
         assert {json.loads(got.payload)["crop_id"] for got in headers} == {row.id for row in crops}
+        flow = [got.topic for got in subscriber.received if "/crop" in got.topic]
+        assert flow[:2] == [TOPICS.crop_header("top"), TOPICS.crop("top")]
 
 
 def arrived(rows: list[Row], subscriber: Subscriber) -> bool:

@@ -1,15 +1,12 @@
-"""The link against a real broker: status and last will, limits, fallback, and what it says of a failure."""
+"""The link against a real broker: status and last will, limits, and what it says of a failure."""
 
 from __future__ import annotations
 
 import json
 import random
 import signal
-import socketserver
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,7 @@ import pytest
 from agent.uplink.mqtt import back_off_s, next_protocol
 from tests.agent.uplink.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import Station, mqtt, station, status
-from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually, free_port
+from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
 
 ROOT = Path(__file__).parents[3]
 
@@ -114,6 +111,19 @@ def test_rows_that_the_broker_may_not_take_from_us_stay(tmp_path: Path) -> None:
         broker.stop()
 
 
+def test_the_window_leaves_the_broker_room_for_the_status(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "mosquitto", "max_inflight_messages 5")
+    broker.start()
+    one = station(tmp_path / "outbox.sqlite3", mqtt(broker.port))
+    one.start()
+    try:
+        eventually(lambda: one.courier.state.connected, "it is connected")
+        assert one.courier.state.window == 4
+    finally:
+        one.stop()
+        broker.stop()
+
+
 def reason_of(one: Station, words: str) -> str:
     """Start, and wait until the state's reason contains `words`; the thread must live on."""
     one.start()
@@ -146,66 +156,6 @@ def test_wrong_credentials_are_a_state_with_a_remedy(tmp_path: Path) -> None:
         reason_of(station(tmp_path / "3.sqlite3", settings), "connected to")
     finally:
         broker.stop()
-
-
-class OldBroker(socketserver.ThreadingTCPServer):
-    """Speaks MQTT 3.1.1 only: refuses other levels as that version wants it, acknowledges publications."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__((HOST, free_port()), OldBrokerConversation)
-        self.levels: list[int] = []
-
-
-class OldBrokerConversation(socketserver.StreamRequestHandler):
-    server: OldBroker
-
-    def handle(self) -> None:
-        while head := self.rfile.read(1):
-            kind, body = head[0], self.rfile.read(self.remaining_length())
-            if kind == 0x10:
-                level = body[6]
-                self.server.levels.append(level)
-                self.wfile.write(bytes([0x20, 2, 0, 0 if level == 4 else 1]))
-                if level != 4:
-                    return
-            elif kind & 0xF0 == 0x30 and kind & 0x06:
-                after_topic = 2 + int.from_bytes(body[:2], "big")
-                self.wfile.write(bytes([0x40, 2]) + body[after_topic : after_topic + 2])
-
-    def remaining_length(self) -> int:
-        length, shift = 0, 0
-        while (byte := self.rfile.read(1)[0]) & 0x80:
-            length |= (byte & 0x7F) << shift
-            shift += 7
-        return length | byte << shift
-
-
-@pytest.fixture
-def old_broker() -> Iterator[OldBroker]:
-    with OldBroker() as broker:
-        threading.Thread(target=broker.serve_forever, daemon=True).start()
-        yield broker
-        broker.shutdown()
-
-
-def test_auto_falls_back_to_311_where_5_is_not_spoken(tmp_path: Path, old_broker: OldBroker) -> None:
-    one = station(tmp_path / "outbox.sqlite3", mqtt(old_broker.server_address[1], "auto"))
-    one.start()
-    try:
-        one.outbox.append([verdict(1), crop(1)]).result(DEADLINE_S)
-        one.deliver_all()
-        assert one.link.state.protocol == "3.1.1"
-        assert old_broker.levels == [5, 4]
-    finally:
-        one.stop()
-
-
-def test_5_alone_says_what_to_set_where_5_is_not_spoken(tmp_path: Path, old_broker: OldBroker) -> None:
-    one = station(tmp_path / "outbox.sqlite3", mqtt(old_broker.server_address[1], "5"))
-    assert "set mqtt.protocol to auto" in reason_of(one, "Unsupported protocol version")
 
 
 def test_mqtt_5_is_tried_again_after_every_311_connection() -> None:
