@@ -135,7 +135,7 @@ def bundle_info(bundle: BundlePath) -> None:
         "licence": manifest.licence,
         "counter": manifest.counter,
         "method": f"{manifest.provenance.method} {manifest.provenance.preset}, {manifest.provenance.created}",
-        "input": f"{manifest.input.tile_px} px, {manifest.input.channels} channel, scale {manifest.input.scale}",
+        "input": f"{manifest.input.tile_px} px, {manifest.input.channels} channels, x {manifest.input.scale}",
         "threshold": f"{manifest.threshold.raw:.4f}, 95 % interval "
         f"{manifest.threshold.interval[0]:.4f} to {manifest.threshold.interval[1]:.4f}",
         "target false-reject rate": f"{manifest.threshold.target_false_reject_rate:.3f} "

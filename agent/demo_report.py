@@ -15,11 +15,8 @@ EVERY_S = 1.0
 
 def show(demo: Demo, console: Console, duration_s: float | None) -> None:
     """Run the demo with a summary each second, then the report."""
-    page = demo.app.page
     ended = threading.Event()
     teller = threading.Thread(target=_tell, args=(demo, console, ended), name="summary", daemon=True)
-    page_note = f"page: http://127.0.0.1:{demo.app.settings.page.port}/" if page and page.port else "page: on"
-    console.print(f"Plumbline demo: {page_note}   (Ctrl-C ends it)", highlight=False)
     teller.start()
     try:
         demo.run(duration_s)
@@ -64,8 +61,13 @@ def report(demo: Demo) -> Table:
 
 
 def _tell(demo: Demo, console: Console, ended: threading.Event) -> None:
+    page = demo.app.page
+    while page is not None and page.port == 0 and not ended.wait(0.05):
+        pass  # a free port is known once it is bound
+    if page is not None:
+        console.print(f"Plumbline demo: {page.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
     while not ended.wait(EVERY_S):
-        console.print(line(demo.app.board.snapshot()), highlight=False)
+        console.print(line(demo.app.board.snapshot()), highlight=False, soft_wrap=True)
 
 
 def _latency(latency: Latency) -> str:

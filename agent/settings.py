@@ -111,6 +111,12 @@ class Camera(_Section):
     web: Web = Web()
     flat_field: FlatField = FlatField()
 
+    @model_validator(mode="after")
+    def _only_lines_make_a_web(self) -> Camera:
+        if self.web.window_lines and self.source.kind != "linescan-sim":
+            raise ValueError("web.window_lines is for line cameras; set it to 0 for this source")
+        return self
+
 
 class Line(_Section):
     """Flow control between camera and line."""
@@ -274,6 +280,8 @@ def _anchored(settings: Settings, base: Path) -> Settings:
     """The same settings with every relative path made absolute from `base`."""
 
     def anchor(value: Any) -> Any:
+        if isinstance(value, VideoSource) and "://" not in value.url:
+            return value.model_copy(update={"url": str(base.resolve() / value.url)})
         if isinstance(value, Path):
             return base.resolve() / value
         if isinstance(value, BaseModel):

@@ -44,7 +44,7 @@ def load(text: str, *, name: str) -> tuple[Any, dict[Path, int]]:
 class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed; repeat the value", mark)
         return super().compose_node(parent, index)
 
@@ -81,8 +81,9 @@ def _lines(node: yaml.Node, path: Path) -> dict[Path, int]:
     found: dict[Path, int] = {path: node.start_mark.line + 1}
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            below = _lines(value, (*path, key.value))
-            below[(*path, key.value)] = key.start_mark.line + 1
+            place = (*path, key.value)
+            below = _lines(value, place)
+            below[place] = key.start_mark.line + 1
             found.update(below)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):

@@ -13,7 +13,7 @@ BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 def has_bf16(device: torch.device, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """True when bfloat16 is native: AMX or AVX512-bf16 on a CPU, Ampere or later on a GPU."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         text = cpuinfo.read_text()
     except OSError:

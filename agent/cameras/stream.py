@@ -157,6 +157,7 @@ def _hand_over(
 ) -> None:
     while not stop.is_set():
         try:
-            return ready.put(item, timeout=CLOSE_PATIENCE_S / 10)
+            ready.put(item, timeout=CLOSE_PATIENCE_S / 10)
+            return
         except queue.Full:
             continue

@@ -69,4 +69,4 @@ def encode(cut: Pixels, wanted: settings.Crops) -> bytes:
             if len(data) <= wanted.max_bytes:
                 return data
         smaller = max(1, round(picture.shape[1] * SHRINK)), max(1, round(picture.shape[0] * SHRINK))
-        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+        picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)

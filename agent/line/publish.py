@@ -235,7 +235,7 @@ def _frame_message(frame: Frame) -> FrameMessage:
         lines=frame.image.shape[0],
         lines_lost=frame.lines_lost,
         encoder=frame.encoder,
-        sha256=hashlib.sha256(np.ascontiguousarray(frame.image)).hexdigest(),
+        sha256=hashlib.sha256(np.ascontiguousarray(frame.image).data).hexdigest(),
     )
 
 

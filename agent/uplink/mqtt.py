@@ -240,7 +240,7 @@ class MqttLink:
                 will_topic=self._topics.status(), last_will=self._last_will, will=TOPICS["status"]
             )
             self._converse(connection)
-        except Exception as error:  # noqa: BLE001  paho parsing a broken packet raises anything
+        except Exception as error:
             return "failed", refusals.failed(error, settings)
         finally:
             self._hush(connection)

@@ -177,7 +177,7 @@ class Outbox:
             if self._failure is None:
                 try:
                     self._commit(group)
-                except Exception as error:  # noqa: BLE001  those who wait must learn of anything
+                except Exception as error:
                     self._fail(explained(self.path, error))
                     self._refuse(group)
                 else:
@@ -216,7 +216,7 @@ class Outbox:
             try:
                 if one.on_committed is not None:
                     one.on_committed()
-            except Exception as error:  # noqa: BLE001  the row is safe, who counted on the call not
+            except Exception as error:
                 self._fail(OutboxError(f"{self.path}: a caller's on_committed raised {error!r}"))
             one.future.set_result(None)
         for listener in self._listeners:

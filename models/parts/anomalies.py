@@ -54,7 +54,7 @@ def crack(height: int, width: int, rng: Rng) -> Weights:
     if rng.random() < 0.4:
         start = path[rng.integers(len(path))]
         _draw(canvas, _wander(height, width, rng, start=start), thickness, strength * 0.8)
-    return cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.4, 1.0)))
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.4, 1.0))), np.float32)
 
 
 def region(height: int, width: int, rng: Rng) -> Weights:
@@ -92,26 +92,30 @@ def _source(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
     if pick < 0.62:
         darker = rng.random() < 0.8
         gain = rng.uniform(0.05, 0.85) if darker else rng.uniform(1.15, 1.8)
-        return np.clip(image.astype(np.float32) * gain + rng.uniform(-10, 10), 0, 255).astype(np.uint8)
+        return _to_pixels(image.astype(np.float32) * gain + rng.uniform(-10, 10))
     if pick < 0.80:
         return np.roll(other, (int(rng.integers(other.shape[0])), int(rng.integers(other.shape[1]))), (0, 1))
     if pick < 0.90:
         return np.ascontiguousarray(255 - image)
     scale = float(rng.choice([2.0, 6.0, 20.0]))
     noise = _smooth_noise(image.shape[0], image.shape[1], scale_px=scale, rng=rng)[..., None]
-    return np.clip(image.astype(np.float32) + 70 * noise, 0, 255).astype(np.uint8)
+    return _to_pixels(image.astype(np.float32) + 70 * noise)
 
 
 def _blend(image: Pixels, source: Pixels, weights: Weights) -> Pixels:
     w = weights[..., None]
-    return np.clip(image * (1 - w) + source * w + 0.5, 0, 255).astype(np.uint8)
+    return _to_pixels(image * (1 - w) + source * w + 0.5)
+
+
+def _to_pixels(values: npt.NDArray[np.floating]) -> Pixels:
+    return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 
 def _smooth_noise(height: int, width: int, *, scale_px: float, rng: Rng) -> Weights:
     """Noise of unit spread whose features are about `scale_px` wide."""
     rows, columns = max(2, round(height / scale_px) + 1), max(2, round(width / scale_px) + 1)
     coarse = rng.standard_normal((rows, columns)).astype(np.float32)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _wander(
@@ -138,5 +142,5 @@ def _draw(canvas: Weights, points: npt.NDArray[np.float64], thickness: int, stre
 def _soften(mask: Weights, rng: Rng) -> Weights:
     """A softer border and a weaker centre, at random."""
     if rng.random() < 0.7:
-        mask = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 4.0)))
-    return mask * np.float32(rng.uniform(0.3, 1.0))
+        mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 4.0))), np.float32)
+    return np.asarray(mask * rng.uniform(0.3, 1.0), np.float32)

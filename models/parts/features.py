@@ -92,7 +92,8 @@ class InvertedResidual(nn.Module):
         h = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
         h = F.relu6(self._bn1(self._depthwise_conv(h)))
         h = self._bn2(self._project_conv(h))
-        return x + h if self.skips else h
+        out: Tensor = x + h if self.skips else h
+        return out
 
 
 class SameConv(nn.Conv2d):

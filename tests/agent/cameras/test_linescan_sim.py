@@ -29,7 +29,7 @@ def images(tmp_path: Path) -> list[Path]:
 
 
 def opened(images: list[Path], clock: ManualClock, **settings: object) -> LinescanSimCamera:
-    given = {"path": Path("."), "line_rate_hz": RATE_HZ, "height": 4, **settings}
+    given = {"path": Path(), "line_rate_hz": RATE_HZ, "height": 4, **settings}
     camera = LinescanSimCamera("top", images, LinescanSimSource.model_validate(given), clock)
     camera.open()
     return camera

@@ -1,0 +1,71 @@
+# make demo        the product on real solar cells; DURATION=20 ends it after 20 s
+# make test        the whole suite, with everything that it needs
+# make check       format, lint, types, import rules
+# make bench       stage latencies, engines, outbox and web on this machine
+# make golden      golden scores of the committed bundle, on every engine of this machine
+# make schema      regenerate config/agent.schema.json
+
+PYTHON ?= python3
+DEVICE := .venv-device
+DEV := .venv
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
+
+.PHONY: demo test check fix bench golden schema clean
+
+demo: $(DEVICE)/.ready
+	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT))
+
+test: $(DEV)/.ready system
+	$(DEV)/bin/python -m pytest $(ARGS)
+
+check: $(DEV)/.ready
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+
+fix: $(DEV)/.ready
+	$(DEV)/bin/ruff check --fix .
+	$(DEV)/bin/ruff format .
+
+bench: $(DEV)/.ready
+	$(DEV)/bin/plumbline bench
+	$(DEV)/bin/python -m tests.benchmarks.bench_outbox
+	$(DEV)/bin/python -m tests.benchmarks.bench_web
+	$(DEV)/bin/python -m tests.benchmarks.bench_memory
+
+golden: $(DEV)/.ready
+	$(DEV)/bin/plumbline bundle verify models/bundles/elpv
+	$(DEV)/bin/python -m pytest tests/golden
+
+schema: $(DEV)/.ready
+	$(DEV)/bin/plumbline schema settings > config/agent.schema.json
+
+# The device has no torch; the workshop takes the CPU build that this version has.
+$(DEVICE)/.ready: pyproject.toml
+	$(call environment,$(DEVICE))
+	$(DEVICE)/bin/pip install --quiet -e '.[demo]'
+	touch $@
+
+$(DEV)/.ready: pyproject.toml
+	$(call environment,$(DEV))
+	$(DEV)/bin/pip install --quiet 'torch==2.13.0' -e '.[dev]'
+	touch $@
+
+# Debian keeps the parts of venv in a package of their own.
+define environment
+$(PYTHON) -m venv $(1) || { $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-venv; \
+	rm -rf $(1); $(PYTHON) -m venv $(1); }
+$(1)/bin/pip install --quiet --upgrade pip
+endef
+
+# What the tests need from Debian or Ubuntu; nothing is done where it is there.
+.PHONY: system
+system:
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
+		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq mosquitto; }
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq chromium; }
+
+clean:
+	rm -rf $(DEVICE) $(DEV) build dist

@@ -1,0 +1,104 @@
+"""The agent as its own process, on solar cells from the sample set."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from agent.demo import SAMPLE_BUNDLE, choose_cells
+from agent.sample import load_cells
+from tests.brokers import HOST, free_port
+
+STATION = "plumbline/v1/test/cells/line1/top1"
+END_TIMEOUT_S = 60
+
+# Says at the end what a device must never have imported.
+ENTRY = """
+import sys
+from agent.__main__ import main
+try:
+    main()
+finally:
+    print("torch imported:", "torch" in sys.modules, flush=True)
+"""
+
+
+class AgentProcess:
+    """`plumbline run` with a simulated line camera; stopped as systemd would stop it."""
+
+    def __init__(
+        self, folder: Path, *, broker_port: int, cells: int = 24, line_rate_hz: float = 900.0
+    ) -> None:
+        self.page_port = free_port()
+        self._folder = folder
+        self._log = folder / "agent.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        frames = folder / "frames"
+        frames.mkdir()
+        for index, cell in enumerate(choose_cells(load_cells())[:cells]):
+            shutil.copyfile(cell.image, frames / f"part{index:03}.png")
+        self.settings = {
+            "version": 1,
+            "identity": {"site": "test", "area": "cells", "line": "line1", "station": "top1"},
+            "bundle": str(SAMPLE_BUNDLE),
+            "cameras": [
+                {
+                    "name": "top",
+                    "source": {
+                        "kind": "linescan-sim",
+                        "path": str(frames),
+                        "line_rate_hz": line_rate_hz,
+                        "height": 128,
+                        "lose_every_blocks": 17,
+                        "lose_lines": 5,
+                    },
+                    "web": {"window_lines": 300},
+                }
+            ],
+            "outbox": {"path": str(folder / "outbox.sqlite3")},
+            "mqtt": {"host": HOST, "port": broker_port},
+            "page": {"port": self.page_port},
+        }
+
+    def start(self) -> None:
+        file = self._folder / "agent.yaml"
+        file.write_text(yaml.safe_dump(self.settings))
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", ENTRY, "run", "-c", str(file)],
+                stdout=log,
+                stderr=log,
+                env={name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")},
+            )
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(END_TIMEOUT_S)
+        self._process = None
+        return code
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(END_TIMEOUT_S)
+            self._process = None
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def resident_mb(self) -> float:
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+    def log(self) -> str:
+        return self._log.read_text()

@@ -1,0 +1,165 @@
+"""What was judged arrives once, in order, and fits its contract, whatever the broker does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from agent.clock import SystemClock
+from agent.messages import Verdict
+from agent.uplink.outbox_file import read_depth
+from tests.brokers import Mosquitto, Received, Subscriber, eventually
+from tests.e2e.agent_process import STATION, AgentProcess
+
+SCHEMA = Verdict.model_json_schema(by_alias=True)
+RESIDENT_LIMIT_MB = 500
+
+
+@pytest.fixture
+def agent(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[AgentProcess]:
+    process = AgentProcess(tmp_path, broker_port=mosquitto.port)
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def subscriber(mosquitto: Mosquitto) -> Iterator[Subscriber]:
+    client = Subscriber(mosquitto.port, "plumbline/v1/#")
+    client.start()
+    yield client
+    client.stop()
+
+
+def test_every_message_of_a_running_agent_fits_the_contract(
+    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    agent.start()
+    eventually(
+        lambda: len(crops(subscriber)) >= 2 and len(verdicts(subscriber)) >= 30, "verdicts and crops arrive"
+    )
+    resident_mb = agent.resident_mb()
+    assert agent.stop() == 0, agent.log()
+    found = verdicts(subscriber)
+    for verdict in found:
+        jsonschema.validate(verdict, SCHEMA)
+    assert {"pass", "fail"} <= {verdict["verdict"] for verdict in found}
+    assert [verdict["sequence"] for verdict in found] == list(range(1, len(found) + 1))
+    assert all(len(message.payload) < 8192 for message in of_kind(subscriber, "verdict"))
+    assert_crops_are_those_announced(subscriber, found)
+    assert json.loads(last_status(subscriber).payload)["state"] == "stopped"
+    assert resident_mb < RESIDENT_LIMIT_MB
+    assert "torch imported: False" in agent.log()
+
+
+def test_lost_lines_are_told_and_never_pass(agent: AgentProcess, subscriber: Subscriber) -> None:
+    """The camera drops 5 lines now and then: 5 of 300 are within the limit, and are told."""
+    agent.settings["cameras"][0]["web"]["max_invalid_ratio"] = 0.01  # type: ignore[index]
+    agent.start()
+
+    def told() -> bool:
+        return any(verdict["frame"]["lines_lost"] for verdict in verdicts(subscriber))
+
+    eventually(told, "a record with lost lines")
+    agent.stop()
+    lossy = [verdict for verdict in verdicts(subscriber) if verdict["frame"]["lines_lost"] == 5]
+    assert lossy
+    assert all(
+        (v["verdict"], v["reason"], v["is_partial"]) == ("undecided", "lost_lines", True) for v in lossy
+    )
+
+
+def test_a_broker_that_is_away_for_ten_seconds_loses_nothing(
+    agent: AgentProcess, subscriber: Subscriber, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    agent.start()
+    eventually(lambda: len(verdicts(subscriber)) >= 5, "the first verdicts")
+    mosquitto.kill()
+    before = recorded(tmp_path)
+    time.sleep(10)
+    assert recorded(tmp_path) > before + 5, "the line stopped while the broker was away"
+    mosquitto.start()
+    eventually(
+        lambda: read_depth(tmp_path / "outbox.sqlite3", clock=SystemClock()).rows < 5, "the backlog drains"
+    )
+    assert agent.stop() == 0, agent.log()
+    total = recorded(tmp_path)
+    eventually(lambda: len({v["result_id"] for v in verdicts(subscriber)}) >= total, "every record arrives")
+    first_seen = list(dict.fromkeys(verdict["sequence"] for verdict in verdicts(subscriber)))
+    assert first_seen == list(range(1, total + 1))
+
+
+def test_a_broker_that_is_absent_at_start_is_told_everything_later(
+    agent: AgentProcess, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    mosquitto.stop()
+    agent.start()
+    eventually(lambda: recorded(tmp_path) >= 5, "records without a broker")
+    mosquitto.start()
+    client = Subscriber(mosquitto.port, f"{STATION}/verdict/#")
+    client.start()
+    eventually(lambda: len(verdicts(client)) >= 5, "the records arrive")
+    agent.stop()
+    client.stop()
+
+
+def test_sequences_go_on_after_a_sigkill_and_a_restart(
+    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    agent.start()
+    eventually(lambda: len(verdicts(subscriber)) >= 5, "the first verdicts")
+    agent.kill()
+    agent.start()
+    eventually(lambda: len({v["boot_id"] for v in verdicts(subscriber)}) == 2, "verdicts of the second start")
+    assert agent.stop() == 0, agent.log()
+    first_seen = list(dict.fromkeys(verdict["sequence"] for verdict in verdicts(subscriber)))
+    assert first_seen == list(range(1, len(first_seen) + 1))
+
+
+def of_kind(subscriber: Subscriber, kind: str) -> list[Received]:
+    return [message for message in list(subscriber.received) if message.topic.startswith(f"{STATION}/{kind}")]
+
+
+def verdicts(subscriber: Subscriber) -> list[dict[str, object]]:
+    return [json.loads(message.payload) for message in of_kind(subscriber, "verdict")]
+
+
+def crops(subscriber: Subscriber) -> list[Received]:
+    return of_kind(subscriber, "crop")
+
+
+def last_status(subscriber: Subscriber) -> Received:
+    eventually(lambda: b'"stopped"' in of_kind(subscriber, "status")[-1].payload, "the last words")
+    return of_kind(subscriber, "status")[-1]
+
+
+def recorded(folder: Path) -> int:
+    """Records the outbox has taken in all, delivered or not."""
+    import sqlite3
+
+    with sqlite3.connect(f"file:{folder}/outbox.sqlite3?mode=ro", uri=True) as database:
+        found = int(database.execute("SELECT last_sequence FROM progress").fetchone()[0])
+    database.close()
+    return found
+
+
+def assert_crops_are_those_announced(subscriber: Subscriber, found: list[dict[str, object]]) -> None:
+    announced = {
+        defect["crop"]["crop_id"]: (verdict["result_id"], defect["crop"])
+        for verdict in found
+        for defect in verdict["defects"]
+        if defect["crop"]
+    }
+    received = {dict(message.properties)["crop_id"]: message for message in crops(subscriber)}
+    assert set(received) == set(announced)
+    for crop_id, message in received.items():
+        result_id, reference = announced[crop_id]
+        assert dict(message.properties)["result_id"] == result_id
+        assert hashlib.sha256(message.payload).hexdigest() == reference["sha256"]
+        assert len(message.payload) == reference["bytes"]
+        assert message.content_type == "image/jpeg"
