@@ -34,7 +34,7 @@ class Connection:
         *,
         protocol: Protocol,
         client_id: str,
-        on_ack: Callable[[Connection, int, ReasonCode], None],
+        on_ack: Callable[[int, ReasonCode], None],
     ) -> None:
         self.protocol = protocol
         self.answer: ReasonCode | None = None  # to CONNECT
@@ -137,7 +137,7 @@ class Connection:
     def _published(
         self, client: paho.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any
     ) -> None:
-        self._on_ack(self, mid, reason)
+        self._on_ack(mid, reason)
 
 
 def _user_properties(content_type: str, pairs: Sequence[tuple[str, str]], packet: int) -> Properties:

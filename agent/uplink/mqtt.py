@@ -64,12 +64,11 @@ class _Up:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Down:
-    connection: Connection
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ack:
-    connection: Connection
     mid: int
     reason: ReasonCode
 
@@ -201,7 +200,7 @@ class MqttLink:
         self._unacknowledged.clear()
 
     def _landed(self, ack: _Ack) -> Iterator[LinkEvent]:
-        seq = self._seq_of.pop(ack.mid, None) if ack.connection is self._carrier else None
+        seq = self._seq_of.pop(ack.mid, None)
         if seq is None or seq not in self._unacknowledged:
             return
         if ack.reason.is_failure:
@@ -281,7 +280,7 @@ class MqttLink:
         self._live = None
         connection.drop()
         if connection.accepted:
-            self._inbox.put(_Down(connection=connection))
+            self._inbox.put(_Down())
 
     def _set_down(self, reason: str) -> None:
         if self._stopping.is_set():
@@ -297,8 +296,8 @@ class MqttLink:
                 connects=self._state.connects,
             )
 
-    def _note_ack(self, connection: Connection, mid: int, reason: ReasonCode) -> None:
-        self._inbox.put(_Ack(connection=connection, mid=mid, reason=reason))
+    def _note_ack(self, mid: int, reason: ReasonCode) -> None:
+        self._inbox.put(_Ack(mid=mid, reason=reason))
 
 
 class _Herald:
