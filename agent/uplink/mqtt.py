@@ -156,10 +156,12 @@ class MqttLink:
         notes: list[_Note] = []
         try:
             notes.append(self._inbox.get(timeout=timeout_s))
-            while True:
+            # What follows a change of connection waits, so that nothing is published on one not yet heard of.
+            while not isinstance(notes[-1], _Up | _Down):
                 notes.append(self._inbox.get_nowait())
         except queue.Empty:
-            return [event for note in notes for event in self._events(note)]
+            pass
+        return [event for note in notes for event in self._events(note)]
 
     def publish(self, waiting: Waiting) -> None:
         carrier, row, seq = self._carrier, waiting.row, waiting.seq
