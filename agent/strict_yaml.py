@@ -1,7 +1,7 @@
 """PyYAML without its surprises, and with the line of every key.
 
-Refused: aliases, duplicate keys, tags. `on`, `yes`, `1:30`, `0777` and dates stay text;
-only `true` and `false` are booleans, only decimal digits are integers (YAML 1.2 core, less octal).
+Refused: aliases, duplicate keys, tags. `on`, `yes`, `1:30`, `0777`, `1e3` and dates stay text; only
+`true` and `false` are booleans, only decimal digits are integers, only decimals with a point are floats.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
-_REPLACED = {"tag:yaml.org,2002:" + kind for kind in ("bool", "int", "timestamp", "merge", "value")}
+_REPLACED = {"tag:yaml.org,2002:" + kind for kind in ("bool", "int", "float", "timestamp", "merge", "value")}
 _StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -74,6 +74,12 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping_without_duplicat
 _StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
 _StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
+)
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    # No more than YAML 1.1 knows, or what PyYAML writes as plain text would be read as a number.
+    re.compile(r"^(?:[-+]?[0-9]+\.[0-9]*(?:[eE][-+][0-9]+)?|\.[0-9]+(?:[eE][-+][0-9]+)?|[-+]?\.inf|\.nan)$"),
+    list("-+.0123456789"),
 )
 
 

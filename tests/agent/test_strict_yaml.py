@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent import strict_yaml
 from agent.strict_yaml import YamlError
@@ -25,7 +28,25 @@ def refusal(text: str) -> str:
 
 @pytest.mark.parametrize(
     "text",
-    ["on", "off", "yes", "no", "y", "True", "FALSE", "0777", "0o17", "0x1F", "1_000", "1:30", "<<", "="],
+    [
+        "on",
+        "off",
+        "yes",
+        "no",
+        "y",
+        "True",
+        "FALSE",
+        "0777",
+        "0o17",
+        "0x1F",
+        "1_000",
+        "1:30",
+        "1:30.5",
+        "1_0.5",
+        "1e3",
+        "<<",
+        "=",
+    ],
 )
 def test_what_other_parsers_take_for_something_else_stays_text(text: str) -> None:
     assert value(text) == text
@@ -38,11 +59,35 @@ def test_dates_stay_text(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("true", True), ("false", False), ("0", 0), ("-12", -12), ("+3", 3), ("1.5", 1.5)],
+    [
+        ("true", True),
+        ("false", False),
+        ("0", 0),
+        ("-12", -12),
+        ("+3", 3),
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("1.0e-3", 0.001),
+    ],
 )
 def test_plain_booleans_and_decimal_numbers_are_what_they_seem(text: str, expected: object) -> None:
     found = value(text)
     assert found == expected and type(found) is type(expected)
+
+
+@given(
+    st.one_of(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+        st.from_regex(r"[-+.0-9_:eExoab]{1,12}", fullmatch=True),
+        st.floats(allow_nan=False),
+        st.integers(-(10**15), 10**15),
+        st.booleans(),
+    )
+)
+def test_what_pyyaml_writes_is_read_as_it_was(value_written: object) -> None:
+    text = yaml.safe_dump({"key": value_written}, allow_unicode=True)
+    found = strict_yaml.load(text, name="a.yaml")[0]["key"]
+    assert found == value_written and type(found) is type(value_written)
 
 
 @pytest.mark.parametrize("text", ["", "~", "null"])
