@@ -36,7 +36,7 @@ def main() -> None:
             table.add_row(title, f"{rate:.0f}", *percentiles(waits_ms))
     console = Console()
     console.print(f"{cpu_model()}, {os.cpu_count()} cores")
-    console.print("fsync of 4 KiB: p50 {} ms, p99 {} ms".format(*percentiles(fsyncs_ms)))
+    console.print("fsync of a file grown by 4 KiB: p50 {} ms, p99 {} ms".format(*percentiles(fsyncs_ms)))
     console.print(table)
 
 
