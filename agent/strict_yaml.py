@@ -27,7 +27,7 @@ def load(text: str, *, name: str) -> tuple[Any, dict[Path, int]]:
 
     Raises YamlError for anything outside the accepted subset.
     """
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise YamlError(f"{name}:1:1: larger than {MAX_BYTES} bytes; settings are small, check the file")
     try:
         node = yaml.compose(text, _StrictLoader)
@@ -36,8 +36,14 @@ def load(text: str, *, name: str) -> tuple[Any, dict[Path, int]]:
         mark = error.problem_mark or error.context_mark
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
         raise YamlError(f"{name}:{place}: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise YamlError(f"{name}:1:1: {error}") from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position].split("\n")
+        raise YamlError(
+            f"{name}:{len(before)}:{len(before[-1]) + 1}: character #x{error.character:04x} is not allowed;"
+            " remove it"
+        ) from error
+    except RecursionError:
+        raise YamlError(f"{name}:1:1: nested too deeply; settings are shallow, check the file") from None
     return data, _lines(node, ()) if node else {}
 
 
@@ -46,6 +52,10 @@ class _StrictLoader(yaml.SafeLoader):
         if self.check_event(yaml.events.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed; repeat the value", mark)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.tag is not None:
+            problem = f"tag {event.tag!r} is not allowed; write the plain value"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -73,7 +83,7 @@ _StrictLoader.yaml_implicit_resolvers = {
 _StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping_without_duplicates)
 _StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
 _StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]{0,17})$"), list("-+0123456789")
 )
 _StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",

@@ -146,3 +146,33 @@ def test_broken_yaml_is_refused_with_its_place(text: str) -> None:
 
 def test_large_texts_are_refused_before_they_are_parsed() -> None:
     assert "larger than 262144 bytes" in refusal("a: " + "x" * strict_yaml.MAX_BYTES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["!!binary aGFsbG8=", "!!timestamp 2026-01-01", "!!bool yes", "!!int '0777'", "!!set {b}", "!a x", "! x"],
+)
+def test_tags_are_refused_where_they_stand(text: str) -> None:
+    assert refusal(f"a:\n  b: {text}\n").startswith("a.yaml:2:6: tag ")
+
+
+def test_values_nested_beyond_reason_are_refused() -> None:
+    assert refusal("a: " + "[" * 5000).startswith("a.yaml:1:1: nested too deeply")
+
+
+def test_a_number_with_thousands_of_digits_is_no_number() -> None:
+    assert value("1" * 5000) == "1" * 5000
+
+
+@pytest.mark.parametrize("character", ["\x07", "\x00", "\udcff"])
+def test_a_character_that_no_text_has_is_named_with_its_line(character: str) -> None:
+    message = refusal(f"a: 1\nb: x{character}\n")
+    assert message == f"a.yaml:2:5: character #x{ord(character):04x} is not allowed; remove it"
+
+
+@given(st.text(st.sampled_from("ab01:-?,[]{}#&*!|>'\"%@` \n\t.\x07\udcff"), max_size=40))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        strict_yaml.load(text, name="a.yaml")
+    except YamlError as error:
+        assert str(error).startswith("a.yaml:") and "\n" not in str(error)
