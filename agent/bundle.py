@@ -81,7 +81,7 @@ class Provenance(_Part):
 
 
 class GoldenSpec(_Part):
-    """Largest allowed difference from the golden scores, as a share of the threshold."""
+    """Largest allowed difference from a golden score, as a share of the threshold or of a score above it."""
 
     tolerance_f32: float = Field(gt=0)
     tolerance_bf16: float = Field(gt=0)

@@ -24,7 +24,9 @@ def write_tiny(root: Path, *, seed: int = 0) -> Path:
     for index in range(DEFECTIVE_TEST):
         picture, mask = scratched(woven(rng), rng)
         _write(root / "test" / "scratch" / f"{index:03}.png", picture)
-        _write(root / "ground_truth" / "scratch" / f"{index:03}_mask.png", mask.astype(np.uint8)[..., None] * 255)
+        _write(
+            root / "ground_truth" / "scratch" / f"{index:03}_mask.png", mask.astype(np.uint8)[..., None] * 255
+        )
     return root
 
 

@@ -1,0 +1,133 @@
+"""Every engine gives what the graph says, or refuses to be opened."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent import settings
+from agent.bundle import open_bundle
+from agent.engines import open_engine
+from agent.engines.engine import BATCHES, Engine, EngineError, golden_difference
+from tests.agent.engines.small_bundle import (
+    THRESHOLD,
+    TILE_PX,
+    scores_of,
+    small_tiles,
+    write_small,
+)
+
+CHOICES = (
+    settings.Engine(kind="openvino", precision="f32", threads=1),
+    settings.Engine(kind="openvino", precision="auto", threads=1),
+    settings.Engine(kind="eager"),
+)
+
+
+@pytest.fixture(scope="module", params=CHOICES, ids=lambda wanted: f"{wanted.kind}-{wanted.precision}")
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    bundle = open_bundle(write_small(tmp_path_factory.mktemp("engines") / "small"))
+    opened = open_engine(bundle, request.param)
+    yield opened
+    opened.close()
+
+
+def close_to(engine: Engine) -> float:
+    return 0.01 if engine.describe().precision == "bf16" else 1e-6
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_an_engine_gives_score_map_and_restoration_of_every_tile(engine: Engine, batch: int) -> None:
+    tiles = small_tiles(batch)
+    answer = engine.run(tiles)
+    assert answer.scores.shape == (batch,)
+    assert answer.maps.shape == (batch, 8, 8)
+    assert answer.scores.dtype == answer.maps.dtype == np.float32
+    assert np.allclose(answer.scores, scores_of(tiles), atol=close_to(engine))
+    cells = tiles.reshape(batch, 8, 4, 8, 4).mean((2, 4)) / 255
+    assert np.allclose(answer.maps, cells, atol=close_to(engine))
+    assert answer.restored.dtype == np.uint8
+    assert answer.restored.shape == tiles.shape
+    if engine.describe().precision == "f32":
+        assert np.array_equal(answer.restored, tiles)
+
+
+def test_an_answer_stays_as_it_is_when_the_engine_runs_again(engine: Engine) -> None:
+    first = engine.run(small_tiles(1))
+    kept = first.scores.copy(), first.maps.copy(), first.restored.copy()
+    engine.run(np.full((1, TILE_PX, TILE_PX, 1), 250, np.uint8))
+    assert all(
+        np.array_equal(now, then)
+        for now, then in zip((first.scores, first.maps, first.restored), kept, strict=True)
+    )
+
+
+def test_tiles_may_be_a_view_with_gaps(engine: Engine) -> None:
+    wide = np.repeat(small_tiles(4), 2, axis=2)
+    view = wide[:, :, ::2]
+    assert not view.flags.c_contiguous
+    assert np.array_equal(engine.run(view).scores, engine.run(view.copy()).scores)
+
+
+def test_threads_that_share_an_engine_get_their_own_answers(engine: Engine) -> None:
+    tiles = small_tiles(6)
+    found: dict[int, list[float]] = {index: [] for index in range(len(tiles))}
+
+    def work(index: int) -> None:
+        found[index] += [float(engine.run(tiles[index : index + 1]).scores[0]) for _ in range(10)]
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in found]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for index, scores in found.items():
+        assert np.allclose(scores, scores_of(tiles)[index], atol=close_to(engine))
+        assert len(scores) == 10
+
+
+def test_an_engine_says_what_it_is(engine: Engine) -> None:
+    description = engine.describe()
+    assert description.name.endswith(description.precision)
+    assert description.precision in ("f32", "bf16")
+    assert description.runtime.split()[0] in ("openvino", "torch")
+
+
+@pytest.mark.parametrize("wanted", CHOICES, ids=lambda wanted: f"{wanted.kind}-{wanted.precision}")
+def test_a_bundle_with_a_wrong_golden_score_is_refused(tmp_path: Path, wanted: settings.Engine) -> None:
+    scores = scores_of(small_tiles())
+    scores[0] += np.float32(0.2)
+    bundle = open_bundle(write_small(tmp_path / "small", scores=scores))
+    with pytest.raises(EngineError, match=r"golden scores of .* differ by a share of 0\.4"):
+        open_engine(bundle, wanted)
+
+
+def test_a_golden_score_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    scores = scores_of(small_tiles())
+    scores[0] = np.nan
+    bundle = open_bundle(write_small(tmp_path / "small", scores=scores))
+    with pytest.raises(EngineError, match="golden scores"):
+        open_engine(bundle, CHOICES[0])
+
+
+@pytest.mark.parametrize("tile", range(5))
+def test_a_golden_difference_is_a_share_of_the_threshold_or_of_a_score_above_it(
+    tmp_path: Path, tile: int
+) -> None:
+    true = scores_of(small_tiles())
+    scores = true.copy()
+    scores[tile] *= np.float32(1.001)
+    bundle = open_bundle(write_small(tmp_path / "small", scores=scores))
+    engine = open_engine(bundle, CHOICES[0])
+    expected = 0.001 * true[tile] / max(THRESHOLD, scores[tile])
+    assert golden_difference(engine, bundle) == pytest.approx(expected, rel=0.01)
+
+
+def test_eager_refuses_bf16_and_says_what_to_set(tmp_path: Path) -> None:
+    bundle = open_bundle(write_small(tmp_path / "small"))
+    with pytest.raises(EngineError, match=r"engine\.precision: eager runs in f32 only"):
+        open_engine(bundle, settings.Engine(kind="eager", precision="bf16"))
