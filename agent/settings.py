@@ -223,6 +223,8 @@ def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -
         data, lines = strict_yaml.load(text, name=name)
     except strict_yaml.YamlError as error:
         raise SettingsError([str(error)]) from error
+    if data is None:
+        raise SettingsError([f"{name}:1: the file is empty; start from config/agent.yaml"])
     if not isinstance(data, dict):
         raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
     overridden = _override(data, environment)
@@ -231,7 +233,9 @@ def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -
         settings = Settings.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         problems = error.errors()
-        deepest = [one for one in problems if one["type"] != "too_short" or len(problems) == 1]
+        # A list whose items are bad is also called too short.
+        below = {one["loc"][:length] for one in problems for length in range(len(one["loc"]))}
+        deepest = [one for one in problems if one["type"] != "too_short" or one["loc"] not in below]
         raise SettingsError([_problem(one, name, lines, overridden) for one in deepest]) from error
     return _anchored(settings, base)
 
@@ -258,21 +262,26 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[stri
 def _problem(
     problem: Any, name: str, lines: dict[strict_yaml.Path, int], overridden: dict[strict_yaml.Path, str]
 ) -> str:
-    # A tagged union puts the tag into the location; the file has no such key.
-    keys = tuple(key for key in problem["loc"] if key not in ("folder", "video", "linescan-sim"))
+    keys = problem["loc"]
+    if keys[2:3] == ("source",):
+        keys = keys[:3] + keys[4:]  # a tagged union puts the tag into the location; the file has no such key
     above = [keys[:length] for length in range(len(keys), -1, -1)]
     variable = next((overridden[path] for path in above if path in overridden), None)
     line = next((lines[path] for path in above if path in lines), 1)
     place = f"environment {variable}" if variable else f"{name}:{line}"
-    message = _WORDS.get(problem["type"], problem["msg"])
-    value = problem.get("input")
-    got = "" if isinstance(value, dict | list) or value is None else f" (got {value!r})"
+    words = _WORDS.get(problem["type"])
+    message = words.format(**problem.get("ctx", {})) if words else problem["msg"]
+    value = problem["input"]
+    got = "" if isinstance(value, dict | list) else f" (got {'nothing' if value is None else repr(value)})"
     return f"{place}: {'.'.join(map(str, keys)) or 'settings'}: {message}{got}"
 
 
 _WORDS = {
     "extra_forbidden": "unknown key; see config/agent.yaml for the keys there are",
     "missing": "required key is missing",
+    "union_tag_invalid": "kind must be one of {expected_tags}, not '{tag}'",
+    "union_tag_not_found": "kind is missing; see config/agent.yaml for the kinds there are",
+    "value_error": "{error}",
 }
 
 

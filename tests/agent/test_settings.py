@@ -221,3 +221,37 @@ def test_any_tree_of_values_is_taken_or_refused_in_whole_lines(tree: dict[str, o
         parsed(yaml.safe_dump(tree, allow_unicode=True))
     except SettingsError as error:
         assert error.problems
+
+
+def test_an_empty_list_is_named_beside_other_problems() -> None:
+    assert [line.split(": ")[1] for line in problems("cameras: []\nmqtt: {port: 0}\n")] == [
+        "cameras",
+        "mqtt.port",
+    ]
+
+
+@pytest.mark.parametrize("key", ["folder", "video", "linescan-sim"])
+def test_an_unknown_key_is_named_even_when_a_source_has_that_name(key: str) -> None:
+    (problem,) = problems(f"mqtt: {{{key}: 1}}\n")
+    assert problem.startswith(f"a.yaml:1: mqtt.{key}: unknown key")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("mqtt: {port: }", "mqtt.port: Input should be a valid integer (got nothing)"),
+        ("mqtt:", "mqtt: Input should be an object (got nothing)"),
+        ("cameras: [{source: {path: x}}]", "cameras.0.source: kind is missing; "),
+        ("cameras: [{source: {kind: usb}}]", "cameras.0.source: kind must be one of 'folder', "),
+        ("cameras: [{flat_field: {dark: d}}]", "cameras.0.flat_field: a dark reference needs a white one"),
+        ("cameras: [{name: a}, {name: a}]", "cameras: camera name 'a' stands twice"),
+    ],
+)
+def test_the_words_are_those_of_the_file(text: str, problem: str) -> None:
+    (found,) = problems(text + "\n")
+    assert found.startswith(f"a.yaml:1: {problem}")
+
+
+@pytest.mark.parametrize("text", ["", "# only comments\n", "---\n"])
+def test_an_empty_file_is_called_empty(text: str) -> None:
+    assert problems(text) == ["a.yaml:1: the file is empty; start from config/agent.yaml"]
