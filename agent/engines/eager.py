@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 from torch import Tensor
 
-from agent.bundle import Bundle
+from agent.bundle import MODEL, Bundle
 from agent.engines.engine import Answer, Description, EngineError
 from agent.messages import Pixels
 
@@ -66,9 +66,13 @@ class EagerEngine:
 
 
 def open_eager(bundle: Bundle, *, threads: int = 0) -> EagerEngine:
-    """Read the graph. Raises EngineError when it uses an operator that no shipped graph has."""
+    """Read the graph. Raises EngineError when it is none or uses an operator that no shipped graph has."""
     if threads:
         torch.set_num_threads(threads)
+    try:
+        onnx.checker.check_model(bundle.model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise EngineError(f"{bundle.path}/{MODEL}: {error}; export the bundle again") from error
     graph = onnx.load_from_string(bundle.model).graph
     nodes = [
         Node(

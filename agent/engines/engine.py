@@ -67,7 +67,7 @@ def check_golden(engine: Engine, bundle: Bundle) -> float:
     difference = golden_difference(engine, bundle)
     if not difference <= tolerance:
         raise EngineError(
-            f"{engine.describe().name}: golden scores of {bundle.path} differ by a share of {difference:.4f}, "
-            f"allowed {tolerance}; this machine does not reproduce the model, use another engine"
+            f"{engine.describe().name}: golden scores of {bundle.path} differ by a share of "
+            f"{difference:.4f}, allowed {tolerance}; this machine does not give the same, use another engine"
         )
     return difference

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agent.bundle import Bundle
-from agent.engines.engine import BATCHES, Answer, Description
+from agent.bundle import MODEL, Bundle
+from agent.engines.engine import BATCHES, Answer, Description, EngineError
 from agent.messages import Pixels
 
 
@@ -40,7 +40,8 @@ def open_openvino(
 ) -> OpenVinoEngine:
     """Compile the bundle for this CPU and warm it up; `threads` 0 takes all cores.
 
-    `auto` is bf16 where the CPU has it, which OpenVINO finds out, and f32 elsewhere.
+    `auto` is bf16 where the CPU has it, which OpenVINO finds out, and f32 elsewhere. Raises EngineError
+    when OpenVINO cannot read or compile the model.
     """
     import openvino as ov
 
@@ -50,13 +51,17 @@ def open_openvino(
         options["INFERENCE_PRECISION_HINT"] = precision
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
-    model = core.read_model(bundle.model)
     spec = bundle.manifest.input
     requests: dict[int, Any] = {}
-    for batch in BATCHES:
-        model.reshape([batch, spec.tile_px, spec.tile_px, spec.channels])
-        compiled = core.compile_model(model, "CPU", options)
-        requests[batch] = compiled.create_infer_request()
+    try:
+        model = core.read_model(bundle.model)
+        for batch in BATCHES:
+            model.reshape([batch, spec.tile_px, spec.tile_px, spec.channels])
+            compiled = core.compile_model(model, "CPU", options)
+            requests[batch] = compiled.create_infer_request()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise EngineError(f"{bundle.path}/{MODEL}: {reason} Export the bundle again") from error
     used = {"f32": "f32", "bf16": "bf16"}[compiled.get_property("INFERENCE_PRECISION_HINT").to_string()]
     engine = OpenVinoEngine(
         requests,

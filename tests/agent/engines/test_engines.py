@@ -17,6 +17,7 @@ from tests.agent.engines.small_bundle import (
     THRESHOLD,
     TILE_PX,
     scores_of,
+    small_model,
     small_tiles,
     write_small,
 )
@@ -131,3 +132,13 @@ def test_eager_refuses_bf16_and_says_what_to_set(tmp_path: Path) -> None:
     bundle = open_bundle(write_small(tmp_path / "small"))
     with pytest.raises(EngineError, match=r"engine\.precision: eager runs in f32 only"):
         open_engine(bundle, settings.Engine(kind="eager", precision="bf16"))
+
+
+@pytest.mark.parametrize("wanted", CHOICES, ids=lambda wanted: f"{wanted.kind}-{wanted.precision}")
+@pytest.mark.parametrize("model", [b"", b"not a graph", small_model()[:200]], ids=["empty", "text", "torn"])
+def test_a_model_that_is_no_graph_is_refused_with_the_bundle_named(
+    tmp_path: Path, wanted: settings.Engine, model: bytes
+) -> None:
+    bundle = open_bundle(write_small(tmp_path / "small", model=model))
+    with pytest.raises(EngineError, match="small"):
+        open_engine(bundle, wanted)
