@@ -227,7 +227,7 @@ def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -
         raise SettingsError([f"{name}:1: the file is empty; start from config/agent.yaml"])
     if not isinstance(data, dict):
         raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
-    overridden = _override(data, environment)
+    overridden, bad = _override(data, environment)
     try:
         # JSON mode: strict about text against number, yet lists are tuples and text is a path.
         settings = Settings.model_validate_json(json.dumps(data), strict=True)
@@ -236,27 +236,49 @@ def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -
         # A list whose items are bad is also called too short.
         below = {one["loc"][:length] for one in problems for length in range(len(one["loc"]))}
         deepest = [one for one in problems if one["type"] != "too_short" or one["loc"] not in below]
-        raise SettingsError([_problem(one, name, lines, overridden) for one in deepest]) from error
+        raise SettingsError([*bad, *(_problem(one, name, lines, overridden) for one in deepest)]) from error
+    if bad:
+        raise SettingsError(bad)
     return _anchored(settings, base)
 
 
-def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[strict_yaml.Path, str]:
-    """Write PLUMBLINE_A__B=value into data["a"]["b"]; where each override came from."""
+def _override(
+    data: dict[str, Any], environment: Mapping[str, str]
+) -> tuple[dict[strict_yaml.Path, str], list[str]]:
+    """Write PLUMBLINE_A__B=value into data["a"]["b"]; where each override came from, and what was wrong."""
     origin: dict[strict_yaml.Path, str] = {}
+    problems: list[str] = []
     for variable, value in sorted(environment.items()):
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         keys = variable[len(ENVIRONMENT_PREFIX) :].lower().split("__")
         if keys[0] not in Settings.model_fields:
             continue
-        place = data
-        for key in keys[:-1]:
-            below = place.get(key)
-            place[key] = below = below if isinstance(below, dict) else {}
-            place = below
-        place[keys[-1]] = strict_yaml.load(value, name=variable)[0]
+        try:
+            place = _place(data, keys[:-1])
+            place[keys[-1]] = strict_yaml.load(value, name="value")[0]
+        except strict_yaml.YamlError as error:
+            problems.append(f"environment {variable}: {'.'.join(keys)}: {error}")
+        except _NoKeys as error:
+            problems.append(f"environment {variable}: {error}")
         origin[tuple(keys)] = variable
-    return origin
+    return origin, problems
+
+
+class _NoKeys(Exception):
+    """An override goes below something that has no keys."""
+
+
+def _place(data: dict[str, Any], keys: list[str]) -> dict[str, Any]:
+    """The mapping at `keys`, made where there is none yet."""
+    for depth, key in enumerate(keys, 1):
+        data = data.setdefault(key, {})
+        if not isinstance(data, dict):
+            whole = ENVIRONMENT_PREFIX + "__".join(keys[:depth]).upper()
+            raise _NoKeys(
+                f"{'.'.join(keys[:depth])}: has no keys; give it as a whole in {whole} or in the file"
+            )
+    return data
 
 
 def _problem(

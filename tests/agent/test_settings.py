@@ -255,3 +255,35 @@ def test_the_words_are_those_of_the_file(text: str, problem: str) -> None:
 @pytest.mark.parametrize("text", ["", "# only comments\n", "---\n"])
 def test_an_empty_file_is_called_empty(text: str) -> None:
     assert problems(text) == ["a.yaml:1: the file is empty; start from config/agent.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        (
+            {"PLUMBLINE_CAMERAS__0__NAME": "left"},
+            "cameras: has no keys; give it as a whole in PLUMBLINE_CAMERAS or in the file",
+        ),
+        (
+            {"PLUMBLINE_MQTT__PORT__X": "1"},
+            "mqtt.port: has no keys; give it as a whole in PLUMBLINE_MQTT__PORT or in the file",
+        ),
+    ],
+)
+def test_an_override_below_something_without_keys_is_refused(
+    environment: Mapping[str, str], words: str
+) -> None:
+    (problem,) = problems("mqtt: {port: 1884}\ncameras: [{name: top}]\n", environment)
+    assert problem == f"environment {next(iter(environment))}: {words}"
+
+
+def test_an_override_does_not_hide_a_problem_of_the_file() -> None:
+    assert len(problems("mqtt: 5\npage: 6\n", {"PLUMBLINE_MQTT__PORT": "80"})) == 3
+
+
+@pytest.mark.parametrize("value", ["[", "a: *b", "\udcff", "!!bool yes"])
+def test_an_override_that_is_no_yaml_is_refused_beside_other_problems(value: str) -> None:
+    found = problems("page: {port: x}\n", {"PLUMBLINE_MQTT__HOST": value})
+    assert len(found) == 2
+    assert found[0].startswith("environment PLUMBLINE_MQTT__HOST: mqtt.host: ")
+    assert found[1].startswith("a.yaml:1: page.port: ")
