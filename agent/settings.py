@@ -132,12 +132,12 @@ class Engine(_Section):
 
 
 class Judge(_Section):
-    threshold: float | None = Field(None, gt=0)
+    threshold: float | None = Field(None, ge=1e-6, le=1e6)
     min_area_px: int = Field(16, ge=1)
 
 
 class Crops(_Section):
-    max_per_verdict: int = Field(4, ge=0, le=64)
+    max_per_verdict: int = Field(4, ge=0, le=16)
     margin_px: int = Field(16, ge=0, le=1024)
     max_bytes: int = Field(120_000, ge=2_000, le=10_000_000)
     format: Literal["jpeg", "png"] = "jpeg"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import settings
+from agent.line.publish import MAX_DEFECTS
 from agent.settings import Settings, SettingsError
 
 LINE = re.compile(r"^(a\.yaml:\d+(:\d+)?|environment PLUMBLINE_\w+): \S.*$")
@@ -287,3 +288,15 @@ def test_an_override_that_is_no_yaml_is_refused_beside_other_problems(value: str
     assert len(found) == 2
     assert found[0].startswith("environment PLUMBLINE_MQTT__HOST: mqtt.host: ")
     assert found[1].startswith("a.yaml:1: page.port: ")
+
+
+@pytest.mark.parametrize("threshold", ["1.0e-60", "1.0e+60", "0.0", "0"])
+def test_a_threshold_that_float32_cannot_hold_is_refused(threshold: str) -> None:
+    (problem,) = problems(f"judge: {{threshold: {threshold}}}\n")
+    assert problem.startswith("a.yaml:1: judge.threshold: ")
+
+
+def test_no_more_crops_can_be_asked_for_than_defects_are_named() -> None:
+    (problem,) = problems(f"crops: {{max_per_verdict: {MAX_DEFECTS + 1}}}\n")
+    assert problem.startswith("a.yaml:1: crops.max_per_verdict: ")
+    assert parsed(f"crops: {{max_per_verdict: {MAX_DEFECTS}}}\n").crops.max_per_verdict == MAX_DEFECTS
