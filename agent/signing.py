@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -21,11 +21,15 @@ from agent.errors import PlumblineError
 BUNDLE_TYPE = "application/vnd.plumbline.bundle-manifest+yaml"
 
 
-BUNDLE_TYPE = "application/vnd.plumbline.bundle-manifest+yaml"
-
-
 class SignatureError(PlumblineError):
     """The envelope is not what a trusted key signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Envelope:
+    payload_type: str
+    payload: bytes
+    signatures: dict[str, bytes]  # by key id
 
 
 def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
@@ -46,23 +50,22 @@ def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
 def verify(envelope: bytes, payload: bytes, payload_type: str, trusted: Ed25519PublicKey) -> None:
     """Raises SignatureError unless `trusted` signed exactly this payload as this type."""
     content = _parse(envelope)
-    if content["payloadType"] != payload_type or base64.b64decode(content["payload"]) != payload:
+    if content.payload_type != payload_type or content.payload != payload:
         raise SignatureError("the signature belongs to another file or another kind of file")
-    signatures = {one["keyid"]: one["sig"] for one in content["signatures"]}
     wanted = key_id(trusted)
-    if wanted not in signatures:
+    if wanted not in content.signatures:
         raise SignatureError(
-            f"signed by {', '.join(signatures) or 'nobody'}, not by the trusted key {wanted}"
+            f"signed by {', '.join(content.signatures) or 'nobody'}, not by the trusted key {wanted}"
         )
     try:
-        trusted.verify(base64.b64decode(signatures[wanted]), _encoding(payload, payload_type))
+        trusted.verify(content.signatures[wanted], _encoding(payload, payload_type))
     except InvalidSignature:
         raise SignatureError(f"the signature of key {wanted} does not fit the file") from None
 
 
 def signers(envelope: bytes) -> list[str]:
     """The key ids that an envelope claims; claims only, `verify` decides."""
-    return [one["keyid"] for one in _parse(envelope)["signatures"]]
+    return list(_parse(envelope).signatures)
 
 
 def key_id(key: Ed25519PublicKey) -> str:
@@ -96,9 +99,16 @@ def _encoding(payload: bytes, payload_type: str) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def _parse(envelope: bytes) -> Any:
+def _parse(envelope: bytes) -> _Envelope:
     try:
         content = json.loads(envelope)
-        return {key: content[key] for key in ("payloadType", "payload", "signatures")}
-    except (ValueError, KeyError, TypeError) as error:
+        return _Envelope(
+            payload_type=str(content["payloadType"]),
+            payload=base64.b64decode(content["payload"], validate=True),
+            signatures={
+                str(one["keyid"]): base64.b64decode(one["sig"], validate=True)
+                for one in content["signatures"]
+            },
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SignatureError(f"not a signature envelope: {error!r}") from error
