@@ -13,7 +13,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent import strict_yaml
 from agent.errors import PlumblineError
@@ -33,6 +36,17 @@ SIGNATURE = "signature"
 GOLDEN_TILES = "golden/tiles.npy"
 GOLDEN_SCORES = "golden/scores.npy"
 MAX_FILE_BYTES = 512 * 1024 * 1024
+# zipfile lets its parts' own errors through; RuntimeError is an encrypted entry.
+DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
 
 
 class BundleError(PlumblineError):
@@ -40,7 +54,7 @@ class BundleError(PlumblineError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class InputSpec(_Part):
@@ -50,6 +64,12 @@ class InputSpec(_Part):
     tile_px: int = Field(ge=32, le=4096)
     overlap_px: int = Field(ge=0)
     scale: float = Field(gt=0, le=16, description="tile pixels per frame pixel")
+
+    @model_validator(mode="after")
+    def _tiles_advance(self) -> InputSpec:
+        if self.overlap_px >= self.tile_px:
+            raise ValueError(f"overlap_px {self.overlap_px} must be below tile_px {self.tile_px}")
+        return self
 
 
 class MapSpec(_Part):
@@ -212,5 +232,5 @@ def _read_zip(path: Path) -> dict[str, bytes]:
                 if not entry.is_dir():
                     found[entry.filename] = archive.read(entry)
             return found
-    except (zipfile.BadZipFile, OSError) as error:
+    except DAMAGED_ZIP as error:
         raise BundleError(f"{path}: neither a bundle folder nor a readable .plumb file: {error}") from error
