@@ -24,6 +24,7 @@ class Crew:
     """Members run until `stop` is set; each gets the event and must look at it at least once a second."""
 
     stop: threading.Event = field(default_factory=threading.Event)
+    join_timeout_s: float = JOIN_TIMEOUT_S
     _threads: list[threading.Thread] = field(default_factory=list)
     _failure: BaseException | None = None
 
@@ -43,18 +44,18 @@ class Crew:
     def dismiss(self) -> None:
         """Stop everybody, last started first, and raise the first failure.
 
-        Raises CrewError naming a thread that does not end within ten seconds.
+        Raises CrewError naming a thread that does not end within `join_timeout_s` of being waited for.
         """
         self.stop.set()
         late = []
         for thread in reversed(self._threads):
-            thread.join(JOIN_TIMEOUT_S)
+            thread.join(self.join_timeout_s)
             if thread.is_alive():
                 late.append(thread.name)
         if self._failure is not None:
             raise self._failure
         if late:
-            raise CrewError(f"threads {', '.join(late)} did not stop within {JOIN_TIMEOUT_S:.0f} s")
+            raise CrewError(f"threads {', '.join(late)} did not stop within {self.join_timeout_s:g} s")
 
     def _watch(self, name: str, run: Callable[[threading.Event], None]) -> None:
         try:
