@@ -62,8 +62,15 @@ def from_alphas_cumprod(alphas_cumprod: Tensor) -> Schedule:
 
 
 def linear(timesteps: int, first: float = 1e-4, last: float = 0.02) -> Schedule:
-    """Linear betas (DDPM, Ho et al. 2020); the ends are meant for 1000 steps and scaled by 1000/T."""
+    """Linear betas (DDPM, Ho et al. 2020); the ends are meant for 1000 steps and scaled by 1000/T.
+
+    Raises ValueError when that makes a beta 1 or more, after which no signal is left.
+    """
     scale = 1000 / timesteps
+    if last * scale >= 1:
+        raise ValueError(
+            f"timesteps: {timesteps} is too few for linear betas; give more than {last * 1000:g}"
+        )
     betas = torch.linspace(first * scale, last * scale, timesteps, dtype=torch.float64)
     return from_alphas_cumprod(torch.cumprod(1 - betas, 0))
 
