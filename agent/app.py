@@ -22,6 +22,7 @@ from agent.cameras.table import make_camera
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
 from agent.engines.engine import Engine
+from agent.errors import PlumblineError
 from agent.line.capture import Capture, run_camera
 from agent.line.judge import Rules
 from agent.line.line import Line
@@ -43,11 +44,16 @@ log = structlog.get_logger()
 
 WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
+HANG_S = 60.0
 DRAIN_S = 5.0  # how long a finished run may take to deliver what waits
 
 MakeCamera = Callable[
     [str, settings.FolderSource | settings.VideoSource | settings.LinescanSimSource, Clock], Camera
 ]
+
+
+class LinkHungError(PlumblineError):
+    """The network thread is alive and does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +125,10 @@ class App:
             log.info("stopped", last_sequence=self.outbox.last_sequence())
 
     def _drain(self) -> None:
+        """Deliver what waits, for a while; what is not delivered waits for the next start."""
+        if self.outbox.failure is not None:
+            return
+        self.outbox.append([]).result()  # all that was appended before is committed now
         ends_ns = self.clock.monotonic_ns() + round(DRAIN_S * 1e9)
         while self.link.state.connected and self.outbox.depth().rows and self.clock.monotonic_ns() < ends_ns:
             self.clock.sleep(0.05)
@@ -148,6 +158,8 @@ class App:
             for failure in (self.outbox.failure, self.courier.failure, self.link.failure):
                 if failure is not None:
                     raise failure
+            if self.link.silent_s() > HANG_S:
+                raise LinkHungError(f"the MQTT thread has not moved for {HANG_S:.0f} s; the agent must be restarted")
             state = self.link.state
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             for _ in range(state.connects - max(connects, 1)):
