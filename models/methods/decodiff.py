@@ -117,7 +117,7 @@ class PublishedUNet(nn.Module):
             context = self.embedding.weight.mean(0).expand(len(x), 1, -1)
         else:
             context = self.embedding(labels)[:, None]
-        answer: Tensor = self.net(x, t, encoder_hidden_states=context).sample
+        answer: Tensor = self.net(x, t.to(x.device), encoder_hidden_states=context).sample
         return answer
 
 
