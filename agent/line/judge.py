@@ -1,7 +1,7 @@
 """Evidence to verdict: pure, no I/O, no clock.
 
 The rules, in order:
-1. Evidence that is not a number decides nothing: undecided, reason not_finite.
+1. A score, map or threshold that is not a number decides nothing: undecided, reason not_finite.
 2. More lines lost than the camera's settings allow: undecided, reason lost_lines. Never a pass.
 3. The frame's raw score, its worst tile's, is compared with the threshold once, in float32:
    at or above it the frame fails.
@@ -32,9 +32,10 @@ class Rules:
 
 def judge(frame: Frame, inspection: Inspection, rules: Rules) -> Judgement:
     """The decision on one frame, by the rules above."""
-    threshold = np.float32(rules.threshold)
+    with np.errstate(over="ignore"):
+        threshold = np.float32(rules.threshold)
     score = np.float32(inspection.scores.max())
-    if not np.isfinite(score) or not np.isfinite(inspection.evidence).all():
+    if not all(np.isfinite(one).all() for one in (threshold, inspection.scores, inspection.evidence)):
         return _undecided("not_finite", float("nan"), rules)
     if invalid_ratio(frame) > rules.max_invalid_ratio:
         return _undecided("lost_lines", float(score), rules)

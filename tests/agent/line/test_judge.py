@@ -70,7 +70,7 @@ def test_a_score_at_the_threshold_fails_and_the_next_float_below_passes(threshol
     assert decided(judge(seen(), found(float(below)), rules)) == ("pass", None)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_no_number_is_undecided(value: float) -> None:
     assert decided(judge(seen(), found(value), RULES)) == ("undecided", "not_finite")
 
@@ -78,6 +78,12 @@ def test_a_score_that_is_no_number_is_undecided(value: float) -> None:
 def test_a_score_that_is_no_number_is_not_hidden_by_another_tile() -> None:
     inspection = replace(found(0.4), scores=np.array([np.nan, 0.9], np.float32))
     assert decided(judge(seen(), inspection, RULES)) == ("undecided", "not_finite")
+
+
+@pytest.mark.parametrize("threshold", [np.nan, np.inf, 1e60])
+def test_a_threshold_that_float32_cannot_hold_decides_nothing(threshold: float) -> None:
+    rules = replace(RULES, threshold=threshold)
+    assert decided(judge(seen(), found(0.1), rules)) == ("undecided", "not_finite")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
