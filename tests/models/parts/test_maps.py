@@ -1,0 +1,74 @@
+"""Evidence keeps its meaning: distances between 0 and 2, blur without loss, a score from the top pixels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from models.parts.losses import focal, soft_dice
+from models.parts.maps import Blur, cosine_distance, geometric_mean, top_mean
+
+SEEDS = st.integers(0, 2**31)
+
+
+def randn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@given(seed=SEEDS)
+def test_cosine_distance_ignores_scale_and_runs_from_0_to_2(seed: int) -> None:
+    a = randn(seed, 2, 8, 4, 4)
+    assert torch.allclose(cosine_distance(a, 3 * a), torch.zeros(2, 1, 4, 4), atol=1e-5)
+    assert torch.allclose(cosine_distance(a, -a), torch.full((2, 1, 4, 4), 2.0), atol=1e-5)
+    b = randn(seed + 1, 2, 8, 4, 4)
+    expected = 1 - torch.cosine_similarity(a, b, 1)[:, None]
+    assert torch.allclose(cosine_distance(a, b), expected, atol=1e-5)
+
+
+def test_the_distance_of_nothing_to_anything_is_finite() -> None:
+    zero = torch.zeros(1, 8, 2, 2)
+    assert torch.isfinite(cosine_distance(zero, zero)).all()
+    assert torch.isfinite(cosine_distance(zero, zero + 1)).all()
+
+
+@pytest.mark.parametrize("sigma_px", [1.0, 3.0])
+def test_blur_is_a_gaussian_with_repeated_borders(sigma_px: float) -> None:
+    maps = randn(0, 1, 1, 20, 24)
+    expected = gaussian_filter(maps[0, 0].double().numpy(), sigma_px, mode="nearest", truncate=3.0)
+    assert torch.allclose(Blur(sigma_px)(maps)[0, 0].double(), torch.from_numpy(expected), atol=1e-5)
+
+
+def test_blur_leaves_a_flat_map_flat() -> None:
+    assert torch.allclose(Blur(2.0)(torch.full((1, 1, 8, 8), 0.7)), torch.tensor(0.7), atol=1e-6)
+
+
+@given(seed=SEEDS, count=st.integers(1, 36))
+def test_a_score_is_the_mean_of_the_largest_pixels(seed: int, count: int) -> None:
+    maps = randn(seed, 3, 1, 6, 6)
+    expected = maps.flatten(1).sort(1, descending=True).values[:, :count].mean(1)
+    assert torch.allclose(top_mean(maps, count), expected, atol=1e-6)
+
+
+def test_the_geometric_mean_needs_both() -> None:
+    assert geometric_mean(torch.tensor(4.0), torch.tensor(9.0)) == 6.0
+    assert geometric_mean(torch.tensor(0.0), torch.tensor(9.0)) == 0.0
+    assert geometric_mean(torch.tensor(-1.0), torch.tensor(9.0)) == 0.0
+
+
+@given(seed=SEEDS)
+def test_losses_fall_as_the_answer_gets_surer_and_right(seed: int) -> None:
+    target = (randn(seed, 2, 1, 8, 8) > 1).float()
+    sure, unsure, wrong = (strength * (2 * target - 1) for strength in (8.0, 0.0, -8.0))
+    for loss in (focal, soft_dice):
+        assert 0 <= loss(sure, target) < loss(unsure, target)
+    assert focal(unsure, target) < focal(wrong, target)
+
+
+def test_focal_without_focus_is_cross_entropy() -> None:
+    logits, target = randn(0, 2, 1, 4, 4), (randn(1, 2, 1, 4, 4) > 0).float()
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+    assert torch.allclose(focal(logits, target, gamma=0.0), expected)
