@@ -70,8 +70,11 @@ def find_defects(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[De
 
 
 def invalid_ratio(frame: Frame) -> float:
-    """Share of the frame's lines that were filled in."""
-    return 0.0 if frame.valid is None else float(1 - frame.valid.mean())
+    """Share of the frame's lines that were filled in; without places, lost lines over the lines there are."""
+    if frame.valid is None:
+        return frame.lines_lost / max(1, len(frame.image))
+    # Not 1 - mean: 2 of 100 would be more than 0.02.
+    return int(np.count_nonzero(~frame.valid)) / max(1, len(frame.valid))
 
 
 def _undecided(reason: str, score: float, rules: Rules) -> Judgement:

@@ -148,3 +148,18 @@ def test_defects_are_inside_the_frame_and_strongest_first(
         assert x <= defect.centroid_px[0] < x + wide and y <= defect.centroid_px[1] < y + high
     scores = [defect.score for defect in defects]
     assert scores == sorted(scores, reverse=True)
+
+
+@given(st.integers(1, 4096), st.data())
+def test_exactly_the_allowed_share_of_lost_lines_is_still_judged(lines: int, data: st.DataObject) -> None:
+    lost = data.draw(st.integers(0, lines))
+    valid = np.arange(lines) >= lost
+    one = replace(frame(0, good_picture(lines, 4)), valid=valid, lines_lost=lost)
+    allowed = replace(RULES, max_invalid_ratio=lost / lines)
+    assert decided(judge(one, found(0.1), allowed)) == ("pass", None)
+
+
+def test_lines_that_are_lost_without_a_place_count_as_well() -> None:
+    one = replace(seen(), lines_lost=3)
+    assert decided(judge(one, found(0.1), RULES)) == ("undecided", "lost_lines")
+    assert decided(judge(replace(one, lines_lost=2), found(0.1), RULES)) == ("pass", None)
