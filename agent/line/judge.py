@@ -36,29 +36,30 @@ def judge(frame: Frame, inspection: Inspection, rules: Rules) -> Judgement:
         threshold = np.float32(rules.threshold)
     score = np.float32(inspection.scores.max())
     if not all(np.isfinite(one).all() for one in (threshold, inspection.scores, inspection.evidence)):
-        return _undecided("not_finite", float("nan"), rules)
+        return _undecided("not_finite", float("nan"), float(threshold))
     if invalid_ratio(frame) > rules.max_invalid_ratio:
-        return _undecided("lost_lines", float(score), rules)
-    if score < threshold:
-        return Judgement(
-            verdict="pass", reason=None, score=float(score), threshold=rules.threshold, defects=()
-        )
+        return _undecided("lost_lines", float(score), float(threshold))
+    failed = bool(score >= threshold)
     return Judgement(
-        verdict="fail",
+        verdict="fail" if failed else "pass",
         reason=None,
         score=float(score),
-        threshold=rules.threshold,
-        defects=find_defects(frame, inspection, rules),
+        threshold=float(threshold),  # as compared, or a tie would be told as a score below it
+        defects=find_defects(frame, inspection, rules) if failed else (),
     )
 
 
 def find_defects(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[Defect, ...]:
-    """Connected defects in frame pixels, strongest first; small ones only when there is no other."""
+    """Connected defects in frame pixels, strongest first; small ones only when there is no other.
+
+    Rounding and a small frame's repeated border can lift the score above the map: its peak then counts.
+    """
     lines, width = frame.image.shape[:2]
+    threshold = min(rules.threshold, float(inspection.evidence.max()))
     for min_area_px in (rules.min_area_px, 1):
         found = seams.defects(
             inspection.evidence,
-            threshold=rules.threshold,
+            threshold=threshold,
             stride=rules.stride_px,
             scale=rules.scale,
             frame_shape=(lines, width),
@@ -77,5 +78,5 @@ def invalid_ratio(frame: Frame) -> float:
     return int(np.count_nonzero(~frame.valid)) / max(1, len(frame.valid))
 
 
-def _undecided(reason: str, score: float, rules: Rules) -> Judgement:
-    return Judgement(verdict="undecided", reason=reason, score=score, threshold=rules.threshold, defects=())
+def _undecided(reason: str, score: float, threshold: float) -> Judgement:
+    return Judgement(verdict="undecided", reason=reason, score=score, threshold=threshold, defects=())

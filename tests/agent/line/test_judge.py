@@ -163,3 +163,44 @@ def test_lines_that_are_lost_without_a_place_count_as_well() -> None:
     one = replace(seen(), lines_lost=3)
     assert decided(judge(one, found(0.1), RULES)) == ("undecided", "lost_lines")
     assert decided(judge(replace(one, lines_lost=2), found(0.1), RULES)) == ("pass", None)
+
+
+@given(st.floats(1e-6, 1e6), st.integers(-2, 2))
+def test_who_compares_the_published_score_and_threshold_comes_to_the_same_verdict(
+    threshold: float, ulps: int
+) -> None:
+    score = np.float32(threshold) + ulps * np.spacing(np.float32(threshold))
+    judgement = judge(seen(), found(float(score)), replace(RULES, threshold=threshold))
+    assert (judgement.verdict == "fail") == (judgement.score >= judgement.threshold)
+    assert (judgement.verdict == "fail") == (100 * judgement.score / judgement.threshold >= 100)
+
+
+def test_a_failed_frame_names_its_strongest_spot_even_when_the_map_stays_below() -> None:
+    """Rounding, or the repeated border of a small frame, can lift the score above the map."""
+    judgement = judge(seen(), found(0.6, spotted((5, 7, 0.49))), RULES)
+    assert judgement.verdict == "fail"
+    assert [one.bbox_px for one in judgement.defects] == [(28, 20, 4, 4)]
+
+
+@given(
+    score=st.floats(width=32, allow_nan=True),
+    hot=st.floats(width=32),
+    lost=st.integers(0, LINES),
+    allowed=st.floats(0, 1),
+    threshold=st.one_of(st.floats(1e-6, 1e6), st.sampled_from([np.inf, np.nan, 1e60])),
+)
+def test_a_pass_means_that_nothing_was_wrong(
+    score: float, hot: float, lost: int, allowed: float, threshold: float
+) -> None:
+    rules = replace(RULES, threshold=threshold, max_invalid_ratio=allowed)
+    judgement = judge(seen(lost), found(score, spotted((5, 7, hot))), rules)
+    wrong = [
+        not np.isfinite([score, hot]).all(),
+        not np.isfinite(judgement.threshold),
+        lost / LINES > allowed,
+        not max(score, 0.0) < judgement.threshold,
+    ]
+    assert (judgement.verdict == "pass") == (not any(wrong))
+    assert (judgement.verdict == "fail") <= bool(judgement.defects)
+    assert judgement.verdict == "fail" or judgement.defects == ()
+    assert (judgement.reason is None) == (judgement.verdict in ("pass", "fail"))
