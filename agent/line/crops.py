@@ -65,8 +65,8 @@ def encode(cut: Pixels, wanted: settings.Crops) -> bytes:
         for quality in QUALITIES if wanted.format == "jpeg" else (0,):
             options = [cv2.IMWRITE_JPEG_QUALITY, quality] if wanted.format == "jpeg" else []
             suffix = ".jpg" if wanted.format == "jpeg" else ".png"
-            data: bytes = cv2.imencode(suffix, picture, options)[1].tobytes()
-            if len(data) <= wanted.max_bytes:
-                return data
+            done, data = cv2.imencode(suffix, picture, options)
+            if done and len(data) <= wanted.max_bytes:  # not done: JPEG ends at 65500 pixels a side
+                return data.tobytes()
         smaller = max(1, round(picture.shape[1] * SHRINK)), max(1, round(picture.shape[0] * SHRINK))
         picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)

@@ -126,3 +126,8 @@ def test_the_strongest_defects_get_crops_that_name_them() -> None:
 def test_no_crops_are_made_where_none_are_wanted() -> None:
     assert cropped(noise(9, 9, 1), (0, 0, 5, 5), wanted=Crops(max_per_verdict=0)) == []
     assert cropped(noise(9, 9, 1)) == []
+
+
+def test_a_crop_taller_than_jpeg_can_hold_is_shrunk() -> None:
+    found = decoded(encode(np.full((65_536, 16, 1), 90, np.uint8), Crops(margin_px=0)))
+    assert found.shape[0] < 65_500
