@@ -7,35 +7,41 @@ import math
 import numpy as np
 
 from agent.bundle import Threshold
+from agent.errors import PlumblineError
 from agent.messages import Floats
 
 RESAMPLES = 1000
+
+
+class CalibrationError(PlumblineError):
+    """The scores cannot carry the threshold that is asked for; says how many are needed."""
 
 
 def calibrate(scores: Floats, *, target: float, source: str, seed: int = 0) -> Threshold:
     """The smallest threshold that keeps the expected false-reject rate of new good parts at `target`.
 
     Split conformal: the ceil((n + 1)(1 - target))-th smallest of n exchangeable good scores. The interval is
-    the 95 % bootstrap of that order statistic. Raises ValueError when n is too small for the target.
+    the 95 % bootstrap of that order statistic. Raises CalibrationError when n is too small for the target.
     """
-    if math.ceil((len(scores) + 1) * (1 - target)) > len(scores):
+    count = len(scores)
+    rank = math.ceil((count + 1) * (1 - target))
+    if rank > count:
         needed = math.ceil((1 - target) / target)
-        raise ValueError(
-            f"{len(scores)} good frames cannot show a false-reject rate of {target}: give at least {needed}"
+        raise CalibrationError(
+            f"{count} good frames cannot show a false-reject rate of {target}: give at least {needed}"
         )
-    rng = np.random.default_rng(seed)
-    resampled = [_order_statistic(rng.choice(scores, len(scores)), target) for _ in range(RESAMPLES)]
-    low, high = np.quantile(resampled, [0.025, 0.975])
+    resampled = np.random.default_rng(seed).choice(scores, (RESAMPLES, count))
+    low, high = np.quantile(_just_above(np.sort(resampled)[:, rank - 1]), [0.025, 0.975])
     return Threshold(
-        raw=_order_statistic(scores, target),
+        raw=float(_just_above(np.sort(scores)[rank - 1])),
         target_false_reject_rate=target,
         interval=(float(low), float(high)),
-        good_frames=len(scores),
+        good_frames=count,
         source=source,
     )
 
 
-def _order_statistic(scores: Floats, target: float) -> float:
-    rank = math.ceil((len(scores) + 1) * (1 - target))
-    # The next float up: a frame fails at or above the threshold, and this one must pass.
-    return float(np.nextafter(np.sort(scores)[rank - 1], np.float32(np.inf), dtype=np.float32))
+def _just_above(scores: Floats) -> Floats:
+    """The next floats up: a frame fails at or above the threshold, and the one that sets it must pass."""
+    above: Floats = np.nextafter(scores, np.float32(np.inf), dtype=np.float32)
+    return above
