@@ -6,6 +6,7 @@ Masks are never grown or shrunk: they are read at the image's own size and resiz
 from __future__ import annotations
 
 import csv
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ import cv2
 import numpy as np
 
 from agent.bundle import InputSpec
+from agent.cameras import images
 from agent.errors import PlumblineError
-from agent.line.prepare import cut_tiles, scaled
+from agent.line.prepare import cut_tiles, scaled, with_channels
 from agent.messages import Flags, Pixels
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
@@ -69,8 +71,13 @@ def good_training(items: Sequence[Item], root: Path) -> list[Item]:
 def hold_out(items: Sequence[Item], every: int) -> tuple[list[Item], list[Item]]:
     """Training items and every n-th run of 20 neighbours held back for calibration.
 
-    Runs, not single pictures: neighbours in name order are often the same physical item.
+    Runs, not single pictures: neighbours in name order are often the same physical item. Raises DataError
+    when there are too few to hold any back.
     """
+    if len(items) < every:
+        raise DataError(
+            f"{len(items)} good training pictures are too few to hold any back; give at least {every}"
+        )
     kept: list[Item] = []
     held: list[Item] = []
     run = min(20, max(1, len(items) // (2 * every)))
@@ -80,15 +87,12 @@ def hold_out(items: Sequence[Item], every: int) -> tuple[list[Item], list[Item]]
 
 
 def read_image(path: Path, channels: int | None = None) -> Pixels:
-    """uint8 (H, W, C), mono or RGB as the file is, or converted to `channels`."""
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED if channels is None else cv2.IMREAD_COLOR)
-    if picture is None or picture.dtype != np.uint8:
-        raise DataError(f"{path}: not a readable 8-bit image; convert it to PNG or JPEG")
-    if channels == 1:
-        return np.ascontiguousarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[..., None])
-    if picture.ndim == 2:
-        return np.ascontiguousarray(picture[..., None])
-    return np.ascontiguousarray(cv2.cvtColor(picture[..., :3], cv2.COLOR_BGR2RGB))
+    """uint8 (H, W, C) as the device reads it, mono or RGB as the file is, or converted to `channels`."""
+    try:
+        picture = images.read_image(path)
+    except images.ImageError as error:
+        raise DataError(str(error)) from error
+    return picture if channels is None else with_channels(picture, channels)
 
 
 def read_mask(item: Item, shape: tuple[int, int]) -> Flags | None:
@@ -129,32 +133,43 @@ def _from_mvtec(root: Path) -> list[Item]:
         split, defect = path.parts[-3:-1]
         if split not in ("train", "test") or path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
-        mask = next(iter(sorted((root / "ground_truth" / defect).glob(f"{path.stem}_mask.*"))), None)
+        mask = next(
+            iter(sorted((root / "ground_truth" / defect).glob(f"{glob.escape(path.stem)}_mask.*"))), None
+        )
         items.append(Item(image=path, split=split, defect=defect, mask=mask))
     return items
 
 
 def _from_manifest(root: Path) -> list[Item]:
-    with (root / "manifest.csv").open(newline="") as file:
-        return [
-            Item(
-                image=root / row["image"],
-                split=row["split"],
-                defect=row["defect"] if row["label"] == "1" else "good",
-                mask=root / row["mask"] if row["mask"] else None,
-            )
-            for row in csv.DictReader(file)
-        ]
+    return [
+        Item(
+            image=root / row["image"],
+            split=row["split"],
+            defect=row["defect"] if row["label"] == "1" else "good",
+            mask=root / row["mask"] if row["mask"] else None,
+        )
+        for row in _rows(root / "manifest.csv", ("split", "label", "defect", "image", "mask"))
+    ]
 
 
 def _from_visa(root: Path) -> list[Item]:
-    with (root / "split_csv" / "1cls.csv").open(newline="") as file:
-        return [
-            Item(
-                image=root / row["image"],
-                split=row["split"],
-                defect="good" if row["label"] == "normal" else "anomaly",
-                mask=root / row["mask"] if row["mask"] else None,
+    return [
+        Item(
+            image=root / row["image"],
+            split=row["split"],
+            defect="good" if row["label"] == "normal" else "anomaly",
+            mask=root / row["mask"] if row["mask"] else None,
+        )
+        for row in _rows(root / "split_csv" / "1cls.csv", ("split", "label", "image", "mask"))
+    ]
+
+
+def _rows(path: Path, wanted: tuple[str, ...]) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file, restval="")
+        missing = [name for name in wanted if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(
+                f"{path}: no column {', '.join(missing)}; the first line must name {', '.join(wanted)}"
             )
-            for row in csv.DictReader(file)
-        ]
+        return list(reader)
