@@ -1,0 +1,112 @@
+"""A publisher on a real outbox, and what came of it: rows on disk, what page and metrics were told."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.clock import Clock, ManualClock, new_uuid7
+from agent.line.publish import Origin, Publisher
+from agent.messages import ModelMessage, SettingsMessage
+from agent.settings import Crops
+from agent.status.board import Board
+from agent.status.metrics import Metrics
+from agent.uplink.outbox import Outbox
+from agent.uplink.topics import Topics
+from tests.brokers import DEADLINE_S
+
+TOPICS = Topics(site="site", area="area", line="line", station="cell3-cam1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where records are made."""
+
+    publisher: Publisher
+    outbox: Outbox
+    board: Board
+    metrics: Metrics
+    clock: ManualClock
+
+    def settle(self) -> None:
+        """Wait until everything so far is committed and told."""
+        self.outbox.append([]).result(DEADLINE_S)
+
+    def told(self) -> dict[str, int]:
+        """Verdicts that the page knows of, by name."""
+        return {name: count for name, count in self.board.snapshot().counts.items() if count}
+
+
+@contextmanager
+def desk(path: Path, *, crops: Crops | None = None, cameras: tuple[str, ...] = ("top",)) -> Iterator[Desk]:
+    """A publisher as the agent builds it, on the outbox at `path`."""
+    clock = ManualClock()
+    outbox = Outbox(path, clock=clock)
+    outbox.open()
+    board = Board(station="cell3-cam1", version="0", clock=clock)
+    metrics = Metrics(list(cameras))
+    publisher = Publisher(
+        outbox=outbox,
+        topics=TOPICS,
+        origin=origin(clock),
+        crops=crops or Crops(),
+        clock=clock,
+        board=board,
+        metrics=metrics,
+        first_sequence=outbox.last_sequence() + 1,
+    )
+    try:
+        yield Desk(publisher=publisher, outbox=outbox, board=board, metrics=metrics, clock=clock)
+    finally:
+        outbox.close()
+
+
+def origin(clock: Clock) -> Origin:
+    return Origin(
+        station="cell3-cam1",
+        boot_id="boot-1",
+        model=ModelMessage(bundle="cells", sha256="ab" * 32, engine="fake-f32"),
+        settings=SettingsMessage(version=12, sha256="cd" * 32),
+        simulated=frozenset({"simulated"}),
+        clock_synced=lambda: None,
+        new_id=lambda: new_uuid7(clock),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One row on disk."""
+
+    kind: str
+    topic: str
+    properties: dict[str, str]
+    sequence: int | None
+    payload: bytes
+
+
+def stored(path: Path) -> list[Stored]:
+    """Every row on disk, in the order of commits, read beside the agent."""
+    with closing(sqlite3.connect(path)) as database:
+        found = database.execute(
+            "SELECT class, topic, properties, sequence, payload FROM outbox ORDER BY seq"
+        )
+        return [
+            Stored(
+                kind=("verdict", "event", "crop")[number],
+                topic=topic,
+                properties=dict(json.loads(properties)),
+                sequence=sequence,
+                payload=payload,
+            )
+            for number, topic, properties, sequence, payload in found
+        ]
+
+
+def verdicts(path: Path) -> list[dict[str, Any]]:
+    """The verdicts on disk, in the order of commits."""
+    return [json.loads(row.payload) for row in stored(path) if row.kind == "verdict"]
