@@ -123,7 +123,6 @@ class Publisher:
 
     def record_skipped(self, fault: FrameFault) -> Verdict:
         """The record of a trigger that gave no judgeable picture."""
-        self._metrics.camera_fault(fault.camera, fault.reason)
         return self._append(
             fault,
             Judgement(verdict="skipped", reason=fault.reason, score=math.nan, threshold=0.0, defects=()),
@@ -209,8 +208,9 @@ class Publisher:
         self._metrics.recorded((self._clock.monotonic_ns() - item.captured_ns) / 1e9)
         if verdict.timing_ms.infer is not None:
             self._metrics.inspected(verdict.timing_ms.infer / 1e3)
-        if verdict.verdict == "skipped":
-            self._metrics.skipped(verdict.reason or "unknown")
+        if isinstance(item, FrameFault):
+            self._metrics.skipped(item.reason)
+            self._metrics.camera_fault(item.camera, item.reason)
         if verdict.frame.lines_lost:
             self._metrics.lines_lost(verdict.camera, verdict.frame.lines_lost)
         announce(verdict)

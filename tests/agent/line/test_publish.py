@@ -256,3 +256,15 @@ def test_a_closed_outbox_is_raised_and_leaves_no_gap(path: Path) -> None:
         at.publisher.record(judged(frame(1, good_picture())))
     assert at.told() == {"pass": 1}
     assert [one["sequence"] for one in verdicts(path)] == [1]
+
+
+def test_no_metric_moves_for_a_skipped_trigger_that_is_not_committed(path: Path) -> None:
+    with desk(path) as at:
+        pass
+    with pytest.raises(OutboxError, match="closed"):
+        at.publisher.record_skipped(fault(0))
+    assert at.metrics.snapshot()["camera_faults"] == {}
+    with desk(path) as at:
+        at.publisher.record_skipped(fault(0))
+        at.settle()
+        assert at.metrics.snapshot()["camera_faults"] == {"top": {"camera_error": 1}}
