@@ -166,10 +166,10 @@ class Publisher:
                 result_evaluation=evaluation,
                 result_evaluation_code=code,
                 reason=judgement.reason,
-                detail=None if detail is None else detail[:MAX_DETAIL],
+                detail=_text(detail),
                 is_partial=isinstance(item, Frame) and invalid_ratio(item) > 0,
                 is_simulated=item.camera in origin.simulated,
-                part_id=item.part_id,
+                part_id=_text(item.part_id),
                 score=_score(judgement),
                 defects=_defects(judgement, crops or []),
                 frame=frame_message,
@@ -237,6 +237,11 @@ def _frame_message(frame: Frame) -> FrameMessage:
         encoder=frame.encoder,
         sha256=hashlib.sha256(np.ascontiguousarray(frame.image).data).hexdigest(),
     )
+
+
+def _text(words: str | None) -> str | None:
+    """At most MAX_DETAIL characters, all of which JSON can carry: names of files may be any bytes."""
+    return None if words is None else words[:MAX_DETAIL].encode(errors="replace").decode()
 
 
 def _score(judgement: Judgement) -> ScoreMessage | None:

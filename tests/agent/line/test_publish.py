@@ -268,3 +268,13 @@ def test_no_metric_moves_for_a_skipped_trigger_that_is_not_committed(path: Path)
         at.publisher.record_skipped(fault(0))
         at.settle()
         assert at.metrics.snapshot()["camera_faults"] == {"top": {"camera_error": 1}}
+
+
+def test_names_that_are_no_unicode_are_recorded_as_well_as_they_can_be(at: Desk, path: Path) -> None:
+    """A file name may be any bytes; Python then has surrogates in it."""
+    odd = "cell\udcff7"
+    at.publisher.record(judged(replace(frame(0, good_picture()), part_id=odd)))
+    at.publisher.record_skipped(replace(fault(1), part_id=odd, detail=f"{odd}: is damaged"))
+    at.settle()
+    assert [one["part_id"] for one in verdicts(path)] == ["cell?7", "cell?7"]
+    assert verdicts(path)[1]["detail"] == "cell?7: is damaged"
