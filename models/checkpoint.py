@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from agent.errors import PlumblineError
+
+
+class CheckpointError(PlumblineError):
+    """A file that no finished save left here; says what to do with it."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -26,8 +33,13 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """The state in `path`, None when there is none; refuses pickled objects."""
+    """The state in `path`, None when there is none. Raises CheckpointError for damage and pickled objects."""
     if not path.is_file():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise CheckpointError(
+            f"{path}: damaged, or not of plain tensors and values; remove it and train again"
+        ) from error
     return state
