@@ -90,6 +90,7 @@ def fit(
         for step in range(first, last):
             for group in optimiser.param_groups:
                 group["lr"] = plan.rate_at(step)
+            torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout takes no generator
             with autocast(device):
                 terms = losses(Draw.at(plan.seed, step))
             total = torch.stack([term.float() for term in terms.values()]).sum()
