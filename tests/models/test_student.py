@@ -1,0 +1,192 @@
+"""The shipped graph: uint8 tiles in, score, map and restoration out, each tile judged by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agent.messages import Pixels
+from models.distill import make_batch, reestimate_batch_norm, student_losses
+from models.parts.features import load_features
+from models.student import EVIDENCE, FEATURE_STAGES, PRESETS, Student
+from tests.models.tiny import scratched, woven
+
+
+def new(preset: str = "nano", channels: int = 1) -> Student:
+    torch.manual_seed(0)
+    config = dataclasses.replace(PRESETS[preset], channels=channels)
+    return Student(config, load_features(FEATURE_STAGES)).eval().requires_grad_(False)
+
+
+def trained() -> Student:
+    """As if trained: a correction that does something, and statistics of its own."""
+    student = new()
+    rng = torch.Generator().manual_seed(1)
+    for parameter in student.restorer.correction.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=rng) * 0.05)
+    student.mean = torch.tensor([0.1, 0.01, 0.01, 0.01, 0.02])
+    student.spread = torch.tensor([0.5, 0.02, 0.03, 0.04, 0.05])
+    return student
+
+
+def textures(count: int, channels: int = 1, seed: int = 0) -> Pixels:
+    rng = np.random.default_rng(seed)
+    return np.stack([np.repeat(woven(rng)[:64, :64], channels, axis=2) for _ in range(count)])
+
+
+def images(tiles: Pixels) -> Tensor:
+    return torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("preset", ["nano", "edge"])
+def test_every_tile_gets_a_score_a_map_and_a_restoration(preset: str, batch: int, channels: int) -> None:
+    score, map_, restored = new(preset, channels)(torch.from_numpy(textures(batch, channels)))
+    assert (score.shape, score.dtype) == ((batch,), torch.float32)
+    assert (map_.shape, map_.dtype) == ((batch, 16, 16), torch.float32)
+    assert (restored.shape, restored.dtype) == ((batch, 64, 64, channels), torch.uint8)
+    assert (map_ > 0).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_untrained_student_restores_every_pixel_as_it_is(channels: int) -> None:
+    tiles = textures(3, channels)
+    tiles[0, :16, :16] = 0
+    tiles[0, 16:32, :16] = 255
+    assert np.array_equal(new(channels=channels)(torch.from_numpy(tiles))[2].numpy(), tiles)
+
+
+def test_a_score_is_the_mean_of_the_largest_map_pixels() -> None:
+    student = trained()
+    score, map_, _ = student(torch.from_numpy(textures(4)))
+    top = map_.flatten(1).sort(1, descending=True).values[:, : student.config.top]
+    assert torch.allclose(score, top.mean(1))
+
+
+def test_a_tile_is_judged_the_same_alone_and_among_others() -> None:
+    student, tiles = trained(), textures(4)
+    together = student(torch.from_numpy(tiles))
+    for index in range(4):
+        alone = student(torch.from_numpy(tiles[index : index + 1]))
+        assert torch.allclose(together[0][index], alone[0][0], rtol=1e-4)
+        assert torch.allclose(together[1][index], alone[1][0], rtol=1e-3, atol=1e-4)
+        assert (together[2][index].int() - alone[2][0].int()).abs().max() <= 1  # a rounding apart
+
+
+def test_judging_changes_nothing_about_the_student() -> None:
+    student, tiles = trained(), torch.from_numpy(textures(2))
+    first, second = student(tiles), student(tiles)
+    assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
+
+
+def test_evidence_is_what_its_names_say() -> None:
+    student, x = trained(), images(textures(2))
+    restored, evidence = student.evidence(x)
+    assert evidence.shape == (2, len(EVIDENCE), 16, 16)
+    _, logit = student.restorer(student.codec.encode(x))
+    named = dict(zip(EVIDENCE, evidence.unbind(1), strict=True))
+    assert torch.allclose(named["mask"], logit[:, 0], atol=1e-4)
+    difference = (restored - x).abs().mean(1)
+    cells = difference.view(2, 16, 4, 16, 4).mean((2, 4))
+    assert torch.allclose(named["pixels"], cells, atol=1e-6)
+    for name in ("stride_4", "stride_8", "stride_16"):
+        assert (named[name] > -1e-5).all()
+        assert (named[name] < 2).all()
+        assert named[name].max() > 1e-4
+
+
+def test_restorations_stay_in_the_range_of_pictures() -> None:
+    student = trained()
+    for parameter in student.restorer.correction.parameters():
+        parameter.mul_(1000)
+    restored, _ = student.evidence(images(textures(2)))
+    assert restored.min() >= -1
+    assert restored.max() <= 1
+
+
+def test_fusion_weights_are_named_and_sum_to_1() -> None:
+    for config in PRESETS.values():
+        assert len(config.weights) == len(EVIDENCE)
+        assert sum(config.weights) == pytest.approx(1)
+
+
+def test_a_batch_has_defects_marked_on_the_latent_grid_where_pixels_changed() -> None:
+    batch = make_batch(textures(5), 32, 4, np.random.default_rng(0))
+    assert batch.clean.shape == batch.seen.shape == (32, 1, 64, 64)
+    assert batch.mask.shape == (32, 1, 16, 16)
+    moved = (batch.seen - batch.clean).abs().view(32, 16, 4, 16, 4).amax((2, 4)) > 6.5 / 127.5
+    assert (batch.mask[:, 0][moved] == 1).all()
+    spoilt = batch.mask.amax((1, 2, 3))
+    assert 0.5 < spoilt.mean() < 0.9
+    assert torch.equal(batch.seen[spoilt == 0], batch.clean[spoilt == 0]) or (
+        (batch.seen - batch.clean)[spoilt == 0].abs().max() < 6 / 127.5
+    )
+
+
+def test_a_batch_depends_on_its_generator_alone() -> None:
+    one, same, other = (make_batch(textures(5), 4, 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one.seen, same.seen)
+    assert torch.equal(one.mask, same.mask)
+    assert not torch.equal(one.seen, other.seen)
+
+
+def test_a_student_that_restores_the_truth_like_its_teacher_has_only_the_mask_to_learn() -> None:
+    batch, student = make_batch(textures(5), 8, 4, np.random.default_rng(0)), new()
+
+    class Knows(nn.Module):
+        def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+            return z - student.codec.encode(batch.clean), torch.zeros(8, 1, 16, 16)
+
+    class Perfect(nn.Module):
+        def restore(self, pictures: Tensor) -> Tensor:
+            return batch.clean[: len(pictures)]
+
+    class Lazy(nn.Module):
+        def restore(self, pictures: Tensor) -> Tensor:
+            return pictures
+
+    student.restorer = Knows()  # type: ignore[assignment]
+    perfect, lazy = (student_losses(student, teacher, batch) for teacher in (Perfect(), Lazy()))  # type: ignore[arg-type]
+    assert float(perfect["truth"]) == pytest.approx(0, abs=1e-10)
+    assert float(perfect["teacher"]) == pytest.approx(0, abs=1e-10)
+    assert float(perfect["mask"]) > 0.1
+    assert float(lazy["teacher"]) > 1e-4
+
+
+def test_batch_norm_takes_its_statistics_from_good_parts() -> None:
+    student, tiles = trained(), textures(8)
+    first = student.restorer.stem[1]
+    first.running_mean.fill_(50.0)  # as if learnt on spoilt pictures
+    weights = [parameter.clone() for parameter in student.restorer.parameters()]
+    reestimate_batch_norm(student, tiles, seed=0)
+    z = student.restorer.stem[0](student.codec.encode(images(tiles)))
+    assert torch.allclose(first.running_mean, z.mean((0, 2, 3)), atol=0.1)
+    assert not student.restorer.training
+    assert all(torch.equal(a, b) for a, b in zip(weights, student.restorer.parameters(), strict=True))
+    repeated = first.running_mean.clone()
+    reestimate_batch_norm(student, tiles, seed=0)
+    assert torch.equal(first.running_mean, repeated)
+
+
+def test_a_defect_that_the_restoration_removes_is_evidence() -> None:
+    """With a restorer that knows the answer, the map is hottest on the scratch."""
+    student, rng = new(), np.random.default_rng(4)
+    good = woven(rng)[:64, :64]
+    seen, mask = scratched(np.pad(good, ((0, 16), (0, 32), (0, 0)), mode="edge"), rng)
+    seen, mask = seen[:64, :64], mask[:64, :64]
+    assert mask.any()
+
+    class Knows(nn.Module):
+        def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+            return z - student.codec.encode(images(good[None])), torch.zeros(1, 1, 16, 16)
+
+    student.restorer = Knows()  # type: ignore[assignment]
+    _, map_, restored = student(torch.from_numpy(np.ascontiguousarray(seen)[None]))
+    assert np.array_equal(restored[0].numpy(), good)
+    cells = torch.from_numpy(mask).view(16, 4, 16, 4).amax((1, 3))
+    assert map_[0][cells].mean() > map_[0][~cells].mean()
