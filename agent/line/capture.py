@@ -96,7 +96,7 @@ class Capture:
     def _push_out(self, place: _Place) -> None:
         assert isinstance(place.item, Frame)
         self.overloaded += 1
-        place.item = _fault(
+        place.item = without_picture(
             place.item,
             "overload",
             f"{self._ring_frames} newer frames came before the line was free; raise line.ring_frames,"
@@ -135,6 +135,22 @@ def run_camera(
     finally:
         camera.close()
         capture.close()
+
+
+def without_picture(frame: Frame, reason: str, detail: str) -> FrameFault:
+    """What is left of a frame without its picture."""
+    return FrameFault(
+        camera=frame.camera,
+        frame_id=frame.frame_id,
+        reason=reason,
+        detail=detail,
+        captured_ns=frame.captured_ns,
+        captured_at=frame.captured_at,
+        first_line=frame.first_line,
+        encoder=frame.encoder,
+        lines_lost=frame.lines_lost,
+        part_id=frame.part_id,
+    )
 
 
 def _triggers(camera: Camera, stop: threading.Event, clock: Clock, report: Report) -> Iterator[Item]:
@@ -176,7 +192,7 @@ def _reopen(camera: Camera, stop: threading.Event, clock: Clock, report: Report)
 
 def _unlike(frame: Frame, first: tuple[int, ...]) -> FrameFault:
     got, wanted = (" x ".join(map(str, shape)) for shape in (frame.image.shape, first))
-    return _fault(
+    return without_picture(
         frame,
         "camera_error",
         f"frame of {got} (lines x width x channels), the first one was {wanted}; restore the camera's"
@@ -188,19 +204,3 @@ def _put_all(items: Iterable[Item], capture: Capture, stop: threading.Event) -> 
     for item in items:
         while not capture.put(item, PATIENCE_S) and not stop.is_set():
             continue
-
-
-def _fault(frame: Frame, reason: str, detail: str) -> FrameFault:
-    """What is left of a frame without its picture."""
-    return FrameFault(
-        camera=frame.camera,
-        frame_id=frame.frame_id,
-        reason=reason,
-        detail=detail,
-        captured_ns=frame.captured_ns,
-        captured_at=frame.captured_at,
-        first_line=frame.first_line,
-        encoder=frame.encoder,
-        lines_lost=frame.lines_lost,
-        part_id=frame.part_id,
-    )

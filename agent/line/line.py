@@ -10,12 +10,12 @@ from agent.bundle import InputSpec
 from agent.clock import Clock
 from agent.engines.engine import Engine
 from agent.errors import PlumblineError
-from agent.line.capture import Capture
+from agent.line.capture import Capture, without_picture
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
 from agent.line.prepare import PrepareError, prepare
 from agent.line.publish import Judged, Publisher
-from agent.messages import FrameFault, Verdict
+from agent.messages import Frame, FrameFault, Verdict
 
 log = structlog.get_logger()
 
@@ -70,7 +70,20 @@ class Line:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Step until told to stop, or until a finite camera's last frame is recorded."""
+        """Step until told to stop, or until a finite camera's last frame is recorded.
+
+        What waits when told to stop is recorded as skipped, until the camera has closed the ring.
+        """
         while not stop.is_set():
             if self.step() is None and self._capture.is_finished():
                 return
+        while not self._capture.is_finished():
+            waiting = self._capture.take(PATIENCE_S)
+            if isinstance(waiting, Frame):
+                waiting = without_picture(
+                    waiting,
+                    "stopped",
+                    "the agent was stopped before this frame's turn; inspect the part again",
+                )
+            if waiting is not None:
+                self._publisher.record_skipped(waiting)

@@ -191,3 +191,22 @@ def test_run_ends_when_it_is_told_to(one: Station) -> None:
     one.capture.close()
     running.join(DEADLINE_S)
     assert not running.is_alive()
+
+
+def test_what_still_waits_when_the_line_is_stopped_gets_its_record(one: Station) -> None:
+    stop = threading.Event()
+    one.capture.put(frame(0, good_picture()))
+    one.capture.put(fault(1))
+    stop.set()
+    running = threading.Thread(target=one.line.run, args=(stop,))
+    running.start()
+    one.capture.put(frame(2, good_picture()))  # the camera's last one, on its way when the stop came
+    one.capture.close()
+    running.join(DEADLINE_S)
+    assert not running.is_alive()
+    assert one.outcome() == [
+        (0, "skipped", "stopped"),
+        (1, "skipped", "camera_error"),
+        (2, "skipped", "stopped"),
+    ]
+    assert one.engine.batches == []
