@@ -1,0 +1,231 @@
+"""Every command ends as its contract says; what a person got wrong is one clear line, never a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+import yaml
+
+from agent.__main__ import main
+from agent.clock import SystemClock
+from agent.uplink.outbox import Outbox
+from tests.agent.engines.small_bundle import write_small
+from tests.agent.uplink.rows import crop, verdict
+from tests.brokers import DEADLINE_S
+from tests.fakes import good_picture
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def complaint(self) -> str:
+        """The one line on standard error."""
+        (line,) = self.err.splitlines()
+        assert "Traceback" not in line
+        return line
+
+
+Plumbline = Callable[..., Ended]
+
+
+@pytest.fixture
+def plumbline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Plumbline:
+    """A command in this process: a trace would be this test's own failure."""
+    for name in [name for name in os.environ if name.startswith("PLUMBLINE_")]:
+        monkeypatch.delenv(name)
+
+    def call(*words: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["plumbline", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return Ended(code=int(end.value.code or 0), out=captured.out, err=captured.err)
+
+    return call
+
+
+def process(*words: str | Path) -> Ended:
+    """Python in a process of its own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        env=clean,
+    )
+    return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return write_small(tmp_path / "small")
+
+
+def config(folder: Path, **sections: object) -> Path:
+    """A settings file without page and broker."""
+    path = folder / "agent.yaml"
+    quiet = {"page": {"enabled": False}, "mqtt": {"port": 1}, "outbox": {"path": "outbox.sqlite3"}}
+    path.write_text(yaml.safe_dump({**quiet, **sections}))
+    return path
+
+
+@pytest.mark.parametrize("file", ["agent.yaml", "sites/example.yaml"])
+def test_validate_accepts_the_shipped_files(plumbline: Plumbline, file: str) -> None:
+    ended = plumbline("validate", CONFIG / file)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(f"{CONFIG / file}: good, digest ")
+
+
+def test_validate_of_a_missing_file_says_so(plumbline: Plumbline, tmp_path: Path) -> None:
+    ended = plumbline("validate", tmp_path / "none.yaml")
+    assert ended.code == 2 and "none.yaml: no such file" in ended.complaint()
+
+
+@pytest.mark.parametrize("what", ["settings", "verdict"])
+def test_schema_prints_a_valid_json_schema(plumbline: Plumbline, what: str) -> None:
+    ended = plumbline("schema", what)
+    assert (ended.code, ended.err) == (0, "")
+    jsonschema.Draft202012Validator.check_schema(json.loads(ended.out))
+
+
+def test_the_schema_of_settings_is_the_file_in_config(plumbline: Plumbline) -> None:
+    assert plumbline("schema", "settings").out == (CONFIG / "agent.schema.json").read_text(encoding="utf-8")
+
+
+def test_an_unknown_schema_or_command_is_a_usage_error(plumbline: Plumbline) -> None:
+    for words in (["schema", "weather"], ["fly"], ["validate"], ["run"]):
+        ended = plumbline(*words)
+        assert ended.code == 2 and "Traceback" not in ended.err
+
+
+def test_bundle_info_says_what_is_inside(plumbline: Plumbline, bundle: Path) -> None:
+    ended = plumbline("bundle", "info", bundle)
+    assert (ended.code, ended.err) == (0, "")
+    assert "CC0-1.0" in ended.out and "0.5000" in ended.out
+
+
+def test_bundle_info_of_a_missing_path_says_so(plumbline: Plumbline, tmp_path: Path) -> None:
+    ended = plumbline("bundle", "info", tmp_path / "none")
+    assert ended.code == 2 and "none: no such bundle" in ended.complaint()
+
+
+def test_bundle_verify_runs_the_golden_tiles_here(plumbline: Plumbline, bundle: Path) -> None:
+    ended = plumbline("bundle", "verify", bundle)
+    assert ended.code == 0, ended.err
+    assert "3 files match" in ended.out and "openvino-f32 within" in ended.out
+
+
+def test_bundle_verify_ends_with_1_when_the_bundle_is_missing_or_changed(
+    plumbline: Plumbline, bundle: Path, tmp_path: Path
+) -> None:
+    ended = plumbline("bundle", "verify", tmp_path / "none")
+    assert ended.code == 1 and "none: no such bundle" in ended.complaint()
+    (bundle / "model.onnx").write_bytes(b"another model")
+    ended = plumbline("bundle", "verify", bundle)
+    assert ended.code == 1 and "model.onnx" in ended.complaint() and "copy the bundle again" in ended.err
+
+
+def test_run_with_a_missing_bundle_says_which_setting(tmp_path: Path) -> None:
+    ended = process("-m", "agent", "run", "-c", config(tmp_path, bundle="none"))
+    assert ended.code == 2 and "check the setting `bundle`" in ended.complaint()
+
+
+def test_run_with_an_empty_folder_of_frames_says_so(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    ended = process("-m", "agent", "run", "-c", config(tmp_path, bundle=str(bundle)))
+    assert ended.code == 2 and "Traceback" not in ended.err
+    *events, complaint = ended.err.splitlines()
+    assert all(json.loads(event)["level"] in ("info", "warning", "error") for event in events)
+    assert complaint.startswith("plumbline: ") and "frames: holds no image" in complaint
+
+
+def test_run_judges_a_folder_to_its_end(plumbline: Plumbline, bundle: Path, tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, level in enumerate((20, 20, 240)):
+        cv2.imwrite(str(frames / f"{number}.png"), np.full((40, 40), level, np.uint8))
+    path = config(tmp_path, bundle=str(bundle))
+    ended = process("-m", "agent", "run", "-c", path)
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.err.splitlines()[-1])["last_sequence"] == 3
+    status = plumbline("outbox", "status", "-c", path)
+    assert status.code == 0 and "  verdict  3" in status.out and "  crop     1" in status.out
+
+
+def test_outbox_status_of_a_missing_file_says_so(plumbline: Plumbline, tmp_path: Path) -> None:
+    ended = plumbline("outbox", "status", "-c", config(tmp_path))
+    assert ended.code == 2 and "outbox.sqlite3" in ended.complaint()
+
+
+def test_outbox_status_works_beside_a_running_agent(plumbline: Plumbline, tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=SystemClock())
+    outbox.open()
+    outbox.append([verdict(1), crop(1, 2000)]).result(DEADLINE_S)
+    ended = plumbline("outbox", "status", "-c", config(tmp_path))
+    outbox.close()
+    assert ended.code == 0 and "2 rows, " in ended.out
+
+
+def test_inspect_judges_files_and_writes_a_report(plumbline: Plumbline, bundle: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "good.png"), good_picture(40, 40))
+    cv2.imwrite(str(tmp_path / "bad.png"), np.full((40, 40), 240, np.uint8))
+    out = tmp_path / "report"
+    ended = plumbline(
+        "inspect", tmp_path / "good.png", tmp_path / "bad.png", "--bundle", bundle, "--out", out
+    )
+    assert ended.code == 0, ended.err
+    records = [json.loads(line) for line in (out / "report.jsonl").read_text().splitlines()]
+    assert [(record["part_id"], record["verdict"]) for record in records] == [
+        ("good", "pass"),
+        ("bad", "fail"),
+    ]
+    assert {path.name for path in out.iterdir()} == {"report.jsonl", "good.png", "bad.png"}
+
+
+def test_inspect_ends_with_1_when_a_file_is_no_picture(
+    plumbline: Plumbline, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "torn.png").write_bytes(b"not a picture")
+    ended = plumbline("inspect", tmp_path / "torn.png", "--bundle", bundle)
+    assert ended.code == 1 and "torn.png" in ended.out and "skipped" in ended.out
+
+
+def test_inspect_of_an_empty_folder_says_so(plumbline: Plumbline, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    ended = plumbline("inspect", tmp_path / "empty", "--bundle", bundle)
+    assert ended.code == 2 and "empty: holds no image" in ended.complaint()
+
+
+def test_help_needs_neither_torch_nor_opencv_nor_openvino() -> None:
+    script = """
+import sys
+from agent.__main__ import main
+sys.argv = ["plumbline", "--help"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+print({"torch", "cv2", "openvino", "numpy"} & set(sys.modules))
+"""
+    ended = process("-c", script)
+    assert ended.code == 0 and ended.out.splitlines()[-1] == "set()", ended.err
