@@ -202,7 +202,9 @@ def _stop_on_signals(crew: Crew) -> None:
 
 
 def _complain(error: PlumblineError) -> None:
-    print(f"plumbline: {error}", file=sys.stderr)
+    """Problems of settings stand alone, as file:line: editors can then jump to them."""
+    lines = error.problems if isinstance(error, settings.SettingsError) else [f"plumbline: {error}"]
+    print("\n".join(lines), file=sys.stderr)
 
 
 def main() -> None:

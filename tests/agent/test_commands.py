@@ -96,6 +96,18 @@ def test_validate_accepts_the_shipped_files(plumbline: Plumbline, file: str) -> 
     assert ended.out.startswith(f"{CONFIG / file}: good, digest ")
 
 
+def test_validate_prints_every_problem_in_a_line_of_its_own(plumbline: Plumbline, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("mqtt:\n  port: 0\n  tls: on\npage: {prot: 1}\n")
+    ended = plumbline("validate", path)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines() == [
+        f"{path}:2: mqtt.port: Input should be greater than or equal to 1 (got 0)",
+        f"{path}:3: mqtt.tls: Input should be a valid boolean (got 'on')",
+        f"{path}:4: page.prot: unknown key; see config/agent.yaml for the keys there are (got 1)",
+    ]
+
+
 def test_validate_of_a_missing_file_says_so(plumbline: Plumbline, tmp_path: Path) -> None:
     ended = plumbline("validate", tmp_path / "none.yaml")
     assert ended.code == 2 and "none.yaml: no such file" in ended.complaint()
