@@ -30,17 +30,17 @@ from models.student import FEATURE_STAGES, Student
 from models.train import (
     HOLD_OUT_EVERY,
     RUN,
+    STUDENT,
     WEIGHTS,
     Run,
     RunError,
     augmented,
+    claim,
     load_teacher,
     read_run,
     to_images,
-    write_yaml,
 )
 
-STUDENT = "student.yaml"
 SPOILT_SHARE = 0.7
 TEACHER_SHARE = 4  # every 4th picture is shown to the teacher too; it costs twice what the student does
 BATCH_NORM_BATCHES = 40
@@ -64,15 +64,17 @@ class Batch:
 def distill(teacher: Path, data: Path, out: Path, *, seed: int = 0, images: int | None = None) -> Path:
     """Train the student of `teacher`'s preset into `out`; the same command resumes.
 
-    Raises RunError for an unfinished teacher, DataError for unusable data.
+    Raises RunError for an unfinished teacher or an `out` of another run, DataError for unusable data.
     """
     run, method = load_teacher(teacher)
     items = load_items(data)
     good, held = hold_out(good_training(items, data), HOLD_OUT_EVERY)
     tiles, held_tiles = load_tiles(good, run.input), load_tiles(held, run.input)
     plan = dataclasses.replace(PLANS[run.preset], seed=seed, **({"images": images} if images else {}))
-    write_yaml(out / RUN, yaml.safe_load((teacher / RUN).read_text()))
-    write_yaml(out / STUDENT, {"teacher": teacher.name, "seed": seed, "images": plan.images})
+    if (out / RUN).is_file() and not (out / STUDENT).is_file():
+        raise RunError(f"{out}: holds a teacher; choose another --out")
+    claim(out / STUDENT, {"teacher": teacher.name, "seed": seed, "images": plan.images})
+    claim(out / RUN, yaml.safe_load((teacher / RUN).read_text()))
     device = training_device()
     torch.manual_seed(seed)
     student = new_student(run).to(device)

@@ -25,9 +25,9 @@ from agent.messages import Flags, Floats, Pixels
 from agent.web.seams import mosaic
 from models import metrics
 from models.data import Item, load_items, read_image, read_mask
-from models.distill import STUDENT, load_student
+from models.distill import load_student
 from models.student import Student
-from models.train import load_teacher, to_images
+from models.train import STUDENT, load_teacher, to_images
 
 Inspector = Callable[[Pixels], Answer]  # tiles (N, H, W, C), as an engine takes them
 

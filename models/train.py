@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from models.methods import METHODS
 from models.precision import training_device
 
 RUN = "run.yaml"
+STUDENT = "student.yaml"  # beside it when the run is a student's
 WEIGHTS = "weights.pt"
 HOLD_OUT_EVERY = 8  # every 8th run of good parts calibrates and is never trained on
 
@@ -60,7 +62,9 @@ def train(
     good, _ = hold_out(good_training(items, data), HOLD_OUT_EVERY)
     spec = input_spec(good, TILE_PX[preset])
     run = Run(method=method, preset=preset, seed=seed, data=data.name, input=spec)
-    _claim(out, run)
+    if (out / STUDENT).is_file():
+        raise RunError(f"{out}: holds a student; choose another --out")
+    claim(out / RUN, {**dataclasses.asdict(run), "input": spec.model_dump()})
     tiles = load_tiles(good, spec)
     plan = dataclasses.replace(PLANS[preset], seed=seed, **({"images": images} if images else {}))
     device = training_device()
@@ -123,22 +127,19 @@ def to_images(tiles: Pixels) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(tiles)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def write_yaml(path: Path, content: object) -> None:
+def claim(path: Path, wanted: Mapping[str, object]) -> None:
+    """Write what a run is, or check that what is there says the same. Raises RunError."""
+    if path.is_file():
+        there = yaml.safe_load(path.read_text())
+        differs = [key for key in wanted if there.get(key) != wanted[key]]
+        if differs:
+            raise RunError(
+                f"{path.parent}: holds a run with another {', '.join(differs)}; choose another --out"
+            )
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    path.write_text(yaml.safe_dump(dict(wanted), sort_keys=False))
 
 
 def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _claim(out: Path, run: Run) -> None:
-    """Write run.yaml, or check that the one there says the same."""
-    wanted = {**dataclasses.asdict(run), "input": run.input.model_dump()}
-    if (out / RUN).is_file():
-        there = yaml.safe_load((out / RUN).read_text())
-        if there != wanted:
-            differs = [key for key in wanted if there.get(key) != wanted[key]]
-            raise RunError(f"{out}: holds a run with another {', '.join(differs)}; choose another --out")
-        return
-    write_yaml(out / RUN, wanted)
