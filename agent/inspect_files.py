@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,15 +99,16 @@ def _frames(paths: Sequence[Path], clock: Clock) -> Iterator[Frame | FrameFault]
 def _record(
     frame: Frame, inspection: Inspection, judgement: Judgement, bundle: Bundle, engine: Engine
 ) -> dict[str, Any]:
+    score = {
+        "raw": judgement.score,
+        "threshold": judgement.threshold,
+        "normalized": 100 * judgement.score / judgement.threshold,
+    }
     return {
         "part_id": frame.part_id,
         "verdict": judgement.verdict,
         "reason": judgement.reason,
-        "score": {
-            "raw": judgement.score,
-            "threshold": judgement.threshold,
-            "normalized": 100 * judgement.score / judgement.threshold,
-        },
+        **({"score": score} if math.isfinite(judgement.score) else {}),
         "defects": [
             {
                 "index": index,
