@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -27,7 +28,10 @@ def write_report(figures: Figures, judged: Sequence[Judged], folder: Path) -> No
     folder.mkdir(parents=True, exist_ok=True)
     _curves(figures, judged, folder / "curves.png")
     threshold = figures.threshold or float(np.median([one.score for one in judged]))
-    panels = [_panel(one, threshold) for one in worst(judged)]
+    shown = worst(judged)
+    if any(one.mask is None for one in shown):  # good pictures always have one, an empty one
+        shown = [replace(one, mask=None) for one in shown]
+    panels = [_panel(one, threshold) for one in shown]
     if not cv2.imwrite(str(folder / "worst.png"), cv2.cvtColor(np.vstack(panels), cv2.COLOR_RGB2BGR)):
         raise OSError(f"{folder}/worst.png: cannot be written")
 
