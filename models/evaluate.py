@@ -24,7 +24,7 @@ from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Flags, Floats, Pixels
 from agent.web.seams import mosaic
 from models import metrics
-from models.data import Item, load_items, read_image, read_mask
+from models.data import DataError, Item, load_items, read_image, read_mask
 from models.distill import load_student
 from models.student import Student
 from models.train import STUDENT, load_teacher, to_images
@@ -140,17 +140,15 @@ def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
 
 
 def figures(judged: Sequence[Judged], threshold: float | None) -> Figures:
-    """All figures of a judged test split; raises ValueError when it has only one kind of picture."""
+    """All figures of a judged test split; raises DataError when it has only one kind of picture."""
     labels = np.array([not one.item.is_good for one in judged])
     scores = np.array([one.score for one in judged], np.float32)
     if labels.all() or not labels.any():
-        raise ValueError(
-            "the test split needs good and defective pictures, under test/good and test/<defect>"
-        )
+        raise DataError("the test split needs good and defective pictures, under test/good and test/<defect>")
     masks = [one.mask for one in judged]
     pixel: dict[str, float | None] = dict.fromkeys(("auroc", "ap", "f1", "aupro"))
     known = [mask for mask in masks if mask is not None]
-    if len(known) == len(masks):
+    if len(known) == len(masks) and any(mask.any() for mask in known):
         flat, values = (
             np.concatenate([m.ravel() for m in known]),
             np.concatenate([j.map.ravel() for j in judged]),
