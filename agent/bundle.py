@@ -193,8 +193,7 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], sig
 
     Raises BundleError when `path` is there already: a bundle is never modified.
     """
-    if path.exists():
-        raise BundleError(f"{path}: is there already; a bundle is never modified, choose another name")
+    refuse_existing(path)
     path.mkdir(parents=True)
     for name, data in files.items():
         (path / name).parent.mkdir(exist_ok=True)
@@ -202,6 +201,12 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], sig
     (path / MANIFEST).write_bytes(manifest_bytes(manifest))
     if signature is not None:
         (path / SIGNATURE).write_bytes(signature)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises BundleError when anything is at `path`: a bundle is never modified."""
+    if path.exists():
+        raise BundleError(f"{path}: is there already; a bundle is never modified, choose another name")
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

@@ -30,6 +30,7 @@ from agent.bundle import (
     Provenance,
     manifest_bytes,
     open_bundle,
+    refuse_existing,
     with_digests,
     write_bundle,
 )
@@ -70,12 +71,13 @@ def export(
 ) -> Bundle:
     """Calibrate the student in `run_folder` on held-back good parts and write the bundle `out`.
 
-    Raises RunError, DataError, ExportError; BundleError when `out` is there.
+    Raises RunError, DataError, CalibrationError, ExportError; BundleError when `out` is there.
     """
+    refuse_existing(out)
     run, student = load_student(run_folder)
-    graph = to_onnx(student, run.input)
     scores = held_back_scores(run, student, data)
     threshold = calibrate(scores, target=target, source=f"{data.name}: held-back good training parts")
+    graph = to_onnx(student, run.input)
     tiles = golden_tiles(run.input)
     with torch.no_grad():
         golden_scores = student(torch.from_numpy(tiles))[0].numpy()
