@@ -158,6 +158,14 @@ class Mqtt(_Section):
     tls: bool = False
     ca_file: Path | None = None
 
+    @model_validator(mode="after")
+    def _nothing_is_left_unused(self) -> Mqtt:
+        if self.ca_file is not None and not self.tls:
+            raise ValueError("ca_file is used with TLS only; set tls to true or remove ca_file")
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file needs a username beside it; set username or remove it")
+        return self
+
 
 class Page(_Section):
     enabled: bool = True

@@ -150,7 +150,9 @@ def test_a_byte_order_mark_and_dos_line_ends_do_no_harm(tmp_path: Path) -> None:
 
 def test_relative_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
-    path.write_text("bundle: models/one\noutbox: {path: /var/lib/outbox}\nmqtt: {ca_file: ca.pem}\n")
+    path.write_text(
+        "bundle: models/one\noutbox: {path: /var/lib/outbox}\nmqtt: {tls: true, ca_file: ca.pem}\n"
+    )
     loaded = settings.load(path, {})
     assert loaded.bundle == tmp_path / "models" / "one"
     assert loaded.outbox.path == Path("/var/lib/outbox")
@@ -300,3 +302,17 @@ def test_no_more_crops_can_be_asked_for_than_defects_are_named() -> None:
     (problem,) = problems(f"crops: {{max_per_verdict: {MAX_DEFECTS + 1}}}\n")
     assert problem.startswith("a.yaml:1: crops.max_per_verdict: ")
     assert parsed(f"crops: {{max_per_verdict: {MAX_DEFECTS}}}\n").crops.max_per_verdict == MAX_DEFECTS
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("mqtt: {ca_file: ca.pem}", "mqtt: ca_file is used with TLS only; set tls to true or remove ca_file"),
+        (
+            "mqtt: {password_file: p}",
+            "mqtt: password_file needs a username beside it; set username or remove it",
+        ),
+    ],
+)
+def test_a_credential_that_would_not_be_used_is_refused(text: str, problem: str) -> None:
+    assert problems(text + "\n") == [f"a.yaml:1: {problem}"]

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as checked
 from hypothesis import strategies as st
 
@@ -145,7 +145,7 @@ def trigger(number: int, kind: str) -> Frame | FrameFault:
     return frame(number, bad_picture() if kind == "bad" else good_picture())
 
 
-@checked(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@checked(max_examples=25)
 @given(TRIGGERS)
 def test_records_stand_in_the_order_of_triggers_without_a_gap(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[str]
