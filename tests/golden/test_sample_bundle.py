@@ -1,0 +1,63 @@
+"""The committed sample model gives, on this machine and with every engine, the scores of its release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent import settings
+from agent.bundle import Bundle, open_bundle
+from agent.engines import open_engine
+from agent.engines.engine import golden_difference
+
+SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
+
+ENGINES = (
+    settings.Engine(kind="openvino", precision="f32"),
+    settings.Engine(kind="openvino", precision="auto"),
+    settings.Engine(kind="eager"),
+)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Bundle:
+    return open_bundle(SAMPLE)
+
+
+@pytest.mark.parametrize("wanted", ENGINES, ids=lambda wanted: f"{wanted.kind}-{wanted.precision}")
+def test_the_golden_scores_are_reproduced_within_the_manifest_s_tolerance(
+    sample: Bundle, wanted: settings.Engine
+) -> None:
+    engine = open_engine(sample, wanted)
+    golden = sample.manifest.golden
+    allowed = {"f32": golden.tolerance_f32, "bf16": golden.tolerance_bf16}[engine.describe().precision]
+    assert golden_difference(engine, sample) <= allowed
+
+
+def test_openvino_f32_gives_the_eager_twin_s_maps_and_restorations(sample: Bundle) -> None:
+    tiles, _ = sample.golden()
+    plain = open_engine(sample, settings.Engine(kind="eager")).run(tiles[:4])
+    fast = open_engine(sample, settings.Engine(kind="openvino", precision="f32")).run(tiles[:4])
+    assert np.allclose(plain.maps, fast.maps, rtol=1e-3, atol=1e-3 * float(plain.maps.max()))
+    assert np.abs(plain.restored.astype(int) - fast.restored.astype(int)).max() <= 1
+
+
+def test_the_sample_says_its_terms_and_how_it_was_made(sample: Bundle) -> None:
+    assert sample.manifest.licence != "unspecified"
+    assert sample.manifest.provenance.commands
+    assert sample.manifest.provenance.data == "elpv"
+
+
+def test_the_sample_carries_no_source_lines_of_the_machine_that_made_it(sample: Bundle) -> None:
+    assert b'File "/' not in sample.model
+
+
+def test_golden_tiles_are_of_both_kinds(sample: Bundle) -> None:
+    """Their scores lie far apart, so that an engine which answers a constant fails."""
+    tiles, scores = sample.golden()
+    assert tiles.shape[1:] == (sample.manifest.input.tile_px,) * 2 + (sample.manifest.input.channels,)
+    assert len(tiles) == len(scores) >= 4
+    assert np.isfinite(scores).all()
+    assert scores.max() > 1.1 * scores.min()
