@@ -76,16 +76,16 @@ def inspect(
     """Judge picture files; exit 1 when one could not be judged."""
     from agent.bundle import open_bundle
     from agent.engines import open_engine
-    from agent.inspect_files import inspect_files, write
+    from agent.inspect_files import inspect_files, start_report, write
 
     opened = open_bundle(bundle)
     engine = open_engine(opened, settings.Engine())
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    skipped = 0
+        start_report(out)
+    undecided = 0
     for one in inspect_files(images, opened, engine, SystemClock()):
         record = one.record
-        skipped += record["verdict"] == "skipped"
+        undecided += record["verdict"] not in ("pass", "fail")
         score = f"{record['score']['normalized']:7.1f}" if "score" in record else "      -"
         words = record.get("detail") or f"{len(record['defects'])} defects"
         console.print(
@@ -93,7 +93,7 @@ def inspect(
         )
         if out is not None:
             write(one, out)
-    if skipped:
+    if undecided:
         raise typer.Exit(1)
 
 

@@ -10,6 +10,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -81,25 +82,29 @@ class App:
 
         Raises the first failure of any part, after everything is closed.
         """
-        if self.page is not None:
-            self.page.start()
-        try:
+        with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
+            last.callback(self.engine.close)
+            last.callback(self.outbox.close)
+            if self.page is not None:
+                self.page.start()
+                last.callback(self.page.stop)
             self.link.start()
+            last.callback(lambda: self.link.stop(self._status("stopped", None)))
             self.courier.start()
+            last.callback(self.courier.stop)
+            last.callback(self._drain)
+            last.callback(self.crew.dismiss)
             for name, line in self.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name in self.cameras:
                 self.crew.start(f"camera-{name}", self._camera_runner(name))
             self.crew.start("watch", self._watch)
-            log.info(
-                "running",
-                boot_id=self.boot_id,
-                engine=self.engine.describe().name,
-                bundle=self.bundle.sha256[:12],
-            )
+            log.info("running", boot_id=self.boot_id, **self._model())
             self._wait(duration_s)
-        finally:
-            self._close()
+        log.info("stopped", last_sequence=self.outbox.last_sequence())
+
+    def _model(self) -> dict[str, str]:
+        return {"engine": self.engine.describe().name, "bundle": self.bundle.sha256[:12]}
 
     def _wait(self, duration_s: float | None) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
@@ -109,20 +114,6 @@ class App:
                 return
             if not any(self.crew.is_alive(f"line-{name}") for name in self.lines):
                 return
-
-    def _close(self) -> None:
-        """Stop in the order of flow: cameras and lines, then what they wrote to, then the network."""
-        try:
-            self.crew.dismiss()
-        finally:
-            self._drain()
-            self.courier.stop()
-            self.link.stop(self._status("stopped", None))
-            self.outbox.close()
-            if self.page is not None:
-                self.page.stop()
-            self.engine.close()
-            log.info("stopped", last_sequence=self.outbox.last_sequence())
 
     def _drain(self) -> None:
         """Deliver what waits, for a while; what is not delivered waits for the next start."""
@@ -159,7 +150,9 @@ class App:
                 if failure is not None:
                     raise failure
             if self.link.silent_s() > HANG_S:
-                raise LinkHungError(f"the MQTT thread has not moved for {HANG_S:.0f} s; the agent must be restarted")
+                raise LinkHungError(
+                    f"the MQTT thread has not moved for {HANG_S:.0f} s; the agent must be restarted"
+                )
             state = self.link.state
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             for _ in range(state.connects - max(connects, 1)):

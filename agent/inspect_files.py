@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from agent.cameras.camera import EndOfStream
 from agent.cameras.folder import FolderCamera
 from agent.clock import Clock
 from agent.engines.engine import Engine
+from agent.errors import PlumblineError
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
 from agent.line.prepare import PrepareError, prepare
@@ -25,6 +27,10 @@ from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
 from agent.status.heatmap import heatmap
 
 REPORT = "report.jsonl"
+
+
+class InspectError(PlumblineError):
+    """The report cannot be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,7 @@ def inspect_files(paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: 
         min_area_px=settings.Judge().min_area_px,
         max_invalid_ratio=0.0,
     )
+    names: Counter[str] = Counter()  # parts of different folders may have one name
     for item in _frames(paths, clock):
         if isinstance(item, FrameFault):
             yield Inspected(record=_skipped(item, item.detail), picture=None)
@@ -57,20 +64,34 @@ def inspect_files(paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: 
             yield Inspected(record=_skipped(item, str(error)), picture=None)
             continue
         judgement = judge(item, inspection, rules)
+        stem = item.part_id or f"frame{item.frame_id}"
+        names[stem] += 1
+        picture = f"{stem}.png" if names[stem] == 1 else f"{stem}-{names[stem]}.png"
         yield Inspected(
-            record=_record(item, inspection, judgement, bundle, engine),
+            record={**_record(item, inspection, judgement, bundle, engine), "picture": picture},
             picture=side_by_side(item.image, inspection, judgement.threshold),
         )
 
 
+def start_report(folder: Path) -> None:
+    """An empty report in `folder`, which is made where it is not there. Raises InspectError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / REPORT).write_text("")
+    except OSError as error:
+        raise InspectError(f"{folder}: cannot be written ({error}); give a folder with --out") from error
+
+
 def write(inspected: Inspected, folder: Path) -> None:
-    """Append the record to the report and write the picture beside it."""
-    with (folder / REPORT).open("a", encoding="utf-8") as report:
-        report.write(json.dumps(inspected.record) + "\n")
-    if inspected.picture is not None:
-        path = folder / f"{inspected.record['part_id']}.png"
-        if not cv2.imwrite(str(path), cv2.cvtColor(inspected.picture, cv2.COLOR_RGB2BGR)):
-            raise OSError(f"{path}: the picture cannot be written; check permissions and space")
+    """Append the record to the report and write its picture beside it. Raises InspectError."""
+    try:
+        with (folder / REPORT).open("a", encoding="utf-8") as report:
+            report.write(json.dumps(inspected.record) + "\n")
+        if inspected.picture is not None:
+            png = cv2.imencode(".png", cv2.cvtColor(inspected.picture, cv2.COLOR_RGB2BGR))[1]
+            (folder / inspected.record["picture"]).write_bytes(png.tobytes())
+    except OSError as error:
+        raise InspectError(f"{folder}: cannot be written ({error}); check permissions and space") from error
 
 
 def side_by_side(image: Pixels, inspection: Inspection, threshold: float) -> Pixels:

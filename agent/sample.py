@@ -2,8 +2,9 @@
 
 2624 electroluminescence pictures of solar cells, 300 x 300 mono, each with a defect probability by
 experts. Cells stand in the order of the modules they were cut from, so runs of 60 neighbours stay on
-one side of the split: a cell of a training module is never judged. Cells that the experts were not sure of
-(probability 1/3 or 2/3) are set aside. Images: CC BY-NC-SA 4.0, see the package.
+one side of the split: every third run is held back for the test, good and defective cells alike. Defective
+cells of the other runs are for development; cells that the experts were not sure of (probability 1/3 or
+2/3) are set aside. Images: CC BY-NC-SA 4.0, see the package.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from agent.errors import PlumblineError
 
 RUN_OF_CELLS = 60
+
+Split: TypeAlias = Literal["train/good", "test/good", "test/defective", "development", "uncertain"]
 
 
 class SampleError(PlumblineError):
@@ -27,7 +30,7 @@ class Cell:
     image: Path
     probability: float  # of being defective, by the experts
     kind: str  # mono or poly
-    split: Literal["train/good", "test/good", "test/defective", "uncertain"]
+    split: Split
 
 
 def load_cells() -> tuple[Cell, ...]:
@@ -50,9 +53,10 @@ def load_cells() -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def _split(row: int, probability: float) -> Literal["train/good", "test/good", "test/defective", "uncertain"]:
+def _split(row: int, probability: float) -> Split:
+    held_back = (row // RUN_OF_CELLS) % 3 == 2
     if probability == 1.0:
-        return "test/defective"
-    if probability > 0.0:
-        return "uncertain"
-    return "test/good" if (row // RUN_OF_CELLS) % 3 == 2 else "train/good"
+        return "test/defective" if held_back else "development"
+    if probability == 0.0:
+        return "test/good" if held_back else "train/good"
+    return "uncertain"

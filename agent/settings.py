@@ -261,6 +261,8 @@ def _override(
             continue
         keys = variable[len(ENVIRONMENT_PREFIX) :].lower().split("__")
         if keys[0] not in Settings.model_fields:
+            known = ", ".join(Settings.model_fields)
+            problems.append(f"environment {variable}: {keys[0]}: unknown key; there are {known}")
             continue
         try:
             place = _place(data, keys[:-1])

@@ -31,8 +31,8 @@ def sample(
         raise typer.BadParameter(f"{name!r} is not a sample set; there is: elpv")
     counts: dict[str, int] = {}
     for cell in load_cells():
-        if cell.split == "uncertain":
-            continue
+        if "/" not in cell.split:
+            continue  # neither trained on nor judged
         folder = out / cell.split
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(cell.image, folder / cell.image.name)

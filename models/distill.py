@@ -11,7 +11,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 import yaml
@@ -44,6 +46,7 @@ from models.train import (
 SPOILT_SHARE = 0.7
 TEACHER_SHARE = 4  # every 4th picture is shown to the teacher too; it costs twice what the student does
 BATCH_NORM_BATCHES = 40
+SPREAD_FLOOR = 2e-3  # a distance is 1 - cos, and bf16 resolves 0.004 there: a finer unit would be noise
 
 PLANS: dict[str, Plan] = {
     "nano": Plan(images=384, batch=8, rate=2e-3),
@@ -115,7 +118,7 @@ def make_batch(tiles: Pixels, count: int, stride: int, rng: np.random.Generator)
     """`count` augmented good tiles, most of them spoilt by a synthetic defect."""
     clean, seen, masks = [], [], []
     for index in rng.integers(0, len(tiles), count):
-        good = augmented(tiles[index], rng)
+        good = varied(augmented(tiles[index], rng), rng)
         picture, mask = good, np.zeros(good.shape[:2], np.bool_)
         if rng.random() < SPOILT_SHARE:
             picture, mask = spoil(good, augmented(tiles[rng.integers(0, len(tiles))], rng), rng)
@@ -126,6 +129,34 @@ def make_batch(tiles: Pixels, count: int, stride: int, rng: np.random.Generator)
     return Batch(
         clean=to_images(np.stack(clean)), seen=to_images(np.stack(seen)), mask=F.max_pool2d(full, stride)
     )
+
+
+def varied(tile: Pixels, rng: np.random.Generator) -> Pixels:
+    """The same good part on another day: exposure, lamp, focus, noise and place vary.
+
+    Parts of later batches differ from the training parts in just these ways; a student that has not
+    seen them takes a new batch for defects.
+    """
+    height, width = tile.shape[:2]
+    picture: npt.NDArray[np.floating] = tile.astype(np.float32)
+    if rng.random() < 0.5:
+        zoom, shift = rng.uniform(0.94, 1.06), rng.uniform(-8, 8, 2)
+        move = np.array(
+            [[zoom, 0, (1 - zoom) * width / 2 + shift[0]], [0, zoom, (1 - zoom) * height / 2 + shift[1]]]
+        )
+        moved = cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+        picture = moved.reshape(tile.shape)
+    picture = 255 * np.clip(picture / 255, 0, 1) ** rng.uniform(0.75, 1.35)
+    picture = (picture - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-20, 20)
+    if rng.random() < 0.4:
+        lamp = cv2.resize(rng.uniform(0.85, 1.15, (3, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
+        picture = picture * np.asarray(lamp, np.float32)[..., None]
+    if rng.random() < 0.3:
+        blurred = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.0))
+        picture = np.asarray(blurred, np.float32).reshape(tile.shape)
+    if rng.random() < 0.4:
+        picture = picture + rng.normal(0, rng.uniform(1, 6), picture.shape)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
 def student_losses(student: Student, method: Method, batch: Batch) -> dict[str, Tensor]:
@@ -161,7 +192,7 @@ def finish(student: Student, tiles: Pixels, held: Pixels, seed: int) -> None:
             found.append(evidence)
     evidence = torch.cat(found)  # (B, len(EVIDENCE), h, w)
     student.mean = evidence.mean((0, 2, 3))
-    student.spread = evidence.std((0, 2, 3)).clamp_min(1e-6)
+    student.spread = evidence.std((0, 2, 3)).clamp_min(SPREAD_FLOOR)
 
 
 def reestimate_batch_norm(student: Student, tiles: Pixels, seed: int) -> None:
@@ -174,7 +205,8 @@ def reestimate_batch_norm(student: Student, tiles: Pixels, seed: int) -> None:
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         for _ in range(BATCH_NORM_BATCHES):
-            good = to_images(np.stack([augmented(tiles[i], rng) for i in rng.integers(0, len(tiles), 16)]))
+            drawn = rng.integers(0, len(tiles), 16)
+            good = to_images(np.stack([varied(augmented(tiles[i], rng), rng) for i in drawn]))
             student.restorer(student.codec.encode(good.to(student.mean.device)))
     student.restorer.eval()
 

@@ -18,7 +18,7 @@ import torch
 from agent import settings
 from agent.bundle import MANIFEST, InputSpec, open_bundle
 from agent.engines import open_engine
-from agent.engines.engine import BATCHES, Answer
+from agent.engines.engine import BATCHES, Answer, Engine
 from agent.line.infer import in_batches, joined, lay_out
 from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Flags, Floats, Pixels
@@ -82,11 +82,7 @@ def open_inspector(model: Path) -> tuple[Inspector, InputSpec, float | None]:
     if model.is_file() or (model / MANIFEST).is_file():
         bundle = open_bundle(model)
         engine = open_engine(bundle, settings.Engine())
-
-        def by_engine(tiles: Pixels) -> Answer:
-            return joined([engine.run(part) for part in in_batches(tiles, BATCHES)])
-
-        return by_engine, bundle.manifest.input, bundle.manifest.threshold.raw
+        return by_engine(engine), bundle.manifest.input, bundle.manifest.threshold.raw
     if (model / STUDENT).is_file():
         run, student = load_student(model)
         return by_student(student), run.input, None
@@ -102,6 +98,15 @@ def open_inspector(model: Path) -> tuple[Inspector, InputSpec, float | None]:
         )
 
     return by_teacher, run.input, None
+
+
+def by_engine(engine: Engine) -> Inspector:
+    """The exported student as the device runs it."""
+
+    def inspect(tiles: Pixels) -> Answer:
+        return joined([engine.run(part) for part in in_batches(tiles, BATCHES)])
+
+    return inspect
 
 
 def by_student(student: Student) -> Inspector:

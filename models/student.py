@@ -34,9 +34,9 @@ class Config:
     channels: int = 1
     stride: int = 4  # pixels per latent cell and per map pixel
     widths: tuple[int, ...] = (48, 72, 96, 128)
-    weights: tuple[float, ...] = (0.5, 0.1, 0.15, 0.25, 0.0)  # of EVIDENCE, summing to 1
+    weights: tuple[float, ...] = (0.5, 0.1, 0.1, 0.1, 0.2)  # of EVIDENCE, summing to 1
     blur_px: float = 1.0  # sigma on the map's grid
-    top: int = 8  # map pixels in the score
+    top: int = 64  # map pixels in the score
 
 
 PRESETS: dict[str, Config] = {
@@ -104,7 +104,7 @@ class Student(nn.Module):
         self.blur = Blur(config.blur_px)
         self.register_buffer("mean", torch.zeros(len(EVIDENCE)))
         self.register_buffer("spread", torch.ones(len(EVIDENCE)))
-        self.register_buffer("fusion", torch.tensor(config.weights))
+        self.register_buffer("fusion", torch.tensor(config.weights), persistent=False)
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """score (N,), map (N, H / stride, W / stride), restored uint8 (N, H, W, C)."""

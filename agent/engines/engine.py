@@ -49,25 +49,32 @@ class Engine(Protocol):
 
 
 def golden_difference(engine: Engine, bundle: Bundle) -> float:
-    """Largest difference from a golden score, as a share of the threshold or of a score above it.
+    """Largest difference from a golden score, by `largest_difference`."""
+    tiles, expected = bundle.golden()
+    found = np.concatenate([engine.run(tile[None]).scores for tile in tiles])
+    return largest_difference(found, expected, bundle.manifest.threshold.raw)
+
+
+def largest_difference(found: Floats, expected: Floats, threshold: float) -> float:
+    """Of two times the same scores, as a share of the threshold or of an expected score above it.
 
     Rounding grows with the score: a made-up tile at 50 thresholds may differ by more than one near it.
     """
-    tiles, expected = bundle.golden()
-    found = np.concatenate([engine.run(tile[None]).scores for tile in tiles])
-    scale = np.maximum(expected, bundle.manifest.threshold.raw)
-    return float((np.abs(found - expected) / scale).max())
+    return float((np.abs(found - expected) / np.maximum(expected, threshold)).max())
+
+
+def tolerance(engine: Engine, bundle: Bundle) -> float:
+    """The manifest's, for this engine's precision."""
+    golden = bundle.manifest.golden
+    return golden.tolerance_bf16 if engine.describe().precision == "bf16" else golden.tolerance_f32
 
 
 def check_golden(engine: Engine, bundle: Bundle) -> float:
     """The golden difference. Raises EngineError when it is over the manifest's tolerance."""
-    precision = engine.describe().precision
-    golden = bundle.manifest.golden
-    tolerance = golden.tolerance_bf16 if precision == "bf16" else golden.tolerance_f32
-    difference = golden_difference(engine, bundle)
-    if not difference <= tolerance:
+    difference, allowed = golden_difference(engine, bundle), tolerance(engine, bundle)
+    if not difference <= allowed:
         raise EngineError(
             f"{engine.describe().name}: golden scores of {bundle.path} differ by a share of "
-            f"{difference:.4f}, allowed {tolerance}; this machine does not give the same, use another engine"
+            f"{difference:.4f}, allowed {allowed}; this machine does not give the same, use another engine"
         )
     return difference

@@ -9,7 +9,6 @@ import structlog
 from agent.bundle import InputSpec
 from agent.clock import Clock
 from agent.engines.engine import Engine
-from agent.errors import PlumblineError
 from agent.line.capture import Capture, without_picture
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
@@ -53,7 +52,7 @@ class Line:
         try:
             prepared = prepare(frame, self._spec, self._clock)
             inspection = infer(prepared, self._engine, self._clock)
-        except (PlumblineError, RuntimeError) as error:  # engines raise RuntimeError of their own kinds
+        except Exception as error:  # runtimes raise what they like; one bad frame must not end the line
             reason = "camera_error" if isinstance(error, PrepareError) else "engine_error"
             log.warning("frame_not_judged", camera=frame.camera, frame=frame.frame_id, error=str(error))
             return self._publisher.record_undecided(frame, reason, str(error))

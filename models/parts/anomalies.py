@@ -17,7 +17,7 @@ from agent.messages import Flags, Pixels
 Rng = np.random.Generator
 Weights = npt.NDArray[np.float32]
 
-CHANGED_GREY_LEVELS = 6  # a pixel counts as defective when it moved at least this far
+CHANGED_GREY_LEVELS = 5  # a pixel counts as defective when it moved at least this far
 
 
 def spoil(image: Pixels, other: Pixels, rng: Rng) -> tuple[Pixels, Flags]:
@@ -29,7 +29,8 @@ def spoil(image: Pixels, other: Pixels, rng: Rng) -> tuple[Pixels, Flags]:
     for _ in range(rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15])):
         kind = SHAPES[rng.choice(len(SHAPES), p=SHAPE_ODDS)]
         weights = kind(image.shape[0], image.shape[1], rng)
-        spoilt = _blend(spoilt, _source(spoilt, other, rng), weights)
+        source = _shade(spoilt, rng) if kind in LINES else _source(spoilt, other, rng)
+        spoilt = _blend(spoilt, source, weights)
     moved = np.abs(spoilt.astype(np.int16) - image).max(axis=2)
     return spoilt, moved >= CHANGED_GREY_LEVELS
 
@@ -48,13 +49,13 @@ def crack(height: int, width: int, rng: Rng) -> Weights:
     """A thin wandering line, often right across the part, sometimes with a branch."""
     canvas = np.zeros((height, width), np.float32)
     path = _wander(height, width, rng)
-    thickness = int(rng.choice([1, 1, 1, 2, 3]))
-    strength = float(rng.uniform(0.35, 1.0))
+    thickness = int(rng.choice([1, 1, 1, 2, 2, 3]))
+    strength = float(rng.uniform(0.5, 1.0))
     _draw(canvas, path, thickness, strength)
     if rng.random() < 0.4:
         start = path[rng.integers(len(path))]
         _draw(canvas, _wander(height, width, rng, start=start), thickness, strength * 0.8)
-    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.4, 1.0))), np.float32)
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.4, 1.3))), np.float32)
 
 
 def region(height: int, width: int, rng: Rng) -> Weights:
@@ -83,23 +84,28 @@ def stripe(height: int, width: int, rng: Rng) -> Weights:
 
 
 SHAPES: tuple[Callable[[int, int, Rng], Weights], ...] = (blob, crack, region, stripe)
-SHAPE_ODDS = (0.30, 0.40, 0.22, 0.08)
+SHAPE_ODDS = (0.22, 0.50, 0.20, 0.08)
+LINES = (crack, stripe)  # thin ones are shades of what they cross, often faint
 
 
 def _source(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
-    """What the defect is made of: a gain, a foreign part, the part itself elsewhere, or noise."""
+    """What the defect is made of: a shade, a foreign part, the part inverted, or noise."""
     pick = rng.random()
-    if pick < 0.62:
-        darker = rng.random() < 0.8
-        gain = rng.uniform(0.05, 0.85) if darker else rng.uniform(1.15, 1.8)
-        return _to_pixels(image.astype(np.float32) * gain + rng.uniform(-10, 10))
-    if pick < 0.80:
+    if pick < 0.45:
+        return _shade(image, rng)
+    if pick < 0.72:
         return np.roll(other, (int(rng.integers(other.shape[0])), int(rng.integers(other.shape[1]))), (0, 1))
-    if pick < 0.90:
+    if pick < 0.82:
         return np.ascontiguousarray(255 - image)
     scale = float(rng.choice([2.0, 6.0, 20.0]))
     noise = _smooth_noise(image.shape[0], image.shape[1], scale_px=scale, rng=rng)[..., None]
     return _to_pixels(image.astype(np.float32) + 70 * noise)
+
+
+def _shade(image: Pixels, rng: Rng) -> Pixels:
+    """The part darker, now and then brighter, from barely visible to nearly black."""
+    gain = rng.uniform(0.15, 0.92) if rng.random() < 0.85 else rng.uniform(1.08, 1.6)
+    return _to_pixels(image.astype(np.float32) * gain)
 
 
 def _blend(image: Pixels, source: Pixels, weights: Weights) -> Pixels:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from agent.messages import Pixels
 from models.distill import make_batch, reestimate_batch_norm, student_losses
+from models.parts.anomalies import CHANGED_GREY_LEVELS
 from models.parts.features import load_features
 from models.student import EVIDENCE, FEATURE_STAGES, PRESETS, Student
 from tests.models.tiny import scratched, woven
@@ -119,12 +120,14 @@ def test_a_batch_has_defects_marked_on_the_latent_grid_where_pixels_changed() ->
     batch = make_batch(textures(5), 32, 4, np.random.default_rng(0))
     assert batch.clean.shape == batch.seen.shape == (32, 1, 64, 64)
     assert batch.mask.shape == (32, 1, 16, 16)
-    moved = (batch.seen - batch.clean).abs().view(32, 16, 4, 16, 4).amax((2, 4)) > 6.5 / 127.5
+    moved = (batch.seen - batch.clean).abs().view(32, 16, 4, 16, 4).amax((2, 4)) > (
+        CHANGED_GREY_LEVELS + 0.5
+    ) / 127.5
     assert (batch.mask[:, 0][moved] == 1).all()
     spoilt = batch.mask.amax((1, 2, 3))
     assert 0.5 < spoilt.mean() < 0.9
     assert torch.equal(batch.seen[spoilt == 0], batch.clean[spoilt == 0]) or (
-        (batch.seen - batch.clean)[spoilt == 0].abs().max() < 6 / 127.5
+        (batch.seen - batch.clean)[spoilt == 0].abs().max() < CHANGED_GREY_LEVELS / 127.5
     )
 
 

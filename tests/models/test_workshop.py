@@ -25,13 +25,15 @@ from agent.__main__ import app as device
 from agent.bundle import GOLDEN_SCORES, MANIFEST, MODEL, Bundle, BundleError, open_bundle, write_bundle
 from agent.bundle import with_digests as digested
 from agent.engines import open_engine
-from agent.engines.engine import Engine, EngineError, golden_difference
+from agent.engines.engine import Engine, EngineError, golden_difference, largest_difference, tolerance
 from agent.errors import PlumblineError
 from agent.messages import Pixels
 from models.__main__ import app as lab
 from models.__main__ import main
+from models.data import load_items
 from models.distill import load_student
-from models.export import golden_tiles
+from models.evaluate import by_engine, by_student
+from models.export import ExportError, frame_scores, golden_tiles
 from models.train import WEIGHTS, RunError
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, write_tiny
 
@@ -334,6 +336,33 @@ def test_the_student_and_its_bundle_judge_alike(made: Workshop, tmp_path: Path) 
         found.append(json.loads((tmp_path / "figures.json").read_text()))
     for name in FIGURES:
         assert found[0][name] == pytest.approx(found[1][name], abs=0.06)  # the bundle may run in bf16
+
+
+def test_every_engine_scores_good_frames_near_the_threshold_as_the_student_does(
+    made: Workshop, bundle: Bundle, eager: Engine, openvino: Engine
+) -> None:
+    _, student = load_student(made.student)
+    good = [item for item in load_items(made.data) if item.split == "test" and item.is_good]
+    threshold, spec = bundle.manifest.threshold.raw, bundle.manifest.input
+    expected = frame_scores(good, by_student(student), spec)
+    assert 0.2 * threshold < expected.min() < 2 * threshold
+    for engine in (eager, openvino, open_engine(bundle, settings.Engine())):
+        found = frame_scores(good, by_engine(engine), spec)
+        assert largest_difference(found, expected, threshold) <= tolerance(engine, bundle)
+
+
+def test_a_student_whose_good_frames_score_by_rounding_alone_is_not_exported(
+    made: Workshop, tmp_path: Path
+) -> None:
+    shutil.copytree(made.student, tmp_path / "student")
+    weights = torch.load(made.student / WEIGHTS, weights_only=True)
+    weights["spread"].fill_(1e-9)
+    torch.save(weights, tmp_path / "student" / WEIGHTS)
+    with pytest.raises(ExportError, match=r"no bundle written: .* held-back good frames otherwise"):
+        run(
+            lab, *export_command(dataclasses.replace(made, student=tmp_path / "student"), tmp_path / "bundle")
+        )
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_finished_command_given_again_changes_nothing(made: Workshop) -> None:
