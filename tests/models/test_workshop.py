@@ -1,305 +1,36 @@
-"""The whole workshop at its smallest: what is trained, distilled and exported is what the device runs."""
+"""The workshop's commands resume, refuse and report as they say."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import shutil
 import sys
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 import torch
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from typer.testing import CliRunner, Result
 
-from agent import settings
-from agent.__main__ import app as device
-from agent.bundle import GOLDEN_SCORES, MANIFEST, MODEL, Bundle, BundleError, open_bundle, write_bundle
-from agent.bundle import with_digests as digested
-from agent.engines import open_engine
-from agent.engines.engine import Engine, EngineError, golden_difference, largest_difference, tolerance
 from agent.errors import PlumblineError
-from agent.messages import Pixels
 from models.__main__ import app as lab
 from models.__main__ import main
-from models.data import load_items
-from models.distill import load_student
-from models.evaluate import by_engine, by_student
-from models.export import ExportError, frame_scores, golden_tiles
 from models.train import WEIGHTS, RunError
-from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, write_tiny
+from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST
+from tests.models.workshop import (
+    Workshop,
+    distill_command,
+    export_command,
+    run,
+    run_lab,
+    train_command,
+)
 
 # The exporter's own dependencies warn of their future, which is theirs.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
 FIGURES = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro_03")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workshop:
-    data: Path
-    teacher: Path
-    student: Path
-    bundle: Path
-    private: Path
-    public: Path
-    root: Path
-
-
-def run(app: object, *arguments: object) -> Result:
-    """A command as a person would give it; problems that they would read are raised."""
-    return CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)  # type: ignore[arg-type]
-
-
-def run_lab(*arguments: object) -> str:
-    result = run(lab, *arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """Everything once: data, teacher, student and a signed bundle, each by its command."""
-    root = tmp_path_factory.mktemp("workshop")
-    found = Workshop(
-        data=write_tiny(root / "tiny"),
-        teacher=root / "teacher",
-        student=root / "student",
-        bundle=root / "bundle",
-        private=root / "key.pem",
-        public=root / "key.pub.pem",
-        root=root,
-    )
-    found.private.write_bytes(
-        KEY.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    found.public.write_bytes(public_pem(KEY))
-    run_lab(*train_command(found))
-    run_lab(*distill_command(found))
-    run_lab(*export_command(found, found.bundle), "--key", found.private)
-    return found
-
-
-def train_command(made: Workshop, *, seed: int = 0) -> list[object]:
-    return [
-        "train",
-        "decodiff",
-        "--data",
-        made.data,
-        "--preset",
-        "nano",
-        "--out",
-        made.teacher,
-        "--images",
-        128,
-        "--seed",
-        seed,
-    ]
-
-
-def distill_command(made: Workshop, *, seed: int = 0) -> list[object]:
-    return [
-        "distill",
-        made.teacher,
-        "--data",
-        made.data,
-        "--out",
-        made.student,
-        "--images",
-        384,
-        "--seed",
-        seed,
-    ]
-
-
-def export_command(made: Workshop, out: Path) -> list[object]:
-    return [
-        "export",
-        made.student,
-        "--data",
-        made.data,
-        "--out",
-        out,
-        "--name",
-        "tiny",
-        "--licence",
-        "CC0-1.0",
-        "--target",
-        0.3,
-    ]
-
-
-def public_pem(key: Ed25519PrivateKey) -> bytes:
-    return key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-
-
-@pytest.fixture(scope="module")
-def bundle(made: Workshop) -> Bundle:
-    return open_bundle(made.bundle)
-
-
-@pytest.fixture(scope="module")
-def eager(bundle: Bundle) -> Engine:
-    return open_engine(bundle, settings.Engine(kind="eager"))
-
-
-@pytest.fixture(scope="module")
-def openvino(bundle: Bundle) -> Engine:
-    return open_engine(bundle, settings.Engine(kind="openvino", precision="f32"))
-
-
-@pytest.fixture(scope="module")
-def tiles(bundle: Bundle) -> Pixels:
-    """Four tiles that are not the golden ones."""
-    return golden_tiles(bundle.manifest.input, seed=9)[:4]
-
-
-def test_the_bundle_says_what_it_is_and_where_it_came_from(bundle: Bundle) -> None:
-    manifest = bundle.manifest
-    assert (manifest.name, manifest.licence, manifest.counter) == ("tiny", "CC0-1.0", 1)
-    assert (manifest.input.tile_px, manifest.input.channels, manifest.input.scale) == (64, 1, 0.8)
-    assert (manifest.provenance.method, manifest.provenance.preset) == ("decodiff", "nano")
-    assert manifest.provenance.data == manifest.threshold.source.split(":")[0] == "tiny"
-    assert manifest.threshold.good_frames == 3
-    assert manifest.threshold.interval[0] <= manifest.threshold.raw <= manifest.threshold.interval[1]
-
-
-def test_the_device_verifies_it(made: Workshop) -> None:
-    result = run(device, "bundle", "verify", made.bundle, "--key", made.public)
-    assert result.exit_code == 0, result.output
-    assert "signature: by the trusted key" in result.output
-    assert "golden scores: openvino-f32" in result.output
-
-
-def test_the_device_refuses_another_key(made: Workshop, tmp_path: Path) -> None:
-    (tmp_path / "other.pem").write_bytes(public_pem(Ed25519PrivateKey.generate()))
-    result = run(device, "bundle", "verify", made.bundle, "--key", tmp_path / "other.pem")
-    assert result.exit_code == 1
-    assert "not by the trusted key" in result.output
-
-
-def test_every_engine_gives_the_golden_scores(bundle: Bundle, eager: Engine, openvino: Engine) -> None:
-    for engine in (eager, openvino):
-        assert golden_difference(engine, bundle) <= bundle.manifest.golden.tolerance_f32
-
-
-def test_eager_and_openvino_agree_on_tiles_that_are_not_golden(
-    eager: Engine, openvino: Engine, tiles: Pixels
-) -> None:
-    plain, fast = eager.run(tiles), openvino.run(tiles)
-    assert np.allclose(plain.scores, fast.scores, rtol=1e-3)
-    assert np.allclose(plain.maps, fast.maps, rtol=1e-3, atol=1e-3 * float(plain.maps.max()))
-    assert np.abs(plain.restored.astype(int) - fast.restored.astype(int)).max() <= 1
-
-
-def test_the_student_before_export_agrees_with_the_engines(
-    made: Workshop, openvino: Engine, tiles: Pixels
-) -> None:
-    _, student = load_student(made.student)
-    with torch.no_grad():
-        scores, maps, _ = student(torch.from_numpy(tiles))
-    found = openvino.run(tiles)
-    assert np.allclose(scores.numpy(), found.scores, rtol=1e-3)
-    assert np.allclose(maps.numpy(), found.maps, rtol=1e-3, atol=1e-3 * float(maps.max()))
-
-
-def test_bf16_gives_the_golden_scores_within_its_own_tolerance(bundle: Bundle) -> None:
-    engine = open_engine(bundle, settings.Engine(kind="openvino", precision="auto"))
-    if engine.describe().precision != "bf16":
-        pytest.skip("this CPU has no bf16")
-    assert golden_difference(engine, bundle) <= bundle.manifest.golden.tolerance_bf16
-
-
-@pytest.mark.parametrize("kind", ["eager", "openvino"])
-def test_four_tiles_at_once_are_judged_as_one_by_one(
-    request: pytest.FixtureRequest, kind: str, tiles: Pixels
-) -> None:
-    engine: Engine = request.getfixturevalue(kind)
-    together = engine.run(tiles)
-    alone = [engine.run(tile[None]) for tile in tiles]
-    assert np.allclose(together.scores, [one.scores[0] for one in alone], rtol=1e-3)
-    assert np.allclose(
-        together.maps, [one.maps[0] for one in alone], rtol=1e-3, atol=1e-3 * float(together.maps.max())
-    )
-    difference = together.restored.astype(int) - np.stack([one.restored[0] for one in alone])
-    assert np.abs(difference).max() <= 1
-
-
-def test_a_damaged_golden_score_is_refused_by_every_engine(bundle: Bundle, tmp_path: Path) -> None:
-    scores = bundle.golden()[1].copy()
-    scores[0] *= np.float32(1.5)
-    buffer = io.BytesIO()
-    np.save(buffer, scores)
-    files = {name: data for name, data in bundle.files.items() if name in bundle.manifest.files}
-    files[GOLDEN_SCORES] = buffer.getvalue()
-    write_bundle(tmp_path / "damaged", digested(bundle.manifest, files), files, None)
-    damaged = open_bundle(tmp_path / "damaged")
-    for wanted in (settings.Engine(kind="eager"), settings.Engine(kind="openvino"), settings.Engine()):
-        with pytest.raises(EngineError, match="golden scores"):
-            open_engine(damaged, wanted)
-
-
-def change_model(folder: Path) -> None:
-    data = bytearray((folder / MODEL).read_bytes())
-    data[len(data) // 2] ^= 1
-    (folder / MODEL).write_bytes(data)
-
-
-def add_file(folder: Path) -> None:
-    (folder / "extra.bin").write_bytes(b"extra")
-
-
-def change_threshold(folder: Path) -> None:
-    text = (folder / MANIFEST).read_text()
-    (folder / MANIFEST).write_text(text.replace("counter: 1", "counter: 2"))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (change_model, r"model.onnx: digest"),
-        (add_file, "extra.bin: not listed"),
-        (change_threshold, "another file"),
-    ],
-)
-def test_a_bundle_that_was_changed_is_refused_by_the_device(
-    made: Workshop, tmp_path: Path, change: Callable[[Path], None], message: str
-) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(made.bundle, copy)
-    change(copy)
-    result = run(device, "bundle", "verify", copy, "--key", made.public)
-    assert result.exit_code == 1
-    assert message in result.output
-
-
-def test_a_plumb_file_is_the_same_bundle(made: Workshop, bundle: Bundle, tmp_path: Path) -> None:
-    path = tmp_path / "tiny.plumb"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(made.bundle.rglob("*")):
-            archive.write(file, file.relative_to(made.bundle))
-    assert open_bundle(path).sha256 == bundle.sha256
-    assert run(device, "bundle", "verify", path, "--key", made.public).exit_code == 0
-
-
-def test_an_existing_bundle_is_never_exported_over(made: Workshop) -> None:
-    before = open_bundle(made.bundle).sha256
-    with pytest.raises(BundleError, match="is there already"):
-        run(lab, *export_command(made, made.bundle))
-    assert open_bundle(made.bundle).sha256 == before
 
 
 @pytest.mark.parametrize("what", ["teacher", "student", "bundle"])
@@ -338,33 +69,6 @@ def test_the_student_and_its_bundle_judge_alike(made: Workshop, tmp_path: Path) 
         assert found[0][name] == pytest.approx(found[1][name], abs=0.06)  # the bundle may run in bf16
 
 
-def test_every_engine_scores_good_frames_near_the_threshold_as_the_student_does(
-    made: Workshop, bundle: Bundle, eager: Engine, openvino: Engine
-) -> None:
-    _, student = load_student(made.student)
-    good = [item for item in load_items(made.data) if item.split == "test" and item.is_good]
-    threshold, spec = bundle.manifest.threshold.raw, bundle.manifest.input
-    expected = frame_scores(good, by_student(student), spec)
-    assert 0.2 * threshold < expected.min() < 2 * threshold
-    for engine in (eager, openvino, open_engine(bundle, settings.Engine())):
-        found = frame_scores(good, by_engine(engine), spec)
-        assert largest_difference(found, expected, threshold) <= tolerance(engine, bundle)
-
-
-def test_a_student_whose_good_frames_score_by_rounding_alone_is_not_exported(
-    made: Workshop, tmp_path: Path
-) -> None:
-    shutil.copytree(made.student, tmp_path / "student")
-    weights = torch.load(made.student / WEIGHTS, weights_only=True)
-    weights["spread"].fill_(1e-9)
-    torch.save(weights, tmp_path / "student" / WEIGHTS)
-    with pytest.raises(ExportError, match=r"no bundle written: .* held-back good frames otherwise"):
-        run(
-            lab, *export_command(dataclasses.replace(made, student=tmp_path / "student"), tmp_path / "bundle")
-        )
-    assert not (tmp_path / "bundle").exists()
-
-
 def test_a_finished_command_given_again_changes_nothing(made: Workshop) -> None:
     for folder, command in ((made.teacher, train_command(made)), (made.student, distill_command(made))):
         before = torch.load(folder / WEIGHTS, weights_only=True)
@@ -399,14 +103,6 @@ def test_an_unfinished_teacher_or_student_says_how_to_finish(made: Workshop, tmp
         run(lab, *export_command(dataclasses.replace(made, student=made.teacher), tmp_path / "bundle"))
 
 
-def test_too_few_good_frames_for_the_target_write_no_bundle(made: Workshop, tmp_path: Path) -> None:
-    command = export_command(made, tmp_path / "bundle")
-    command[command.index("--target") + 1] = 0.05
-    with pytest.raises(PlumblineError, match="3 good frames cannot show a false-reject rate"):
-        run(lab, *command)
-    assert not (tmp_path / "bundle").exists()
-
-
 def test_a_test_split_of_one_kind_is_refused(made: Workshop, tmp_path: Path) -> None:
     shutil.copytree(made.data, tmp_path / "poor")
     shutil.rmtree(tmp_path / "poor" / "test" / "scratch")
@@ -430,20 +126,6 @@ def test_pictures_without_masks_give_figures_of_images_only(made: Workshop, tmp_
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["image_auroc"] is not None
     assert all(figures[name] is None for name in FIGURES if name.startswith(("pixel", "aupro")))
-
-
-def test_the_golden_tiles_are_made_up_and_always_the_same(bundle: Bundle) -> None:
-    found, _ = bundle.golden()
-    assert np.array_equal(found, golden_tiles(bundle.manifest.input))
-
-
-def test_no_path_of_this_machine_is_in_any_file(made: Workshop) -> None:
-    here = str(Path(__file__).parents[2]).encode()
-    for file in made.bundle.rglob("*"):
-        if file.is_file():
-            content = file.read_bytes()
-            for trace in (here, str(made.root).encode(), b"student.py", sys.prefix.encode()):
-                assert trace not in content, f"{file.name} holds {trace!r}"
 
 
 def test_a_known_problem_is_one_line_and_exit_code_2(
