@@ -20,6 +20,7 @@ import yaml
 from torch import Tensor, nn
 
 from agent.messages import Pixels
+from models import checkpoint
 from models import student as student_file
 from models.data import good_training, hold_out, load_items, load_tiles
 from models.fit import Draw, Plan, fit
@@ -92,7 +93,7 @@ def distill(teacher: Path, data: Path, out: Path, *, seed: int = 0, images: int 
     average = fit(student.restorer, losses, plan, out, label=f"student of {run.method} {run.preset}")
     student.restorer.load_state_dict(average.state_dict())
     finish(student, tiles, held_tiles, seed)
-    torch.save(student.cpu().state_dict(), out / WEIGHTS)
+    checkpoint.save(out / WEIGHTS, student.cpu().state_dict())
     return out / WEIGHTS
 
 
@@ -145,7 +146,7 @@ def varied(tile: Pixels, rng: np.random.Generator) -> Pixels:
             [[zoom, 0, (1 - zoom) * width / 2 + shift[0]], [0, zoom, (1 - zoom) * height / 2 + shift[1]]]
         )
         moved = cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-        picture = moved.reshape(tile.shape)
+        picture = np.asarray(moved, np.float32).reshape(tile.shape)
     picture = 255 * np.clip(picture / 255, 0, 1) ** rng.uniform(0.75, 1.35)
     picture = (picture - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-20, 20)
     if rng.random() < 0.4:

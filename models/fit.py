@@ -11,16 +11,24 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from agent.errors import PlumblineError
 from models import checkpoint
 from models.precision import autocast
 
 CHECKPOINT = "checkpoint.pt"
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class DivergedError(PlumblineError):
+    """Training has left the finite numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +72,18 @@ class Draw:
 
 
 def fit(
-    module: nn.Module,
+    module: M,
     losses: Callable[[Draw], dict[str, Tensor]],
     plan: Plan,
     run: Path,
     *,
     label: str,
     stop_after: int | None = None,
-) -> nn.Module:
+) -> M:
     """Train `module` in place on the sum of `losses`; returns the EMA copy, in eval mode.
 
     Resumes from `run/checkpoint.pt` when it is there. `stop_after` ends this call after so many
-    steps with a checkpoint, as a cut would. Raises FloatingPointError when a loss is not finite.
+    steps with a checkpoint, as a cut would. Raises DivergedError when a loss is not finite.
     """
     torch.use_deterministic_algorithms(True)
     device = next(module.parameters()).device
@@ -95,7 +103,7 @@ def fit(
                 terms = losses(Draw.at(plan.seed, step))
             total = torch.stack([term.float() for term in terms.values()]).sum()
             if not torch.isfinite(total):
-                raise FloatingPointError(f"{label}: loss is {total.item()} at step {step}; lower the rate")
+                raise DivergedError(f"{label}: loss is {total.item()} at step {step}; lower the rate")
             optimiser.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(trained, plan.clip)
@@ -106,12 +114,6 @@ def fit(
             words = " ".join(f"{name} {value.item():.4f}" for name, value in terms.items())
             progress.update(bar, advance=1, terms=words)
     return average.eval()
-
-
-def is_finished(run: Path, plan: Plan) -> bool:
-    """True when the checkpoint in `run` has all of the plan's steps."""
-    state = checkpoint.load(run / CHECKPOINT)
-    return state is not None and int(state["step"]) >= plan.steps
 
 
 def _progress() -> Progress:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from agent.bundle import InputSpec
 from agent.errors import PlumblineError
 from agent.messages import Pixels
+from models import checkpoint
 from models.data import good_training, hold_out, input_spec, load_items, load_tiles
 from models.fit import Draw, Plan, fit
 from models.methods import METHODS
@@ -59,7 +60,7 @@ def train(
     Raises DataError for unusable data and RunError when `out` holds a run of other options.
     """
     items = load_items(data)
-    good, _ = hold_out(good_training(items, data), HOLD_OUT_EVERY)
+    good, held = hold_out(good_training(items, data), HOLD_OUT_EVERY)
     spec = input_spec(good, TILE_PX[preset])
     run = Run(method=method, preset=preset, seed=seed, data=data.name, input=spec)
     if (out / STUDENT).is_file():
@@ -78,7 +79,8 @@ def train(
         return terms
 
     average = fit(model, losses, plan, out, label=f"{method} {preset}")
-    torch.save(average.state_dict(), out / WEIGHTS)
+    average.fit_evidence(to_images(load_tiles(held, spec)).to(device))
+    checkpoint.save(out / WEIGHTS, average.state_dict())
     return out / WEIGHTS
 
 

@@ -66,7 +66,7 @@ def largest_difference(found: Floats, expected: Floats, threshold: float) -> flo
 def tolerance(engine: Engine, bundle: Bundle) -> float:
     """The manifest's, for this engine's precision."""
     golden = bundle.manifest.golden
-    return golden.tolerance_bf16 if engine.describe().precision == "bf16" else golden.tolerance_f32
+    return golden.tolerance_f32 if engine.describe().precision == "f32" else golden.tolerance_bf16
 
 
 def check_golden(engine: Engine, bundle: Bundle) -> float:

@@ -62,7 +62,7 @@ def open_openvino(
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise EngineError(f"{bundle.path}/{MODEL}: {reason} Export the bundle again") from error
-    used = {"f32": "f32", "bf16": "bf16"}[compiled.get_property("INFERENCE_PRECISION_HINT").to_string()]
+    used = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())  # f16 on ARM
     engine = OpenVinoEngine(
         requests,
         Description(

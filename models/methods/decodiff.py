@@ -184,7 +184,7 @@ class DeCoDiff(nn.Module):
         last = torch.full((len(z),), times[-1])
         return self.deviation.clean(z, self.net(z, last).float(), last)
 
-    def fit_clips(self, good: Tensor) -> None:
+    def fit_evidence(self, good: Tensor) -> None:
         """Set both clips to the 99.5th percentile of what held-back good parts (B, C, H, W) show."""
         with torch.no_grad():
             z = self.codec.encode(good)

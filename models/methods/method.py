@@ -24,6 +24,9 @@ class Method(Protocol):
     def fit_statistics(self, good: Tensor) -> None:
         """Take constants, such as the whitening of the latents, from good parts (B, C, H, W)."""
 
+    def fit_evidence(self, good: Tensor) -> None:
+        """After training: take the scale of the maps from held-back good parts (B, C, H, W)."""
+
     def loss(self, good: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
         """Named scalar terms, which the trainer adds up; `good` is (B, C, H, W) in [-1, 1]."""
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agent.errors import PlumblineError
 from models import checkpoint
-from models.fit import CHECKPOINT, Draw, Plan, fit
+from models.fit import CHECKPOINT, DivergedError, Draw, Plan, fit
 
 PLAN = Plan(images=160, batch=8, rate=0.02, seed=3)
 STEPS = 20
@@ -141,7 +141,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_checkpoint(
     def broken(draw: Draw) -> dict[str, Tensor]:
         return {"error": sum_of_inputs(net)(draw)["error"] * value}
 
-    with pytest.raises(FloatingPointError, match=r"test: loss is .* at step 3; lower the rate"):
+    with pytest.raises(DivergedError, match=r"test: loss is .* at step 3; lower the rate"):
         fit(net, broken, PLAN, tmp_path, label="test")
     assert (tmp_path / CHECKPOINT).read_bytes() == before
 

@@ -182,7 +182,7 @@ def test_maps_are_between_0_and_1_at_the_picture_s_size() -> None:
 def test_clips_are_taken_from_good_parts() -> None:
     model = build(NANO).eval()
     model.net = Trained()
-    model.fit_clips(images(4))
+    model.fit_evidence(images(4))
     z = model.codec.encode(images(4))
     latent = (model.correct(z) - z).abs().mean(1).flatten().sort().values
     assert float(model.latent_clip) == pytest.approx(float(latent[round(0.995 * len(latent)) - 1]))
