@@ -177,9 +177,8 @@ def bundle_verify(
         for precision in ("f32", "auto"):
             engine = open_engine(opened, settings.Engine(kind="openvino", precision=precision))
             difference = golden_difference(engine, opened)
-            console.print(
-                f"golden scores: {engine.describe().name} within {difference:.1e} of the larger of score and threshold"
-            )
+            name = engine.describe().name
+            console.print(f"golden scores: {name} within {difference:.1e} of score or threshold")
     except PlumblineError as error:
         _complain(error)
         raise typer.Exit(1) from error
