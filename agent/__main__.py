@@ -210,6 +210,7 @@ def _complain(error: PlumblineError) -> None:
 
 def main() -> None:
     """Entry point: a known problem is printed without a trace, exit code 2."""
+    logs.configure(settings.Logs(level="warning", format="console"))
     try:
         app()
     except PlumblineError as error:
