@@ -25,6 +25,7 @@ Out = Annotated[Path, typer.Option("--out", help="where to write")]
 def sample(
     name: Annotated[str, typer.Argument(help="elpv: solar cells")],
     out: Out,
+    kind: Annotated[Literal["mono", "poly"] | None, typer.Option(help="cells of one crystal only")] = None,
 ) -> None:
     """Write a public sample set in MVTec-AD layout."""
     if name != "elpv":
@@ -33,6 +34,8 @@ def sample(
     for cell in load_cells():
         if "/" not in cell.split:
             continue  # neither trained on nor judged
+        if kind not in (None, cell.kind):
+            continue
         folder = out / cell.split
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(cell.image, folder / cell.image.name)
