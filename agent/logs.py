@@ -30,6 +30,6 @@ def configure(wanted: settings.Logs, **bound: str) -> None:
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[wanted.level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is by then
         cache_logger_on_first_use=False,
     )
