@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import lzma
+import shutil
 import struct
 import zipfile
 import zlib
@@ -194,13 +195,16 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], sig
     Raises BundleError when `path` is there already: a bundle is never modified.
     """
     refuse_existing(path)
-    path.mkdir(parents=True)
+    beside = path.with_name(f".{path.name}.partial")  # a crash leaves no half of a bundle under its name
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
     for name, data in files.items():
-        (path / name).parent.mkdir(exist_ok=True)
-        (path / name).write_bytes(data)
-    (path / MANIFEST).write_bytes(manifest_bytes(manifest))
+        (beside / name).parent.mkdir(exist_ok=True)
+        (beside / name).write_bytes(data)
+    (beside / MANIFEST).write_bytes(manifest_bytes(manifest))
     if signature is not None:
-        (path / SIGNATURE).write_bytes(signature)
+        (beside / SIGNATURE).write_bytes(signature)
+    beside.rename(path)
 
 
 def refuse_existing(path: Path) -> None:

@@ -236,3 +236,13 @@ def test_a_plumb_file_that_was_cut_is_refused(plumb: Path, tmp_path: Path, lengt
     damaged.write_bytes(data[: length % len(data)])
     with pytest.raises(BundleError):
         open_bundle(damaged)
+
+
+def test_a_bundle_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    bundle = open_bundle(write_small(tmp_path / "first"))
+    files = {name: data for name, data in bundle.files.items() if name in bundle.manifest.files}
+    with pytest.raises(TypeError):
+        write_bundle(tmp_path / "second", bundle.manifest, {**files, "broken": None}, None)  # type: ignore[dict-item]
+    assert not (tmp_path / "second").exists()
+    write_bundle(tmp_path / "second", bundle.manifest, files, None)
+    assert open_bundle(tmp_path / "second").sha256 == bundle.sha256
