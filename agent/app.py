@@ -99,12 +99,10 @@ class App:
             for name in self.cameras:
                 self.crew.start(f"camera-{name}", self._camera_runner(name))
             self.crew.start("watch", self._watch)
-            log.info("running", boot_id=self.boot_id, **self._model())
+            engine, bundle = self.engine.describe().name, self.bundle.sha256[:12]
+            log.info("running", boot_id=self.boot_id, engine=engine, bundle=bundle)
             self._wait(duration_s)
         log.info("stopped", last_sequence=self.outbox.last_sequence())
-
-    def _model(self) -> dict[str, str]:
-        return {"engine": self.engine.describe().name, "bundle": self.bundle.sha256[:12]}
 
     def _wait(self, duration_s: float | None) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)

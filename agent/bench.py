@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from rich.table import Table
 from agent import settings
 from agent.app import App, build
 from agent.bundle import open_bundle
-from agent.cameras.camera import Camera
+from agent.cameras.images import read_image
 from agent.clock import Clock
 from agent.crew import Crew
 from agent.engines import open_engine
@@ -41,7 +39,7 @@ def measure(bundle_path: Path, seconds: float, clock: Clock) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="plumbline-bench-") as folder:
         app = _build(bundle_path, Path(folder), clock)
         try:
-            frames = _frames(round(spec.tile_px / spec.scale), spec.channels, clock)
+            frames = _frames(round(spec.tile_px / spec.scale), spec.channels)
             fastest = _run(app, frames, seconds, clock, rate_hz=None)
             paced = _run(app, frames, seconds, clock, rate_hz=fastest["frames_per_s"] * PACED_SHARE)
         finally:
@@ -111,7 +109,6 @@ def _run(
     started = clock.monotonic_ns()
     timings: list[dict[str, float]] = []
     durable_ms: list[float] = []
-    lock = threading.Lock()
     count = 0
     while (clock.monotonic_ns() - started) / 1e9 < seconds:
         if rate_hz is not None:
@@ -130,8 +127,7 @@ def _run(
         assert verdict is not None
 
         def note(captured_ns: int = captured_ns) -> None:
-            with lock:
-                durable_ms.append((clock.monotonic_ns() - captured_ns) / 1e6)
+            durable_ms.append((clock.monotonic_ns() - captured_ns) / 1e6)
 
         app.outbox.append([], note)  # committed with the record before it
         timing = verdict.timing_ms
@@ -191,8 +187,7 @@ def _build(bundle: Path, folder: Path, clock: Clock) -> App:
         outbox=settings.Outbox(path=folder / "outbox.sqlite3"),
         page=settings.Page(enabled=False),
     )
-    no_camera: Callable[..., Camera] = lambda *_: _NoCamera()  # noqa: E731
-    return build(wanted, clock, Crew(), make=no_camera)
+    return build(wanted, clock, Crew(), make=lambda *_: _NoCamera())
 
 
 class _NoCamera:
@@ -206,12 +201,12 @@ class _NoCamera:
     def close(self) -> None: ...
 
 
-def _frames(side_px: int, channels: int, clock: Clock) -> list[Pixels]:
+def _frames(side_px: int, channels: int) -> list[Pixels]:
     """Frames of one tile each."""
     try:
         cells = [cell for cell in load_cells() if cell.split.startswith("test")][::11]
-        pictures = [cv2.imread(str(cell.image), cv2.IMREAD_GRAYSCALE) for cell in cells[:FRAMES]]
-        resized = [cv2.resize(picture, (side_px, side_px)) for picture in pictures if picture is not None]
+        pictures = [read_image(cell.image) for cell in cells[:FRAMES]]
+        resized = [cv2.resize(picture, (side_px, side_px)) for picture in pictures]
     except SampleError:
         rng = np.random.default_rng(0)
         resized = [rng.integers(0, 256, (side_px, side_px), np.uint8) for _ in range(8)]

@@ -76,7 +76,7 @@ class Truth:
 
 @dataclass(slots=True)
 class Demo:
-    """The parts of a demo; `open` starts broker and subscriber, `app.run` does the rest."""
+    """The parts of a demo: broker and subscriber are up, `run` does the rest and ends them."""
 
     app: App
     broker: EmbeddedBroker
@@ -108,10 +108,11 @@ class Demo:
         )
 
 
-def build_demo(
-    *, page_port: int, bundle: Path, clock: Clock, crew: Crew, line_rate_hz: float = LINE_RATE_HZ
-) -> Demo:
-    """Everything but the running. Raises a PlumblineError naming what is missing or taken."""
+def build_demo(*, page_port: int, bundle: Path, clock: Clock, crew: Crew) -> Demo:
+    """Everything but the running; broker and subscriber are up.
+
+    Raises a PlumblineError naming what is missing or taken.
+    """
     cells = choose_cells(load_cells())
     broker = EmbeddedBroker()
     broker.start()
@@ -123,7 +124,6 @@ def build_demo(
             broker_port=broker.port,
             page_port=page_port,
             images=cells[0].image.parent,
-            line_rate_hz=line_rate_hz,
         )
         source = wanted.cameras[0].source
         assert isinstance(source, settings.LinescanSimSource)
@@ -156,7 +156,7 @@ def choose_cells(cells: Sequence[Cell], seed: int = SEED) -> list[Cell]:
 
 
 def demo_settings(
-    *, bundle: Path, outbox: Path, broker_port: int, page_port: int, images: Path, line_rate_hz: float
+    *, bundle: Path, outbox: Path, broker_port: int, page_port: int, images: Path
 ) -> settings.Settings:
     """The demo's settings, as a settings file would say them."""
     return settings.Settings(
@@ -166,7 +166,7 @@ def demo_settings(
             settings.Camera(
                 name="top",
                 source=settings.LinescanSimSource(
-                    path=images, line_rate_hz=line_rate_hz, height=BLOCK_LINES, jitter=0.1
+                    path=images, line_rate_hz=LINE_RATE_HZ, height=BLOCK_LINES, jitter=0.1
                 ),
                 web=settings.Web(window_lines=CELL_LINES),
             ),

@@ -20,8 +20,6 @@ from agent.errors import PlumblineError
 from agent.line.prepare import cut_tiles, scaled, with_channels
 from agent.messages import Flags, Pixels
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
-
 
 class DataError(PlumblineError):
     """The data set cannot be used; says which file and what to do."""
@@ -131,7 +129,7 @@ def _from_mvtec(root: Path) -> list[Item]:
     items = []
     for path in sorted(root.glob("*/*/*")):
         split, defect = path.parts[-3:-1]
-        if split not in ("train", "test") or path.suffix.lower() not in IMAGE_SUFFIXES:
+        if split not in ("train", "test") or path.suffix.lower() not in images.SUFFIXES:
             continue
         mask = next(
             iter(sorted((root / "ground_truth" / defect).glob(f"{glob.escape(path.stem)}_mask.*"))), None

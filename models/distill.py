@@ -104,14 +104,15 @@ def new_student(run: Run) -> Student:
 
 
 def load_student(folder: Path) -> tuple[Run, Student]:
-    """The trained student in eval mode. Raises RunError when `folder` has none."""
-    if not (folder / STUDENT).is_file() or not (folder / WEIGHTS).is_file():
+    """The trained student in eval mode. Raises RunError for none, CheckpointError for damage."""
+    state = checkpoint.load(folder / WEIGHTS)
+    if state is None or not (folder / STUDENT).is_file():
         raise RunError(
             f"{folder}: no finished student; run `plumbline-lab distill ... --out {folder}` to its end"
         )
     run = read_run(folder)
     student = new_student(run)
-    student.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
+    student.load_state_dict(state)
     return run, student.eval().requires_grad_(False)
 
 

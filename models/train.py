@@ -92,14 +92,18 @@ def build(run: Run) -> Any:
 
 
 def load_teacher(folder: Path) -> tuple[Run, Any]:
-    """The trained method in eval mode, and what it is. Raises RunError when `folder` has none."""
-    if not (folder / WEIGHTS).is_file():
+    """The trained method in eval mode, and what it is.
+
+    Raises RunError when `folder` has none, CheckpointError when its weights are damaged.
+    """
+    state = checkpoint.load(folder / WEIGHTS)
+    if state is None:
         raise RunError(
             f"{folder}: no finished teacher; run `plumbline-lab train ... --out {folder}` to its end"
         )
     run = read_run(folder)
     model = build(run)
-    model.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
+    model.load_state_dict(state)
     return run, model.eval().requires_grad_(False)
 
 
