@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from agent.errors import PlumblineError
 
@@ -43,3 +44,14 @@ def load(path: Path) -> dict[str, Any] | None:
             f"{path}: damaged, or not of plain tensors and values; remove it and train again"
         ) from error
     return state
+
+
+def fill(module: nn.Module, state: dict[str, Any], path: Path) -> None:
+    """Load `state`, read from `path`, into `module`. Raises CheckpointError when it is another model's."""
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        last = str(error).strip().splitlines()[-1].strip()
+        raise CheckpointError(
+            f"{path}: of another shape than what its folder describes ({last}); remove it and train again"
+        ) from error

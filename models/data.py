@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import glob
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -33,6 +33,7 @@ class Item:
     split: str  # train or test
     defect: str  # "good" or the defect's name
     mask: Path | None = None
+    product: str = ""  # the name of its data set's folder
 
     @property
     def is_good(self) -> bool:
@@ -55,7 +56,8 @@ def load_items(root: Path) -> list[Item]:
     missing = [str(item.image) for item in items if not item.image.is_file()]
     if missing:
         raise DataError(f"{root}: {len(missing)} listed images are missing, first {missing[0]}")
-    return sorted(items, key=lambda item: str(item.image))
+    named = [replace(item, product=root.resolve().name) for item in items]
+    return sorted(named, key=lambda item: str(item.image))
 
 
 def good_training(items: Sequence[Item], root: Path) -> list[Item]:

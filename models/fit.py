@@ -1,28 +1,37 @@
 """The one training loop: AdamW, warm-up and cosine decay, EMA, bf16 where native, resume, progress.
 
-Steps are counted in images, so the batch size never changes what a budget means. Every step draws its
-randomness from (seed, step) alone: a run that was cut and resumed equals one that was not, bit for bit.
+Every step draws its randomness from (seed, step, shard) alone: a run that was cut and resumed equals one
+that was not, bit for bit, and a batch's shards give the same loss on one process as on several.
 """
 
 from __future__ import annotations
 
 import copy
-import math
+import csv
+import json
+import os
+import resource
+import sys
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from agent.errors import PlumblineError
 from models import checkpoint
+from models.plans import Plan
 from models.precision import autocast
 
 CHECKPOINT = "checkpoint.pt"
+LOG = "losses.csv"
+COST = "cost.json"
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -31,98 +40,178 @@ class DivergedError(PlumblineError):
     """Training has left the finite numbers."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How long and how fast to train."""
-
-    images: int  # training pictures shown in all
-    batch: int = 8
-    rate: float = 4e-4  # AdamW's
-    weight_decay: float = 1e-4
-    warm_up: float = 0.03  # share of the run
-    ema: float = 0.998
-    clip: float = 1.0  # gradient norm
-    seed: int = 0
-    checkpoint_every: int = 100  # steps
-
-    @property
-    def steps(self) -> int:
-        return max(1, math.ceil(self.images / self.batch))
-
-    def rate_at(self, step: int) -> float:
-        warm = max(1, round(self.warm_up * self.steps))
-        if step < warm:
-            return self.rate * (step + 1) / warm
-        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+class ProcessesError(PlumblineError):
+    """The plan cannot be spread over this many processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """One step's own randomness."""
+    """The randomness of one shard of one step."""
 
     torch: torch.Generator
     numpy: np.random.Generator
 
     @staticmethod
-    def at(seed: int, step: int) -> Draw:
+    def at(seed: int, step: int, shard: int = 0) -> Draw:
         return Draw(
-            torch=torch.Generator().manual_seed(seed * 1_000_003 + step),
-            numpy=np.random.default_rng((seed, step)),
+            torch=torch.Generator().manual_seed((seed * 1_000_003 + step) * 64 + shard),
+            numpy=np.random.default_rng((seed, step, shard)),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a run has cost so far, over all its resumptions."""
+
+    images: int
+    seconds: float
+    peak_memory_bytes: int  # resident, of the largest process that worked on it
+
+
+def new_fabric() -> Fabric:
+    """One process, or one of those that `torchrun` has started."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    strategy = "ddp_find_unused_parameters_true" if world > 1 else "auto"
+    fabric = Fabric(devices=local, num_nodes=max(1, world // local), strategy=strategy)
+    fabric.launch()
+    return fabric
 
 
 def fit(
     module: M,
-    losses: Callable[[Draw], dict[str, Tensor]],
+    losses: Callable[[Any, int, Draw], dict[str, Tensor]],
     plan: Plan,
     run: Path,
     *,
     label: str,
+    fabric: Fabric,
     stop_after: int | None = None,
 ) -> M:
     """Train `module` in place on the sum of `losses`; returns the EMA copy, in eval mode.
 
-    Resumes from `run/checkpoint.pt` when it is there. `stop_after` ends this call after so many
-    steps with a checkpoint, as a cut would. Raises DivergedError when a loss is not finite.
+    `losses(module, count, draw)` gives the terms of `count` pictures; the module's `loss` may be called on
+    what it is given. Resumes from `run/checkpoint.pt` when it is there. `stop_after` ends this call after so
+    many steps with a checkpoint, as a cut would. Raises DivergedError when a loss is not finite and
+    ProcessesError when the plan's shards do not divide among the processes.
     """
+    own = _own_shards(plan, fabric)
     torch.use_deterministic_algorithms(True)
-    device = next(module.parameters()).device
     average = copy.deepcopy(module).requires_grad_(False)
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=plan.rate, weight_decay=plan.weight_decay)
+    optimiser = torch.optim.AdamW(_groups(module, plan), weight_decay=plan.weight_decay)
     first = _resume(run / CHECKPOINT, module, average, optimiser)
     last = plan.steps if stop_after is None else min(plan.steps, first + stop_after)
+    trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     module.train()
-    with _progress() as progress:
+    wrapped, optimiser_ = fabric.setup(module, optimiser)
+    if hasattr(module, "loss"):
+        wrapped.mark_forward_method("loss")
+    book = _Book(run, first, plan.batch) if fabric.global_rank == 0 else None
+    with _progress(silent=fabric.global_rank != 0) as progress:
         bar = progress.add_task(label, total=plan.steps, completed=first, terms="")
         for step in range(first, last):
             for group in optimiser.param_groups:
-                group["lr"] = plan.rate_at(step)
-            torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout takes no generator
-            with autocast(device):
-                terms = losses(Draw.at(plan.seed, step))
-            total = torch.stack([term.float() for term in terms.values()]).sum()
-            if not torch.isfinite(total):
-                raise DivergedError(f"{label}: loss is {total.item()} at step {step}; lower the rate")
-            optimiser.zero_grad()
-            total.backward()  # type: ignore[no-untyped-call]
+                group["lr"] = group["initial_lr"] * plan.decay(step)
+            optimiser_.zero_grad()
+            found: dict[str, Tensor] = {}
+            for shard in own:
+                torch.manual_seed((plan.seed * 1_000_003 + step) * 64 + shard)  # dropout takes no generator
+                with autocast(fabric.device), fabric.no_backward_sync(wrapped, enabled=shard != own[-1]):
+                    terms = losses(wrapped, plan.batch // plan.shards, Draw.at(plan.seed, step, shard))
+                    total = torch.stack([term.float() for term in terms.values()]).sum()
+                    if not torch.isfinite(total):
+                        raise DivergedError(f"{label}: loss is {total.item()} at step {step}; lower the rate")
+                    fabric.backward(total / len(own))
+                for name, term in terms.items():
+                    found[name] = found.get(name, torch.zeros(())) + term.detach().float().cpu() / len(own)
             nn.utils.clip_grad_norm_(trained, plan.clip)
-            optimiser.step()
+            optimiser_.step()
             _follow(average, module, min(plan.ema, (1 + step) / (10 + step)))
-            if (step + 1) % plan.checkpoint_every == 0 or step + 1 == last:
-                _save(run / CHECKPOINT, step + 1, module, average, optimiser)
-            words = " ".join(f"{name} {value.item():.4f}" for name, value in terms.items())
+            means = {name: float(value) for name, value in fabric.all_reduce(found).items()}
+            if book is not None:
+                book.note(step, means)
+                if (step + 1) % plan.checkpoint_every == 0 or step + 1 == last:
+                    _save(run / CHECKPOINT, step + 1, module, average, optimiser)
+                    book.close_page(step + 1)
+            words = " ".join(f"{name} {value:.4f}" for name, value in means.items())
             progress.update(bar, advance=1, terms=words)
+    fabric.barrier()
     return average.eval()
 
 
-def _progress() -> Progress:
+def read_cost(run: Path) -> Cost:
+    """What training the run has cost. Raises FileNotFoundError for a run that never saved."""
+    return Cost(**json.loads((run / COST).read_text()))
+
+
+class _Book:
+    """The run's losses and cost on disk, one page for each checkpoint; a cut page is written again."""
+
+    def __init__(self, run: Path, first: int, batch: int) -> None:
+        self.run, self.batch, self.started = run, batch, time.monotonic()
+        self.rows: list[dict[str, float]] = []
+        self.before = read_cost(run) if first else Cost(images=0, seconds=0.0, peak_memory_bytes=0)
+        if first:
+            with (run / LOG).open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) < first]
+            self._write([{**row, "step": int(row["step"])} for row in kept], fresh=True)
+
+    def note(self, step: int, terms: dict[str, float]) -> None:
+        self.rows.append({"step": step, **terms})
+
+    def close_page(self, steps: int) -> None:
+        self._write(self.rows, fresh=steps == len(self.rows))
+        self.rows = []
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        cost = Cost(
+            images=steps * self.batch,
+            seconds=round(self.before.seconds + time.monotonic() - self.started, 3),
+            peak_memory_bytes=max(self.before.peak_memory_bytes, peak),
+        )
+        (self.run / COST).write_text(json.dumps(asdict(cost)) + "\n")
+
+    def _write(self, rows: list[dict[str, Any]], *, fresh: bool) -> None:
+        if not rows:
+            return
+        with (self.run / LOG).open("w" if fresh else "a", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            if fresh:
+                writer.writeheader()
+            writer.writerows(rows)
+
+
+def _own_shards(plan: Plan, fabric: Fabric) -> list[int]:
+    if plan.shards % fabric.world_size or plan.batch % plan.shards:
+        raise ProcessesError(
+            f"a batch of {plan.batch} in {plan.shards} shards cannot be spread over {fabric.world_size} "
+            "processes; give a number of shards that divides the batch and that the processes divide"
+        )
+    return list(range(fabric.global_rank, plan.shards, fabric.world_size))
+
+
+def _groups(module: nn.Module, plan: Plan) -> list[dict[str, Any]]:
+    """The trained parameters by learning rate: the longest prefix in `plan.rates` decides."""
+    groups: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            prefix = max((one for one in plan.rates if name.startswith(one)), key=len, default="")
+            groups.setdefault(prefix, []).append(parameter)
+    rates = {"": plan.rate, **plan.rates}
+    return [
+        {"params": parameters, "lr": rates[prefix], "initial_lr": rates[prefix]}
+        for prefix, parameters in groups.items()
+    ]
+
+
+def _progress(*, silent: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[terms]}"),
+        disable=silent,
     )
 
 
@@ -153,7 +242,7 @@ def _resume(path: Path, module: nn.Module, average: nn.Module, optimiser: torch.
     state = checkpoint.load(path)
     if state is None:
         return 0
-    module.load_state_dict(state["module"])
-    average.load_state_dict(state["average"])
+    checkpoint.fill(module, state["module"], path)
+    checkpoint.fill(average, state["average"], path)
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])

@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.methods.method import Restoration
+from models.parts.batch import Batch
 from models.parts.codec import Codec, Unshuffle, load_sd_vae
 from models.parts.maps import Blur, geometric_mean, top_mean
 from models.parts.schedule import cosine
@@ -44,13 +45,14 @@ class Config:
 
     channels: int = 1  # of the images
     codec: Literal["unshuffle", "sd-vae"] = "unshuffle"
-    codec_stride: int = 4  # pixels per latent cell
+    codec_stride: int = 8  # pixels per latent cell
     codec_path: str | None = None  # the SD-VAE's folder
-    widths: tuple[int, ...] = (64, 96, 128)
+    widths: tuple[int, ...] = (96, 128, 160)
     context: int = 0  # cross-attention width of the published U-Net; 0: ours without attention
-    classes: int = 1  # of the published class embedding
+    products: int = 1  # classes of the class embedding
+    nameless: float = 0.5  # share of the training pictures whose product is kept from the network
     timesteps: int = 10
-    cells: tuple[int, ...] = (2, 4, 8, 16, 32)  # side of a hidden patch, in latent cells
+    cells: tuple[int, ...] = (1, 2, 4, 8, 16)  # side of a hidden patch, in latent cells
     cell_odds: tuple[float, ...] = (0.30, 0.25, 0.20, 0.15, 0.10)
     hidden: float = 0.7  # upper end of the share of hidden cells
     shuffled: float = 0.5  # upper end of the share of hidden cells that get foreign patches
@@ -60,16 +62,14 @@ class Config:
 
 
 PRESETS: dict[str, Config] = {
-    "nano": Config(widths=(16, 24), cells=(1, 2, 4), cell_odds=(0.4, 0.4, 0.2)),
+    "nano": Config(codec_stride=4, widths=(16, 24), cells=(1, 2, 4), cell_odds=(0.4, 0.4, 0.2)),
     "edge": Config(),
     "paper": Config(
         channels=3,
         codec="sd-vae",
-        codec_stride=8,
         widths=(256, 512, 1024),
         context=512,
-        classes=15,
-        cells=(1, 2, 4, 8, 16),
+        products=15,
         shuffled=0.3,
         top=1,
     ),
@@ -80,14 +80,14 @@ def build(config: Config) -> DeCoDiff:
     """The method with its codec; raises WeightsError when the SD-VAE is asked for and absent."""
     if config.codec == "unshuffle":
         return DeCoDiff(config, Unshuffle(config.channels, config.codec_stride))
-    return DeCoDiff(config, load_sd_vae(Path(config.codec_path or "sd-vae-ft-ema")))
+    return DeCoDiff(config, load_sd_vae(Path(config.codec_path or "sd-vae-ft-ema"), config.channels))
 
 
 def deviation_net(config: Config) -> nn.Module:
     """f(z_t, t) -> deviation; the published U-Net when the configuration has a context width."""
     if config.context:
         return PublishedUNet(config)
-    return UNet(config.channels * config.codec_stride**2, config.widths)
+    return UNet(config.channels * config.codec_stride**2, config.widths, products=config.products)
 
 
 class PublishedUNet(nn.Module):
@@ -109,21 +109,22 @@ class PublishedUNet(nn.Module):
             attention_head_dim=tuple(width // 32 for width in config.widths),  # heads of 32 channels
             dropout=0.4,
         )
-        self.embedding = nn.Embedding(config.classes, config.context)
+        self.embedding = nn.Embedding(config.products, config.context)
 
-    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Without labels the mean class embedding stands in, so no class is needed at test time."""
-        if labels is None:
-            context = self.embedding.weight.mean(0).expand(len(x), 1, -1)
-        else:
-            context = self.embedding(labels)[:, None]
+    def forward(self, x: Tensor, t: Tensor, products: Tensor | None = None) -> Tensor:
+        """The mean embedding stands in for an unknown product (-1, or None for all)."""
+        products = torch.full((len(x),), -1) if products is None else products
+        products = products.to(x.device)
+        known = self.embedding(products.clamp_min(0))
+        context = torch.where(products[:, None] >= 0, known, self.embedding.weight.mean(0))[:, None]
         answer: Tensor = self.net(x, t.to(x.device), encoder_hidden_states=context).sample
         return answer
 
 
 class DeCoDiff(nn.Module):
-    """The method: `loss` to train, `restore` for one step, `inspect` for the full correction."""
+    """The method: `loss` to train, `inspect` to judge with one or several corrections."""
 
+    spoilt_share = 0.0
     pixel_clip: Tensor
     latent_clip: Tensor
 
@@ -142,8 +143,8 @@ class DeCoDiff(nn.Module):
         if isinstance(self.codec, Unshuffle):
             self.codec.fit(good)
 
-    def loss(self, good: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
-        z = self.codec.encode(good)
+    def loss(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+        z = self.codec.encode(batch.clean)
         t = self.deviation.draw(len(z), rng)
         cell = self.config.cells[_pick(self.config.cell_odds, rng)]
         hidden = hide(z, cell, self.config.hidden, rng)
@@ -151,18 +152,16 @@ class DeCoDiff(nn.Module):
         noise = torch.where(foreign, shuffle_patches(z, cell, rng), _normal_like(z, rng))
         z_t = torch.where(hidden, self.corruption.mix(z, noise, t), z)
         target = self.deviation.residual(z_t, z, t)
-        return {"deviation": F.mse_loss(self.net(z_t, t).float(), target)}
+        named = torch.rand(len(z), generator=rng) >= self.config.nameless
+        products = torch.where(named.to(z.device), batch.products, -1)
+        return {"deviation": F.mse_loss(self.net(z_t, t, products).float(), target)}
 
-    def restore(self, images: Tensor) -> Tensor:
-        """One correction with t baked in: z - S_t f(z, t)."""
-        z = self.codec.encode(images)
-        t = torch.full((len(z),), self.config.one_step_at)
-        return self.codec.decode(self.deviation.clean(z, self.net(z, t).float(), t))
-
-    def inspect(self, images: Tensor, rng: torch.Generator) -> Restoration:
+    def inspect(
+        self, images: Tensor, rng: torch.Generator, products: Tensor | None = None
+    ) -> Restoration:
         with torch.no_grad():
             z = self.codec.encode(images)
-            corrected = self.correct(z)
+            corrected = self.correct(z, products)
             seen, restored = self.codec.decode(z), self.codec.decode(corrected)  # codec against codec
             pixels, latents = self._differences(seen, restored, z, corrected)
             maps = geometric_mean(
@@ -175,16 +174,20 @@ class DeCoDiff(nn.Module):
             )
         return Restoration(image=restored, map=maps, score=top_mean(maps, self.config.top))
 
-    def correct(self, z: Tensor) -> Tensor:
-        """The multi-step correction: a weighted sum of the network's answers."""
-        times = self.deviation.countdown(self.config.correction_steps)
+    def correct(self, z: Tensor, products: Tensor | None = None) -> Tensor:
+        """The deterministic correction, a weighted sum of the network's answers.
+
+        With one step its timestep is baked in: z - S_t f(z, t) at `one_step_at`.
+        """
+        steps = self.config.correction_steps
+        times = (self.config.one_step_at,) if steps == 1 else self.deviation.countdown(steps)
         for t, t_next in itertools.pairwise(times):
             now, then = torch.full((len(z),), t), torch.full((len(z),), t_next)
-            z = self.deviation.step(z, self.net(z, now).float(), now, then)
+            z = self.deviation.step(z, self.net(z, now, products).float(), now, then)
         last = torch.full((len(z),), times[-1])
-        return self.deviation.clean(z, self.net(z, last).float(), last)
+        return self.deviation.clean(z, self.net(z, last, products).float(), last)
 
-    def fit_evidence(self, good: Tensor) -> None:
+    def fit_evidence(self, good: Tensor, rng: torch.Generator) -> None:
         """Set both clips to the 99.5th percentile of what held-back good parts (B, C, H, W) show."""
         with torch.no_grad():
             z = self.codec.encode(good)
@@ -226,9 +229,10 @@ def shuffle_patches(z: Tensor, cell: int, rng: torch.Generator) -> Tensor:
     return patches.reshape(batch, channels, height, width)
 
 
-def with_channels(config: Config, channels: int) -> Config:
-    """The preset for images of this many channels; the published latent takes three."""
-    return config if config.codec == "sd-vae" else replace(config, channels=channels)
+def adapted(config: Config, *, channels: int, products: int, weights: Path | None) -> Config:
+    """The preset for a data set; `weights` is the folder of published weights, where the preset has any."""
+    path = str(weights) if weights else None
+    return replace(config, channels=channels, products=products, codec_path=path)
 
 
 def _pick(odds: tuple[float, ...], rng: torch.Generator) -> int:

@@ -1,4 +1,8 @@
-"""What every method is: loss terms to train with, and an inspection to be judged by."""
+"""What every method is: loss terms to train with, and an inspection to be judged by.
+
+A method's file offers `PRESETS` (nano, edge, paper), `adapted(config, ...)` to fit a preset to a data set,
+and `build(config)`, which raises WeightsError when published weights are asked for and absent.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from models.parts.batch import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,19 +25,27 @@ class Restoration:
 
 
 class Method(Protocol):
-    """A trainable module; `models/train.py` owns everything but the mathematics."""
+    """A trainable module; `models/train.py` owns everything but the mathematics.
+
+    Every random number comes from `rng`, a generator on the CPU. A picture's result never depends on the
+    others of its batch.
+    """
+
+    spoilt_share: float  # of its training pictures that get a synthetic defect; 0: good parts only
 
     def fit_statistics(self, good: Tensor) -> None:
-        """Take constants, such as the whitening of the latents, from good parts (B, C, H, W)."""
+        """Before training: take constants, such as the whitening of latents, from good parts (B, C, H, W)."""
 
-    def fit_evidence(self, good: Tensor) -> None:
-        """After training: take the scale of the maps from held-back good parts (B, C, H, W)."""
+    def fit_evidence(self, good: Tensor, rng: torch.Generator) -> None:
+        """After training: take thresholds and scales of the maps from held-back good parts (B, C, H, W)."""
 
-    def loss(self, good: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
-        """Named scalar terms, which the trainer adds up; `good` is (B, C, H, W) in [-1, 1]."""
+    def loss(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+        """Named scalar terms, which the trainer adds up."""
 
-    def restore(self, images: Tensor) -> Tensor:
-        """The one-step restoration that a student learns from, (B, C, H, W) in and out."""
+    def inspect(
+        self, images: Tensor, rng: torch.Generator, products: Tensor | None = None
+    ) -> Restoration:
+        """The method's own full inference, without gradients; `products` (B,) where they are known.
 
-    def inspect(self, images: Tensor, rng: torch.Generator) -> Restoration:
-        """The method's own full inference; equal seeds give equal results on a CPU."""
+        Equal seeds give equal results, bit for bit, on a CPU.
+        """

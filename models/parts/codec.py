@@ -49,29 +49,34 @@ class Unshuffle(nn.Module):
         return F.pixel_shuffle(pixels, self.stride)
 
 
-class StableDiffusionVae:
-    """The frozen f8 c4 autoencoder of SD 1.x through diffusers; encode gives the posterior's mean."""
+class StableDiffusionVae(nn.Module):
+    """The frozen f8 c4 autoencoder of SD 1.x through diffusers; encode gives the posterior's mean.
 
-    def __init__(self, vae: Any) -> None:
+    Mono pictures are shown to it as RGB and come back as the mean of its colours.
+    """
+
+    def __init__(self, vae: Any, channels: int = 3) -> None:
+        super().__init__()
         self.vae = vae
+        self.channels = channels
 
     def encode(self, images: Tensor) -> Tensor:
-        latents: Tensor = self.vae.encode(images).latent_dist.mean * SD_SCALE
+        latents: Tensor = self.vae.encode(images.expand(-1, 3, -1, -1)).latent_dist.mean * SD_SCALE
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
         images: Tensor = self.vae.decode(latents / SD_SCALE).sample
-        return images
+        return images if self.channels == 3 else images.mean(1, keepdim=True)
 
 
-def load_sd_vae(path: Path) -> StableDiffusionVae:
+def load_sd_vae(path: Path, channels: int = 3) -> StableDiffusionVae:
     """A `diffusers` AutoencoderKL folder (config.json and weights).
 
     Raises WeightsError saying what to download when `path` has none; pickled weights are not read.
     """
     remedy = (
         "download the folder of stabilityai/sd-vae-ft-ema (83.65 M parameters, safetensors) "
-        "and give its path as codec_path"
+        "and give its path with --weights"
     )
     if not (path / "config.json").is_file():
         raise WeightsError(f"{path}: no config.json of an AutoencoderKL; {remedy}")
@@ -83,7 +88,7 @@ def load_sd_vae(path: Path) -> StableDiffusionVae:
         )
     except OSError as error:
         raise WeightsError(f"{path}: {error} {remedy}") from error
-    return StableDiffusionVae(vae.requires_grad_(False).eval())
+    return StableDiffusionVae(vae.requires_grad_(False).eval(), channels)
 
 
 def space_to_depth(images: Tensor, stride: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The teachers' U-Net: GroupNorm, SiLU, FiLM time embedding, no attention."""
+"""The teachers' U-Net: GroupNorm, SiLU, FiLM embedding of time and product, no attention."""
 
 from __future__ import annotations
 
@@ -11,31 +11,54 @@ from torch import Tensor, nn
 
 
 class UNet(nn.Module):
-    """(B, channels, H, W) and t (B,) to (B, channels, H, W); an untrained one answers zero.
+    """(B, channels, H, W) and t (B,) to (B, outputs, H, W); an untrained one answers zero.
 
-    H and W must be divisible by 2 ** (len(widths) - 1).
+    H and W must be divisible by 2 ** (len(widths) - 1). `encode` and `decode` are its halves, for methods
+    that do something at the bottleneck.
     """
 
-    def __init__(self, channels: int, widths: tuple[int, ...], time_width: int = 64) -> None:
+    def __init__(
+        self,
+        channels: int,
+        widths: tuple[int, ...],
+        *,
+        outputs: int | None = None,  # default: channels
+        products: int = 1,
+        time_width: int = 64,
+    ) -> None:
         super().__init__()
-        self.time = nn.Sequential(
-            nn.Linear(time_width, 4 * time_width), nn.SiLU(), nn.Linear(4 * time_width, 4 * time_width)
-        )
+        embedded = 4 * time_width
+        self.time = nn.Sequential(nn.Linear(time_width, embedded), nn.SiLU(), nn.Linear(embedded, embedded))
         self.time_width = time_width
+        self.products = nn.Embedding(products, embedded)
         self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
         pairs = list(itertools.pairwise(widths))
-        self.down = nn.ModuleList(Block(a, a, 4 * time_width) for a, _ in pairs)
+        self.down = nn.ModuleList(Block(a, a, embedded) for a, _ in pairs)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairs)
-        self.middle = nn.ModuleList(Block(widths[-1], widths[-1], 4 * time_width) for _ in range(2))
+        self.middle = nn.ModuleList(Block(widths[-1], widths[-1], embedded) for _ in range(2))
         self.grow = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in reversed(pairs))
-        self.up = nn.ModuleList(Block(2 * a, a, 4 * time_width) for a, _ in reversed(pairs))
+        self.up = nn.ModuleList(Block(2 * a, a, embedded) for a, _ in reversed(pairs))
         self.head_norm = nn.GroupNorm(8, widths[0])
-        self.head = nn.Conv2d(widths[0], channels, 3, padding=1)
-        for parameter in self.head.parameters():
+        self.head = nn.Conv2d(widths[0], outputs or channels, 3, padding=1)
+        for parameter in (*self.head.parameters(), *self.products.parameters()):
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        embedding = self.time(sinusoid(t.to(x.device), self.time_width).to(x.dtype))
+    def forward(self, x: Tensor, t: Tensor, products: Tensor | None = None) -> Tensor:
+        """`products` (B,) indices; -1, or None for all, stands for an unknown product."""
+        embedding = self.embed(x, t, products)
+        return self.decode(*self.encode(x, embedding), embedding)
+
+    def embed(self, x: Tensor, t: Tensor, products: Tensor | None = None) -> Tensor:
+        """What steers every block, (B, 4 * time_width)."""
+        embedding: Tensor = self.time(sinusoid(t.to(x.device), self.time_width).to(x.dtype))
+        if products is None:
+            return embedding
+        products = products.to(x.device)
+        named = (products >= 0).to(embedding.dtype)[:, None]
+        return embedding + named * self.products(products.clamp_min(0))
+
+    def encode(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The bottleneck (B, widths[-1], h, w) and one skip for each level above it, finest first."""
         x = self.stem(x)
         skips = []
         for block, shrink in zip(self.down, self.shrink, strict=True):
@@ -44,9 +67,12 @@ class UNet(nn.Module):
             x = shrink(x)
         for block in self.middle:
             x = block(x, embedding)
-        for grow, block in zip(self.grow, self.up, strict=True):
+        return x, skips
+
+    def decode(self, x: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
+        for grow, block, skip in zip(self.grow, self.up, reversed(skips), strict=True):
             x = grow(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-            x = block(torch.cat([x, skips.pop()], 1), embedding)
+            x = block(torch.cat([x, skip], 1), embedding)
         answer: Tensor = self.head(F.silu(self.head_norm(x)))
         return answer
 

@@ -1,0 +1,59 @@
+"""How long and how fast each method trains, in training pictures: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import math
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """AdamW with warm-up and cosine decay. Steps are counted in pictures, so a batch size changes no budget."""
+
+    images: int  # training pictures shown in all
+    batch: int = 8
+    shards: int = 1  # parts of a batch with their own randomness and gradient, spread over the processes
+    rate: float = 4e-4
+    rates: Mapping[str, float] = field(default_factory=dict)  # of parameters whose name starts so, else `rate`
+    weight_decay: float = 1e-4
+    warm_up: float = 0.03  # share of the run
+    ema: float = 0.998
+    clip: float = 1.0  # gradient norm
+    seed: int = 0
+    checkpoint_every: int = 100  # steps
+
+    @property
+    def steps(self) -> int:
+        return max(1, math.ceil(self.images / self.batch))
+
+    def decay(self, step: int) -> float:
+        """The share of the rate at a step."""
+        warm = max(1, round(self.warm_up * self.steps))
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+
+
+NANO = Plan(images=256, batch=8, rate=1e-3)
+EDGE = Plan(images=24_000, batch=8)
+
+# The published configurations: pictures, batch, rates (reference in each method's file).
+TEACHERS: dict[tuple[str, str], Plan] = {
+    ("decodiff", "nano"): NANO,
+    ("decodiff", "edge"): EDGE,
+    ("decodiff", "paper"): Plan(images=3267 * 800, batch=128, shards=2, rate=1e-4, ema=0.9999),
+}
+
+STUDENTS: dict[str, Plan] = {
+    "nano": Plan(images=384, batch=8, rate=2e-3),
+    "edge": Plan(images=28_000, batch=16, rate=1.5e-3),
+    "paper": Plan(images=400_000, batch=32, rate=1e-3),
+}
+
+TILE_PX: dict[tuple[str, str], int] = {("glad", "paper"): 512}  # others: by preset
+TILE_PX_OF_PRESET: dict[str, int] = {"nano": 64, "edge": 256, "paper": 256}
+
+
+def tile_px(method: str, preset: str) -> int:
+    return TILE_PX.get((method, preset), TILE_PX_OF_PRESET[preset])
