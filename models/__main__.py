@@ -17,7 +17,11 @@ from agent.sample import load_cells
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
 
-Data = Annotated[Path, typer.Option("--data", help="MVTec-AD layout, a manifest.csv, or VisA's split csv")]
+LAYOUTS = "MVTec-AD layout, a manifest.csv, or VisA's split csv"
+Data = Annotated[Path, typer.Option("--data", help=LAYOUTS)]
+AllData = Annotated[
+    list[Path], typer.Option("--data", help=f"{LAYOUTS}; give it again for each further product")
+]
 Out = Annotated[Path, typer.Option("--out", help="where to write")]
 
 
@@ -45,28 +49,33 @@ def sample(
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="decodiff")],
-    data: Data,
+    method: Annotated[str, typer.Argument(help="decodiff, diffusionad, glad or diad")],
+    data: AllData,
     out: Out,
     preset: Annotated[Literal["nano", "edge", "paper"], typer.Option()] = "edge",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     images: Annotated[
         int | None, typer.Option(min=1, help="training pictures; default: the preset's")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="folder of published weights, for the paper preset")
+    ] = None,
 ) -> None:
-    """Train a teacher on good parts; the same command resumes."""
+    """Train a teacher on good parts; the same command resumes, and `torchrun` spreads it over GPUs."""
     from models.methods import METHODS
     from models.train import train as run
 
     if method not in METHODS:
         raise typer.BadParameter(f"{method!r} is not a method; there are: {', '.join(METHODS)}")
-    console.print(f"teacher: {run(method, data, preset, out, seed=seed, images=images)}")
+    console.print(f"teacher: {run(method, data, preset, out, seed=seed, images=images, weights=weights)}")
 
 
 @app.command()
 def distill(
-    teacher: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a trained teacher")],
-    data: Data,
+    teachers: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="folders of one or several trained teachers")
+    ],
+    data: AllData,
     out: Out,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     images: Annotated[
@@ -76,7 +85,7 @@ def distill(
     """Teach the one-step student; the same command resumes."""
     from models.distill import distill as run
 
-    console.print(f"student: {run(teacher, data, out, seed=seed, images=images)}")
+    console.print(f"student: {run(teachers, data, out, seed=seed, images=images)}")
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from agent.messages import Pixels
 from models.data import Item, good_training, hold_out, load_items, load_tiles
 from models.parts.anomalies import spoil
 from models.parts.batch import Batch
+from models.parts.variation import varied
 
 HOLD_OUT_EVERY = 8  # every 8th run of good parts calibrates and is never trained on
 
@@ -33,6 +34,11 @@ class Tiles:
     def sample(self, count: int) -> Tensor:
         """About `count` tiles, evenly spread, as images."""
         return to_images(self.pixels[:: max(1, len(self) // count)])
+
+    def in_images(self, count: int) -> Iterator[Tensor]:
+        """All tiles in order as images, `count` at a time."""
+        for start in range(0, len(self), count):
+            yield to_images(self.pixels[start : start + count])
 
 
 def good_items(roots: Sequence[Path]) -> tuple[list[Item], list[Item]]:
@@ -57,10 +63,17 @@ def as_tiles(items: Sequence[Item], spec: InputSpec) -> Tiles:
     return Tiles(pixels=np.concatenate(pixels), products=np.concatenate(products))
 
 
-def draw_batch(tiles: Tiles, count: int, spoilt_share: float, rng: np.random.Generator) -> Batch:
-    """`count` augmented good tiles, about `spoilt_share` of them with synthetic defects."""
+def draw_batch(
+    tiles: Tiles, count: int, spoilt_share: float, rng: np.random.Generator, *, vary: bool = False
+) -> Batch:
+    """`count` augmented good tiles, about `spoilt_share` of them with synthetic defects.
+
+    With `vary` they also differ as parts of another day do.
+    """
     chosen = rng.integers(0, len(tiles), count)
     clean = [augmented(tiles.pixels[index], rng) for index in chosen]
+    if vary:
+        clean = [varied(tile, rng) for tile in clean]
     seen, masks = [], []
     for good in clean:
         picture, mask = good, np.zeros(good.shape[:2], np.bool_)

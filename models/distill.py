@@ -1,100 +1,174 @@
-"""Teacher to student: learn the one-step restoration and, on synthetic defects, where a defect is.
+"""Teachers to student: learn restoration and map, and, on synthetic defects, what the teachers cannot know.
 
-Three lessons measured on real boards are built in: the teacher's timestep is baked (one correction at
-t = 8 is as good as five), the mask head learns from synthetic defects, and BatchNorm statistics, which
-training takes from spoilt pictures, are taken anew from good parts before anything is judged.
+Where a picture was spoilt on purpose the clean one is known, so the truth teaches beside the teachers. Their
+answers are asked for once, on a set of lessons, because full inference takes many steps. BatchNorm
+statistics, which training takes from spoilt pictures, are taken anew from good parts before anything is judged.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-import yaml
 from torch import Tensor, nn
 
-from agent.messages import Pixels
 from models import checkpoint
 from models import student as student_file
-from models.data import good_training, hold_out, load_items, load_tiles
-from models.fit import Draw, Plan, fit
+from models.batches import Tiles, as_tiles, draw_batch, good_items
+from models.fit import Draw, fit, new_fabric
 from models.methods.method import Method
-from models.parts.anomalies import spoil
+from models.parts.batch import Batch
 from models.parts.features import load_features
 from models.parts.losses import focal, soft_dice
-from models.precision import training_device
+from models.plans import STUDENTS
+from models.precision import autocast
 from models.student import FEATURE_STAGES, Student
-from models.train import (
-    HOLD_OUT_EVERY,
-    RUN,
-    STUDENT,
-    WEIGHTS,
-    Run,
-    RunError,
-    augmented,
-    claim,
-    load_teacher,
-    read_run,
-    to_images,
-)
+from models.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, load_teacher, read_run
 
 SPOILT_SHARE = 0.7
-TEACHER_SHARE = 4  # every 4th picture is shown to the teacher too; it costs twice what the student does
+LESSON_SHARE = 4  # one picture in so many is a lesson, the others are new
+LESSONS = "lessons.pt"
+LESSON_COUNTS = {"nano": 16, "edge": 384, "paper": 4096}
+INSPECTED_AT_ONCE = 8
 BATCH_NORM_BATCHES = 40
-SPREAD_FLOOR = 2e-3  # a distance is 1 - cos, and bf16 resolves 0.004 there: a finer unit would be noise
-
-PLANS: dict[str, Plan] = {
-    "nano": Plan(images=384, batch=8, rate=2e-3),
-    "edge": Plan(images=28_000, batch=16, rate=1.5e-3),
-    "paper": Plan(images=400_000, batch=32, rate=1e-3),
-}
+SPREAD_FLOOR = 2e-3  # bf16 resolves 0.004 near 1: a finer unit would be noise
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
-    """One training batch, images (B, C, H, W) in [-1, 1]."""
+class Lessons:
+    """Pictures with what the teachers made of them."""
 
-    clean: Tensor
-    seen: Tensor  # clean, or spoilt
-    mask: Tensor  # (B, 1, h, w) on the latent grid, 1 where a defect touches the cell
+    batch: Batch
+    restored: Tensor  # (N, C, H, W), the teachers' mean
+    maps: Tensor  # (N, 1, h, w) in 0..1: 0.5 is the strongest evidence that good parts show
+
+    def drawn(self, count: int, rng: np.random.Generator) -> Lessons:
+        """`count` of them, all mirrored in the same way."""
+        index = torch.from_numpy(rng.integers(0, len(self.maps), count))
+        flips = [axis for axis in (2, 3) if rng.random() < 0.5]
+        batch = Batch(
+            clean=self.batch.clean[index].flip(flips),
+            seen=self.batch.seen[index].flip(flips),
+            mask=self.batch.mask[index].flip(flips),
+            products=self.batch.products[index],
+        )
+        return Lessons(
+            batch=batch, restored=self.restored[index].flip(flips), maps=self.maps[index].flip(flips)
+        )
+
+    def to(self, device: torch.device) -> Lessons:
+        return Lessons(
+            batch=self.batch.to(device), restored=self.restored.to(device), maps=self.maps.to(device)
+        )
 
 
-def distill(teacher: Path, data: Path, out: Path, *, seed: int = 0, images: int | None = None) -> Path:
-    """Train the student of `teacher`'s preset into `out`; the same command resumes.
+class Pupil(nn.Module):
+    """The student with its losses."""
 
-    Raises RunError for an unfinished teacher or an `out` of another run, DataError for unusable data.
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def train(self, mode: bool = True) -> Pupil:
+        super().train(mode)
+        self.student.features.eval()  # frozen, its BatchNorm too
+        return self
+
+    def loss(self, batch: Batch, lessons: Lessons) -> dict[str, Tensor]:
+        """Restore towards the truth and towards the teachers; find the defect and what the teachers found."""
+        student, asked = self.student, len(lessons.maps)
+        seen = torch.cat([lessons.batch.seen, batch.seen])
+        clean = torch.cat([lessons.batch.clean, batch.clean])
+        mask = F.max_pool2d(torch.cat([lessons.batch.mask, batch.mask]), student.config.stride)
+        correction, hidden, restored = student.restore(seen)
+        with torch.no_grad():
+            features, squares = student.differences(seen, restored)
+        logits = student.find(seen, restored.detach(), hidden, features, squares).float()
+        latents = student.codec.encode(seen) - correction.float()
+        return {
+            "truth": F.smooth_l1_loss(latents, student.codec.encode(clean)),
+            "teacher": 0.5 * F.smooth_l1_loss(latents[:asked], student.codec.encode(lessons.restored)),
+            "mask": 5 * focal(logits[:, :1], mask) + soft_dice(logits[:, :1], mask),
+            "taught": 0.5 * F.binary_cross_entropy_with_logits(logits[:asked, 1:], lessons.maps),
+        }
+
+
+def distill(
+    teachers: Sequence[Path],
+    data: Sequence[Path],
+    out: Path,
+    *,
+    seed: int = 0,
+    images: int | None = None,
+) -> Path:
+    """Train the student of one or several teachers into `out`; the same command resumes.
+
+    Raises RunError for an unfinished teacher, teachers of different inputs or an `out` of another run, and
+    DataError for unusable data.
     """
-    run, method = load_teacher(teacher)
-    items = load_items(data)
-    good, held = hold_out(good_training(items, data), HOLD_OUT_EVERY)
-    tiles, held_tiles = load_tiles(good, run.input), load_tiles(held, run.input)
-    plan = dataclasses.replace(PLANS[run.preset], seed=seed, **({"images": images} if images else {}))
+    runs = [read_finished(teacher) for teacher in teachers]
+    run = common(runs, teachers)
     if (out / RUN).is_file() and not (out / STUDENT).is_file():
         raise RunError(f"{out}: holds a teacher; choose another --out")
-    claim(out / STUDENT, {"teacher": teacher.name, "seed": seed, "images": plan.images})
-    claim(out / RUN, yaml.safe_load((teacher / RUN).read_text()))
-    device = training_device()
+    good, held = good_items(data)
+    names = tuple(sorted({item.product for item in good}))
+    if names != run.data:
+        raise RunError(
+            f"the teachers know {', '.join(run.data)}, the data are {', '.join(names)}; give the same --data"
+        )
+    tiles, held_tiles = as_tiles(good, run.input), as_tiles(held, run.input)
+    plan = dataclasses.replace(STUDENTS[run.preset], seed=seed, **({"images": images} if images else {}))
+    fabric = new_fabric()
+    claim(
+        out / STUDENT,
+        {"teachers": [one.name for one in teachers], "seed": seed, "images": plan.images},
+        write=fabric.global_rank == 0,
+    )
+    claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)
+    lessons = _kept_lessons(teachers, tiles, run, out, seed, fabric)
     torch.manual_seed(seed)
-    student = new_student(run).to(device)
-    student.restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_whitening(student, tiles)
-    method.to(device)
+    student = new_student(run).to(fabric.device)
+    for net in (student.restorer, student.finder, student.features):
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    student.codec.fit(tiles.sample(256).to(fabric.device))
+    pupil = Pupil(student)
 
-    def losses(draw: Draw) -> dict[str, Tensor]:
-        batch = make_batch(tiles, plan.batch, student.config.stride, draw.numpy)
-        return student_losses(student, method, _on(batch, device))
+    def losses(module: Any, count: int, draw: Draw) -> dict[str, Tensor]:
+        some = lessons.drawn(max(1, count // LESSON_SHARE), draw.numpy)
+        others = draw_batch(tiles, count - len(some.maps), SPOILT_SHARE, draw.numpy, vary=True)
+        terms: dict[str, Tensor] = module.loss(others.to(fabric.device), some.to(fabric.device))
+        return terms
 
-    average = fit(student.restorer, losses, plan, out, label=f"student of {run.method} {run.preset}")
-    student.restorer.load_state_dict(average.state_dict())
-    finish(student, tiles, held_tiles, seed)
-    checkpoint.save(out / WEIGHTS, student.cpu().state_dict())
+    label = f"student of {', '.join(one.method for one in runs)} {run.preset}"
+    average = fit(pupil, losses, plan, out, label=label, fabric=fabric)
+    if fabric.global_rank == 0:
+        finish(average.student, tiles, held_tiles, seed)
+        checkpoint.save(out / WEIGHTS, average.student.cpu().state_dict())
+    fabric.barrier()
     return out / WEIGHTS
+
+
+def read_finished(teacher: Path) -> Run:
+    """What a finished teacher is. Raises RunError."""
+    return load_teacher(teacher)[0]
+
+
+def common(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
+    """One run that stands for all: teachers must agree in preset, data and input. Raises RunError."""
+    first = runs[0]
+    for run, folder in zip(runs[1:], folders[1:], strict=True):
+        for name in ("preset", "data", "input"):
+            if getattr(run, name) != getattr(first, name):
+                raise RunError(
+                    f"{folder}: another {name} than {folders[0]}; teachers of one student must share it"
+                )
+    return dataclasses.replace(first, method="+".join(run.method for run in runs))
 
 
 def new_student(run: Run) -> Student:
@@ -112,106 +186,93 @@ def load_student(folder: Path) -> tuple[Run, Student]:
         )
     run = read_run(folder)
     student = new_student(run)
-    student.load_state_dict(state)
+    checkpoint.fill(student, state, folder / WEIGHTS)
     return run, student.eval().requires_grad_(False)
 
 
-def make_batch(tiles: Pixels, count: int, stride: int, rng: np.random.Generator) -> Batch:
-    """`count` augmented good tiles, most of them spoilt by a synthetic defect."""
-    clean, seen, masks = [], [], []
-    for index in rng.integers(0, len(tiles), count):
-        good = varied(augmented(tiles[index], rng), rng)
-        picture, mask = good, np.zeros(good.shape[:2], np.bool_)
-        if rng.random() < SPOILT_SHARE:
-            picture, mask = spoil(good, augmented(tiles[rng.integers(0, len(tiles))], rng), rng)
-        clean.append(good)
-        seen.append(picture)
-        masks.append(mask)
-    full = torch.from_numpy(np.stack(masks)).float()[:, None]
-    return Batch(
-        clean=to_images(np.stack(clean)), seen=to_images(np.stack(seen)), mask=F.max_pool2d(full, stride)
-    )
+def ask(
+    teachers: Sequence[Method], tiles: Tiles, count: int, stride: int, seed: int, device: torch.device
+) -> Lessons:
+    """`count` pictures, most of them spoilt, and the mean of what the teachers make of them."""
+    rng = np.random.default_rng(seed)
+    batch = draw_batch(tiles, count, SPOILT_SHARE, rng, vary=True)
+    restored, maps = torch.zeros_like(batch.seen), torch.zeros_like(batch.mask)
+    for teacher in teachers:
+        images, found = _inspected(teacher, batch, seed, device)
+        usual = torch.quantile(found[~batch.spoilt].flatten()[:: max(1, found.numel() // 2_000_000)], 0.999)
+        restored += images / len(teachers)
+        maps += (found / (2 * usual.clamp_min(1e-6))).clamp(0, 1) / len(teachers)
+    return Lessons(batch=batch, restored=restored, maps=F.max_pool2d(maps, stride))
 
 
-def varied(tile: Pixels, rng: np.random.Generator) -> Pixels:
-    """The same good part on another day: exposure, lamp, focus, noise and place vary.
-
-    Parts of later batches differ from the training parts in just these ways; a student that has not
-    seen them takes a new batch for defects.
-    """
-    height, width = tile.shape[:2]
-    picture: npt.NDArray[np.floating] = tile.astype(np.float32)
-    if rng.random() < 0.5:
-        zoom, shift = rng.uniform(0.94, 1.06), rng.uniform(-8, 8, 2)
-        move = np.array(
-            [[zoom, 0, (1 - zoom) * width / 2 + shift[0]], [0, zoom, (1 - zoom) * height / 2 + shift[1]]]
-        )
-        moved = cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-        picture = np.asarray(moved, np.float32).reshape(tile.shape)
-    picture = 255 * np.clip(picture / 255, 0, 1) ** rng.uniform(0.75, 1.35)
-    picture = (picture - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-20, 20)
-    if rng.random() < 0.4:
-        lamp = cv2.resize(rng.uniform(0.85, 1.15, (3, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
-        picture = picture * np.asarray(lamp, np.float32)[..., None]
-    if rng.random() < 0.3:
-        blurred = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.0))
-        picture = np.asarray(blurred, np.float32).reshape(tile.shape)
-    if rng.random() < 0.4:
-        picture = picture + rng.normal(0, rng.uniform(1, 6), picture.shape)
-    return np.asarray(np.clip(picture, 0, 255), np.uint8)
-
-
-def student_losses(student: Student, method: Method, batch: Batch) -> dict[str, Tensor]:
-    """Restore towards the truth and towards the teacher; find the defect."""
-    codec, latents = student.codec, student.codec.encode(batch.seen)
-    correction, logit = student.restorer(latents)
-    restored = latents - correction.float()
-    asked = max(1, len(latents) // TEACHER_SHARE)
-    with torch.no_grad():
-        taught = codec.encode(method.restore(batch.seen[:asked]).float())
-    return {
-        "truth": F.smooth_l1_loss(restored, codec.encode(batch.clean)),
-        "teacher": 0.5 * F.smooth_l1_loss(restored[:asked], taught),
-        "mask": 5 * focal(logit.float(), batch.mask) + soft_dice(logit.float(), batch.mask),
-    }
-
-
-def fit_whitening(student: Student, tiles: Pixels) -> None:
-    """The codec's channel statistics, from up to 256 good tiles."""
-    sample = to_images(tiles[:: max(1, len(tiles) // 256)])
-    student.codec.fit(sample.to(student.codec.mean.device))
-
-
-def finish(student: Student, tiles: Pixels, held: Pixels, seed: int) -> None:
-    """BatchNorm statistics from good parts, then the evidence's scale from held-back good parts."""
+def finish(student: Student, tiles: Tiles, held: Tiles, seed: int) -> None:
+    """BatchNorm statistics from good parts, then the scales of the evidence from held-back good parts."""
     reestimate_batch_norm(student, tiles, seed)
     student.eval()
+    parts = list(held.in_images(16))
     device = student.mean.device
-    found = []
     with torch.no_grad():
-        for start in range(0, len(held), 16):
-            _, evidence = student.evidence(to_images(held[start : start + 16]).to(device))
-            found.append(evidence)
-    evidence = torch.cat(found)  # (B, len(EVIDENCE), h, w)
-    student.mean = evidence.mean((0, 2, 3))
-    student.spread = evidence.std((0, 2, 3)).clamp_min(SPREAD_FLOOR)
+        squares = [_mean_squares(student, images.to(device)) for images in parts]
+        share = torch.tensor([len(images) for images in parts]).to(device) / len(held)
+        for index, stage in enumerate(FEATURE_STAGES):
+            usual = torch.stack([found[index] for found in squares])  # (parts, channels)
+            student.usual(stage).copy_((usual * share[:, None]).sum(0).clamp_min(1e-6))
+        evidence = torch.cat([student.evidence(images.to(device))[1] for images in parts])
+    student.mean.copy_(evidence.mean((0, 2, 3)))
+    student.spread.copy_(evidence.std((0, 2, 3)).clamp_min(SPREAD_FLOOR))
 
 
-def reestimate_batch_norm(student: Student, tiles: Pixels, seed: int) -> None:
-    """Replace the restorer's running statistics by a plain average over good tiles."""
-    norms = [module for module in student.restorer.modules() if isinstance(module, nn.BatchNorm2d)]
+def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int) -> None:
+    """Replace the running statistics by a plain average over good tiles."""
+    trained = (student.restorer, student.finder)
+    norms = [one for net in trained for one in net.modules() if isinstance(one, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative average
-    student.restorer.train()
+        norm.train()
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         for _ in range(BATCH_NORM_BATCHES):
-            drawn = rng.integers(0, len(tiles), 16)
-            good = to_images(np.stack([varied(augmented(tiles[i], rng), rng) for i in drawn]))
-            student.restorer(student.codec.encode(good.to(student.mean.device)))
-    student.restorer.eval()
+            good = draw_batch(tiles, 16, 0.0, rng, vary=True)
+            student.evidence(good.clean.to(student.mean.device))
 
 
-def _on(batch: Batch, device: torch.device) -> Batch:
-    return Batch(clean=batch.clean.to(device), seen=batch.seen.to(device), mask=batch.mask.to(device))
+def _mean_squares(student: Student, images: Tensor) -> list[Tensor]:
+    squares = student.differences(images, student.restore(images)[2])[1]
+    return [square.mean((0, 2, 3)) for square in squares]
+
+
+def _kept_lessons(
+    teachers: Sequence[Path], tiles: Tiles, run: Run, out: Path, seed: int, fabric: Any
+) -> Lessons:
+    """The lessons in `out`, asked for by the first process where they are not there yet."""
+    if fabric.global_rank == 0 and not (out / LESSONS).is_file():
+        loaded = [load_teacher(folder)[1].to(fabric.device) for folder in teachers]
+        stride = student_file.PRESETS[run.preset].stride
+        made = ask(loaded, tiles, LESSON_COUNTS[run.preset], stride, seed, fabric.device)
+        checkpoint.save(
+            out / LESSONS,
+            {
+                "batch": {field.name: getattr(made.batch, field.name) for field in dataclasses.fields(Batch)},
+                "restored": made.restored.half(),
+                "maps": made.maps,
+            },
+        )
+    fabric.barrier()
+    kept = checkpoint.load(out / LESSONS)
+    assert kept is not None
+    return Lessons(batch=Batch(**kept["batch"]), restored=kept["restored"].float(), maps=kept["maps"])
+
+
+def _inspected(teacher: Method, batch: Batch, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The teacher's restorations (N, C, H, W) and maps (N, 1, H, W) of what is seen."""
+    images, maps = [], []
+    for start in range(0, len(batch.seen), INSPECTED_AT_ONCE):
+        part = slice(start, start + INSPECTED_AT_ONCE)
+        with autocast(device):
+            found = teacher.inspect(
+                batch.seen[part].to(device), torch.Generator().manual_seed(seed), batch.products[part]
+            )
+        images.append(found.image.float().cpu())
+        maps.append(found.map.float().cpu())
+    return torch.cat(images), torch.cat(maps)

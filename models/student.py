@@ -4,12 +4,14 @@ One static pass: BatchNorm and ReLU, no attention, no noise, no timestep, nothin
 Normalisation, features of input and restoration, distances, fusion, blur and top-k are all in here,
 so the device does no model mathematics.
 
-    z        = whitened pixel-unshuffle of the tile
-    g, mask  = restorer(z)                      correction and defect logit on the latent grid
-    restored = decode(z - g)
-    e        = [mask, 1 - cos of features at strides 4, 8, 16, |restored - x|]
-    map      = softplus(blur(sum_i w_i (e_i - mean_i) / spread_i))     mean, spread of good parts
-    score    = mean of the largest map pixels
+    z            = whitened pixel-unshuffle of the tile x
+    restored     = decode(z - restorer(z))
+    F            = frozen features at strides 4, 8, 16 of x and of restored
+    mask, taught = finder(F, x, restored)       logits: a defect; what the teachers' maps showed
+    e            = [mask, taught, d_4, d_8, d_16, pixels, latents]
+    d_l          = mean_c (F_lc(x) - F_lc(restored))^2 / good_lc     good_lc: the same on good parts
+    map          = softplus(blur(sum_i w_i (e_i - mean_i) / spread_i))     mean, spread of good parts
+    score        = mean of the largest map pixels
 """
 
 from __future__ import annotations
@@ -21,33 +23,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.parts.codec import Unshuffle
-from models.parts.features import STRIDES, Features
-from models.parts.maps import Blur, cosine_distance, top_mean
+from models.parts.codec import Unshuffle, space_to_depth
+from models.parts.features import STAGES, STRIDES, Features
+from models.parts.maps import Blur, top_mean
 
 FEATURE_STAGES = (1, 2, 4)  # EfficientNet-Lite0 at strides 4, 8 and 16
-EVIDENCE = ("mask", "stride_4", "stride_8", "stride_16", "pixels")
+FEATURE_CHANNELS = tuple(STAGES[stage][5] for stage in FEATURE_STAGES)
+EVIDENCE = ("mask", "taught", "stride_4", "stride_8", "stride_16", "pixels", "latents")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     channels: int = 1
-    stride: int = 4  # pixels per latent cell and per map pixel
-    widths: tuple[int, ...] = (48, 72, 96, 128)
-    weights: tuple[float, ...] = (0.5, 0.1, 0.1, 0.1, 0.2)  # of EVIDENCE, summing to 1
+    stride: int = 4  # pixels per map pixel
+    latent_stride: int = 8  # pixels per latent cell
+    widths: tuple[int, ...] = (64, 96, 128)  # of the restorer
+    finder: tuple[int, ...] = (48, 64, 96)  # of the finder, at strides 4, 8 and 16
+    weights: tuple[float, ...] = (0.45, 0.1, 0.1, 0.1, 0.1, 0.1, 0.05)  # of EVIDENCE, summing to 1
     blur_px: float = 1.0  # sigma on the map's grid
-    top: int = 64  # map pixels in the score
+    top: int = 32  # map pixels in the score
 
 
 PRESETS: dict[str, Config] = {
-    "nano": Config(widths=(16, 24), top=4),
+    "nano": Config(widths=(16, 24), finder=(8, 12, 16), top=4),
     "edge": Config(),
-    "paper": Config(channels=3, widths=(64, 96, 128, 160)),
+    "paper": Config(channels=3, widths=(96, 128, 160), finder=(64, 96, 128)),
 }
 
 
 class Restorer(nn.Module):
-    """Latents (B, c, h, w) to their correction, same shape, and a defect logit (B, 1, h, w)."""
+    """Latents (B, c, h, w) to their correction, same shape, and its last hidden layer (B, widths[0], h, w)."""
 
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -59,7 +64,6 @@ class Restorer(nn.Module):
         self.grow = nn.ModuleList(conv_bn_relu(b, a) for a, b in reversed(pairs))
         self.up = nn.ModuleList(double(2 * a, a) for a, _ in reversed(pairs))
         self.correction = nn.Conv2d(widths[0], channels, 3, padding=1)
-        self.logit = nn.Sequential(conv_bn_relu(widths[0], widths[0]), nn.Conv2d(widths[0], 1, 1))
         for parameter in self.correction.parameters():
             nn.init.zeros_(parameter)
 
@@ -74,18 +78,31 @@ class Restorer(nn.Module):
         for grow, block in zip(self.grow, self.up, strict=True):
             x = grow(F.interpolate(x, scale_factor=2.0, mode="nearest"))
             x = block(torch.cat([x, skips.pop()], 1))
-        return self.correction(x), self.logit(x)
+        return self.correction(x), x
 
 
-def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """Post-activation, so that every BatchNorm folds into its convolution."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-    )
+class Finder(nn.Module):
+    """What differs between input and restoration, to the logits `mask` and `taught` (B, 2, H / 4, W / 4)."""
 
+    def __init__(self, channels: int, hidden: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        fine, middle, coarse = FEATURE_CHANNELS
+        self.coarse = conv_bn_relu(2 * coarse, widths[2])
+        self.middle = conv_bn_relu(widths[2] + 2 * middle + hidden, widths[1])
+        self.fine = conv_bn_relu(widths[1] + 2 * fine + 2 * channels * 16, widths[0])
+        self.last = conv_bn_relu(widths[0], widths[0])
+        self.logits = nn.Conv2d(widths[0], 2, 1)
 
-def double(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(conv_bn_relu(inputs, outputs), conv_bn_relu(outputs, outputs))
+    def forward(
+        self, seen: list[Tensor], differences: list[Tensor], hidden: Tensor, pixels: Tensor
+    ) -> Tensor:
+        """Features of the input and their distance from the restoration's, by stride; the restorer's hidden
+        layer at stride 8; input and residual, unshuffled to stride 4."""
+        x = self.coarse(torch.cat([seen[2], differences[2]], 1))
+        x = self.middle(torch.cat([_twice(x), seen[1], differences[1], hidden], 1))
+        x = self.fine(torch.cat([_twice(x), seen[0], differences[0], pixels], 1))
+        logits: Tensor = self.logits(self.last(x))
+        return logits
 
 
 class Student(nn.Module):
@@ -98,10 +115,13 @@ class Student(nn.Module):
     def __init__(self, config: Config, features: Features) -> None:
         super().__init__()
         self.config = config
-        self.codec = Unshuffle(config.channels, config.stride)
-        self.restorer = Restorer(config.channels * config.stride**2, config.widths)
+        self.codec = Unshuffle(config.channels, config.latent_stride)
+        self.restorer = Restorer(config.channels * config.latent_stride**2, config.widths)
+        self.finder = Finder(config.channels, config.widths[0], config.finder)
         self.features = features
         self.blur = Blur(config.blur_px)
+        for stage, channels in zip(FEATURE_STAGES, FEATURE_CHANNELS, strict=True):
+            self.register_buffer(f"usual_{stage}", torch.ones(channels))
         self.register_buffer("mean", torch.zeros(len(EVIDENCE)))
         self.register_buffer("spread", torch.ones(len(EVIDENCE)))
         self.register_buffer("fusion", torch.tensor(config.weights), persistent=False)
@@ -118,16 +138,53 @@ class Student(nn.Module):
 
     def evidence(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) to restorations and raw evidence (B, len(EVIDENCE), h, w)."""
-        z = self.codec.encode(x)
-        correction, logit = self.restorer(z)
-        restored = self.codec.decode(z - correction).clamp(-1, 1)
-        pyramid = self.features(torch.cat([x, restored]).expand(-1, 3, -1, -1))
+        correction, hidden, restored = self.restore(x)
+        seen, squares = self.differences(x, restored)
+        logits = self.find(x, restored, hidden, seen, squares)
         distances = [
-            grown(cosine_distance(*halves(level)), STRIDES[stage] / self.config.stride)
-            for level, stage in zip(pyramid, FEATURE_STAGES, strict=True)
+            grown((square / self.usual(stage).view(1, -1, 1, 1)).mean(1, keepdim=True), STRIDES[stage] / 4)
+            for square, stage in zip(squares, FEATURE_STAGES, strict=True)
         ]
         pixels = F.avg_pool2d((restored - x).abs().mean(1, keepdim=True), self.config.stride)
-        return restored, torch.cat([logit, *distances, pixels], 1)
+        latents = grown(
+            correction.abs().mean(1, keepdim=True), self.config.latent_stride / self.config.stride
+        )
+        return restored, torch.cat([logits, *distances, pixels, latents], 1)
+
+    def restore(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images to correction and hidden layer on the latent grid, and the restoration (B, C, H, W)."""
+        z = self.codec.encode(x)
+        correction, hidden = self.restorer(z)
+        return correction, hidden, self.codec.decode(z - correction).clamp(-1, 1)
+
+    def differences(self, x: Tensor, restored: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """By stride: features of the input, and their squared distance from the restoration's."""
+        pyramid = [halves(level) for level in self.features(torch.cat([x, restored]).expand(-1, 3, -1, -1))]
+        return [seen for seen, _ in pyramid], [(seen - other).square() for seen, other in pyramid]
+
+    def find(
+        self, x: Tensor, restored: Tensor, hidden: Tensor, seen: list[Tensor], squares: list[Tensor]
+    ) -> Tensor:
+        """The finder's two logits (B, 2, h, w)."""
+        pixels = space_to_depth(torch.cat([x, restored - x], 1), self.config.stride)
+        logits: Tensor = self.finder(seen, [square.sqrt() for square in squares], hidden, pixels)
+        return logits
+
+    def usual(self, stage: int) -> Tensor:
+        """How far each channel's features are from the restoration's on good parts, squared."""
+        usual: Tensor = getattr(self, f"usual_{stage}")
+        return usual
+
+
+def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Post-activation, so that every BatchNorm folds into its convolution."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def double(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(conv_bn_relu(inputs, outputs), conv_bn_relu(outputs, outputs))
 
 
 def grown(maps: Tensor, factor: float) -> Tensor:
@@ -139,3 +196,7 @@ def halves(x: Tensor) -> tuple[Tensor, Tensor]:
     """The first and second half of a batch; written out because the exporter freezes `chunk`'s sizes."""
     first, second = x.reshape(2, -1, *x.shape[1:]).unbind(0)
     return first, second
+
+
+def _twice(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
