@@ -91,7 +91,7 @@ def distill(
 @app.command()
 def export(
     student: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a distilled student")],
-    data: Data,
+    data: AllData,
     out: Out,
     name: Annotated[str, typer.Option(help="the bundle's name")] = "bundle",
     licence: Annotated[str, typer.Option(help="terms of the weights")] = "unspecified",

@@ -24,10 +24,13 @@ from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Flags, Floats, Pixels
 from agent.web.seams import mosaic
 from models import metrics
+from models.batches import to_images
 from models.data import DataError, Item, load_items, read_image, read_mask
 from models.distill import load_student
+from models.methods.method import Method
+from models.precision import autocast
 from models.student import Student
-from models.train import STUDENT, load_teacher, to_images
+from models.train import STUDENT, load_teacher
 
 Inspector = Callable[[Pixels], Answer]  # tiles (N, H, W, C), as an engine takes them
 
@@ -87,17 +90,24 @@ def open_inspector(model: Path) -> tuple[Inspector, InputSpec, float | None]:
         run, student = load_student(model)
         return by_student(student), run.input, None
     run, method = load_teacher(model)
+    return by_teacher(method, run.seed), run.input, None
 
-    def by_teacher(tiles: Pixels) -> Answer:
-        found = method.inspect(to_images(tiles), torch.Generator().manual_seed(run.seed))
-        pixels = ((found.image.clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1)
+
+def by_teacher(method: Method, seed: int, product: int | None = None) -> Inspector:
+    """A method's own full inference, in the arithmetic that it was trained in."""
+
+    def inspect(tiles: Pixels) -> Answer:
+        products = None if product is None else torch.full((len(tiles),), product)
+        with autocast(torch.device("cpu")):
+            found = method.inspect(to_images(tiles), torch.Generator().manual_seed(seed), products)
+        pixels = ((found.image.float().clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1)
         return Answer(
-            scores=found.score.numpy(),
-            maps=found.map.squeeze(1).numpy(),
+            scores=found.score.float().numpy(),
+            maps=found.map.float().squeeze(1).numpy(),
             restored=pixels.numpy().astype(np.uint8),
         )
 
-    return by_teacher, run.input, None
+    return inspect
 
 
 def by_engine(engine: Engine) -> Inspector:

