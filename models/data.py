@@ -33,7 +33,8 @@ class Item:
     split: str  # train or test
     defect: str  # "good" or the defect's name
     mask: Path | None = None
-    product: str = ""  # the name of its data set's folder
+    folder: Path = Path()  # of its data set
+    product: str = ""  # the name of that folder
 
     @property
     def is_good(self) -> bool:
@@ -56,7 +57,7 @@ def load_items(root: Path) -> list[Item]:
     missing = [str(item.image) for item in items if not item.image.is_file()]
     if missing:
         raise DataError(f"{root}: {len(missing)} listed images are missing, first {missing[0]}")
-    named = [replace(item, product=root.resolve().name) for item in items]
+    named = [replace(item, folder=root, product=root.resolve().name) for item in items]
     return sorted(named, key=lambda item: str(item.image))
 
 
