@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from agent.bundle import InputSpec
-from agent.messages import Pixels
-from models.data import Item, good_training, hold_out, load_items, load_tiles
+from agent.messages import Flags, Pixels
+from models.data import DataError, Item, good_training, hold_out, load_items, load_tiles
 from models.parts.anomalies import spoil
 from models.parts.batch import Batch
-from models.parts.variation import varied
+from models.parts.variation import moved, relit
+from models.product import Mirror, Product, cut_foreground, load_textures, read_product
 
 HOLD_OUT_EVERY = 8  # every 8th run of good parts calibrates and is never trained on
 
@@ -27,6 +28,9 @@ class Tiles:
 
     pixels: Pixels  # (N, tile, tile, C)
     products: npt.NDArray[np.int64]  # (N,), index into the names of the data sets
+    rules: tuple[Product, ...]  # of each data set
+    textures: tuple[tuple[Pixels, ...], ...]  # for its defects
+    foreground: Flags | None = None  # (N, tile, tile) where the products are; None: everywhere
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -43,6 +47,10 @@ class Tiles:
 
 def good_items(roots: Sequence[Path]) -> tuple[list[Item], list[Item]]:
     """Good training pictures of all data sets, and those that are held back. Raises DataError."""
+    names = [root.resolve().name for root in roots]
+    for root, name in zip(roots, names, strict=True):
+        if names.count(name) > 1:
+            raise DataError(f"{root}: product {name!r} stands twice; rename a folder or give it once")
     kept: list[Item] = []
     held: list[Item] = []
     for root in roots:
@@ -53,14 +61,22 @@ def good_items(roots: Sequence[Path]) -> tuple[list[Item], list[Item]]:
 
 
 def as_tiles(items: Sequence[Item], spec: InputSpec) -> Tiles:
-    """The tiles of pictures of one or several products. Raises DataError."""
+    """The tiles of pictures of one or several products, each with its own rules. Raises DataError."""
     names = sorted({item.product for item in items})
-    pixels, products = [], []
-    for index, name in enumerate(names):
-        cut = load_tiles([item for item in items if item.product == name], spec)
-        pixels.append(cut)
-        products.append(np.full(len(cut), index))
-    return Tiles(pixels=np.concatenate(pixels), products=np.concatenate(products))
+    own = [[item for item in items if item.product == name] for name in names]
+    rules = [read_product(some[0].folder) for some in own]
+    cut = [load_tiles(some, spec) for some in own]
+    foreground = None
+    if any(rule.foreground != "all" for rule in rules):
+        places = [cut_foreground(some, spec, rule) for some, rule in zip(own, rules, strict=True)]
+        foreground = np.concatenate(places)
+    return Tiles(
+        pixels=np.concatenate(cut),
+        products=np.repeat(np.arange(len(cut)), [len(some) for some in cut]),
+        rules=tuple(rules),
+        textures=tuple(load_textures(rule, spec.channels) for rule in rules),
+        foreground=foreground,
+    )
 
 
 def draw_batch(
@@ -71,15 +87,21 @@ def draw_batch(
     With `vary` they also differ as parts of another day do.
     """
     chosen = rng.integers(0, len(tiles), count)
-    clean = [augmented(tiles.pixels[index], rng) for index in chosen]
-    if vary:
-        clean = [varied(tile, rng) for tile in clean]
-    seen, masks = [], []
-    for good in clean:
+    clean, seen, masks = [], [], []
+    for index in chosen:
+        product = tiles.products[index]
+        mirrors = tiles.rules[product].mirrors
+        flip = random_flip(mirrors, rng)
+        good = exposed(tiles.pixels[index][flip], rng)
+        place = None if tiles.foreground is None else tiles.foreground[index][flip]
+        if vary:
+            good, place = moved(good, place, rng)
+            good = relit(good, rng)
         picture, mask = good, np.zeros(good.shape[:2], np.bool_)
         if rng.random() < spoilt_share:
-            other = augmented(tiles.pixels[rng.integers(0, len(tiles))], rng)
-            picture, mask = spoil(good, other, rng)
+            other = exposed(tiles.pixels[rng.integers(0, len(tiles))][random_flip(mirrors, rng)], rng)
+            picture, mask = spoil(good, other, rng, foreground=place, textures=tiles.textures[product])
+        clean.append(good)
         seen.append(picture)
         masks.append(mask)
     return Batch(
@@ -90,14 +112,16 @@ def draw_batch(
     )
 
 
-def augmented(tile: Pixels, rng: np.random.Generator) -> Pixels:
-    """Mirrored at random and with the exposure a little off, as lamps and lenses are."""
-    if rng.random() < 0.5:
-        tile = tile[::-1]
-    if rng.random() < 0.5:
-        tile = tile[:, ::-1]
-    exposed = tile * rng.uniform(0.85, 1.15) + rng.uniform(-12, 12)
-    return np.asarray(np.clip(exposed, 0, 255), np.uint8)
+def random_flip(mirrors: Sequence[Mirror], rng: np.random.Generator) -> tuple[slice, slice]:
+    """An index that mirrors a tile (H, W, ...) at random, only as its product allows."""
+    down = -1 if "vertical" in mirrors and rng.random() < 0.5 else 1
+    along = -1 if "horizontal" in mirrors and rng.random() < 0.5 else 1
+    return slice(None, None, down), slice(None, None, along)
+
+
+def exposed(tile: Pixels, rng: np.random.Generator) -> Pixels:
+    """The exposure a little off, as lamps and lenses are."""
+    return np.asarray(np.clip(tile * rng.uniform(0.85, 1.15) + rng.uniform(-12, 12), 0, 255), np.uint8)
 
 
 def to_images(tiles: Pixels) -> Tensor:

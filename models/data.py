@@ -6,7 +6,7 @@ Masks are never grown or shrunk: they are read at the image's own size and resiz
 from __future__ import annotations
 
 import csv
-import glob
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,8 @@ class Item:
     split: str  # train or test
     defect: str  # "good" or the defect's name
     mask: Path | None = None
-    product: str = ""  # the name of its data set's folder
+    folder: Path = Path()  # of its data set
+    product: str = ""  # the name of that folder
 
     @property
     def is_good(self) -> bool:
@@ -41,7 +42,11 @@ class Item:
 
 
 def load_items(root: Path) -> list[Item]:
-    """Every picture below `root`, in path order. Raises DataError when no known layout is there."""
+    """Every picture below `root`, in path order.
+
+    Raises DataError when no known layout is there, when files are missing, when a mask has no image and when
+    a training picture is judged too.
+    """
     if (root / "manifest.csv").is_file():
         items = _from_manifest(root)
     elif (root / "split_csv" / "1cls.csv").is_file():
@@ -53,10 +58,14 @@ def load_items(root: Path) -> list[Item]:
             f"{root}: neither train/good (MVTec-AD), manifest.csv nor split_csv/1cls.csv (VisA) is there; "
             "give the folder of one category, or write one with `plumbline-lab sample elpv --out DIR`"
         )
-    missing = [str(item.image) for item in items if not item.image.is_file()]
+    missing = [path for item in items for path in (item.image, item.mask) if path and not path.is_file()]
     if missing:
-        raise DataError(f"{root}: {len(missing)} listed images are missing, first {missing[0]}")
-    named = [replace(item, product=root.resolve().name) for item in items]
+        raise DataError(
+            f"{root}: {len(missing)} listed files are missing, first {missing[0]}; put them there or take "
+            "their lines out of the list"
+        )
+    _refuse_leaks(items)
+    named = [replace(item, folder=root, product=root.resolve().name) for item in items]
     return sorted(named, key=lambda item: str(item.image))
 
 
@@ -64,7 +73,7 @@ def good_training(items: Sequence[Item], root: Path) -> list[Item]:
     """The training split, which holds good parts only."""
     chosen = [item for item in items if item.split == "train" and item.is_good]
     if not chosen:
-        raise DataError(f"{root}: no good training images; put them into train/good")
+        raise DataError(f"{root}: no good training images; put them into train/good, or list them so")
     return chosen
 
 
@@ -75,8 +84,9 @@ def hold_out(items: Sequence[Item], every: int) -> tuple[list[Item], list[Item]]
     when there are too few to hold any back.
     """
     if len(items) < every:
+        places = ", ".join(sorted({str(item.image.parent) for item in items}))
         raise DataError(
-            f"{len(items)} good training pictures are too few to hold any back; give at least {every}"
+            f"{places}: good training pictures: {len(items)}, too few to hold any back; give at least {every}"
         )
     kept: list[Item] = []
     held: list[Item] = []
@@ -101,11 +111,24 @@ def read_mask(item: Item, shape: tuple[int, int]) -> Flags | None:
         return np.zeros(shape, np.bool_)
     if item.mask is None:
         return None
-    mask = cv2.imread(str(item.mask), cv2.IMREAD_GRAYSCALE)
-    if mask is None or mask.shape != shape:
-        raise DataError(f"{item.mask}: not a readable mask of {shape[1]} x {shape[0]} pixels like its image")
+    # At any depth, or class 1 of a 16-bit mask would become 0; unturned, as its image is read.
+    mask = cv2.imread(str(item.mask), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+    if mask is None:
+        raise DataError(f"{item.mask}: is absent, damaged or not an image; replace the mask")
+    if mask.shape != shape:
+        raise DataError(
+            f"{item.mask}: a mask of {mask.shape[1]} x {mask.shape[0]} pixels for an image of {shape[1]} x "
+            f"{shape[0]}; draw it at the size of {item.image}"
+        )
     flags: Flags = mask > 0
     return flags
+
+
+def check_pictures(items: Sequence[Item]) -> None:
+    """Read every picture and mask once: what is bad is told before hours of work. Raises DataError."""
+    for item in items:
+        height, width = read_image(item.image).shape[:2]
+        read_mask(item, (height, width))
 
 
 def input_spec(items: Sequence[Item], tile_px: int) -> InputSpec:
@@ -128,16 +151,24 @@ def load_tiles(items: Sequence[Item], spec: InputSpec) -> Pixels:
 
 
 def _from_mvtec(root: Path) -> list[Item]:
+    """Masks are named as their images, with `_mask` at the end (MVTec-AD) or without (PCB-Bank)."""
+    masks = {(path.parent.name, path.stem): path for path in _pictures(root, "ground_truth/*/*")}
     items = []
-    for path in sorted(root.glob("*/*/*")):
+    for path in _pictures(root, "t*/*/*"):
         split, defect = path.parts[-3:-1]
-        if split not in ("train", "test") or path.suffix.lower() not in images.SUFFIXES:
-            continue
-        mask = next(
-            iter(sorted((root / "ground_truth" / defect).glob(f"{glob.escape(path.stem)}_mask.*"))), None
-        )
-        items.append(Item(image=path, split=split, defect=defect, mask=mask))
+        if split in ("train", "test"):
+            mask = masks.get((defect, f"{path.stem}_mask"), masks.get((defect, path.stem)))
+            items.append(Item(image=path, split=split, defect=defect, mask=mask))
+    pictured = {(item.defect, item.image.stem + end) for item in items for end in ("_mask", "")}
+    for (defect, _), path in masks.items():
+        if (defect, path.stem) not in pictured:
+            wanted = root / "test" / defect / path.stem.removesuffix("_mask")
+            raise DataError(f"{path}: a mask without its image {wanted}.*; add the image or remove the mask")
     return items
+
+
+def _pictures(root: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in root.glob(pattern) if path.suffix.lower() in images.SUFFIXES)
 
 
 def _from_manifest(root: Path) -> list[Item]:
@@ -173,3 +204,23 @@ def _rows(path: Path, wanted: tuple[str, ...]) -> list[dict[str, str]]:
                 f"{path}: no column {', '.join(missing)}; the first line must name {', '.join(wanted)}"
             )
         return list(reader)
+
+
+def _refuse_leaks(items: Sequence[Item]) -> None:
+    """Figures on pictures that were trained on say nothing. Only files of equal size are read."""
+    sizes = {item.image: item.image.stat().st_size for item in items}
+    train, test = ([item.image for item in items if item.split == split] for split in ("train", "test"))
+    shared = {sizes[path] for path in train} & {sizes[path] for path in test}
+    known = {_digest(path): path for path in train if sizes[path] in shared}
+    twins = {path: known.get(_digest(path)) for path in test if sizes[path] in shared}
+    leaks = [(path, twin) for path, twin in twins.items() if twin]
+    if leaks:
+        path, twin = leaks[0]
+        raise DataError(
+            f"{path}: the same picture as {twin}, so it would be trained on and judged; remove one of them "
+            f"({len(leaks)} such pictures)"
+        )
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()

@@ -28,6 +28,7 @@ from models.parts.features import load_features
 from models.parts.losses import focal, soft_dice
 from models.plans import STUDENTS
 from models.precision import autocast
+from models.product import MIRRORS, Mirror
 from models.student import FEATURE_STAGES, Student
 from models.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, load_teacher, read_run
 
@@ -48,10 +49,14 @@ class Lessons:
     restored: Tensor  # (N, C, H, W), the teachers' mean
     maps: Tensor  # (N, 1, h, w) in 0..1: 0.5 is the strongest evidence that good parts show
 
-    def drawn(self, count: int, rng: np.random.Generator) -> Lessons:
+    def drawn(self, count: int, mirrors: Sequence[Mirror], rng: np.random.Generator) -> Lessons:
         """`count` of them, all mirrored in the same way."""
         index = torch.from_numpy(rng.integers(0, len(self.maps), count))
-        flips = [axis for axis in (2, 3) if rng.random() < 0.5]
+        flips = [
+            axis
+            for axis, name in ((2, "vertical"), (3, "horizontal"))
+            if name in mirrors and rng.random() < 0.5
+        ]
         batch = Batch(
             clean=self.batch.clean[index].flip(flips),
             seen=self.batch.seen[index].flip(flips),
@@ -138,9 +143,10 @@ def distill(
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     student.codec.fit(tiles.sample(256).to(fabric.device))
     pupil = Pupil(student)
+    mirrors = [name for name in MIRRORS if all(name in rule.mirrors for rule in tiles.rules)]
 
     def losses(module: Any, count: int, draw: Draw) -> dict[str, Tensor]:
-        some = lessons.drawn(max(1, count // LESSON_SHARE), draw.numpy)
+        some = lessons.drawn(max(1, count // LESSON_SHARE), mirrors, draw.numpy)
         others = draw_batch(tiles, count - len(some.maps), SPOILT_SHARE, draw.numpy, vary=True)
         terms: dict[str, Tensor] = module.loss(others.to(fabric.device), some.to(fabric.device))
         return terms

@@ -83,7 +83,9 @@ def export(
     run, student = load_student(run_folder)
     held = good_items(data)[1]
     scores = frame_scores(held, by_student(student), run.input)
-    threshold = calibrate(scores, target=target, source=f"{', '.join(run.data)}: held-back good training parts")
+    threshold = calibrate(
+        scores, target=target, source=f"{', '.join(run.data)}: held-back good training parts"
+    )
     graph = to_onnx(student, run.input)
     tiles = golden_tiles(run.input)
     with torch.no_grad():

@@ -15,7 +15,9 @@ class Plan:
     batch: int = 8
     shards: int = 1  # parts of a batch with their own randomness and gradient, spread over the processes
     rate: float = 4e-4
-    rates: Mapping[str, float] = field(default_factory=dict)  # of parameters whose name starts so, else `rate`
+    rates: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of parameters whose name starts so, else `rate`
     weight_decay: float = 1e-4
     warm_up: float = 0.03  # share of the run
     ema: float = 0.998

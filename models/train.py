@@ -71,9 +71,7 @@ def train(
     if (out / STUDENT).is_file():
         raise RunError(f"{out}: holds a student; choose another --out")
     tiles = as_tiles(good, spec)
-    plan = dataclasses.replace(
-        TEACHERS[method, preset], seed=seed, **({"images": images} if images else {})
-    )
+    plan = dataclasses.replace(TEACHERS[method, preset], seed=seed, **({"images": images} if images else {}))
     fabric = new_fabric()
     model = build(run).to(fabric.device, memory_format=torch.channels_last)
     claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)
@@ -154,4 +152,3 @@ def claim(path: Path, wanted: Mapping[str, object], *, write: bool = True) -> No
     elif write:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(dict(wanted), sort_keys=False))
-

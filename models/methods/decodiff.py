@@ -156,9 +156,7 @@ class DeCoDiff(nn.Module):
         products = torch.where(named.to(z.device), batch.products, -1)
         return {"deviation": F.mse_loss(self.net(z_t, t, products).float(), target)}
 
-    def inspect(
-        self, images: Tensor, rng: torch.Generator, products: Tensor | None = None
-    ) -> Restoration:
+    def inspect(self, images: Tensor, rng: torch.Generator, products: Tensor | None = None) -> Restoration:
         with torch.no_grad():
             z = self.codec.encode(images)
             corrected = self.correct(z, products)

@@ -42,9 +42,7 @@ class Method(Protocol):
     def loss(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """Named scalar terms, which the trainer adds up."""
 
-    def inspect(
-        self, images: Tensor, rng: torch.Generator, products: Tensor | None = None
-    ) -> Restoration:
+    def inspect(self, images: Tensor, rng: torch.Generator, products: Tensor | None = None) -> Restoration:
         """The method's own full inference, without gradients; `products` (B,) where they are known.
 
         Equal seeds give equal results, bit for bit, on a CPU.

@@ -1,4 +1,8 @@
-"""The same good part on another day: what may differ between two good parts of one product."""
+"""The same good part on another day: place, exposure, lamp, focus and noise vary.
+
+Parts of later batches differ from the training parts in just these ways; a student that has not seen them
+takes a new batch for defects.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,30 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from agent.messages import Pixels
+from agent.messages import Flags, Pixels
 
 
-def varied(tile: Pixels, rng: np.random.Generator) -> Pixels:
-    """The same good part on another day: exposure, lamp, focus, noise and place vary.
-
-    Parts of later batches differ from the training parts in just these ways; a student that has not
-    seen them takes a new batch for defects.
-    """
-    height, width = tile.shape[:2]
-    picture: npt.NDArray[np.floating] = tile.astype(np.float32)
+def moved(tile: Pixels, place: Flags | None, rng: np.random.Generator) -> tuple[Pixels, Flags | None]:
+    """Half of the time zoomed and shifted a little, with its foreground (H, W) where it has one."""
     if rng.random() < 0.5:
-        zoom, shift = rng.uniform(0.94, 1.06), rng.uniform(-8, 8, 2)
-        move = np.array(
-            [[zoom, 0, (1 - zoom) * width / 2 + shift[0]], [0, zoom, (1 - zoom) * height / 2 + shift[1]]]
-        )
-        moved = cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-        picture = np.asarray(moved, np.float32).reshape(tile.shape)
-    picture = 255 * np.clip(picture / 255, 0, 1) ** rng.uniform(0.75, 1.35)
+        return tile, place
+    height, width = tile.shape[:2]
+    zoom, shift = rng.uniform(0.94, 1.06), rng.uniform(-8, 8, 2)
+    move = np.array(
+        [[zoom, 0, (1 - zoom) * width / 2 + shift[0]], [0, zoom, (1 - zoom) * height / 2 + shift[1]]]
+    )
+    picture = cv2.warpAffine(tile, move, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    if place is not None:
+        place = cv2.warpAffine(
+            place.astype(np.uint8), move, (width, height), cv2.INTER_NEAREST, cv2.BORDER_REFLECT_101
+        ).astype(np.bool_)
+    return np.asarray(picture, np.uint8).reshape(tile.shape), place
+
+
+def relit(tile: Pixels, rng: np.random.Generator) -> Pixels:
+    """Another gamma, contrast and brightness; at times another lamp, focus and noise."""
+    height, width = tile.shape[:2]
+    picture: npt.NDArray[np.floating] = 255 * (tile.astype(np.float32) / 255) ** rng.uniform(0.75, 1.35)
     picture = (picture - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-20, 20)
     if rng.random() < 0.4:
         lamp = cv2.resize(rng.uniform(0.85, 1.15, (3, 3)), (width, height), interpolation=cv2.INTER_CUBIC)

@@ -1,8 +1,9 @@
-"""Three layouts give the same pictures; what is missing, foreign or of the wrong size is one clear error."""
+"""Three layouts give the same pictures; what is missing, foreign, leaked or misfit is one clear error."""
 
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from agent.line.prepare import with_channels
 from models.data import (
     DataError,
     Item,
+    check_pictures,
     good_training,
     hold_out,
     input_spec,
@@ -111,10 +113,73 @@ def test_a_folder_of_no_known_layout_says_what_is_wanted(tmp_path: Path) -> None
         load_items(tmp_path)
 
 
-def test_a_listed_image_that_is_missing_is_named(manifest: Path) -> None:
-    (manifest / "test" / "good" / "003.png").unlink()
-    with pytest.raises(DataError, match=r"1 listed images are missing, first .*003\.png"):
+@pytest.mark.parametrize("file", ["test/good/003.png", "ground_truth/scratch/003_mask.png"])
+@pytest.mark.parametrize("layout", ["manifest", "visa"])
+def test_a_listed_file_that_is_missing_is_named(
+    layout: str, file: str, request: pytest.FixtureRequest
+) -> None:
+    root = request.getfixturevalue(layout)
+    (root / file).unlink()
+    with pytest.raises(DataError, match=rf"1 listed files are missing, first .*{file}; put them there"):
+        load_items(root)
+
+
+def test_masks_named_just_as_their_images_are_found_too(mvtec: Path) -> None:
+    for mask in (mvtec / "ground_truth" / "scratch").iterdir():
+        mask.rename(mask.with_stem(mask.stem.removesuffix("_mask")))
+    found = [item.mask for item in load_items(mvtec) if not item.is_good]
+    assert found == sorted((mvtec / "ground_truth" / "scratch").iterdir())
+
+
+def test_a_mask_of_one_picture_is_not_taken_for_another_whose_name_starts_alike(mvtec: Path) -> None:
+    (mvtec / "test/scratch/000.png").rename(mvtec / "test/scratch/001_2.png")
+    (mvtec / "ground_truth/scratch/000_mask.png").rename(mvtec / "ground_truth/scratch/001_2.png")
+    found = {item.image.name: item.mask for item in load_items(mvtec) if not item.is_good}
+    assert found["001.png"] == mvtec / "ground_truth/scratch/001_mask.png"
+    assert found["001_2.png"] == mvtec / "ground_truth/scratch/001_2.png"
+
+
+@pytest.mark.parametrize("name", ["777_mask.png", "777.png", "000_mask_mask.png"])
+def test_a_mask_without_its_image_is_refused_with_the_place_of_the_image(mvtec: Path, name: str) -> None:
+    shutil.copyfile(mvtec / "ground_truth/scratch/000_mask.png", mvtec / "ground_truth/scratch" / name)
+    wanted = Path(name).stem.removesuffix("_mask")
+    with pytest.raises(DataError, match=rf"{name}: a mask without its image .*test/scratch/{wanted}\.\*"):
+        load_items(mvtec)
+
+
+def test_several_masks_in_a_folder_of_their_image_are_left_alone(mvtec: Path) -> None:
+    """As MVTec LOCO has them."""
+    folder = mvtec / "ground_truth" / "scratch" / "000"
+    folder.mkdir()
+    shutil.copyfile(mvtec / "ground_truth/scratch/000_mask.png", folder / "000.png")
+    assert len(load_items(mvtec)) == GOOD_TRAINING + GOOD_TEST + DEFECTIVE_TEST
+
+
+@pytest.mark.parametrize("test", ["good/001.png", "scratch/001.png"])
+def test_a_picture_that_is_trained_on_and_judged_is_refused_with_both_names(mvtec: Path, test: str) -> None:
+    shutil.copyfile(mvtec / "train/good/007.png", mvtec / "test" / test)
+    with pytest.raises(
+        DataError, match=rf"test/{test}: the same picture as .*train/good/007\.png.*remove one"
+    ):
+        load_items(mvtec)
+
+
+def test_a_list_that_names_one_file_for_both_splits_is_refused(manifest: Path) -> None:
+    rows = (manifest / "manifest.csv").read_text()
+    (manifest / "manifest.csv").write_text(rows + "test,0,good,train/good/007.png,\n")
+    with pytest.raises(DataError, match=r"007\.png: the same picture as .*007\.png"):
         load_items(manifest)
+
+
+def test_pictures_that_only_have_the_same_size_in_bytes_are_no_twins(mvtec: Path) -> None:
+    for name in ("train/good/000.bmp", "test/good/000.bmp"):  # uncompressed: all are of one size
+        cv2.imwrite(str(mvtec / name), np.full((HEIGHT, WIDTH), len(name), np.uint8))
+    load_items(mvtec)
+
+
+def test_the_same_picture_twice_in_training_is_allowed(mvtec: Path) -> None:
+    shutil.copyfile(mvtec / "train/good/007.png", mvtec / "train/good/copy.png")
+    assert len(good_training(load_items(mvtec), mvtec)) == GOOD_TRAINING + 1
 
 
 @pytest.mark.parametrize("column", ["split", "label", "image", "mask"])
@@ -148,9 +213,13 @@ def test_held_back_pictures_are_whole_runs_and_never_trained_on(count: int, ever
     assert len(held) == pytest.approx(count / every, abs=run)
 
 
-def test_too_few_pictures_to_hold_any_back_are_refused() -> None:
-    with pytest.raises(DataError, match="7 good training pictures"):
-        hold_out(good_items(7), 8)
+@pytest.mark.parametrize("count", [1, 7])
+def test_too_few_pictures_to_hold_any_back_are_refused_with_their_folder(mvtec: Path, count: int) -> None:
+    for path in sorted((mvtec / "train" / "good").iterdir())[count:]:
+        path.unlink()
+    items = good_training(load_items(mvtec), mvtec)
+    with pytest.raises(DataError, match=rf"train/good: good training pictures: {count}, .*give at least 8"):
+        hold_out(items, 8)
 
 
 def test_a_picture_is_read_as_it_is_or_with_the_channels_asked_for(tmp_path: Path) -> None:
@@ -219,9 +288,23 @@ def test_a_good_picture_has_an_empty_mask_and_an_unmarked_one_has_none(tmp_path:
     assert read_mask(unmarked, (3, 5)) is None
 
 
-@pytest.mark.parametrize("wrong", ["size", "absent", "text"])
-def test_a_mask_that_does_not_fit_is_named_with_the_size_wanted(mvtec: Path, wrong: str) -> None:
-    item = next(item for item in load_items(mvtec) if not item.is_good)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            "size",
+            rf"a mask of {WIDTH // 2} x {HEIGHT // 2} pixels for an image of {WIDTH} x {HEIGHT}; draw it",
+        ),
+        ("absent", "is absent, damaged or not an image; replace"),
+        ("text", "is absent, damaged or not an image; replace"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_named_before_anything_is_judged(
+    mvtec: Path, wrong: str, said: str
+) -> None:
+    items = load_items(mvtec)
+    item = [item for item in items if not item.is_good][-1]
+    check_pictures(items)
     assert item.mask is not None
     if wrong == "size":
         cv2.imwrite(str(item.mask), np.zeros((HEIGHT // 2, WIDTH // 2), np.uint8))
@@ -229,8 +312,35 @@ def test_a_mask_that_does_not_fit_is_named_with_the_size_wanted(mvtec: Path, wro
         item.mask.write_text("no mask")
     else:
         item.mask.unlink()
-    with pytest.raises(DataError, match=rf"_mask\.png: not a readable mask of {WIDTH} x {HEIGHT} pixels"):
-        read_mask(item, (HEIGHT, WIDTH))
+    with pytest.raises(DataError, match=rf"{item.mask.name}: {said}"):
+        check_pictures(items)
+
+
+def test_a_picture_of_16_bits_is_named_before_anything_is_judged(mvtec: Path) -> None:
+    cv2.imwrite(str(mvtec / "test" / "good" / "003.png"), np.zeros((HEIGHT, WIDTH), np.uint16))
+    with pytest.raises(DataError, match=r"test/good/003\.png: has uint16 pixels; convert it to 8 bits"):
+        check_pictures(load_items(mvtec))
+
+
+def test_a_mask_of_16_bits_keeps_its_lowest_class(mvtec: Path) -> None:
+    item = next(item for item in load_items(mvtec) if not item.is_good)
+    classes = np.zeros((HEIGHT, WIDTH), np.uint16)
+    classes[3, 4] = 1
+    cv2.imwrite(str(item.mask), classes)
+    mask = read_mask(item, (HEIGHT, WIDTH))
+    assert mask is not None
+    assert np.array_equal(mask, classes > 0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colour_among_mono_and_mono_among_colour_are_converted(mvtec: Path, channels: int) -> None:
+    picture = cv2.imread(str(mvtec / "train/good/004.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(mvtec / "train/good/004.png"), np.repeat(picture[..., None], 3, 2))
+    items = good_training(load_items(mvtec), mvtec)
+    spec = input_spec(items, 64).model_copy(update={"channels": channels})
+    tiles = load_tiles(items, spec)
+    assert tiles.shape == (2 * GOOD_TRAINING, 64, 64, channels)
+    assert np.array_equal(tiles[..., :1], tiles[..., -1:])
 
 
 def test_the_shorter_side_of_a_typical_picture_fills_a_tile(mvtec: Path) -> None:

@@ -1,8 +1,9 @@
-"""Synthetic defects are labelled exactly where pixels changed, whatever the part, shape and source."""
+"""Synthetic defects are labelled exactly where pixels changed, whatever the part, shape and source.
+
+Nothing outside the foreground changes, and nothing depends on anything but the arguments.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.messages import Pixels
-from models.parts.anomalies import CHANGED_GREY_LEVELS, SHAPE_ODDS, SHAPES, spoil
+from models.parts.anomalies import (
+    CHANGED_GREY_LEVELS,
+    SHAPE_ODDS,
+    SHAPES,
+    SOURCE_ODDS,
+    SOURCES,
+    TEXTURED,
+    spoil,
+)
 
 SEEDS = st.integers(0, 2**31)
 SIZES = st.sampled_from([(64, 64, 1), (64, 64, 3), (48, 96, 1), (96, 48, 3)])
@@ -60,16 +69,52 @@ def test_most_spoilt_parts_have_a_label_and_none_is_all_label() -> None:
     assert np.median(shares) < 0.3
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
-def test_each_shape_gives_weights_between_0_and_1_and_nearly_always_some(
-    shape: Callable[..., object],
-) -> None:
-    drawn = [np.asarray(shape(64, 80, np.random.default_rng(seed))) for seed in range(100)]
-    assert all(weights.shape == (64, 80) and weights.dtype == np.float32 for weights in drawn)
-    assert all(weights.min() >= 0 and weights.max() <= 1 + 1e-6 for weights in drawn)
-    assert sum(weights.max() > 0.1 for weights in drawn) >= 90
+@given(shape=SIZES, seed=SEEDS)
+def test_nothing_outside_the_foreground_changes(shape: tuple[int, int, int], seed: int) -> None:
+    image, other = parts(shape, seed)
+    foreground = np.zeros(shape[:2], np.bool_)
+    foreground[10:40, 20:44] = True
+    rng = np.random.default_rng(seed)
+    spoilt, mask = spoil(image, other, rng, foreground=foreground, textures=[other])
+    assert np.array_equal(spoilt[~foreground], image[~foreground])
+    assert not mask[~foreground].any()
 
 
-def test_every_shape_has_its_odds() -> None:
-    assert len(SHAPES) == len(SHAPE_ODDS)
-    assert sum(SHAPE_ODDS) == pytest.approx(1)
+def test_a_small_foreground_is_still_hit_mostly() -> None:
+    image, other = parts((64, 64, 1), 0)
+    foreground = np.zeros((64, 64), np.bool_)
+    foreground[24:40, 24:40] = True  # a sixteenth of the part
+    hit = [
+        spoil(image, other, np.random.default_rng(seed), foreground=foreground)[1].any()
+        for seed in range(200)
+    ]
+    assert np.mean(hit) > 0.75  # at one try each it is less than half
+
+
+def test_a_part_without_foreground_stays_as_it_is() -> None:
+    image, other = parts((64, 64, 3), 0)
+    nowhere = np.zeros((64, 64), np.bool_)
+    for seed in range(10):
+        spoilt, mask = spoil(image, other, np.random.default_rng(seed), foreground=nowhere)
+        assert np.array_equal(spoilt, image)
+        assert not mask.any()
+
+
+def test_textures_show_up_where_they_are_given() -> None:
+    """A grey part, and a texture of one saturated colour that no other source can make of it."""
+    grey = np.full((64, 64, 3), 120, np.uint8)
+    paint = np.full((16, 24, 3), (250, 10, 10), np.uint8)
+
+    def coloured(textures: list[Pixels]) -> float:
+        drawn = [spoil(grey, grey, np.random.default_rng(seed), textures=textures)[0] for seed in range(300)]
+        spread = [(one.astype(int).max(2) - one.astype(int).min(2)).max() > 100 for one in drawn]
+        return float(np.mean(spread))
+
+    assert coloured([paint]) > coloured([]) + 0.1
+
+
+def test_every_shape_and_source_has_its_odds() -> None:
+    for table, odds in ((SHAPES, SHAPE_ODDS), (SOURCES, SOURCE_ODDS)):
+        assert len(table) == len(odds)
+        assert sum(odds) == pytest.approx(1)
+    assert 0 < TEXTURED < 1
