@@ -1,8 +1,8 @@
 """Teachers to student: learn restoration and map, and, on synthetic defects, what the teachers cannot know.
 
 Where a picture was spoilt on purpose the clean one is known, so the truth teaches beside the teachers. Their
-answers are asked for once, on a set of lessons, because full inference takes many steps. BatchNorm
-statistics, which training takes from spoilt pictures, are taken anew from good parts before anything is judged.
+answers are asked for once, on a set of lessons, because full inference takes many steps. BatchNorm statistics,
+which training takes from spoilt pictures, are taken anew from good parts before anything is judged.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ LESSON_SHARE = 4  # one picture in so many is a lesson, the others are new
 LESSONS = "lessons.pt"
 LESSON_COUNTS = {"nano": 16, "edge": 384, "paper": 4096}
 INSPECTED_AT_ONCE = 8
+FEATURES_AT_ONCE = 4
 BATCH_NORM_BATCHES = 40
 SPREAD_FLOOR = 2e-3  # bf16 resolves 0.004 near 1: a finer unit would be noise
 
@@ -52,11 +53,8 @@ class Lessons:
     def drawn(self, count: int, mirrors: Sequence[Mirror], rng: np.random.Generator) -> Lessons:
         """`count` of them, all mirrored in the same way."""
         index = torch.from_numpy(rng.integers(0, len(self.maps), count))
-        flips = [
-            axis
-            for axis, name in ((2, "vertical"), (3, "horizontal"))
-            if name in mirrors and rng.random() < 0.5
-        ]
+        axes = {"vertical": 2, "horizontal": 3}
+        flips = [axes[name] for name in mirrors if rng.random() < 0.5]
         batch = Batch(
             clean=self.batch.clean[index].flip(flips),
             seen=self.batch.seen[index].flip(flips),
@@ -93,7 +91,7 @@ class Pupil(nn.Module):
         mask = F.max_pool2d(torch.cat([lessons.batch.mask, batch.mask]), student.config.stride)
         correction, hidden, restored = student.restore(seen)
         with torch.no_grad():
-            features, squares = student.differences(seen, restored)
+            features, squares = _in_parts(student, seen, restored)
         logits = student.find(seen, restored.detach(), hidden, features, squares).float()
         latents = student.codec.encode(seen) - correction.float()
         return {
@@ -128,7 +126,7 @@ def distill(
             f"the teachers know {', '.join(run.data)}, the data are {', '.join(names)}; give the same --data"
         )
     tiles, held_tiles = as_tiles(good, run.input), as_tiles(held, run.input)
-    plan = dataclasses.replace(STUDENTS[run.preset], seed=seed, **({"images": images} if images else {}))
+    plan = STUDENTS[run.preset].sized(images, seed)
     fabric = new_fabric()
     claim(
         out / STUDENT,
@@ -241,6 +239,18 @@ def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int) -> None:
         for _ in range(BATCH_NORM_BATCHES):
             good = draw_batch(tiles, 16, 0.0, rng, vary=True)
             student.evidence(good.clean.to(student.mean.device))
+
+
+def _in_parts(student: Student, seen: Tensor, restored: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """`Student.differences` of a few pictures at a time: more of them would not fit a CPU's cache."""
+    parts = [
+        student.differences(*pair)
+        for pair in zip(seen.split(FEATURES_AT_ONCE), restored.split(FEATURES_AT_ONCE), strict=True)
+    ]
+    features, squares = (
+        [torch.cat(level) for level in zip(*one, strict=True)] for one in zip(*parts, strict=True)
+    )
+    return features, squares
 
 
 def _mean_squares(student: Student, images: Tensor) -> list[Tensor]:

@@ -38,8 +38,8 @@ from agent.engines import open_engine
 from agent.engines.engine import EngineError, largest_difference, tolerance
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
-from models.calibrate import calibrate
 from models.batches import good_items
+from models.calibrate import calibrate
 from models.data import Item
 from models.distill import load_student
 from models.evaluate import Inspector, by_engine, by_student, judge_item

@@ -123,11 +123,11 @@ def fit(
                         raise DivergedError(f"{label}: loss is {total.item()} at step {step}; lower the rate")
                     fabric.backward(total / len(own))
                 for name, term in terms.items():
-                    found[name] = found.get(name, torch.zeros(())) + term.detach().float().cpu() / len(own)
+                    found[name] = found.get(name, 0) + term.detach().float() / len(own)
             nn.utils.clip_grad_norm_(trained, plan.clip)
             optimiser_.step()
             _follow(average, module, min(plan.ema, (1 + step) / (10 + step)))
-            means = {name: float(value) for name, value in fabric.all_reduce(found).items()}
+            means = {name: float(fabric.all_reduce(value)) for name, value in found.items()}  # type: ignore[arg-type]
             if book is not None:
                 book.note(step, means)
                 if (step + 1) % plan.checkpoint_every == 0 or step + 1 == last:

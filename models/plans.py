@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """AdamW with warm-up and cosine decay. Steps are counted in pictures, so a batch size changes no budget."""
+    """AdamW with warm-up and cosine decay; counted in pictures, so a batch size changes no budget."""
 
     images: int  # training pictures shown in all
     batch: int = 8
@@ -29,6 +29,10 @@ class Plan:
     def steps(self) -> int:
         return max(1, math.ceil(self.images / self.batch))
 
+    def sized(self, images: int | None, seed: int) -> Plan:
+        """The plan of one run: with its seed, and with another budget where one is given."""
+        return replace(self, images=images or self.images, seed=seed)
+
     def decay(self, step: int) -> float:
         """The share of the rate at a step."""
         warm = max(1, round(self.warm_up * self.steps))
@@ -37,7 +41,7 @@ class Plan:
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
 
 
-NANO = Plan(images=256, batch=8, rate=1e-3)
+NANO = Plan(images=256, batch=8, shards=2, rate=1e-3)
 EDGE = Plan(images=24_000, batch=8)
 
 # The published configurations: pictures, batch, rates (reference in each method's file).

@@ -52,7 +52,7 @@ PRESETS: dict[str, Config] = {
 
 
 class Restorer(nn.Module):
-    """Latents (B, c, h, w) to their correction, same shape, and its last hidden layer (B, widths[0], h, w)."""
+    """Latents (B, c, h, w) to their correction, same shape, and the last hidden layer (B, widths[0], h, w)."""
 
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -96,8 +96,11 @@ class Finder(nn.Module):
     def forward(
         self, seen: list[Tensor], differences: list[Tensor], hidden: Tensor, pixels: Tensor
     ) -> Tensor:
-        """Features of the input and their distance from the restoration's, by stride; the restorer's hidden
-        layer at stride 8; input and residual, unshuffled to stride 4."""
+        """All at strides 4, 8 and 16, in this order, with the hidden layer at 8 and the pixels at 4.
+
+        Features of the input, their distance from the restoration's, the restorer's hidden layer, and input
+        and residual unshuffled.
+        """
         x = self.coarse(torch.cat([seen[2], differences[2]], 1))
         x = self.middle(torch.cat([_twice(x), seen[1], differences[1], hidden], 1))
         x = self.fine(torch.cat([_twice(x), seen[0], differences[0], pixels], 1))
@@ -159,7 +162,9 @@ class Student(nn.Module):
 
     def differences(self, x: Tensor, restored: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """By stride: features of the input, and their squared distance from the restoration's."""
-        pyramid = [halves(level) for level in self.features(torch.cat([x, restored]).expand(-1, 3, -1, -1))]
+        both = torch.cat([x, restored]).expand(-1, 3, -1, -1)
+        both = both.contiguous(memory_format=torch.channels_last)  # four times as fast in training
+        pyramid = [halves(level) for level in self.features(both)]
         return [seen for seen, _ in pyramid], [(seen - other).square() for seen, other in pyramid]
 
     def find(

@@ -71,7 +71,7 @@ def train(
     if (out / STUDENT).is_file():
         raise RunError(f"{out}: holds a student; choose another --out")
     tiles = as_tiles(good, spec)
-    plan = dataclasses.replace(TEACHERS[method, preset], seed=seed, **({"images": images} if images else {}))
+    plan = TEACHERS[method, preset].sized(images, seed)
     fabric = new_fabric()
     model = build(run).to(fabric.device, memory_format=torch.channels_last)
     claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)

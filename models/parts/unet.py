@@ -55,7 +55,8 @@ class UNet(nn.Module):
             return embedding
         products = products.to(x.device)
         named = (products >= 0).to(embedding.dtype)[:, None]
-        return embedding + named * self.products(products.clamp_min(0))
+        steered: Tensor = embedding + named * self.products(products.clamp_min(0))
+        return steered
 
     def encode(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The bottleneck (B, widths[-1], h, w) and one skip for each level above it, finest first."""

@@ -24,9 +24,14 @@ def moved(tile: Pixels, place: Flags | None, rng: np.random.Generator) -> tuple[
     )
     picture = cv2.warpAffine(tile, move, (width, height), borderMode=cv2.BORDER_REFLECT_101)
     if place is not None:
-        place = cv2.warpAffine(
-            place.astype(np.uint8), move, (width, height), cv2.INTER_NEAREST, cv2.BORDER_REFLECT_101
-        ).astype(np.bool_)
+        kept = cv2.warpAffine(
+            place.astype(np.uint8),
+            move,
+            (width, height),
+            flags=cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        place = np.asarray(kept, np.bool_)
     return np.asarray(picture, np.uint8).reshape(tile.shape), place
 
 

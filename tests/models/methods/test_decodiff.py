@@ -15,8 +15,8 @@ from models.methods import METHODS
 from models.methods.decodiff import (
     PRESETS,
     DeCoDiff,
-    build,
     adapted,
+    build,
     deviation_net,
     hide,
     shuffle_patches,
