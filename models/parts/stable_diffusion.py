@@ -84,5 +84,5 @@ def prompt_embedding(path: Path, prompt: str) -> Tensor:
         prompt, padding="max_length", max_length=PROMPT_TOKENS, truncation=True, return_tensors="pt"
     )
     with torch.no_grad():
-        embedding: Tensor = encoder.eval()(tokens["input_ids"]).last_hidden_state
+        embedding: Tensor = encoder(tokens["input_ids"]).last_hidden_state
     return embedding.detach()
