@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models.batches import Tiles, draw_batch, to_images
+from models.batches import to_images
 from models.methods.glad import PRESETS, Glad, Prompted, adapted, build, fuse, timesteps
+from models.parts.anomalies import spoil
 from models.parts.batch import Batch
 from models.parts.codec import StableDiffusionVae
 from models.parts.dino import Dino, untrained_vit
@@ -343,16 +344,17 @@ def test_a_short_training_lowers_the_loss_and_tells_scratches_from_good() -> Non
 
     good, held, fresh = crops(32), to_images(crops(16)), to_images(crops(8))
     bad = to_images(np.stack([scratched(woven(rng), rng)[0][8:72, 16:80] for _ in range(8)]))
-    tiles = Tiles(pixels=good, products=np.zeros(len(good), np.int64))
     torch.manual_seed(0)
     model = build(NANO)
     model.fit_statistics(to_images(good))
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=4e-3)
-    draws = np.random.default_rng(1)
     losses = []
     for step in range(60):
+        clean = good[rng.integers(0, len(good), 8)]
+        spoilt = [spoil(one, clean[0], rng)[0] for one in clean[:4]]
+        shown = batch(to_images(clean), to_images(np.stack([*spoilt, *clean[4:]])))
         optimiser.zero_grad()
-        loss = model.loss(draw_batch(tiles, 8, model.spoilt_share, draws), generator(step))["residual"]
+        loss = model.loss(shown, generator(step))["residual"]
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
