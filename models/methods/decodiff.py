@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from models.methods.method import Restoration
 from models.parts.batch import Batch
 from models.parts.codec import Codec, Unshuffle, load_sd_vae
-from models.parts.maps import Blur, geometric_mean, top_mean
+from models.parts.maps import Blur, geometric_mean, percentile, top_mean
 from models.parts.schedule import cosine
 from models.parts.unet import UNet
 
@@ -193,8 +193,8 @@ class DeCoDiff(nn.Module):
             pixels, latents = self._differences(
                 self.codec.decode(z), self.codec.decode(corrected), z, corrected
             )
-        self.pixel_clip = _percentile(pixels, 0.995)
-        self.latent_clip = _percentile(latents, 0.995)
+        self.pixel_clip = percentile(pixels, 0.995)
+        self.latent_clip = percentile(latents, 0.995)
 
     def _differences(
         self, seen: Tensor, restored: Tensor, z: Tensor, corrected: Tensor
@@ -239,9 +239,3 @@ def _pick(odds: tuple[float, ...], rng: torch.Generator) -> int:
 
 def _normal_like(z: Tensor, rng: torch.Generator) -> Tensor:
     return torch.randn(z.shape, generator=rng).to(z.device)
-
-
-def _percentile(values: Tensor, share: float) -> Tensor:
-    flat = values.flatten()
-    rank = max(1, round(share * flat.numel()))
-    return flat.float().kthvalue(rank).values

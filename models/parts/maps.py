@@ -11,9 +11,36 @@ from torch import Tensor, nn
 
 def cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     """1 - cos over channels, (B, C, H, W) twice to (B, 1, H, W); safe in half precision."""
-    a = a / (a.square().sum(1, keepdim=True) + 1e-6).sqrt()
-    b = b / (b.square().sum(1, keepdim=True) + 1e-6).sqrt()
-    return 1 - (a * b).sum(1, keepdim=True)
+    return 1 - (unit(a) * unit(b)).sum(1, keepdim=True)
+
+
+def nearest_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Each position of a against its best match anywhere in b, (B, C, H, W) twice to (B, 1, H, W).
+
+    1 - max over q of cos(a_p, b_q); swap the arguments for the reverse direction. One picture at a time,
+    for all pairs of 64 x 64 positions take 64 MB.
+    """
+    height, width = a.shape[-2:]
+    a, b = (unit(one.float()).flatten(2) for one in (a, b))
+    nearest = [(one.T @ other).amax(1) for one, other in zip(a, b, strict=True)]
+    return 1 - torch.stack(nearest).view(-1, 1, height, width)
+
+
+def nearby_distance(a: Tensor, b: Tensor) -> Tensor:
+    """As `nearest_distance`, with matches from the 3 x 3 window around the same position only."""
+    height, width = a.shape[-2:]
+    a, b = unit(a.float()), F.pad(unit(b.float()), (1, 1, 1, 1), mode="replicate")
+    cosines = [
+        (a * b[..., row : row + height, column : column + width]).sum(1, keepdim=True)
+        for row in range(3)
+        for column in range(3)
+    ]
+    return 1 - torch.cat(cosines, 1).amax(1, keepdim=True)
+
+
+def unit(a: Tensor) -> Tensor:
+    """Divided by its length over channels; safe in half precision and for nothing at all."""
+    return a / (a.square().sum(1, keepdim=True) + 1e-6).sqrt()
 
 
 def geometric_mean(a: Tensor, b: Tensor) -> Tensor:
@@ -24,6 +51,12 @@ def geometric_mean(a: Tensor, b: Tensor) -> Tensor:
 def top_mean(maps: Tensor, count: int) -> Tensor:
     """Mean of the `count` largest pixels, (B, 1, H, W) to (B,)."""
     return maps.flatten(1).topk(count, dim=1).values.mean(1)
+
+
+def percentile(values: Tensor, share: float) -> Tensor:
+    """The value that `share` of all values do not exceed."""
+    flat = values.flatten()
+    return flat.float().kthvalue(max(1, round(share * flat.numel()))).values
 
 
 class Blur(nn.Module):

@@ -10,7 +10,15 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from models.parts.losses import focal, soft_dice
-from models.parts.maps import Blur, cosine_distance, geometric_mean, top_mean
+from models.parts.maps import (
+    Blur,
+    cosine_distance,
+    geometric_mean,
+    nearby_distance,
+    nearest_distance,
+    percentile,
+    top_mean,
+)
 
 SEEDS = st.integers(0, 2**31)
 
@@ -33,6 +41,52 @@ def test_the_distance_of_nothing_to_anything_is_finite() -> None:
     zero = torch.zeros(1, 8, 2, 2)
     assert torch.isfinite(cosine_distance(zero, zero)).all()
     assert torch.isfinite(cosine_distance(zero, zero + 1)).all()
+
+
+@given(seed=SEEDS)
+def test_the_nearest_distance_is_the_smallest_of_all_pairs(seed: int) -> None:
+    a, b = randn(seed, 2, 8, 4, 6), randn(seed + 1, 2, 8, 4, 6)
+    found = nearest_distance(a, b)
+    for row, column in ((0, 0), (3, 5), (1, 2)):
+        to_all = 1 - torch.cosine_similarity(a[:, :, row : row + 1, column : column + 1], b, 1)
+        assert torch.allclose(found[:, 0, row, column], to_all.amin((1, 2)), atol=1e-5)
+
+
+def test_the_nearest_distance_has_a_direction() -> None:
+    a = randn(0, 1, 8, 4, 4)
+    b = a.clone()
+    b[:, :, 1, 1] = -a[:, :, 2, 2]  # one position that nothing in a looks like
+    forward, reverse = nearest_distance(a, b), nearest_distance(b, a)
+    assert forward.amax() == forward[0, 0, 1, 1] > 0.2
+    assert reverse.amax() == reverse[0, 0, 1, 1] > 0.2
+    assert forward[0, 0, 1, 1] != reverse[0, 0, 1, 1]
+
+
+@given(seed=SEEDS)
+def test_the_nearby_distance_is_the_smallest_of_a_window(seed: int) -> None:
+    a, b = randn(seed, 2, 8, 5, 6), randn(seed + 1, 2, 8, 5, 6)
+    found = nearby_distance(a, b)
+    for row, column in ((0, 0), (4, 5), (2, 3)):
+        window = b[:, :, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        to_all = 1 - torch.cosine_similarity(a[:, :, row : row + 1, column : column + 1], window, 1)
+        assert torch.allclose(found[:, 0, row, column], to_all.amin((1, 2)), atol=1e-5)
+
+
+def test_a_shift_by_one_is_forgiven_nearby_and_by_three_only_anywhere() -> None:
+    a = randn(0, 1, 8, 8, 8)
+    one, three = a.roll(1, 3), a.roll(3, 3)
+    inside = (..., slice(None), slice(0, 5))  # the last columns have rolled over
+    assert nearby_distance(a, one)[inside].amax() < 1e-5
+    assert nearby_distance(a, three)[inside].amin() > 0.01
+    assert nearest_distance(a, three).amax() < 1e-5
+
+
+@given(seed=SEEDS, share=st.floats(0.01, 1))
+def test_a_percentile_is_one_of_the_values_with_its_share_below(seed: int, share: float) -> None:
+    values = randn(seed, 5, 20)
+    found = percentile(values, share)
+    assert (values == found).any()
+    assert abs(float((values <= found).float().mean()) - share) <= 0.01
 
 
 @pytest.mark.parametrize("sigma_px", [1.0, 3.0])
