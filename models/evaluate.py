@@ -24,10 +24,12 @@ from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Flags, Floats, Pixels
 from agent.web.seams import mosaic
 from models import metrics
-from models.data import DataError, Item, load_items, read_image, read_mask
+from models.batches import good_items, to_images
+from models.data import DataError, Item, load_items, load_tiles, read_image, read_mask
 from models.distill import load_student
 from models.student import Student
-from models.train import STUDENT, load_teacher, to_images
+from models.train import STUDENT, load_teacher, read_run
+from models.yardstick import build_memory
 
 Inspector = Callable[[Pixels], Answer]  # tiles (N, H, W, C), as an engine takes them
 
@@ -72,9 +74,28 @@ def evaluate(model: Path, data: Path) -> tuple[Figures, list[Judged]]:
     Raises RunError, BundleError or DataError when either cannot be used.
     """
     inspector, spec, threshold = open_inspector(model)
-    items = [item for item in load_items(data) if item.split == "test"]
-    judged = [judge_item(item, inspector, spec) for item in items]
+    judged = judge_split(data, inspector, spec)
     return figures(judged, threshold), judged
+
+
+def evaluate_yardstick(model: Path, data: Path, seed: int = 0) -> tuple[Figures, list[Judged], float]:
+    """The same split, tiles and seams judged by good patches of the training parts below `data`.
+
+    Last come the minutes that it took to remember them. Raises what `evaluate` does, and WeightsError.
+    """
+    spec = input_of(model)
+    started = time.perf_counter()
+    yardstick = build_memory(load_tiles(good_items([data])[0], spec), seed)
+    minutes = (time.perf_counter() - started) / 60
+    judged = judge_split(data, yardstick.inspect, spec)
+    return figures(judged, None), judged, minutes
+
+
+def input_of(model: Path) -> InputSpec:
+    """How frames become tiles for a bundle or a run."""
+    if model.is_file() or (model / MANIFEST).is_file():
+        return open_bundle(model).manifest.input
+    return read_run(model).input
 
 
 def open_inspector(model: Path) -> tuple[Inspector, InputSpec, float | None]:
@@ -118,6 +139,11 @@ def by_student(student: Student) -> Inspector:
         return Answer(scores=scores.numpy(), maps=maps.numpy(), restored=restored.numpy())
 
     return inspect
+
+
+def judge_split(data: Path, inspector: Inspector, spec: InputSpec) -> list[Judged]:
+    """Every test picture below `data`."""
+    return [judge_item(item, inspector, spec) for item in load_items(data) if item.split == "test"]
 
 
 def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
