@@ -176,32 +176,27 @@ def figures(judged: Sequence[Judged], threshold: float | None) -> Figures:
     scores = np.array([one.score for one in judged], np.float32)
     if labels.all() or not labels.any():
         raise DataError("the test split needs good and defective pictures, under test/good and test/<defect>")
-    masks = [one.mask for one in judged]
-    pixel: dict[str, float | None] = dict.fromkeys(("auroc", "ap", "f1", "aupro"))
-    known = [mask for mask in masks if mask is not None]
-    if len(known) == len(masks) and any(mask.any() for mask in known):
-        flat, values = (
-            np.concatenate([m.ravel() for m in known]),
-            np.concatenate([j.map.ravel() for j in judged]),
-        )
-        pixel = {
-            "auroc": metrics.auroc(flat, values),
-            "ap": metrics.average_precision(flat, values),
-            "f1": metrics.f1_max(flat, values),
-            "aupro": metrics.aupro(known, [one.map for one in judged]),
-        }
+    pixel = pixel_figures(judged)
     rejected = scores >= np.float32(threshold) if threshold is not None else None
     return Figures(
         images=len(judged),
         image_auroc=metrics.auroc(labels, scores),
         image_ap=metrics.average_precision(labels, scores),
         image_f1max=metrics.f1_max(labels, scores),
-        pixel_auroc=pixel["auroc"],
-        pixel_ap=pixel["ap"],
-        pixel_f1max=pixel["f1"],
-        aupro_03=pixel["aupro"],
+        pixel_auroc=None if pixel is None else pixel.auroc,
+        pixel_ap=None if pixel is None else pixel.ap,
+        pixel_f1max=None if pixel is None else pixel.f1_max,
+        aupro_03=None if pixel is None else pixel.aupro,
         false_reject_rate=None if rejected is None else float(rejected[~labels].mean()),
         recall_at_threshold=None if rejected is None else float(rejected[labels].mean()),
         threshold=threshold,
         seconds_per_image=float(np.mean([one.seconds for one in judged])),
     )
+
+
+def pixel_figures(judged: Sequence[Judged]) -> metrics.PixelFigures | None:
+    """None unless every defective picture has its mask, and one of them shows a defect."""
+    masks = [one.mask for one in judged if one.mask is not None]
+    if len(masks) < len(judged) or not any(mask.any() for mask in masks):
+        return None
+    return metrics.pixel_figures(masks, [one.map for one in judged])
