@@ -125,26 +125,43 @@ def export(
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE")],
     data: Data,
+    yardstick: Annotated[
+        bool, typer.Option("--yardstick", help="judge by remembered good patches too, untrained")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
     report: Annotated[Path | None, typer.Option(help="write curves and worst errors here")] = None,
 ) -> None:
     """Figures on the test split."""
-    from models.evaluate import evaluate as run
+    from models import evaluate as run
+    from models.report import write_report
 
-    figures, judged = run(model, data)
-    table = Table("figure", "value")
-    for key, value in figures.as_dict().items():
-        table.add_row(
-            key, "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
-        )
-    console.print(table)
-    if json_file is not None:
-        json_file.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
+    figures, judged = run.evaluate(model, data)
+    columns: dict[str, dict[str, float | int | None]] = {"model": figures.as_dict()}
     if report is not None:
-        from models.report import write_report
-
         write_report(figures, judged, report)
-        console.print(f"{report}: curves.png, worst.png")
+    if yardstick:
+        figures, judged, minutes = run.evaluate_yardstick(model, data)
+        columns["yardstick"] = {**figures.as_dict(), "build_minutes": minutes}
+        if report is not None:
+            write_report(figures, judged, report / "yardstick")
+    console.print(_side_by_side(columns))
+    if json_file is not None:
+        content = columns if yardstick else columns["model"]
+        json_file.write_text(json.dumps(content, indent=2) + "\n")
+    if report is not None:
+        console.print(f"{report}: curves.png, worst.png" + ("; the same in yardstick/" if yardstick else ""))
+
+
+def _side_by_side(columns: dict[str, dict[str, float | int | None]]) -> Table:
+    """A row for every figure that any column has."""
+    table = Table("figure", *columns)
+    for key in dict.fromkeys(key for column in columns.values() for key in column):
+        values = [column.get(key) for column in columns.values()]
+        table.add_row(
+            key,
+            *("-" if v is None else f"{v:.4f}" if isinstance(v, float) else str(v) for v in values),
+        )
+    return table
 
 
 def main() -> None:

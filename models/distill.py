@@ -1,8 +1,9 @@
 """Teachers to student: learn restoration and map, and, on synthetic defects, what the teachers cannot know.
 
 Where a picture was spoilt on purpose the clean one is known, so the truth teaches beside the teachers. Their
-answers are asked for once, on a set of lessons, because full inference takes many steps. BatchNorm statistics,
-which training takes from spoilt pictures, are taken anew from good parts before anything is judged.
+answers are asked for once, on a set of lessons, because full inference takes many steps. BatchNorm
+statistics, which training takes from spoilt pictures, are taken anew from good parts before anything is
+judged.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from models.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, l
 SPOILT_SHARE = 0.7
 LESSON_SHARE = 4  # one picture in so many is a lesson, the others are new
 LESSONS = "lessons.pt"
-LESSON_COUNTS = {"nano": 16, "edge": 384, "paper": 4096}
+LESSON_COUNTS = {"nano": 16, "edge": 192, "paper": 4096}
 INSPECTED_AT_ONCE = 8
 FEATURES_AT_ONCE = 4
 BATCH_NORM_BATCHES = 40

@@ -24,13 +24,14 @@ from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Flags, Floats, Pixels
 from agent.web.seams import mosaic
 from models import metrics
-from models.batches import to_images
-from models.data import DataError, Item, load_items, read_image, read_mask
+from models.batches import good_items, to_images
+from models.data import DataError, Item, check_pictures, load_items, load_tiles, read_image, read_mask
 from models.distill import load_student
 from models.methods.method import Method
 from models.precision import autocast
 from models.student import Student
-from models.train import STUDENT, load_teacher
+from models.train import STUDENT, load_teacher, read_run
+from models.yardstick import build_memory
 
 Inspector = Callable[[Pixels], Answer]  # tiles (N, H, W, C), as an engine takes them
 
@@ -75,9 +76,28 @@ def evaluate(model: Path, data: Path) -> tuple[Figures, list[Judged]]:
     Raises RunError, BundleError or DataError when either cannot be used.
     """
     inspector, spec, threshold = open_inspector(model)
-    items = [item for item in load_items(data) if item.split == "test"]
-    judged = [judge_item(item, inspector, spec) for item in items]
+    judged = judge_split(data, inspector, spec)
     return figures(judged, threshold), judged
+
+
+def evaluate_yardstick(model: Path, data: Path, seed: int = 0) -> tuple[Figures, list[Judged], float]:
+    """The same split, tiles and seams judged by good patches of the training parts below `data`.
+
+    Last come the minutes that it took to remember them. Raises what `evaluate` does, and WeightsError.
+    """
+    spec = input_of(model)
+    started = time.perf_counter()
+    yardstick = build_memory(load_tiles(good_items([data])[0], spec), seed)
+    minutes = (time.perf_counter() - started) / 60
+    judged = judge_split(data, yardstick.inspect, spec)
+    return figures(judged, None), judged, minutes
+
+
+def input_of(model: Path) -> InputSpec:
+    """How frames become tiles for a bundle or a run."""
+    if model.is_file() or (model / MANIFEST).is_file():
+        return open_bundle(model).manifest.input
+    return read_run(model).input
 
 
 def open_inspector(model: Path) -> tuple[Inspector, InputSpec, float | None]:
@@ -130,6 +150,13 @@ def by_student(student: Student) -> Inspector:
     return inspect
 
 
+def judge_split(data: Path, inspector: Inspector, spec: InputSpec) -> list[Judged]:
+    """Every test picture below `data`. Raises DataError before any is judged when one cannot be read."""
+    items = [item for item in load_items(data) if item.split == "test"]
+    check_pictures(items)
+    return [judge_item(item, inspector, spec) for item in items]
+
+
 def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
     """One picture through the device's own tiles and seams; its score is its worst tile's."""
     original = read_image(item.image, spec.channels)
@@ -160,32 +187,27 @@ def figures(judged: Sequence[Judged], threshold: float | None) -> Figures:
     scores = np.array([one.score for one in judged], np.float32)
     if labels.all() or not labels.any():
         raise DataError("the test split needs good and defective pictures, under test/good and test/<defect>")
-    masks = [one.mask for one in judged]
-    pixel: dict[str, float | None] = dict.fromkeys(("auroc", "ap", "f1", "aupro"))
-    known = [mask for mask in masks if mask is not None]
-    if len(known) == len(masks) and any(mask.any() for mask in known):
-        flat, values = (
-            np.concatenate([m.ravel() for m in known]),
-            np.concatenate([j.map.ravel() for j in judged]),
-        )
-        pixel = {
-            "auroc": metrics.auroc(flat, values),
-            "ap": metrics.average_precision(flat, values),
-            "f1": metrics.f1_max(flat, values),
-            "aupro": metrics.aupro(known, [one.map for one in judged]),
-        }
+    pixel = pixel_figures(judged)
     rejected = scores >= np.float32(threshold) if threshold is not None else None
     return Figures(
         images=len(judged),
         image_auroc=metrics.auroc(labels, scores),
         image_ap=metrics.average_precision(labels, scores),
         image_f1max=metrics.f1_max(labels, scores),
-        pixel_auroc=pixel["auroc"],
-        pixel_ap=pixel["ap"],
-        pixel_f1max=pixel["f1"],
-        aupro_03=pixel["aupro"],
+        pixel_auroc=None if pixel is None else pixel.auroc,
+        pixel_ap=None if pixel is None else pixel.ap,
+        pixel_f1max=None if pixel is None else pixel.f1_max,
+        aupro_03=None if pixel is None else pixel.aupro,
         false_reject_rate=None if rejected is None else float(rejected[~labels].mean()),
         recall_at_threshold=None if rejected is None else float(rejected[labels].mean()),
         threshold=threshold,
         seconds_per_image=float(np.mean([one.seconds for one in judged])),
     )
+
+
+def pixel_figures(judged: Sequence[Judged]) -> metrics.PixelFigures | None:
+    """None unless every defective picture has its mask, and one of them shows a defect."""
+    masks = [one.mask for one in judged if one.mask is not None]
+    if len(masks) < len(judged) or not any(mask.any() for mask in masks):
+        return None
+    return metrics.pixel_figures(masks, [one.map for one in judged])

@@ -1,12 +1,15 @@
 """Detection figures, exact: no histogram, no normalisation per picture, no threshold grid.
 
-AUROC, AP (step rule) and F1max (an upper bound, chosen on the test set) are scikit-learn's; AUPRO@0.3 is
-integrated here over every distinct score, with linear interpolation at the limit.
+Of pictures: AUROC, AP (step rule) and F1max (an upper bound, chosen on the test set) are scikit-learn's.
+Of pixels: the same and AUPRO, integrated over every distinct score with linear interpolation at the limit.
+Between two scores of defect pixels only false alarms are added, so all that these figures need is how many
+good pixels lie above each defect pixel: good scores are sorted once, in place, and nothing else is large.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,6 +19,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from agent.messages import Flags, Floats
 
 Array = npt.NDArray[np.floating]
+LIMIT = 0.3  # false-positive rate up to which overlap counts
 
 
 def auroc(labels: Flags, scores: Array) -> float:
@@ -33,34 +37,94 @@ def f1_max(labels: Flags, scores: Array) -> float:
     return float(np.max(np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)))
 
 
-def aupro(masks: Sequence[Flags], maps: Sequence[Floats], limit: float = 0.3) -> float:
+@dataclass(frozen=True, kw_only=True)
+class PixelFigures:
+    """How well maps say where."""
+
+    auroc: float
+    ap: float
+    f1_max: float
+    aupro: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """One entry for each distinct score of a defect pixel, falling; counts are of pixels at or above it."""
+
+    hits: Array  # defect pixels
+    overlap: Array  # mean share of a region, every region alike
+    alarms: Array  # good pixels
+    alarms_above: Array  # good pixels strictly above
+    good: int  # good pixels in all
+
+    @property
+    def curve(self) -> tuple[Array, Array]:
+        """False-positive rate and overlap, from (0, 0) to (1, 1); straight in between."""
+        rates = np.stack([self.alarms_above, self.alarms], 1).ravel() / self.good
+        before = np.concatenate([[0.0], self.overlap[:-1]])
+        overlaps = np.stack([before, self.overlap], 1).ravel()
+        return np.concatenate([[0.0], rates, [1.0]]), np.concatenate([[0.0], overlaps, [1.0]])
+
+
+def rank(masks: Sequence[Flags], maps: Sequence[Floats]) -> Ranking:
+    """Masks and maps are (H, W), pair by pair, good pictures included; regions are 8-connected.
+
+    Raises ValueError when no mask has a region, when no pixel is good, or for scores that are no numbers.
+    """
+    good = np.empty(sum(mask.size - np.count_nonzero(mask) for mask in masks), np.result_type(*maps))
+    scores, weights = [], []
+    filled = 0
+    for mask, map_ in zip(masks, maps, strict=True):
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        outside = map_[~mask]
+        good[filled : filled + len(outside)] = outside
+        filled += len(outside)
+        scores.append(map_[mask])
+        weights.append(1.0 / stats[labels[mask], cv2.CC_STAT_AREA])
+    hot = np.concatenate(scores)
+    if not len(hot) or not len(good):
+        raise ValueError("pixel figures need at least one defect region and one good pixel in the masks")
+    good.sort()
+    if np.isnan(good[-1]) or np.isnan(hot).any():  # sorting puts what is no number last
+        raise ValueError("pixel figures: a map holds values that are no numbers")
+    order = np.argsort(-hot, kind="stable")
+    hot = hot[order]
+    last_of_ties = np.append(np.flatnonzero(hot[1:] != hot[:-1]), len(hot) - 1)
+    levels = hot[last_of_ties]
+    covered = np.cumsum(np.concatenate(weights)[order])[last_of_ties]  # regions
+    return Ranking(
+        hits=last_of_ties + 1.0,
+        overlap=covered / covered[-1],
+        alarms=len(good) - np.searchsorted(good, levels, side="left").astype(np.float64),
+        alarms_above=len(good) - np.searchsorted(good, levels, side="right").astype(np.float64),
+        good=len(good),
+    )
+
+
+def pixel_figures(masks: Sequence[Flags], maps: Sequence[Floats]) -> PixelFigures:
+    """All figures of pixels in one ranking. Raises ValueError as `rank` does."""
+    ranking = rank(masks, maps)
+    hits, alarms, defective = ranking.hits, ranking.alarms, ranking.hits[-1]
+    found = np.diff(hits, prepend=0.0)  # defect pixels at each score
+    below = ranking.good - (ranking.alarms_above + alarms) / 2  # ties count half
+    return PixelFigures(
+        auroc=float(np.sum(found * below) / (defective * ranking.good)),
+        ap=float(np.sum(found * hits / (hits + alarms)) / defective),
+        f1_max=float(np.max(2 * hits / (hits + alarms + defective))),
+        aupro=_area(*ranking.curve, LIMIT),
+    )
+
+
+def aupro(masks: Sequence[Flags], maps: Sequence[Floats], limit: float = LIMIT) -> float:
     """Area under the per-region overlap curve up to a false-positive rate of `limit`, over `limit`.
 
-    Masks and maps are (H, W), pair by pair, good pictures included; regions are 8-connected and
-    weigh the same whatever their size. Raises ValueError when no mask has a region.
+    Regions weigh the same whatever their size. Raises ValueError as `rank` does.
     """
-    weights, negatives, scores = [], [], []
-    regions = 0
-    for mask, map_ in zip(masks, maps, strict=True):
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-        share = np.zeros(count)
-        share[1:] = 1.0 / stats[1:, cv2.CC_STAT_AREA]
-        weights.append(share[labels].ravel())
-        negatives.append((~mask).ravel())
-        scores.append(map_.ravel())
-        regions += count - 1
-    if regions == 0:
-        raise ValueError("AUPRO needs at least one defect region; the masks are all empty")
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    score = np.concatenate(scores)[order]
-    overlap = np.cumsum(np.concatenate(weights)[order]) / regions
-    negative = np.concatenate(negatives)[order]
-    fpr = np.cumsum(negative) / max(1, negative.sum())
-    last_of_ties = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
-    fpr = np.concatenate([[0.0], fpr[last_of_ties]])
-    overlap = np.concatenate([[0.0], overlap[last_of_ties]])
-    inside = fpr <= limit
-    at_limit = np.interp(limit, fpr, overlap)
-    x = np.append(fpr[inside], limit)
-    y = np.append(overlap[inside], at_limit)
+    return _area(*rank(masks, maps).curve, limit)
+
+
+def _area(rates: Array, overlaps: Array, limit: float) -> float:
+    inside = rates <= limit
+    x = np.append(rates[inside], limit)
+    y = np.append(overlaps[inside], np.interp(limit, rates, overlaps))
     return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit)

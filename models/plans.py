@@ -15,9 +15,7 @@ class Plan:
     batch: int = 8
     shards: int = 1  # parts of a batch with their own randomness and gradient, spread over the processes
     rate: float = 4e-4
-    rates: Mapping[str, float] = field(
-        default_factory=dict
-    )  # of parameters whose name starts so, else `rate`
+    rates: Mapping[str, float] = field(default_factory=dict)  # by the start of a parameter's name
     weight_decay: float = 1e-4
     warm_up: float = 0.03  # share of the run
     ema: float = 0.998
@@ -56,7 +54,7 @@ TEACHERS: dict[tuple[str, str], Plan] = {
 
 STUDENTS: dict[str, Plan] = {
     "nano": Plan(images=384, batch=8, rate=2e-3),
-    "edge": Plan(images=28_000, batch=16, rate=1.5e-3),
+    "edge": Plan(images=24_000, batch=8, rate=1e-3),
     "paper": Plan(images=400_000, batch=32, rate=1e-3),
 }
 

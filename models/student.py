@@ -9,8 +9,10 @@ so the device does no model mathematics.
     F            = frozen features at strides 4, 8, 16 of x and of restored
     mask, taught = finder(F, x, restored)       logits: a defect; what the teachers' maps showed
     e            = [mask, taught, d_4, d_8, d_16, pixels, latents]
-    d_l          = mean_c (F_lc(x) - F_lc(restored))^2 / good_lc     good_lc: the same on good parts
+    d_l          = log mean_c (F_lc(x) - F_lc(restored))^2 / good_lc     good_lc: the same on good parts
     map          = softplus(blur(sum_i w_i (e_i - mean_i) / spread_i))     mean, spread of good parts
+
+Distances count by their logarithm: on good parts they have a long tail, which would drown the finder.
     score        = mean of the largest map pixels
 """
 
@@ -29,6 +31,7 @@ from models.parts.maps import Blur, top_mean
 
 FEATURE_STAGES = (1, 2, 4)  # EfficientNet-Lite0 at strides 4, 8 and 16
 FEATURE_CHANNELS = tuple(STAGES[stage][5] for stage in FEATURE_STAGES)
+NEGLIGIBLE = 1e-3  # of a usual distance, or of the range of pixels
 EVIDENCE = ("mask", "taught", "stride_4", "stride_8", "stride_16", "pixels", "latents")
 
 
@@ -39,8 +42,8 @@ class Config:
     latent_stride: int = 8  # pixels per latent cell
     widths: tuple[int, ...] = (64, 96, 128)  # of the restorer
     finder: tuple[int, ...] = (48, 64, 96)  # of the finder, at strides 4, 8 and 16
-    weights: tuple[float, ...] = (0.45, 0.1, 0.1, 0.1, 0.1, 0.1, 0.05)  # of EVIDENCE, summing to 1
-    blur_px: float = 1.0  # sigma on the map's grid
+    weights: tuple[float, ...] = (0.6, 0.1, 0.05, 0.05, 0.05, 0.1, 0.05)  # of EVIDENCE, summing to 1
+    blur_px: float = 0.7  # sigma on the map's grid
     top: int = 32  # map pixels in the score
 
 
@@ -52,7 +55,7 @@ PRESETS: dict[str, Config] = {
 
 
 class Restorer(nn.Module):
-    """Latents (B, c, h, w) to their correction, same shape, and the last hidden layer (B, widths[0], h, w)."""
+    """Latents (B, c, h, w) to their correction, same shape, and the last layer (B, widths[0], h, w)."""
 
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -152,7 +155,8 @@ class Student(nn.Module):
         latents = grown(
             correction.abs().mean(1, keepdim=True), self.config.latent_stride / self.config.stride
         )
-        return restored, torch.cat([logits, *distances, pixels, latents], 1)
+        found = torch.cat([*distances, pixels, latents], 1)
+        return restored, torch.cat([logits, (found + NEGLIGIBLE).log()], 1)
 
     def restore(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images to correction and hidden layer on the latent grid, and the restoration (B, C, H, W)."""

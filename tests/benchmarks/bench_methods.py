@@ -84,9 +84,7 @@ def teach(book: Book, method: str, roots: Sequence[Path], out: Path, images: int
         book.once(f"{label(root, roots)} {method}", lambda root=root: measured(run, run, root))
 
 
-def learn(
-    book: Book, methods: Sequence[str], roots: Sequence[Path], out: Path, images: int | None
-) -> None:
+def learn(book: Book, methods: Sequence[str], roots: Sequence[Path], out: Path, images: int | None) -> None:
     name = "+".join(methods)
     folder = out / named(roots)
     run, bundle = folder / f"{name}-student", folder / f"{name}-bundle"

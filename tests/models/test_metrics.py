@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from agent.messages import Flags, Floats
 from models import metrics
@@ -88,6 +90,127 @@ def test_diagonal_neighbours_are_one_region() -> None:
 def test_masks_without_any_region_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one defect region"):
         metrics.aupro([np.zeros((2, 2), np.bool_)], [np.zeros((2, 2), np.float32)])
+
+
+def test_two_diagonal_pixels_count_as_one_region() -> None:
+    mask = np.zeros((5, 5), np.bool_)
+    mask[1, 1] = mask[2, 2] = mask[4, 0] = True
+    map_ = mask.astype(np.float32)
+    map_[2, 2] = -1  # half of one region of two is missed until the very end
+    assert metrics.aupro([mask], [map_]) == pytest.approx(0.75)
+
+
+def test_overlap_is_interpolated_where_no_score_lies_at_the_limit() -> None:
+    mask = np.zeros((1, 6), np.bool_)
+    mask[0, 0] = True
+    tied = np.array(
+        [[1, 1, 1, 0, 0, 0]], np.float32
+    )  # the curve: straight from (0, 0) to (0.4, 1), then to (1, 1)
+    assert metrics.aupro([mask], [tied]) == pytest.approx(0.3 / 0.4 / 2)
+
+
+@given(masks=MASKS, maps=MAPS)
+def test_figures_of_pixels_are_those_of_scikit_learn(masks: Flags, maps: Floats) -> None:
+    found = metrics.pixel_figures(list(masks), list(maps))
+    flat, scores = masks.ravel(), maps.ravel()
+    assert found.auroc == pytest.approx(roc_auc_score(flat, scores))
+    assert found.ap == pytest.approx(average_precision_score(flat, scores))
+    assert found.f1_max == pytest.approx(metrics.f1_max(flat, scores))
+    assert found.aupro == pytest.approx(brute_aupro(masks, maps, 0.3))
+
+
+def test_figures_of_many_pixels_are_those_of_scikit_learn() -> None:
+    masks, maps = faint_squares(np.random.default_rng(0))
+    found = metrics.pixel_figures(masks, maps)
+    flat, scores = np.concatenate(masks, None), np.concatenate(maps, None)
+    assert found.auroc == pytest.approx(roc_auc_score(flat, scores), abs=1e-9)
+    assert found.ap == pytest.approx(average_precision_score(flat, scores), abs=1e-9)
+    assert found.f1_max == pytest.approx(metrics.f1_max(flat, scores), abs=1e-9)
+
+
+@given(masks=MASKS)
+def test_a_perfect_map_has_1_in_every_figure(masks: Flags) -> None:
+    found = metrics.pixel_figures(list(masks), list(masks.astype(np.float32)))
+    assert (found.auroc, found.ap, found.f1_max, found.aupro) == pytest.approx((1, 1, 1, 1))
+
+
+@given(masks=MASKS)
+def test_a_constant_map_knows_only_how_common_defects_are(masks: Flags) -> None:
+    found = metrics.pixel_figures(list(masks), list(np.full(SHAPE, 0.7, np.float32)))
+    share = masks.mean()
+    assert (found.auroc, found.ap, found.aupro) == pytest.approx((0.5, share, 0.15))
+    assert found.f1_max == pytest.approx(2 * share / (1 + share))
+
+
+def test_a_random_map_is_as_good_as_a_constant_one() -> None:
+    rng = np.random.default_rng(1)
+    masks, _ = faint_squares(rng)
+    found = metrics.pixel_figures(masks, [rng.random(mask.shape, np.float32) for mask in masks])
+    assert found.auroc == pytest.approx(0.5, abs=0.02)
+    assert found.aupro == pytest.approx(0.15, abs=0.01)
+
+
+def test_heavy_tails_change_no_figure() -> None:
+    masks, maps = faint_squares(np.random.default_rng(2))
+    before = metrics.pixel_figures(masks, maps)
+    after = metrics.pixel_figures(masks, [np.exp(3 * map_.astype(np.float64)) for map_ in maps])
+    assert (after.auroc, after.ap, after.f1_max, after.aupro) == pytest.approx(
+        (before.auroc, before.ap, before.f1_max, before.aupro)
+    )
+
+
+def test_quiet_good_pictures_raise_what_false_alarms_are_a_share_of() -> None:
+    masks, maps = faint_squares(np.random.default_rng(3))
+    before = metrics.pixel_figures(masks, maps)
+    quiet = [np.full_like(map_, map_.min()) for map_ in maps]
+    after = metrics.pixel_figures([*masks, *(np.zeros_like(mask) for mask in masks)], [*maps, *quiet])
+    assert after.auroc > before.auroc
+    assert after.aupro > before.aupro
+    assert after.ap == pytest.approx(before.ap)
+
+
+def test_a_large_split_needs_little_more_memory_than_its_maps() -> None:
+    masks, maps = faint_squares(np.random.default_rng(4), count=24)
+    in_all = sum(map_.nbytes for map_ in maps)
+    tracemalloc.start()
+    metrics.pixel_figures(masks, maps)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * in_all  # scikit-learn needs 19 times as much
+
+
+def test_the_curve_runs_from_0_0_to_1_1_and_never_falls() -> None:
+    rates, overlaps = metrics.rank(*faint_squares(np.random.default_rng(5))).curve
+    assert (rates[0], overlaps[0]) == (0, 0)
+    assert (rates[-1], overlaps[-1]) == pytest.approx((1, 1))
+    assert (np.diff(rates) >= 0).all()
+    assert (np.diff(overlaps) >= 0).all()
+
+
+@pytest.mark.parametrize("place", [(0, 0), (3, 3)])
+def test_scores_that_are_no_numbers_are_refused(place: tuple[int, int]) -> None:
+    mask, map_ = np.zeros((4, 4), np.bool_), np.zeros((4, 4), np.float32)
+    mask[0, 0] = True
+    map_[place] = np.nan
+    with pytest.raises(ValueError, match="no numbers"):
+        metrics.pixel_figures([mask], [map_])
+
+
+def test_masks_without_any_good_pixel_are_refused() -> None:
+    with pytest.raises(ValueError, match="one good pixel"):
+        metrics.pixel_figures([np.ones((2, 2), np.bool_)], [np.zeros((2, 2), np.float32)])
+
+
+def faint_squares(rng: np.random.Generator, count: int = 8) -> tuple[list[Flags], list[Floats]]:
+    """Pictures of 128 x 128, every second one with squares that its map shows faintly; values tie."""
+    masks, maps = [], []
+    for index in range(count):
+        mask = np.zeros((128, 128), np.bool_)
+        for x, y in rng.integers(0, 112, (2 * (index % 2), 2)):
+            mask[y : y + 12, x : x + 12] = True
+        masks.append(mask)
+        maps.append(np.round(rng.normal(0, 1, mask.shape) + 1.5 * mask, 2).astype(np.float32))
+    return masks, maps
 
 
 LABELS = arrays.arrays(np.bool_, 20).filter(lambda labels: labels.any() and not labels.all())
