@@ -180,6 +180,7 @@ OPERATORS: dict[str, Operator] = {
     "Div": lambda x, _: x[0] / x[1],
     "Expand": lambda x, _: x[0] * torch.ones([int(side) for side in x[1]]),
     "Greater": lambda x, _: x[0] > x[1],
+    "Log": lambda x, _: torch.log(x[0]),
     "Mul": lambda x, _: x[0] * x[1],
     "Pad": _pad,
     "Pow": lambda x, _: x[0] ** x[1],

@@ -24,7 +24,10 @@ from models.methods import METHODS
 from models.train import train
 
 COLUMNS = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro_03")
-HEAD = "| data | model | I-AUROC | I-AP | I-F1max | P-AUROC | P-AP | P-F1max | AUPRO | s/picture | minutes | pictures/s | MB |"
+HEAD = (
+    "| data | model | I-AUROC | I-AP | I-F1max | P-AUROC | P-AP | P-F1max | AUPRO "
+    "| s/picture | minutes | pictures/s | MB |"
+)
 
 
 def main() -> None:
