@@ -244,10 +244,8 @@ def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int) -> None:
 
 def _in_parts(student: Student, seen: Tensor, restored: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """`Student.differences` of a few pictures at a time: more of them would not fit a CPU's cache."""
-    parts = [
-        student.differences(*pair)
-        for pair in zip(seen.split(FEATURES_AT_ONCE), restored.split(FEATURES_AT_ONCE), strict=True)
-    ]
+    pairs = zip(torch.split(seen, FEATURES_AT_ONCE), torch.split(restored, FEATURES_AT_ONCE), strict=True)
+    parts = [student.differences(*pair) for pair in pairs]
     features, squares = (
         [torch.cat(level) for level in zip(*one, strict=True)] for one in zip(*parts, strict=True)
     )

@@ -29,7 +29,7 @@ from models.data import DataError, Item, check_pictures, load_items, load_tiles,
 from models.distill import load_student
 from models.methods.method import Method
 from models.precision import autocast
-from models.student import Student
+from models.student import Student, to_pixels
 from models.train import STUDENT, load_teacher, read_run
 from models.yardstick import build_memory
 
@@ -120,11 +120,10 @@ def by_teacher(method: Method, seed: int, product: int | None = None) -> Inspect
         products = None if product is None else torch.full((len(tiles),), product)
         with autocast(torch.device("cpu")):
             found = method.inspect(to_images(tiles), torch.Generator().manual_seed(seed), products)
-        pixels = ((found.image.float().clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1)
         return Answer(
             scores=found.score.float().numpy(),
             maps=found.map.float().squeeze(1).numpy(),
-            restored=pixels.numpy().astype(np.uint8),
+            restored=to_pixels(found.image.float()).numpy(),
         )
 
     return inspect

@@ -38,17 +38,20 @@ from agent.engines import open_engine
 from agent.engines.engine import EngineError, largest_difference, tolerance
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
-from models.batches import good_items
+from models.batches import Tiles, as_tiles, draw_batch, good_items
 from models.calibrate import calibrate
 from models.data import Item
 from models.distill import load_student
 from models.evaluate import Inspector, by_engine, by_student, judge_item
+from models.metrics import auroc
 from models.parts.anomalies import spoil
-from models.student import Student
+from models.student import Student, to_pixels
 from models.train import WEIGHTS
 
 OPSET = 18  # the newest that JetPack 6's TensorRT 10.3 surely parses
 GOLDEN_COUNT = 8
+SYNTHETIC_PAIRS = 64
+SYNTHETIC_AUROC_MIN = 0.6  # nearly blind; a good student is far above
 COMPARED_FRAMES = 30  # of the held-back good ones
 COMPARED_ENGINES = (
     settings.Engine(kind="eager"),
@@ -90,6 +93,7 @@ def export(
     tiles = golden_tiles(run.input)
     with torch.no_grad():
         golden_scores = student(torch.from_numpy(tiles))[0].numpy()
+    _refuse_blind(student, as_tiles(held, run.input))
     files = {
         MODEL: graph,
         GOLDEN_TILES: _npy(tiles),
@@ -126,6 +130,20 @@ def export(
     _refuse_disagreement(manifest, files, held[::step], scores[::step])
     write_bundle(out, manifest, files, signature)
     return open_bundle(out)
+
+
+def synthetic_auroc(student: Student, held: Tiles, seed: int = 0) -> float:
+    """How well scores tell held-back good tiles from the same with synthetic defects."""
+    rng = np.random.default_rng(seed)
+    batch = draw_batch(held, SYNTHETIC_PAIRS, 1.0, rng)
+    spoilt = batch.spoilt.numpy()
+    scores = []
+    with torch.no_grad():
+        for images in (batch.clean[spoilt], batch.seen[spoilt]):
+            parts = [student(to_pixels(part))[0] for part in torch.split(images, 8)]
+            scores.append(torch.cat(parts).numpy())
+    labels = np.repeat([False, True], spoilt.sum())
+    return auroc(labels, np.concatenate(scores))
 
 
 def to_onnx(student: Student, spec: InputSpec) -> bytes:
@@ -169,6 +187,16 @@ def golden_tiles(spec: InputSpec, seed: int = 0) -> Pixels:
         tile = np.clip(surface + grain, 0, 255).astype(np.uint8)
         tiles.append(spoil(tile, tile[::-1].copy(), rng)[0] if index % 2 else tile)
     return np.stack(tiles)
+
+
+def _refuse_blind(student: Student, held: Tiles) -> None:
+    """A student whose BatchNorm statistics come from spoilt pictures fails here, however low its losses."""
+    found = synthetic_auroc(student, held)
+    if not found >= SYNTHETIC_AUROC_MIN:
+        raise ExportError(
+            f"no bundle written: the student tells synthetic defects from good parts with an AUROC of "
+            f"{found:.3f}, wanted {SYNTHETIC_AUROC_MIN}; distil longer"
+        )
 
 
 def _refuse_disagreement(

@@ -137,10 +137,13 @@ class Student(nn.Module):
         # Cast before transpose: TensorRT has no uint8 transpose.
         x = tiles.float().permute(0, 3, 1, 2) / 127.5 - 1
         restored, evidence = self.evidence(x)
+        maps = self.fuse(evidence, self.fusion)
+        return top_mean(maps, self.config.top), maps.squeeze(1), to_pixels(restored)
+
+    def fuse(self, evidence: Tensor, weights: Tensor) -> Tensor:
+        """Raw evidence to the map (B, 1, h, w)."""
         standard = (evidence - self.mean.view(1, -1, 1, 1)) / self.spread.view(1, -1, 1, 1)
-        maps = F.softplus(self.blur((standard * self.fusion.view(1, -1, 1, 1)).sum(1, keepdim=True)))
-        pixels = ((restored + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
-        return top_mean(maps, self.config.top), maps.squeeze(1), pixels
+        return F.softplus(self.blur((standard * weights.view(1, -1, 1, 1)).sum(1, keepdim=True)))
 
     def evidence(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) to restorations and raw evidence (B, len(EVIDENCE), h, w)."""
@@ -183,6 +186,11 @@ class Student(nn.Module):
         """How far each channel's features are from the restoration's on good parts, squared."""
         usual: Tensor = getattr(self, f"usual_{stage}")
         return usual
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """(B, C, H, W) in [-1, 1] to uint8 (B, H, W, C)."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
 
 
 def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
