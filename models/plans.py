@@ -43,6 +43,9 @@ TEACHERS: dict[tuple[str, str], Plan] = {
     ("decodiff", "nano"): NANO,
     ("decodiff", "edge"): EDGE,
     ("decodiff", "paper"): Plan(images=3267 * 800, batch=128, shards=2, rate=1e-4, ema=0.9999),
+    ("diad", "nano"): NANO,
+    ("diad", "edge"): EDGE,
+    ("diad", "paper"): Plan(images=3629 * 1000, batch=48, shards=4, rate=1e-5, weight_decay=0.01),
 }
 
 STUDENTS: dict[str, Plan] = {

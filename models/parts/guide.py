@@ -28,16 +28,18 @@ class FeatureFusion(nn.Module):
     def __init__(self, fine: tuple[int, ...], coarse: int, count: int) -> None:
         super().__init__()
         self.shrink = nn.ModuleList(
-            nn.ModuleList(zeroed(nn.Conv2d(c, coarse, 3, stride=2, padding=1, bias=False)) for c in fine)
+            zeroed(nn.Conv2d(c, coarse, 3, stride=2, padding=1, bias=False))
             for _ in range(count)
+            for c in fine
         )
         self.norm = nn.InstanceNorm2d(coarse, eps=FUSION_EPS)
 
     def forward(self, fine: list[Tensor], coarse: list[Tensor]) -> list[Tensor]:
         """`fine` (B, c_i, 2h, 2w) and `coarse` (B, coarse, h, w) to fused (B, coarse, h, w)."""
         fused = []
-        for shrinks, x in zip(self.shrink, coarse, strict=True):
-            for shrink, source in zip(shrinks, fine, strict=True):
+        for k, x in enumerate(coarse):
+            own = self.shrink[k * len(fine) : (k + 1) * len(fine)]
+            for shrink, source in zip(own, fine, strict=True):
                 x = x + F.silu(self.norm(shrink(source)))
             fused.append(F.silu(x))
         return fused

@@ -56,11 +56,12 @@ def load_resnet50(path: Path) -> ResNetFeatures:
     from transformers import ResNetForImageClassification
 
     try:
-        net, report = ResNetForImageClassification.from_pretrained(
+        loaded: Any = ResNetForImageClassification.from_pretrained(
             str(path), local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: {error} {remedy}") from error
+    net, report = loaded
     if report["missing_keys"]:
         raise WeightsError(
             f"{path}: lacks {len(report['missing_keys'])} weights of a ResNet, "

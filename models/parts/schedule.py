@@ -75,6 +75,12 @@ def linear(timesteps: int, first: float = 1e-4, last: float = 0.02) -> Schedule:
     return from_alphas_cumprod(torch.cumprod(1 - betas, 0))
 
 
+def scaled_linear(timesteps: int, first: float = 0.00085, last: float = 0.012) -> Schedule:
+    """Betas whose square roots are linear: Stable Diffusion 1.x, made for its latents and 1000 steps."""
+    betas = torch.linspace(first**0.5, last**0.5, timesteps, dtype=torch.float64) ** 2
+    return from_alphas_cumprod(torch.cumprod(1 - betas, 0))
+
+
 def cosine(timesteps: int) -> Schedule:
     """Squared-cosine abar with offset 0.008 and beta at most 0.999 (Nichol & Dhariwal 2021, eq. 17)."""
 

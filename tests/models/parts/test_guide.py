@@ -80,6 +80,5 @@ def test_an_untrained_guide_learns_from_its_first_step() -> None:
     x, hint = maps((4, 4), 16)
     answer = guide(x, torch.tensor([0, 999]), hint)
     (answer * torch.randn(answer.shape, generator=torch.Generator().manual_seed(9))).sum().backward()
-    for shrinks in guide.fusion.shrink:
-        assert all(shrink.weight.grad.any() for shrink in shrinks)
+    assert all(shrink.weight.grad.any() for shrink in guide.fusion.shrink)
     assert all(out.weight.grad.any() for out in guide.out)
