@@ -50,6 +50,9 @@ TEACHERS: dict[tuple[str, str], Plan] = {
     ("glad", "nano"): NANO,
     ("glad", "edge"): EDGE,
     ("glad", "paper"): Plan(images=32 * 4000, batch=32, rate=5e-6, weight_decay=0.01, ema=0.0),
+    ("diad", "nano"): NANO,
+    ("diad", "edge"): EDGE,
+    ("diad", "paper"): Plan(images=3629 * 1000, batch=48, shards=4, rate=1e-5, weight_decay=0.01),
 }
 
 STUDENTS: dict[str, Plan] = {

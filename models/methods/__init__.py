@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from models.methods import decodiff, glad
+from models.methods import decodiff, diad, diffusionad, glad
 
-METHODS: dict[str, ModuleType] = {"decodiff": decodiff, "glad": glad}
+METHODS: dict[str, ModuleType] = {
+    "decodiff": decodiff,
+    "diffusionad": diffusionad,
+    "glad": glad,
+    "diad": diad,
+}
