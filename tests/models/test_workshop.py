@@ -55,7 +55,7 @@ def test_what_was_made_is_evaluated_and_reported(made: Workshop, tmp_path: Path,
     assert (figures["recall_at_threshold"] is None) == (what != "bundle")
     curves, worst = (cv2.imread(str(tmp_path / "report" / name)) for name in ("curves.png", "worst.png"))
     assert min(curves.shape[:2]) > 300
-    assert worst.shape == (8 * (256 + 24), 4 * 256, 3)  # input, restoration, heat map and mask of 8 pictures
+    assert min(worst.shape[:2]) > 1000  # input, restoration, evidence and mask of 8 pictures
     assert curves.std() > 5
     assert worst.std() > 5
 
