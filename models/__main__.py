@@ -125,6 +125,9 @@ def export(
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE")],
     data: Data,
+    product: Annotated[
+        str | None, typer.Option(help="tell a teacher of several products which one these are")
+    ] = None,
     yardstick: Annotated[
         bool, typer.Option("--yardstick", help="judge by remembered good patches too, untrained")
     ] = False,
@@ -133,12 +136,18 @@ def evaluate(
 ) -> None:
     """Figures on the test split."""
     from models import evaluate as run
-    from models.report import write_report
+    from models.ablate import ablate
+    from models.report import write_evidence, write_report
+    from models.train import STUDENT
 
-    figures, judged = run.evaluate(model, data)
+    figures, judged = run.evaluate(model, data, product)
     columns: dict[str, dict[str, float | int | None]] = {"model": figures.as_dict()}
     if report is not None:
         write_report(figures, judged, report)
+        if (model / STUDENT).is_file():
+            kinds = ablate(model, data)
+            console.print(_side_by_side({kind: one.as_dict() for kind, one in kinds.items()}))
+            write_evidence(kinds, report)
     if yardstick:
         figures, judged, minutes = run.evaluate_yardstick(model, data)
         columns["yardstick"] = {**figures.as_dict(), "build_minutes": minutes}
@@ -149,7 +158,7 @@ def evaluate(
         content = columns if yardstick else columns["model"]
         json_file.write_text(json.dumps(content, indent=2) + "\n")
     if report is not None:
-        console.print(f"{report}: curves.png, worst.png" + ("; the same in yardstick/" if yardstick else ""))
+        console.print(f"{report}: {', '.join(sorted(path.name for path in report.iterdir()))}")
 
 
 def _side_by_side(columns: dict[str, dict[str, float | int | None]]) -> Table:

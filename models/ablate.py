@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,7 +13,8 @@ from agent.engines.engine import Answer
 from agent.messages import Pixels
 from models.batches import to_images
 from models.data import Item
-from models.evaluate import Figures, Inspector, Judged, figures, judge_item
+from models.distill import load_student
+from models.evaluate import Figures, Inspector, Judged, checked_split, figures, judge_item
 from models.parts.maps import top_mean
 from models.student import EVIDENCE, Student, to_pixels
 
@@ -27,8 +29,16 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def ablate(student: Student, items: Sequence[Item], spec: InputSpec) -> dict[str, Figures]:
-    """The figures of each of KINDS on these pictures, from one look at each picture."""
+def ablate(run_folder: Path, data: Path) -> dict[str, Figures]:
+    """The figures of each of KINDS on the test split, from one look at each picture.
+
+    Raises RunError when the folder has no finished student, DataError for unusable data.
+    """
+    run, student = load_student(run_folder)
+    return by_kind(student, checked_split(data), run.input)
+
+
+def by_kind(student: Student, items: Sequence[Item], spec: InputSpec) -> dict[str, Figures]:
     judged: dict[str, list[Judged]] = {kind: [] for kind in KINDS}
     for item in items:
         by_weights = _looking_once(student)

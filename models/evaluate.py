@@ -30,7 +30,7 @@ from models.distill import load_student
 from models.methods.method import Method
 from models.precision import autocast
 from models.student import Student, to_pixels
-from models.train import STUDENT, load_teacher, read_run
+from models.train import RUN, STUDENT, RunError, load_teacher, read_run
 from models.yardstick import build_memory
 
 Inspector = Callable[[Pixels], Answer]  # tiles (N, H, W, C), as an engine takes them
@@ -70,12 +70,13 @@ class Figures:
         return asdict(self)
 
 
-def evaluate(model: Path, data: Path) -> tuple[Figures, list[Judged]]:
+def evaluate(model: Path, data: Path, product: str | None = None) -> tuple[Figures, list[Judged]]:
     """Judge the test split below `data` with the run or bundle at `model`.
 
-    Raises RunError, BundleError or DataError when either cannot be used.
+    A teacher of several products is told which one the pictures show when `product` is given. Raises
+    RunError, BundleError or DataError when either cannot be used.
     """
-    inspector, spec, threshold = open_inspector(model)
+    inspector, spec, threshold = open_inspector(model, product)
     judged = judge_split(data, inspector, spec)
     return figures(judged, threshold), judged
 
@@ -100,8 +101,11 @@ def input_of(model: Path) -> InputSpec:
     return read_run(model).input
 
 
-def open_inspector(model: Path) -> tuple[Inspector, InputSpec, float | None]:
+def open_inspector(model: Path, product: str | None = None) -> tuple[Inspector, InputSpec, float | None]:
     """How to judge tiles with a bundle, a student's run or a teacher's run, and the bundle's threshold."""
+    is_teacher = (model / RUN).is_file() and not (model / STUDENT).is_file()
+    if product is not None and not is_teacher:
+        raise RunError(f"{model}: only a teacher's run can be told the product; leave --product out")
     if model.is_file() or (model / MANIFEST).is_file():
         bundle = open_bundle(model)
         engine = open_engine(bundle, settings.Engine())
@@ -110,7 +114,10 @@ def open_inspector(model: Path) -> tuple[Inspector, InputSpec, float | None]:
         run, student = load_student(model)
         return by_student(student), run.input, None
     run, method = load_teacher(model)
-    return by_teacher(method, run.seed), run.input, None
+    if product is not None and product not in run.data:
+        raise RunError(f"{model}: knows {', '.join(run.data)}, not {product!r}; give one of these")
+    index = None if product is None else run.data.index(product)
+    return by_teacher(method, run.seed, index), run.input, None
 
 
 def by_teacher(method: Method, seed: int, product: int | None = None) -> Inspector:
@@ -151,9 +158,14 @@ def by_student(student: Student) -> Inspector:
 
 def judge_split(data: Path, inspector: Inspector, spec: InputSpec) -> list[Judged]:
     """Every test picture below `data`. Raises DataError before any is judged when one cannot be read."""
+    return [judge_item(item, inspector, spec) for item in checked_split(data)]
+
+
+def checked_split(data: Path) -> list[Item]:
+    """The test pictures below `data`, all of them readable. Raises DataError."""
     items = [item for item in load_items(data) if item.split == "test"]
     check_pictures(items)
-    return [judge_item(item, inspector, spec) for item in items]
+    return items
 
 
 def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,15 @@ def write_report(figures: Figures, judged: Sequence[Judged], folder: Path) -> No
     _curves(figures, judged, folder / "curves.png")
     if not cv2.imwrite(str(folder / "worst.png"), cv2.cvtColor(_sheet(figures, judged), cv2.COLOR_RGB2BGR)):
         raise OSError(f"{folder}/worst.png: cannot be written")
+
+
+def write_evidence(kinds: Mapping[str, Figures], folder: Path) -> None:
+    """`evidence.csv` in `folder`: a row of figures for each kind of evidence."""
+    rows = [{"evidence": kind, **figures.as_dict()} for kind, figures in kinds.items()]
+    with (folder / "evidence.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def worst(judged: Sequence[Judged]) -> tuple[list[Judged], list[Judged]]:
