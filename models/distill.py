@@ -40,7 +40,7 @@ LESSON_COUNTS = {"nano": 16, "edge": 192, "paper": 4096}
 INSPECTED_AT_ONCE = 8
 FEATURES_AT_ONCE = 4
 BATCH_NORM_BATCHES = 40
-SPREAD_FLOOR = 2e-3  # bf16 resolves 0.004 near 1: a finer unit would be noise
+SPREAD_FLOOR = 0.5  # of a logit or a logarithm: bf16 would fill a finer unit with noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +221,7 @@ def finish(student: Student, tiles: Tiles, held: Tiles, seed: int) -> None:
         share = torch.tensor([len(images) for images in parts]).to(device) / len(held)
         for index, stage in enumerate(FEATURE_STAGES):
             usual = torch.stack([found[index] for found in squares])  # (parts, channels)
-            student.usual(stage).copy_((usual * share[:, None]).sum(0).clamp_min(1e-6))
+            student.usual(stage).copy_((usual * share[:, None]).sum(0))
         evidence = torch.cat([student.evidence(images.to(device))[1] for images in parts])
     student.mean.copy_(evidence.mean((0, 2, 3)))
     student.spread.copy_(evidence.std((0, 2, 3)).clamp_min(SPREAD_FLOOR))
@@ -253,8 +253,16 @@ def _in_parts(student: Student, seen: Tensor, restored: Tensor) -> tuple[list[Te
 
 
 def _mean_squares(student: Student, images: Tensor) -> list[Tensor]:
-    squares = student.differences(images, student.restore(images)[2])[1]
-    return [square.mean((0, 2, 3)) for square in squares]
+    """By stride and channel: how far features are from the restoration's, at least as far as bf16 errs."""
+    restored = student.restore(images)[2]
+    exact, squares = student.differences(images, restored)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        rough, _ = student.differences(images, restored)
+    found = []
+    for square, one, other in zip(squares, exact, rough, strict=True):
+        noise = 2 * (one - other.float()).square()  # of the input's features and of the restoration's
+        found.append(square.mean((0, 2, 3)).maximum(noise.mean((0, 2, 3))).clamp_min(1e-6))
+    return found
 
 
 def _kept_lessons(

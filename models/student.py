@@ -31,8 +31,9 @@ from models.parts.maps import Blur, top_mean
 
 FEATURE_STAGES = (1, 2, 4)  # EfficientNet-Lite0 at strides 4, 8 and 16
 FEATURE_CHANNELS = tuple(STAGES[stage][5] for stage in FEATURE_STAGES)
-NEGLIGIBLE = 1e-3  # of a usual distance, or of the range of pixels
 EVIDENCE = ("mask", "taught", "stride_4", "stride_8", "stride_16", "pixels", "latents")
+# Added to a distance: the usual one, or a grey level. bf16 errs by less.
+NEGLIGIBLE = (1.0, 1.0, 1.0, 1 / 127.5, 0.02)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,7 @@ class Student(nn.Module):
 
     mean: Tensor
     spread: Tensor
+    negligible: Tensor
     fusion: Tensor
 
     def __init__(self, config: Config, features: Features) -> None:
@@ -130,6 +132,7 @@ class Student(nn.Module):
             self.register_buffer(f"usual_{stage}", torch.ones(channels))
         self.register_buffer("mean", torch.zeros(len(EVIDENCE)))
         self.register_buffer("spread", torch.ones(len(EVIDENCE)))
+        self.register_buffer("negligible", torch.tensor(NEGLIGIBLE).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("fusion", torch.tensor(config.weights), persistent=False)
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,7 +162,7 @@ class Student(nn.Module):
             correction.abs().mean(1, keepdim=True), self.config.latent_stride / self.config.stride
         )
         found = torch.cat([*distances, pixels, latents], 1)
-        return restored, torch.cat([logits, (found + NEGLIGIBLE).log()], 1)
+        return restored, torch.cat([logits, (found + self.negligible).log()], 1)
 
     def restore(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images to correction and hidden layer on the latent grid, and the restoration (B, C, H, W)."""
