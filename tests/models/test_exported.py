@@ -224,9 +224,25 @@ def test_a_student_whose_good_frames_bf16_cannot_score_is_not_exported(
         pytest.skip("this CPU has no bf16")
     shutil.copytree(made.student, tmp_path / "student")
     weights = torch.load(made.student / WEIGHTS, weights_only=True)
-    weights["spread"][1:4] = 2e-5  # far below what bf16 resolves in a distance
+    weights["spread"][0] = 0.01  # far below what bf16 resolves in a logit
     torch.save(weights, tmp_path / "student" / WEIGHTS)
     with pytest.raises(ExportError, match=r"openvino-bf16 scores held-back good frames otherwise"):
+        run(
+            lab, *export_command(dataclasses.replace(made, student=tmp_path / "student"), tmp_path / "bundle")
+        )
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_student_with_batch_norm_statistics_of_other_pictures_is_not_exported(
+    made: Workshop, tmp_path: Path
+) -> None:
+    shutil.copytree(made.student, tmp_path / "student")
+    weights = torch.load(made.student / WEIGHTS, weights_only=True)
+    for name, values in weights.items():
+        if name.startswith("finder") and name.endswith("running_mean"):
+            values.add_(20 * weights[name.replace("mean", "var")].sqrt())
+    torch.save(weights, tmp_path / "student" / WEIGHTS)
+    with pytest.raises(ExportError, match="tells synthetic defects from good parts with an AUROC of"):
         run(
             lab, *export_command(dataclasses.replace(made, student=tmp_path / "student"), tmp_path / "bundle")
         )

@@ -105,7 +105,8 @@ def test_an_unfinished_teacher_or_student_says_how_to_finish(made: Workshop, tmp
 
 def test_a_test_split_of_one_kind_is_refused(made: Workshop, tmp_path: Path) -> None:
     shutil.copytree(made.data, tmp_path / "poor")
-    shutil.rmtree(tmp_path / "poor" / "test" / "scratch")
+    for folder in ("test", "ground_truth"):
+        shutil.rmtree(tmp_path / "poor" / folder / "scratch")
     with pytest.raises(PlumblineError, match="needs good and defective pictures"):
         run(lab, "evaluate", made.student, "--data", tmp_path / "poor")
 
