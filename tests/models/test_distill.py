@@ -9,20 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agent.messages import Pixels
-from models.batches import Tiles, draw_batch
+from models.batches import draw_batch
 from models.distill import Lessons, Pupil, RunError, ask, common, finish, reestimate_batch_norm
 from models.methods.method import Restoration
-from models.product import Product
 from models.train import Run
 from tests.models.test_student import new, textures
+from tests.models.tiny import as_tiles
 
 CPU = torch.device("cpu")
-
-
-def as_tiles(pixels: Pixels) -> Tiles:
-    products = np.zeros(len(pixels), np.int64)
-    return Tiles(pixels=pixels, products=products, rules=(Product(),), textures=((),))
 
 
 class Copies:

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 from agent.messages import Flags, Pixels
+from models.batches import Tiles
+from models.product import Product
 
 HEIGHT, WIDTH = 80, 96  # the shorter side fills a tile, so a picture has two tiles that overlap
 GOOD_TRAINING = 24
@@ -37,6 +39,11 @@ def woven(rng: np.random.Generator) -> Pixels:
     light = 120 + 20 * np.cos(x / WIDTH + rng.uniform(0, 6))
     picture = light + weave + rng.normal(0, 4, (HEIGHT, WIDTH))
     return np.clip(picture, 0, 255).astype(np.uint8)[..., None]
+
+
+def as_tiles(pixels: Pixels) -> Tiles:
+    """Tiles (N, H, W, C) of one product without rules of its own."""
+    return Tiles(pixels=pixels, products=np.zeros(len(pixels), np.int64), rules=(Product(),), textures=((),))
 
 
 def scratched(picture: Pixels, rng: np.random.Generator) -> tuple[Pixels, Flags]:

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from models.batches import Tiles, draw_batch, to_images
 from models.methods import METHODS
 from models.parts.batch import Batch
-from models.product import Product
-from tests.models.tiny import woven
+from tests.models.tiny import as_tiles, woven
 
 pytestmark = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
@@ -32,7 +31,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def tiles(count: int, seed: int = 0) -> Tiles:
     rng = np.random.default_rng(seed)
     pixels = np.stack([woven(rng)[:64, :64] for _ in range(count)])
-    return Tiles(pixels=pixels, products=np.zeros(count, np.int64), rules=(Product(),), textures=((),))
+    return as_tiles(pixels)
 
 
 def new(method: ModuleType, channels: int = 1, products: int = 1) -> Any:
@@ -180,9 +179,10 @@ def test_the_loss_reaches_every_parameter_that_is_trained(method: ModuleType) ->
     model = new(method, products=2)
     model.fit_statistics(to_images(tiles(8).pixels))
     before = copy.deepcopy(dict(model.named_parameters()))
-    optimiser = torch.optim.SGD([one for one in model.parameters() if one.requires_grad], lr=0.05)
+    trained = [one for one in model.parameters() if one.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=0.01, weight_decay=0.0)
     model.train()
-    for step in range(4):
+    for step in range(8):
         batch = batch_of(8, model.spoilt_share, seed=step)
         batch = dataclasses.replace(batch, products=torch.arange(8) % 2)
         loss = total(model, batch, step)
@@ -214,9 +214,9 @@ def test_a_state_dict_is_the_whole_model(method: ModuleType) -> None:
 
 def test_it_offers_the_three_presets_and_the_five_sections(method: ModuleType) -> None:
     assert set(method.PRESETS) == {"nano", "edge", "paper"}
-    assert method.__doc__ is not None
-    assert "What we changed." in method.__doc__
-    assert "not claimed for ours" in method.__doc__
-    assert "arXiv" in method.__doc__
+    said = " ".join(str(method.__doc__).split())
+    assert "What we changed" in said
+    assert "not claimed for ours" in said
+    assert "arXiv" in said
     lines = Path(str(method.__file__)).read_text().splitlines()
     assert 150 <= len(lines) <= 320

@@ -15,7 +15,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from models.batches import Tiles, draw_batch, to_images
+from models.batches import draw_batch, to_images
 from models.methods.diad import (
     PRESETS,
     DiAD,
@@ -30,7 +30,7 @@ from models.parts.batch import Batch
 from models.parts.features import WeightsError
 from models.parts.maps import cosine_distance
 from models.parts.stable_diffusion import untrained_sd_unet
-from tests.models.tiny import scratched, woven
+from tests.models.tiny import as_tiles, scratched, woven
 
 NANO = PRESETS["nano"]
 
@@ -283,7 +283,7 @@ def test_the_score_is_the_maximum_after_eight_pools_that_follow_the_picture_s_si
 def test_a_short_training_lowers_both_losses_and_tells_planted_defects() -> None:
     rng = np.random.default_rng(0)
     woven_tiles = np.stack([woven(rng)[8:72, 8:72] for _ in range(64)])
-    tiles = Tiles(pixels=woven_tiles, products=np.zeros(64, np.int64))
+    tiles = as_tiles(woven_tiles)
     torch.manual_seed(0)
     made = build(NANO)
     made.fit_statistics(tiles.sample(64))

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.batches import Tiles, draw_batch, to_images
+from models.batches import draw_batch, to_images
 from models.fit import fit, new_fabric
 from models.methods.diffusionad import PRESETS, Config, DiffusionAD, adapted, build, denoiser, top_count
 from models.parts.batch import Batch
 from models.parts.features import WeightsError
 from models.plans import NANO as NANO_PLAN
 from models.plans import TEACHERS
-from tests.models.tiny import scratched, woven
+from tests.models.tiny import as_tiles, scratched, woven
 
 NANO = PRESETS["nano"]
 SMALL_PUBLISHED = dataclasses.replace(PRESETS["paper"], widths=(32, 32, 64, 64), segmenter_widths=(8, 16))
@@ -281,7 +281,7 @@ def test_weights_are_refused_because_none_are_published(preset: str, tmp_path: P
 def test_a_short_training_restores_better_and_scores_planted_defects_above_good_parts(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pixels = np.stack([woven(rng)[:64, :64] for _ in range(24)])
-    tiles = Tiles(pixels=pixels, products=np.zeros(24, np.int64))
+    tiles = as_tiles(pixels)
     torch.manual_seed(0)
     model = build(NANO)
     average = fit(
