@@ -7,10 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
-    """Mean focal cross-entropy (Lin et al. 2017, eq. 4, without alpha)."""
+def focal(logits: Tensor, target: Tensor, gamma: float = 2.0, alpha: float | None = None) -> Tensor:
+    """Mean focal cross-entropy (Lin et al. 2017, eq. 4).
+
+    With `alpha`, defects weigh alpha and the rest 1 - alpha (eq. 5).
+    """
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     wrong = 1 - torch.exp(-entropy)
+    if alpha is not None:
+        entropy = entropy * (alpha * target + (1 - alpha) * (1 - target))
     return (wrong**gamma * entropy).mean()
 
 
