@@ -43,6 +43,17 @@ TEACHERS: dict[tuple[str, str], Plan] = {
     ("decodiff", "nano"): NANO,
     ("decodiff", "edge"): EDGE,
     ("decodiff", "paper"): Plan(images=3267 * 800, batch=128, shards=2, rate=1e-4, ema=0.9999),
+    ("diffusionad", "nano"): NANO,
+    ("diffusionad", "edge"): EDGE,
+    ("diffusionad", "paper"): Plan(
+        images=242 * 3000,  # pictures of an average product
+        batch=16,
+        rate=1e-4,
+        rates={"segmenter": 1e-5},
+        weight_decay=0.0,
+        ema=0.0,  # published without an average
+        clip=math.inf,
+    ),
 }
 
 STUDENTS: dict[str, Plan] = {

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from models.methods import decodiff
+from models.methods import decodiff, diffusionad
 
-METHODS: dict[str, ModuleType] = {"decodiff": decodiff}
+METHODS: dict[str, ModuleType] = {"decodiff": decodiff, "diffusionad": diffusionad}
