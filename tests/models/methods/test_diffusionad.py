@@ -89,10 +89,10 @@ def test_the_schedule_has_the_published_constants() -> None:
 
 @given(seed=SEEDS, t_s=st.integers(0, 299), t_b=st.integers(300, 999), guidance=st.floats(0, 2))
 def test_the_blend_is_norm_guidance(seed: int, t_s: int, t_b: int, guidance: float) -> None:
-    model = shaken(dataclasses.replace(NANO, guidance=guidance))
+    model = shaken(dataclasses.replace(NANO, widths=(8, 8), guidance=guidance))
     schedule, t = model.schedule, torch.tensor([t_s, t_s, t_b, t_b])
-    noise = torch.randn(4, 1, 64, 64, generator=generator(seed))
-    x_t = schedule.mix(images(2, seed=seed).repeat(2, 1, 1, 1), noise, t)
+    noise = torch.randn(4, 1, 16, 16, generator=generator(seed))
+    x_t = schedule.mix(images(2, seed=seed)[..., :16, :16].repeat(2, 1, 1, 1), noise, t)
     with torch.no_grad():
         answer = 3 * model.denoiser(x_t, t)
     (x_s, x_b), (eps_s, eps_b) = x_t.chunk(2), answer.chunk(2)
@@ -196,6 +196,16 @@ def test_an_untrained_denoiser_only_scales_the_noised_picture(config: Config) ->
     assert torch.allclose(restored, x_t / abar.sqrt(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_our_denoiser_can_answer_with_a_share_of_each_channel(channels: int) -> None:
+    net = denoiser(dataclasses.replace(NANO, channels=channels))
+    shares = torch.tensor([0.5, 1.0, 2.0])[:channels]
+    with torch.no_grad():
+        net.share.bias.copy_(shares)
+        x = images(2, channels)
+        assert torch.allclose(net(x, torch.tensor([0, 999])), shares.view(1, -1, 1, 1) * x)
+
+
 def test_inspecting_twice_gives_the_same_bits_and_other_noise_gives_others() -> None:
     model = shaken(NANO)
     one, two, other = (model.inspect(images(), generator(seed)) for seed in (7, 7, 8))
@@ -295,8 +305,8 @@ def test_a_short_training_restores_better_and_scores_planted_defects_above_good_
         fabric=new_fabric(),
     )
     losses = np.genfromtxt(tmp_path / "losses.csv", delimiter=",", names=True)
-    assert losses["noise"][-10:].mean() < 0.6 * losses["noise"][:10].mean()
-    assert losses["mask"][-10:].mean() < 0.6 * losses["mask"][:10].mean()
+    assert losses["noise"][-10:].mean() < 0.3 * losses["noise"][:10].mean()
+    assert losses["mask"][-10:].mean() < 0.7 * losses["mask"][:10].mean()
     good = [woven(rng) for _ in range(16)]
     bad = [scratched(woven(rng), rng)[0] for _ in range(16)]
     fine, poor = (
