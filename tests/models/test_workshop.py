@@ -15,6 +15,7 @@ import torch
 from agent.errors import PlumblineError
 from models.__main__ import app as lab
 from models.__main__ import main
+from models.checkpoint import CheckpointError
 from models.train import WEIGHTS, RunError
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST
 from tests.models.workshop import (
@@ -83,6 +84,28 @@ def test_a_folder_with_a_run_of_other_options_is_refused(made: Workshop) -> None
         run(lab, *train_command(made, seed=1))
     with pytest.raises(RunError, match="another seed; choose another --out"):
         run(lab, *distill_command(made, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("method", "preset", "differs"), [("glad", "nano", "method"), ("decodiff", "edge", "preset, input")]
+)
+def test_a_run_folder_of_another_method_or_preset_is_refused(
+    made: Workshop, method: str, preset: str, differs: str
+) -> None:
+    before = {file: file.read_bytes() for file in made.teacher.iterdir()}
+    command = ["train", method, "--data", made.data, "--preset", preset, "--out", made.teacher]
+    with pytest.raises(RunError, match=f"holds a run with another {differs}; choose another --out"):
+        run(lab, *command)
+    assert before == {file: file.read_bytes() for file in made.teacher.iterdir()}
+
+
+def test_weights_of_another_shape_are_refused_by_name(made: Workshop, tmp_path: Path) -> None:
+    shutil.copytree(made.teacher, tmp_path / "teacher")
+    weights = torch.load(made.teacher / WEIGHTS, weights_only=True)
+    weights["net.stem.weight"] = torch.zeros(3, 3, 3, 3)
+    torch.save(weights, tmp_path / "teacher" / WEIGHTS)
+    with pytest.raises(CheckpointError, match=r"weights\.pt: of another shape .*net\.stem\.weight"):
+        run(lab, "evaluate", tmp_path / "teacher", "--data", made.data)
 
 
 def test_a_teacher_s_and_a_student_s_folder_are_not_mixed_up(made: Workshop) -> None:
