@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import csv
+import itertools
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -123,8 +124,8 @@ def fit(
             if book is not None:
                 book.note(step, means)
                 if (step + 1) % plan.checkpoint_every == 0 or step + 1 == last:
+                    book.close_page(step + 1)  # first: a cut between the two is mended on resumption
                     _save(run / CHECKPOINT, step + 1, module, average, optimiser)
-                    book.close_page(step + 1)
             progress.update(bar, advance=1, terms=_words(means))
     fabric.barrier()
     return average.eval()
@@ -161,17 +162,21 @@ class _Book:
     def __init__(self, run: Path, first: int, batch: int) -> None:
         self.run, self.batch, self.started = run, batch, time.monotonic()
         self.rows: list[dict[str, float]] = []
-        self.before = read_cost(run) if first else Cost(images=0, seconds=0.0, peak_memory_bytes=0)
-        if first:
+        self.before = Cost(images=0, seconds=0.0, peak_memory_bytes=0)
+        if first and (run / COST).is_file():
+            self.before = read_cost(run)
+        if (run / LOG).is_file():
             with (run / LOG).open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) < first]
-            self._write([{**row, "step": int(row["step"])} for row in kept], fresh=True)
+                kept = list(itertools.islice(csv.DictReader(file), first))  # a row for each step
+            (run / LOG).unlink()
+            self._write(kept)
 
     def note(self, step: int, terms: dict[str, float]) -> None:
         self.rows.append({"step": step, **terms})
 
     def close_page(self, steps: int) -> None:
-        self._write(self.rows, fresh=steps == len(self.rows))
+        self.run.mkdir(parents=True, exist_ok=True)
+        self._write(self.rows)
         self.rows = []
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -180,14 +185,17 @@ class _Book:
             seconds=round(self.before.seconds + time.monotonic() - self.started, 3),
             peak_memory_bytes=max(self.before.peak_memory_bytes, peak),
         )
-        (self.run / COST).write_text(json.dumps(asdict(cost)) + "\n")
+        beside = (self.run / COST).with_suffix(".partial")
+        beside.write_text(json.dumps(asdict(cost)) + "\n")
+        beside.replace(self.run / COST)
 
-    def _write(self, rows: list[dict[str, Any]], *, fresh: bool) -> None:
+    def _write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             return
-        with (self.run / LOG).open("w" if fresh else "a", newline="") as file:
+        begins = not (self.run / LOG).is_file()
+        with (self.run / LOG).open("a", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            if fresh:
+            if begins:
                 writer.writeheader()
             writer.writerows(rows)
 

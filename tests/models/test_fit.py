@@ -208,6 +208,16 @@ def test_losses_after_the_last_checkpoint_are_written_anew(tmp_path: Path) -> No
     assert (tmp_path / "cut" / LOG).read_text() == (tmp_path / "whole" / LOG).read_text()
 
 
+@pytest.mark.parametrize("lost", [LOG, COST])
+def test_a_run_whose_book_was_lost_with_the_power_still_resumes(tmp_path: Path, lost: str) -> None:
+    whole = trained(tmp_path / "whole")
+    cut = tmp_path / "cut"
+    fit(small_net(), sum_of_inputs(), PLAN, cut, label="test", fabric=new_fabric(), stop_after=7)
+    (cut / lost).unlink()
+    assert same(whole.state_dict(), trained(cut).state_dict())
+    assert read_cost(cut).images == PLAN.images
+
+
 def test_cost_adds_up_over_resumptions(tmp_path: Path) -> None:
     trained(tmp_path, cuts=(7,))
     first = json.loads((tmp_path / COST).read_text())
