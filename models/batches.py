@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from agent.bundle import InputSpec
@@ -38,6 +39,13 @@ class Tiles:
     def sample(self, count: int) -> Tensor:
         """About `count` tiles, evenly spread, as images."""
         return to_images(self.pixels[:: max(1, len(self) // count)])
+
+    def places(self, stride: int) -> Tensor:
+        """1 where a cell of `stride` pixels shows the product, else 0, (N, 1, H / stride, W / stride)."""
+        if self.foreground is None:
+            height, width = self.pixels.shape[1:3]
+            return torch.ones(len(self), 1, height // stride, width // stride)
+        return F.max_pool2d(torch.from_numpy(self.foreground).float()[:, None], stride)
 
     def in_images(self, count: int) -> Iterator[Tensor]:
         """All tiles in order as images, `count` at a time."""

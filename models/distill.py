@@ -211,20 +211,25 @@ def ask(
 
 
 def finish(student: Student, tiles: Tiles, held: Tiles, seed: int) -> None:
-    """BatchNorm statistics from good parts, then the scales of the evidence from held-back good parts."""
+    """BatchNorm statistics from good parts, then the scales of the evidence from held-back good parts.
+
+    Only the foreground counts, where a product has one: what lies behind it is not what it is judged by.
+    """
     reestimate_batch_norm(student, tiles, seed)
     student.eval()
-    parts = list(held.in_images(16))
     device = student.mean.device
+    places = held.places(student.config.stride).to(device)  # (N, 1, h, w)
+    parts = list(zip(held.in_images(16), torch.split(places, 16), strict=True))
     with torch.no_grad():
-        squares = [_mean_squares(student, images.to(device)) for images in parts]
-        share = torch.tensor([len(images) for images in parts]).to(device) / len(held)
+        sums = [_squares(student, images.to(device), place) for images, place in parts]
         for index, stage in enumerate(FEATURE_STAGES):
-            usual = torch.stack([found[index] for found in squares])  # (parts, channels)
-            student.usual(stage).copy_((usual * share[:, None]).sum(0))
-        evidence = torch.cat([student.evidence(images.to(device))[1] for images in parts])
-    student.mean.copy_(evidence.mean((0, 2, 3)))
-    student.spread.copy_(evidence.std((0, 2, 3)).clamp_min(SPREAD_FLOOR))
+            total = torch.stack([found[index][0] for found in sums]).sum(0)
+            count = torch.stack([found[index][1] for found in sums]).sum()
+            student.usual(stage).copy_((total / count).clamp_min(1e-6))
+        evidence = torch.cat([student.evidence(images.to(device))[1] for images, _ in parts])
+    inside = evidence.transpose(0, 1)[:, places[:, 0] > 0]  # (len(EVIDENCE), cells)
+    student.mean.copy_(inside.mean(1))
+    student.spread.copy_(inside.std(1).clamp_min(SPREAD_FLOOR))
 
 
 def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int) -> None:
@@ -252,16 +257,21 @@ def _in_parts(student: Student, seen: Tensor, restored: Tensor) -> tuple[list[Te
     return features, squares
 
 
-def _mean_squares(student: Student, images: Tensor) -> list[Tensor]:
-    """By stride and channel: how far features are from the restoration's, at least as far as bf16 errs."""
+def _squares(student: Student, images: Tensor, place: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """By stride: each channel's squared distances from the restoration's added up, and how many they are.
+
+    A distance is at least as large as what bf16 makes of equal pictures.
+    """
     restored = student.restore(images)[2]
     exact, squares = student.differences(images, restored)
     with torch.autocast(images.device.type, torch.bfloat16):
         rough, _ = student.differences(images, restored)
     found = []
     for square, one, other in zip(squares, exact, rough, strict=True):
+        inside = F.adaptive_max_pool2d(place, square.shape[-2:])
         noise = 2 * (one - other.float()).square()  # of the input's features and of the restoration's
-        found.append(square.mean((0, 2, 3)).maximum(noise.mean((0, 2, 3))).clamp_min(1e-6))
+        sums = [(values * inside).sum((0, 2, 3)) for values in (square, noise)]
+        found.append((sums[0].maximum(sums[1]), inside.sum()))
     return found
 
 

@@ -134,6 +134,24 @@ def test_good_parts_have_evidence_of_mean_0_and_spread_1() -> None:
         assert float((evidence[:, index].exp() - 1).mean()) == pytest.approx(1, rel=0.1)
 
 
+def test_what_lies_behind_a_product_does_not_scale_its_evidence() -> None:
+    """The right half is background: whatever it shows, the scales are those of the left half's cells."""
+    plain = textures(8)
+    foreground = np.zeros(plain.shape[:3], np.bool_)
+    foreground[:, :, :32] = True
+    scales = []
+    for place in (foreground, None):
+        student = new()
+        with torch.no_grad():
+            student.restorer.correction.weight.normal_(0, 0.5, generator=torch.Generator().manual_seed(1))
+        finish(student, as_tiles(plain), dataclasses.replace(as_tiles(plain), foreground=place), seed=0)
+        evidence = student.evidence(as_tiles(plain).sample(8))[1]
+        inside = evidence if place is None else evidence[..., :8]
+        assert torch.allclose(student.mean, inside.mean((0, 2, 3)), atol=1e-4)
+        scales.append(student.mean.clone())
+    assert not torch.allclose(scales[0], scales[1], atol=1e-3)
+
+
 def test_a_restoration_as_good_as_bf16_can_show_counts_as_usual() -> None:
     student, tiles = new(), as_tiles(textures(8))  # untrained: it restores every pixel as it is
     finish(student, tiles, tiles, seed=0)
