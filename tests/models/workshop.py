@@ -86,7 +86,7 @@ def distill_command(made: Workshop, *, seed: int = 0) -> list[object]:
         "--out",
         made.student,
         "--images",
-        384,
+        960,
         "--seed",
         seed,
     ]
