@@ -116,7 +116,8 @@ def distill(
     Raises RunError for an unfinished teacher, teachers of different inputs or an `out` of another run, and
     DataError for unusable data.
     """
-    runs = [read_finished(teacher) for teacher in teachers]
+    loaded = [load_teacher(teacher) for teacher in teachers]
+    runs = [one for one, _ in loaded]
     run = common(runs, teachers)
     if (out / RUN).is_file() and not (out / STUDENT).is_file():
         raise RunError(f"{out}: holds a teacher; choose another --out")
@@ -135,7 +136,7 @@ def distill(
         write=fabric.global_rank == 0,
     )
     claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)
-    lessons = _kept_lessons(teachers, tiles, run, out, seed, fabric)
+    lessons = _kept_lessons([method for _, method in loaded], tiles, run, out, seed, fabric)
     torch.manual_seed(seed)
     student = new_student(run).to(fabric.device)
     for net in (student.restorer, student.finder, student.features):
@@ -157,11 +158,6 @@ def distill(
         checkpoint.save(out / WEIGHTS, average.student.cpu().state_dict())
     fabric.barrier()
     return out / WEIGHTS
-
-
-def read_finished(teacher: Path) -> Run:
-    """What a finished teacher is. Raises RunError."""
-    return load_teacher(teacher)[0]
 
 
 def common(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
@@ -276,13 +272,13 @@ def _squares(student: Student, images: Tensor, place: Tensor) -> list[tuple[Tens
 
 
 def _kept_lessons(
-    teachers: Sequence[Path], tiles: Tiles, run: Run, out: Path, seed: int, fabric: Any
+    teachers: Sequence[Any], tiles: Tiles, run: Run, out: Path, seed: int, fabric: Any
 ) -> Lessons:
     """The lessons in `out`, asked for by the first process where they are not there yet."""
     if fabric.global_rank == 0 and not (out / LESSONS).is_file():
-        loaded = [load_teacher(folder)[1].to(fabric.device) for folder in teachers]
+        here = [teacher.to(fabric.device) for teacher in teachers]
         stride = student_file.PRESETS[run.preset].stride
-        made = ask(loaded, tiles, LESSON_COUNTS[run.preset], stride, seed, fabric.device)
+        made = ask(here, tiles, LESSON_COUNTS[run.preset], stride, seed, fabric.device)
         checkpoint.save(
             out / LESSONS,
             {

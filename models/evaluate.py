@@ -94,9 +94,14 @@ def evaluate_yardstick(model: Path, data: Path, seed: int = 0) -> tuple[Figures,
     return figures(judged, None), judged, minutes
 
 
+def is_bundle(model: Path) -> bool:
+    """True for a `.plumb` file and for a bundle's folder, False for a run's folder."""
+    return model.is_file() or (model / MANIFEST).is_file()
+
+
 def input_of(model: Path) -> InputSpec:
     """How frames become tiles for a bundle or a run."""
-    if model.is_file() or (model / MANIFEST).is_file():
+    if is_bundle(model):
         return open_bundle(model).manifest.input
     return read_run(model).input
 
@@ -106,7 +111,7 @@ def open_inspector(model: Path, product: str | None = None) -> tuple[Inspector, 
     is_teacher = (model / RUN).is_file() and not (model / STUDENT).is_file()
     if product is not None and not is_teacher:
         raise RunError(f"{model}: only a teacher's run can be told the product; leave --product out")
-    if model.is_file() or (model / MANIFEST).is_file():
+    if is_bundle(model):
         bundle = open_bundle(model)
         engine = open_engine(bundle, settings.Engine())
         return by_engine(engine), bundle.manifest.input, bundle.manifest.threshold.raw

@@ -142,9 +142,10 @@ def _gradients(
     """Add up the gradients of this process's shards; returns the mean of each term over them."""
     means: dict[str, Tensor] = {}
     for shard in own:
-        torch.manual_seed((plan.seed * 1_000_003 + step) * 64 + shard)  # dropout takes no generator
+        draw = Draw.at(plan.seed, step, shard)
+        torch.manual_seed(draw.torch.initial_seed())  # dropout takes no generator
         with autocast(fabric.device), fabric.no_backward_sync(wrapped, enabled=shard != own[-1]):
-            terms = losses(wrapped, plan.batch // plan.shards, Draw.at(plan.seed, step, shard))
+            terms = losses(wrapped, plan.batch // plan.shards, draw)
             fabric.backward(torch.stack([term.float() for term in terms.values()]).sum() / len(own))
         for name, term in terms.items():
             means[name] = means.get(name, 0) + term.detach().float() / len(own)
