@@ -104,25 +104,15 @@ def denoiser(config: Config) -> nn.Module:
 
 
 class UnshuffledUNet(nn.Module):
-    """U(x_t, t) + g(t) x_t on the pixel-unshuffled grid, g one learned share for each channel.
-
-    An unshuffle only moves pixels, so unit noise stays unit noise. Without g all of the noise, stride^2
-    numbers a cell and channel, would have to pass through narrow layers to be answered; with it U answers
-    what is smooth. g starts at 0.
-    """
+    """Our U-Net on the pixel-unshuffled grid. An unshuffle only moves pixels: unit noise stays unit noise."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.stride = config.stride
-        self.net = UNet(config.channels * config.stride**2, config.widths)
-        self.share = nn.Linear(4 * self.net.time_width, config.channels)
-        for parameter in self.share.parameters():
-            nn.init.zeros_(parameter)
+        self.net = UNet(config.channels * config.stride**2, config.widths, shared=True)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        share: Tensor = self.share(self.net.embed(x, t))  # (B, C)
-        answer = F.pixel_shuffle(self.net(space_to_depth(x, self.stride), t), self.stride)
-        return answer + share[:, :, None, None] * x
+        return F.pixel_shuffle(self.net(space_to_depth(x, self.stride), t), self.stride)
 
 
 class PublishedUNet(nn.Module):

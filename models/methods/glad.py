@@ -23,8 +23,8 @@ min(SNR, 5) / SNR (Hang et al. 2023), as the target grows with s_t/n_t, up to 34
 first step that is evaluated, not at T0, and the last step gives x0. tau is the 99th percentile of what good
 parts reach, not chosen on the test set. The public m = sigmoid(d) lies in 0.5..0.88 and never masks. The
 scale of the pixel term comes from good parts, not from the batch. The prompt names no class. The `edge`
-and `nano` presets work on whitened pixel blocks, with a small U-Net, few steps and EfficientNet-Lite0
-features, matched in a 3 x 3 window.
+and `nano` presets work on whitened pixel blocks, with a small U-Net to whose answer a learned share of x_t
+is added, few steps and EfficientNet-Lite0 features, matched in a 3 x 3 window.
 
 Not covered: DINO fine-tuned on restorations (VisA, PCB-Bank) and foreground masks. Its accuracy (MVTec-AD
 image AUROC 99.3, pixel AUROC 98.6) is not claimed for ours: README has the measured figures.
@@ -99,7 +99,7 @@ def build(config: Config) -> Glad:
     """The method with its frozen nets; raises WeightsError for published weights that are absent."""
     if not config.published:
         codec = Unshuffle(config.channels, config.codec_stride)
-        net = UNet(config.channels * config.codec_stride**2, config.widths)
+        net = UNet(config.channels * config.codec_stride**2, config.widths, shared=True)
         return Glad(config, codec, net, load_features(config.stages))
     path = Path(config.weights or "stable-diffusion-v1-4")
     require_parts(path, tuple(NEEDED))

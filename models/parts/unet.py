@@ -14,7 +14,8 @@ class UNet(nn.Module):
     """(B, channels, H, W) and t (B,) to (B, outputs, H, W); an untrained one answers zero.
 
     H and W must be divisible by 2 ** (len(widths) - 1). `encode` and `decode` are its halves, for methods
-    that do something at the bottleneck.
+    that do something at the bottleneck. With `shared`, for answers that are noise, a learned share g(t) x is
+    added, one for each channel: without it all of the noise would have to pass through the narrow layers.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class UNet(nn.Module):
         *,
         outputs: int | None = None,  # default: channels
         products: int = 1,
+        shared: bool = False,
         time_width: int = 64,
     ) -> None:
         super().__init__()
@@ -40,13 +42,21 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(Block(2 * a, a, embedded) for a, _ in reversed(pairs))
         self.head_norm = nn.GroupNorm(8, widths[0])
         self.head = nn.Conv2d(widths[0], outputs or channels, 3, padding=1)
+        self.share = nn.Linear(embedded, channels) if shared else None
         for parameter in (*self.head.parameters(), *self.products.parameters()):
             nn.init.zeros_(parameter)
+        if self.share is not None:
+            nn.init.zeros_(self.share.weight)
+            nn.init.zeros_(self.share.bias)
 
     def forward(self, x: Tensor, t: Tensor, products: Tensor | None = None) -> Tensor:
         """`products` (B,) indices; -1, or None for all, stands for an unknown product."""
         embedding = self.embed(x, t, products)
-        return self.decode(*self.encode(x, embedding), embedding)
+        answer = self.decode(*self.encode(x, embedding), embedding)
+        if self.share is None:
+            return answer
+        share: Tensor = self.share(embedding)
+        return answer + share[:, :, None, None] * x
 
     def embed(self, x: Tensor, t: Tensor, products: Tensor | None = None) -> Tensor:
         """What steers every block, (B, 4 * time_width)."""

@@ -196,16 +196,6 @@ def test_an_untrained_denoiser_only_scales_the_noised_picture(config: Config) ->
     assert torch.allclose(restored, x_t / abar.sqrt(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_our_denoiser_can_answer_with_a_share_of_each_channel(channels: int) -> None:
-    net = denoiser(dataclasses.replace(NANO, channels=channels))
-    shares = torch.tensor([0.5, 1.0, 2.0])[:channels]
-    with torch.no_grad():
-        net.share.bias.copy_(shares)
-        x = images(2, channels)
-        assert torch.allclose(net(x, torch.tensor([0, 999])), shares.view(1, -1, 1, 1) * x)
-
-
 def test_inspecting_twice_gives_the_same_bits_and_other_noise_gives_others() -> None:
     model = shaken(NANO)
     one, two, other = (model.inspect(images(), generator(seed)) for seed in (7, 7, 8))
