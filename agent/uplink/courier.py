@@ -54,6 +54,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """The broker took this row and said that nobody is subscribed to its topic (MQTT 5, 0x10)."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Woken:
     """Rows were committed."""
 
@@ -71,7 +78,7 @@ class Tick:
     """Time passed."""
 
 
-LinkEvent: TypeAlias = Connected | Disconnected | Acknowledged | Refused | Woken
+LinkEvent: TypeAlias = Connected | Disconnected | Acknowledged | Refused | Unheard | Woken
 Event: TypeAlias = LinkEvent | RowsWaiting | Tick
 
 
@@ -151,6 +158,8 @@ def decide(state: CourierState, event: Event, now_ns: int) -> tuple[CourierState
                 replace(state, in_flight=in_flight), flown.seq, flown.kind, event.reason, now_ns
             )
             return _load(refused)
+        case Unheard():
+            return _acknowledged(state, (event.seq,))
         case Woken():
             return _load(replace(state, drained=False))
         case RowsWaiting():

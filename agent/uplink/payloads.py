@@ -55,7 +55,7 @@ def verdict_row(topics: Topics, verdict: Verdict) -> Row:
         topic=topics.verdict(verdict.camera),
         payload=encode(verdict),
         content_type=JSON,
-        properties=_cloud_event(topics, verdict.result_id, verdict.schema_, verdict.created),
+        properties=cloud_event(topics, verdict.result_id, verdict.schema_, verdict.created),
         sequence=verdict.sequence,
     )
 
@@ -85,7 +85,7 @@ def crop_row(
             ("defect_index", str(defect_index)),
             ("sha256", hashlib.sha256(image).hexdigest()),
             ("bbox", ",".join(map(str, bbox_px))),
-            *_cloud_event(topics, crop_id, CROP_SCHEMA, rfc3339(created)),
+            *cloud_event(topics, crop_id, CROP_SCHEMA, rfc3339(created)),
         ),
     )
 
@@ -96,5 +96,6 @@ def crop_header(row: Row) -> bytes:
     return json.dumps(header, separators=(",", ":")).encode()
 
 
-def _cloud_event(topics: Topics, id_: str, type_: str, time: str) -> tuple[tuple[str, str], ...]:
+def cloud_event(topics: Topics, id_: str, type_: str, time: str) -> tuple[tuple[str, str], ...]:
+    """The attributes of the CloudEvents MQTT binding 1.0.2, section 3.1, as user properties."""
     return (("specversion", "1.0"), ("id", id_), ("source", topics.prefix), ("type", type_), ("time", time))

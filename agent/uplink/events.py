@@ -1,0 +1,77 @@
+"""`plumbline.event/1`: what a person or the MES should know besides verdicts, and the row that carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from agent.clock import Clock, rfc3339
+from agent.uplink.outbox import Row
+from agent.uplink.payloads import JSON, cloud_event, encode
+from agent.uplink.topics import Topics
+
+Severity: TypeAlias = Literal["info", "warning", "alarm"]
+
+EVENT_NAMES = {
+    "crop_evicted": "a crop was deleted undelivered to stay within the outbox's bounds",
+    "spool_full": "the outbox has reached its bound and has nothing left that it may delete",
+    "spool_recovered": "the outbox takes verdicts again",
+    "row_refused": "the broker did not take a message; it is kept and tried again",
+    "row_quarantined": "connections kept ending while this message was on its way; it is kept apart",
+    "no_subscriber": "the broker takes our verdicts and nobody is subscribed to them",
+    "outbox_set_aside": "the outbox file was damaged; it was moved away whole and a fresh one started",
+    "duplicate_client_id": "another client connects with our client id",
+    "gateway_failing": "a gateway does not take records; they wait for it",
+    "gateway_recovered": "a gateway takes records again",
+    "command_refused": "a command was refused",
+}
+
+
+class EventMessage(BaseModel):
+    """`plumbline.event/1`."""
+
+    schema_: Literal["plumbline.event/1"] = Field("plumbline.event/1", alias="schema")
+    event_id: str
+    event: str = Field(description="one of the names in the AsyncAPI document")
+    severity: Severity
+    created: str
+    boot_id: str
+    station: str
+    detail: str = Field(description="one sentence for people")
+    data: Mapping[str, JsonValue] = Field(default_factory=dict)
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class EventMaker:
+    """Makes the rows of one agent's events."""
+
+    def __init__(self, topics: Topics, *, boot_id: str, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._topics = topics
+        self._boot_id = boot_id
+        self._clock = clock
+        self._new_id = new_id
+
+    def row(self, event: str, severity: Severity, detail: str, **data: JsonValue) -> Row:
+        """Raises KeyError for a name that EVENT_NAMES does not have."""
+        EVENT_NAMES[event]
+        message = EventMessage(
+            event_id=self._new_id(),
+            event=event,
+            severity=severity,
+            created=rfc3339(self._clock.utc_now()),
+            boot_id=self._boot_id,
+            station=self._topics.station,
+            detail=detail,
+            data=data,
+        )
+        return Row(
+            id=message.event_id,
+            kind="event",
+            topic=self._topics.event(),
+            payload=encode(message),
+            content_type=JSON,
+            properties=cloud_event(self._topics, message.event_id, message.schema_, message.created),
+        )
