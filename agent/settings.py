@@ -145,6 +145,20 @@ class Crops(_Section):
 
 class Outbox(_Section):
     path: Path = Path("plumbline-outbox.sqlite3")
+    max_bytes: int = Field(4_000_000_000, ge=10_000_000)
+    min_free_bytes: int = Field(500_000_000, ge=0)
+    history_days: float = Field(7.0, ge=0, le=366)
+    crop_age_days: float = Field(7.0, gt=0, le=366)
+    when_full: Literal["hold", "go_on"] = "hold"
+
+
+class Delivery(_Section):
+    """When a verdict counts as delivered."""
+
+    confirmed_by: Literal["broker", "mes"] = "broker"
+    confirm_timeout_s: float = Field(60.0, ge=5, le=86_400)
+    require_subscriber: bool = False
+    replays_per_s: float = Field(200.0, ge=1, le=10_000)
 
 
 class Mqtt(_Section):
@@ -191,6 +205,7 @@ class Settings(_Section):
     judge: Judge = Judge()
     crops: Crops = Crops()
     outbox: Outbox = Outbox()
+    delivery: Delivery = Delivery()
     mqtt: Mqtt = Mqtt()
     page: Page = Page()
     logs: Logs = Logs()

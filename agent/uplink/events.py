@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agent.clock import Clock, rfc3339
-from agent.uplink.outbox import Row
 from agent.uplink.payloads import JSON, cloud_event, encode
+from agent.uplink.row import Row
 from agent.uplink.topics import Topics
 
 Severity: TypeAlias = Literal["info", "warning", "alarm"]

@@ -30,9 +30,9 @@ from agent.clock import Clock
 from agent.settings import Mqtt
 from agent.uplink import refusals
 from agent.uplink.connection import CONNECT_TIMEOUT_S, Connection, Protocol
-from agent.uplink.courier import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Woken
-from agent.uplink.outbox import Waiting
+from agent.uplink.delivery import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Woken
 from agent.uplink.payloads import JSON, crop_header
+from agent.uplink.row import Waiting
 from agent.uplink.topics import TOPICS, Topics
 
 Outcome: TypeAlias = Literal["accepted", "unsupported", "hung_up", "failed"]

@@ -2,16 +2,16 @@
 
 Appends are committed in their order by one writer thread, several in one transaction when they
 come close together. The first commit that fails is the last one tried, so what is on disk is
-always a gap-free beginning of what was appended.
+always a gap-free beginning of what was appended. Only a disk that is full is waited for.
 
-Each of the two SQLite connections has one user: the writer thread has the one that inserts
-(synchronous FULL), the courier's thread the one behind `lease` and `delivered` (NORMAL: a
-deletion lost with the power is a duplicate, never a loss). `depth` opens its own.
+Each SQLite connection has one user: the writer thread has the one that inserts (synchronous FULL),
+the courier's thread the one behind `lease` and what follows from it (NORMAL: a deletion lost with
+the power is a duplicate, never a loss), the Keeper its own. All take `turn` to write. `depth` opens
+its own.
 """
 
 from __future__ import annotations
 
-import json
 import queue
 import sqlite3
 import threading
@@ -19,45 +19,23 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, TypeVar
 
 import structlog
 
 from agent.clock import Clock
-from agent.uplink import outbox_file
-from agent.uplink.outbox_file import KINDS, Depth, Kind, OutboxError, explained, read_depth, transaction
+from agent.uplink import outbox_file, waiting
+from agent.uplink.outbox_file import KINDS, DamagedError, Depth, FullError, Kind, OutboxError, explained
+from agent.uplink.row import Row, Waiting
 
 GROUP_ROWS = 64
 GROUP_NS = 5_000_000
 APPENDS_WAITING = 256
-
-_INSERT = """INSERT INTO outbox
-(id, class, topic, properties, content_type, size, created_ns, sequence, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_COLUMNS = "seq, id, class, topic, properties, content_type, sequence, payload"
+RETRY_S = 1.0  # on a full disk
 
 log = structlog.get_logger(__name__)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One message to deliver. `sequence` is for verdicts: one more than the row's before it."""
-
-    id: str  # unique for ever; consumers de-duplicate on it
-    kind: Kind
-    topic: str
-    payload: bytes
-    content_type: str
-    properties: tuple[tuple[str, str], ...] = ()
-    sequence: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A committed row and its place in the order of commits."""
-
-    seq: int
-    row: Row
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +50,16 @@ class Outbox:
 
     def __init__(self, path: Path, *, clock: Clock) -> None:
         self.path = path
+        self.set_aside: Path | None = None  # where `open` has moved a damaged file
+        self.turn = threading.Lock()  # to write; SQLite's own wait is a poll
         self._clock = clock
         self._queue: queue.Queue[_Append | None] = queue.Queue(maxsize=APPENDS_WAITING)
         self._gate = threading.Lock()  # the order of appends
-        self._writing = threading.Lock()  # writer and courier take turns; SQLite's own wait is a poll
         self._writer: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._room = threading.Event()
+        self._room.set()
+        self._disk_full = False
         self._failure: OutboxError | None = None
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._appended_sequence = 0
@@ -84,32 +67,48 @@ class Outbox:
 
     def open(self) -> None:
         """Open or create the file and start the writer. Raises OutboxError."""
-        outbox_file.create_or_check(self.path)
+        self._lock: IO[str] = outbox_file.lock(self.path)
         try:
+            self.set_aside = outbox_file.open_file(self.path, clock=self._clock)
             self._inserts = outbox_file.connect(self.path, synchronous="FULL")
             self._deletes = outbox_file.connect(self.path, synchronous="NORMAL")
             last = int(self._inserts.execute("SELECT last_sequence FROM progress").fetchone()[0])
-        except sqlite3.Error as error:
-            raise explained(self.path, error) from error
+            with outbox_file.transaction(self._deletes):
+                waiting.resend(self._deletes)
+        except (sqlite3.Error, OutboxError) as error:
+            self._lock.close()
+            if isinstance(error, OutboxError):
+                raise
+            failure = explained(self.path, error)
+            if isinstance(failure, DamagedError):
+                outbox_file.suspect(self.path)
+            raise failure from error
         self._appended_sequence = self._committed_sequence = last
         self._writer = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._writer.start()
 
     def close(self) -> None:
-        """Commit what is queued and let go of the file. The courier must have stopped."""
+        """Commit what is queued, held or not, and let go of the file. The courier must have stopped."""
         with self._gate:
             writer, self._writer = self._writer, None
             if writer is None:
                 return
+            self._closing.set()
             self._queue.put(None)
         writer.join()
         self._inserts.close()
         self._deletes.close()
+        self._lock.close()
 
     @property
     def failure(self) -> OutboxError | None:
         """Why nothing is committed any more; None while all is well."""
         return self._failure
+
+    @property
+    def disk_full(self) -> bool:
+        """The disk takes no more; what could not be written is tried again and again."""
+        return self._disk_full
 
     def last_sequence(self) -> int:
         """The last committed verdict sequence, delivered or not; 0 before the first."""
@@ -142,30 +141,56 @@ class Outbox:
         return future
 
     def lease(
-        self, limit: int, *, kinds: Collection[Kind] = KINDS, exclude: Collection[int] = ()
+        self,
+        limit: int,
+        *,
+        kinds: Collection[Kind] = KINDS,
+        replays: int = 0,
+        exclude: Collection[int] = (),
     ) -> tuple[Waiting, ...]:
-        """The next rows to publish: verdicts, then events, then crops, each in the order of commits."""
-        classes = [KINDS.index(kind) for kind in kinds]
-        query = f"""SELECT {_COLUMNS} FROM outbox
-            WHERE class IN ({_marks(classes)}) AND seq NOT IN ({_marks(exclude)})
-            ORDER BY class, seq LIMIT ?"""
+        """The next rows to publish: verdicts, then events, then crops, each in the order of commits.
+
+        After them at most `replays` verdicts that were asked for again. For the courier's thread.
+        """
         try:
-            found = self._deletes.execute(query, (*classes, *exclude, limit)).fetchall()
+            return waiting.lease(self._deletes, limit, kinds=kinds, replays=replays, exclude=exclude)
         except sqlite3.Error as error:
             raise explained(self.path, error) from error
-        return tuple(_waiting(columns) for columns in found)
 
     def delivered(self, seqs: Collection[int]) -> None:
-        """Delete rows that the broker has acknowledged."""
-        try:
-            with self._writing, transaction(self._deletes):
-                self._deletes.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in seqs])
-        except sqlite3.Error as error:
-            raise explained(self.path, error) from error
+        """The broker has these rows. For the courier's thread, as the next four."""
+        self._persist(lambda: waiting.delivered(self._deletes, seqs), self._deletes)
+
+    def await_confirmation(self, seqs: Collection[int], round_: int) -> None:
+        """The broker has these verdicts; they stay until the MES says that it has them."""
+        self._persist(lambda: waiting.await_confirmation(self._deletes, seqs, round_), self._deletes)
+
+    def resend(self, before_round: int) -> int:
+        """Queue again what was published before a round and is not confirmed; how many."""
+        return self._persist(lambda: waiting.resend(self._deletes, before_round), self._deletes)
+
+    def refused(self, place: str, seq: int, reason: str) -> bool:
+        """Keep a record of a row that `place` did not take; True when it is the first of this row."""
+        now_ns = self._now_ns()
+        return self._persist(
+            lambda: waiting.note_refusal(self._deletes, place, seq, reason, now_ns), self._deletes
+        )
+
+    def hold(self) -> None:
+        """Commit no more until `release` or `close`: appends queue up, then block."""
+        self._room.clear()
+
+    def release(self) -> None:
+        self._room.set()
+
+    def tell(self) -> None:
+        """Call the listeners: something was committed."""
+        for listener in self._listeners:
+            listener()
 
     def depth(self) -> Depth:
         """What waits; from any thread."""
-        return read_depth(self.path, clock=self._clock)
+        return outbox_file.read_depth(self.path, clock=self._clock)
 
     def _write(self) -> None:
         busy = False  # appends came together in the last group, so waiting for company pays
@@ -174,11 +199,13 @@ class Outbox:
         while open_:
             group, open_ = self._next_group(started_ns + GROUP_NS if busy else 0)
             busy, started_ns = len(group) > 1, self._clock.monotonic_ns()
+            while not (self._room.wait(RETRY_S) or self._closing.is_set()):
+                pass
             if self._failure is None:
                 try:
                     self._commit(group)
                 except Exception as error:
-                    self._fail(explained(self.path, error))
+                    self._fail(error if isinstance(error, OutboxError) else explained(self.path, error))
                     self._refuse(group)
                 else:
                     self._announce(group)
@@ -202,14 +229,34 @@ class Outbox:
         return group, True
 
     def _commit(self, group: Sequence[_Append]) -> None:
-        created_ns = round(self._clock.utc_now().timestamp() * 1e9)
         rows = [row for one in group for row in one.rows]
         last = max((row.sequence for row in rows if row.sequence is not None), default=None)
-        with self._writing, transaction(self._inserts):
-            self._inserts.executemany(_INSERT, [_columns(row, created_ns) for row in rows])
+
+        def insert() -> None:
+            waiting.insert(self._inserts, rows, self._now_ns())
             if last is not None:
                 self._inserts.execute("UPDATE progress SET last_sequence = ?", (last,))
+
+        self._persist(insert, self._inserts)
         self._committed_sequence = last or self._committed_sequence
+
+    def _persist(self, action: Callable[[], T], database: sqlite3.Connection) -> T:
+        """Do it in one transaction; on a full disk again and again. Raises OutboxError."""
+        while True:
+            try:
+                with self.turn, outbox_file.transaction(database):
+                    done = action()
+            except sqlite3.Error as error:
+                failure = explained(self.path, error)
+                if not isinstance(failure, FullError) or self._closing.is_set():
+                    raise failure from error
+                if not self._disk_full:
+                    log.error("disk_full", path=str(self.path), reason=str(failure))
+                self._disk_full = True
+                self._closing.wait(RETRY_S)
+            else:
+                self._disk_full = False
+                return done
 
     def _announce(self, group: Sequence[_Append]) -> None:
         for one in group:
@@ -219,45 +266,17 @@ class Outbox:
             except Exception as error:
                 self._fail(OutboxError(f"{self.path}: a caller's on_committed raised {error!r}"))
             one.future.set_result(None)
-        for listener in self._listeners:
-            listener()
+        self.tell()
 
     def _fail(self, failure: OutboxError) -> None:
         log.error("outbox_failed", path=str(self.path), reason=str(failure))
+        if isinstance(failure, DamagedError):
+            outbox_file.suspect(self.path)
         self._failure = failure
 
     def _refuse(self, group: Sequence[_Append]) -> None:
         for one in group:
             one.future.set_exception(self._failure)
 
-
-def _columns(row: Row, created_ns: int) -> tuple[object, ...]:
-    return (
-        row.id,
-        KINDS.index(row.kind),
-        row.topic,
-        json.dumps(row.properties, separators=(",", ":")),
-        row.content_type,
-        len(row.payload),
-        created_ns,
-        row.sequence,
-        row.payload,
-    )
-
-
-def _waiting(columns: tuple[Any, ...]) -> Waiting:
-    seq, id_, number, topic, properties, content_type, sequence, payload = columns
-    row = Row(
-        id=id_,
-        kind=KINDS[number],
-        topic=topic,
-        payload=payload,
-        content_type=content_type,
-        properties=tuple((name, value) for name, value in json.loads(properties)),
-        sequence=sequence,
-    )
-    return Waiting(seq=seq, row=row)
-
-
-def _marks(values: Collection[object]) -> str:
-    return ",".join("?" * len(values))
+    def _now_ns(self) -> int:
+        return round(self._clock.utc_now().timestamp() * 1e9)

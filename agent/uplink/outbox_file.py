@@ -1,64 +1,37 @@
-"""The outbox on disk: its tables, how the file is opened, what its errors mean, how full it is.
-
-`tally` follows `outbox` by triggers, so that the depth costs the same with a million rows
-waiting as with none, in this process and in any other.
-"""
+"""The outbox on disk: how the file is opened, locked and mended, what its errors mean, how full it is."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import IO, Literal, TypeAlias
 
 from agent.clock import Clock
 from agent.errors import PlumblineError
+from agent.uplink.outbox_schema import CREATE, MIGRATIONS, SCHEMA_VERSION
 
 Kind: TypeAlias = Literal["verdict", "event", "crop"]
 KINDS: tuple[Kind, ...] = ("verdict", "event", "crop")  # priority; the index is the column `class`
+REPLAY_CLASS = 3  # delivered before and waiting to be said again
+UNCONFIRMED_CLASS = 4  # with the broker, and the MES has not said that it has it
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 10.0
 WAL_KEPT_BYTES = 64 * 1024 * 1024
 
-_SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    class INTEGER NOT NULL,
-    topic TEXT NOT NULL,
-    properties TEXT NOT NULL,
-    content_type TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    created_ns INTEGER NOT NULL,
-    sequence INTEGER,
-    payload BLOB NOT NULL
-);
-CREATE INDEX outbox_order ON outbox (class, seq);
-CREATE TABLE tally (class INTEGER PRIMARY KEY, rows INTEGER NOT NULL, bytes INTEGER NOT NULL);
-INSERT INTO tally VALUES (0, 0, 0), (1, 0, 0), (2, 0, 0);
-CREATE TRIGGER row_in AFTER INSERT ON outbox BEGIN
-    UPDATE tally SET rows = rows + 1, bytes = bytes + NEW.size WHERE class = NEW.class;
-END;
-CREATE TRIGGER row_out AFTER DELETE ON outbox BEGIN
-    UPDATE tally SET rows = rows - 1, bytes = bytes - OLD.size WHERE class = OLD.class;
-END;
-CREATE TABLE progress (last_sequence INTEGER NOT NULL);
-INSERT INTO progress VALUES (0);
-PRAGMA user_version = {SCHEMA_VERSION};
-COMMIT;
-"""
+_FULL = "database or disk is full"
+_DAMAGE = ("file is not a database", "database disk image is malformed")
 
 # SQLite's words to ours: Python 3.10 does not expose the error codes.
 _CAUSES: dict[str, str] = {
-    "file is not a database": "not a SQLite database; move it away or set outbox.path to another file",
-    "database disk image is malformed": "damaged; keep a copy for sqlite3 .recover and move it away",
+    **dict.fromkeys(_DAMAGE, "damaged; restart the agent: it sets the file aside and starts a fresh one"),
     "unable to open database file": "cannot be opened; the folder must exist and the agent's user own it",
     "readonly database": "cannot be written; give the agent's user write permission to file and folder",
-    "database or disk is full": "the disk is full; free space on the disk that holds it",
+    _FULL: "the disk is full; free space on the disk that holds it",
     "disk I/O error": "the disk does not take it; check free space, quota and the kernel log",
     "database is locked": f"another program held it for {BUSY_TIMEOUT_S:.0f} s; stop that program",
 }
@@ -66,6 +39,14 @@ _CAUSES: dict[str, str] = {
 
 class OutboxError(PlumblineError):
     """The outbox cannot do its work; the text names the file, the cause and the remedy."""
+
+
+class DamagedError(OutboxError):
+    """The file is no sound database."""
+
+
+class FullError(OutboxError):
+    """The disk takes no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +57,27 @@ class Depth:
     bytes: int
     oldest_s: float  # age of the oldest row; 0 when nothing waits
     kinds: Mapping[Kind, int]  # rows of each kind
+    replaying: int = 0  # delivered before, waiting to be said again
+    unconfirmed: int = 0  # verdicts that the broker has and the MES has not confirmed
+    dead_letters: int = 0  # refused by somebody; those of the broker wait, too
 
 
-def create_or_check(path: Path) -> None:
-    """Make `path` an outbox, or see that it is one. Raises OutboxError."""
+def open_file(path: Path, *, clock: Clock) -> Path | None:
+    """Make `path` an outbox of this schema; where a damaged file was moved to, or None.
+
+    A file that is no sound database is set aside whole, and a fresh one takes its place. Raises
+    OutboxError for anything else that prevents work; then nothing was changed.
+    """
+    try:
+        _create_or_migrate(path)
+    except DamagedError:
+        aside = _set_aside(path, clock)
+        _create_or_migrate(path)
+        return aside
+    return None
+
+
+def _create_or_migrate(path: Path) -> None:
     with _explained(path):
         database = connect(path, synchronous="FULL")
         try:
@@ -94,11 +92,85 @@ def create_or_check(path: Path) -> None:
                 raise OutboxError(
                     f"{path}: it is another program's database; set outbox.path to another file"
                 )
+            if _is_suspect(path):
+                _check_integrity(database, path)
+            if version == 0:
+                database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before the first table
             database.execute("PRAGMA journal_mode = WAL")
             if version == 0:
-                database.executescript(_SCHEMA)
+                database.executescript(CREATE)
+            for later in range(max(version, 1) + 1, SCHEMA_VERSION + 1 if version else 0):
+                database.executescript(MIGRATIONS[later])
+            for table in ("progress", "tally", "waiting", "record"):  # damage on the way to them is seen now
+                database.execute(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT 1").fetchone()
         finally:
             database.close()
+
+
+def suspect(path: Path) -> None:
+    """Leave word that the file was found damaged, so that the next open reads all of it."""
+    _suspicion(path).touch()
+
+
+def _suspicion(path: Path) -> Path:
+    return path.with_name(path.name + ".suspect")
+
+
+def _is_suspect(path: Path) -> bool:
+    return _suspicion(path).exists()
+
+
+def _check_integrity(database: sqlite3.Connection, path: Path) -> None:
+    found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise DamagedError(f"{path}: damaged ({found})")
+    _suspicion(path).unlink()
+
+
+def _set_aside(path: Path, clock: Clock) -> Path:
+    """Rename file, WAL and shared memory, and make that last."""
+    stamp = clock.utc_now().strftime("%Y%m%dT%H%M%S")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    number = 1
+    while aside.exists():
+        aside = path.with_name(f"{path.name}.damaged-{stamp}-{(number := number + 1)}")
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    _suspicion(path).unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return aside
+
+
+def lock(path: Path) -> IO[str]:
+    """Keep other agents off `path` until the answer is closed. Raises OutboxError when one has it."""
+    beside = path.with_name(path.name + ".lock")
+    try:
+        held = beside.open("a+")
+    except OSError as error:
+        raise OutboxError(
+            f"{beside}: cannot be opened ({error.strerror}); the folder must exist and the agent's user "
+            "own it"
+        ) from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.seek(0)
+        owner = held.read().strip() or "unknown"
+        held.close()
+        raise OutboxError(
+            f"{path}: another agent has it (process {owner}); stop that one or set outbox.path to another "
+            "file"
+        ) from None
+    held.truncate(0)
+    held.write(f"{os.getpid()}\n")
+    held.flush()
+    return held
 
 
 def connect(path: Path, *, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:
@@ -131,7 +203,10 @@ def read_depth(path: Path, *, clock: Clock) -> Depth:
         try:
             database.execute("BEGIN")  # one moment for both answers
             tally = database.execute("SELECT class, rows, bytes FROM tally ORDER BY class").fetchall()
-            oldest = database.execute("SELECT created_ns FROM outbox ORDER BY seq LIMIT 1").fetchone()
+            oldest = database.execute(
+                "SELECT created_ns FROM record WHERE seq = (SELECT seq FROM waiting ORDER BY seq LIMIT 1)"
+            ).fetchone()
+            dead = database.execute("SELECT COUNT(*) FROM dead_letter").fetchone()[0]
         finally:
             database.close()
     age_s = 0.0 if oldest is None else clock.utc_now().timestamp() - oldest[0] / 1e9
@@ -139,14 +214,18 @@ def read_depth(path: Path, *, clock: Clock) -> Depth:
         rows=sum(rows for _, rows, _ in tally),
         bytes=sum(size for _, _, size in tally),
         oldest_s=max(age_s, 0.0),
-        kinds={KINDS[number]: rows for number, rows, _ in tally},
+        kinds={KINDS[number]: rows for number, rows, _ in tally if number < len(KINDS)},
+        replaying=tally[REPLAY_CLASS][1],
+        unconfirmed=tally[UNCONFIRMED_CLASS][1],
+        dead_letters=dead,
     )
 
 
 def explained(path: Path, error: Exception) -> OutboxError:
     """The same error in the words of the person who has to mend it."""
-    cause = next((ours for theirs, ours in _CAUSES.items() if theirs in str(error)), None)
-    return OutboxError(f"{path}: {cause or 'unexpected error, see the text in brackets'} ({error})")
+    theirs, cause = next(((one, ours) for one, ours in _CAUSES.items() if one in str(error)), ("", ""))
+    kind = DamagedError if theirs in _DAMAGE else FullError if theirs == _FULL else OutboxError
+    return kind(f"{path}: {cause or 'unexpected error, see the text in brackets'} ({error})")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.clock import rfc3339
 from agent.messages import Box, Verdict
-from agent.uplink.outbox import Row
+from agent.uplink.row import Row
 from agent.uplink.topics import Topics
 
 JSON = "application/json"

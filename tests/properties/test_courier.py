@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.uplink.courier import (
+from agent.uplink.delivery import (
+    QUARANTINE_AT,
+    QUARANTINE_PAUSES,
+    REFUSED_ROWS,
     Acknowledged,
+    Await,
     Connected,
     CourierState,
     Disconnected,
@@ -18,14 +22,17 @@ from agent.uplink.courier import (
     Load,
     Publish,
     Refused,
+    Report,
+    Resend,
     RowsWaiting,
     Tick,
+    Unheard,
     Woken,
     decide,
     packet_bytes,
 )
-from agent.uplink.outbox import Row, Waiting
 from agent.uplink.outbox_file import KINDS
+from agent.uplink.row import Row, Waiting
 from tests.agent.uplink.rows import crop, event, verdict
 
 RETRY_NS = 30_000_000_000
@@ -44,6 +51,7 @@ class World:
     on_the_wire: list[int] = field(default_factory=list)
     acknowledged: set[int] = field(default_factory=set)
     published: list[int] = field(default_factory=list)
+    unconfirmed: dict[int, int] = field(default_factory=dict)
     limit_bytes: int | None = None
 
     def commit(self, row: Row) -> None:
@@ -77,7 +85,7 @@ class World:
         events = deque([event])
         while events:
             self.state, actions = decide(self.state, events.popleft(), self.now_ns)
-            assert len(self.state.in_flight) <= self.state.window <= self.state.window_limit
+            assert len(self.state.in_flight) <= self.state.open_window <= self.state.window_limit
             for action in actions:
                 match action:
                     case Publish(waiting=waiting):
@@ -89,15 +97,30 @@ class World:
                         assert set(seqs) <= self.acknowledged, "forgotten without an acknowledgement"
                         for seq in seqs:
                             self.stored.pop(seq, None)
+                    case Await(seqs=seqs, round=round_):
+                        assert set(seqs) <= self.acknowledged, "awaited without an acknowledgement"
+                        for seq in seqs:
+                            self.unconfirmed[seq] = round_
+                    case Resend(before_round=before_round):
+                        for seq in [seq for seq, at in self.unconfirmed.items() if at < before_round]:
+                            del self.unconfirmed[seq]
+                    case Report(refusal=refusal):
+                        assert refusal in self.state.refused
                     case Load():
                         events.appendleft(self.load(action))
+
+    def confirm(self, index: int) -> None:
+        if self.unconfirmed:
+            seq = sorted(self.unconfirmed)[index % len(self.unconfirmed)]
+            del self.unconfirmed[seq]
+            self.stored.pop(seq)
 
     def load(self, load: Load) -> RowsWaiting:
         found = [
             Waiting(seq=seq, row=row)
             for kind in load.kinds
             for seq, row in self.stored.items()
-            if row.kind == kind and seq not in load.exclude
+            if row.kind == kind and seq not in load.exclude and seq not in self.unconfirmed
         ][: load.limit]
         return RowsWaiting(rows=tuple(found), complete=len(found) < load.limit)
 
@@ -109,12 +132,13 @@ STEPS = st.one_of(
     st.tuples(st.just("acknowledge"), st.integers(0, 100)),
     st.tuples(st.just("acknowledge"), st.integers(0, 100)),
     st.tuples(st.just("refuse"), st.integers(0, 100)),
+    st.tuples(st.just("confirm"), st.integers(0, 100)),
     st.tuples(st.just("tick"), st.integers(0, 40)),
 )
 
 
-def lived(steps: list[tuple], window: int) -> World:  # type: ignore[type-arg]
-    world = World(CourierState(window_limit=window, retry_pause_ns=RETRY_NS))
+def lived(steps: list[tuple], window: int, *, mes: bool = False) -> World:  # type: ignore[type-arg]
+    world = World(CourierState(window_limit=window, retry_pause_ns=RETRY_NS, confirmed_by_mes=mes))
     for name, *arguments in steps:
         if name == "commit":
             kind, large = arguments
@@ -134,10 +158,102 @@ def test_whatever_happened_everything_is_delivered_once_the_broker_takes_it(step
     for _ in range(2 * len(world.committed) + 2):
         while world.on_the_wire:
             world.acknowledge(0)
-        world.tick(RETRY_NS // 1_000_000_000)
+        world.tick(QUARANTINE_PAUSES * RETRY_NS // 1_000_000_000)
     assert not world.stored
     assert world.acknowledged == set(world.committed)
     assert world.state.refused == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(STEPS, max_size=60), st.integers(1, 20))
+def test_where_the_mes_confirms_every_verdict_stays_until_it_has(steps, window) -> None:  # type: ignore[no-untyped-def]
+    world = lived(steps, window, mes=True)
+    world.connect(receive_maximum=30, limit_bytes=None)
+    for _ in range(2 * len(world.committed) + 2):
+        while world.on_the_wire:
+            world.acknowledge(0)
+        world.tick(QUARANTINE_PAUSES * RETRY_NS // 1_000_000_000)
+    assert {row.kind for row in world.stored.values()} <= {"verdict"}
+    for _ in range(len(world.committed)):
+        while world.on_the_wire:
+            world.acknowledge(0)
+        world.confirm(0)
+    assert not world.stored
+
+
+def test_an_unconfirmed_verdict_is_said_again_after_a_whole_round_and_not_before() -> None:
+    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS, confirmed_by_mes=True))
+    world.commit(verdict(1))
+    world.connect(receive_maximum=20, limit_bytes=None)
+    world.tick(59)
+    world.acknowledge(0)
+    world.tick(60)
+    assert world.published == [1]
+    world.tick(60)
+    assert world.published == [1, 1]
+    world.acknowledge(0)
+    world.confirm(0)
+    world.tick(600)
+    assert world.published == [1, 1]
+
+
+def test_a_row_that_ends_connections_is_found_and_quarantined_and_the_others_pass() -> None:
+    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    for number in range(1, 31):
+        world.commit(verdict(number))
+    ends = 0
+    while 7 in world.stored and not world.state.refused:
+        world.connect(receive_maximum=20, limit_bytes=None)
+        while world.on_the_wire and 7 not in world.on_the_wire:
+            world.acknowledge(0)
+        world.disconnect()
+        ends += 1
+    assert ends <= QUARANTINE_AT + 5  # a growing window that has it among others, first
+    assert [(refusal.seq, refusal.quarantined) for refusal in world.state.refused] == [(7, True)]
+    world.connect(receive_maximum=20, limit_bytes=None)
+    while world.on_the_wire:
+        world.acknowledge(0)
+    assert set(world.stored) == {7}
+    world.tick(QUARANTINE_PAUSES * RETRY_NS // 1_000_000_000 + 1)
+    assert world.on_the_wire == [7]
+
+
+def test_one_bad_link_does_not_quarantine_what_it_delivers() -> None:
+    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    for number in range(1, 11):
+        world.commit(verdict(number))
+    while world.stored:
+        world.connect(receive_maximum=20, limit_bytes=None)
+        world.acknowledge(0)
+        world.disconnect()
+    assert world.state.refusals == 0
+
+
+def test_verdicts_nobody_hears_stay_where_a_subscriber_is_required() -> None:
+    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS, require_subscriber=True))
+    world.connect(receive_maximum=20, limit_bytes=None)
+    for number in range(1, 201):
+        world.commit(verdict(number))
+    while world.on_the_wire:
+        world.happen(Unheard(seq=world.on_the_wire.pop(0)))
+    assert len(world.stored) == 200
+    assert world.state.heard is False
+    assert REFUSED_ROWS <= len(world.published) < REFUSED_ROWS + 20
+    while world.stored:
+        world.tick(31)
+        while world.on_the_wire:
+            world.acknowledge(0)
+    assert world.state.heard is True
+
+
+def test_verdicts_nobody_hears_go_where_no_subscriber_is_required() -> None:
+    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world.connect(receive_maximum=20, limit_bytes=None)
+    world.commit(verdict(1))
+    world.acknowledged.add(1)
+    world.happen(Unheard(seq=world.on_the_wire.pop(0)))
+    assert not world.stored
+    assert world.state.heard is False
 
 
 @settings(max_examples=200, deadline=None)
@@ -147,7 +263,7 @@ def test_the_window_is_full_while_rows_wait_that_may_go(steps, window) -> None: 
     pending = {refusal.seq for refusal in world.state.refused}
     may_go = set(world.stored) - set(world.on_the_wire) - pending
     if world.state.connected and may_go:
-        assert len(world.on_the_wire) == world.state.window
+        assert len(world.on_the_wire) == world.state.open_window
 
 
 @settings(max_examples=200, deadline=None)

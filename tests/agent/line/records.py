@@ -93,7 +93,7 @@ def stored(path: Path) -> list[Stored]:
     """Every row on disk, in the order of commits, read beside the agent."""
     with closing(sqlite3.connect(path)) as database:
         found = database.execute(
-            "SELECT class, topic, properties, sequence, payload FROM outbox ORDER BY seq"
+            "SELECT class, topic, properties, sequence, payload FROM record ORDER BY seq"
         )
         return [
             Stored(

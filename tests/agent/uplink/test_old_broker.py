@@ -13,7 +13,7 @@ import pytest
 from agent.clock import SystemClock
 from agent.uplink.courier import Acknowledged, Connected, Disconnected, LinkEvent
 from agent.uplink.mqtt import MqttLink
-from agent.uplink.outbox import Waiting
+from agent.uplink.row import Waiting
 from tests.agent.uplink.rows import TOPICS, crop, event, verdict
 from tests.agent.uplink.stations import mqtt, station, status
 from tests.brokers import DEADLINE_S, HOST, eventually, free_port

@@ -32,7 +32,7 @@ def outbox(path: Path) -> Iterator[Outbox]:
 def committed_ids(path: Path) -> list[str]:
     database = sqlite3.connect(path)
     try:
-        return [row[0] for row in database.execute("SELECT id FROM outbox ORDER BY seq")]
+        return [row[0] for row in database.execute("SELECT id FROM record ORDER BY seq")]
     finally:
         database.close()
 

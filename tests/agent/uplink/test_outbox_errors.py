@@ -27,13 +27,6 @@ def open_error(path: Path) -> str:
     return str(caught.value)
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
-    path = tmp_path / "outbox.sqlite3"
-    path.write_bytes(b"a diary, not a database. " * 100)
-    assert "not a SQLite database; move it away" in open_error(path)
-    assert path.read_bytes().startswith(b"a diary")
-
-
 def test_a_database_of_another_program(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
     database = sqlite3.connect(path)

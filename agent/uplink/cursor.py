@@ -1,0 +1,64 @@
+"""How far a gateway has come in the outbox's log; each has its own, so none holds another."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from agent.uplink import outbox_file
+from agent.uplink.outbox import Outbox
+from agent.uplink.outbox_file import explained, transaction
+from agent.uplink.row import Waiting
+from agent.uplink.waiting import PASSED_BY_ALL, RECORD_COLUMNS, as_row
+
+
+class Cursor:
+    """The place of the gateway `name`, durable; for one thread. A new one starts at the log's end.
+
+    Every method raises OutboxError when the file does not take part.
+    """
+
+    def __init__(self, outbox: Outbox, name: str) -> None:
+        self._path = outbox.path
+        self._turn = outbox.turn
+        self._name = name
+
+    def open(self) -> None:
+        """The outbox must have been opened."""
+        try:
+            self._database = outbox_file.connect(self._path, synchronous="NORMAL")
+            with self._turn, transaction(self._database):
+                self._database.execute(
+                    "INSERT OR IGNORE INTO cursor SELECT ?, COALESCE(MAX(seq), 0) FROM record", (self._name,)
+                )
+                found = self._database.execute("SELECT seq FROM cursor WHERE name = ?", (self._name,))
+                self._seq = int(found.fetchone()[0])
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from error
+
+    def next(self, limit: int) -> tuple[Waiting, ...]:
+        """The rows after the cursor, in the order of commits."""
+        query = f"SELECT seq, {RECORD_COLUMNS} FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
+        try:
+            found = self._database.execute(query, (self._seq, limit)).fetchall()
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from error
+        return tuple(Waiting(seq=seq, row=as_row(columns)) for seq, *columns in found)
+
+    def advance(self, seq: int) -> None:
+        """Everything up to `seq` is delivered; crops that the broker and all gateways have leave the log."""
+        try:
+            with self._turn, transaction(self._database):
+                self._database.execute("UPDATE cursor SET seq = ? WHERE name = ?", (seq, self._name))
+                done = self._database.execute(
+                    f"""SELECT history.seq FROM history JOIN record ON record.seq = history.seq
+                    WHERE history.seq > ? AND history.seq <= {PASSED_BY_ALL} AND class = 2""",
+                    (self._seq,),
+                ).fetchall()
+                for table in ("history", "record"):
+                    self._database.executemany(f"DELETE FROM {table} WHERE seq = ?", done)
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from error
+        self._seq = seq
+
+    def close(self) -> None:
+        self._database.close()

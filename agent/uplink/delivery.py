@@ -1,0 +1,348 @@
+"""The rules of delivery: what the courier does upon each event. Nothing here touches anything.
+
+A refused row stays in the outbox, is reported as a dead letter, and is tried again after a pause;
+rows behind it pass. When one kind has REFUSED_ROWS refusals pending, that kind alone waits.
+
+After a connection that ended with rows on their way the next one begins with a window of one, which
+doubles with every acknowledgement. A row that ends connections is thus soon alone on its way; at
+QUARANTINE_AT such ends it is put aside like a refused one, for longer.
+
+Where the MES confirms (`confirmed_by_mes`), an acknowledged verdict stays, and is queued again when a
+whole round has passed without the confirmation. Replays go last, and at most `replays_per_s`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from agent.uplink.outbox_file import KINDS, Kind
+from agent.uplink.row import Row, Waiting
+
+REFUSED_ROWS = 64
+QUARANTINE_AT = 3
+QUARANTINE_PAUSES = 20  # times the pause of a refusal
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """A broker accepted us, and this is what it takes at a time."""
+
+    receive_maximum: int = 65_535
+    maximum_packet_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """What was not acknowledged until now never will be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """The broker has these rows and said so with a success code."""
+
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The broker, or the protocol, did not take this row."""
+
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """The broker took this row and said that nobody is subscribed to its topic (MQTT 5, 0x10)."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woken:
+    """Rows were committed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsWaiting:
+    """The answer to Load. `complete`: nothing else waits."""
+
+    rows: tuple[Waiting, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time passed."""
+
+
+LinkEvent: TypeAlias = Connected | Disconnected | Acknowledged | Refused | Unheard | Woken
+Event: TypeAlias = LinkEvent | RowsWaiting | Tick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    waiting: Waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Await:
+    """These verdicts stay until the MES has confirmed them."""
+
+    seqs: tuple[int, ...]
+    round: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resend:
+    """Queue again what is unconfirmed since before this round."""
+
+    before_round: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """This row was not taken."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    limit: int
+    kinds: tuple[Kind, ...]
+    replays: int
+    exclude: tuple[int, ...]
+
+
+Action: TypeAlias = "Publish | Forget | Await | Resend | Report | Load"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flight:
+    """A row on its way, published on this connection and not acknowledged."""
+
+    seq: int
+    kind: Kind
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A row that was not taken, and when to try it again."""
+
+    seq: int
+    kind: Kind
+    reason: str
+    retry_at_ns: int
+    quarantined: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourierState:
+    """All that the courier knows; the counters are since its start."""
+
+    window_limit: int
+    retry_pause_ns: int
+    confirmed_by_mes: bool = False
+    require_subscriber: bool = False
+    round_ns: int = 60 * SECOND_NS  # how long the MES has to confirm
+    replays_per_s: float = 200.0
+    connected: bool = False
+    window: int = 0
+    opening: int | None = None  # a smaller window that grows after a bad end
+    maximum_packet_bytes: int | None = None
+    in_flight: tuple[Flight, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    suspect: tuple[int, int] | None = None  # the row last alone on its way at an end, and how often it was
+    drained: bool = False  # the outbox has nothing but what is in flight or refused
+    looked_at_ns: int = 0
+    replay_allowance: float = 0.0
+    allowed_at_ns: int = 0
+    round: int = 0
+    heard: bool | None = None  # whether somebody was subscribed to the last verdict
+    publications: int = 0
+    deliveries: int = 0
+    refusals: int = 0
+
+    @property
+    def open_window(self) -> int:
+        """How many rows may be on their way now."""
+        return self.window if self.opening is None else min(self.window, self.opening)
+
+
+def decide(state: CourierState, event: Event, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
+    """What follows from `event`, and what is to be done, in this order."""
+    match event:
+        case Connected():
+            window = min(state.window_limit, event.receive_maximum)
+            limit = event.maximum_packet_bytes
+            connected = replace(state, connected=True, window=window, maximum_packet_bytes=limit)
+            return _load(replace(connected, in_flight=(), drained=False))
+        case Disconnected():
+            return _disconnected(state, now_ns)
+        case Acknowledged():
+            return _acknowledged(state, event.seqs, heard=True)
+        case Unheard():
+            flown = _flight(state, event.seq)
+            if flown is None or flown.kind != "verdict":
+                return _acknowledged(state, (event.seq,), heard=None)
+            if not state.require_subscriber:
+                return _acknowledged(state, (event.seq,), heard=False)
+            unheard = replace(state, heard=False)
+            return _refused(unheard, flown, "nobody is subscribed to its topic", now_ns)
+        case Refused():
+            flown = _flight(state, event.seq)
+            return (state, ()) if flown is None else _refused(state, flown, event.reason, now_ns)
+        case Woken():
+            return _load(replace(state, drained=False))
+        case RowsWaiting():
+            return _publish(state, event, now_ns)
+        case Tick():
+            return _tick(state, now_ns)
+
+
+def packet_bytes(row: Row) -> int:
+    """The size of the row's PUBLISH packet in MQTT 5, a few bytes too many at most."""
+    framing = 5 + 2 + 2 + 4 + 3  # fixed header, topic length, packet id, properties length, content type
+    pairs = sum(5 + len(name.encode()) + len(value.encode()) for name, value in row.properties)
+    return framing + len(row.topic.encode()) + len(row.content_type.encode()) + pairs + len(row.payload)
+
+
+def _disconnected(state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
+    flights = state.in_flight
+    state = replace(state, connected=False, window=0, in_flight=())
+    if not flights:
+        return replace(state, opening=None), ()
+    state = replace(state, opening=1)
+    if len(flights) > 1:
+        return state, ()
+    (flown,) = flights
+    ends = 1 + (state.suspect[1] if state.suspect is not None and state.suspect[0] == flown.seq else 0)
+    if ends < QUARANTINE_AT:
+        return replace(state, suspect=(flown.seq, ends)), ()
+    reason = f"{ends} connections ended while it alone was on its way"
+    refusal = Refusal(
+        seq=flown.seq,
+        kind=flown.kind,
+        reason=reason,
+        retry_at_ns=now_ns + QUARANTINE_PAUSES * state.retry_pause_ns,
+        quarantined=True,
+    )
+    return _with(replace(state, suspect=None), refusal), (Report(refusal=refusal),)
+
+
+def _acknowledged(
+    state: CourierState, seqs: tuple[int, ...], heard: bool | None
+) -> tuple[CourierState, tuple[Action, ...]]:
+    flown = {flight.seq: flight for flight in state.in_flight if flight.seq in seqs}
+    verdicts = [flight for flight in flown.values() if flight.kind == "verdict"]
+    stays = [one.seq for one in verdicts if not one.replayed] if state.confirmed_by_mes else []
+    goes = tuple(seq for seq in seqs if seq not in stays)
+    opening = None if state.opening is None else state.opening * 2 ** len(seqs)
+    state = replace(
+        state,
+        in_flight=tuple(flight for flight in state.in_flight if flight.seq not in seqs),
+        refused=tuple(refusal for refusal in state.refused if refusal.seq not in seqs),
+        deliveries=state.deliveries + len(seqs),
+        opening=None if opening is None or opening >= state.window else opening,
+        heard=heard if verdicts and heard is not None else state.heard,
+        suspect=None if state.suspect is not None and state.suspect[0] in seqs else state.suspect,
+    )
+    actions: list[Action] = [Forget(seqs=goes)] if goes else []
+    if stays:
+        actions.append(Await(seqs=tuple(stays), round=state.round))
+    after, loads = _load(state)
+    return after, (*actions, *loads)
+
+
+def _refused(
+    state: CourierState, flown: Flight, reason: str, now_ns: int
+) -> tuple[CourierState, tuple[Action, ...]]:
+    in_flight = tuple(flight for flight in state.in_flight if flight != flown)
+    refusal = _refusal(state, flown.seq, flown.kind, reason, now_ns)
+    after, loads = _load(_with(replace(state, in_flight=in_flight), refusal))
+    return after, (Report(refusal=refusal), *loads)
+
+
+def _tick(state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
+    """Refusals whose pause is over, one more look at the outbox a second, a new round."""
+    pending = tuple(refusal for refusal in state.refused if refusal.retry_at_ns > now_ns)
+    again = len(pending) < len(state.refused) or now_ns - state.looked_at_ns >= SECOND_NS
+    earned = state.replays_per_s * (now_ns - state.allowed_at_ns) / SECOND_NS
+    state = replace(
+        state,
+        refused=pending,
+        drained=state.drained and not again,
+        replay_allowance=min(state.replay_allowance + earned, max(state.replays_per_s, 1.0)),
+        allowed_at_ns=now_ns,
+        looked_at_ns=now_ns if again else state.looked_at_ns,
+    )
+    actions: list[Action] = []
+    if state.confirmed_by_mes and now_ns // state.round_ns > state.round:
+        state = replace(state, round=now_ns // state.round_ns, drained=False)
+        actions.append(Resend(before_round=state.round - 1))
+    after, loads = _load(state)
+    return after, (*actions, *loads)
+
+
+def _publish(state: CourierState, event: RowsWaiting, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
+    actions: list[Action] = []
+    taken = 0
+    for waiting in event.rows:
+        if len(state.in_flight) >= state.open_window:
+            break
+        taken += 1
+        seq, row = waiting.seq, waiting.row
+        if seq in _held(state):
+            continue
+        limit, size = state.maximum_packet_bytes, packet_bytes(row)
+        if limit is not None and size > limit:
+            reason = f"its packet of {size} bytes is over the broker's limit of {limit}"
+            refusal = _refusal(state, seq, row.kind, reason, now_ns)
+            state = _with(state, refusal)
+            actions.append(Report(refusal=refusal))
+        else:
+            flight = Flight(seq=seq, kind=row.kind, replayed=waiting.replayed)
+            state = replace(
+                state,
+                in_flight=(*state.in_flight, flight),
+                publications=state.publications + 1,
+                replay_allowance=state.replay_allowance - waiting.replayed,
+            )
+            actions.append(Publish(waiting=waiting))
+    state, loads = _load(replace(state, drained=event.complete and taken == len(event.rows)))
+    return state, (*actions, *loads)
+
+
+def _refusal(state: CourierState, seq: int, kind: Kind, reason: str, now_ns: int) -> Refusal:
+    return Refusal(seq=seq, kind=kind, reason=reason, retry_at_ns=now_ns + state.retry_pause_ns)
+
+
+def _with(state: CourierState, refusal: Refusal) -> CourierState:
+    return replace(state, refused=(*state.refused, refusal), refusals=state.refusals + 1)
+
+
+def _load(state: CourierState) -> tuple[CourierState, tuple[Action, ...]]:
+    pending = [refusal.kind for refusal in state.refused]
+    kinds = tuple(kind for kind in KINDS if pending.count(kind) < REFUSED_ROWS)
+    room = state.open_window - len(state.in_flight)
+    if not state.connected or state.drained or room <= 0 or not kinds:
+        return state, ()
+    replays = max(0, int(state.replay_allowance))
+    return state, (Load(limit=room, kinds=kinds, replays=replays, exclude=_held(state)),)
+
+
+def _flight(state: CourierState, seq: int) -> Flight | None:
+    return next((flight for flight in state.in_flight if flight.seq == seq), None)
+
+
+def _held(state: CourierState) -> tuple[int, ...]:
+    return (*(flight.seq for flight in state.in_flight), *(refusal.seq for refusal in state.refused))
