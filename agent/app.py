@@ -7,7 +7,6 @@ watches them once a second, and closes them in reverse.
 from __future__ import annotations
 
 import json
-import random
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,7 +22,6 @@ from agent.cameras.table import make_camera
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
 from agent.engines.engine import Engine
-from agent.errors import PlumblineError
 from agent.line.capture import Capture, run_camera
 from agent.line.judge import Rules
 from agent.line.line import Line
@@ -33,11 +31,8 @@ from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer
-from agent.uplink import payloads
-from agent.uplink.courier import Courier
-from agent.uplink.mqtt import MqttLink
-from agent.uplink.outbox import Outbox
-from agent.uplink.topics import Topics
+from agent.uplink import payloads, uplink
+from agent.uplink.uplink import Uplink
 from agent.web.flatfield import load
 from agent.web.windows import Web
 
@@ -45,16 +40,10 @@ log = structlog.get_logger()
 
 WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
-HANG_S = 60.0
-DRAIN_S = 5.0  # how long a finished run may take to deliver what waits
 
 MakeCamera = Callable[
     [str, settings.FolderSource | settings.VideoSource | settings.LinescanSimSource, Clock], Camera
 ]
-
-
-class LinkHungError(PlumblineError):
-    """The network thread is alive and does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +58,7 @@ class App:
     cameras: dict[str, Camera]
     captures: dict[str, Capture]
     lines: dict[str, Line]
-    outbox: Outbox
-    link: MqttLink
-    courier: Courier
+    uplink: Uplink
     board: Board
     metrics: Metrics
     page: PageServer | None
@@ -84,15 +71,11 @@ class App:
         """
         with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
             last.callback(self.engine.close)
-            last.callback(self.outbox.close)
             if self.page is not None:
                 self.page.start()
                 last.callback(self.page.stop)
-            self.link.start()
-            last.callback(lambda: self.link.stop(self._status("stopped", None)))
-            self.courier.start()
-            last.callback(self.courier.stop)
-            last.callback(self._drain)
+            last.callback(lambda: self.uplink.stop(self._status("stopped", None)))
+            self.uplink.start()
             last.callback(self.crew.dismiss)
             for name, line in self.lines.items():
                 self.crew.start(f"line-{name}", line.run)
@@ -102,7 +85,7 @@ class App:
             engine, bundle = self.engine.describe().name, self.bundle.sha256[:12]
             log.info("running", boot_id=self.boot_id, engine=engine, bundle=bundle)
             self._wait(duration_s)
-        log.info("stopped", last_sequence=self.outbox.last_sequence())
+        log.info("stopped", last_sequence=self.uplink.outbox.last_sequence())
 
     def _wait(self, duration_s: float | None) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
@@ -112,15 +95,6 @@ class App:
                 return
             if not any(self.crew.is_alive(f"line-{name}") for name in self.lines):
                 return
-
-    def _drain(self) -> None:
-        """Deliver what waits, for a while; what is not delivered waits for the next start."""
-        if self.outbox.failure is not None:
-            return
-        self.outbox.append([]).result()  # all that was appended before is committed now
-        ends_ns = self.clock.monotonic_ns() + round(DRAIN_S * 1e9)
-        while self.link.state.connected and self.outbox.depth().rows and self.clock.monotonic_ns() < ends_ns:
-            self.clock.sleep(0.05)
 
     def _camera_runner(self, name: str) -> Callable[[threading.Event], None]:
         wanted = next(camera for camera in self.settings.cameras if camera.name == name)
@@ -142,30 +116,37 @@ class App:
         """Once a second: what the page and the broker should know, and whether a part has died."""
         said: tuple[str, str | None] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
+        before = self.uplink.courier.state
         connects = 0
         while not stop.wait(WATCH_EVERY_S):
-            for failure in (self.outbox.failure, self.courier.failure, self.link.failure):
-                if failure is not None:
-                    raise failure
-            if self.link.silent_s() > HANG_S:
-                raise LinkHungError(
-                    f"the MQTT thread has not moved for {HANG_S:.0f} s; the agent must be restarted"
-                )
-            state = self.link.state
+            tidied = self.uplink.watch()
+            state = self.uplink.link.state
             self.board.link_state("connected" if state.connected else "lost", state.reason)
+            self.board.uplink_troubles(self.uplink.words())
             for _ in range(state.connects - max(connects, 1)):
                 self.metrics.reconnected()
             connects = state.connects
-            depth = self.outbox.depth()
+            depth, full = self.uplink.outbox.depth(), self.uplink.keeper.full
             self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
             self.metrics.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
+            self.metrics.outbox_state(
+                full=full, unconfirmed=depth.unconfirmed, dead_letters=depth.dead_letters
+            )
+            courier = self.uplink.courier.state
+            self.metrics.delivery(
+                published=courier.publications - before.publications,
+                acknowledged=courier.deliveries - before.deliveries,
+                refused=courier.refusals - before.refusals,
+                crops_evicted=len(tidied.evicted),
+            )
+            before = courier
             health = assess(self.board.snapshot())
             now = ("degraded", "; ".join(health.reasons)) if health.state == "degraded" else ("online", None)
             if now != said:
-                self.link.publish_status(self._status(*now))
+                self.uplink.link.publish_status(self._status(*now))
                 said = now
             if self.clock.monotonic_ns() >= metrics_due_ns:
-                self.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
+                self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
 
     def _status(self, state: payloads.StatusName, reason: str | None) -> bytes:
@@ -184,12 +165,12 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     bundle = open_bundle(wanted.bundle)
     cameras = {camera.name: make(camera.name, camera.source, clock) for camera in wanted.cameras}
     engine = engines.open_engine(bundle, wanted.engine)
-    outbox = Outbox(wanted.outbox.path, clock=clock)
-    outbox.open()
     boot_id = new_uuid7(clock)
-    identity = wanted.identity
-    topics = Topics(site=identity.site, area=identity.area, line=identity.line, station=identity.station)
-    board = Board(station=identity.station, version=version("plumbline"), clock=clock)
+    last_will = payloads.encode(_status_message(wanted, boot_id, bundle, "offline", "connection lost", None))
+    up = uplink.build(
+        wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
+    )
+    board = Board(station=wanted.identity.station, version=version("plumbline"), clock=clock)
     metrics = Metrics(list(cameras))
     threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
     board.serving(
@@ -199,14 +180,14 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         threshold=threshold,
     )
     publisher = Publisher(
-        outbox=outbox,
-        topics=topics,
+        outbox=up.outbox,
+        topics=up.events.topics,
         origin=_origin(wanted, boot_id, bundle, engine, clock),
         crops=wanted.crops,
         clock=clock,
         board=board,
         metrics=metrics,
-        first_sequence=outbox.last_sequence() + 1,
+        first_sequence=up.outbox.last_sequence() + 1,
     )
     captures = {name: Capture(wanted.line.mode, wanted.line.ring_frames) for name in cameras}
     lines = {
@@ -226,8 +207,6 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         )
         for camera in wanted.cameras
     }
-    last_will = payloads.encode(_status_message(wanted, boot_id, bundle, "offline", "connection lost", None))
-    link = MqttLink(wanted.mqtt, topics=topics, last_will=last_will, clock=clock, rng=random.Random(boot_id))
     return App(
         settings=wanted,
         clock=clock,
@@ -237,9 +216,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         cameras=cameras,
         captures=captures,
         lines=lines,
-        outbox=outbox,
-        link=link,
-        courier=Courier(outbox, link, clock=clock, window=wanted.mqtt.window),
+        uplink=up,
         board=board,
         metrics=metrics,
         page=PageServer(board, metrics, host=wanted.page.host, port=wanted.page.port)

@@ -43,7 +43,8 @@ def measure(bundle_path: Path, seconds: float, clock: Clock) -> dict[str, Any]:
             fastest = _run(app, frames, seconds, clock, rate_hz=None)
             paced = _run(app, frames, seconds, clock, rate_hz=fastest["frames_per_s"] * PACED_SHARE)
         finally:
-            app.outbox.close()
+            app.uplink.keeper.close()
+            app.uplink.outbox.close()
             app.engine.close()
     found: dict[str, Any] = {"machine": machine(), "line_at_full_speed": fastest, "line_at_half_speed": paced}
     found["engines"] = [
@@ -129,7 +130,7 @@ def _run(
         def note(captured_ns: int = captured_ns) -> None:
             durable_ms.append((clock.monotonic_ns() - captured_ns) / 1e6)
 
-        app.outbox.append([], note)  # committed with the record before it
+        app.uplink.outbox.append([], note)  # committed with the record before it
         timing = verdict.timing_ms
         timings.append(
             {
@@ -141,7 +142,7 @@ def _run(
         )
         count += 1
     elapsed = (clock.monotonic_ns() - started) / 1e9
-    app.outbox.append([]).result()
+    app.uplink.outbox.append([]).result()
     stages = {stage: percentiles([one[stage] for one in timings]) for stage in timings[0]}
     return {
         "frames_per_s": round(count / elapsed, 2),
@@ -184,7 +185,7 @@ def _build(bundle: Path, folder: Path, clock: Clock) -> App:
     wanted = settings.Settings(
         bundle=bundle,
         cameras=(settings.Camera(name="bench"),),
-        outbox=settings.Outbox(path=folder / "outbox.sqlite3"),
+        outbox=settings.Outbox(path=folder / "outbox.sqlite3", min_free_bytes=0),
         page=settings.Page(enabled=False),
     )
     return build(wanted, clock, Crew(), make=lambda *_: _NoCamera())

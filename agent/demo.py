@@ -171,7 +171,7 @@ def demo_settings(
                 web=settings.Web(window_lines=CELL_LINES),
             ),
         ),
-        outbox=settings.Outbox(path=outbox),
+        outbox=settings.Outbox(path=outbox, min_free_bytes=0),
         mqtt=settings.Mqtt(port=broker_port),
         page=settings.Page(port=page_port),
         logs=settings.Logs(level="warning", format="console"),

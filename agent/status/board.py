@@ -112,6 +112,7 @@ class Snapshot:
     cameras: tuple[CameraView, ...]
     link: LinkView
     outbox: OutboxDepth
+    troubles: tuple[str, ...]  # of the uplink, one sentence each
     rejects: tuple[Reject, ...]  # newest first
 
 
@@ -142,6 +143,7 @@ class Board:
         self._link_detail = ""
         self._link_since_ns = self._started_ns
         self._outbox = OutboxDepth(rows=0, size_bytes=0, oldest_s=0.0)
+        self._troubles: tuple[str, ...] = ()
         self._rejects: deque[Reject] = deque(maxlen=REJECTS)
 
     def serving(self, *, engine: str, bundle: str, bundle_sha256: str, threshold: float) -> None:
@@ -212,6 +214,11 @@ class Board:
         with self._lock:
             self._outbox = depth
 
+    def uplink_troubles(self, troubles: tuple[str, ...]) -> None:
+        """What stands against delivery, one sentence each; empty when all is well."""
+        with self._lock:
+            self._troubles = troubles
+
     def snapshot(self) -> Snapshot:
         """Everything at one moment; pictures in it are not encoded by this."""
         with self._lock:
@@ -231,6 +238,7 @@ class Board:
                 state=self._link, detail=self._link_detail, for_s=(now_ns - self._link_since_ns) / 1e9
             )
             serving, counts, outbox = self._serving, dict(self._counts), self._outbox
+            troubles = self._troubles
             rejects = tuple(reversed(self._rejects))
         return Snapshot(
             station=self._station,
@@ -245,6 +253,7 @@ class Board:
             cameras=cameras,
             link=link,
             outbox=outbox,
+            troubles=troubles,
             rejects=rejects,
         )
 

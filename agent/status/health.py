@@ -19,10 +19,11 @@ class Health:
 
 
 def assess(snapshot: Snapshot) -> Health:
-    """Running needs a model, every camera streaming or finished, and a broker that answers."""
+    """Running needs a model, every camera streaming or finished, a broker that answers, no trouble."""
     reasons = [camera_words(camera) for camera in snapshot.cameras if camera.state == "lost"]
     if snapshot.link.state == "lost":
         reasons.append(broker_words(snapshot.link, snapshot.outbox))
+    reasons += snapshot.troubles
     if reasons:
         return Health(state="degraded", reasons=tuple(reasons))
     waiting = [] if snapshot.serving else ["No model is loaded yet"]

@@ -49,6 +49,11 @@ METRICS: tuple[Metric, ...] = (
     Metric(name="outbox_oldest_seconds", kind="gauge", help="Age of the first waiting row; 0 for none."),
     Metric(name="published", kind="counter", help="Messages handed to the broker, retries included."),
     Metric(name="acknowledged", kind="counter", help="Messages the broker acknowledged with success."),
+    Metric(name="refused", kind="counter", help="Messages the broker did not take; they are tried again."),
+    Metric(name="crops_evicted", kind="counter", help="Crops deleted undelivered, each with an event."),
+    Metric(name="outbox_full", kind="gauge", help="1 while the outbox can take no more, else 0."),
+    Metric(name="outbox_unconfirmed", kind="gauge", help="Delivered verdicts the MES has not confirmed."),
+    Metric(name="dead_letters", kind="gauge", help="Rows that somebody did not take."),
     Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
     Metric(
         name="camera_lines_lost",
@@ -102,11 +107,17 @@ class Metrics:
         self._gauges["outbox_bytes"].set(size_bytes)
         self._gauges["outbox_oldest_seconds"].set(oldest_s)
 
-    def published(self) -> None:
-        self._counters["published"].inc()
+    def outbox_state(self, *, full: bool, unconfirmed: int, dead_letters: int) -> None:
+        self._gauges["outbox_full"].set(full)
+        self._gauges["outbox_unconfirmed"].set(unconfirmed)
+        self._gauges["dead_letters"].set(dead_letters)
 
-    def acknowledged(self) -> None:
-        self._counters["acknowledged"].inc()
+    def delivery(self, *, published: int, acknowledged: int, refused: int, crops_evicted: int) -> None:
+        """How many more of each there were."""
+        self._counters["published"].inc(published)
+        self._counters["acknowledged"].inc(acknowledged)
+        self._counters["refused"].inc(refused)
+        self._counters["crops_evicted"].inc(crops_evicted)
 
     def reconnected(self) -> None:
         self._counters["reconnects"].inc()

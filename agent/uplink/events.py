@@ -49,7 +49,7 @@ class EventMaker:
     """Makes the rows of one agent's events."""
 
     def __init__(self, topics: Topics, *, boot_id: str, clock: Clock, new_id: Callable[[], str]) -> None:
-        self._topics = topics
+        self.topics = topics
         self._boot_id = boot_id
         self._clock = clock
         self._new_id = new_id
@@ -63,15 +63,15 @@ class EventMaker:
             severity=severity,
             created=rfc3339(self._clock.utc_now()),
             boot_id=self._boot_id,
-            station=self._topics.station,
+            station=self.topics.station,
             detail=detail,
             data=data,
         )
         return Row(
             id=message.event_id,
             kind="event",
-            topic=self._topics.event(),
+            topic=self.topics.event(),
             payload=encode(message),
             content_type=JSON,
-            properties=cloud_event(self._topics, message.event_id, message.schema_, message.created),
+            properties=cloud_event(self.topics, message.event_id, message.schema_, message.created),
         )

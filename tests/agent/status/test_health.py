@@ -51,6 +51,13 @@ def test_a_lost_camera_degrades_and_is_named(board: Board) -> None:
     assert health.reasons == ("Camera side lost for 0 s: no frame for 5 s; check its cable",)
 
 
+def test_a_trouble_of_the_uplink_degrades_in_its_own_words(board: Board) -> None:
+    board.uplink_troubles(("The outbox is full",))
+    assert assess(board.snapshot()).reasons == ("The outbox is full",)
+    board.uplink_troubles(())
+    assert assess(board.snapshot()).state == "running"
+
+
 def test_a_station_is_starting_until_everything_has_reported() -> None:
     board = Board(station="cell3", version="0.1.0", clock=ManualClock())
     board.camera_state("top", "connecting")

@@ -29,8 +29,8 @@ def moved() -> Metrics:
     metrics.inspected(0.012)
     metrics.recorded(0.3)
     metrics.outbox_depth(rows=34, size_bytes=9000, oldest_s=12.5)
-    metrics.published()
-    metrics.acknowledged()
+    metrics.outbox_state(full=True, unconfirmed=3, dead_letters=2)
+    metrics.delivery(published=9, acknowledged=8, refused=1, crops_evicted=4)
     metrics.reconnected()
     metrics.lines_lost("top", 17)
     metrics.camera_fault("top", "camera_error")
@@ -60,8 +60,13 @@ def test_every_typed_increment_moves_its_own_metric() -> None:
     assert value(metrics, "plumbline_outbox_rows") == 34
     assert value(metrics, "plumbline_outbox_bytes") == 9000
     assert value(metrics, "plumbline_outbox_oldest_seconds") == 12.5
-    assert value(metrics, "plumbline_published_total") == 1
-    assert value(metrics, "plumbline_acknowledged_total") == 1
+    assert value(metrics, "plumbline_outbox_full") == 1
+    assert value(metrics, "plumbline_outbox_unconfirmed") == 3
+    assert value(metrics, "plumbline_dead_letters") == 2
+    assert value(metrics, "plumbline_published_total") == 9
+    assert value(metrics, "plumbline_acknowledged_total") == 8
+    assert value(metrics, "plumbline_refused_total") == 1
+    assert value(metrics, "plumbline_crops_evicted_total") == 4
     assert value(metrics, "plumbline_reconnects_total") == 1
     assert value(metrics, "plumbline_camera_lines_lost_total", camera="top") == 17
     assert value(metrics, "plumbline_camera_faults_total", camera="top", reason="camera_error") == 1

@@ -1,0 +1,160 @@
+"""From the record to the broker: outbox, keeper, courier and link, started, watched and stopped together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+from pydantic import JsonValue
+
+from agent import settings
+from agent.clock import Clock
+from agent.errors import PlumblineError
+from agent.uplink.courier import Courier
+from agent.uplink.delivery import CourierState, Refusal
+from agent.uplink.events import EventMaker, Severity
+from agent.uplink.keeper import Keeper
+from agent.uplink.mqtt import MqttLink
+from agent.uplink.outbox import Outbox
+from agent.uplink.spool import DAY_S, Limits, Tidied
+from agent.uplink.topics import Topics
+
+HANG_S = 60.0
+DRAIN_S = 5.0  # how long a finished run may take to deliver what waits
+
+log = structlog.get_logger(__name__)
+
+
+class LinkHungError(PlumblineError):
+    """The network thread is alive and does nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Something that stands against delivery, from when it is seen until it is gone."""
+
+    event: str
+    severity: Severity
+    detail: str
+    data: Mapping[str, JsonValue] = field(default_factory=dict)
+    over: str | None = None  # the event when it is gone
+
+
+@dataclass(slots=True, kw_only=True)
+class Uplink:
+    """Every part of one station's uplink; `watch` is to be called once a second."""
+
+    clock: Clock
+    events: EventMaker
+    outbox: Outbox
+    keeper: Keeper
+    link: MqttLink
+    courier: Courier
+    troubles: dict[str, Trouble] = field(default_factory=dict)  # as `watch` last saw them
+
+    def start(self) -> None:
+        """Deliver; the outbox is open already."""
+        if self.outbox.set_aside is not None:
+            detail = (
+                f"{self.outbox.path} was damaged; it was moved to {self.outbox.set_aside} whole and a fresh "
+                "one started: sequence numbers begin at 1 again"
+            )
+            log.error("outbox_set_aside", detail=detail)
+            moved_to = str(self.outbox.set_aside)
+            self.keeper.note(self.events.row("outbox_set_aside", "alarm", detail, moved_to=moved_to))
+        self.link.start()
+        self.courier.start()
+
+    def stop(self, last_words: bytes) -> None:
+        """Deliver what waits, for a while, and close everything; the rest waits for the next start."""
+        self._drain()
+        self.courier.stop()
+        self.link.stop(last_words)
+        self.keeper.close()
+        self.outbox.close()
+
+    def watch(self) -> Tidied:
+        """Hold the outbox's bounds, raise the failure of any part, and tell of troubles that come and go."""
+        for failure in (self.outbox.failure, self.courier.failure, self.link.failure):
+            if failure is not None:
+                raise failure
+        if self.link.silent_s() > HANG_S:
+            raise LinkHungError(
+                f"the MQTT thread has not moved for {HANG_S:.0f} s; the agent must be restarted"
+            )
+        done = self.keeper.tidy()
+        now = dict(self._troubles(self.courier.state))
+        for key in now.keys() - self.troubles.keys():
+            one = now[key]
+            log.warning(one.event, detail=one.detail)
+            self.keeper.note(self.events.row(one.event, one.severity, one.detail, **one.data))
+        for key in self.troubles.keys() - now.keys():
+            gone = self.troubles[key]
+            if gone.over is not None:
+                self.keeper.note(self.events.row(gone.over, "info", f"over: {gone.detail}", **gone.data))
+        self.troubles = now
+        return done
+
+    def words(self) -> tuple[str, ...]:
+        """What is wrong, one sentence each, for the status and the page."""
+        full = ("The outbox is full: it holds undelivered verdicts only",) if self.keeper.full else ()
+        return (*full, *(trouble.detail for trouble in self.troubles.values()))
+
+    def _troubles(self, state: CourierState) -> list[tuple[str, Trouble]]:
+        found = []
+        if state.heard is False:
+            detail = "the broker takes our verdicts, and nobody is subscribed to them; check the MES"
+            found.append(("unheard", Trouble(event="no_subscriber", severity="warning", detail=detail)))
+        return found
+
+    def _drain(self) -> None:
+        if self.outbox.failure is not None or self.keeper.full:
+            return
+        self.outbox.append([]).result()  # all that was appended before is committed now
+        ends_ns = self.clock.monotonic_ns() + round(DRAIN_S * 1e9)
+        while self.link.state.connected and self.outbox.depth().rows and self.clock.monotonic_ns() < ends_ns:
+            self.clock.sleep(0.05)
+
+
+def build(
+    wanted: settings.Settings,
+    *,
+    boot_id: str,
+    last_will: bytes,
+    clock: Clock,
+    new_id: Callable[[], str],
+) -> Uplink:
+    """Open the outbox and make the rest. Raises OutboxError."""
+    identity = wanted.identity
+    topics = Topics(site=identity.site, area=identity.area, line=identity.line, station=identity.station)
+    events = EventMaker(topics, boot_id=boot_id, clock=clock, new_id=new_id)
+    outbox = Outbox(wanted.outbox.path, clock=clock)
+    outbox.open()
+    keeper = Keeper(
+        outbox,
+        limits=Limits(
+            max_bytes=wanted.outbox.max_bytes,
+            min_free_bytes=wanted.outbox.min_free_bytes,
+            history_s=wanted.outbox.history_days * DAY_S,
+            crop_age_s=wanted.outbox.crop_age_days * DAY_S,
+        ),
+        hold_when_full=wanted.outbox.when_full == "hold",
+        events=events,
+        clock=clock,
+    )
+    keeper.open()
+    link = MqttLink(wanted.mqtt, topics=topics, last_will=last_will, clock=clock, rng=random.Random(boot_id))
+
+    def report(refusal: Refusal) -> None:
+        event, severity = "row_refused", "warning"
+        if refusal.quarantined:
+            event, severity = "row_quarantined", "alarm"
+        detail = f"{refusal.kind} {refusal.seq} of the outbox: {refusal.reason}"
+        keeper.note(events.row(event, severity, detail, seq=refusal.seq, kind=refusal.kind))  # type: ignore[arg-type]
+
+    courier = Courier(
+        outbox, link, clock=clock, window=wanted.mqtt.window, rules=wanted.delivery, report=report
+    )
+    return Uplink(clock=clock, events=events, outbox=outbox, keeper=keeper, link=link, courier=courier)
