@@ -20,12 +20,15 @@ from agent.errors import PlumblineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 bundle_app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, or check it on this machine.")
-outbox_app = typer.Typer(no_args_is_help=True, help="Look at what waits for the broker.")
+outbox_app = typer.Typer(no_args_is_help=True, help="Look at what waits for the broker and what it has had.")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(outbox_app, name="outbox")
 console = Console()
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
+First = Annotated[int, typer.Option("--from", min=1, help="first sequence")]
+Last = Annotated[int, typer.Option("--to", min=1, help="last sequence")]
+MAX_SEQUENCE = (1 << 63) - 1
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folder or .plumb file")]
 
 
@@ -186,15 +189,47 @@ def bundle_verify(
 
 @outbox_app.command("status")
 def outbox_status(config: Config) -> None:
-    """Rows, bytes and age of what waits; works beside a running agent."""
+    """What waits, what can be replayed, and what was refused; works beside a running agent."""
+    from agent.uplink.history import dead_letters, span
     from agent.uplink.outbox_file import read_depth
 
     path = settings.load(config).outbox.path
-    depth = read_depth(path, clock=SystemClock())
-    console.print(f"{path}", highlight=False, soft_wrap=True)
-    console.print(f"{depth.rows} rows, {depth.bytes} bytes, oldest {depth.oldest_s:.1f} s")
-    for kind, rows in depth.kinds.items():
-        console.print(f"  {kind:8} {rows}")
+    depth, history = read_depth(path, clock=SystemClock()), span(path)
+    lines = [
+        f"{path}",
+        f"{depth.rows} rows, {depth.bytes} bytes, oldest {depth.oldest_s:.1f} s",
+        *(f"  {kind:8} {rows}" for kind, rows in depth.kinds.items()),
+        f"  {depth.unconfirmed} verdicts not yet confirmed by the MES, {depth.replaying} to be said again",
+    ]
+    if history.verdicts:
+        lines.append(f"{history.verdicts} delivered verdicts kept, {history.first} to {history.last}")
+    lines += [
+        f"refused by {one.place}, {one.attempts} times: row {one.seq}, {one.reason}"
+        for one in dead_letters(path)
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+@outbox_app.command("export")
+def outbox_export(config: Config, first: First = 1, last: Last = MAX_SEQUENCE) -> None:
+    """Delivered verdicts as JSON Lines, by sequence."""
+    from agent.uplink.history import delivered_verdicts
+
+    for payload in delivered_verdicts(settings.load(config).outbox.path, first, last):
+        typer.echo(payload)
+
+
+@outbox_app.command("replay")
+def outbox_replay(config: Config, first: First, last: Last) -> None:
+    """Have the agent publish delivered verdicts again, flagged as replayed; exit 1 when there are none."""
+    from agent.uplink.history import ask_again
+
+    path = settings.load(config).outbox.path
+    queued = ask_again(path, first, last)
+    console.print(f"{path}: {queued} verdicts will be said again", highlight=False, soft_wrap=True)
+    if not queued:
+        raise typer.Exit(1)
 
 
 def _stop_on_signals(crew: Crew) -> None:
