@@ -108,6 +108,7 @@ class Judgement:
     score: float
     threshold: float
     defects: tuple[Defect, ...]
+    peak_px: tuple[int, int] | None = None  # x, y of the strongest evidence, when the frame was judged
 
 
 class _Message(BaseModel):

@@ -141,6 +141,7 @@ class Crops(_Section):
     margin_px: int = Field(16, ge=0, le=1024)
     max_bytes: int = Field(120_000, ge=2_000, le=10_000_000)
     format: Literal["jpeg", "png"] = "jpeg"
+    every_nth_pass: int = Field(0, ge=0, le=1_000_000)
 
 
 class Outbox(_Section):

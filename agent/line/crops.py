@@ -13,6 +13,7 @@ from agent import settings
 from agent.messages import Box, Defect, Pixels
 
 QUALITIES = (92, 80, 65, 50, 35)
+SAMPLE_MARGIN_PX = 32
 SHRINK = 0.7  # of each side, when the lowest quality is still too large
 
 
@@ -32,22 +33,33 @@ def cut_crops(
     image: Pixels, defects: tuple[Defect, ...], wanted: settings.Crops, new_id: Callable[[], str]
 ) -> list[Crop]:
     """The strongest defects, with a margin, each at most `max_bytes` large."""
-    crops = []
-    for index, defect in enumerate(defects[: wanted.max_per_verdict]):
-        box = with_margin(defect.bbox_px, wanted.margin_px, (image.shape[0], image.shape[1]))
-        x, y, width, height = box
-        data = encode(image[y : y + height, x : x + width], wanted)
-        crops.append(
-            Crop(
-                crop_id=new_id(),
-                defect_index=index,
-                bbox_px=box,
-                image=data,
-                content_type=f"image/{wanted.format}",
-                sha256=hashlib.sha256(data).hexdigest(),
-            )
-        )
-    return crops
+    return [
+        _cut(image, defect.bbox_px, index, wanted, new_id())
+        for index, defect in enumerate(defects[: wanted.max_per_verdict])
+    ]
+
+
+def cut_sample(
+    image: Pixels, peak_px: tuple[int, int], wanted: settings.Crops, new_id: Callable[[], str]
+) -> Crop:
+    """The surroundings of the strongest spot of a part that passed."""
+    side = 2 * max(wanted.margin_px, SAMPLE_MARGIN_PX)
+    box = peak_px[0] - side // 2, peak_px[1] - side // 2, side, side
+    return _cut(image, box, 0, wanted.model_copy(update={"margin_px": 0}), new_id())
+
+
+def _cut(image: Pixels, bbox_px: Box, index: int, wanted: settings.Crops, crop_id: str) -> Crop:
+    box = with_margin(bbox_px, wanted.margin_px, (image.shape[0], image.shape[1]))
+    x, y, width, height = box
+    data = encode(image[y : y + height, x : x + width], wanted)
+    return Crop(
+        crop_id=crop_id,
+        defect_index=index,
+        bbox_px=box,
+        image=data,
+        content_type=f"image/{wanted.format}",
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
 
 
 def with_margin(box: Box, margin_px: int, shape: tuple[int, int]) -> Box:

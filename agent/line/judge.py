@@ -46,6 +46,7 @@ def judge(frame: Frame, inspection: Inspection, rules: Rules) -> Judgement:
         score=float(score),
         threshold=float(threshold),  # as compared, or a tie would be told as a score below it
         defects=find_defects(frame, inspection, rules) if failed else (),
+        peak_px=_peak_px(frame, inspection, rules),
     )
 
 
@@ -68,6 +69,13 @@ def find_defects(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[De
         if found:
             return found
     return ()
+
+
+def _peak_px(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[int, int]:
+    lines, width = frame.image.shape[:2]
+    row, column = divmod(int(inspection.evidence.argmax()), inspection.evidence.shape[1])
+    x, y = (int((cell + 0.5) * rules.stride_px / rules.scale) for cell in (column, row))
+    return min(x, width - 1), min(y, lines - 1)
 
 
 def invalid_ratio(frame: Frame) -> float:

@@ -17,7 +17,7 @@ import structlog
 
 from agent import settings
 from agent.clock import Clock, rfc3339
-from agent.line.crops import Crop, cut_crops
+from agent.line.crops import Crop, cut_crops, cut_sample
 from agent.line.judge import invalid_ratio
 from agent.messages import (
     EVALUATION,
@@ -98,9 +98,12 @@ class Publisher:
         self._order = threading.Lock()
 
     def record(self, judged: Judged) -> Verdict:
-        """A judged frame's record, with crops when it failed. Raises OutboxError when nothing can be kept."""
+        """A judged frame's record, with its crops. Raises OutboxError when nothing can be kept."""
         frame, judgement = judged.frame, judged.judgement
         cut = cut_crops(frame.image, judgement.defects, self._crops, self._origin.new_id)
+        every = self._crops.every_nth_pass
+        if judgement.verdict == "pass" and every and judgement.peak_px and frame.frame_id % every == 0:
+            cut = [cut_sample(frame.image, judgement.peak_px, self._crops, self._origin.new_id)]
         return self._append(
             frame,
             judgement,
@@ -193,6 +196,7 @@ class Publisher:
                         image=crop.image,
                         content_type=crop.content_type,
                         created=now,
+                        of_pass=judgement.verdict == "pass",
                     )
                 )
             self._outbox.append(rows, lambda: self._committed(verdict, item, announce))

@@ -71,6 +71,7 @@ def crop_row(
     image: bytes,
     content_type: str,
     created: datetime,
+    of_pass: bool = False,
 ) -> Row:
     """The row that carries one defect crop, its metadata in the properties."""
     return Row(
@@ -85,8 +86,10 @@ def crop_row(
             ("defect_index", str(defect_index)),
             ("sha256", hashlib.sha256(image).hexdigest()),
             ("bbox", ",".join(map(str, bbox_px))),
+            ("verdict", "pass" if of_pass else "fail"),
             *cloud_event(topics, crop_id, CROP_SCHEMA, rfc3339(created)),
         ),
+        of_pass=of_pass,
     )
 
 

@@ -110,6 +110,14 @@ def test_a_defect_lies_where_the_map_is_hot_in_pixels_of_the_frame() -> None:
     assert (defect.area_px, defect.score) == (32, pytest.approx(0.9))
 
 
+@pytest.mark.parametrize(("score", "row", "column"), [(0.4, 5, 7), (0.9, 24, 19)])
+def test_the_peak_is_the_middle_of_the_hottest_cell_whatever_the_verdict(
+    score: float, row: int, column: int
+) -> None:
+    judgement = judge(seen(), found(score, spotted((row, column, score))), RULES)
+    assert judgement.peak_px == (4 * column + 2, 4 * row + 2)
+
+
 def test_small_defects_are_left_out_beside_a_large_one() -> None:
     evidence = spotted((5, 7, 0.6), (5, 8, 0.6), (20, 2, 0.9))
     assert [one.bbox_px for one in judge(seen(), found(0.9, evidence), RULES).defects] == [(28, 20, 8, 4)]

@@ -110,6 +110,19 @@ def test_a_fail_carries_its_defects_and_their_crops(at: Desk, path: Path) -> Non
         }
 
 
+def test_every_nth_pass_sends_its_strongest_spot_as_a_crop_that_may_go_first(path: Path) -> None:
+    with desk(path, crops=Crops(every_nth_pass=3)) as at:
+        for number in range(7):
+            at.publisher.record(judged(frame(number, good_picture(64, 64))))
+        at.settle()
+        crops = [row for row in stored(path) if row.kind == "crop"]
+        ids = {found["frame"]["id"]: found["result_id"] for found in verdicts(path)}
+        assert [crop.properties["result_id"] for crop in crops] == [ids[0], ids[3], ids[6]]
+        assert {crop.properties["verdict"] for crop in crops} == {"pass"}
+        assert all(one.row.of_pass for one in at.outbox.lease(100) if one.row.kind == "crop")
+        assert all(found["defects"] == [] for found in verdicts(path))
+
+
 def test_of_many_defects_the_strongest_are_named(at: Desk, path: Path) -> None:
     spots = [(8 * x, 8 * y, 4, 4) for x in range(8) for y in range(8)]
     at.publisher.record(judged(frame(0, bad_picture(64, 64, spots=spots))))

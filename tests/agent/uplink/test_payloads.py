@@ -32,6 +32,7 @@ def test_a_crop_is_raw_bytes_with_its_metadata_beside_them() -> None:
         "defect_index": "2",
         "sha256": hashlib.sha256(IMAGE).hexdigest(),
         "bbox": "412,88,30,22",
+        "verdict": "fail",
         "specversion": "1.0",
         "id": "c-1",
         "source": TOPICS.prefix,
