@@ -4,7 +4,8 @@
 
 Each cell is one command of plumbline-lab (train, distill, export, evaluate) with the edge preset and seed 0;
 what is there already is not made again, so a run that was cut goes on with the same command. `--images`
-sets the training pictures of teachers and students. Figures land in OUT/figures.json.
+sets the training pictures of teachers and students, for each data set that a model is trained on. Figures
+land in OUT/figures.json.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Book:
 
 def teach(book: Book, method: str, roots: Sequence[Path], out: Path, images: int | None) -> None:
     run = out / named(roots) / method
-    train(method, roots, "edge", run, images=images)
+    train(method, roots, "edge", run, images=images and images * len(roots))
     for root in roots:
         book.once(f"{label(root, roots)} {method}", lambda root=root: measured(run, run, root))
 
@@ -91,7 +92,7 @@ def learn(book: Book, methods: Sequence[str], roots: Sequence[Path], out: Path, 
     name = "+".join(methods)
     folder = out / named(roots)
     run, bundle = folder / f"{name}-student", folder / f"{name}-bundle"
-    distill([folder / method for method in methods], roots, run, images=images)
+    distill([folder / method for method in methods], roots, run, images=images and images * len(roots))
     if not bundle.exists():
         export(run, roots, bundle, name=named(roots), licence="unspecified")
     for root in roots:
