@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
@@ -115,12 +114,15 @@ def bench(
 
 
 @app.command()
-def schema(what: Annotated[Literal["settings", "verdict"], typer.Argument()]) -> None:
-    """Print a contract as JSON Schema."""
-    from agent.messages import Verdict
+def schema(
+    what: Annotated[
+        Literal["settings", "verdict", "event", "status", "metrics", "command", "asyncapi"], typer.Argument()
+    ],
+) -> None:
+    """Print a contract: a JSON Schema, or the AsyncAPI document of the whole."""
+    from agent import contract
 
-    model: type[BaseModel] = settings.Settings if what == "settings" else Verdict
-    typer.echo(json.dumps(model.model_json_schema(by_alias=True), indent=2))
+    typer.echo(json.dumps(contract.printed(what), indent=2))
 
 
 @bundle_app.command("info")

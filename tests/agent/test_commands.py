@@ -113,7 +113,7 @@ def test_validate_of_a_missing_file_says_so(plumbline: Plumbline, tmp_path: Path
     assert ended.code == 2 and "none.yaml: no such file" in ended.complaint()
 
 
-@pytest.mark.parametrize("what", ["settings", "verdict"])
+@pytest.mark.parametrize("what", ["settings", "verdict", "event", "status", "metrics", "command"])
 def test_schema_prints_a_valid_json_schema(plumbline: Plumbline, what: str) -> None:
     ended = plumbline("schema", what)
     assert (ended.code, ended.err) == (0, "")
