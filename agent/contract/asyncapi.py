@@ -265,4 +265,4 @@ any order and perhaps more than once. Header and crop belong together by `sha256
 
 _COMMAND = """\
 Publish it without retain, with an `id` of its own and an `expires` soon. A ResponseTopic below an allowed
-prefix and CorrelationData are honoured. One that comes again, with an id that has run, is answered with 409."""
+prefix and CorrelationData are honoured. One that comes again after it has run is answered with 409."""
