@@ -43,7 +43,7 @@ from agent.uplink.payloads import Status, StatusName, crop_row, encode, verdict_
 from agent.uplink.topics import Topics
 
 THRESHOLD = 0.031
-DRAIN_S = 30.0
+STALLED_S = 10.0  # nothing was delivered for so long: whatever waits will wait
 DIGEST = hashlib.sha256(b"simulated").hexdigest()
 
 
@@ -168,7 +168,7 @@ def simulate(
     clock: Clock,
     stop: threading.Event,
 ) -> Played:
-    """Play until the day ends or `stop` is set, then wait at most DRAIN_S for what is under way.
+    """Play until the day ends, then deliver what waits; `stop` ends either.
 
     The day is dated so that it ends now. Raises the first failure of outbox, courier or link.
     """
@@ -194,7 +194,7 @@ def simulate(
         last.callback(courier.stop)
         link.publish_status(_status(topics, boot_id, "online", None, rfc3339(started)))
         played = _play(pieces, script, outbox, speed, clock, stop)
-        _drain(outbox, link, clock)
+        _drain(outbox, link, clock, stop)
         for failure in (outbox.failure, courier.failure, link.failure):
             if failure is not None:
                 raise failure
@@ -227,10 +227,15 @@ def _play(
     return played
 
 
-def _drain(outbox: Outbox, link: MqttLink, clock: Clock) -> None:
-    ends_ns = clock.monotonic_ns() + round(DRAIN_S * 1e9)
-    while link.state.connected and outbox.depth().rows and clock.monotonic_ns() < ends_ns:
-        clock.sleep(0.05)
+def _drain(outbox: Outbox, link: MqttLink, clock: Clock, stop: threading.Event) -> None:
+    """Wait while what is left gets less."""
+    left, moved_ns = outbox.depth().rows, clock.monotonic_ns()
+    while link.state.connected and left and clock.monotonic_ns() - moved_ns < STALLED_S * 1e9:
+        if stop.wait(0.05):
+            return
+        rows = outbox.depth().rows
+        if rows != left:
+            left, moved_ns = rows, clock.monotonic_ns()
 
 
 def _score(piece: Piece) -> ScoreMessage | None:

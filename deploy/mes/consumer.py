@@ -161,8 +161,8 @@ def _check(found: Verdict, station: str) -> None:
     if found.part_id is not None:
         texts.append(found.part_id)
     for text in texts:
-        if not isinstance(text, str) or not text.isprintable():
-            raise UnreadableError(f"not a text: {text!r}"[:500])
+        if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text):
+            raise UnreadableError(f"not a text that databases hold: {text!r}"[:500])
     if type(found.sequence) is not int or not 1 <= found.sequence < 2**63:
         raise UnreadableError(f"sequence: {found.sequence!r}"[:500])
     if found.station != station:
@@ -402,36 +402,39 @@ class Consumer:
 def heal(options: argparse.Namespace, gaps: Sequence[Gap]) -> None:
     """Ask the stations for what is missing, and print their answers. Raises ConsumerError or OSError."""
     waiting: dict[str, str] = {}
-    subscribed: list[int] = []
+    subscribed: list[Any] = []
 
     def answered(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         said = json.loads(message.payload)
-        asked = waiting.pop(said.get("id"), None)
+        asked = waiting.pop(said["id"], None)
         if asked is not None:
             print(f"{asked}: {said['code']} {said['message']} {json.dumps(said['data'])}")
 
     client = make_client(options, f"{options.client_id}-heal-{os.getpid()}")
     client.on_message = answered
-    client.on_subscribe = lambda *_: subscribed.append(1)
+    client.on_subscribe = lambda *_: subscribed.append(True)
     client.connect(options.host, options.port)
-    sources = sorted({gap.source for gap in gaps})
-    deadline = time.monotonic() + ANSWER_TIMEOUT_S
-    while not client.is_connected() and time.monotonic() < deadline:
-        client.loop(0.1)
-    client.subscribe([(f"{source}/rsp/replay", 1) for source in sources])
-    while not subscribed and time.monotonic() < deadline:
-        client.loop(0.1)
+    _until(client, client.is_connected)
+    client.subscribe([(f"{source}/rsp/replay", 1) for source in sorted({gap.source for gap in gaps})])
+    _until(client, lambda: bool(subscribed))
     for gap in gaps:
         for first in range(gap.first, gap.last + 1, REPLAYED_AT_A_TIME):
             last = min(gap.last, first + REPLAYED_AT_A_TIME - 1)
             id_, payload = command({"from_sequence": first, "to_sequence": last})
             waiting[id_] = f"{gap.source}: asked for {first} to {last}"
             client.publish(f"{gap.source}/cmd/replay", payload, qos=1)
-    while waiting and time.monotonic() < deadline:
-        client.loop(0.1)
+    _until(client, lambda: not waiting)
     client.disconnect()
     for asked in waiting.values():
         print(f"{asked}: no answer within {ANSWER_TIMEOUT_S:.0f} s; the command stands for five minutes")
+
+
+def _until(client: paho.Client, done: Callable[[], bool]) -> None:
+    """Let the client work until `done`, or for a while. Raises ConsumerError when the connection ends."""
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while not done() and time.monotonic() < deadline:
+        if client.loop(0.1) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise ConsumerError("the broker ended the connection; see its log, --username and --ca-file")
 
 
 def report(options: argparse.Namespace, database: Database) -> int:
@@ -445,8 +448,9 @@ def report(options: argparse.Namespace, database: Database) -> int:
         count = gap.last - gap.first + 1
         print(f"{gap.source} before boot {gap.boot_id}: {gap.first} to {gap.last} missing ({count}){lost}")
     print(f"{len(gaps)} gaps in {len(by_source)} stations")
-    if options.heal and gaps:
-        heal(options, [gap for gap in gaps if gap.current])
+    wanted = [gap for gap in gaps if gap.current]
+    if options.heal and wanted:
+        heal(options, wanted)
     return 1 if gaps else 0
 
 

@@ -121,6 +121,10 @@ def test_a_verdict_is_read_with_its_place() -> None:
     assert json.loads(found.body)["sequence"] == 7
 
 
+def test_a_part_id_may_have_the_separators_that_barcodes_have() -> None:
+    assert read(TOPIC, verdict(1).replace(b'"SN-004711"', b'"01\\u001d17"')).part_id == "01\x1d17"
+
+
 @pytest.mark.parametrize(
     ("topic", "payload"),
     [
@@ -132,6 +136,7 @@ def test_a_verdict_is_read_with_its_place() -> None:
         (TOPIC, verdict(0)),
         (TOPIC, verdict(2**63)),
         (TOPIC, verdict(1).replace(b'"boot-1"', b'"\\u0000"')),
+        (TOPIC, verdict(1).replace(b'"boot-1"', b'"\\ud800"')),
         (TOPIC, verdict(1).replace(b'"boot-1"', b"null")),
         (TOPIC, verdict(1).replace(b"verdict/1", b"verdict/2")),
         (TOPIC, verdict(1).replace(b'"sequence":1', b'"sequence":"1"')),
