@@ -48,7 +48,7 @@ class Actions(Protocol):
         """The MES has these results; how many of them waited for that."""
 
     def remember(self, command_id: str, now: datetime) -> None:
-        """This command has run; durable on return, and kept for longer than a command lives."""
+        """This command has run; durable on return, and kept while a broker may send it again."""
 
     def seen(self, command_id: str) -> bool:
         """Whether it has been remembered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from tests.brokers import HOST, eventually, free_port
@@ -19,18 +20,16 @@ def programs() -> Path | None:
 
 
 class Postgres:
-    """A server on a free port, without passwords, in `folder`; it refuses to run as root."""
+    """A server on a free port, without passwords. It refuses to run as root, so then it runs as nobody."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.port = free_port()
         self.url = f"postgresql://plumbline@{HOST}:{self.port}/postgres"
-        self._data = folder / "data"
+        self._folder = Path(tempfile.mkdtemp(prefix="plumbline-postgres-"))  # pytest's own are root's alone
+        self._data = self._folder / "data"
         self._as = ["runuser", "-u", "nobody", "--"] if os.getuid() == 0 else []
         if self._as:
-            for path in (folder, *folder.parents):
-                if path.owner() == "root" and path.is_relative_to("/tmp") and path != Path("/tmp"):
-                    path.chmod(0o755)
-            shutil.chown(folder, "nobody")
+            shutil.chown(self._folder, "nobody")
 
     def start(self) -> None:
         place = programs()
@@ -42,7 +41,7 @@ class Postgres:
             cwd="/",
         )
         words = ["-D", self._data, "-p", str(self.port), "-c", f"listen_addresses={HOST}", "-k", self._data]
-        with (self._data.parent / "postgres.log").open("wb") as log:
+        with (self._folder / "postgres.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [*self._as, place / "postgres", *words], stdout=log, stderr=log, cwd="/"
             )
@@ -52,3 +51,4 @@ class Postgres:
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(60)
+        shutil.rmtree(self._folder)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,11 +27,11 @@ from tests.deploy.mes.told import SOURCE, TOPIC, Process, Publisher, holds, rows
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     if programs() is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    server = Postgres()
     server.start()
     yield server.url
     server.stop()
@@ -39,9 +42,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of a database without any verdict."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/mes.sqlite3"
-    import psycopg
-
-    server: str = request.getfixturevalue("postgres")
+    server: str = request.getfixturevalue("postgres")  # skips where there is none
+    psycopg = pytest.importorskip("psycopg")
     name = f"mes_{abs(hash(tmp_path))}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -274,6 +276,36 @@ def test_a_kill_between_receive_and_commit_loses_nothing(
     holds(stored, 29)
     assert consumer.gaps()[0] == 0
     consumer.stop()
+
+
+def test_a_consumer_that_is_killed_again_and_again_ends_with_every_verdict(
+    consumer: Process, station: Publisher, stored: sqlite3.Connection
+) -> None:
+    rng = random.Random(5)
+    consumer.start()
+    sender = threading.Thread(target=station.send, args=(TOPIC, *map(verdict, range(1, 601))))
+    sender.start()
+    for _ in range(6):
+        before = rows(stored)
+        eventually(lambda before=before: rows(stored) >= min(before + 10, 600), "some are stored")  # type: ignore[misc]
+        time.sleep(rng.uniform(0, 0.1))
+        consumer.kill()
+        consumer.start()
+    sender.join()
+    holds(stored, 600)
+    assert consumer.gaps() == (0, "0 gaps in 1 stations\n")
+    consumer.stop()
+
+
+def test_a_consumer_stores_into_either_database(url: str, mosquitto: Mosquitto, station: Publisher) -> None:
+    consumer = Process(url, mosquitto.port)
+    consumer.start()
+    station.send(TOPIC, verdict(1), verdict(1), verdict(4), b"not a verdict")
+    eventually(lambda: "3 missing (2)" in consumer.gaps()[1], "the last one is stored")
+    station.send(TOPIC, verdict(2), verdict(3))
+    eventually(lambda: consumer.gaps()[0] == 0, "the gap is closed")
+    assert consumer.stop() == 0
+    assert consumer.said.splitlines()[-1] == "stored 4, again 1, crops 0, unreadable 1"
 
 
 def test_verdicts_wait_in_the_session_while_consumer_or_broker_are_away(
