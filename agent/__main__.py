@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
@@ -118,12 +118,61 @@ def bench(
 
 
 @app.command()
-def schema(what: Annotated[Literal["settings", "verdict"], typer.Argument()]) -> None:
-    """Print a contract as JSON Schema."""
-    from agent.messages import Verdict
+def schema(
+    what: Annotated[
+        Literal["settings", "verdict", "event", "status", "metrics", "command", "asyncapi"], typer.Argument()
+    ],
+) -> None:
+    """Print a contract: a JSON Schema, or the AsyncAPI document of the whole."""
+    from agent import contract
 
-    model: type[BaseModel] = settings.Settings if what == "settings" else Verdict
-    typer.echo(json.dumps(model.model_json_schema(by_alias=True), indent=2))
+    typer.echo(json.dumps(contract.printed(what), indent=2))
+
+
+@app.command()
+def simulate(
+    hours: Annotated[float, typer.Option(min=0.001, help="of the day, from its first shift on")] = 24.0,
+    speed: Annotated[float, typer.Option(min=1, help="how many times faster than life")] = 600.0,
+    cameras: Annotated[int, typer.Option(min=1, max=16)] = 2,
+    rate_hz: Annotated[float, typer.Option(min=0.001, help="parts a second at full speed")] = 1.0,
+    seed: Annotated[int, typer.Option(help="the same day for the same seed")] = 0,
+    host: Annotated[str, typer.Option(help="of the broker")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 1883,
+    site: str = "site",
+    area: str = "area",
+    line: str = "line",
+    station: Annotated[str, typer.Option(help="also the MQTT client id")] = "simulated",
+    outbox: Annotated[
+        Path | None, typer.Option(help="keep what waits, and go on from it; default: a temporary file")
+    ] = None,
+) -> None:
+    """A day of verdicts for a broker or an MES, without camera or model; every one says is_simulated."""
+    from agent.day import day
+    from agent.simulate import simulate as play
+    from agent.uplink.topics import Topics
+
+    try:
+        topics = Topics(site=site, area=area, line=line, station=station)
+    except ValueError as error:
+        raise PlumblineError(str(error)) from error
+    crew = Crew()
+    _stop_on_signals(crew)
+    names = tuple(f"cam{number}" for number in range(1, cameras + 1))
+    with tempfile.TemporaryDirectory(prefix="plumbline-simulate-") as folder:
+        played = play(
+            day(seed, hours=hours, cameras=names, rate_hz=rate_hz),
+            topics=topics,
+            mqtt=settings.Mqtt(host=host, port=port),
+            outbox_path=outbox or Path(folder) / "outbox.sqlite3",
+            hours=hours,
+            speed=speed,
+            seed=seed,
+            clock=SystemClock(),
+            stop=crew.stop,
+        )
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(played.verdicts.items()))
+    typer.echo(f"{sum(played.verdicts.values())} verdicts: {counts or 'none'}; {played.crops} crops")
+    typer.echo(f"sequence {played.first_sequence} to {played.last_sequence}, {played.waiting} rows waiting")
 
 
 @bundle_app.command("info")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
 Qos: TypeAlias = Literal[0, 1]
-TopicName: TypeAlias = Literal["verdict", "crop", "crop_header", "event", "status", "metrics"]
+TopicName: TypeAlias = Literal["verdict", "crop", "crop_header", "event", "status", "metrics", "cmd", "rsp"]
 
 _ID = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -31,6 +31,8 @@ TOPICS: dict[TopicName, Delivery] = {
     "event": Delivery(qos=1, retain=False),
     "status": Delivery(qos=1, retain=True),
     "metrics": Delivery(qos=0, retain=False),
+    "cmd": Delivery(qos=1, retain=False),
+    "rsp": Delivery(qos=1, retain=False),
 }
 
 
@@ -69,6 +71,12 @@ class Topics:
 
     def metrics(self) -> str:
         return f"{self.prefix}/metrics"
+
+    def cmd(self, name: str) -> str:
+        return f"{self.prefix}/cmd/{_checked('command', name)}"
+
+    def rsp(self, name: str) -> str:
+        return f"{self.prefix}/rsp/{_checked('command', name)}"
 
 
 def _checked(name: str, value: str) -> str:

@@ -22,7 +22,7 @@ from agent.uplink.outbox import Outbox
 from tests.agent.engines.small_bundle import write_small
 from tests.agent.uplink import version_1
 from tests.agent.uplink.rows import crop, verdict
-from tests.brokers import DEADLINE_S
+from tests.brokers import DEADLINE_S, free_port
 from tests.fakes import good_picture
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -114,7 +114,7 @@ def test_validate_of_a_missing_file_says_so(plumbline: Plumbline, tmp_path: Path
     assert ended.code == 2 and "none.yaml: no such file" in ended.complaint()
 
 
-@pytest.mark.parametrize("what", ["settings", "verdict"])
+@pytest.mark.parametrize("what", ["settings", "verdict", "event", "status", "metrics", "command"])
 def test_schema_prints_a_valid_json_schema(plumbline: Plumbline, what: str) -> None:
     ended = plumbline("schema", what)
     assert (ended.code, ended.err) == (0, "")
@@ -129,6 +129,19 @@ def test_an_unknown_schema_or_command_is_a_usage_error(plumbline: Plumbline) -> 
     for words in (["schema", "weather"], ["fly"], ["validate"], ["run"]):
         ended = plumbline(*words)
         assert ended.code == 2 and "Traceback" not in ended.err
+
+
+def test_simulate_says_what_it_told_and_what_waits(plumbline: Plumbline, tmp_path: Path) -> None:
+    words = ("simulate", "--hours", "0.05", "--rate-hz", "0.2", "--port", str(free_port()), "--outbox")
+    ended = plumbline(*words, tmp_path / "outbox.sqlite3")
+    assert ended.code == 0, ended.err
+    first, second = ended.out.splitlines()
+    assert " verdicts: " in first and second.startswith("sequence 1 to ") and " rows waiting" in second
+
+
+def test_simulate_with_an_id_that_cannot_stand_in_a_topic_says_so(plumbline: Plumbline) -> None:
+    ended = plumbline("simulate", "--station", "Cell 3")
+    assert ended.code == 2 and "station: 'Cell 3' cannot stand in a topic" in ended.complaint()
 
 
 def test_bundle_info_says_what_is_inside(plumbline: Plumbline, bundle: Path) -> None:

@@ -20,6 +20,7 @@ def test_names_are_the_contracts() -> None:
         f"{prefix}/status",
         f"{prefix}/metrics",
     )
+    assert (STATION.cmd("ping"), STATION.rsp("ping")) == (f"{prefix}/cmd/ping", f"{prefix}/rsp/ping")
 
 
 def test_no_name_has_more_than_seven_slashes() -> None:

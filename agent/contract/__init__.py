@@ -1,0 +1,32 @@
+"""What the station promises to others, printed by `plumbline schema`: JSON Schemas and AsyncAPI."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from agent.contract import asyncapi, schemas
+from agent.messages import Verdict
+from agent.settings import Settings
+from agent.uplink.events import EventMessage
+from agent.uplink.payloads import Status
+
+Contract: TypeAlias = Literal["settings", "verdict", "event", "status", "metrics", "command", "asyncapi"]
+
+
+def printed(what: Contract) -> dict[str, Any]:
+    """The document by the name that the command line gives it."""
+    match what:
+        case "settings":
+            return Settings.model_json_schema(by_alias=True)
+        case "verdict":
+            return schemas.outgoing(Verdict)
+        case "event":
+            return schemas.outgoing(EventMessage)
+        case "status":
+            return schemas.outgoing(Status)
+        case "metrics":
+            return schemas.metrics()
+        case "command":
+            return schemas.command()
+        case "asyncapi":
+            return asyncapi.document()

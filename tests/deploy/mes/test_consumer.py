@@ -1,0 +1,351 @@
+"""The example consumer: duplicates collapse, gaps have names and close, and no crash loses a verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.contract import examples
+from agent.uplink.commands import Accepted, Ack, Replay, Response, decide
+from agent.uplink.inbound import Inbound
+from agent.uplink.payloads import encode
+from deploy.mes.consumer import Database, Gap, Island, UnreadableError, find_gaps, read
+from tests.brokers import Mosquitto, eventually
+from tests.deploy.mes.postgres import Postgres, programs
+from tests.deploy.mes.told import SOURCE, TOPIC, Process, Publisher, holds, rows, verdict
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    server = Postgres()
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a database without any verdict."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/mes.sqlite3"
+    server: str = request.getfixturevalue("postgres")  # skips where there is none
+    psycopg = pytest.importorskip("psycopg")
+    name = f"mes_{abs(hash(tmp_path))}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.replace("/postgres", f"/{name}")
+
+
+@pytest.fixture
+def station(mosquitto: Mosquitto) -> Iterator[Publisher]:
+    publisher = Publisher(mosquitto.port)
+    yield publisher
+    publisher.stop()
+
+
+@pytest.fixture
+def consumer(tmp_path: Path, mosquitto: Mosquitto) -> Process:
+    return Process(f"sqlite:///{tmp_path}/mes.sqlite3", mosquitto.port)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """The consumer's database, once it has made it."""
+    connection = sqlite3.connect(tmp_path / "mes.sqlite3", timeout=60, isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def island(boot: str, first: int, last: int, arrival: int, *, replayed: bool = False) -> Island:
+    return Island(SOURCE, boot, first, last, arrival, int(replayed))
+
+
+def gap(boot: str, first: int, last: int, *, current: bool = True) -> Gap:
+    return Gap(SOURCE, boot, first, last, current)
+
+
+@pytest.mark.parametrize(
+    ("islands", "gaps"),
+    [
+        ([], []),
+        ([island("a", 500, 600, 1)], []),
+        ([island("a", 1, 9, 1), island("a", 12, 20, 10)], [gap("a", 10, 11)]),
+        ([island("a", 1, 9, 1), island("b", 10, 20, 10)], []),
+        ([island("a", 1, 9, 1), island("b", 12, 20, 10)], [gap("b", 10, 11)]),
+        ([island("a", 1, 9, 1), island("a", 10, 11, 99, replayed=True), island("b", 12, 20, 10)], []),
+        (
+            [island("a", 1, 9, 1), island("b", 15, 20, 10), island("lost", 10, 11, 99, replayed=True)],
+            [gap("b", 12, 14)],
+        ),
+        ([island("a", 5, 9, 9), island("before", 1, 4, 99, replayed=True)], []),
+        ([island("a", 1, 9, 1), island("b", 12, 20, 10), island("late", 10, 11, 99)], []),
+        (
+            [island("a", 1, 9, 1), island("a", 12, 20, 10), island("fresh", 3, 8, 30)],
+            [gap("a", 10, 11, current=False), gap("fresh", 1, 2)],
+        ),
+        ([island("a", 5000, 6000, 1), island("fresh", 1, 50, 2000)], []),
+    ],
+    ids=[
+        "nothing",
+        "what was before the first one",
+        "inside a boot",
+        "numbers go on over a reboot",
+        "between two boots",
+        "a replay closes it",
+        "a boot that was lost whole comes by replay",
+        "a replay of what was before the first one",
+        "a boot that comes late fits in",
+        "an outbox that began afresh",
+        "an outbox that began afresh below all that was seen",
+    ],
+)
+def test_gaps_are_what_is_missing_between_islands(islands: list[Island], gaps: list[Gap]) -> None:
+    assert find_gaps(islands) == gaps
+
+
+def test_a_verdict_is_read_with_its_place() -> None:
+    found = read(TOPIC, verdict(7))
+    assert (found.source, found.station, found.sequence) == (SOURCE, "cell3-cam1", 7)
+    assert json.loads(found.body)["sequence"] == 7
+
+
+def test_a_part_id_may_have_the_separators_that_barcodes_have() -> None:
+    assert read(TOPIC, verdict(1).replace(b'"SN-004711"', b'"01\\u001d17"')).part_id == "01\x1d17"
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("plumbline/v1/a/verdict/top", verdict(1)),
+        (TOPIC.replace("cell3-cam1", "another"), verdict(1)),
+        (TOPIC, b"no"),
+        (TOPIC, b"[]"),
+        (TOPIC, b"{}"),
+        (TOPIC, verdict(0)),
+        (TOPIC, verdict(2**63)),
+        (TOPIC, verdict(1).replace(b'"boot-1"', b'"\\u0000"')),
+        (TOPIC, verdict(1).replace(b'"boot-1"', b'"\\ud800"')),
+        (TOPIC, verdict(1).replace(b'"boot-1"', b"null")),
+        (TOPIC, verdict(1).replace(b"verdict/1", b"verdict/2")),
+        (TOPIC, verdict(1).replace(b'"sequence":1', b'"sequence":"1"')),
+    ],
+)
+def test_what_is_no_verdict_is_said_to_be_unreadable(topic: str, payload: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        read(topic, payload)
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda one: json.dumps(one).encode())
+)
+def test_no_bytes_raise_anything_else(payload: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        read(TOPIC, payload)
+
+
+def test_both_databases_collapse_duplicates_and_find_islands(url: str) -> None:
+    database = Database(url)
+    batch = [read(TOPIC, verdict(number)) for number in (1, 2, 3, 3, 6)]
+    assert database.store(batch, [("a/topic", "why not", b"\x00\xff")]) == 4
+    assert database.store(batch, []) == 0
+    assert database.store([read(TOPIC, verdict(7, boot="boot-2"))], []) == 1
+    database.close()
+    again = Database(url)
+    found = again.islands()
+    again.close()
+    assert [(one.boot_id, one.first, one.last) for one in found] == [
+        ("boot-1", 1, 3),
+        ("boot-1", 6, 6),
+        ("boot-2", 7, 7),
+    ]
+    assert find_gaps(found) == [gap("boot-1", 4, 5)]
+
+
+def test_verdicts_that_come_twice_are_stored_once(
+    consumer: Process, station: Publisher, stored: sqlite3.Connection
+) -> None:
+    consumer.start()
+    station.send(TOPIC, *[verdict(number) for number in (1, 2, 2, 3, 1)])
+    station.send(TOPIC, b"not a verdict", verdict(4))
+    holds(stored, 4)
+    assert consumer.stop() == 0
+    assert consumer.said.splitlines()[-1] == "stored 4, again 2, crops 0, unreadable 1"
+    assert stored.execute("SELECT payload FROM unreadable").fetchall() == [(b"not a verdict",)]
+    assert consumer.gaps() == (0, "0 gaps in 1 stations\n")
+
+
+def test_a_gap_is_named_and_closes_when_the_verdict_is_replayed(
+    consumer: Process, station: Publisher, stored: sqlite3.Connection
+) -> None:
+    consumer.start()
+    station.send(TOPIC, verdict(1), verdict(2), verdict(5))
+    holds(stored, 3)
+    code, said = consumer.gaps()
+    assert (code, said.splitlines()) == (
+        1,
+        [f"{SOURCE} before boot boot-1: 3 to 4 missing (2)", "1 gaps in 1 stations"],
+    )
+    station.send(TOPIC, verdict(3, replayed=True), verdict(4, replayed=True))
+    holds(stored, 5)
+    assert consumer.gaps() == (0, "0 gaps in 1 stations\n")
+    consumer.stop()
+
+
+def asked(topic: str, payload: bytes) -> Accepted:
+    """The command, if a station takes it."""
+    decision = decide(
+        Inbound(topic=topic, payload=payload, retained=False),
+        examples.TOPICS,
+        now=datetime.now(timezone.utc),
+        clock_synced=True,
+        seen=lambda _: False,
+        allowed=lambda _: False,
+    )
+    assert isinstance(decision, Accepted), decision
+    return decision
+
+
+def test_heal_asks_the_station_for_exactly_what_is_missing_and_prints_its_answer(
+    consumer: Process, station: Publisher, stored: sqlite3.Connection
+) -> None:
+    consumer.start()
+    station.send(TOPIC, verdict(1), verdict(4))
+    holds(stored, 2)
+    station.listen(examples.TOPICS.cmd("replay"))
+    healing = consumer._begin("gaps", "--heal")
+    eventually(lambda: station.heard, "the station is asked")
+    accepted = asked(*station.heard[0])
+    assert accepted.command.arguments == Replay(from_sequence=2, to_sequence=3)
+    answer = Response(id=accepted.command.id, name="replay", code=200, message="done", data={"replayed": 2})
+    station.send(accepted.reply_to, encode(answer))
+    out, _ = healing.communicate(timeout=60)
+    assert healing.returncode == 1
+    assert f'{SOURCE}: asked for 2 to 3: 200 done {{"replayed": 2}}' in out
+    consumer.stop()
+
+
+def test_what_was_stored_is_confirmed_to_its_station(
+    tmp_path: Path, mosquitto: Mosquitto, station: Publisher
+) -> None:
+    consumer = Process(f"sqlite:///{tmp_path}/mes.sqlite3", mosquitto.port, "--confirm")
+    station.listen(examples.TOPICS.cmd("ack"))
+    consumer.start()
+    station.send(TOPIC, verdict(1), verdict(2), verdict(2))
+    confirmed: list[str] = []
+
+    def all_confirmed() -> bool:
+        confirmed.clear()
+        for said in station.heard:
+            arguments = asked(*said).command.arguments
+            assert isinstance(arguments, Ack)
+            confirmed.extend(arguments.result_ids)
+        return len(confirmed) == 3
+
+    eventually(all_confirmed, "all are confirmed")
+    assert {int(id_[-12:]) for id_ in confirmed} == {1, 2}
+    consumer.stop()
+
+
+def test_a_kill_between_receive_and_commit_loses_nothing(
+    consumer: Process, station: Publisher, stored: sqlite3.Connection
+) -> None:
+    consumer.start()
+    station.send(TOPIC, verdict(1))
+    holds(stored, 1)
+    stored.execute("BEGIN EXCLUSIVE")  # the consumer receives, and cannot commit
+    station.send(TOPIC, *[verdict(number) for number in range(2, 30)])
+    consumer.kill()
+    stored.execute("ROLLBACK")
+    assert rows(stored) == 1
+    consumer.start()
+    holds(stored, 29)
+    assert consumer.gaps()[0] == 0
+    consumer.stop()
+
+
+def test_a_consumer_that_is_killed_again_and_again_ends_with_every_verdict(
+    consumer: Process, station: Publisher, stored: sqlite3.Connection
+) -> None:
+    rng = random.Random(5)
+    consumer.start()
+    sender = threading.Thread(target=station.send, args=(TOPIC, *map(verdict, range(1, 601))))
+    sender.start()
+    for _ in range(6):
+        before = rows(stored)
+        eventually(lambda before=before: rows(stored) >= min(before + 10, 600), "some are stored")  # type: ignore[misc]
+        time.sleep(rng.uniform(0, 0.1))
+        consumer.kill()
+        consumer.start()
+    sender.join()
+    holds(stored, 600)
+    assert consumer.gaps() == (0, "0 gaps in 1 stations\n")
+    consumer.stop()
+
+
+def test_a_consumer_stores_into_either_database(url: str, mosquitto: Mosquitto, station: Publisher) -> None:
+    consumer = Process(url, mosquitto.port)
+    consumer.start()
+    station.send(TOPIC, verdict(1), verdict(1), verdict(4), b"not a verdict")
+    eventually(lambda: "3 missing (2)" in consumer.gaps()[1], "the last one is stored")
+    station.send(TOPIC, verdict(2), verdict(3))
+    eventually(lambda: consumer.gaps()[0] == 0, "the gap is closed")
+    assert consumer.stop() == 0
+    assert consumer.said.splitlines()[-1] == "stored 4, again 1, crops 0, unreadable 1"
+
+
+def test_verdicts_wait_in_the_session_while_consumer_or_broker_are_away(
+    tmp_path: Path, consumer: Process, mosquitto: Mosquitto, stored: sqlite3.Connection
+) -> None:
+    consumer.start()
+    assert consumer.stop() == 0
+    first = Publisher(mosquitto.port)
+    first.send(TOPIC, verdict(1), verdict(2))
+    first.stop()
+    consumer.start()
+    holds(stored, 2)
+    mosquitto.stop()
+    mosquitto.start()
+    second = Publisher(mosquitto.port)
+    second.send(TOPIC, verdict(3))
+    second.stop()
+    holds(stored, 3)
+    assert consumer.stop() == 0
+
+
+def test_crops_are_kept_under_their_digest_and_damaged_ones_are_not(
+    tmp_path: Path, mosquitto: Mosquitto, station: Publisher
+) -> None:
+    folder = tmp_path / "crops"
+    consumer = Process(f"sqlite:///{tmp_path}/mes.sqlite3", mosquitto.port, "--crops", folder)
+    consumer.start()
+    image, damaged = b"\xff\xd8 a picture", b"\xff\xd8 torn"
+    station.crop(image)
+    station.crop(image)
+    station.crop(damaged, promised="ab" * 32)
+    station.send(examples.TOPICS.crop("top"), b"\x89PNG from MQTT 3.1.1")
+    eventually(lambda: len(list(folder.glob("*.*g"))) == 2, "two crops are kept")
+    consumer.stop()
+    assert (folder / f"{hashlib.sha256(image).hexdigest()}.jpg").read_bytes() == image
+    assert consumer.said.splitlines()[-1] == "stored 0, again 0, crops 3, unreadable 1"
+
+
+@pytest.mark.parametrize("database", ["mysql://x", "sqlite:////no/such/folder/x"])
+def test_a_database_that_cannot_be_opened_is_one_clear_line(database: str) -> None:
+    process = Process(database, 1)
+    code, said = process.gaps()
+    assert code == 2 and len(said.splitlines()) == 1 and said.startswith("consumer: ")
