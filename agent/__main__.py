@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -149,21 +150,23 @@ def simulate(
     """A day of verdicts for a broker or an MES, without camera or model; every one says is_simulated."""
     from agent.day import day
     from agent.simulate import simulate as play
-    from agent.uplink.topics import Topics
 
     try:
-        topics = Topics(site=site, area=area, line=line, station=station)
-    except ValueError as error:
-        raise PlumblineError(str(error)) from error
+        identity = settings.Identity(site=site, area=area, line=line, station=station)
+    except ValidationError as error:
+        raise PlumblineError(f"{error.errors()[0]['input']!r}: use 1 to 64 of a-z, 0-9, _ and -") from error
     crew = Crew()
     _stop_on_signals(crew)
     names = tuple(f"cam{number}" for number in range(1, cameras + 1))
     with tempfile.TemporaryDirectory(prefix="plumbline-simulate-") as folder:
+        path = outbox or Path(folder) / "outbox.sqlite3"
         played = play(
             day(seed, hours=hours, cameras=names, rate_hz=rate_hz),
-            topics=topics,
-            mqtt=settings.Mqtt(host=host, port=port),
-            outbox_path=outbox or Path(folder) / "outbox.sqlite3",
+            station=settings.Settings(
+                identity=identity,
+                mqtt=settings.Mqtt(host=host, port=port),
+                outbox=settings.Outbox(path=path, min_free_bytes=0),
+            ),
             hours=hours,
             speed=speed,
             seed=seed,

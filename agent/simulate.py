@@ -7,7 +7,6 @@ order and behaviour without a broker are those of a station. Every verdict says 
 from __future__ import annotations
 
 import hashlib
-import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,7 +14,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -35,14 +33,15 @@ from agent.messages import (
     Verdict,
     VerdictName,
 )
-from agent.settings import Mqtt
-from agent.uplink.courier import Courier
-from agent.uplink.mqtt import MqttLink
-from agent.uplink.outbox import Outbox, Row
+from agent.settings import Settings
+from agent.uplink import uplink
 from agent.uplink.payloads import Status, StatusName, crop_row, encode, verdict_row
+from agent.uplink.row import Row
 from agent.uplink.topics import Topics
+from agent.uplink.uplink import Uplink
 
 THRESHOLD = 0.031
+WATCH_EVERY_S = 1.0
 STALLED_S = 10.0  # nothing was delivered for so long: whatever waits will wait
 DIGEST = hashlib.sha256(b"simulated").hexdigest()
 
@@ -159,9 +158,7 @@ def draw(box: Box, rng: np.random.Generator) -> bytes:
 def simulate(
     pieces: Iterable[Piece],
     *,
-    topics: Topics,
-    mqtt: Mqtt,
-    outbox_path: Path,
+    station: Settings,
     hours: float,
     speed: float,
     seed: int,
@@ -170,70 +167,73 @@ def simulate(
 ) -> Played:
     """Play until the day ends, then deliver what waits; `stop` ends either.
 
-    The day is dated so that it ends now. Raises the first failure of outbox, courier or link.
+    The day is dated so that it ends now. Of `station`, identity, broker, outbox and delivery count. Raises
+    the first failure of any part of the uplink.
     """
     boot_id = new_uuid7(clock)
-    outbox = Outbox(outbox_path, clock=clock)
-    last_will = _status(topics, boot_id, "offline", "connection lost", None)
-    link = MqttLink(mqtt, topics=topics, last_will=last_will, clock=clock, rng=random.Random(boot_id))
-    courier = Courier(outbox, link, clock=clock, window=mqtt.window)
+    name = station.identity.station
+    up = uplink.build(
+        station,
+        boot_id=boot_id,
+        last_will=_status(name, boot_id, "offline", "connection lost", None),
+        clock=clock,
+        new_id=lambda: new_uuid7(clock),
+    )
     started = clock.utc_now()
     script = Script(
-        topics,
+        up.events.topics,
         boot_id=boot_id,
         seed=seed,
         began=started - timedelta(hours=hours - hours / speed),
         new_id=lambda: new_uuid7(clock),
     )
     with ExitStack() as last:
-        outbox.open()
-        last.callback(outbox.close)
-        link.start()
-        last.callback(lambda: link.stop(_status(topics, boot_id, "stopped", None, rfc3339(clock.utc_now()))))
-        courier.start()
-        last.callback(courier.stop)
-        link.publish_status(_status(topics, boot_id, "online", None, rfc3339(started)))
-        played = _play(pieces, script, outbox, speed, clock, stop)
-        _drain(outbox, link, clock, stop)
-        for failure in (outbox.failure, courier.failure, link.failure):
-            if failure is not None:
-                raise failure
-        played.waiting = outbox.depth().rows
+        last.callback(lambda: up.stop(_status(name, boot_id, "stopped", None, rfc3339(clock.utc_now()))))
+        up.start()
+        up.link.publish_status(_status(name, boot_id, "online", None, rfc3339(started)))
+        played = _play(pieces, script, up, speed, clock, stop)
+        _drain(up, clock, stop)
+        up.watch()
+        played.waiting = up.outbox.depth().rows
     return played
 
 
 def _play(
     pieces: Iterable[Piece],
     script: Script,
-    outbox: Outbox,
+    up: Uplink,
     speed: float,
     clock: Clock,
     stop: threading.Event,
 ) -> Played:
-    began_ns = clock.monotonic_ns()
-    sequence = outbox.last_sequence()
+    began_ns = watched_ns = clock.monotonic_ns()
+    sequence = up.outbox.last_sequence()
     played = Played(first_sequence=sequence + 1)
     for piece in pieces:
-        due_s = piece.at_s / speed - (clock.monotonic_ns() - began_ns) / 1e9
-        if stop.wait(max(due_s, 0)) or outbox.failure is not None:
+        now_ns = clock.monotonic_ns()
+        if now_ns - watched_ns >= WATCH_EVERY_S * 1e9:
+            up.watch()
+            watched_ns = now_ns
+        due_s = piece.at_s / speed - (now_ns - began_ns) / 1e9
+        if stop.wait(max(due_s, 0)) or up.outbox.failure is not None:
             break
         sequence += 1
         rows = script.rows(piece, sequence)
-        outbox.append(rows)
+        up.outbox.append(rows)
         played.verdicts[piece.verdict] += 1
         played.crops += len(rows) - 1
-    outbox.append([]).result()  # all before it is committed now, or this raises why not
-    played.last_sequence = outbox.last_sequence()
+    up.outbox.append([]).result()  # all before it is committed now, or this raises why not
+    played.last_sequence = up.outbox.last_sequence()
     return played
 
 
-def _drain(outbox: Outbox, link: MqttLink, clock: Clock, stop: threading.Event) -> None:
+def _drain(up: Uplink, clock: Clock, stop: threading.Event) -> None:
     """Wait while what is left gets less."""
-    left, moved_ns = outbox.depth().rows, clock.monotonic_ns()
-    while link.state.connected and left and clock.monotonic_ns() - moved_ns < STALLED_S * 1e9:
+    left, moved_ns = up.outbox.depth().rows, clock.monotonic_ns()
+    while up.link.state.connected and left and clock.monotonic_ns() - moved_ns < STALLED_S * 1e9:
         if stop.wait(0.05):
             return
-        rows = outbox.depth().rows
+        rows = up.outbox.depth().rows
         if rows != left:
             left, moved_ns = rows, clock.monotonic_ns()
 
@@ -245,12 +245,12 @@ def _score(piece: Piece) -> ScoreMessage | None:
     return ScoreMessage(raw=raw, threshold=THRESHOLD, normalized=piece.normalized)
 
 
-def _status(topics: Topics, boot_id: str, state: StatusName, reason: str | None, since: str | None) -> bytes:
+def _status(station: str, boot_id: str, state: StatusName, reason: str | None, since: str | None) -> bytes:
     return encode(
         Status(
             state=state,
             reason=reason,
-            station=topics.station,
+            station=station,
             boot_id=boot_id,
             versions={"plumbline": version("plumbline")},
             bundle_sha256=None,

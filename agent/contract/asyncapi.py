@@ -15,8 +15,8 @@ from agent.messages import Verdict
 from agent.settings import Mqtt
 from agent.uplink.commands import CODES, COMMANDS, CommandName, Response
 from agent.uplink.events import EventMessage
-from agent.uplink.outbox import Row
 from agent.uplink.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header
+from agent.uplink.row import Row
 from agent.uplink.topics import TOPICS, TopicName
 
 PREFIX = "plumbline/v1/{site}/{area}/{line}/{station}"

@@ -23,8 +23,8 @@ from agent.messages import (
 from agent.status.metrics import Metrics
 from agent.uplink.commands import CommandName, Response
 from agent.uplink.events import EventMessage
-from agent.uplink.outbox import Row
 from agent.uplink.payloads import Status, crop_row, encode, verdict_row
+from agent.uplink.row import Row
 from agent.uplink.topics import Topics
 
 TOPICS = Topics(site="plant1", area="press", line="l2", station="cell3-cam1")

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from agent.clock import Clock
@@ -83,10 +84,11 @@ class Keeper:
         self._outbox.tell()
         return queued
 
-    def remember(self, command_id: str) -> None:
+    def remember(self, command_id: str, now: datetime) -> None:
         """A command was performed; the last 10,000 are kept."""
+        performed_ns = round(now.timestamp() * 1e9)
         with self._keeping() as database:
-            database.execute("INSERT OR IGNORE INTO command VALUES (?, ?)", (command_id, self._now_ns()))
+            database.execute("INSERT OR IGNORE INTO command VALUES (?, ?)", (command_id, performed_ns))
             database.execute(
                 "DELETE FROM command WHERE id IN"
                 f" (SELECT id FROM command ORDER BY performed_ns DESC LIMIT -1 OFFSET {COMMANDS_KEPT})"

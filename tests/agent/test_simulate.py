@@ -15,7 +15,8 @@ import pytest
 from agent.clock import ManualClock, SystemClock
 from agent.contract import printed
 from agent.day import Piece, day
-from agent.settings import Mqtt
+from agent.settings import Identity, Mqtt, Settings
+from agent.settings import Outbox as OutboxSettings
 from agent.simulate import Played, Script, simulate
 from agent.uplink.outbox import Outbox
 from agent.uplink.topics import Topics
@@ -33,9 +34,11 @@ def pieces() -> list[Piece]:
 def play(path: Path, port: int, *, stop: threading.Event | None = None) -> Played:
     return simulate(
         pieces(),
-        topics=TOPICS,
-        mqtt=Mqtt(host=HOST, port=port),
-        outbox_path=path,
+        station=Settings(
+            identity=Identity(site="plant1", area="press", line="l2", station="simulated"),
+            mqtt=Mqtt(host=HOST, port=port),
+            outbox=OutboxSettings(path=path, min_free_bytes=0),
+        ),
         hours=HOURS,
         speed=600,
         seed=3,

@@ -252,10 +252,12 @@ def test_what_is_unconfirmed_at_the_end_is_sent_again_after_a_start(tmp_path: Pa
     again.close()
 
 
-def test_a_performed_command_is_remembered(outbox: Outbox, keep: Callable[..., Keeper]) -> None:
+def test_a_performed_command_is_remembered(
+    outbox: Outbox, keep: Callable[..., Keeper], clock: ManualClock
+) -> None:
     keeper = keep(Limits())
     assert not keeper.seen("a")
-    keeper.remember("a")
+    keeper.remember("a", clock.utc_now())
     assert keeper.seen("a")
 
 
