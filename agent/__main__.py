@@ -154,7 +154,10 @@ def simulate(
     try:
         identity = settings.Identity(site=site, area=area, line=line, station=station)
     except ValidationError as error:
-        raise PlumblineError(f"{error.errors()[0]['input']!r}: use 1 to 64 of a-z, 0-9, _ and -") from error
+        first = error.errors()[0]
+        raise PlumblineError(
+            f"{first['loc'][0]}: {first['input']!r} cannot stand in a topic; use 1 to 64 of a-z, 0-9, _ and -"
+        ) from error
     crew = Crew()
     _stop_on_signals(crew)
     names = tuple(f"cam{number}" for number in range(1, cameras + 1))
