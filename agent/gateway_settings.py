@@ -24,7 +24,7 @@ class WebhookGateway(Section):
 
     kind: Literal["webhook"] = "webhook"
     name: Identifier = "webhook"
-    url: str = Field(pattern=r"^https?://[^\s/?#@]+([/?][^\s#]*)?$")
+    url: str = Field(pattern=r"^https?://[A-Za-z0-9._:\[\]-]+([/?][!$-~]*)?$")
     timeout_s: float = Field(10.0, ge=0.1, le=120)
     secret_file: Path | None = None
     ca_file: Path | None = None

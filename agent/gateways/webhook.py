@@ -89,6 +89,8 @@ class WebhookSink:
             status, pause, answer = self._exchange(waiting.row.payload, headers)
         except (OSError, http.client.HTTPException) as error:
             raise GatewayError(f"{self._place}: {_explained(error)}") from error
+        except ValueError as error:
+            raise Unacceptable(waiting, f"it cannot stand in headers: {error}") from error
         if 200 <= status < 300:
             return
         said = f"{self._place}: it answered {status} {answer}".rstrip()

@@ -86,6 +86,14 @@ def test_values_that_headers_cannot_hold_are_percent_encoded() -> None:
     assert cloud_event_headers(row) == {"ce-ab": "Euro%20%E2%82%AC%2050%25%20%22x%22%0D%0AX:%201"}
 
 
+def test_an_id_that_no_header_can_hold_is_unacceptable(mes: Receiver) -> None:
+    for id_ in ("a\r\nb: c", "€"):
+        row = Row(id=id_, kind="event", topic="t", payload=b"", content_type="text/plain")
+        with pytest.raises(Unacceptable, match="it cannot stand in headers"):
+            deliver(sink(mes.url), row)
+    assert mes.requests == []
+
+
 def test_the_receiver_can_check_the_signature(mes: Receiver, tmp_path: Path) -> None:
     secret_file = tmp_path / "secret"
     secret_file.write_text(f"whsec_{base64.b64encode(SECRET).decode()}\n")
