@@ -26,6 +26,7 @@ login and no encryption: whoever reaches the port reads it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import struct
@@ -117,7 +118,8 @@ class ModbusSink:
         if self._loop is None:
             return
         if self._server is not None:
-            self._loop.call(self._server.shutdown(), START_S)  # type: ignore[no-untyped-call]
+            with contextlib.suppress(OSError):  # what does not stop ends with its loop
+                self._loop.call(self._server.shutdown(), START_S)  # type: ignore[no-untyped-call]
         self._loop.stop()
         self._loop = self._server = None
 

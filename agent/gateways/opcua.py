@@ -16,7 +16,7 @@ certificates, logins, the full node set of OPC 40001-101 (the names are its, the
 
 from __future__ import annotations
 
-import concurrent.futures
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -105,7 +105,7 @@ class OpcUaSink:
         place = f"{self._settings.host}:{self._settings.port}"
         try:
             self._loop.call(self._serve(), START_S)
-        except (OSError, ValueError, ua.UaError, concurrent.futures.TimeoutError) as error:
+        except (OSError, ValueError, ua.UaError) as error:
             raise GatewayError(
                 f"{place}: the OPC UA server does not start ({error}); "
                 "check host, that port is free, certificate_file and key_file"
@@ -116,7 +116,7 @@ class OpcUaSink:
         found, refusal = verdicts(rows)
         try:
             self._loop.call(self._show(found, self._interlock()), CALL_S)
-        except (OSError, ua.UaError, concurrent.futures.TimeoutError) as error:
+        except (OSError, ua.UaError) as error:
             place = f"{self._settings.host}:{self._settings.port}"
             raise GatewayError(
                 f"{place}: the OPC UA server failed ({error!r}); it is started again"
@@ -127,11 +127,9 @@ class OpcUaSink:
     def close(self) -> None:
         if self._loop is None:
             return
-        try:
-            if self._server is not None:
+        if self._server is not None:
+            with contextlib.suppress(OSError, ua.UaError):  # what does not stop ends with its loop
                 self._loop.call(self._server.stop(), CALL_S)
-        except concurrent.futures.TimeoutError:
-            pass  # what hangs ends with its loop
         self._loop.stop()
         self._loop = self._server = None
 

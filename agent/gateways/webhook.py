@@ -8,7 +8,8 @@ With a secret, `webhook-id` (the record's id), `webhook-timestamp` (seconds) and
 ("v1," and base64 of HMAC-SHA256 over id.timestamp.body) let the receiver tell who sent it and when.
 A record may arrive more than once: receivers de-duplicate on `webhook-id`.
 
-Not covered: proxies, redirects (a redirect is a failure), login other than by signature.
+Not covered: proxies, redirects (a redirect is a failure), login other than by signature, and a receiver
+that drips its answer byte by byte, each within `timeout_s`: it holds this gateway, and no other.
 """
 
 from __future__ import annotations
@@ -59,18 +60,12 @@ class WebhookSink:
         parts = urlsplit(settings.url)
         try:
             host, port = parts.hostname or "", parts.port
-            if parts.scheme == "https":
-                try:
-                    context = ssl.create_default_context(cafile=settings.ca_file)
-                except OSError as error:
-                    raise GatewayError(
-                        f"{settings.ca_file}: not usable as certificates ({error}); check ca_file"
-                    ) from error
-                self._connection = http.client.HTTPSConnection(
-                    host, port, timeout=settings.timeout_s, context=context
-                )
-            else:
+            if parts.scheme == "http":
                 self._connection = http.client.HTTPConnection(host, port, timeout=settings.timeout_s)
+            else:
+                self._connection = http.client.HTTPSConnection(
+                    host, port, timeout=settings.timeout_s, context=_trusting(settings.ca_file)
+                )
         except (ValueError, http.client.InvalidURL) as error:
             raise GatewayError(f"{self._place}: not an address ({error}); check url") from error
 
@@ -176,6 +171,13 @@ def retry_after_s(header: str | None, now: datetime) -> float:
     if at.tzinfo is None:
         at = at.replace(tzinfo=timezone.utc)
     return min(max((at - now).total_seconds(), 0.0), LONGEST_PAUSE_S)
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise GatewayError(f"{ca_file}: not usable as certificates ({error}); check ca_file") from error
 
 
 def _explained(error: Exception) -> str:

@@ -19,7 +19,7 @@ from agent.gateways.modbus import BLOCK_REGISTERS, ModbusSink
 from agent.messages import ScoreMessage
 from agent.uplink.outbox import Row
 from tests.agent.gateways.records import MORNING, FakeRecords, crop, gateway, verdict, waiting
-from tests.brokers import DEADLINE_S, HOST, free_port
+from tests.brokers import DEADLINE_S, HOST, eventually, free_port
 
 
 class Plc:
@@ -122,6 +122,17 @@ def test_the_heartbeat_grows_and_wraps_and_the_interlock_follows_without_any_res
         plc.sink._heartbeat += 1
     plc.deliver()
     assert plc.block()[1:3] == (1, 0)
+
+
+def test_in_its_gateway_the_heart_beats_while_nothing_happens() -> None:
+    one = Plc()
+    courier = gateway(FakeRecords(), one.sink)
+    courier.start()
+    eventually(one.client.connect, "the server listens")
+    eventually(lambda: one.block()[1] >= 3, "the heart beats", timeout_s=20)
+    courier.stop()
+    one.client.close()
+    assert courier.failure is None
 
 
 def test_nobody_can_write(plc: Plc) -> None:

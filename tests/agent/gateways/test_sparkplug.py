@@ -18,6 +18,7 @@ from agent.gateways.sparkplug import SparkplugSink
 from agent.gateways.sparkplug_payload import DataType, Metric, asks_for_rebirth, encode
 from tests.agent.gateways import sparkplug_b
 from tests.agent.gateways.records import MORNING, FakeRecords, gateway, result_id, verdict, waiting
+from tests.agent.uplink.test_tls import Authority
 from tests.brokers import HOST, Mosquitto, Received, Subscriber, eventually, free_port
 
 NODE = "spBv1.0/plumbline/{}/station"
@@ -207,6 +208,24 @@ def test_a_broker_that_refuses_us_or_says_nothing_is_named(
         with pytest.raises(GatewayError, match=r"no answer in 0.3 s; check host, port and tls"):
             one.open()
         one.close()
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_only_a_broker_that_the_ca_vouches_for_is_trusted(tmp_path: Path) -> None:
+    plant, somebody = Authority(tmp_path, "plant"), Authority(tmp_path, "somebody")
+    certificate_file, key_file = plant.certify(HOST)
+    broker = Mosquitto(tmp_path / "mosquitto", f"certfile {certificate_file}", f"keyfile {key_file}")
+    broker.start()
+    trusting = sink(broker.port, tls=True, ca_file=plant.ca_file)
+    trusting.open()
+    trusting.deliver(waiting([verdict(1)]))
+    trusting.close()
+    wary = sink(broker.port, tls=True, ca_file=somebody.ca_file)
+    with pytest.raises(GatewayError, match=r"its certificate is not trusted \(.*\); check ca_file"):
+        wary.open()
+    wary.close()
+    broker.stop()
 
 
 def test_a_password_file_that_is_missing_is_named(mosquitto: Mosquitto, tmp_path: Path) -> None:
