@@ -13,14 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from agent import strict_yaml
 from agent.errors import PlumblineError
+from agent.gateway_settings import MAX_GATEWAYS, Gateway
+from agent.section import Identifier
+from agent.section import Section as _Section
 
 ENVIRONMENT_PREFIX = "PLUMBLINE_"
-
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 
 
 class SettingsError(PlumblineError):
@@ -29,10 +30,6 @@ class SettingsError(PlumblineError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Identity(_Section):
@@ -208,6 +205,7 @@ class Settings(_Section):
     outbox: Outbox = Outbox()
     delivery: Delivery = Delivery()
     mqtt: Mqtt = Mqtt()
+    gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
     page: Page = Page()
     logs: Logs = Logs()
 
@@ -219,6 +217,15 @@ class Settings(_Section):
             if names.count(name) > 1:
                 raise ValueError(f"camera name {name!r} stands twice; names are topics and must differ")
         return cameras
+
+    @field_validator("gateways")
+    @classmethod
+    def _cursors_are_unique(cls, gateways: tuple[Gateway, ...]) -> tuple[Gateway, ...]:
+        names = [gateway.name for gateway in gateways]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"gateway name {name!r} stands twice; names are cursors and must differ")
+        return gateways
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON: two agents with equal settings have equal digests."""
@@ -311,8 +318,11 @@ def _problem(
     problem: Any, name: str, lines: dict[strict_yaml.Path, int], overridden: dict[strict_yaml.Path, str]
 ) -> str:
     keys = problem["loc"]
+    # A tagged union puts the tag into the location; the file has no such key.
     if keys[2:3] == ("source",):
-        keys = keys[:3] + keys[4:]  # a tagged union puts the tag into the location; the file has no such key
+        keys = keys[:3] + keys[4:]
+    elif keys[:1] == ("gateways",):
+        keys = keys[:2] + keys[3:]
     above = [keys[:length] for length in range(len(keys), -1, -1)]
     variable = next((overridden[path] for path in above if path in overridden), None)
     line = next((lines[path] for path in above if path in lines), 1)

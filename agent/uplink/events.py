@@ -24,6 +24,7 @@ EVENT_NAMES = {
     "outbox_set_aside": "the outbox file was damaged; it was moved away whole and a fresh one started",
     "duplicate_client_id": "another client connects with our client id",
     "gateway_failing": "a gateway does not take records; they wait for it",
+    "gateway_skipped": "rows were deleted at the outbox's bounds before a gateway had taken them",
     "gateway_recovered": "a gateway takes records again",
     "command_refused": "a command was refused",
 }

@@ -1,4 +1,4 @@
-"""From the record to the broker: outbox, keeper, courier and link, started, watched and stopped together."""
+"""From the record to the broker and the gateways: every part, started, watched and stopped together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from pydantic import JsonValue
 from agent import settings
 from agent.clock import Clock
 from agent.errors import PlumblineError
+from agent.gateway_settings import Gateway as GatewaySettings
+from agent.gateways.gateway import Gateway, Unacceptable
+from agent.gateways.table import make_sink
 from agent.uplink.courier import Courier
+from agent.uplink.cursor import Cursor
 from agent.uplink.delivery import CourierState, Refusal
 from agent.uplink.events import EventMaker, Severity
 from agent.uplink.keeper import Keeper
@@ -52,6 +56,8 @@ class Uplink:
     keeper: Keeper
     link: MqttLink
     courier: Courier
+    cursors: tuple[Cursor, ...]
+    gateways: tuple[Gateway, ...]
     troubles: dict[str, Trouble] = field(default_factory=dict)  # as `watch` last saw them
 
     def start(self) -> None:
@@ -66,10 +72,17 @@ class Uplink:
             self.keeper.note(self.events.row("outbox_set_aside", "alarm", detail, moved_to=moved_to))
         self.link.start()
         self.courier.start()
+        for gateway in self.gateways:
+            self.outbox.when_committed(gateway.wake)
+            gateway.start()
 
     def stop(self, last_words: bytes) -> None:
         """Deliver what waits, for a while, and close everything; the rest waits for the next start."""
         self._drain()
+        for gateway in self.gateways:
+            gateway.stop()
+        for cursor in self.cursors:
+            cursor.close()
         self.courier.stop()
         self.link.stop(last_words)
         self.keeper.close()
@@ -77,7 +90,8 @@ class Uplink:
 
     def watch(self) -> Tidied:
         """Hold the outbox's bounds, raise the failure of any part, and tell of troubles that come and go."""
-        for failure in (self.outbox.failure, self.courier.failure, self.link.failure):
+        failures = [self.outbox.failure, self.courier.failure, self.link.failure]
+        for failure in (*failures, *(gateway.failure for gateway in self.gateways)):
             if failure is not None:
                 raise failure
         if self.link.silent_s() > HANG_S:
@@ -85,6 +99,9 @@ class Uplink:
                 f"the MQTT thread has not moved for {HANG_S:.0f} s; the agent must be restarted"
             )
         done = self.keeper.tidy()
+        for name, rows in done.skipped.items():
+            detail = f"gateway {name} was so far behind that {rows} rows were deleted before it came to them"
+            self.keeper.note(self.events.row("gateway_skipped", "alarm", detail, gateway=name, rows=rows))
         now = dict(self._troubles(self.courier.state))
         for key in now.keys() - self.troubles.keys():
             one = now[key]
@@ -107,6 +124,16 @@ class Uplink:
         if state.heard is False:
             detail = "the broker takes our verdicts, and nobody is subscribed to them; check the MES"
             found.append(("unheard", Trouble(event="no_subscriber", severity="warning", detail=detail)))
+        for gateway in (one.state for one in self.gateways):
+            if gateway.failing is not None:
+                trouble = Trouble(
+                    event="gateway_failing",
+                    severity="warning",
+                    detail=f"gateway {gateway.name}: {gateway.failing}",
+                    data={"gateway": gateway.name},
+                    over="gateway_recovered",
+                )
+                found.append((f"gateway {gateway.name}", trouble))
         return found
 
     def _drain(self) -> None:
@@ -157,4 +184,43 @@ def build(
     courier = Courier(
         outbox, link, clock=clock, window=wanted.mqtt.window, rules=wanted.delivery, report=report
     )
-    return Uplink(clock=clock, events=events, outbox=outbox, keeper=keeper, link=link, courier=courier)
+    cursors = tuple(Cursor(outbox, one.name) for one in wanted.gateways)
+    for cursor in cursors:
+        cursor.open()
+    keeper.keep_cursors([one.name for one in wanted.gateways])
+
+    def gateway(one: GatewaySettings, cursor: Cursor) -> Gateway:
+        sink = make_sink(
+            one,
+            topics=topics,
+            cameras=[camera.name for camera in wanted.cameras],
+            clock=clock,
+            interlock=lambda: keeper.full,
+        )
+
+        def store(unacceptable: Unacceptable) -> None:
+            if keeper.refused(one.name, unacceptable.seq, unacceptable.reason):
+                detail = f"gateway {one.name} will never take row {unacceptable.seq}: {unacceptable.reason}"
+                keeper.note(
+                    events.row("row_refused", "warning", detail, gateway=one.name, seq=unacceptable.seq)
+                )
+
+        return Gateway(
+            one.name,
+            cursor,
+            sink,
+            clock=clock,
+            rng=random.Random(f"{boot_id} {one.name}"),
+            on_unacceptable=store,
+        )
+
+    return Uplink(
+        clock=clock,
+        events=events,
+        outbox=outbox,
+        keeper=keeper,
+        link=link,
+        courier=courier,
+        cursors=cursors,
+        gateways=tuple(gateway(one, cursor) for one, cursor in zip(wanted.gateways, cursors, strict=True)),
+    )

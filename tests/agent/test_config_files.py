@@ -12,12 +12,13 @@ import jsonschema
 import pytest
 import yaml
 
-from agent import settings
+from agent import gateway_settings, settings
+from agent.gateway_settings import FolderGateway
 from agent.settings import FolderSource, LinescanSimSource, Settings, VideoSource
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 AGENT_YAML = (CONFIG / "agent.yaml").read_text(encoding="utf-8")
-EXAMPLE_LINE = re.compile(r"^( *)#((?:  )*[a-z_]+:.*|  +# .*)$")
+EXAMPLE_LINE = re.compile(r"^( *)#((?:  )*(?:- )?[a-z_]+:.*|  +# .*)$")
 KEY = re.compile(r"^ *(?:- )?[a-z_]+:")
 KINDS: dict[str, type[FolderSource] | type[VideoSource] | type[LinescanSimSource]] = {
     "folder": FolderSource,
@@ -26,20 +27,22 @@ KINDS: dict[str, type[FolderSource] | type[VideoSource] | type[LinescanSimSource
 }
 
 
-def examples() -> dict[str, str]:
-    """The example sources of agent.yaml out of their comments, by kind, indented as they stand there."""
-    blocks: list[list[str]] = []
+def blocks(key: str) -> list[str]:
+    """The examples of agent.yaml that start with `key`, out of their comments."""
+    found: list[list[str]] = []
     for line in AGENT_YAML.splitlines():
-        found = EXAMPLE_LINE.match(line)
-        if found and found[2] == "source:":
-            blocks.append([])
-        if found:
-            blocks[-1].append(found[1] + found[2])
-    by_kind = {}
-    for block in blocks:
-        text = textwrap.dedent("\n".join(block)) + "\n"
-        by_kind[yaml.safe_load(text)["source"]["kind"]] = text
-    return by_kind
+        example = EXAMPLE_LINE.match(line)
+        if example:
+            if re.fullmatch(r"[a-z]+:", example[2]):
+                found.append([])
+            found[-1].append(example[1] + example[2])
+    texts = [textwrap.dedent("\n".join(lines)) + "\n" for lines in found]
+    return [text for text in texts if text.startswith(f"{key}:")]
+
+
+def examples() -> dict[str, str]:
+    """The example sources of agent.yaml by kind."""
+    return {yaml.safe_load(text)["source"]["kind"]: text for text in blocks("source")}
 
 
 def uncommented_keys(text: str) -> list[str]:
@@ -100,6 +103,34 @@ def test_an_example_source_shows_every_key_with_its_default_and_a_comment(kind: 
     required = {key: shown[key] for key, field in KINDS[kind].model_fields.items() if field.is_required()}
     assert same(shown, KINDS[kind](**required).model_dump(mode="json"))
     assert uncommented_keys(text.partition("\n")[2]) == []
+
+
+def test_the_example_gateways_show_every_kind_and_key_with_its_default_and_a_comment() -> None:
+    (text,) = blocks("gateways")
+    shown = yaml.safe_load(text)["gateways"]
+    variants = Settings.model_json_schema()["properties"]["gateways"]["items"]["discriminator"]["mapping"]
+    assert sorted(one["kind"] for one in shown) == sorted(variants)
+    kinds = {kind: vars(gateway_settings)[name.rpartition("/")[2]] for kind, name in variants.items()}
+    for one in shown:
+        model = kinds[one["kind"]]
+        required = {key: one[key] for key, field in model.model_fields.items() if field.is_required()}
+        assert same(one, model(**required).model_dump(mode="json"))
+    assert uncommented_keys(text.partition("\n")[2]) == []
+
+
+def test_the_example_gateways_take_the_place_of_none() -> None:
+    (example,) = blocks("gateways")
+    text = AGENT_YAML.replace("gateways: []\n", example)
+    loaded = settings.parse(text, name="agent.yaml", base=Path("/etc/plumbline"), environment={})
+    assert [gateway.name for gateway in loaded.gateways] == [
+        "webhook",
+        "folder",
+        "opcua",
+        "modbus",
+        "sparkplug",
+    ]
+    folder = loaded.gateways[1]
+    assert isinstance(folder, FolderGateway) and folder.path == Path("/etc/plumbline/results")
 
 
 def test_the_example_of_a_site_is_valid_and_encrypted_and_only_differs() -> None:

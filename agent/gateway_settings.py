@@ -1,0 +1,99 @@
+"""Settings of the gateways: one section for each kind, told apart by `kind`.
+
+The servers (opcua, modbus) listen on this machine only unless told otherwise. Modbus TCP has neither
+login nor encryption, OPC UA has them only with a certificate: whoever reaches such a port reads it.
+Nobody can write through any of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from agent.section import Identifier, Section
+
+MAX_GATEWAYS = 8
+
+Name = Annotated[str, Field(pattern=r"^[^+/#\s]{1,64}$")]
+
+
+class WebhookGateway(Section):
+    """Every record as an HTTP request."""
+
+    kind: Literal["webhook"] = "webhook"
+    name: Identifier = "webhook"
+    url: str = Field(pattern=r"^https?://[A-Za-z0-9._:\[\]-]+([/?][!$-~]*)?$")
+    timeout_s: float = Field(10.0, ge=0.1, le=120)
+    secret_file: Path | None = None
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _nothing_is_left_unused(self) -> WebhookGateway:
+        if self.ca_file is not None and not self.url.startswith("https://"):
+            raise ValueError("ca_file is used with https only; change url or remove ca_file")
+        return self
+
+
+class FolderGateway(Section):
+    """Every record in files, one set for each day."""
+
+    kind: Literal["folder"] = "folder"
+    name: Identifier = "folder"
+    path: Path
+    keep_days: int = Field(0, ge=0, le=3650)
+
+
+class OpcUaGateway(Section):
+    """An OPC UA server with the latest result of each camera."""
+
+    kind: Literal["opcua"] = "opcua"
+    name: Identifier = "opcua"
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(4840, ge=1, le=65_535)
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _a_certificate_has_a_key(self) -> OpcUaGateway:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together; set both or remove both")
+        return self
+
+
+class ModbusGateway(Section):
+    """A Modbus TCP server with the latest result of each camera."""
+
+    kind: Literal["modbus"] = "modbus"
+    name: Identifier = "modbus"
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(5020, ge=1, le=65_535)
+
+
+class SparkplugGateway(Section):
+    """The latest result of each camera as a Sparkplug B edge node."""
+
+    kind: Literal["sparkplug"] = "sparkplug"
+    name: Identifier = "sparkplug"
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(1883, ge=1, le=65_535)
+    group: Name = "plumbline"
+    username: str | None = None
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _nothing_is_left_unused(self) -> SparkplugGateway:
+        if self.ca_file is not None and not self.tls:
+            raise ValueError("ca_file is used with TLS only; set tls to true or remove ca_file")
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file needs a username beside it; set username or remove it")
+        return self
+
+
+Gateway = Annotated[
+    WebhookGateway | FolderGateway | OpcUaGateway | ModbusGateway | SparkplugGateway,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,153 @@
+"""Modbus TCP: the latest verdict of each camera as a block of registers, read only.
+
+Holding registers (function 3) and input registers (function 4) show the same; any unit id is
+answered. Camera number n, in the order of the settings and from 0, starts at address 16 n (the
+first register is address 0). Numbers of several registers are big-endian, the high word first.
+
+| offset | what             | type    | meaning                                                      |
+|--------|------------------|---------|--------------------------------------------------------------|
+| 0      | layout           | uint16  | 1                                                            |
+| 1      | heartbeat        | uint16  | grows at least once a second and wraps; when it stands still |
+|        |                  |         | for 5 s, nothing here is true any more                       |
+| 2      | flags            | 16 bits | bit 0 interlock: hold the line; bit 1 there is a result;     |
+|        |                  |         | bit 2 is simulated; bit 3 is partial                         |
+| 3      | verdict          | uint16  | 0 skipped or none, 1 pass, 2 fail, 3 undecided               |
+| 4-5    | age              | uint32  | milliseconds from the verdict to the last heartbeat;         |
+|        |                  |         | 4294967295: none                                             |
+| 6-9    | sequence         | uint64  | of the verdict; 0: none                                      |
+| 10-11  | score            | float32 | NaN: none                                                    |
+| 12-13  | threshold        | float32 | NaN: none                                                    |
+| 14     | defects          | uint16  | how many the verdict names                                   |
+| 15     | reserved         | uint16  | 0                                                            |
+
+Only verdict 1 is pass. A block read in one request is never a mixture of two results. Modbus has no
+login and no encryption: whoever reaches the port reads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import struct
+from collections.abc import Callable, Sequence
+
+from pymodbus.constants import ExcCodes
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from agent.clock import Clock
+from agent.gateway_settings import ModbusGateway
+from agent.gateways.gateway import GatewayError
+from agent.gateways.latest import created, latest, verdicts
+from agent.gateways.loop import LoopThread
+from agent.messages import Verdict
+from agent.uplink.row import Waiting
+
+LAYOUT = 1
+BLOCK_REGISTERS = 16
+INTERLOCK, HAS_RESULT, IS_SIMULATED, IS_PARTIAL = 1, 2, 4, 8
+NO_AGE = 0xFFFF_FFFF
+START_S = 10.0
+
+_BLOCK = struct.Struct(">HHHHIQffHH")
+
+
+def block(verdict: Verdict | None, *, heartbeat: int, interlock: bool, age_ms: int) -> tuple[int, ...]:
+    """The registers of one camera, as in the table above."""
+    flags = INTERLOCK * interlock
+    if verdict is None:
+        packed = _BLOCK.pack(LAYOUT, heartbeat & 0xFFFF, flags, 0, NO_AGE, 0, math.nan, math.nan, 0, 0)
+    else:
+        flags |= HAS_RESULT | IS_SIMULATED * verdict.is_simulated | IS_PARTIAL * verdict.is_partial
+        packed = _BLOCK.pack(
+            LAYOUT,
+            heartbeat & 0xFFFF,
+            flags,
+            verdict.result_evaluation_code,
+            min(max(age_ms, 0), NO_AGE - 1),
+            verdict.sequence,
+            math.nan if verdict.score is None else verdict.score.raw,
+            math.nan if verdict.score is None else verdict.score.threshold,
+            len(verdict.defects),
+            0,
+        )
+    return struct.unpack(f">{BLOCK_REGISTERS}H", packed)
+
+
+class ModbusSink:
+    """The server runs in its own thread and is shown what there is by one assignment."""
+
+    rows_at_a_time = 64
+
+    def __init__(
+        self, settings: ModbusGateway, *, cameras: Sequence[str], clock: Clock, interlock: Callable[[], bool]
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._interlock = interlock
+        self._heartbeat = 0
+        self._verdicts: dict[str, Verdict | None] = dict.fromkeys(cameras)
+        self._registers: tuple[int, ...] = ()
+        self._loop: LoopThread | None = None
+        self._server: ModbusTcpServer | None = None
+
+    def open(self) -> None:
+        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # what clients do wrong is no event of ours
+        self._show()
+        self._loop = LoopThread("modbus")
+        self._loop.start()
+        try:
+            self._server = self._loop.call(self._serve(), START_S)
+        except (OSError, RuntimeError) as error:
+            place = f"{self._settings.host}:{self._settings.port}"
+            raise GatewayError(
+                f"{place}: cannot listen there; check host, that port is free and above 1023 for a plain user"
+            ) from error
+
+    def deliver(self, rows: Sequence[Waiting]) -> None:
+        found, refusal = verdicts(rows)
+        shown = latest(found)
+        self._verdicts.update({name: shown[name] for name in shown if name in self._verdicts})
+        self._heartbeat += 1
+        self._show()
+        if refusal is not None:
+            raise refusal
+
+    def close(self) -> None:
+        if self._loop is None:
+            return
+        if self._server is not None:
+            with contextlib.suppress(OSError):  # what does not stop ends with its loop
+                self._loop.call(self._server.shutdown(), START_S)  # type: ignore[no-untyped-call]
+        self._loop.stop()
+        self._loop = self._server = None
+
+    def _show(self) -> None:
+        now = self._clock.utc_now()
+        interlock = self._interlock()
+        registers: list[int] = []
+        for verdict in self._verdicts.values():
+            age_ms = 0 if verdict is None else round((now - created(verdict)).total_seconds() * 1000)
+            registers += block(verdict, heartbeat=self._heartbeat, interlock=interlock, age_ms=age_ms)
+        self._registers = tuple(registers)
+
+    async def _serve(self) -> ModbusTcpServer:
+        data = SimData(0, values=list(self._registers), datatype=DataType.REGISTERS, readonly=True)
+        device = SimDevice(id=0, simdata=[data], action=self._refresh)
+        server = ModbusTcpServer(device, address=(self._settings.host, self._settings.port))
+        await server.serve_forever(background=True)
+        return server
+
+    async def _refresh(
+        self,
+        function_code: int,
+        start_address: int,
+        address: int,
+        count: int,
+        current_registers: list[int],
+        set_values: list[int] | list[bool] | None,
+    ) -> ExcCodes | None:
+        """Before each answer, in the server's thread: what stands there now, all of it at once."""
+        current_registers[: len(self._registers)] = self._registers
+        return None

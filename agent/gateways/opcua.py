@@ -1,0 +1,207 @@
+"""OPC UA: a server that shows the latest result of each camera in the fields of OPC 40001-101, read only.
+
+Under Objects stands the station's folder with Heartbeat (UInt32, grows at least once a second; when
+it stands still for 5 s nothing here is true any more), Interlock (Boolean, true: hold the line), and
+a folder for each camera with the variables of FIELDS, `BadWaitingForInitialData` before the first
+result. Node ids are strings in the namespace NAMESPACE: `top.ResultId`, `Heartbeat`.
+
+Each result is also a ResultReady event of the Server object, with Camera and the same fields. A
+client that wants the fields of one result together takes the event. An event is sent again when the
+agent dies at the wrong moment: de-duplicate on ResultId.
+
+WITHOUT A CERTIFICATE NOTHING IS ENCRYPTED AND WHOEVER REACHES THE PORT READS IT. With one, only
+clients that sign and encrypt with Basic256Sha256 are let in. Not covered: checking the clients' own
+certificates, logins, the full node set of OPC 40001-101 (the names are its, the types are plain).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from asyncua import Node, Server, ua
+from asyncua.server.event_generator import EventGenerator
+
+from agent.gateway_settings import OpcUaGateway
+from agent.gateways.gateway import GatewayError
+from agent.gateways.latest import created, latest, verdicts
+from agent.gateways.loop import LoopThread
+from agent.messages import Verdict
+from agent.uplink.row import Waiting
+from agent.uplink.topics import Topics
+
+NAMESPACE = "urn:plumbline:results"
+START_S = 60.0
+CALL_S = 10.0
+
+COMPLETED, ABORTED = 1, 3  # OPC 40001-101 ResultStateEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One variable and event field."""
+
+    name: str
+    type: ua.VariantType
+    value: Callable[[Verdict], Any]
+
+
+FIELDS = (
+    Field(name="ResultId", type=ua.VariantType.String, value=lambda one: one.result_id),
+    Field(name="ResultEvaluation", type=ua.VariantType.Int32, value=lambda one: one.result_evaluation_code),
+    Field(
+        name="ResultEvaluationCode", type=ua.VariantType.Int64, value=lambda one: one.result_evaluation_code
+    ),
+    Field(name="ResultState", type=ua.VariantType.Int32, value=lambda one: result_state(one)),
+    Field(name="Reason", type=ua.VariantType.String, value=lambda one: one.reason or ""),
+    Field(name="CreationTime", type=ua.VariantType.DateTime, value=lambda one: created(one)),
+    Field(name="IsPartial", type=ua.VariantType.Boolean, value=lambda one: one.is_partial),
+    Field(name="IsSimulated", type=ua.VariantType.Boolean, value=lambda one: one.is_simulated),
+    Field(name="JobId", type=ua.VariantType.String, value=lambda one: one.job_id or ""),
+    Field(name="PartId", type=ua.VariantType.String, value=lambda one: one.part_id or ""),
+    Field(name="Sequence", type=ua.VariantType.UInt64, value=lambda one: one.sequence),
+    Field(
+        name="Score",
+        type=ua.VariantType.Double,
+        value=lambda one: math.nan if one.score is None else one.score.raw,
+    ),
+    Field(
+        name="Threshold",
+        type=ua.VariantType.Double,
+        value=lambda one: math.nan if one.score is None else one.score.threshold,
+    ),
+)
+
+
+def result_state(verdict: Verdict) -> int:
+    """ResultState: a trigger that was skipped was aborted."""
+    return ABORTED if verdict.verdict == "skipped" else COMPLETED
+
+
+class OpcUaSink:
+    """The server runs on a loop in its own thread."""
+
+    rows_at_a_time = 64
+
+    def __init__(
+        self, settings: OpcUaGateway, *, topics: Topics, cameras: Sequence[str], interlock: Callable[[], bool]
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._cameras = tuple(cameras)
+        self._interlock = interlock
+        self._heartbeats = 0
+        self._loop: LoopThread | None = None
+        self._server: Server | None = None
+
+    def open(self) -> None:
+        logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what clients do wrong is no event of ours
+        self._loop = LoopThread("opcua")
+        self._loop.start()
+        place = f"{self._settings.host}:{self._settings.port}"
+        try:
+            self._loop.call(self._serve(), START_S)
+        except (OSError, ValueError, ua.UaError) as error:
+            raise GatewayError(
+                f"{place}: the OPC UA server does not start ({error}); "
+                "check host, that port is free, certificate_file and key_file"
+            ) from error
+
+    def deliver(self, rows: Sequence[Waiting]) -> None:
+        assert self._loop is not None
+        found, refusal = verdicts(rows)
+        try:
+            self._loop.call(self._show(found, self._interlock()), CALL_S)
+        except (OSError, ua.UaError) as error:
+            place = f"{self._settings.host}:{self._settings.port}"
+            raise GatewayError(
+                f"{place}: the OPC UA server failed ({error!r}); it is started again"
+            ) from error
+        if refusal is not None:
+            raise refusal
+
+    def close(self) -> None:
+        if self._loop is None:
+            return
+        if self._server is not None:
+            with contextlib.suppress(OSError, ua.UaError):  # what does not stop ends with its loop
+                self._loop.call(self._server.stop(), CALL_S)
+        self._loop.stop()
+        self._loop = self._server = None
+
+    async def _serve(self) -> None:
+        settings = self._settings
+        server = Server()
+        if settings.certificate_file is not None and settings.key_file is not None:
+            await server.load_certificate(settings.certificate_file, "pem")
+            await server.load_private_key(settings.key_file, format="pem")
+            server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+        else:
+            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        await server.init()
+        server.set_endpoint(f"opc.tcp://{settings.host}:{settings.port}")
+        server.set_server_name(f"Plumbline {self._topics.station}")
+        await server.set_application_uri(f"urn:plumbline:{self._topics.station}")
+        server.allow_remote_admin(False)
+        server.set_identity_tokens([ua.AnonymousIdentityToken])
+        await self._furnish(server)
+        await server.start()
+        self._server = server
+
+    async def _furnish(self, server: Server) -> None:
+        index = await server.register_namespace(NAMESPACE)
+        station = await _folder(server.nodes.objects, index, self._topics.station, self._topics.station)
+        self._heartbeat = await _variable(station, index, "", "Heartbeat", ua.VariantType.UInt32)
+        self._held = await _variable(station, index, "", "Interlock", ua.VariantType.Boolean)
+        self._variables: dict[str, list[Node]] = {}
+        for camera in self._cameras:
+            folder = await _folder(station, index, f"{camera}.", camera)
+            self._variables[camera] = [
+                await _variable(folder, index, f"{camera}.", field.name, field.type) for field in FIELDS
+            ]
+        event_type = await server.create_custom_event_type(
+            index,
+            "ResultReadyEventType",
+            properties=[("Camera", ua.VariantType.String), *((field.name, field.type) for field in FIELDS)],
+        )
+        self._results: EventGenerator = await server.get_event_generator(event_type)
+
+    async def _show(self, found: Sequence[Verdict], interlock: bool) -> None:
+        self._heartbeats = self._heartbeats + 1 & 0xFFFF_FFFF
+        await self._heartbeat.write_value(ua.Variant(self._heartbeats, ua.VariantType.UInt32))
+        await self._held.write_value(ua.Variant(interlock, ua.VariantType.Boolean))
+        for camera, verdict in latest(found).items():
+            for field, variable in zip(FIELDS, self._variables.get(camera, ()), strict=False):
+                value = ua.Variant(field.value(verdict), field.type)
+                await variable.write_value(ua.DataValue(value, SourceTimestamp=created(verdict)))
+        for verdict in found:
+            await self._announce(verdict)
+
+    async def _announce(self, verdict: Verdict) -> None:
+        event = self._results.event
+        event.Camera = verdict.camera
+        for field in FIELDS:
+            setattr(event, field.name, field.value(verdict))
+        await self._results.trigger(
+            time_attr=created(verdict), message=f"{verdict.camera}: {verdict.verdict} ({verdict.sequence})"
+        )
+
+
+async def _folder(parent: Node, index: int, id_: str, name: str) -> Node:
+    return await parent.add_object(ua.NodeId(id_, index), ua.QualifiedName(name, index))
+
+
+async def _variable(parent: Node, index: int, prefix: str, name: str, type_: ua.VariantType) -> Node:
+    variable = await parent.add_variable(
+        ua.NodeId(f"{prefix}{name}", index),
+        ua.QualifiedName(name, index),
+        ua.get_default_value(type_),
+        type_,
+    )
+    waiting = ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)
+    await variable.write_value(ua.DataValue(StatusCode=waiting))
+    return variable

@@ -1,0 +1,15 @@
+"""What every section of the settings is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+
+
+class Section(BaseModel):
+    """A mapping of known keys that never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,296 @@
+"""The OPC UA server as a client of asyncua sees it over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import math
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from asyncua import Client, ua
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from agent.gateway_settings import OpcUaGateway
+from agent.gateways.gateway import GatewayError, Unacceptable
+from agent.gateways.opcua import FIELDS, NAMESPACE, OpcUaSink
+from agent.uplink.row import Row
+from tests.agent.gateways.records import MORNING, crop, result_id, verdict, waiting
+from tests.agent.uplink.rows import TOPICS
+from tests.brokers import DEADLINE_S, HOST, free_port
+
+T = TypeVar("T")
+
+
+@dataclass
+class Hmi:
+    """A sink, and clients of it."""
+
+    sink: OpcUaSink
+    url: str
+    hold: list[bool] = field(default_factory=list)  # the interlock is on while there is something in it
+
+    def deliver(self, *rows: Row) -> None:
+        self.sink.deliver(waiting(rows))
+
+    def ask(self, question: Callable[[Client, int], Awaitable[T]], client: Client | None = None) -> T:
+        """What `question` finds out with a client that is connected, and the index of our namespace."""
+
+        async def asking() -> T:
+            async with client or Client(self.url) as connected:
+                return await question(connected, await connected.get_namespace_index(NAMESPACE))
+
+        return asyncio.run(asyncio.wait_for(asking(), DEADLINE_S))
+
+    def read(self, *names: str) -> list[Any]:
+        async def reading(client: Client, index: int) -> list[Any]:
+            return [await client.get_node(ua.NodeId(name, index)).read_value() for name in names]
+
+        return self.ask(reading)
+
+
+def hmi(**security: Path) -> Hmi:
+    port = free_port()
+    hold: list[bool] = []
+    settings = OpcUaGateway.model_validate({"host": HOST, "port": port, **security})
+    sink = OpcUaSink(settings, topics=TOPICS, cameras=["top", "bottom"], interlock=lambda: bool(hold))
+    return Hmi(sink=sink, url=f"opc.tcp://{HOST}:{port}", hold=hold)
+
+
+@pytest.fixture(scope="module")
+def plant() -> Iterator[Hmi]:
+    """One server for all tests that only look; the address space takes seconds to build."""
+    one = hmi()
+    one.sink.open()
+    yield one
+    one.sink.close()
+
+
+def test_a_camera_without_a_result_waits_for_one(plant: Hmi) -> None:
+    async def reading(client: Client, index: int) -> ua.DataValue:
+        return await client.get_node(ua.NodeId("bottom.ResultId", index)).read_data_value(
+            raise_on_bad_status=False
+        )
+
+    value = plant.ask(reading)
+    assert value.StatusCode is not None
+    assert value.StatusCode.value == ua.StatusCodes.BadWaitingForInitialData
+
+
+def test_the_latest_result_of_a_batch_is_read_field_by_field(plant: Hmi) -> None:
+    plant.deliver(verdict(1, name="pass"), verdict(2, part_id="SN123"), crop(2), verdict(9, camera="gone"))
+    assert plant.read(*(f"top.{one.name}" for one in FIELDS)) == [
+        result_id(2),
+        2,
+        2,
+        1,
+        "",
+        MORNING,
+        False,
+        False,
+        "",
+        "SN123",
+        2,
+        0.0371,
+        0.031,
+    ]
+
+
+@pytest.mark.parametrize(("name", "code", "state"), [("pass", 1, 1), ("undecided", 3, 1), ("skipped", 0, 3)])
+def test_evaluation_and_state_are_those_of_the_standard(plant: Hmi, name: Any, code: int, state: int) -> None:
+    plant.deliver(verdict(3, name=name, score=None))
+    found = plant.read("top.ResultEvaluation", "top.ResultEvaluationCode", "top.ResultState", "top.Score")
+    assert found[:3] == [code, code, state] and math.isnan(found[3])
+
+
+def test_the_types_are_those_of_the_table(plant: Hmi) -> None:
+    plant.deliver(verdict(4))
+
+    async def reading(client: Client, index: int) -> list[ua.VariantType]:
+        nodes = [client.get_node(ua.NodeId(f"top.{one.name}", index)) for one in FIELDS]
+        return [await node.read_data_type_as_variant_type() for node in nodes]
+
+    assert plant.ask(reading) == [one.type for one in FIELDS]
+
+
+def test_a_browsing_client_finds_station_cameras_and_fields(plant: Hmi) -> None:
+    async def browsing(client: Client, index: int) -> tuple[set[str], set[str]]:
+        station = await client.nodes.objects.get_child(f"{index}:{TOPICS.station}")
+        top = await station.get_child(f"{index}:top")
+        names = [
+            [(await node.read_browse_name()).Name for node in await at.get_children()]
+            for at in (station, top)
+        ]
+        return set(names[0]), set(names[1])
+
+    station, top = plant.ask(browsing)
+    assert station == {"Heartbeat", "Interlock", "top", "bottom"}
+    assert top == {one.name for one in FIELDS}
+
+
+def test_heartbeat_and_interlock_move_without_any_result(plant: Hmi) -> None:
+    plant.deliver()
+    before, held = plant.read("Heartbeat", "Interlock")
+    assert not held
+    plant.hold.append(True)
+    plant.deliver()
+    assert plant.read("Heartbeat", "Interlock") == [before + 1, True]
+    plant.hold.clear()
+    plant.deliver()
+    assert plant.read("Interlock") == [False]
+
+
+def test_every_result_is_an_event_with_all_its_fields(plant: Hmi) -> None:
+    class Heard:
+        def __init__(self) -> None:
+            self.events: asyncio.Queue[Any] = asyncio.Queue()
+
+        def event_notification(self, event: Any) -> None:
+            self.events.put_nowait(event)
+
+    async def listening(client: Client, index: int) -> list[Any]:
+        heard = Heard()
+        subscription = await client.create_subscription(20, heard)
+        event_type = await client.nodes.base_event_type.get_child(f"{index}:ResultReadyEventType")
+        await subscription.subscribe_events(client.nodes.server, event_type)
+        rows = [verdict(5), verdict(6, camera="bottom", name="pass"), verdict(7)]
+        await asyncio.to_thread(plant.deliver, *rows)
+        return [await heard.events.get() for _ in rows]
+
+    events = plant.ask(listening)
+    assert [(one.Camera, one.Sequence, one.ResultEvaluation) for one in events] == [
+        ("top", 5, 2),
+        ("bottom", 6, 1),
+        ("top", 7, 2),
+    ]
+    first = events[0]
+    assert (first.ResultId, first.CreationTime, first.Time) == (result_id(5), MORNING, MORNING)
+    assert (first.Score, first.Threshold, first.IsPartial) == (0.0371, 0.031, False)
+    assert first.Message.Text == "top: fail (5)"
+
+
+def test_a_verdict_of_an_unknown_form_is_unacceptable_and_what_came_before_it_is_shown(plant: Hmi) -> None:
+    bad = Row(id="x", kind="verdict", topic="t", payload=b"{}", content_type="application/json")
+    with pytest.raises(Unacceptable, match="not a verdict that this agent knows") as caught:
+        plant.deliver(verdict(17), bad, verdict(18))
+    assert caught.value.seq == 2
+    assert plant.read("top.Sequence") == [17]
+
+
+def test_no_client_changes_anything(plant: Hmi) -> None:
+    plant.deliver(verdict(8))
+
+    async def meddling(client: Client, index: int) -> list[str]:
+        node = client.get_node(ua.NodeId("top.ResultEvaluation", index))
+        refused = []
+        for attempt in (
+            node.write_value(ua.Variant(1, ua.VariantType.Int32)),
+            node.delete(),
+            client.nodes.objects.add_folder(index, "mine"),
+        ):
+            try:
+                await attempt
+            except ua.UaError as error:
+                refused.append(type(error).__name__)
+        return refused
+
+    assert plant.ask(meddling) == ["BadUserAccessDenied"] * 3
+    assert plant.read("top.ResultEvaluation") == [2]
+
+
+def test_nobody_is_an_administrator(plant: Hmi) -> None:
+    client = Client(plant.url)
+    client.set_user("admin")
+    client.set_password("admin")
+
+    async def nothing(client: Client, index: int) -> None:
+        pass
+
+    with pytest.raises(ua.UaError):
+        plant.ask(nothing, client)
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    one = hmi()
+    with socket.create_server((HOST, int(one.url.rpartition(":")[2]))):
+        with pytest.raises(
+            GatewayError, match=r"the OPC UA server does not start .*; check host, that port is free"
+        ):
+            one.sink.open()
+        one.sink.close()
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed application certificate and its key."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    uri = x509.UniformResourceIdentifier(f"urn:plumbline:{TOPICS.station}")
+    names = x509.SubjectAlternativeName([uri, x509.DNSName(socket.gethostname())])
+    unsigned = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(names, critical=False)
+    )
+    pem = serialization.Encoding.PEM
+    certificate_file, key_file = folder / f"{name}.pem", folder / f"{name}.key.pem"
+    certificate_file.write_bytes(unsigned.sign(key, hashes.SHA256()).public_bytes(pem))
+    key_file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file
+
+
+def test_with_a_certificate_only_clients_that_encrypt_are_let_in(tmp_path: Path) -> None:
+    certificate_file, key_file = certificate(tmp_path, "server")
+    client_certificate, client_key = certificate(tmp_path, "client")
+    one = hmi(certificate_file=certificate_file, key_file=key_file)
+    one.sink.open()
+    one.deliver(verdict(1))
+
+    async def reading(client: Client, index: int) -> Any:
+        return await client.get_node(ua.NodeId("top.ResultId", index)).read_value()
+
+    async def encrypted() -> Client:
+        client = Client(one.url)
+        client.application_uri = f"urn:plumbline:{TOPICS.station}"
+        await client.set_security(
+            SecurityPolicyBasic256Sha256,
+            client_certificate,
+            client_key,
+            mode=ua.MessageSecurityMode.SignAndEncrypt,
+        )
+        return client
+
+    async def asking() -> Any:
+        async with await encrypted() as client:
+            return await reading(client, await client.get_namespace_index(NAMESPACE))
+
+    try:
+        assert asyncio.run(asyncio.wait_for(asking(), DEADLINE_S)) == result_id(1)
+        with pytest.raises((ua.UaError, OSError)):
+            one.ask(reading)
+    finally:
+        one.sink.close()
+
+
+def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    one = hmi(certificate_file=tmp_path / "none.pem", key_file=tmp_path / "none.key")
+    with pytest.raises(
+        GatewayError, match=r"does not start \(.*none.pem.*\); check .* certificate_file and key_file"
+    ):
+        one.sink.open()
+    one.sink.close()

@@ -1,0 +1,264 @@
+"""The webhook against a real HTTP server: what arrives, and what its answers lead to."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from agent.clock import ManualClock
+from agent.gateway_settings import WebhookGateway
+from agent.gateways.gateway import GatewayError, Unacceptable
+from agent.gateways.webhook import WebhookSink, cloud_event_headers, read_secret, retry_after_s, signature
+from agent.uplink.row import Row
+from tests.agent.gateways.receiver import Answer, Receiver, receiver
+from tests.agent.gateways.records import JPEG, FakeRecords, crop, gateway, result_id, verdict, waiting
+from tests.agent.uplink.rows import TOPICS
+from tests.agent.uplink.test_tls import Authority
+from tests.brokers import eventually, free_port
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+SECRET = bytes(range(32))
+
+
+@pytest.fixture
+def mes() -> Iterator[Receiver]:
+    with receiver() as one:
+        yield one
+
+
+def sink(url: str, **others: object) -> WebhookSink:
+    settings = WebhookGateway.model_validate({"url": url, **others})
+    return WebhookSink(settings, ManualClock(NOW))
+
+
+def deliver(one: WebhookSink, *rows: Row) -> None:
+    one.open()
+    try:
+        one.deliver(waiting(rows))
+    finally:
+        one.close()
+
+
+def test_a_verdict_is_a_cloud_event_with_its_json_as_the_body(mes: Receiver) -> None:
+    row = verdict(1)
+    deliver(sink(mes.url + "?line=3"), row)
+    (request,) = mes.requests
+    assert request.path == "/inspection?line=3"
+    assert request.body == row.payload
+    assert request.headers["content-type"] == "application/json"
+    attributes = {name: value for name, value in request.headers.items() if name.startswith("ce-")}
+    assert attributes == {
+        "ce-specversion": "1.0",
+        "ce-id": result_id(1),
+        "ce-source": TOPICS.prefix,
+        "ce-type": "plumbline.verdict/1",
+        "ce-time": "2026-11-24T07:15:03.412Z",
+    }
+    assert "webhook-signature" not in request.headers
+
+
+def test_a_picture_is_the_body_and_its_properties_are_extensions(mes: Receiver) -> None:
+    deliver(sink(mes.url), crop(1))
+    (request,) = mes.requests
+    assert (request.body, request.headers["content-type"]) == (JPEG, "image/jpeg")
+    assert request.headers["ce-resultid"] == result_id(1)
+    assert request.headers["ce-cropid"] == request.headers["ce-id"] == "c1"
+    assert request.headers["ce-sha256"] == hashlib.sha256(JPEG).hexdigest()
+    assert request.headers["ce-bbox"] == "412,88,30,22"
+
+
+def test_values_that_headers_cannot_hold_are_percent_encoded() -> None:
+    row = Row(
+        id="x",
+        kind="event",
+        topic="t",
+        payload=b"",
+        content_type="",
+        properties=(("a_b", 'Euro € 50% "x"\r\nX: 1'),),
+    )
+    assert cloud_event_headers(row) == {"ce-ab": "Euro%20%E2%82%AC%2050%25%20%22x%22%0D%0AX:%201"}
+
+
+def test_an_id_that_no_header_can_hold_is_unacceptable(mes: Receiver) -> None:
+    for id_ in ("a\r\nb: c", "€"):
+        row = Row(id=id_, kind="event", topic="t", payload=b"", content_type="text/plain")
+        with pytest.raises(Unacceptable, match="it cannot stand in headers"):
+            deliver(sink(mes.url), row)
+    assert mes.requests == []
+
+
+def test_the_receiver_can_check_the_signature(mes: Receiver, tmp_path: Path) -> None:
+    secret_file = tmp_path / "secret"
+    secret_file.write_text(f"whsec_{base64.b64encode(SECRET).decode()}\n")
+    deliver(sink(mes.url, secret_file=secret_file), crop(1))
+    headers, body = mes.requests[0].headers, mes.requests[0].body
+    assert headers["webhook-timestamp"] == str(int(NOW.timestamp()))
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(SECRET, signed, "sha256").digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+
+
+def test_the_signature_is_that_of_the_specifications_example() -> None:
+    secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    made = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert made == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hunter2", "whsec_", "whsec_AAAA", "whsec_!!!!", "whsec_" + "A" * 400, "geheim\u00df"]
+)
+def test_a_secret_that_is_none_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "secret"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(GatewayError, match="write whsec_ and 24 to 64 random bytes") as caught:
+        read_secret(path)
+    assert not text or text not in str(caught.value) or text == "whsec_"
+
+
+def test_a_missing_secret_names_its_file(tmp_path: Path) -> None:
+    with pytest.raises(GatewayError, match=r"nothing: No such file or directory; check secret_file"):
+        read_secret(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_record_that_the_receiver_will_never_have_is_unacceptable(mes: Receiver, status: int) -> None:
+    mes.answers = [Answer(status=status, body=b"no such\r\nfield")]
+    with pytest.raises(Unacceptable) as caught:
+        deliver(sink(mes.url + "?token=hush"), verdict(1))
+    assert caught.value.seq == 1
+    assert caught.value.reason == f"{mes.url}: it answered {status} no such  field"
+
+
+@pytest.mark.parametrize("status", [301, 307, 401, 403, 404, 408, 410, 429, 500, 503])
+def test_any_other_answer_is_a_failure_and_the_record_stays(mes: Receiver, status: int) -> None:
+    mes.answers = [Answer(status=status, headers={"Location": "http://127.0.0.1:1/"})]
+    with pytest.raises(GatewayError, match=f"it answered {status}; see the receiver's log"):
+        deliver(sink(mes.url), verdict(1))
+    assert len(mes.requests) == 1
+
+
+def test_retry_after_is_honoured_by_the_gateway(mes: Receiver) -> None:
+    mes.answers = [Answer(status=503, headers={"Retry-After": "120"}, body=b"later")]
+    clock = ManualClock(NOW)
+    records = FakeRecords([verdict(1)])
+    webhook = sink(mes.url)
+    one = gateway(records, webhook, clock=clock)
+    one.step()
+    assert clock.monotonic_ns() == 120_000_000_000 and records.cursor == 0
+    assert one.state.failing is not None and "503 later" in one.state.failing
+    one.step()
+    webhook.close()
+    assert records.cursor == 1
+    assert mes.taken() == [result_id(1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("header", "pause_s"),
+    [
+        (None, 0.0),
+        ("30", 30.0),
+        ("99999999", 900.0),
+        ("-5", 0.0),
+        ("soon", 0.0),
+        ("Tue, 24 Nov 2026 12:00:45 GMT", 45.0),
+        ("Tue, 24 Nov 2026 11:00:00 GMT", 0.0),
+        ("Tue, 24 Nov 2026 12:00:45 -0000", 45.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str | None, pause_s: float) -> None:
+    assert retry_after_s(header, NOW) == pause_s
+
+
+def test_rows_go_over_one_connection_and_an_idle_one_that_was_closed_costs_nothing(mes: Receiver) -> None:
+    one = sink(mes.url)
+    one.open()
+    one.deliver(waiting([verdict(1)]))
+    one.deliver(waiting([verdict(2)]))
+    assert mes.connections == 1
+    mes.lasting = False
+    for number in range(3, 6):
+        one.deliver(waiting([verdict(number)]))
+    one.close()
+    assert list(dict.fromkeys(mes.taken())) == [result_id(number) for number in range(1, 6)]
+
+
+def test_an_answer_without_end_is_not_read(mes: Receiver) -> None:
+    mes.answers = [Answer(status=500, body=b"x" * 10_000_000)]
+    with pytest.raises(GatewayError) as caught:
+        deliver(sink(mes.url), verdict(1))
+    assert len(str(caught.value)) < 300
+
+
+def test_a_receiver_that_hangs_up_or_is_silent_or_absent_is_a_failure_with_a_remedy(mes: Receiver) -> None:
+    mes.answers = [Answer(hang_up=True)]
+    with pytest.raises(GatewayError, match="the exchange broke off"):
+        deliver(sink(mes.url), verdict(1))
+    late = threading.Event()
+    mes.answers = [Answer(wait=late)]
+    with pytest.raises(GatewayError, match="no answer in time; check url, network and timeout_s"):
+        deliver(sink(mes.url, timeout_s=0.1), verdict(1))
+    late.set()
+    with pytest.raises(GatewayError, match="connection refused; check url"):
+        deliver(sink(f"http://127.0.0.1:{free_port()}/"), verdict(1))
+    with pytest.raises(GatewayError, match="the name does not resolve"):
+        deliver(sink("http://mes.invalid/"), verdict(1))
+    with pytest.raises(GatewayError, match="not an address"):
+        deliver(sink("http://mes:99999/"), verdict(1))
+
+
+def test_only_a_receiver_that_the_ca_vouches_for_is_trusted(tmp_path: Path) -> None:
+    plant, somebody = Authority(tmp_path, "plant"), Authority(tmp_path, "somebody")
+    with receiver(tls=plant.certify("127.0.0.1")) as mes:
+        deliver(sink(mes.url, ca_file=plant.ca_file), verdict(1))
+        assert mes.taken() == [result_id(1)]
+        for other in ({"ca_file": somebody.ca_file}, {}):
+            with pytest.raises(GatewayError, match=r"certificate is not trusted \(.*\); check ca_file"):
+                deliver(sink(mes.url, **other), verdict(2))
+        with pytest.raises(GatewayError, match="not usable as certificates"):
+            deliver(sink(mes.url, ca_file=tmp_path / "none"), verdict(2))
+    assert len(mes.requests) == 1
+
+
+def test_records_arrive_in_order_through_failures_and_the_refused_one_is_reported(mes: Receiver) -> None:
+    mes.answers = [Answer(), Answer(status=500), Answer(status=422), Answer(hang_up=True)]
+    records = FakeRecords([verdict(number) for number in range(1, 6)])
+    reported: list[str] = []
+    webhook = sink(mes.url)
+    one = gateway(
+        records,
+        webhook,
+        clock=ManualClock(NOW),
+        on_unacceptable=lambda unacceptable: reported.append(unacceptable.row.id),
+    )
+    while one.step():
+        pass
+    webhook.close()
+    assert reported == [result_id(2)]
+    assert mes.taken() == [result_id(number) for number in (1, 2, 2, 3, 3, 4, 5)]
+    assert (one.state.delivered, one.state.unacceptable) == (4, 1)
+
+
+def test_a_receiver_that_never_answers_does_not_hold_another_gateway(
+    mes: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.gateways.gateway.STOP_S", 0.2)
+    never = threading.Event()
+    with receiver() as silent:
+        silent.answers = [Answer(wait=never)]
+        stuck, free = FakeRecords([verdict(1)]), FakeRecords([verdict(1), verdict(2)])
+        gateways = [gateway(stuck, sink(silent.url)), gateway(free, sink(mes.url))]
+        for one in gateways:
+            one.start()
+        eventually(lambda: free.cursor == 2 and silent.requests, "the free one delivers")
+        for one in gateways:
+            one.stop()
+        assert stuck.cursor == 0
+        never.set()
+        gateways[0]._thread.join()

@@ -1,0 +1,137 @@
+"""The uplink as a whole: what goes wrong becomes an event and words, every way out gets every row."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.clock import SystemClock, new_uuid7
+from agent.gateway_settings import FolderGateway
+from agent.settings import Delivery, Identity, Settings
+from agent.settings import Outbox as OutboxSettings
+from agent.uplink import uplink
+from agent.uplink.payloads import cloud_event
+from agent.uplink.row import Row
+from agent.uplink.uplink import Uplink
+from tests.agent.uplink.rows import TOPICS, crop, verdict
+from tests.agent.uplink.stations import mqtt, status
+from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
+
+
+def built(path: Path, port: int, **others: object) -> Uplink:
+    clock = SystemClock()
+    wanted = Settings.model_validate(
+        {
+            "identity": Identity(site="site", area="area", line="line", station="station"),
+            "mqtt": mqtt(port),
+            "outbox": OutboxSettings(path=path, min_free_bytes=0),
+            **others,
+        }
+    )
+    return uplink.build(
+        wanted,
+        boot_id="boot",
+        last_will=status("offline"),
+        clock=clock,
+        new_id=lambda: new_uuid7(clock),
+    )
+
+
+@pytest.fixture
+def subscriber(mosquitto: Mosquitto) -> Iterator[Subscriber]:
+    one = Subscriber(mosquitto.port, f"{TOPICS.prefix}/#")
+    one.start()
+    yield one
+    one.stop()
+
+
+def dated(row: Row) -> Row:
+    """With all that a station's rows have."""
+    attributes = cloud_event(TOPICS, row.id, f"plumbline.{row.kind}/1", "2026-11-24T12:00:00.000Z")
+    own = [pair for pair in row.properties if pair[0] != "id"]
+    return dataclasses.replace(row, properties=(*own, ("result_id", row.id), *attributes))
+
+
+def events_at(subscriber: Subscriber) -> list[str]:
+    messages = [json.loads(got.payload) for got in subscriber.received if got.topic == TOPICS.event()]
+    return [message["event"] for message in messages]
+
+
+def test_every_way_out_gets_every_row(tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber) -> None:
+    folder = FolderGateway(kind="folder", name="archive", path=tmp_path / "archive")
+    one = built(tmp_path / "outbox.sqlite3", mosquitto.port, gateways=(folder,))
+    one.start()
+    one.outbox.append([dated(row) for row in (verdict(1), crop(1), verdict(2))]).result(DEADLINE_S)
+    eventually(lambda: one.gateways[0].state.last_seq == 3, "the folder has all")
+    eventually(lambda: one.outbox.depth().rows == 0, "the broker has all")
+    one.watch()
+    assert one.words() == ()
+    one.stop(status("stopped"))
+    lines = [
+        line for path in (tmp_path / "archive").glob("*.jsonl") for line in path.read_text().splitlines()
+    ]
+    assert len(lines) == 2
+
+
+def test_a_gateway_that_fails_is_told_and_told_again_when_it_is_well(
+    tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber
+) -> None:
+    target = tmp_path / "archive"
+    target.write_text("in the way")
+    folder = FolderGateway(kind="folder", name="archive", path=target)
+    one = built(tmp_path / "outbox.sqlite3", mosquitto.port, gateways=(folder,))
+    one.start()
+    one.outbox.append([dated(verdict(1))]).result(DEADLINE_S)
+    eventually(lambda: one.watch() and one.words(), "it is failing")
+    assert one.words()[0].startswith("gateway archive: ")
+    target.unlink()
+    eventually(lambda: one.watch() and not one.words(), "it is well")
+    eventually(lambda: events_at(subscriber) == ["gateway_failing", "gateway_recovered"], "both are told")
+    one.stop(status("stopped"))
+
+
+def test_verdicts_that_nobody_hears_are_told_as_an_event(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    one = built(tmp_path / "outbox.sqlite3", mosquitto.port, delivery=Delivery(require_subscriber=True))
+    one.start()
+    one.outbox.append([verdict(1)]).result(DEADLINE_S)
+    eventually(lambda: one.courier.state.heard is False, "the broker has said so")
+    one.watch()
+    assert "nobody is subscribed" in one.words()[0]
+    assert one.outbox.depth().kinds["verdict"] == 1
+    late = Subscriber(mosquitto.port, f"{TOPICS.prefix}/#", "late")
+    late.start()
+    eventually(lambda: one.outbox.depth().rows == 0, "it is delivered once somebody listens", 2 * DEADLINE_S)
+    assert [json.loads(got.payload)["sequence"] for got in late.received if "verdict" in got.topic] == [1]
+    one.stop(status("stopped"))
+    late.stop()
+
+
+def test_a_damaged_outbox_is_told_with_the_place_it_was_moved_to(
+    tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber
+) -> None:
+    path = tmp_path / "outbox.sqlite3"
+    path.write_bytes(b"not a database" * 1000)
+    one = built(path, mosquitto.port)
+    one.start()
+    eventually(lambda: events_at(subscriber) == ["outbox_set_aside"], "it is told")
+    one.stop(status("stopped"))
+    assert len(list(tmp_path.glob("outbox.sqlite3.damaged-*"))) == 1
+
+
+def test_a_replay_arrives_flagged_beside_new_verdicts(
+    tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber
+) -> None:
+    one = built(tmp_path / "outbox.sqlite3", mosquitto.port)
+    one.start()
+    one.outbox.append([verdict(number) for number in range(1, 51)]).result(DEADLINE_S)
+    eventually(lambda: one.outbox.depth().rows == 0, "all are delivered")
+    assert one.keeper.replay(11, 30) == 20
+    eventually(lambda: one.outbox.depth().replaying == 0 and len(subscriber.received) == 70, "all again")
+    again = [got for got in subscriber.received if ("replayed", "true") in got.properties]
+    assert [json.loads(got.payload)["sequence"] for got in again] == list(range(11, 31))
+    assert all(json.loads(got.payload)["replayed"] is True for got in again)
+    one.stop(status("stopped"))
