@@ -9,6 +9,7 @@ from agent.uplink.outbox import Row
 from tests.brokers import Received
 from tests.faults.rows import TOPICS, sequences
 
+RSS_LIMIT_MB = 100.0  # half of it is Python with our imports
 COLUMNS = (
     "fault",
     "committed",
@@ -31,7 +32,7 @@ class Balance:
     missing: int
     unexpected: int  # on our topics, and committed by nobody
     duplicates: int
-    order_kept: bool  # of first deliveries, within each topic
+    order_kept: bool  # of first deliveries, within each camera and kind
     gaps: int  # in the verdicts' sequence as it was received
     waiting: int
     peak_rss_mb: float  # of the station's process
@@ -64,7 +65,7 @@ def settle(
     waiting: int,
     peak_rss_mb: float,
 ) -> Balance:
-    """The balance; rows behind a refused one pass it, so the order of those in `passed` (ids) is not asked."""
+    """The balance. Rows behind a refused one pass it: the order of those in `passed` (ids) is not asked."""
     row_of = {(row.topic, row.payload): row for row in committed}
     assert len(row_of) == len(committed), "two rows look the same; nobody could tell what is missing"
     ours = [(got.topic, got.payload) for got in received if _is_row(got)]
@@ -76,7 +77,7 @@ def settle(
         missing=len(committed) - len(found),
         unexpected=sum(key not in row_of for key in ours),
         duplicates=sum(key in row_of for key in ours) - len(found),
-        order_kept=_by_topic(found, passed) == _by_topic(_only(committed, found), passed),
+        order_kept=_flows(found, passed) == _flows(_only(committed, found), passed),
         gaps=_gaps(found),
         waiting=waiting,
         peak_rss_mb=peak_rss_mb,
@@ -87,12 +88,12 @@ def _is_row(got: Received) -> bool:
     return got.topic.startswith(tuple(f"{TOPICS.prefix}/{kind}" for kind in ("verdict", "crop", "event")))
 
 
-def _by_topic(rows: Sequence[Row], passed: Collection[str]) -> dict[str, list[str]]:
-    """The ids of each topic, in order."""
+def _flows(rows: Sequence[Row], passed: Collection[str]) -> dict[str, list[str]]:
+    """The ids of each camera and kind, in order."""
     ids: dict[str, list[str]] = {}
     for row in rows:
         if row.id not in passed:
-            ids.setdefault(row.topic, []).append(row.id)
+            ids.setdefault(row.id.rpartition("-")[0], []).append(row.id)
     return ids
 
 
@@ -107,3 +108,10 @@ def _gaps(rows: Sequence[Row]) -> int:
     for row in rows:
         by_topic.setdefault(row.topic, []).extend(sequences([row]))
     return sum(max(found) - len(found) for found in by_topic.values() if found)
+
+
+def assert_survived(balance: Balance) -> None:
+    """Every row arrived, in order, and the station stayed within RSS_LIMIT_MB."""
+    print(" | ".join(balance.cells()))  # `pytest -s`, or after a failure
+    assert balance.committed > 0 and balance.is_even, balance
+    assert balance.peak_rss_mb < RSS_LIMIT_MB, balance

@@ -1,9 +1,9 @@
-"""A broker, a proxy before it, an independent subscriber, and one life of a station after the other."""
+"""A broker, a proxy before it, an independent subscriber, and stations that live one life after the other."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,20 +18,21 @@ from tests.faults.rows import TOPICS, Recipe
 from tests.faults.station_main import Orders
 from tests.faults.station_process import StationProcess
 
-DRAIN_S = 60.0
+PATIENCE_S = 35.0  # the longest back-off is 30 s
+SAVES_AT_ITS_END = ("autosave_on_changes false", "autosave_interval 0")  # not after every message
 
 
 class Plant:
-    """Station -> proxy -> mosquitto -> subscriber; the station's files are in `folder`."""
+    """Stations -> proxy -> mosquitto -> subscriber. A station's files are named after its one camera."""
 
     def __init__(self, folder: Path, *broker_lines: str, recipe: Recipe | None = None) -> None:
-        self.outbox = folder / "outbox.sqlite3"
-        self.broker = Mosquitto(folder / "mosquitto", *broker_lines)
+        self.broker = Mosquitto(folder / "mosquitto", *SAVES_AT_ITS_END, *broker_lines)
         self.proxy = FaultProxy(self.broker.port)
         self.subscriber = Subscriber(self.broker.port, f"{TOPICS.prefix}/#")
         self.recipe = recipe or Recipe()
-        self._station: StationProcess | None = None
-        self._announced = 0
+        self._folder = folder
+        self._living: dict[str, StationProcess] = {}
+        self._announced: dict[str, int] = {}
         self._peak_rss_mb = 0.0
 
     def __enter__(self) -> Plant:
@@ -43,39 +44,48 @@ class Plant:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._station is not None:
-            self.kill()
+        for camera in list(self._living):
+            self.kill(camera)
         self.subscriber.stop()
         self.proxy.stop()
         self.broker.stop()
 
-    def start(self, **orders: Any) -> StationProcess:
+    def start(self, camera: str = "top", **orders: Any) -> StationProcess:
         """A station's life, on the outbox that the one before it left."""
-        plain = Orders(outbox=self.outbox, port=self.proxy.port, recipe=self.recipe)
-        self._station = StationProcess(replace(plain, **orders))
-        self._station.start()
-        return self._station
+        recipe = replace(self.recipe, camera=camera)
+        plain = Orders(outbox=self._outbox(camera), port=self.proxy.port, recipe=recipe)
+        station = StationProcess(replace(plain, **orders))
+        station.start()
+        self._living[camera] = station
+        return station
 
-    def kill(self) -> None:
-        station = self._take_leave()
+    def kill(self, camera: str = "top") -> None:
+        station = self._living.pop(camera)
         station.kill()
-        self._remember(station)
+        self._remember(camera, station)
 
-    def bury(self) -> int:
+    def bury(self, camera: str = "top") -> int:
         """A station that ends by itself; its exit code."""
-        station = self._take_leave()
+        station = self._living.pop(camera)
         code = station.wait_for_its_death()
-        self._remember(station)
+        self._remember(camera, station)
         return code
 
-    def finish(self, fault: str, *, passed: Collection[str] = ()) -> Balance:
-        """Let the station append no more and deliver what waits, and settle the accounts."""
-        station = self._take_leave()
-        committed = self.recipe.appends(station.halt())
-        waited(lambda: self.has_arrived(committed) and self.rows_waiting() == 0, DRAIN_S)
-        station.stop()
-        self._remember(station)
-        assert self.last_sequence() == len([row for row in committed if row.sequence]) >= self._announced
+    def finish(self, fault: str, *, passed: Collection[str] = (), patience_s: float = PATIENCE_S) -> Balance:
+        """Let all stations append no more and deliver what waits, and settle the accounts.
+
+        When nothing has moved for `patience_s`, they are settled as they are.
+        """
+        last = {camera: station.halt() for camera, station in self._living.items()}
+        committed = [
+            row for camera in last for row in replace(self.recipe, camera=camera).appends(last[camera])
+        ]
+        self._wait_for(committed, patience_s)
+        for camera, station in self._living.items():
+            station.stop()
+            self._remember(camera, station)
+            assert self._last_sequence(camera) == last[camera] >= self._announced[camera]
+        self._living.clear()
         return settle(
             fault,
             committed,
@@ -91,33 +101,33 @@ class Plant:
             (got.topic, got.payload) for got in received
         }
 
-    def rows_waiting(self) -> int:
-        return Outbox(self.outbox, clock=SystemClock()).depth().rows
+    def _wait_for(self, committed: Collection[Row], patience_s: float) -> None:
+        before, moved_s = (-1, -1), time.monotonic()
+        while time.monotonic() - moved_s < patience_s:
+            now = (len(self.subscriber.received), self.rows_waiting())
+            if now[1] == 0 and self.has_arrived(committed):
+                return
+            if now != before:
+                before, moved_s = now, time.monotonic()
+            time.sleep(0.05)
 
-    def last_sequence(self) -> int:
-        """As the next life would find it."""
-        outbox = Outbox(self.outbox, clock=SystemClock())
+    def rows_waiting(self) -> int:
+        """In the outboxes of all stations that ever lived."""
+        cameras = {*self._living, *self._announced}
+        return sum(Outbox(self._outbox(camera), clock=SystemClock()).depth().rows for camera in cameras)
+
+    def _last_sequence(self, camera: str) -> int:
+        """As the station's next life would find it."""
+        outbox = Outbox(self._outbox(camera), clock=SystemClock())
         outbox.open()
         try:
             return outbox.last_sequence()
         finally:
             outbox.close()
 
-    def _take_leave(self) -> StationProcess:
-        station, self._station = self._station, None
-        assert station is not None, "no station lives"
-        return station
+    def _outbox(self, camera: str) -> Path:
+        return self._folder / f"{camera}.sqlite3"
 
-    def _remember(self, station: StationProcess) -> None:
-        self._announced = max(self._announced, station.announced)
+    def _remember(self, camera: str, station: StationProcess) -> None:
+        self._announced[camera] = max(self._announced.get(camera, 0), station.announced)
         self._peak_rss_mb = max(self._peak_rss_mb, station.peak_rss_mb)
-
-
-def waited(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Whether `condition` came true in time; a balance is made up in either case."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.05)
-    return True

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from tests.faults.ledger import Balance
 from tests.faults.plant import Plant
+from tests.faults.station_main import FAILURE_CODE
 
 LIFE_S = 0.35
+DISK_BYTES = 1_000_000
 
 
 def killed(folder: Path, *, seed: int = 1, kills: int = 50) -> Balance:
@@ -22,3 +24,36 @@ def killed(folder: Path, *, seed: int = 1, kills: int = 50) -> Balance:
             plant.kill()
         plant.start(appends=0)
         return plant.finish(f"agent killed {kills} times")
+
+
+def clock_jumps(folder: Path) -> Balance:
+    """The wall clock is set an hour ahead, then two hours back."""
+    with Plant(folder) as plant:
+        station = plant.start(mishap="clock_jumps")
+        station.wait_for(3 * round(station.orders.rate_hz))
+        return plant.finish("clock jumps an hour both ways")
+
+
+def a_callback_raises(folder: Path) -> Balance:
+    """Once, in the network thread, while it reports an acknowledgement."""
+    with Plant(folder) as plant:
+        station = plant.start(mishap="on_publish_raises")
+        station.wait_for(200)
+        return plant.finish("a callback raises", patience_s=10)
+
+
+def the_disk_is_full(folder: Path) -> Balance:
+    """The broker is away, the outbox fills its disk and the station gives up, twice; then there is space.
+
+    The kernel refuses to let a file grow (RLIMIT_FSIZE), which needs no rights and no mount.
+    """
+    with Plant(folder) as plant:
+        plant.proxy.refuse()
+        station = plant.start(rate_hz=0, file_limit_bytes=DISK_BYTES)
+        assert plant.bury() == FAILURE_CODE
+        assert station.failure is not None and "check free space" in station.failure
+        plant.start(rate_hz=0, file_limit_bytes=2 * DISK_BYTES)
+        assert plant.bury() == FAILURE_CODE
+        plant.proxy.heal()
+        plant.start(appends=50)
+        return plant.finish("disk full, twice")

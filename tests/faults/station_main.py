@@ -39,7 +39,7 @@ class Orders:
 
     outbox: Path
     port: int
-    recipe: Recipe = Recipe()
+    recipe: Recipe
     rate_hz: float = 300.0  # 0: as fast as the outbox takes them
     appends: int | None = None  # None: until it is halted
     window: int = 20

@@ -44,6 +44,19 @@ class StationProcess:
         """Until so many appends of all lives are committed."""
         eventually(lambda: self.announced >= appends, f"{appends} appends are committed")
 
+    def connections(self) -> int:
+        """How often it has been accepted by a broker."""
+        return sum(reason.startswith("connected") for reason in self.reasons)
+
+    def wait_for_connection(self, number: int) -> None:
+        """Until a broker has accepted it so many times."""
+        eventually(lambda: self.connections() >= number, f"connection {number} is there")
+
+    def wait_for_reason(self, words: str, timeout_s: float = DEADLINE_S) -> None:
+        """Until the link has said so."""
+        said = f"the link says {words!r}"
+        eventually(lambda: any(words in reason for reason in self.reasons), said, timeout_s)
+
     def halt(self) -> int:
         """End the appending; the last sequence that is committed."""
         self._pipe.send("halt")

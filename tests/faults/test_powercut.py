@@ -1,0 +1,27 @@
+"""A power cut at any moment leaves every announced row, whatever becomes of what was not yet synced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.powercut import COMPILER, cuts
+
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler: apt-get install gcc libc6-dev")
+
+
+@needs_compiler
+def test_sixty_power_cuts_lose_nothing_that_was_announced(tmp_path: Path) -> None:
+    found = list(cuts(tmp_path, moments=30, seed=1))
+    assert len(found) == 60
+    assert [cut for cut in found if cut.rows_lost or cut.gaps or cut.damage] == []
+    assert max(cut.announced for cut in found) > 50
+
+
+@needs_compiler
+@pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])
+def test_the_cuts_can_hurt_an_outbox_that_does_not_sync(tmp_path: Path, synchronous: str) -> None:
+    assert any(
+        cut.rows_lost or cut.damage for cut in cuts(tmp_path, moments=30, seed=1, synchronous=synchronous)
+    )
