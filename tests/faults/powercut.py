@@ -17,6 +17,7 @@ from agent.clock import SystemClock
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import OutboxError
 from tests.faults.disk import Disk, Record, read_journal
+from tests.faults.ledger import Balance
 from tests.faults.rows import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -50,9 +51,28 @@ class Cut:
     """What one power cut did. Rows that were never announced may be there or not, but not in part."""
 
     announced: int  # appends
-    rows_lost: int  # announced, not given up, and not there
+    rows: int  # of those
+    rows_lost: int  # of those, neither given up nor there
     gaps: int  # sequences skipped below the last one, and rows above it
     damage: str | None
+
+
+def cut(folder: Path, *, moments: int = 30, seed: int = 1) -> Balance:
+    """All cuts together. What is there after a cut counts as delivered; nothing is sent."""
+    found = list(cuts(folder, moments=moments, seed=seed))
+    committed, missing = sum(one.rows for one in found), sum(one.rows_lost for one in found)
+    return Balance(
+        fault=f"power cut at {len(found)} moments",
+        committed=committed,
+        delivered=committed - missing,
+        missing=missing,
+        unexpected=0,
+        duplicates=0,
+        order_kept=not any(one.gaps or one.damage for one in found),
+        gaps=sum(one.gaps for one in found),
+        waiting=0,
+        peak_rss_mb=None,
+    )
 
 
 def cuts(folder: Path, *, moments: int, seed: int, synchronous: str = "FULL") -> Iterator[Cut]:
@@ -100,14 +120,18 @@ def examined(folder: Path, files: dict[str, bytes], said: Said) -> Cut:
     folder.mkdir()
     for name, contents in files.items():
         (folder / name).write_bytes(contents)
+    announced = {row.id for row in Recipe().appends(said.committed)}
     try:
         last, found = reopened(folder / DATABASE)
     except OutboxError as error:
-        return Cut(announced=said.committed, rows_lost=0, gaps=0, damage=str(error))
+        return Cut(
+            announced=said.committed, rows=len(announced), rows_lost=len(announced), gaps=0, damage=str(error)
+        )
     there = found | said.given_up
-    announced, all_ = ({row.id for row in Recipe().appends(n)} for n in (said.committed, last))
+    all_ = {row.id for row in Recipe().appends(last)}
     return Cut(
         announced=said.committed,
+        rows=len(announced),
         rows_lost=len(announced - there),
         gaps=len(all_ - there) + len(there - all_ - said.given_up),
         damage=integrity(folder / DATABASE),
