@@ -31,7 +31,7 @@ def main(folder: Path, appends: int, synchronous: str, seed: int) -> None:
     outbox.open()
     recipe = Recipe()
     for number in range(1, appends + 1):
-        committed = outbox.append(recipe.append(number), partial(os.write, announcements, b"+ %d\n" % number))
+        committed = outbox.append(recipe.append(number), partial(_announce, announcements, number))
         if rng.random() < 0.5:
             committed.result()
         if rng.random() < 0.1:
@@ -41,6 +41,10 @@ def main(folder: Path, appends: int, synchronous: str, seed: int) -> None:
             outbox.delivered([waiting.seq for waiting in delivered])
     outbox.append([]).result()
     os._exit(0)  # nothing is closed, as nobody closes anything when the power goes
+
+
+def _announce(announcements: int, number: int) -> None:
+    os.write(announcements, b"+ %d\n" % number)
 
 
 def _connect_with(synchronous: str) -> None:

@@ -9,7 +9,7 @@ from agent.uplink.outbox import Row
 from tests.brokers import Received
 from tests.faults.rows import TOPICS, sequences
 
-RSS_LIMIT_MB = 100.0  # half of it is Python with our imports
+RSS_LIMIT_MB = 75.0  # a station without work has 45
 COLUMNS = (
     "fault",
     "committed",
@@ -44,8 +44,9 @@ class Balance:
 
     def cells(self) -> tuple[str, ...]:
         """In the order of COLUMNS."""
+        stuck = f" ({self.waiting} still waiting)" if self.waiting else ""
         return (
-            self.fault,
+            self.fault + stuck,
             str(self.committed),
             str(self.delivered),
             str(self.missing),

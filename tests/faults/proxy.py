@@ -135,7 +135,14 @@ class FaultProxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One direction; reading goes on while what was read waits for its time."""
         held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(CHUNKS_HELD)
-        await asyncio.gather(self._take(reader, held), self._give(held, writer))
+        taking = asyncio.ensure_future(self._take(reader, held))
+        try:
+            await self._give(held, writer)
+        except OSError:  # the other end has gone, so nobody wants the rest
+            pass
+        finally:
+            taking.cancel()
+            writer.close()
 
     async def _take(self, reader: asyncio.StreamReader, held: asyncio.Queue[tuple[float, bytes]]) -> None:
         chunk = b"?"
@@ -147,18 +154,13 @@ class FaultProxy:
             await held.put((self._loop.time() + self._delay_s, chunk))
 
     async def _give(self, held: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
-        sent = True
-        while sent:
+        while True:
             due_s, chunk = await held.get()
             await asyncio.sleep(max(0.0, due_s - self._loop.time()))
             await self._gate.wait()
-            if chunk and self._bytes_per_s is not None:
+            if not chunk:
+                return
+            if self._bytes_per_s is not None:
                 await asyncio.sleep(len(chunk) / self._bytes_per_s)
-            try:
-                writer.write(chunk)
-                await writer.drain()
-                sent = bool(chunk)
-            except OSError:
-                sent = False
-        # A reader of this connection that waits at a full queue must not wait for ever.
-        writer.transport.abort() if writer.is_closing() else writer.close()
+            writer.write(chunk)
+            await writer.drain()
