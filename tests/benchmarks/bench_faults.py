@@ -16,7 +16,8 @@ Scenario: TypeAlias = Callable[[Path], Balance]
 SCENARIOS: tuple[Scenario, ...] = (
     scenarios_station.killed,
     powercut.cut,
-    scenarios_station.the_disk_is_full,
+    scenarios_station.a_disk_that_fails,
+    scenarios_station.a_full_disk,
     scenarios_station.clock_jumps,
     scenarios_station.a_callback_raises,
     scenarios_broker.killed,

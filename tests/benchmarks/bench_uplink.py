@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.clock import SystemClock
-from agent.uplink.outbox import Outbox, Row
+from agent.uplink.outbox import Outbox
+from agent.uplink.row import Row
 from tests.agent.uplink.stations import Station, mqtt, station
 from tests.benchmarks.bench_outbox import cpu_model, crop, verdict
 from tests.brokers import Mosquitto, eventually

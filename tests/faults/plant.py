@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from agent.clock import SystemClock
-from agent.uplink.outbox import Outbox, Row
+from agent.uplink.outbox import Outbox
+from agent.uplink.row import Row
 from tests.brokers import Mosquitto, Subscriber
 from tests.faults.ledger import Balance, settle
 from tests.faults.proxy import FaultProxy
@@ -25,12 +26,15 @@ SAVES_AT_ITS_END = ("autosave_on_changes false", "autosave_interval 0")  # not a
 class Plant:
     """Stations -> proxy -> mosquitto -> subscriber. A station's files are named after its one camera."""
 
-    def __init__(self, folder: Path, *broker_lines: str, recipe: Recipe | None = None) -> None:
+    def __init__(
+        self, folder: Path, *broker_lines: str, recipe: Recipe | None = None, files: Path | None = None
+    ) -> None:
+        """`files` is where the stations have theirs, if not in `folder`."""
         self.broker = Mosquitto(folder / "mosquitto", *SAVES_AT_ITS_END, *broker_lines)
         self.proxy = FaultProxy(self.broker.port)
         self.subscriber = Subscriber(self.broker.port, f"{TOPICS.prefix}/#")
         self.recipe = recipe or Recipe()
-        self._folder = folder
+        self._files = files or folder
         self._living: dict[str, StationProcess] = {}
         self._announced: dict[str, int] = {}
         self._peak_rss_mb = 0.0
@@ -126,7 +130,7 @@ class Plant:
             outbox.close()
 
     def _outbox(self, camera: str) -> Path:
-        return self._folder / f"{camera}.sqlite3"
+        return self._files / f"{camera}.sqlite3"
 
     def _remember(self, camera: str, station: StationProcess) -> None:
         self._announced[camera] = max(self._announced.get(camera, 0), station.announced)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.uplink.outbox import Row
+from agent.uplink.row import Row
 from agent.uplink.topics import Topics
 
 TOPICS = Topics(site="site", area="area", line="line", station="station")

@@ -6,8 +6,10 @@ import random
 import time
 from pathlib import Path
 
+from tests.brokers import eventually
 from tests.faults.ledger import Balance
 from tests.faults.plant import Plant
+from tests.faults.small_disk import enlarge, small_disk
 from tests.faults.station_main import FAILURE_CODE
 
 LIFE_S = 0.35
@@ -42,18 +44,36 @@ def a_callback_raises(folder: Path) -> Balance:
         return plant.finish("a callback raises", patience_s=10)
 
 
-def the_disk_is_full(folder: Path) -> Balance:
-    """The broker is away, the outbox fills its disk and the station gives up, twice; then there is space.
+def a_disk_that_fails(folder: Path) -> Balance:
+    """The broker is away, and at some size the outbox's files may not grow; twice the station gives up.
 
-    The kernel refuses to let a file grow (RLIMIT_FSIZE), which needs no rights and no mount.
+    The kernel refuses the write (RLIMIT_FSIZE), which needs no rights; SQLite takes it for a broken disk.
     """
     with Plant(folder) as plant:
         plant.proxy.refuse()
-        station = plant.start(rate_hz=0, file_limit_bytes=DISK_BYTES)
-        assert plant.bury() == FAILURE_CODE
-        assert station.failure is not None and "check free space" in station.failure
-        plant.start(rate_hz=0, file_limit_bytes=2 * DISK_BYTES)
-        assert plant.bury() == FAILURE_CODE
+        for limit in (1, 2):
+            station = plant.start(rate_hz=0, file_limit_bytes=limit * DISK_BYTES)
+            assert plant.bury() == FAILURE_CODE
+            assert station.failure is not None and "check free space" in station.failure
         plant.proxy.heal()
         plant.start(appends=50)
-        return plant.finish("disk full, twice")
+        return plant.finish("disk refuses writes, twice")
+
+
+def a_full_disk(folder: Path) -> Balance:
+    """The outbox has a small disk to itself and fills it while the broker is away; then there is room.
+
+    The station lives on and says that the disk is full; nothing that it announced is lost.
+    """
+    place = folder / "disk"
+    place.mkdir()
+    with small_disk(place, megabytes=4), Plant(folder, files=place) as plant:
+        plant.proxy.refuse()
+        station = plant.start(rate_hz=0)
+        eventually(lambda: station.disk_full, "the disk is full")
+        announced = station.announced
+        plant.proxy.heal()
+        time.sleep(1)
+        enlarge(place, megabytes=64)
+        station.wait_for(announced + 500)
+        return plant.finish("disk full, then room")

@@ -25,7 +25,7 @@ from agent.uplink.outbox_file import OutboxError
 from tests.agent.uplink.stations import Station, mqtt, station
 from tests.faults.rows import Recipe
 
-Report: TypeAlias = tuple[Literal["started", "committed", "halted", "link", "failed"], int | str]
+Report: TypeAlias = tuple[Literal["started", "committed", "halted", "link", "disk_full", "failed"], int | str]
 Mishap: TypeAlias = Literal["none", "clock_jumps", "on_publish_raises"]
 
 LOOK_S = 0.02
@@ -85,13 +85,14 @@ class _Conversation:
         self._halted = threading.Event()
         self._appender = threading.Thread(target=self._append, name="appender", daemon=True)
         self._reason = ""
+        self._disk_full = False
 
     def hold(self) -> None:
         self._say(("started", os.getpid()))
         self._appender.start()
         while True:
             cue = self._pipe.recv() if self._pipe.poll(LOOK_S) else None
-            self._say_how_the_link_stands()
+            self._say_how_it_stands()
             if cue == "halt":
                 self._halted.set()
                 self._appender.join()
@@ -120,7 +121,10 @@ class _Conversation:
         self._say(("failed", str(failure)))
         os._exit(FAILURE_CODE)
 
-    def _say_how_the_link_stands(self) -> None:
+    def _say_how_it_stands(self) -> None:
+        if self._station.outbox.disk_full and not self._disk_full:
+            self._disk_full = True
+            self._say(("disk_full", ""))
         if self._station.link.state.reason != self._reason:
             self._reason = self._station.link.state.reason
             self._say(("link", self._reason))

@@ -24,6 +24,7 @@ class StationProcess:
         self.orders = orders
         self.announced = 0  # the last sequence said to be committed
         self.reasons: list[str] = []  # how the link stood, in order
+        self.disk_full = False  # it has been, for a while
         self.failure: str | None = None  # of the outbox
         self.peak_rss_mb = 0.0
         self._last: int | None = None
@@ -109,6 +110,8 @@ class StationProcess:
                 self._last = last
             case ("link", str(reason)):
                 self.reasons.append(reason)
+            case ("disk_full", _):
+                self.disk_full = True
             case ("failed", str(reason)):
                 self.failure = reason
 
