@@ -6,6 +6,7 @@ machine that writes nothing to disk and has no subscriber. Rows are 1.5 KB verdi
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import statistics
@@ -16,6 +17,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+import structlog
 
 from agent.clock import SystemClock
 from agent.uplink.outbox import Outbox
@@ -70,8 +73,13 @@ def _print_backlog(folder: Path, port: int) -> None:
 
 def _alone(measure: Callable[[], _Figure]) -> _Figure:
     """In a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_log_warnings_only) as process:
         return process.submit(measure).result()
+
+
+def _log_warnings_only() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 def _print(*cells: str) -> None:

@@ -64,7 +64,7 @@ def settle(
     *,
     passed: Collection[str] = (),
     waiting: int,
-    peak_rss_mb: float,
+    peak_rss_mb: float | None,
 ) -> Balance:
     """The balance. Rows behind a refused one pass it: the order of those in `passed` (ids) is not asked."""
     row_of = {(row.topic, row.payload): row for row in committed}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from agent.clock import SystemClock
 from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import OutboxError
+from agent.uplink.outbox_file import KINDS, OutboxError
 from tests.faults.disk import Disk, Record, read_journal
 from tests.faults.ledger import Balance
 from tests.faults.rows import Recipe
@@ -54,11 +54,12 @@ class Cut:
     rows: int  # of those
     rows_lost: int  # of those, neither given up nor there
     gaps: int  # sequences skipped below the last one, and rows above it
+    in_order: bool  # of what waits
     damage: str | None
 
 
 def cut(folder: Path, *, moments: int = 30, seed: int = 1) -> Balance:
-    """All cuts together. What is there after a cut counts as delivered; nothing is sent."""
+    """All cuts together. What is there after a cut counts as delivered, and damage as unexpected."""
     found = list(cuts(folder, moments=moments, seed=seed))
     committed, missing = sum(one.rows for one in found), sum(one.rows_lost for one in found)
     return Balance(
@@ -66,9 +67,9 @@ def cut(folder: Path, *, moments: int = 30, seed: int = 1) -> Balance:
         committed=committed,
         delivered=committed - missing,
         missing=missing,
-        unexpected=0,
+        unexpected=sum(one.damage is not None for one in found),
         duplicates=0,
-        order_kept=not any(one.gaps or one.damage for one in found),
+        order_kept=all(one.in_order for one in found),
         gaps=sum(one.gaps for one in found),
         waiting=0,
         peak_rss_mb=None,
@@ -125,25 +126,32 @@ def examined(folder: Path, files: dict[str, bytes], said: Said) -> Cut:
         last, found = reopened(folder / DATABASE)
     except OutboxError as error:
         return Cut(
-            announced=said.committed, rows=len(announced), rows_lost=len(announced), gaps=0, damage=str(error)
+            announced=said.committed,
+            rows=len(announced),
+            rows_lost=len(announced),
+            gaps=0,
+            in_order=False,
+            damage=str(error),
         )
-    there = found | said.given_up
-    all_ = {row.id for row in Recipe().appends(last)}
+    there = {*found, *said.given_up}
+    rows = sorted(Recipe().appends(last), key=lambda row: KINDS.index(row.kind))
+    all_ = {row.id for row in rows}
     return Cut(
         announced=said.committed,
         rows=len(announced),
         rows_lost=len(announced - there),
         gaps=len(all_ - there) + len(there - all_ - said.given_up),
+        in_order=found == [row.id for row in rows if row.id in set(found)],
         damage=integrity(folder / DATABASE),
     )
 
 
-def reopened(path: Path) -> tuple[int, set[str]]:
-    """The last sequence, and the ids of the rows that wait."""
+def reopened(path: Path) -> tuple[int, list[str]]:
+    """The last sequence, and the ids of the rows that wait, as they would be sent."""
     outbox = Outbox(path, clock=SystemClock())
     outbox.open()
     try:
-        return outbox.last_sequence(), {waiting.row.id for waiting in outbox.lease(1_000_000)}
+        return outbox.last_sequence(), [waiting.row.id for waiting in outbox.lease(1_000_000)]
     finally:
         outbox.close()
 
