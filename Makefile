@@ -1,7 +1,7 @@
 # make demo        the product on real solar cells; DURATION=20 ends it after 20 s
 # make test        the whole suite, with everything that it needs
 # make check       format, lint, types, import rules
-# make bench       stage latencies, engines, outbox and web on this machine
+# make bench       stage latencies, engines, outbox, web, uplink and its faults on this machine
 # make golden      golden scores of the committed bundle, on every engine of this machine
 # make schema      regenerate config/agent.schema.json
 
@@ -33,6 +33,8 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_outbox
 	$(DEV)/bin/python -m tests.benchmarks.bench_web
 	$(DEV)/bin/python -m tests.benchmarks.bench_memory
+	$(DEV)/bin/python -m tests.benchmarks.bench_uplink
+	$(DEV)/bin/python -m tests.benchmarks.bench_faults
 
 golden: $(DEV)/.ready
 	$(DEV)/bin/plumbline bundle verify models/bundles/elpv
@@ -66,6 +68,8 @@ system:
 		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq mosquitto; }
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq chromium; }
+	@command -v cc >/dev/null || \
+		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq gcc libc6-dev; }
 
 clean:
 	rm -rf $(DEVICE) $(DEV) build dist

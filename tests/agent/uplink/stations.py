@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.clock import SystemClock
+from agent.clock import Clock, SystemClock
 from agent.settings import Mqtt
 from agent.uplink.courier import Courier
 from agent.uplink.mqtt import MqttLink
@@ -57,8 +57,8 @@ class Station:
         eventually(lambda: self.outbox.depth().rows == 0, "everything is delivered", 2 * DEADLINE_S)
 
 
-def station(path: Path, settings: Mqtt) -> Station:
-    clock = SystemClock()
+def station(path: Path, settings: Mqtt, *, window: int = 20, clock: Clock | None = None) -> Station:
+    clock = clock or SystemClock()
     outbox = Outbox(path, clock=clock)
     link = MqttLink(
         settings,
@@ -67,4 +67,4 @@ def station(path: Path, settings: Mqtt) -> Station:
         clock=clock,
         rng=random.Random(1),
     )
-    return Station(outbox=outbox, link=link, courier=Courier(outbox, link, clock=clock, window=20))
+    return Station(outbox=outbox, link=link, courier=Courier(outbox, link, clock=clock, window=window))
