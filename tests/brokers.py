@@ -104,6 +104,7 @@ class Received:
     retained: bool
     content_type: str | None
     properties: tuple[tuple[str, str], ...]
+    correlation_data: bytes | None = None
 
 
 class Subscriber:
@@ -142,5 +143,6 @@ class Subscriber:
                 retained=message.retain,
                 content_type=getattr(message.properties, "ContentType", None),
                 properties=tuple(getattr(message.properties, "UserProperty", ())),
+                correlation_data=getattr(message.properties, "CorrelationData", None),
             )
         )
