@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from agent.clock import SystemClock
 from agent.settings import Mqtt
+from agent.uplink.courier import LinkEvent
 from agent.uplink.inbound import Inbound
 from agent.uplink.mqtt import MqttLink
 from tests.agent.uplink.rows import TOPICS
@@ -57,3 +58,16 @@ def connected(settings: Mqtt, rng: random.Random | None = None) -> Iterator[Mqtt
 
 def received(link: MqttLink) -> Inbound:
     return link.inbound.get(timeout=DEADLINE_S)
+
+
+def next_event(link: MqttLink) -> LinkEvent:
+    """The one event that comes next."""
+    events: list[LinkEvent] = []
+
+    def happened() -> bool:
+        events.extend(link.wait(0.1))
+        return bool(events)
+
+    eventually(happened, "something happens")
+    (event,) = events
+    return event

@@ -6,27 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.uplink.courier import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Unheard
-from agent.uplink.mqtt import MqttLink
+from agent.uplink.courier import Acknowledged, Connected, Disconnected, Refused, Unheard
 from agent.uplink.outbox import Waiting
-from tests.agent.uplink.links import link_to
+from tests.agent.uplink.links import link_to, next_event
 from tests.agent.uplink.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import mqtt
 from tests.brokers import Mosquitto, Subscriber, eventually
 
 PROTOCOLS = ["5", "3.1.1"]
-
-
-def next_event(link: MqttLink) -> LinkEvent:
-    events: list[LinkEvent] = []
-
-    def happened() -> bool:
-        events.extend(link.wait(0.1))
-        return bool(events)
-
-    eventually(happened, "something happens")
-    (event,) = events
-    return event
 
 
 def test_trap_6_the_brokers_limits_are_handed_on(tmp_path: Path) -> None:

@@ -53,3 +53,20 @@ def test_trap_10_a_broker_that_says_session_taken_over_is_believed_at_once() -> 
             assert "give every agent its own identity.station" in link.state.reason
         finally:
             link.stop()
+
+
+def test_a_rival_that_stays_away_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.uplink.retry.RIVAL_GONE_S", 1.0)
+
+    def answer(connection: int) -> bytes:
+        return CONNACK_5 + (TAKEN_OVER if connection == 1 else b"")
+
+    with BadBroker(answer, stays=True) as broker:
+        link = link_to(mqtt(broker.port))
+        link.start()
+        try:
+            eventually(lambda: link.state.duplicate_client_id and link.state.connected, "it is back")
+            eventually(lambda: not link.state.duplicate_client_id, "the rival is forgotten")
+            assert link.state.connected
+        finally:
+            link.stop()
