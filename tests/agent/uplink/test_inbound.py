@@ -232,3 +232,29 @@ def test_a_refused_subscription_is_in_the_state_with_a_remedy(tmp_path: Path, pr
             assert f"allow this station to read {TOPICS.commands()}" in link.state.reason
         finally:
             link.stop()
+
+
+def test_a_message_without_a_proper_topic_is_acknowledged_unread_and_counted() -> None:
+    nameless = bytes([0x32, 9, 0, 2, 0xFF, 0xFE, 0, 7, 0]) + b"{}"
+    with BadBroker(lambda connection: CONNACK_5 + nameless, stays=True) as broker:
+        link = link_to(mqtt(broker.port))
+        link.start()
+        try:
+            eventually(lambda: link.inbound_dropped == 1, "it is counted")
+            assert link.state.connected and link.inbound.empty()
+        finally:
+            link.stop()
+
+
+def test_a_message_of_a_quality_that_was_not_asked_for_costs_the_connection() -> None:
+    topic = PING.encode()
+    body = len(topic).to_bytes(2, "big") + topic + bytes([0, 7, 0]) + b"{}"
+    twice = bytes([0x34, len(body)]) + body + bytes([0x62, 2, 0, 7])  # PUBLISH of QoS 2, PUBREL
+    with BadBroker(lambda connection: CONNACK_5 + twice, stays=True) as broker:
+        link = link_to(mqtt(broker.port))
+        link.start()
+        try:
+            eventually(lambda: "a message of QoS 2" in link.state.reason, "it is named")
+            assert link.inbound.empty() and link.failure is None
+        finally:
+            link.stop()
