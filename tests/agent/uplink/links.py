@@ -69,5 +69,5 @@ def next_event(link: MqttLink) -> LinkEvent:
         return bool(events)
 
     eventually(happened, "something happens")
-    (event,) = events
-    return event
+    assert len(events) == 1, events
+    return events[0]
