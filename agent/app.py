@@ -32,6 +32,7 @@ from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer
 from agent.uplink import payloads, uplink
+from agent.uplink.counted import Counted
 from agent.uplink.uplink import Uplink
 from agent.web.flatfield import load
 from agent.web.windows import Web
@@ -116,30 +117,15 @@ class App:
         """Once a second: what the page and the broker should know, and whether a part has died."""
         said: tuple[str, str | None] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
-        before = self.uplink.courier.state
-        connects = 0
+        counted = Counted(self.metrics)
         while not stop.wait(WATCH_EVERY_S):
             tidied = self.uplink.watch()
             state = self.uplink.link.state
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             self.board.uplink_troubles(self.uplink.words())
-            for _ in range(state.connects - max(connects, 1)):
-                self.metrics.reconnected()
-            connects = state.connects
-            depth, full = self.uplink.outbox.depth(), self.uplink.keeper.full
+            depth = self.uplink.outbox.depth()
             self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
-            self.metrics.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
-            self.metrics.outbox_state(
-                full=full, unconfirmed=depth.unconfirmed, dead_letters=depth.dead_letters
-            )
-            courier = self.uplink.courier.state
-            self.metrics.delivery(
-                published=courier.publications - before.publications,
-                acknowledged=courier.deliveries - before.deliveries,
-                refused=courier.refusals - before.refusals,
-                crops_evicted=len(tidied.evicted),
-            )
-            before = courier
+            counted.take(self.uplink, depth, tidied)
             health = assess(self.board.snapshot())
             now = ("degraded", "; ".join(health.reasons)) if health.state == "degraded" else ("online", None)
             if now != said:

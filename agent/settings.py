@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from agent import strict_yaml
+from agent.credentials import is_credential
 from agent.errors import PlumblineError
 from agent.gateway_settings import MAX_GATEWAYS, Gateway
 from agent.section import Identifier
@@ -169,14 +171,39 @@ class Mqtt(_Section):
     password_file: Path | None = None
     tls: bool = False
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    key_password_file: Path | None = None
+    response_prefixes: tuple[str, ...] = Field((), max_length=16)
 
     @model_validator(mode="after")
     def _nothing_is_left_unused(self) -> Mqtt:
-        if self.ca_file is not None and not self.tls:
-            raise ValueError("ca_file is used with TLS only; set tls to true or remove ca_file")
-        if self.password_file is not None and self.username is None:
-            raise ValueError("password_file needs a username beside it; set username or remove it")
+        for key in ("ca_file", "cert_file", "key_file"):
+            if getattr(self, key) is not None and not self.tls:
+                raise ValueError(f"{key} is used with TLS only; set tls to true or remove {key}")
+        for key, needed in _NEEDS.items():
+            if getattr(self, key) is not None and getattr(self, needed) is None:
+                raise ValueError(f"{key} needs a {needed} beside it; set {needed} or remove it")
         return self
+
+    @field_validator("response_prefixes")
+    @classmethod
+    def _prefixes_are_whole_levels(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        for prefix in prefixes:
+            if not re.fullmatch(r"[^$/+#\x00](?:[^+#\x00]*[^/+#\x00])?", prefix):
+                raise ValueError(
+                    f"{prefix!r} cannot begin a topic; write whole levels such as mes/answers, with no slash "
+                    "at either end, no + or #, and no $ at the start"
+                )
+        return prefixes
+
+
+_NEEDS = {
+    "password_file": "username",
+    "cert_file": "key_file",
+    "key_file": "cert_file",
+    "key_password_file": "key_file",
+}
 
 
 class Page(_Section):
@@ -236,8 +263,8 @@ class Settings(_Section):
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings in `path`, overridden by PLUMBLINE_ variables (`__` goes one level down).
 
-    Relative paths are taken from the file's folder. Raises SettingsError with every problem at once,
-    each as `file:line: key.path: message (got value)`.
+    Relative paths are taken from the file's folder, but for systemd credentials (`%d/...`). Raises
+    SettingsError with every problem at once, each as `file:line: key.path: message (got value)`.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -350,7 +377,7 @@ def _anchored(settings: Settings, base: Path) -> Settings:
         if isinstance(value, VideoSource) and "://" not in value.url:
             return value.model_copy(update={"url": str(base.resolve() / value.url)})
         if isinstance(value, Path):
-            return base.resolve() / value
+            return value if is_credential(value) else base.resolve() / value
         if isinstance(value, BaseModel):
             return value.model_copy(
                 update={key: anchor(getattr(value, key)) for key in type(value).model_fields}

@@ -6,6 +6,7 @@ import getpass
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -53,7 +54,14 @@ class Mosquitto:
         assert program, "mosquitto is not installed: apt-get install mosquitto"
         self._folder.mkdir(exist_ok=True)
         configuration = self._folder / "mosquitto.conf"
-        lines = (
+        configuration.write_text("\n".join(self.configuration()) + "\n", encoding="utf-8")
+        with (self._folder / "mosquitto.log").open("ab") as log:
+            self._process = subprocess.Popen([program, "-c", configuration], stdout=log, stderr=log)
+        eventually(self._answers, "mosquitto accepts connections")
+
+    def configuration(self) -> list[str]:
+        """The lines of mosquitto.conf."""
+        return [
             f"listener {self.port} {HOST}",
             f"user {getpass.getuser()}",
             "allow_anonymous true",
@@ -63,11 +71,7 @@ class Mosquitto:
             "autosave_interval 1",
             "max_queued_messages 0",
             *self._extra,
-        )
-        configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        with (self._folder / "mosquitto.log").open("ab") as log:
-            self._process = subprocess.Popen([program, "-c", configuration], stdout=log, stderr=log)
-        eventually(self._answers, "mosquitto accepts connections")
+        ]
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
@@ -104,17 +108,26 @@ class Received:
     retained: bool
     content_type: str | None
     properties: tuple[tuple[str, str], ...]
+    correlation_data: bytes | None = None
 
 
 class Subscriber:
     """An MQTT 5 client with a session that outlives broker restarts; keeps all it receives, in order."""
 
-    def __init__(self, port: int, topic_filter: str, client_id: str = "subscriber") -> None:
+    def __init__(
+        self,
+        port: int,
+        topic_filter: str,
+        client_id: str = "subscriber",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.received: list[Received] = []
         self._port = port
         self._filter = topic_filter
         self._subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
+        if tls is not None:
+            self._client.tls_set_context(tls)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
@@ -142,5 +155,6 @@ class Subscriber:
                 retained=message.retain,
                 content_type=getattr(message.properties, "ContentType", None),
                 properties=tuple(getattr(message.properties, "UserProperty", ())),
+                correlation_data=getattr(message.properties, "CorrelationData", None),
             )
         )

@@ -6,7 +6,7 @@ here is a bug.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,6 +54,11 @@ METRICS: tuple[Metric, ...] = (
     Metric(name="outbox_full", kind="gauge", help="1 while the outbox can take no more, else 0."),
     Metric(name="outbox_unconfirmed", kind="gauge", help="Delivered verdicts the MES has not confirmed."),
     Metric(name="dead_letters", kind="gauge", help="Rows that somebody did not take."),
+    Metric(name="commands", kind="counter", help="Commands that were performed."),
+    Metric(
+        name="commands_refused", kind="counter", help="Commands not performed, by kind.", labels=("kind",)
+    ),
+    Metric(name="inbound_dropped", kind="counter", help="Messages to us that were too large or too many."),
     Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
     Metric(
         name="camera_lines_lost",
@@ -118,6 +123,13 @@ class Metrics:
         self._counters["acknowledged"].inc(acknowledged)
         self._counters["refused"].inc(refused)
         self._counters["crops_evicted"].inc(crops_evicted)
+
+    def commands(self, *, performed: int, refused: Mapping[str, int], dropped: int) -> None:
+        """How many more there were; `refused` by kind."""
+        self._counters["commands"].inc(performed)
+        self._counters["inbound_dropped"].inc(dropped)
+        for kind, count in refused.items():
+            self._counters["commands_refused"].labels(kind).inc(count)
 
     def reconnected(self) -> None:
         self._counters["reconnects"].inc()

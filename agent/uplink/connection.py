@@ -1,13 +1,14 @@
 """One connection to an MQTT broker: a paho client that lives from one CONNECT to its end.
 
 Because no client outlives its connection, paho never retransmits anything: the outbox owns
-that. Paho holds its locks while it runs callbacks, so they only note what happened.
+that. Paho holds its locks while it runs callbacks, so they only note what happened; what a
+callback raises ends the connection like a packet that cannot be parsed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -15,34 +16,54 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.credentials import read_secret
 from agent.settings import Mqtt
-from agent.uplink.topics import Delivery
-
-Protocol: TypeAlias = Literal["5", "3.1.1"]
+from agent.uplink.certificates import tls_context
+from agent.uplink.inbound import Inbound
+from agent.uplink.retry import Protocol
+from agent.uplink.topics import Delivery, Qos
 
 SESSION_EXPIRY_S = 3600
 WILL_DELAY_S = 5
 CONNECT_TIMEOUT_S = 5.0
+INBOUND_BYTES = 262_144  # the largest packet that we take
+INBOUND_UNACKNOWLEDGED = 16  # how many messages we take before we acknowledge one
+PACKET_ID_BITS = 16
+
+# paho asks after a silence of its keepalive and waits for the answer as long again.
+NOTICED_AFTER = 2
+NOTICED_WITHIN = 1.5  # keepalives of the settings
 
 
 class Connection:
-    """`open` and `turn` are for one thread; `publish` is for any, but not from `on_ack`."""
+    """`open` and `turn` are for one thread; `publish` and `acknowledge` for any, but not from `on_ack`."""
 
     def __init__(
         self,
         settings: Mqtt,
         *,
+        number: int,
         protocol: Protocol,
         client_id: str,
         on_ack: Callable[[int, ReasonCode], None],
+        on_message: Callable[[Inbound], bool],
     ) -> None:
+        """`number` tells this connection from every other of the process; tokens of messages bear it.
+
+        `on_message` says whether it takes the message; what it does not take is acknowledged unread.
+        """
         self.protocol = protocol
         self.answer: ReasonCode | None = None  # to CONNECT
+        self.subscription: ReasonCode | None = None  # the answer to SUBSCRIBE
         self.farewell: ReasonCode | None = None  # why it ended
+        self.dismissed = False  # the broker said so itself
         self.receive_maximum = 65_535
         self.maximum_packet_bytes: int | None = None
+        self._socket: object = None
         self._settings = settings
+        self._number = number
         self._on_ack = on_ack
+        self._on_message = on_message
         v5 = protocol == "5"
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -50,44 +71,53 @@ class Connection:
             clean_session=None if v5 else False,
             protocol=paho.MQTTv5 if v5 else paho.MQTTv311,
             reconnect_on_failure=False,
+            manual_ack=True,
         )
 
     @property
     def accepted(self) -> bool:
         return self.answer is not None and not self.answer.is_failure
 
+    @property
+    def alert(self) -> str | None:
+        """The TLS alert with which the broker ended the connection, in OpenSSL's words."""
+        return getattr(self._socket, "alert", None)
+
     def open(self, *, will_topic: str, last_will: bytes, will: Delivery) -> None:
-        """Reach the broker and send CONNECT. Raises OSError or ValueError."""
+        """Reach the broker and send CONNECT. Raises OSError, ValueError or PlumblineError."""
         client, settings = self._client, self._settings
-        client.suppress_exceptions = True
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(0)  # the window is the courier's
+        client.on_socket_open = self._opened
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._published
+        client.on_subscribe = self._subscribed
+        client.on_message = self._arrived
         # With this set, publish() leaves writing to the loop instead of writing from its own thread.
         client.on_socket_register_write = _nothing
         if settings.username is not None:
             client.username_pw_set(settings.username, _password(settings))
         if settings.tls:
-            client.tls_set(ca_certs=None if settings.ca_file is None else str(settings.ca_file))
+            client.tls_set_context(tls_context(settings))
+        keepalive_s = int(settings.keepalive_s * NOTICED_WITHIN / NOTICED_AFTER)
         if self.protocol == "5":
-            properties = _user_properties("application/json", (), PacketTypes.WILLMESSAGE)
+            properties = _publish_properties("application/json", (), None, PacketTypes.WILLMESSAGE)
             properties.WillDelayInterval = WILL_DELAY_S
             client.will_set(will_topic, last_will, will.qos, will.retain, properties)
             session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             session.SessionExpiryInterval = SESSION_EXPIRY_S
-            client.connect(
-                settings.host, settings.port, settings.keepalive_s, clean_start=False, properties=session
-            )
+            session.ReceiveMaximum = INBOUND_UNACKNOWLEDGED
+            session.MaximumPacketSize = INBOUND_BYTES
+            client.connect(settings.host, settings.port, keepalive_s, clean_start=False, properties=session)
         else:
             client.will_set(will_topic, last_will, will.qos, will.retain)
-            client.connect(settings.host, settings.port, settings.keepalive_s)
+            client.connect(settings.host, settings.port, keepalive_s)
 
     def turn(self, timeout_s: float) -> bool:
         """Let paho read and write for at most `timeout_s`; False when the connection has ended.
 
-        Raises anything for a packet that cannot be parsed.
+        Raises anything for a packet that cannot be parsed, and what a callback raises.
         """
         return self._client.loop(timeout_s) == MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -99,8 +129,23 @@ class Connection:
                 return
 
     def drop(self) -> None:
-        """Let go of the client; its sockets close with it."""
-        self._client.on_connect = self._client.on_disconnect = self._client.on_publish = None
+        """Close what is still open, without a word to the broker or from it."""
+        client = self._client
+        client.on_connect = client.on_disconnect = client.on_publish = None
+        client.on_subscribe = client.on_message = client.on_socket_open = None
+        still_open = client.socket()
+        if still_open is not None:
+            still_open.close()
+
+    def subscribe(self, topic_filter: str, qos: Qos) -> None:
+        """Ask for messages; `subscription` is the answer, when it comes."""
+        self._client.subscribe(topic_filter, qos)
+
+    def acknowledge(self, inbound: Inbound) -> None:
+        """The broker need not send `inbound` again, if it came on this connection."""
+        number, packet_id = divmod(inbound.token, 1 << PACKET_ID_BITS)
+        if number == self._number and packet_id:  # a message of QoS 0 has none
+            self._client.ack(packet_id, qos=1)
 
     def publish(
         self,
@@ -109,13 +154,19 @@ class Connection:
         delivery: Delivery,
         content_type: str,
         properties: Sequence[tuple[str, str]] = (),
+        correlation_data: bytes | None = None,
     ) -> paho.MQTTMessageInfo:
-        """Hand over one message; MQTT 3.1.1 leaves out content type and properties.
+        """Hand over one message; MQTT 3.1.1 leaves out all that comes after `delivery`.
 
         Raises ValueError or MQTTException when it cannot be encoded.
         """
-        v5 = _user_properties(content_type, properties, PacketTypes.PUBLISH) if self.protocol == "5" else None
+        v5 = None
+        if self.protocol == "5":
+            v5 = _publish_properties(content_type, properties, correlation_data, PacketTypes.PUBLISH)
         return self._client.publish(topic, payload, delivery.qos, delivery.retain, properties=v5)
+
+    def _opened(self, client: paho.Client, userdata: Any, sock: object) -> None:
+        self._socket = sock
 
     def _connected(
         self,
@@ -130,28 +181,65 @@ class Connection:
         self.answer = reason
 
     def _disconnected(
-        self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        properties: Any,
     ) -> None:
         self.farewell = reason
+        self.dismissed = flags.is_disconnect_packet_from_server
 
     def _published(
         self, client: paho.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any
     ) -> None:
         self._on_ack(mid, reason)
 
+    def _subscribed(
+        self, client: paho.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Any
+    ) -> None:
+        self.subscription = reasons[0]
 
-def _user_properties(content_type: str, pairs: Sequence[tuple[str, str]], packet: int) -> Properties:
+    def _arrived(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        if message.qos > 1:
+            raise ValueError(f"a message of QoS {message.qos}, which was not asked for")
+        inbound = _inbound(message, self._number)
+        if not self._on_message(inbound):
+            self.acknowledge(inbound)
+
+
+def _inbound(message: paho.MQTTMessage, number: int) -> Inbound:
+    try:
+        topic = message.topic
+    except UnicodeDecodeError:
+        topic = ""  # nobody's, so nobody takes it
+    return Inbound(
+        topic=topic,
+        payload=bytes(message.payload),
+        retained=message.retain,
+        response_topic=getattr(message.properties, "ResponseTopic", None),
+        correlation_data=getattr(message.properties, "CorrelationData", None),
+        token=number << PACKET_ID_BITS | message.mid,
+    )
+
+
+def _publish_properties(
+    content_type: str, pairs: Sequence[tuple[str, str]], correlation_data: bytes | None, packet: int
+) -> Properties:
     properties = Properties(packet)  # type: ignore[no-untyped-call]
     properties.ContentType = content_type
     if pairs:
         properties.UserProperty = list(pairs)
+    if correlation_data is not None:
+        properties.CorrelationData = correlation_data
     return properties
 
 
 def _password(settings: Mqtt) -> str | None:
     if settings.password_file is None:
         return None
-    return settings.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+    return read_secret(settings.password_file, key="mqtt.password_file")
 
 
 def _nothing(*_: Any) -> None:

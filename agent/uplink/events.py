@@ -26,7 +26,6 @@ EVENT_NAMES = {
     "gateway_failing": "a gateway does not take records; they wait for it",
     "gateway_skipped": "rows were deleted at the outbox's bounds before a gateway had taken them",
     "gateway_recovered": "a gateway takes records again",
-    "command_refused": "a command was refused",
 }
 
 

@@ -9,6 +9,9 @@ is preceded by its properties as JSON on `crop_header/{camera}`, and counts as d
 messages are acknowledged. Header and image belong together by `sha256`, in any order and
 however often either arrives. A 3.1.1 broker cannot refuse a message: what it does not want to
 store it acknowledges all the same.
+
+Commands wait in `inbound` until somebody takes and acknowledges them. What is not acknowledged
+comes again on the next connection, so the same command may come twice.
 """
 
 from __future__ import annotations
@@ -16,77 +19,58 @@ from __future__ import annotations
 import queue
 import random
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, TypeAlias
 
 import structlog
-from paho.mqtt.client import MQTTMessageInfo
-from paho.mqtt.exception import MQTTException
-from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.settings import Mqtt
-from agent.uplink import refusals
-from agent.uplink.connection import CONNECT_TIMEOUT_S, Connection, Protocol
-from agent.uplink.delivery import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Woken
-from agent.uplink.payloads import JSON, crop_header
+from agent.uplink import certificates, refusals
+from agent.uplink.carrier import Carrier
+from agent.uplink.connection import CONNECT_TIMEOUT_S, INBOUND_BYTES, Connection
+from agent.uplink.delivery import LinkEvent
+from agent.uplink.herald import Herald, Response
+from agent.uplink.inbound import Inbound
+from agent.uplink.payloads import JSON
+from agent.uplink.retry import (
+    Ending,
+    Outcome,
+    Protocol,
+    Retry,
+    after,
+    back_off_s,
+    lasting,
+    next_protocol,
+)
 from agent.uplink.row import Waiting
 from agent.uplink.topics import TOPICS, Topics
 
-Outcome: TypeAlias = Literal["accepted", "unsupported", "hung_up", "failed"]
-
 LOOP_S = 0.25
 LAST_WORDS_S = 2.0
-STABLE_S = 10.0  # a connection this long starts the back-off afresh
-BACK_OFF_FIRST_S = 0.5
-BACK_OFF_LAST_S = 30.0
+ANSWER_TIMEOUT_S = 10.0  # to CONNECT
+INBOUND_WAITING = 64
+RESPONSES_WAITING = 64
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkState:
-    """How it stands with the broker; `since` is when that began."""
+    """How it stands with the broker; `since` is when that began.
+
+    `duplicate_client_id` holds from the moment another client is known to have our id until a
+    connection has lasted for a minute.
+    """
 
     connected: bool
     protocol: Protocol | None
     reason: str
     since: datetime
     connects: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Up:
-    connection: Connection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Down:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ack:
-    mid: int
-    reason: ReasonCode
-
-
-_Note: TypeAlias = _Up | _Down | _Ack | Refused | Woken
-
-
-def next_protocol(wanted: Literal["auto", "5", "3.1.1"], tried: Protocol, outcome: Outcome) -> Protocol:
-    """What to speak next: MQTT 5 whenever there is no reason against it."""
-    if wanted != "auto":
-        return wanted
-    return "3.1.1" if tried == "5" and outcome in ("unsupported", "hung_up") else "5"
-
-
-def back_off_s(attempt: int, rng: random.Random) -> float:
-    """Before the attempt after `attempt` failed ones: doubling, and never two agents in step."""
-    ceiling_s = min(BACK_OFF_FIRST_S * 2.0 ** min(attempt, 16), BACK_OFF_LAST_S)
-    return rng.uniform(ceiling_s / 2, ceiling_s)
+    duplicate_client_id: bool = False
 
 
 class MqttLink:
@@ -95,12 +79,12 @@ class MqttLink:
     def __init__(
         self, settings: Mqtt, *, topics: Topics, last_will: bytes, clock: Clock, rng: random.Random
     ) -> None:
+        self.inbound: queue.SimpleQueue[Inbound] = queue.SimpleQueue()
         self._settings = settings
         self._topics = topics
         self._last_will = last_will
         self._clock = clock
         self._rng = rng
-        self._inbox: queue.SimpleQueue[_Note] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._failure: Exception | None = None
@@ -110,10 +94,14 @@ class MqttLink:
         )
         self._live: Connection | None = None
         self._status: bytes | None = None  # the latest
-        # The courier's thread only.
-        self._carrier: Connection | None = None
-        self._seq_of: dict[int, int] = {}  # packet id to row
-        self._unacknowledged: dict[int, int] = {}  # row to how many of its messages
+        self._responses: deque[Response] = deque()
+        self._inbound_dropped = 0
+        self._carrier = Carrier(topics)
+        # The network thread only.
+        self._retry = Retry()
+        self._attempts = 0  # the number of a connection, so that its packet ids are not taken for another's
+        self._accepted_ns = 0
+        self._doubted: str | None = None
 
     @property
     def state(self) -> LinkState:
@@ -121,8 +109,13 @@ class MqttLink:
 
     @property
     def failure(self) -> Exception | None:
-        """Why the network thread ended; None while all is well."""
+        """Why the network thread ended; None while all is well. No packet and no callback can end it."""
         return self._failure
+
+    @property
+    def inbound_dropped(self) -> int:
+        """Messages acknowledged unread: too large, without a proper topic, or too many at a time."""
+        return self._inbound_dropped
 
     def silent_s(self) -> float:
         """For how long the network thread has not moved; more than a minute is a hang."""
@@ -149,84 +142,40 @@ class MqttLink:
         if live is not None:
             live.publish(self._topics.metrics(), payload, TOPICS["metrics"], JSON)
 
+    def respond(self, topic: str, payload: bytes, correlation_data: bytes | None) -> None:
+        """Answer a command, within LOOP_S; dropped without a connection or behind too many others.
+
+        Whether `topic` is allowed is for the caller to see.
+        """
+        if self._live is None or len(self._responses) >= RESPONSES_WAITING:
+            log.warning("response_dropped", topic=topic, reason="no connection, or too many wait")
+            return
+        self._responses.append(Response(topic=topic, payload=payload, correlation_data=correlation_data))
+
+    def acknowledge(self, inbound: Inbound) -> None:
+        """The broker need not send `inbound` again; one of an earlier connection comes again all the same."""
+        live = self._live
+        if live is not None:
+            live.acknowledge(inbound)
+
     def wake(self) -> None:
-        self._inbox.put(Woken())
+        self._carrier.wake()
 
     def wait(self, timeout_s: float) -> Sequence[LinkEvent]:
-        notes: list[_Note] = []
-        try:
-            notes.append(self._inbox.get(timeout=timeout_s))
-            # What follows a change of connection waits, so that nothing is published on one not yet heard of.
-            while not isinstance(notes[-1], _Up | _Down):
-                notes.append(self._inbox.get_nowait())
-        except queue.Empty:
-            pass
-        return [event for note in notes for event in self._events(note)]
+        return self._carrier.wait(timeout_s)
 
     def publish(self, waiting: Waiting) -> None:
-        carrier, row, seq = self._carrier, waiting.row, waiting.seq
-        if carrier is None:
-            return
-        messages = [(row.topic, row.payload, row.content_type)]
-        if row.kind == "crop" and carrier.protocol == "3.1.1":
-            header_topic = self._topics.crop_header(row.topic.rpartition("/")[2])
-            messages.insert(0, (header_topic, crop_header(row), JSON))
-        self._unacknowledged[seq] = len(messages)
-        try:
-            for topic, payload, content_type in messages:
-                said = carrier.publish(topic, payload, TOPICS[row.kind], content_type, row.properties)
-                self._seq_of[said.mid] = seq
-        except (ValueError, MQTTException) as error:
-            self._inbox.put(Refused(seq=seq, reason=f"it cannot be encoded: {error}"))
-
-    def _events(self, note: _Note) -> Iterator[LinkEvent]:
-        """The courier's view of a note; packet ids are resolved here, in the thread that gave them out."""
-        match note:
-            case _Up(connection=connection):
-                self._carry(connection)
-                yield Connected(
-                    receive_maximum=max(connection.receive_maximum - 1, 1),  # one is for the status
-                    maximum_packet_bytes=connection.maximum_packet_bytes,
-                )
-            case _Down():
-                self._carry(None)
-                yield Disconnected()
-            case _Ack():
-                yield from self._landed(note)
-            case _:
-                yield note
-
-    def _carry(self, carrier: Connection | None) -> None:
-        self._carrier = carrier
-        self._seq_of.clear()
-        self._unacknowledged.clear()
-
-    def _landed(self, ack: _Ack) -> Iterator[LinkEvent]:
-        seq = self._seq_of.pop(ack.mid, None)
-        if seq is None or seq not in self._unacknowledged:
-            return
-        if ack.reason.is_failure:
-            del self._unacknowledged[seq]
-            yield Refused(seq=seq, reason=f"the broker said {ack.reason} (0x{ack.reason.value:02x})")
-            return
-        self._unacknowledged[seq] -= 1
-        if not self._unacknowledged[seq]:
-            del self._unacknowledged[seq]
-            yield Acknowledged(seqs=(seq,))
+        self._carrier.publish(waiting)
 
     def _run(self) -> None:
         protocol = next_protocol(self._settings.protocol, "3.1.1", "failed")
-        attempt = 0
         try:
             while not self._stopping.is_set():
-                began_ns = self._clock.monotonic_ns()
                 outcome, reason = self._connect_once(protocol)
-                lasted_s = (self._clock.monotonic_ns() - began_ns) / 1e9
-                attempt = 0 if outcome == "accepted" and lasted_s > STABLE_S else attempt + 1
                 self._set_down(reason)
                 tried, protocol = protocol, next_protocol(self._settings.protocol, protocol, outcome)
                 if outcome != "unsupported" or protocol == tried:
-                    self._stopping.wait(back_off_s(attempt - 1, self._rng))
+                    self._stopping.wait(back_off_s(self._retry.attempt, self._rng))
                 self._moved_ns = self._clock.monotonic_ns()
         except Exception as error:  # whatever ends this thread is for its crew to see
             log.error("mqtt_failed", reason=str(error), exc_info=error)
@@ -234,88 +183,120 @@ class MqttLink:
 
     def _connect_once(self, protocol: Protocol) -> tuple[Outcome, str]:
         """One connection from its beginning to its end: how far it came, and why it ended."""
-        settings, client_id = self._settings, self._topics.station
-        connection = Connection(settings, protocol=protocol, client_id=client_id, on_ack=self._note_ack)
+        settings = self._settings
+        self._attempts += 1
+        connection = Connection(
+            settings,
+            number=self._attempts,
+            protocol=protocol,
+            client_id=self._topics.station,
+            on_ack=self._carrier.note_ack,
+            on_message=self._note_message,
+        )
+        doubt: str | None = None
+        self._accepted_ns = self._clock.monotonic_ns()
         try:
+            doubt = certificates.doubt(settings, station=self._topics.station, now=self._clock.utc_now())
+            if doubt not in (None, self._doubted):
+                log.warning("mqtt_certificate", reason=doubt)  # not every broker minds
+            self._doubted = doubt
             connection.open(
                 will_topic=self._topics.status(), last_will=self._last_will, will=TOPICS["status"]
             )
             self._converse(connection)
         except Exception as error:
-            return "failed", refusals.failed(error, settings)
+            self._retry = after(self._retry, Ending(outcome="failed"))
+            return "failed", refusals.failed(error, settings, doubt)
         finally:
             self._hush(connection)
-        if connection.accepted:
-            return "accepted", refusals.lost(connection.farewell, settings, client_id)
-        if connection.answer is None:
-            return "hung_up", refusals.hung_up(settings)
-        outcome: Outcome = "unsupported" if refusals.is_unsupported(connection.answer) else "failed"
-        return outcome, refusals.refused(connection.answer, settings)
+        outcome, reason = refusals.ended(connection, settings, doubt)
+        ending = Ending(
+            outcome=outcome,
+            lasted_s=self._lasted_s(),
+            taken_over=refusals.is_taken_over(connection),
+            explained=connection.dismissed,
+        )
+        self._retry = after(self._retry, ending)
+        if outcome == "accepted" and self._retry.duplicate_client_id:
+            reason = refusals.rivalled(connection, settings, self._topics.station)
+        return outcome, reason
 
     def _converse(self, connection: Connection) -> None:
-        herald = _Herald(connection, self._topics.status())
+        herald = Herald(connection, self._topics.status())
+        opened_ns = self._clock.monotonic_ns()
         leaving_ns = 0
         while connection.turn(LOOP_S):
             self._moved_ns = self._clock.monotonic_ns()
-            if connection.accepted and self._live is None:
-                self._set_up(connection)
-            said = not connection.accepted or herald.say(self._status)
+            if connection.accepted:
+                self._attend(connection)
+            elif self._moved_ns - opened_ns > ANSWER_TIMEOUT_S * 1e9:
+                raise TimeoutError("CONNECT was not answered")
+            said = not connection.accepted or herald.say(self._status, self._responses)
             if self._stopping.is_set():
                 leaving_ns = leaving_ns or self._moved_ns
                 if said or self._moved_ns - leaving_ns > LAST_WORDS_S * 1e9:
                     connection.hang_up()
                     return
 
+    def _attend(self, connection: Connection) -> None:
+        """What an accepted connection needs: to be made known, to hear commands, to outlive a rival."""
+        if self._live is None:
+            self._accepted_ns = self._moved_ns
+            connection.subscribe(self._topics.commands(), TOPICS["cmd"].qos)
+            self._set_up(connection)
+        subscription = connection.subscription
+        if subscription is not None and subscription.is_failure:
+            reason = refusals.unsubscribed(self._topics.commands(), subscription, self._settings)
+            if self._state.reason != reason:
+                log.warning("mqtt_commands_refused", reason=reason)
+                self._state = replace(self._state, reason=reason)
+        self._retry = lasting(self._retry, self._lasted_s())
+        if self._state.duplicate_client_id and not self._retry.duplicate_client_id:
+            self._state = replace(self._state, duplicate_client_id=False)
+
+    def _lasted_s(self) -> float:
+        return (self._clock.monotonic_ns() - self._accepted_ns) / 1e9
+
     def _set_up(self, connection: Connection) -> None:
+        self._live = connection  # before the state says so
         self._state = LinkState(
             connected=True,
             protocol=connection.protocol,
             reason=f"connected to {self._settings.host}:{self._settings.port}",
             since=self._clock.utc_now(),
             connects=self._state.connects + 1,
+            duplicate_client_id=self._retry.duplicate_client_id,
         )
         log.info("mqtt_connected", protocol=connection.protocol, connects=self._state.connects)
-        self._live = connection
-        self._inbox.put(_Up(connection=connection))
+        self._carrier.note_up(connection)
 
     def _hush(self, connection: Connection) -> None:
         self._live = None
+        self._responses.clear()
         connection.drop()
         if connection.accepted:
-            self._inbox.put(_Down())
+            self._carrier.note_down()
 
     def _set_down(self, reason: str) -> None:
         if self._stopping.is_set():
             reason = "stopped"
-        elif self._state.connected or self._state.reason != reason:
+        if not self._state.connected and self._state.reason == reason:
+            return
+        if not self._stopping.is_set():
             log.warning("mqtt_disconnected", reason=reason)
-        if self._state.connected or self._state.reason != reason:
-            self._state = LinkState(
-                connected=False,
-                protocol=None,
-                reason=reason,
-                since=self._clock.utc_now(),
-                connects=self._state.connects,
-            )
+        self._state = LinkState(
+            connected=False,
+            protocol=None,
+            reason=reason,
+            since=self._clock.utc_now(),
+            connects=self._state.connects,
+            duplicate_client_id=self._retry.duplicate_client_id,
+        )
 
-    def _note_ack(self, mid: int, reason: ReasonCode) -> None:
-        self._inbox.put(_Ack(mid=mid, reason=reason))
-
-
-class _Herald:
-    """Says the status on one connection: always the latest, one at a time, so as to know the load."""
-
-    def __init__(self, connection: Connection, topic: str) -> None:
-        self._connection = connection
-        self._topic = topic
-        self._said: bytes | None = None
-        self._receipt: MQTTMessageInfo | None = None
-
-    def say(self, status: bytes | None) -> bool:
-        """Whether the broker has `status`; otherwise it is on its way or has its turn later."""
-        heard = self._receipt is None or self._receipt.is_published()
-        if heard and status is not None and status != self._said:
-            self._said = status
-            self._receipt = self._connection.publish(self._topic, status, TOPICS["status"], JSON)
+    def _note_message(self, inbound: Inbound) -> bool:
+        oversized = len(inbound.payload) > INBOUND_BYTES
+        if not inbound.topic or oversized or self.inbound.qsize() >= INBOUND_WAITING:
+            self._inbound_dropped += 1
             return False
-        return heard
+        self.inbound.put(inbound)
+        return True

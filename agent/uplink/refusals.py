@@ -7,61 +7,127 @@ import ssl
 
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.errors import PlumblineError
 from agent.settings import Mqtt
+from agent.uplink.connection import Connection
+from agent.uplink.retry import Outcome
 
 NOT_AUTHORIZED = "Not authorized"
 BAD_CREDENTIALS = "Bad user name or password"
 UNSUPPORTED_PROTOCOL = "Unsupported protocol version"
 TAKEN_OVER = "Session taken over"
 
+# What is wrong with the broker's certificate, by OpenSSL's X509_V_ERR_* numbers.
+_UNTRUSTED: dict[int, str] = {
+    9: "its certificate is not valid yet; set this machine's clock, or the broker's certificate is wrong",
+    10: "its certificate has expired; have it renewed on the broker, or set this machine's clock",
+    18: "its certificate is not trusted: it is self-signed; set mqtt.ca_file to it or to the plant's CA",
+    19: "its certificate is not trusted: it comes from another CA; set mqtt.ca_file to that CA",
+    20: "its certificate is not trusted: it comes from another CA; set mqtt.ca_file to that CA",
+    21: "its certificate is not trusted: it comes from another CA; set mqtt.ca_file to that CA",
+    62: "its certificate is for another name; set mqtt.host to a name that stands in it",
+    64: "its certificate is for another address; set mqtt.host to a name or address that stands in it",
+}
 
-def failed(error: Exception, settings: Mqtt) -> str:
-    """Why the connection ended with `error`."""
-    broker = f"{settings.host}:{settings.port}"
+# What a broker has against our certificate, by parts of OpenSSL's names of TLS alerts.
+_ALERTS: dict[str, str] = {
+    "CERTIFICATE_REQUIRED": "it wants a certificate of ours; set mqtt.cert_file and mqtt.key_file",
+    "HANDSHAKE_FAILURE": "it wants a certificate of ours; set mqtt.cert_file and mqtt.key_file",
+    "UNKNOWN_CA": "it does not know the CA of mqtt.cert_file; have ours issued by the CA in its cafile",
+    "CERTIFICATE_EXPIRED": "mqtt.cert_file is not valid by its clock; have ours renewed, or set its clock",
+    "CERTIFICATE_REVOKED": "mqtt.cert_file was revoked; have a new one issued",
+    "CERTIFICATE": "it does not take mqtt.cert_file; have one issued for clients; see the broker's log",
+    "PROTOCOL_VERSION": "it speaks no TLS 1.2 or newer; update the broker",
+}
+
+
+def failed(error: Exception, settings: Mqtt, doubt: str | None = None) -> str:
+    """Why the connection ended with `error`; `doubt` is what we see wrong with our own certificate."""
+    broker = _broker(settings)
     match error:
+        case PlumblineError():
+            return str(error)
         case socket.gaierror():
             return f"{settings.host}: the name does not resolve ({error.strerror}); check mqtt.host and DNS"
         case ssl.SSLCertVerificationError():
-            return f"{broker}: its certificate is not trusted ({error.verify_message}); check mqtt.ca_file"
+            words = _UNTRUSTED.get(error.verify_code, "its certificate is not trusted; check mqtt.ca_file")
+            return f"{broker}: {words} ({error.verify_message})"
+        case ssl.SSLError(reason=str() as reason) if "ALERT" in reason:
+            return alerted(reason, settings, doubt)
         case ssl.SSLError():
             return f"{broker}: no TLS there ({error.reason}); check mqtt.port, mqtt.tls and mqtt.ca_file"
+        case ConnectionResetError() if settings.tls:
+            return f"{broker}: no TLS there ({error.strerror}); check mqtt.port and mqtt.tls"
         case ConnectionRefusedError():
             return f"{broker}: connection refused; check mqtt.port and that the broker runs"
         case TimeoutError():
             return f"{broker}: no answer in time; check mqtt.host, mqtt.port, cable and firewall"
-        case OSError(filename=str() as file):
-            return f"{file}: {error.strerror}; check mqtt.password_file and mqtt.ca_file"
         case OSError():
             return f"{broker}: {error}; check mqtt.host, mqtt.port and the network"
         case _:
             return f"{broker}: no sense in what it sends ({error!r}); check that this is an MQTT broker"
 
 
-def is_unsupported(reason: ReasonCode) -> bool:
-    """Whether the broker does not speak this version of MQTT."""
-    return str(reason) == UNSUPPORTED_PROTOCOL
+def alerted(alert: str, settings: Mqtt, doubt: str | None) -> str:
+    """Why the broker ended the connection with a TLS alert."""
+    words = next((words for part, words in _ALERTS.items() if part in alert), "see the broker's log")
+    return f"{_broker(settings)}: the broker refused us: {doubt or words} ({alert})"
 
 
-def refused(reason: ReasonCode, settings: Mqtt) -> str:
-    """Why the broker answered CONNECT with a failure."""
-    remedy = "see the broker's log"
-    if str(reason) in (NOT_AUTHORIZED, BAD_CREDENTIALS):
-        remedy = "check mqtt.username and mqtt.password_file"
-    elif is_unsupported(reason):
-        remedy = "set mqtt.protocol to auto"
-    return f"{settings.host}:{settings.port}: the broker refused us ({reason}); {remedy}"
+def ended(connection: Connection, settings: Mqtt, doubt: str | None) -> tuple[Outcome, str]:
+    """How far a connection came that ended without an error of ours, and why it ended."""
+    answer = connection.answer
+    if connection.accepted:
+        return "accepted", f"{_broker(settings)}: connection lost ({connection.farewell}); it is tried again"
+    if answer is None and connection.alert is not None:
+        return "failed", alerted(connection.alert, settings, doubt)
+    if answer is None:
+        return "hung_up", _hung_up(settings, doubt)
+    if str(answer) == UNSUPPORTED_PROTOCOL:
+        return "unsupported", _refused(answer, settings, "set mqtt.protocol to auto")
+    if str(answer) in (NOT_AUTHORIZED, BAD_CREDENTIALS):
+        return "failed", _refused(answer, settings, doubt or "check mqtt.username and mqtt.password_file")
+    return "failed", _refused(answer, settings, "see the broker's log")
 
 
-def lost(reason: ReasonCode | None, settings: Mqtt, client_id: str) -> str:
-    """Why a connection ended that had been accepted."""
-    if str(reason) == TAKEN_OVER:
-        return f"another client connected as {client_id!r}; give every agent its own identity.station"
-    return f"{settings.host}:{settings.port}: connection lost ({reason}); it is tried again"
+def is_taken_over(connection: Connection) -> bool:
+    """Whether the broker said that another client came with our id."""
+    return str(connection.farewell) == TAKEN_OVER
 
 
-def hung_up(settings: Mqtt) -> str:
-    """The broker closed the connection without any answer to CONNECT."""
-    return (
-        f"{settings.host}:{settings.port}: closed without an answer; "
-        "check mqtt.port, mqtt.tls, mqtt.protocol and that this is an MQTT broker"
+def rivalled(connection: Connection, settings: Mqtt, client_id: str) -> str:
+    """Why an accepted connection ended when another client has our id, or by the look of it."""
+    seen = (
+        f"another client connected as {client_id!r}"
+        if is_taken_over(connection)
+        else f"the broker keeps ending connections for no reason; another client seems to be {client_id!r}"
     )
+    return f"{_broker(settings)}: {seen}; give every agent its own identity.station"
+
+
+def unsubscribed(topic_filter: str, reason: ReasonCode, settings: Mqtt) -> str:
+    """The broker accepted us and does not let us hear commands."""
+    return (
+        f"connected to {_broker(settings)}, but it lets us receive no commands ({reason}); "
+        f"allow this station to read {topic_filter} there"
+    )
+
+
+def _refused(answer: ReasonCode, settings: Mqtt, remedy: str) -> str:
+    return f"{_broker(settings)}: the broker refused us ({answer}); {remedy}"
+
+
+def _hung_up(settings: Mqtt, doubt: str | None) -> str:
+    """The broker closed the connection without any answer to CONNECT; TLS had been set up."""
+    closed = f"{_broker(settings)}: closed without an answer"
+    if settings.tls:
+        if doubt is not None:
+            return f"{closed}: {doubt}"
+        if settings.cert_file is None:
+            return f"{closed}; it may want a certificate of ours: set mqtt.cert_file and mqtt.key_file"
+        return f"{closed}; it may not know the CA of mqtt.cert_file: have ours issued by the CA in its cafile"
+    return f"{closed}; check mqtt.port, mqtt.tls, mqtt.protocol and that this is an MQTT broker"
+
+
+def _broker(settings: Mqtt) -> str:
+    return f"{settings.host}:{settings.port}"

@@ -7,6 +7,7 @@ because some cloud brokers accept no more.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
@@ -34,6 +35,8 @@ TOPICS: dict[TopicName, Delivery] = {
     "cmd": Delivery(qos=1, retain=False),
     "rsp": Delivery(qos=1, retain=False),
 }
+
+TOPIC_BYTES = 65_535  # MQTT 5, section 1.5.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,32 @@ class Topics:
 
     def rsp(self, name: str) -> str:
         return f"{self.prefix}/rsp/{_checked('command', name)}"
+
+    def commands(self) -> str:
+        """The filter that matches every `cmd`."""
+        return f"{self.prefix}/cmd/+"
+
+
+def allowed_response_topic(topic: str, topics: Topics, prefixes: Iterable[str]) -> bool:
+    """Whether a response may go to `topic`, which somebody else chose: our own `rsp/`, or below a prefix.
+
+    Prefixes are whole levels (`mes/answers` is no prefix of `mes/answers2`). Of our own topics none but
+    `rsp/` is ever allowed: a verdict or status must not be forged with a command.
+    """
+    if not _is_topic_name(topic):
+        return False
+    if topic.startswith(f"{topics.prefix}/"):
+        return topic.startswith(f"{topics.prefix}/rsp/")
+    return any(topic.startswith(f"{prefix}/") for prefix in prefixes)
+
+
+def _is_topic_name(topic: str) -> bool:
+    if topic.startswith("$") or any(sign in topic for sign in "+#\0"):
+        return False
+    try:
+        return 0 < len(topic.encode()) <= TOPIC_BYTES
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def _checked(name: str, value: str) -> str:

@@ -10,7 +10,7 @@ import structlog
 from pydantic import JsonValue
 
 from agent import settings
-from agent.clock import Clock
+from agent.clock import Clock, clock_synced
 from agent.errors import PlumblineError
 from agent.gateway_settings import Gateway as GatewaySettings
 from agent.gateways.gateway import Gateway, Unacceptable
@@ -18,12 +18,13 @@ from agent.gateways.table import make_sink
 from agent.uplink.courier import Courier
 from agent.uplink.cursor import Cursor
 from agent.uplink.delivery import CourierState, Refusal
+from agent.uplink.desk import Desk
 from agent.uplink.events import EventMaker, Severity
 from agent.uplink.keeper import Keeper
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.outbox import Outbox
 from agent.uplink.spool import DAY_S, Limits, Tidied
-from agent.uplink.topics import Topics
+from agent.uplink.topics import Topics, allowed_response_topic
 
 HANG_S = 60.0
 DRAIN_S = 5.0  # how long a finished run may take to deliver what waits
@@ -56,6 +57,7 @@ class Uplink:
     keeper: Keeper
     link: MqttLink
     courier: Courier
+    desk: Desk
     cursors: tuple[Cursor, ...]
     gateways: tuple[Gateway, ...]
     troubles: dict[str, Trouble] = field(default_factory=dict)  # as `watch` last saw them
@@ -72,12 +74,14 @@ class Uplink:
             self.keeper.note(self.events.row("outbox_set_aside", "alarm", detail, moved_to=moved_to))
         self.link.start()
         self.courier.start()
+        self.desk.start()
         for gateway in self.gateways:
             self.outbox.when_committed(gateway.wake)
             gateway.start()
 
     def stop(self, last_words: bytes) -> None:
         """Deliver what waits, for a while, and close everything; the rest waits for the next start."""
+        self.desk.stop()
         self._drain()
         for gateway in self.gateways:
             gateway.stop()
@@ -90,7 +94,7 @@ class Uplink:
 
     def watch(self) -> Tidied:
         """Hold the outbox's bounds, raise the failure of any part, and tell of troubles that come and go."""
-        failures = [self.outbox.failure, self.courier.failure, self.link.failure]
+        failures = [self.outbox.failure, self.courier.failure, self.link.failure, self.desk.failure]
         for failure in (*failures, *(gateway.failure for gateway in self.gateways)):
             if failure is not None:
                 raise failure
@@ -124,6 +128,9 @@ class Uplink:
         if state.heard is False:
             detail = "the broker takes our verdicts, and nobody is subscribed to them; check the MES"
             found.append(("unheard", Trouble(event="no_subscriber", severity="warning", detail=detail)))
+        if self.link.state.duplicate_client_id:
+            detail = self.link.state.reason
+            found.append(("twin", Trouble(event="duplicate_client_id", severity="alarm", detail=detail)))
         for gateway in (one.state for one in self.gateways):
             if gateway.failing is not None:
                 trouble = Trouble(
@@ -184,6 +191,15 @@ def build(
     courier = Courier(
         outbox, link, clock=clock, window=wanted.mqtt.window, rules=wanted.delivery, report=report
     )
+    desk = Desk(
+        link.inbound,
+        topics=topics,
+        actions=keeper,
+        answers=link,
+        clock=clock,
+        clock_synced=clock_synced,
+        allowed=lambda topic: allowed_response_topic(topic, topics, wanted.mqtt.response_prefixes),
+    )
     cursors = tuple(Cursor(outbox, one.name) for one in wanted.gateways)
     for cursor in cursors:
         cursor.open()
@@ -221,6 +237,7 @@ def build(
         keeper=keeper,
         link=link,
         courier=courier,
+        desk=desk,
         cursors=cursors,
         gateways=tuple(gateway(one, cursor) for one, cursor in zip(wanted.gateways, cursors, strict=True)),
     )

@@ -307,12 +307,53 @@ def test_no_more_crops_can_be_asked_for_than_defects_are_named() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("mqtt: {ca_file: ca.pem}", "mqtt: ca_file is used with TLS only; set tls to true or remove ca_file"),
+        ("{ca_file: ca.pem}", "ca_file is used with TLS only; set tls to true or remove ca_file"),
         (
-            "mqtt: {password_file: p}",
-            "mqtt: password_file needs a username beside it; set username or remove it",
+            "{cert_file: c.pem, key_file: k.pem}",
+            "cert_file is used with TLS only; set tls to true or remove cert_file",
+        ),
+        (
+            "{tls: true, cert_file: c.pem}",
+            "cert_file needs a key_file beside it; set key_file or remove it",
+        ),
+        (
+            "{tls: true, key_file: k.pem}",
+            "key_file needs a cert_file beside it; set cert_file or remove it",
+        ),
+        (
+            "{key_password_file: p}",
+            "key_password_file needs a key_file beside it; set key_file or remove it",
+        ),
+        (
+            "{password_file: p}",
+            "password_file needs a username beside it; set username or remove it",
         ),
     ],
 )
 def test_a_credential_that_would_not_be_used_is_refused(text: str, problem: str) -> None:
-    assert problems(text + "\n") == [f"a.yaml:1: {problem}"]
+    assert problems(f"mqtt: {text}\n") == [f"a.yaml:1: mqtt: {problem}"]
+
+
+def test_a_systemd_credential_is_no_relative_path(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "mqtt: {tls: true, cert_file: '%d/cert', key_file: '%d/key', ca_file: d/ca, "
+        "username: u, password_file: 100%d/p}\n"
+    )
+    loaded = settings.load(path, {})
+    assert (loaded.mqtt.cert_file, loaded.mqtt.key_file) == (Path("%d/cert"), Path("%d/key"))
+    assert loaded.mqtt.ca_file == tmp_path / "d" / "ca"
+    assert loaded.mqtt.password_file == tmp_path / "100%d" / "p"
+
+
+@pytest.mark.parametrize("prefix", ["mes", "mes/answers", "a$b/c d"])
+def test_response_prefixes_are_whole_topic_levels(prefix: str) -> None:
+    assert parsed(f"mqtt: {{response_prefixes: ['{prefix}']}}\n").mqtt.response_prefixes == (prefix,)
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "/mes", "mes/", "mes/+", "#", "$SYS", "$share/x"])
+def test_a_response_prefix_that_cannot_begin_a_topic_is_refused(prefix: str) -> None:
+    (problem,) = problems(f"mqtt: {{response_prefixes: ['{prefix}']}}\n")
+    assert problem.startswith(
+        f"a.yaml:1: mqtt.response_prefixes: {prefix!r} cannot begin a topic; write whole"
+    )

@@ -31,6 +31,7 @@ def moved() -> Metrics:
     metrics.outbox_depth(rows=34, size_bytes=9000, oldest_s=12.5)
     metrics.outbox_state(full=True, unconfirmed=3, dead_letters=2)
     metrics.delivery(published=9, acknowledged=8, refused=1, crops_evicted=4)
+    metrics.commands(performed=2, refused={"expired": 3}, dropped=5)
     metrics.reconnected()
     metrics.lines_lost("top", 17)
     metrics.camera_fault("top", "camera_error")
@@ -67,6 +68,9 @@ def test_every_typed_increment_moves_its_own_metric() -> None:
     assert value(metrics, "plumbline_acknowledged_total") == 8
     assert value(metrics, "plumbline_refused_total") == 1
     assert value(metrics, "plumbline_crops_evicted_total") == 4
+    assert value(metrics, "plumbline_commands_total") == 2
+    assert value(metrics, "plumbline_commands_refused_total", kind="expired") == 3
+    assert value(metrics, "plumbline_inbound_dropped_total") == 5
     assert value(metrics, "plumbline_reconnects_total") == 1
     assert value(metrics, "plumbline_camera_lines_lost_total", camera="top") == 17
     assert value(metrics, "plumbline_camera_faults_total", camera="top", reason="camera_error") == 1

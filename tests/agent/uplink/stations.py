@@ -57,7 +57,14 @@ class Station:
         eventually(lambda: self.outbox.depth().rows == 0, "everything is delivered", 2 * DEADLINE_S)
 
 
-def station(path: Path, settings: Mqtt, *, window: int = 20, clock: Clock | None = None) -> Station:
+def station(
+    path: Path,
+    settings: Mqtt,
+    rng: random.Random | None = None,
+    *,
+    window: int = 20,
+    clock: Clock | None = None,
+) -> Station:
     clock = clock or SystemClock()
     outbox = Outbox(path, clock=clock)
     link = MqttLink(
@@ -65,6 +72,6 @@ def station(path: Path, settings: Mqtt, *, window: int = 20, clock: Clock | None
         topics=TOPICS,
         last_will=status("offline", "connection lost"),
         clock=clock,
-        rng=random.Random(1),
+        rng=rng or random.Random(1),
     )
     return Station(outbox=outbox, link=link, courier=Courier(outbox, link, clock=clock, window=window))

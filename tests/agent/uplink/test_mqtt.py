@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.uplink.mqtt import back_off_s, next_protocol
 from tests.agent.uplink.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import Station, mqtt, station, status
 from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
@@ -156,18 +154,3 @@ def test_wrong_credentials_are_a_state_with_a_remedy(tmp_path: Path) -> None:
         reason_of(station(tmp_path / "3.sqlite3", settings), "connected to")
     finally:
         broker.stop()
-
-
-def test_mqtt_5_is_tried_again_after_every_311_connection() -> None:
-    assert next_protocol("auto", "5", "unsupported") == "3.1.1"
-    assert next_protocol("auto", "5", "hung_up") == "3.1.1"
-    assert next_protocol("auto", "5", "failed") == "5"
-    assert next_protocol("auto", "3.1.1", "accepted") == "5"
-    assert next_protocol("3.1.1", "3.1.1", "unsupported") == "3.1.1"
-
-
-def test_the_back_off_doubles_up_to_half_a_minute_and_is_never_the_same_for_two() -> None:
-    waits = [back_off_s(attempt, random.Random(1)) for attempt in range(12)]
-    assert 0.25 <= waits[0] <= 0.5
-    assert all(15.0 <= wait <= 30.0 for wait in waits[6:])
-    assert back_off_s(3, random.Random(1)) != back_off_s(3, random.Random(2))

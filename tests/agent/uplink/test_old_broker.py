@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import SystemClock
-from agent.uplink.courier import Acknowledged, Connected, Disconnected, LinkEvent
+from agent.uplink.delivery import Acknowledged, Connected, Disconnected, LinkEvent
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.row import Waiting
 from tests.agent.uplink.rows import TOPICS, crop, event, verdict
@@ -104,9 +104,9 @@ def test_an_acknowledgement_of_the_status_is_never_taken_for_a_row_of_the_connec
     link.start()
     try:
         events_until(link, Connected())
-        link.publish(Waiting(seq=1, row=verdict(1)))  # packet 1 of this connection
+        link.publish(Waiting(seq=1, row=verdict(1)))  # packet 2 of this connection
         events_until(link, Disconnected())
-        link.publish_status(status("online"))  # packet 1 of the next one
+        link.publish_status(status("online"))  # packet 2 of the next one
         events_until(link, Connected())
         link.publish(Waiting(seq=1, row=verdict(1)))
         link.publish(Waiting(seq=2, row=event(1)))

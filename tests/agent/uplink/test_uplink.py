@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from paho.mqtt import publish
 
 from agent.clock import SystemClock, new_uuid7
 from agent.gateway_settings import FolderGateway
@@ -19,7 +21,7 @@ from agent.uplink.row import Row
 from agent.uplink.uplink import Uplink
 from tests.agent.uplink.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import mqtt, status
-from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
+from tests.brokers import DEADLINE_S, HOST, Mosquitto, Received, Subscriber, eventually
 
 
 def built(path: Path, port: int, **others: object) -> Uplink:
@@ -131,7 +133,49 @@ def test_a_replay_arrives_flagged_beside_new_verdicts(
     eventually(lambda: one.outbox.depth().rows == 0, "all are delivered")
     assert one.keeper.replay(11, 30) == 20
     eventually(lambda: one.outbox.depth().replaying == 0 and len(subscriber.received) == 70, "all again")
-    again = [got for got in subscriber.received if ("replayed", "true") in got.properties]
+    again = flagged(subscriber)
     assert [json.loads(got.payload)["sequence"] for got in again] == list(range(11, 31))
     assert all(json.loads(got.payload)["replayed"] is True for got in again)
     one.stop(status("stopped"))
+
+
+def ask(port: int, name: str, arguments: dict[str, object]) -> dict[str, object]:
+    """Send one command as an MES does, and wait for the answer."""
+    answers = Subscriber(port, f"{TOPICS.prefix}/rsp/{name}", f"asker-{name}")
+    answers.start()
+    request = {
+        "schema": "plumbline.command/1",
+        "id": str(uuid.uuid4()),
+        "expires": "2100-01-01T00:00:00Z",
+        "args": arguments,
+    }
+    publish.single(TOPICS.cmd(name), json.dumps(request), qos=1, hostname=HOST, port=port)
+    eventually(lambda: answers.received, f"{name} is answered")
+    answers.stop()
+    answer: dict[str, object] = json.loads(answers.received[0].payload)
+    return answer
+
+
+def test_commands_of_the_mes_are_performed_and_answered(
+    tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber
+) -> None:
+    one = built(tmp_path / "outbox.sqlite3", mosquitto.port, delivery=Delivery(confirmed_by="mes"))
+    one.start()
+    rows = [dataclasses.replace(verdict(number), id=str(uuid.UUID(int=number))) for number in range(1, 4)]
+    one.outbox.append(rows).result(DEADLINE_S)
+    eventually(lambda: one.outbox.depth().unconfirmed == 3, "the broker has them, the MES has not said so")
+    ids = [row.id for row in rows]
+    confirmed = ask(mosquitto.port, "ack", {"result_ids": [*ids[:2], str(uuid.UUID(int=99))]})
+    assert (confirmed["code"], confirmed["data"]) == (200, {"confirmed": 2})
+    assert one.outbox.depth().unconfirmed == 1
+    again = ask(mosquitto.port, "replay", {"from_sequence": 1, "to_sequence": 3})
+    assert (again["code"], again["data"]) == (200, {"replayed": 2})
+    eventually(lambda: len(flagged(subscriber)) == 2, "both are said again")
+    assert ask(mosquitto.port, "ping", {"loud": True})["code"] == 422
+    assert one.desk.refusals["bad_arguments"] == 1
+    one.stop(status("stopped"))
+    assert one.outbox.last_sequence() == 3
+
+
+def flagged(subscriber: Subscriber) -> list[Received]:
+    return [got for got in subscriber.received if ("replayed", "true") in got.properties]
