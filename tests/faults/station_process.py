@@ -53,11 +53,6 @@ class StationProcess:
         """Until a broker has accepted it so many times."""
         eventually(lambda: self.connections() >= number, f"connection {number} is there")
 
-    def wait_for_reason(self, words: str, timeout_s: float = DEADLINE_S) -> None:
-        """Until the link has said so."""
-        said = f"the link says {words!r}"
-        eventually(lambda: any(words in reason for reason in self.reasons), said, timeout_s)
-
     def halt(self) -> int:
         """End the appending; the last sequence that is committed."""
         self._pipe.send("halt")

@@ -19,7 +19,6 @@ def test_a_clock_that_jumps_an_hour_both_ways_changes_nothing(tmp_path: Path) ->
     assert_survived(scenarios.clock_jumps(tmp_path))
 
 
-@pytest.mark.xfail(reason="defect: the acknowledgement is lost and its row stays in flight until a reconnect")
 def test_a_callback_that_raises_costs_no_row(tmp_path: Path) -> None:
     assert_survived(scenarios.a_callback_raises(tmp_path))
 
