@@ -7,8 +7,11 @@ After a connection that ended with rows on their way the next one begins with a 
 doubles with every acknowledgement. A row that ends connections is thus soon alone on its way; at
 QUARANTINE_AT such ends it is put aside like a refused one, for longer.
 
-Where the MES confirms (`confirmed_by_mes`), an acknowledged verdict stays, and is queued again when a
-whole round has passed without the confirmation. Replays go last, and at most `replays_per_s`.
+Acknowledgements are noted together, when half of the window is free or nothing is on its way: one
+transaction for many rows.
+
+Where the MES confirms (`confirmed_by_mes`), an acknowledged verdict stays, and is queued again when
+a whole round has passed without the confirmation. Replays go last, and at most `replays_per_s`.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ REFUSED_ROWS = 64
 QUARANTINE_AT = 3
 QUARANTINE_PAUSES = 20  # times the pause of a refusal
 SECOND_NS = 1_000_000_000
+LANDED_NS = 20_000_000  # how long an acknowledgement may wait for company
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +164,8 @@ class CourierState:
     opening: int | None = None  # a smaller window that grows after a bad end
     maximum_packet_bytes: int | None = None
     in_flight: tuple[Flight, ...] = ()
+    landed: tuple[Flight, ...] = ()  # acknowledged, and the outbox does not know it yet
+    landed_at_ns: int = 0  # the first of them
     refused: tuple[Refusal, ...] = ()
     suspect: tuple[int, int] | None = None  # the row last alone on its way at an end, and how often it was
     drained: bool = False  # the outbox has nothing but what is in flight or refused
@@ -189,13 +195,13 @@ def decide(state: CourierState, event: Event, now_ns: int) -> tuple[CourierState
         case Disconnected():
             return _disconnected(state, now_ns)
         case Acknowledged():
-            return _acknowledged(state, event.seqs, heard=True)
+            return _acknowledged(state, event.seqs, True, now_ns)
         case Unheard():
             flown = _flight(state, event.seq)
             if flown is None or flown.kind != "verdict":
-                return _acknowledged(state, (event.seq,), heard=None)
+                return _acknowledged(state, (event.seq,), None, now_ns)
             if not state.require_subscriber:
-                return _acknowledged(state, (event.seq,), heard=False)
+                return _acknowledged(state, (event.seq,), False, now_ns)
             unheard = replace(state, heard=False)
             return _refused(unheard, flown, "nobody is subscribed to its topic", now_ns)
         case Refused():
@@ -218,16 +224,16 @@ def packet_bytes(row: Row) -> int:
 
 def _disconnected(state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
     flights = state.in_flight
-    state = replace(state, connected=False, window=0, in_flight=())
+    state, known = _settled(replace(state, connected=False, window=0, in_flight=()))
     if not flights:
-        return replace(state, opening=None), ()
+        return replace(state, opening=None), known
     state = replace(state, opening=1)
     if len(flights) > 1:
-        return state, ()
+        return state, known
     (flown,) = flights
     ends = 1 + (state.suspect[1] if state.suspect is not None and state.suspect[0] == flown.seq else 0)
     if ends < QUARANTINE_AT:
-        return replace(state, suspect=(flown.seq, ends)), ()
+        return replace(state, suspect=(flown.seq, ends)), known
     reason = f"{ends} connections ended while it alone was on its way"
     refusal = Refusal(
         seq=flown.seq,
@@ -236,30 +242,39 @@ def _disconnected(state: CourierState, now_ns: int) -> tuple[CourierState, tuple
         retry_at_ns=now_ns + QUARANTINE_PAUSES * state.retry_pause_ns,
         quarantined=True,
     )
-    return _with(replace(state, suspect=None), refusal), (Report(refusal=refusal),)
+    return _with(replace(state, suspect=None), refusal), (*known, Report(refusal=refusal))
 
 
 def _acknowledged(
-    state: CourierState, seqs: tuple[int, ...], heard: bool | None
+    state: CourierState, seqs: tuple[int, ...], heard: bool | None, now_ns: int
 ) -> tuple[CourierState, tuple[Action, ...]]:
-    flown = {flight.seq: flight for flight in state.in_flight if flight.seq in seqs}
-    verdicts = [flight for flight in flown.values() if flight.kind == "verdict"]
-    stays = [one.seq for one in verdicts if not one.replayed] if state.confirmed_by_mes else []
-    goes = tuple(seq for seq in seqs if seq not in stays)
+    flown = tuple(flight for flight in state.in_flight if flight.seq in seqs)
     opening = None if state.opening is None else state.opening * 2 ** len(seqs)
     state = replace(
         state,
         in_flight=tuple(flight for flight in state.in_flight if flight.seq not in seqs),
-        refused=tuple(refusal for refusal in state.refused if refusal.seq not in seqs),
-        deliveries=state.deliveries + len(seqs),
+        landed=(*state.landed, *flown),
+        landed_at_ns=state.landed_at_ns if state.landed else now_ns,
+        deliveries=state.deliveries + len(flown),
         opening=None if opening is None or opening >= state.window else opening,
-        heard=heard if verdicts and heard is not None else state.heard,
+        heard=heard if heard is not None and any(one.kind == "verdict" for one in flown) else state.heard,
         suspect=None if state.suspect is not None and state.suspect[0] in seqs else state.suspect,
     )
-    actions: list[Action] = [Forget(seqs=goes)] if goes else []
+    if state.in_flight and len(state.landed) < state.open_window / 2:
+        return state, ()
+    return _settled(state)
+
+
+def _settled(state: CourierState) -> tuple[CourierState, tuple[Action, ...]]:
+    """Have the outbox know of what has landed, and load what fits in its place."""
+    goes, stays = [], []
+    for flight in state.landed:
+        waits = state.confirmed_by_mes and flight.kind == "verdict" and not flight.replayed
+        (stays if waits else goes).append(flight.seq)
+    actions: list[Action] = [Forget(seqs=tuple(goes))] if goes else []
     if stays:
         actions.append(Await(seqs=tuple(stays), round=state.round))
-    after, loads = _load(state)
+    after, loads = _load(replace(state, landed=()))
     return after, (*actions, *loads)
 
 
@@ -286,6 +301,9 @@ def _tick(state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action,
         looked_at_ns=now_ns if again else state.looked_at_ns,
     )
     actions: list[Action] = []
+    if state.landed and now_ns - state.landed_at_ns >= LANDED_NS:
+        state, settled = _settled(state)
+        actions += settled
     if state.confirmed_by_mes and now_ns // state.round_ns > state.round:
         state = replace(state, round=now_ns // state.round_ns, drained=False)
         actions.append(Resend(before_round=state.round - 1))
@@ -345,4 +363,5 @@ def _flight(state: CourierState, seq: int) -> Flight | None:
 
 
 def _held(state: CourierState) -> tuple[int, ...]:
-    return (*(flight.seq for flight in state.in_flight), *(refusal.seq for refusal in state.refused))
+    flights = (*state.in_flight, *state.landed)
+    return (*(flight.seq for flight in flights), *(refusal.seq for refusal in state.refused))

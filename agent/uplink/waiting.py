@@ -69,11 +69,11 @@ def lease(
 
 def delivered(database: sqlite3.Connection, seqs: Collection[int]) -> None:
     """From what waits to the history; a crop leaves the log unless a gateway has still to come to it."""
-    some = [(seq,) for seq in seqs]
-    database.executemany("DELETE FROM waiting WHERE seq = ?", some)
-    database.executemany(f"DELETE FROM dead_letter WHERE place = '{BROKER}' AND seq = ?", some)
-    database.executemany(f"DELETE FROM record WHERE seq = ? AND class = 2 AND seq <= {PASSED_BY_ALL}", some)
-    database.executemany("INSERT OR IGNORE INTO history SELECT seq FROM record WHERE seq = ?", some)
+    some, among = tuple(seqs), f"seq IN ({marks(seqs)})"
+    database.execute(f"DELETE FROM waiting WHERE {among}", some)
+    database.execute(f"DELETE FROM dead_letter WHERE place = '{BROKER}' AND {among}", some)
+    database.execute(f"DELETE FROM record WHERE {among} AND class = 2 AND seq <= {PASSED_BY_ALL}", some)
+    database.execute(f"INSERT OR IGNORE INTO history SELECT seq FROM record WHERE {among}", some)
 
 
 def await_confirmation(database: sqlite3.Connection, seqs: Collection[int], round_: int) -> None:
