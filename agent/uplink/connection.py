@@ -7,6 +7,7 @@ callback raises ends the connection like a packet that cannot be parsed.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -165,7 +166,8 @@ class Connection:
             v5 = _publish_properties(content_type, properties, correlation_data, PacketTypes.PUBLISH)
         return self._client.publish(topic, payload, delivery.qos, delivery.retain, properties=v5)
 
-    def _opened(self, client: paho.Client, userdata: Any, sock: object) -> None:
+    def _opened(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a verdict must not wait for an ACK
         self._socket = sock
 
     def _connected(
