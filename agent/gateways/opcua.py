@@ -26,6 +26,7 @@ from typing import Any
 from asyncua import Node, Server, ua
 from asyncua.server.event_generator import EventGenerator
 
+from agent.credentials import CredentialError, locate
 from agent.gateway_settings import OpcUaGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
@@ -105,6 +106,8 @@ class OpcUaSink:
         place = f"{self._settings.host}:{self._settings.port}"
         try:
             self._loop.call(self._serve(), START_S)
+        except CredentialError as error:
+            raise GatewayError(str(error)) from error
         except (OSError, ValueError, ua.UaError) as error:
             raise GatewayError(
                 f"{place}: the OPC UA server does not start ({error}); "
@@ -138,7 +141,7 @@ class OpcUaSink:
         server = Server()
         if settings.certificate_file is not None and settings.key_file is not None:
             await server.load_certificate(settings.certificate_file, "pem")
-            await server.load_private_key(settings.key_file, format="pem")
+            await server.load_private_key(locate(settings.key_file, key="key_file"), format="pem")
             server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
         else:
             server.set_security_policy([ua.SecurityPolicyType.NoSecurity])

@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
+from agent.credentials import CredentialError, read_secret
 from agent.gateway_settings import SparkplugGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
@@ -98,6 +99,8 @@ class SparkplugSink:
                 client.tls_set(ca_certs=None if settings.ca_file is None else str(settings.ca_file))
             client.will_set(self._topic("NDEATH"), self._death(), qos=1, retain=False)
             client.connect(settings.host, settings.port, KEEPALIVE_S)
+        except CredentialError as error:
+            raise GatewayError(str(error)) from error
         except ssl.SSLCertVerificationError as error:
             raise GatewayError(
                 f"{self._place}: its certificate is not trusted ({error.verify_message}); check ca_file"
@@ -193,7 +196,7 @@ class SparkplugSink:
 
     def _password(self) -> str | None:
         path = self._settings.password_file
-        return None if path is None else path.read_text(encoding="utf-8").rstrip("\r\n")
+        return None if path is None else read_secret(path, key="password_file")
 
     def _connected(
         self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any

@@ -15,7 +15,6 @@ that drips its answer byte by byte, each within `timeout_s`: it holds this gatew
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import http.client
@@ -27,6 +26,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from agent import credentials
 from agent.clock import Clock
 from agent.gateway_settings import WebhookGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
@@ -145,11 +145,11 @@ def signature(secret: bytes, id_: str, seconds: int, body: bytes) -> str:
 def read_secret(path: Path) -> bytes:
     """The secret in `path`, as Standard Webhooks writes it. Raises GatewayError."""
     try:
-        text = path.read_text(encoding="ascii").strip()
+        text = credentials.read_secret(path, key="secret_file").strip()
         secret = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
-    except OSError as error:
-        raise GatewayError(f"{path}: {error.strerror}; check secret_file") from error
-    except (UnicodeDecodeError, binascii.Error):
+    except credentials.CredentialError as error:
+        raise GatewayError(str(error)) from error
+    except ValueError:  # not base64, or not even ASCII
         text, secret = "", b""
     if not text.startswith(SECRET_PREFIX) or len(secret) not in SECRET_BYTES:
         raise GatewayError(

@@ -18,7 +18,7 @@ from agent.gateways.sparkplug import SparkplugSink
 from agent.gateways.sparkplug_payload import DataType, Metric, asks_for_rebirth, encode
 from tests.agent.gateways import sparkplug_b
 from tests.agent.gateways.records import MORNING, FakeRecords, gateway, result_id, verdict, waiting
-from tests.agent.uplink.test_tls import Authority
+from tests.agent.uplink.authority import Authority
 from tests.brokers import HOST, Mosquitto, Received, Subscriber, eventually, free_port
 
 NODE = "spBv1.0/plumbline/{}/station"
@@ -214,7 +214,7 @@ def test_a_broker_that_refuses_us_or_says_nothing_is_named(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_only_a_broker_that_the_ca_vouches_for_is_trusted(tmp_path: Path) -> None:
     plant, somebody = Authority(tmp_path, "plant"), Authority(tmp_path, "somebody")
-    certificate_file, key_file = plant.certify(HOST)
+    certificate_file, key_file = plant.certify("broker", address=HOST)
     broker = Mosquitto(tmp_path / "mosquitto", f"certfile {certificate_file}", f"keyfile {key_file}")
     broker.start()
     trusting = sink(broker.port, tls=True, ca_file=plant.ca_file)
