@@ -19,8 +19,8 @@ from agent.gateways.webhook import WebhookSink, cloud_event_headers, read_secret
 from agent.uplink.row import Row
 from tests.agent.gateways.receiver import Answer, Receiver, receiver
 from tests.agent.gateways.records import JPEG, FakeRecords, crop, gateway, result_id, verdict, waiting
-from tests.agent.uplink.rows import TOPICS
 from tests.agent.uplink.authority import Authority
+from tests.agent.uplink.rows import TOPICS
 from tests.brokers import eventually, free_port
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
