@@ -267,7 +267,8 @@ def _acknowledged(
 
 def _settled(state: CourierState) -> tuple[CourierState, tuple[Action, ...]]:
     """Have the outbox know of what has landed, and load what fits in its place."""
-    goes, stays = [], []
+    goes: list[int] = []
+    stays: list[int] = []
     for flight in state.landed:
         waits = state.confirmed_by_mes and flight.kind == "verdict" and not flight.replayed
         (stays if waits else goes).append(flight.seq)
