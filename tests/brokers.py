@@ -79,6 +79,11 @@ class Mosquitto:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
+    def reload(self) -> None:
+        """Read its ACL file again; connections stay."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def freeze(self) -> None:
         """Connections stay, nothing is answered, until it is killed."""
         assert self._process is not None

@@ -5,7 +5,8 @@ rows behind it pass. When one kind has REFUSED_ROWS refusals pending, that kind 
 
 After a connection that ended with rows on their way the next one begins with a window of one, which
 doubles with every acknowledgement. A row that ends connections is thus soon alone on its way; at
-QUARANTINE_AT such ends it is put aside like a refused one, for longer.
+QUARANTINE_AT such ends it is put aside like a refused one, for longer. A connection that ends without
+any acknowledgement while such a row is aside acquits it: then the broker is to blame.
 
 Acknowledgements are noted together, when half of the window is free or nothing is on its way: one
 transaction for many rows.
@@ -166,6 +167,7 @@ class CourierState:
     in_flight: tuple[Flight, ...] = ()
     landed: tuple[Flight, ...] = ()  # acknowledged, and the outbox does not know it yet
     landed_at_ns: int = 0  # the first of them
+    acknowledged_here: int = 0  # on this connection
     refused: tuple[Refusal, ...] = ()
     suspect: tuple[int, int] | None = None  # the row last alone on its way at an end, and how often it was
     drained: bool = False  # the outbox has nothing but what is in flight or refused
@@ -191,7 +193,7 @@ def decide(state: CourierState, event: Event, now_ns: int) -> tuple[CourierState
             window = min(state.window_limit, event.receive_maximum)
             limit = event.maximum_packet_bytes
             connected = replace(state, connected=True, window=window, maximum_packet_bytes=limit)
-            return _load(replace(connected, in_flight=(), drained=False))
+            return _load(replace(connected, in_flight=(), drained=False, acknowledged_here=0))
         case Disconnected():
             return _disconnected(state, now_ns)
         case Acknowledged():
@@ -224,6 +226,8 @@ def packet_bytes(row: Row) -> int:
 
 def _disconnected(state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
     flights = state.in_flight
+    if not state.acknowledged_here:
+        state = replace(state, refused=tuple(one for one in state.refused if not one.quarantined))
     state, known = _settled(replace(state, connected=False, window=0, in_flight=()))
     if not flights:
         return replace(state, opening=None), known
@@ -256,6 +260,7 @@ def _acknowledged(
         landed=(*state.landed, *flown),
         landed_at_ns=state.landed_at_ns if state.landed else now_ns,
         deliveries=state.deliveries + len(flown),
+        acknowledged_here=state.acknowledged_here + len(flown),
         opening=None if opening is None or opening >= state.window else opening,
         heard=heard if heard is not None and any(one.kind == "verdict" for one in flown) else state.heard,
         suspect=None if state.suspect is not None and state.suspect[0] in seqs else state.suspect,

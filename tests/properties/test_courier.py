@@ -218,6 +218,19 @@ def test_a_row_that_ends_connections_is_found_and_quarantined_and_the_others_pas
     assert world.on_the_wire == [7]
 
 
+def test_a_broker_that_ends_every_connection_is_to_blame_itself_and_no_row_waits_for_it() -> None:
+    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world.commit(verdict(1))
+    for _ in range(10):
+        world.connect(receive_maximum=20, limit_bytes=None)
+        world.disconnect()
+    if world.state.refused:
+        world.connect(receive_maximum=20, limit_bytes=None)
+        world.disconnect()
+    world.connect(receive_maximum=20, limit_bytes=None)
+    assert world.on_the_wire == [1]
+
+
 def test_one_bad_link_does_not_quarantine_what_it_delivers() -> None:
     world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
     for number in range(1, 11):
