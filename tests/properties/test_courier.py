@@ -277,8 +277,9 @@ def test_at_least_half_of_the_window_is_used_while_rows_wait_that_may_go(steps, 
     landed = {flight.seq for flight in world.state.landed}
     may_go = set(world.stored) - set(world.on_the_wire) - pending - landed
     if world.state.connected and may_go:
-        assert len(world.on_the_wire) + len(landed) == world.state.open_window
         assert len(landed) < world.state.open_window / 2
+        # More than the window where a row was committed meanwhile; the wire alone never has more (`happen`).
+        assert len(world.on_the_wire) + len(landed) >= world.state.open_window
 
 
 @settings(max_examples=200, deadline=None)
