@@ -239,12 +239,8 @@ def _disconnected(state: CourierState, now_ns: int) -> tuple[CourierState, tuple
     if ends < QUARANTINE_AT:
         return replace(state, suspect=(flown.seq, ends)), known
     reason = f"{ends} connections ended while it alone was on its way"
-    refusal = Refusal(
-        seq=flown.seq,
-        kind=flown.kind,
-        reason=reason,
-        retry_at_ns=now_ns + QUARANTINE_PAUSES * state.retry_pause_ns,
-        quarantined=True,
+    refusal = replace(
+        _refusal(state, flown.seq, flown.kind, reason, now_ns, pauses=QUARANTINE_PAUSES), quarantined=True
     )
     return _with(replace(state, suspect=None), refusal), (*known, Report(refusal=refusal))
 
@@ -346,8 +342,9 @@ def _publish(state: CourierState, event: RowsWaiting, now_ns: int) -> tuple[Cour
     return state, (*actions, *loads)
 
 
-def _refusal(state: CourierState, seq: int, kind: Kind, reason: str, now_ns: int) -> Refusal:
-    return Refusal(seq=seq, kind=kind, reason=reason, retry_at_ns=now_ns + state.retry_pause_ns)
+def _refusal(state: CourierState, seq: int, kind: Kind, reason: str, now_ns: int, pauses: int = 1) -> Refusal:
+    retry_at_ns = now_ns + pauses * state.retry_pause_ns
+    return Refusal(seq=seq, kind=kind, reason=reason, retry_at_ns=retry_at_ns)
 
 
 def _with(state: CourierState, refusal: Refusal) -> CourierState:

@@ -77,15 +77,9 @@ def ask_again(path: Path, from_sequence: int, to_sequence: int) -> int:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    try:
-        database = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=outbox_file.BUSY_TIMEOUT_S
-        )
-        with closing(database):
-            _check(database, path)
-            yield database
-    except sqlite3.Error as error:
-        raise explained(path, error) from error
+    with outbox_file.reading(path) as database:
+        _check(database, path)
+        yield database
 
 
 def _check(database: sqlite3.Connection, path: Path) -> None:

@@ -158,7 +158,7 @@ class Outbox:
             raise explained(self.path, error) from error
 
     def delivered(self, seqs: Collection[int]) -> None:
-        """The broker has these rows. For the courier's thread, as the next four."""
+        """The broker has these rows. For the courier's thread, as the next three."""
         self._persist(lambda: waiting.delivered(self._deletes, seqs), self._deletes)
 
     def await_confirmation(self, seqs: Collection[int], round_: int) -> None:

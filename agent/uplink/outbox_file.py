@@ -6,7 +6,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
@@ -194,21 +194,26 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def read_depth(path: Path, *, clock: Clock) -> Depth:
-    """How full the outbox at `path` is, read-only, from any thread or process. Raises OutboxError."""
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection for a moment, from any thread or process. Raises OutboxError."""
     with _explained(path):
         database = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
         )
-        try:
-            database.execute("BEGIN")  # one moment for both answers
-            tally = database.execute("SELECT class, rows, bytes FROM tally ORDER BY class").fetchall()
-            oldest = database.execute(
-                "SELECT created_ns FROM record WHERE seq = (SELECT seq FROM waiting ORDER BY seq LIMIT 1)"
-            ).fetchone()
-            dead = database.execute("SELECT COUNT(*) FROM dead_letter").fetchone()[0]
-        finally:
-            database.close()
+        with closing(database):
+            yield database
+
+
+def read_depth(path: Path, *, clock: Clock) -> Depth:
+    """How full the outbox at `path` is, read-only, from any thread or process. Raises OutboxError."""
+    with reading(path) as database:
+        database.execute("BEGIN")  # one moment for all answers
+        tally = database.execute("SELECT class, rows, bytes FROM tally ORDER BY class").fetchall()
+        oldest = database.execute(
+            "SELECT created_ns FROM record WHERE seq = (SELECT seq FROM waiting ORDER BY seq LIMIT 1)"
+        ).fetchone()
+        dead = database.execute("SELECT COUNT(*) FROM dead_letter").fetchone()[0]
     age_s = 0.0 if oldest is None else clock.utc_now().timestamp() - oldest[0] / 1e9
     return Depth(
         rows=sum(rows for _, rows, _ in tally),

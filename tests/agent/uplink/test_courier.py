@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -42,19 +41,6 @@ class CueLink:
 
     def ids(self) -> list[str]:
         return [waiting.row.id for waiting in self.published]
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def outbox(tmp_path: Path, clock: ManualClock) -> Iterator[Outbox]:
-    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=clock)
-    outbox.open()
-    yield outbox
-    outbox.close()
 
 
 @pytest.fixture

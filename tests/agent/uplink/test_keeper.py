@@ -35,21 +35,8 @@ class Disk:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def disk() -> Disk:
     return Disk()
-
-
-@pytest.fixture
-def outbox(tmp_path: Path, clock: ManualClock) -> Iterator[Outbox]:
-    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=clock)
-    outbox.open()
-    yield outbox
-    outbox.close()
 
 
 @pytest.fixture
