@@ -17,12 +17,14 @@ import structlog
 
 from agent import engines, settings
 from agent.bundle import Bundle, open_bundle
+from agent.camera_settings import Source
 from agent.cameras.camera import Camera
+from agent.cameras.supervisor import run_camera
 from agent.cameras.table import make_camera
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
 from agent.engines.engine import Engine
-from agent.line.capture import Capture, run_camera
+from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.line.publish import Origin, Publisher
@@ -42,9 +44,7 @@ log = structlog.get_logger()
 WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
 
-MakeCamera = Callable[
-    [str, settings.FolderSource | settings.VideoSource | settings.LinescanSimSource, Clock], Camera
-]
+MakeCamera = Callable[[str, Source, Clock], Camera]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

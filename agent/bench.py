@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from agent import settings
+from agent import camera_settings, settings
 from agent.app import App, build
 from agent.bundle import open_bundle
 from agent.cameras.images import read_image
@@ -184,7 +184,7 @@ def _engine_figures(
 def _build(bundle: Path, folder: Path, clock: Clock) -> App:
     wanted = settings.Settings(
         bundle=bundle,
-        cameras=(settings.Camera(name="bench"),),
+        cameras=(camera_settings.Camera(name="bench"),),
         outbox=settings.Outbox(path=folder / "outbox.sqlite3", min_free_bytes=0),
         page=settings.Page(enabled=False),
     )

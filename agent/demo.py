@@ -17,7 +17,7 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent import settings
+from agent import camera_settings, settings, web_settings
 from agent.app import App, build
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.clock import Clock
@@ -126,7 +126,7 @@ def build_demo(*, page_port: int, bundle: Path, clock: Clock, crew: Crew) -> Dem
             images=cells[0].image.parent,
         )
         source = wanted.cameras[0].source
-        assert isinstance(source, settings.LinescanSimSource)
+        assert isinstance(source, camera_settings.LinescanSimSource)
         camera = LinescanSimCamera("top", [cell.image for cell in cells], source, clock)
         app = build(wanted, clock, crew, make=lambda _name, _source, _clock: camera)
         heard = Heard()
@@ -163,12 +163,12 @@ def demo_settings(
         identity=settings.Identity(site="demo", area="cells", line="line1", station="demo-top"),
         bundle=bundle,
         cameras=(
-            settings.Camera(
+            camera_settings.Camera(
                 name="top",
-                source=settings.LinescanSimSource(
+                source=camera_settings.LinescanSimSource(
                     path=images, line_rate_hz=LINE_RATE_HZ, height=BLOCK_LINES, jitter=0.1
                 ),
-                web=settings.Web(window_lines=CELL_LINES),
+                web=web_settings.Web(window_lines=CELL_LINES),
             ),
         ),
         outbox=settings.Outbox(path=outbox, min_free_bytes=0),

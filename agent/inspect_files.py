@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent import settings
+from agent import camera_settings, settings
 from agent.bundle import Bundle
 from agent.cameras.camera import EndOfStream
 from agent.cameras.folder import FolderCamera
@@ -104,7 +104,7 @@ def side_by_side(image: Pixels, inspection: Inspection, threshold: float) -> Pix
 
 def _frames(paths: Sequence[Path], clock: Clock) -> Iterator[Frame | FrameFault]:
     for path in paths:
-        camera = FolderCamera("files", settings.FolderSource(path=path), clock)
+        camera = FolderCamera("files", camera_settings.FolderSource(path=path), clock)
         camera.open()
         try:
             while True:

@@ -46,8 +46,11 @@ class Frame:
     first_line: int = 0  # absolute line of row 0; 0 for area cameras
     encoder: int | None = None  # encoder count at row 0
     device_ns: int | None = None  # the camera's own clock
+    epoch: int = 0  # grows with every reconnect of the camera, whose counters may then start anew
+    line_status: int | None = None  # ChunkLineStatusAll: the input lines as bits, at row 0
     lines_lost: int = 0  # lines missing directly before or inside this frame
     valid: Flags | None = None  # (lines,), False where a line was filled in; None: all valid
+    bit_depth: int = 8  # significant bits of a pixel; above 8 the image is uint16
     part_id: str | None = None
 
 

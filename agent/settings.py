@@ -12,11 +12,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from agent import strict_yaml
+from agent.camera_settings import Camera, VideoSource
 from agent.credentials import is_credential
 from agent.errors import PlumblineError
 from agent.gateway_settings import MAX_GATEWAYS, Gateway
@@ -41,80 +42,6 @@ class Identity(_Section):
     area: Identifier = "area"
     line: Identifier = "line"
     station: Identifier = "station"
-
-
-class FolderSource(_Section):
-    """Images of a folder in name order, one frame each."""
-
-    kind: Literal["folder"] = "folder"
-    path: Path
-    rate_hz: float = Field(0.0, ge=0, le=10_000)
-    repeat: bool = False
-
-
-class VideoSource(_Section):
-    """A video file, an RTSP address or a V4L2 device, through OpenCV."""
-
-    kind: Literal["video"] = "video"
-    url: str = Field(min_length=1)
-    rate_hz: float = Field(0.0, ge=0, le=10_000)
-    repeat: bool = False
-    open_timeout_s: float = Field(5.0, gt=0, le=120)
-    read_timeout_s: float = Field(2.0, gt=0, le=120)
-
-
-class LinescanSimSource(_Section):
-    """A folder of images, or one long strip, scrolled past a virtual line sensor."""
-
-    kind: Literal["linescan-sim"] = "linescan-sim"
-    path: Path
-    line_rate_hz: float = Field(3000.0, gt=0, le=1_000_000)
-    height: int = Field(128, ge=1, le=65_536)
-    repeat: bool = True
-    encoder_ticks_per_line: int = Field(4, ge=1, le=1000)
-    jitter: float = Field(0.0, ge=0, le=0.5)
-    stop_every_blocks: int = Field(0, ge=0)
-    stop_s: float = Field(0.0, ge=0, le=3600)
-    lose_every_blocks: int = Field(0, ge=0)
-    lose_lines: int = Field(0, ge=0)
-    seed: int = Field(0, ge=0)
-
-
-Source = Annotated[FolderSource | VideoSource | LinescanSimSource, Field(discriminator="kind")]
-
-
-class Web(_Section):
-    """How the blocks of a line camera become the windows that are judged."""
-
-    window_lines: int = Field(0, ge=0, le=65_536)
-    max_invalid_ratio: float = Field(0.02, ge=0, le=1)
-
-
-class FlatField(_Section):
-    """Column correction from reference lines: out = (raw - dark) * gain."""
-
-    dark: Path | None = None
-    white: Path | None = None
-    max_gain: float = Field(8.0, ge=1, le=16)
-
-    @model_validator(mode="after")
-    def _white_comes_first(self) -> FlatField:
-        if self.dark is not None and self.white is None:
-            raise ValueError("a dark reference needs a white one beside it; set white or remove dark")
-        return self
-
-
-class Camera(_Section):
-    name: Identifier = "top"
-    source: Source = FolderSource(path=Path("frames"))
-    web: Web = Web()
-    flat_field: FlatField = FlatField()
-
-    @model_validator(mode="after")
-    def _only_lines_make_a_web(self) -> Camera:
-        if self.web.window_lines and self.source.kind != "linescan-sim":
-            raise ValueError("web.window_lines is for line cameras; set it to 0 for this source")
-        return self
 
 
 class Line(_Section):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agent.camera_settings import FolderSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.images import ImageError, list_images, read_image
 from agent.cameras.pace import Pace
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault
-from agent.settings import FolderSource
 
 
 class FolderCamera:

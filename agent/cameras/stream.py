@@ -13,12 +13,12 @@ from typing import Protocol, cast
 import cv2
 from cv2.typing import MatLike
 
+from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError
 from agent.cameras.images import from_opencv
 from agent.cameras.pace import Pace
 from agent.clock import Clock
 from agent.messages import Frame, Pixels
-from agent.settings import VideoSource
 
 CLOSE_PATIENCE_S = 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.camera_settings import FolderSource, LinescanSimSource, Source, VideoSource
 from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
 from agent.cameras.images import list_images
@@ -9,10 +10,9 @@ from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.stream import StreamCamera, is_live
 from agent.cameras.video import VideoFileCamera
 from agent.clock import Clock
-from agent.settings import FolderSource, LinescanSimSource, VideoSource
 
 
-def make_camera(name: str, source: FolderSource | VideoSource | LinescanSimSource, clock: Clock) -> Camera:
+def make_camera(name: str, source: Source, clock: Clock) -> Camera:
     """The camera for a source, not yet open; raises CameraError where a line sensor has no images."""
     match source:
         case FolderSource():

@@ -7,12 +7,12 @@ from typing import cast
 
 import cv2
 
+from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.images import from_opencv
 from agent.cameras.pace import Pace
 from agent.clock import Clock
 from agent.messages import Frame, Pixels
-from agent.settings import VideoSource
 
 
 class VideoFileCamera:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from agent import settings
+from agent import web_settings
 from agent.cameras.images import ImageError, read_image
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
@@ -100,7 +100,7 @@ def correct_plain(field: FlatField, image: Pixels) -> Pixels:
     return corrected
 
 
-def load(flat_field: settings.FlatField) -> FlatField | None:
+def load(flat_field: web_settings.FlatField) -> FlatField | None:
     """The correction that the settings ask for, None where they ask for none; raises FlatFieldError."""
     if flat_field.white is None:
         return None

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from agent import gateway_settings, settings
+from agent.camera_settings import FolderSource, LinescanSimSource, VideoSource
 from agent.gateway_settings import FolderGateway
-from agent.settings import FolderSource, LinescanSimSource, Settings, VideoSource
+from agent.settings import Settings
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 AGENT_YAML = (CONFIG / "agent.yaml").read_text(encoding="utf-8")

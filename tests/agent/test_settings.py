@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import settings
+from agent import camera_settings, settings
 from agent.line.publish import MAX_DEFECTS
 from agent.settings import Settings, SettingsError
 
@@ -157,7 +157,7 @@ def test_relative_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> Non
     assert loaded.bundle == tmp_path / "models" / "one"
     assert loaded.outbox.path == Path("/var/lib/outbox")
     assert loaded.mqtt.ca_file == tmp_path / "ca.pem"
-    assert loaded.cameras[0].source == settings.FolderSource(path=tmp_path / "frames")
+    assert loaded.cameras[0].source == camera_settings.FolderSource(path=tmp_path / "frames")
 
 
 def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.camera_settings import LinescanSimSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.clock import ManualClock
 from agent.messages import Frame, FrameFault
-from agent.settings import LinescanSimSource
 
 RATE_HZ = 1000.0
 

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from cv2.typing import MatLike
 
+from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError
 from agent.cameras.stream import StreamCamera, is_live
 from agent.clock import ManualClock, SystemClock
 from agent.messages import Frame
-from agent.settings import VideoSource
 
 PATIENCE_S = 20.0
 

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.camera_settings import LinescanSimSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.images import read_image
 from agent.cameras.linescan_sim import LinescanSimCamera
+from agent.cameras.supervisor import run_camera
 from agent.clock import ManualClock
-from agent.line.capture import FAULTS_WAITING, Capture, run_camera
+from agent.line.capture import FAULTS_WAITING, Capture
 from agent.messages import Frame, FrameFault
-from agent.settings import LinescanSimSource
 from agent.web.flatfield import FlatField, FlatFieldError
 from agent.web.windows import Web
 

@@ -16,14 +16,15 @@ from hypothesis import given
 from hypothesis import settings as checked
 from hypothesis import strategies as st
 
+from agent.camera_settings import FolderSource
 from agent.cameras.folder import FolderCamera
+from agent.cameras.supervisor import run_camera
 from agent.clock import SystemClock
 from agent.engines.engine import EngineError
-from agent.line.capture import Capture, run_camera
+from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.messages import Frame, FrameFault
-from agent.settings import FolderSource
 from agent.web.windows import Web
 from tests.agent.line.records import Desk, desk, verdicts
 from tests.brokers import DEADLINE_S

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import settings
+from agent import web_settings
 from agent.messages import Pixels
 from agent.web.flatfield import FlatField, FlatFieldError, correct_plain, load
 
@@ -116,11 +116,11 @@ def test_references_that_do_not_belong_together_are_refused() -> None:
 
 
 def test_settings_name_the_files_and_no_white_means_no_correction(tmp_path: Path) -> None:
-    assert load(settings.FlatField()) is None
+    assert load(web_settings.FlatField()) is None
     dark, white, _ = uneven(64, 1, seed=4)
     cv2.imwrite(str(tmp_path / "dark.png"), dark)
     cv2.imwrite(str(tmp_path / "white.png"), white)
-    field = load(settings.FlatField(dark=tmp_path / "dark.png", white=tmp_path / "white.png"))
+    field = load(web_settings.FlatField(dark=tmp_path / "dark.png", white=tmp_path / "white.png"))
     assert field is not None
     assert np.array_equal(field.gain, FlatField.from_references(dark, white, 8.0).gain)
 
@@ -130,8 +130,8 @@ def test_a_missing_or_useless_reference_names_the_key_the_file_and_the_remedy(tm
     with pytest.raises(
         FlatFieldError, match=r"flat_field\.white .*gone\.png: cannot be read .*check the file"
     ):
-        load(settings.FlatField(white=tmp_path / "gone.png"))
+        load(web_settings.FlatField(white=tmp_path / "gone.png"))
     with pytest.raises(
         FlatFieldError, match=r"flat_field\.white .*black\.png: white reference is no brighter"
     ):
-        load(settings.FlatField(white=tmp_path / "black.png"))
+        load(web_settings.FlatField(white=tmp_path / "black.png"))
