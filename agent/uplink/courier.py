@@ -14,7 +14,10 @@ import structlog
 
 from agent.clock import Clock
 from agent.settings import Delivery
-from agent.uplink.delivery import (
+from agent.uplink.delivery import decide
+from agent.uplink.outbox import Outbox
+from agent.uplink.row import Waiting
+from agent.uplink.shipment import (
     Acknowledged,
     Await,
     CourierState,
@@ -29,10 +32,7 @@ from agent.uplink.delivery import (
     RowsWaiting,
     Tick,
     Woken,
-    decide,
 )
-from agent.uplink.outbox import Outbox
-from agent.uplink.row import Waiting
 from agent.uplink.waiting import BROKER
 
 TICK_S = 1.0

@@ -17,12 +17,12 @@ from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.table import make_sink
 from agent.uplink.courier import Courier
 from agent.uplink.cursor import Cursor
-from agent.uplink.delivery import CourierState, Refusal
 from agent.uplink.desk import Desk
 from agent.uplink.events import EventMaker, Severity
 from agent.uplink.keeper import Keeper
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.outbox import Outbox
+from agent.uplink.shipment import CourierState, Refusal
 from agent.uplink.spool import DAY_S, Limits, Tidied
 from agent.uplink.topics import Topics, allowed_response_topic
 
