@@ -67,10 +67,19 @@ class Keeper:
             waiting.insert(database, [row], self._now_ns())
         self._outbox.tell()
 
-    def refused(self, place: str, seq: int, reason: str) -> bool:
-        """Keep a record of a row that `place` did not take; True when it is the first of this row."""
-        with self._keeping() as database:
-            return waiting.note_refusal(database, place, seq, reason, self._now_ns())
+    def refused(self, place: str, seq: int, reason: str, told: Row) -> None:
+        """Keep a record of a row that `place` did not take, and add the event `told` the first time.
+
+        Waits for room on a full disk, as the threads that deliver do.
+        """
+        now_ns = self._now_ns()
+
+        def keep() -> None:
+            if waiting.note_refusal(self._database, place, seq, reason, now_ns):
+                waiting.insert(self._database, [told], now_ns)
+
+        self._outbox.persist(keep, self._database)
+        self._outbox.tell()
 
     def confirm(self, result_ids: Collection[str]) -> int:
         """The MES has these verdicts; how many of them were waiting."""

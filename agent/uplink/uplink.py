@@ -25,6 +25,7 @@ from agent.uplink.outbox import Outbox
 from agent.uplink.shipment import CourierState, Refusal
 from agent.uplink.spool import DAY_S, Limits, Tidied
 from agent.uplink.topics import Topics, allowed_response_topic
+from agent.uplink.waiting import BROKER
 
 HANG_S = 60.0
 DRAIN_S = 5.0  # how long a finished run may take to deliver what waits
@@ -72,6 +73,9 @@ class Uplink:
             log.error("outbox_set_aside", detail=detail)
             moved_to = str(self.outbox.set_aside)
             self.keeper.note(self.events.row("outbox_set_aside", "alarm", detail, moved_to=moved_to))
+        if self.outbox.unshrinkable is not None:
+            log.warning("outbox_unshrinkable", detail=self.outbox.unshrinkable)
+            self.keeper.note(self.events.row("outbox_unshrinkable", "warning", self.outbox.unshrinkable))
         self.link.start()
         self.courier.start()
         self.desk.start()
@@ -83,6 +87,7 @@ class Uplink:
         """Deliver what waits, for a while, and close everything; the rest waits for the next start."""
         self.desk.stop()
         self._drain()
+        self.outbox.about_to_close()
         for gateway in self.gateways:
             gateway.stop()
         for cursor in self.cursors:
@@ -186,7 +191,8 @@ def build(
         if refusal.quarantined:
             event, severity = "row_quarantined", "alarm"
         detail = f"{refusal.kind} {refusal.seq} of the outbox: {refusal.reason}"
-        keeper.note(events.row(event, severity, detail, seq=refusal.seq, kind=refusal.kind))  # type: ignore[arg-type]
+        told = events.row(event, severity, detail, seq=refusal.seq, kind=refusal.kind)  # type: ignore[arg-type]
+        keeper.refused(BROKER, refusal.seq, refusal.reason, told)
 
     courier = Courier(
         outbox, link, clock=clock, window=wanted.mqtt.window, rules=wanted.delivery, report=report
@@ -215,11 +221,9 @@ def build(
         )
 
         def store(unacceptable: Unacceptable) -> None:
-            if keeper.refused(one.name, unacceptable.seq, unacceptable.reason):
-                detail = f"gateway {one.name} will never take row {unacceptable.seq}: {unacceptable.reason}"
-                keeper.note(
-                    events.row("row_refused", "warning", detail, gateway=one.name, seq=unacceptable.seq)
-                )
+            detail = f"gateway {one.name} will never take row {unacceptable.seq}: {unacceptable.reason}"
+            told = events.row("row_refused", "warning", detail, gateway=one.name, seq=unacceptable.seq)
+            keeper.refused(one.name, unacceptable.seq, unacceptable.reason, told)
 
         return Gateway(
             one.name,
