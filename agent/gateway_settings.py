@@ -97,6 +97,7 @@ class SparkplugGateway(Section):
     host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(1883, ge=1, le=65_535)
     group: Name = "plumbline"
+    primary_host: Name | None = None
     username: str | None = None
     password_file: Path | None = None
     tls: bool = False

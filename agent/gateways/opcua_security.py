@@ -40,7 +40,7 @@ class Clients:
         certificate: bytes | None = None,
     ) -> User | None:
         """A reader, or None; asyncua calls it with the channel's certificate in DER."""
-        if certificate is None or (self._trusted is not None and certificate not in self._trusted):
+        if not certificate or (self._trusted is not None and certificate not in self._trusted):
             return None
         shown = x509.load_der_x509_certificate(certificate)
         valid = shown.not_valid_before_utc <= datetime.now(timezone.utc) <= shown.not_valid_after_utc
