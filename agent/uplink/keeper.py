@@ -46,6 +46,7 @@ class Keeper:
         self._clock = clock
         self._disk_free_bytes = disk_free_bytes
         self._full = False
+        self._full_told = False
 
     def open(self) -> None:
         try:
@@ -54,7 +55,8 @@ class Keeper:
             raise explained(self._outbox.path, error) from error
 
     def close(self) -> None:
-        self._database.close()
+        with self._outbox.turn:  # a thread that is late may use it; sqlite3 would crash
+            self._database.close()
 
     @property
     def full(self) -> bool:
@@ -136,7 +138,7 @@ class Keeper:
 
     def _judge_room(self, usage: Usage, *, stuck: bool) -> None:
         path = self._outbox.path
-        if stuck and not self._full:
+        if stuck and not self._full_told:  # on a full disk it cannot be told at once, and is tried again
             self._full = True
             if self._hold_when_full:
                 self._outbox.hold()
@@ -148,8 +150,9 @@ class Keeper:
             )
             measured = {"stored_bytes": usage.stored_bytes, "free_bytes": usage.free_bytes}
             self.note(self._events.row("spool_full", "alarm", detail, **measured))
+            self._full_told = True
         elif self._full and spool.has_room(usage, self._limits):
-            self._full = False
+            self._full = self._full_told = False
             self._outbox.release()
             self.note(self._events.row("spool_recovered", "info", f"{path}: there is room again"))
 

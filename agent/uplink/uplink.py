@@ -22,6 +22,7 @@ from agent.uplink.events import EventMaker, Severity
 from agent.uplink.keeper import Keeper
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.outbox import Outbox
+from agent.uplink.outbox_file import FullError
 from agent.uplink.shipment import CourierState, Refusal
 from agent.uplink.spool import DAY_S, Limits, Tidied
 from agent.uplink.topics import Topics, allowed_response_topic
@@ -88,10 +89,10 @@ class Uplink:
         self.desk.stop()
         self._drain()
         self.outbox.about_to_close()
-        for gateway in self.gateways:
+        for gateway, cursor in zip(self.gateways, self.cursors, strict=True):
             gateway.stop()
-        for cursor in self.cursors:
-            cursor.close()
+            if not gateway.left_behind:  # sqlite3 crashes when a connection is closed that is in use
+                cursor.close()
         self.courier.stop()
         self.link.stop(last_words)
         self.keeper.close()
@@ -107,6 +108,18 @@ class Uplink:
             raise LinkHungError(
                 f"the MQTT thread has not moved for {HANG_S:.0f} s; the agent must be restarted"
             )
+        try:
+            return self._look()
+        except FullError:  # the outbox says so and waits; what could not be noted is noted at a later look
+            return Tidied()
+
+    def words(self) -> tuple[str, ...]:
+        """What is wrong, one sentence each, for the status and the page."""
+        full = ("The outbox is full: it holds undelivered verdicts only",) if self.keeper.full else ()
+        return (*full, *(trouble.detail for trouble in self.troubles.values()))
+
+    def _look(self) -> Tidied:
+        """Raises FullError when the disk takes no event."""
         done = self.keeper.tidy()
         for name, rows in done.skipped.items():
             detail = f"gateway {name} was so far behind that {rows} rows were deleted before it came to them"
@@ -122,11 +135,6 @@ class Uplink:
                 self.keeper.note(self.events.row(gone.over, "info", f"over: {gone.detail}", **gone.data))
         self.troubles = now
         return done
-
-    def words(self) -> tuple[str, ...]:
-        """What is wrong, one sentence each, for the status and the page."""
-        full = ("The outbox is full: it holds undelivered verdicts only",) if self.keeper.full else ()
-        return (*full, *(trouble.detail for trouble in self.troubles.values()))
 
     def _troubles(self, state: CourierState) -> list[tuple[str, Trouble]]:
         found = []

@@ -331,3 +331,23 @@ def test_a_full_disk_is_waited_for_by_who_delivers_until_the_outbox_is_about_to_
         eventually(lambda: outbox.disk_full, "the disk is full again")
         outbox.about_to_close()
         assert isinstance(waits.exception(DEADLINE_S), FullError)
+
+
+def test_a_spool_that_is_full_on_a_full_disk_is_told_once_there_is_room(
+    outbox: Outbox, keep: Callable[..., Keeper], disk: Disk
+) -> None:
+    commit(outbox, verdict(1))
+    keeper = keep(Limits(min_free_bytes=MB))
+    disk.free = 0
+    pages = int(keeper._database.execute("PRAGMA page_count").fetchone()[0])
+    keeper._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(FullError):
+        for number in range(1000):  # they fill the last page
+            keeper.note(event(number))
+    with pytest.raises(FullError):
+        keeper.tidy()
+    assert keeper.full
+    keeper._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    keeper.tidy()
+    keeper.tidy()
+    assert [id_ for id_ in ids(outbox, "event") if id_.startswith("note-")] == ["note-1"], "told once"
