@@ -1,7 +1,7 @@
 """Whether a Sparkplug primary host application is there, by what it says of itself on its STATE topic. Pure.
 
 A host's death is a will that was set with its birth, so it bears the birth's timestamp; one that bears
-an older timestamp is of an earlier session, and came late. (Sparkplug 3.0, 5.4.2 and 6.4.27)
+an older timestamp is of an earlier session, and came late. (Sparkplug 3.0.0)
 """
 
 from __future__ import annotations
