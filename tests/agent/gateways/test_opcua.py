@@ -179,7 +179,7 @@ def test_a_port_that_is_taken_is_named() -> None:
     one = hmi()
     with socket.create_server((HOST, int(one.url.rpartition(":")[2]))):
         with pytest.raises(
-            GatewayError, match=r"the OPC UA server does not start .*; check host, that port is free"
+            GatewayError, match=r"the OPC UA server does not start .*; check host and that port is free"
         ):
             one.sink.open()
         one.sink.close()
