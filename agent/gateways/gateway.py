@@ -116,7 +116,7 @@ class Gateway:
         self._open = False
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._left_behind = False
+        self.left_behind = False  # `stop` has not waited for the end of a delivery
         self._thread = threading.Thread(target=self._run, name=f"gateway-{name}", daemon=True)
         self._failure: Exception | None = None
 
@@ -143,7 +143,7 @@ class Gateway:
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join(STOP_S)
-            self._left_behind = self._thread.is_alive()
+            self.left_behind = self._thread.is_alive()
 
     def step(self) -> bool:
         """Deliver one batch, or find out that none waits; whether more may wait. Sleeps after a failure."""
@@ -184,7 +184,7 @@ class Gateway:
     def _pass(self, rows: Sequence[Waiting], seq: int, unacceptable: int = 0) -> None:
         """Move the cursor past the rows up to `seq`, unless nobody waits for this thread any more."""
         count = sum(waiting.seq <= seq for waiting in rows)
-        if count and not self._left_behind:
+        if count and not self.left_behind:
             self._records.advance(seq)
             self._state = passed(self._state, seq, delivered=count - unacceptable, unacceptable=unacceptable)
 

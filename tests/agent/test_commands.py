@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import yaml
 
 from agent.__main__ import main
 from agent.clock import SystemClock
+from agent.uplink import outbox_file, waiting
 from agent.uplink.outbox import Outbox
 from tests.agent.engines.small_bundle import write_small
 from tests.agent.uplink import version_1
@@ -272,7 +274,8 @@ def delivered(tmp_path: Path) -> Iterator[Outbox]:
 def test_outbox_status_says_what_can_be_replayed_and_what_was_refused(
     plumbline: Plumbline, tmp_path: Path, delivered: Outbox
 ) -> None:
-    delivered.refused("mqtt", 6, "the broker said Not authorized (0x87)")
+    with closing(outbox_file.connect(delivered.path, synchronous="NORMAL")) as database:
+        waiting.note_refusal(database, "mqtt", 6, "the broker said Not authorized (0x87)", 0)
     ended = plumbline("outbox", "status", "-c", config(tmp_path))
     assert "5 delivered verdicts kept, 1 to 5" in ended.out
     assert "refused by mqtt, 1 times: row 6, the broker said Not authorized (0x87)" in ended.out
