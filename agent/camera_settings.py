@@ -12,6 +12,17 @@ from agent.section import Section as _Section
 from agent.web_settings import FlatField, Web
 
 
+class Feature(_Section):
+    """One GenICam feature that is written at every open, in the order of the list, and read back.
+
+    `optional` is for a feature that not every camera of the kind has: it is skipped where it is missing.
+    """
+
+    name: str = Field(min_length=1, max_length=256)
+    value: bool | int | float | str
+    optional: bool = False
+
+
 class FolderSource(_Section):
     """Images of a folder in name order, one frame each."""
 
