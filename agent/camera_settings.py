@@ -68,6 +68,7 @@ class Camera(_Section):
     source: Source = FolderSource(path=Path("frames"))
     web: Web = Web()
     flat_field: FlatField = FlatField()
+    silence_timeout_s: float | None = Field(None, ge=0, le=86_400)
 
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:

@@ -1,15 +1,21 @@
-"""Which camera a source setting means."""
+"""Which camera a source setting means, and how much patience it deserves."""
 
 from __future__ import annotations
 
+import math
+
+from agent import camera_settings
 from agent.camera_settings import FolderSource, LinescanSimSource, Source, VideoSource
 from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
 from agent.cameras.images import list_images
+from agent.cameras.life import Patience
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.stream import StreamCamera, is_live
 from agent.cameras.video import VideoFileCamera
 from agent.clock import Clock
+
+OPEN_S = 20.0  # a driver that needs longer hangs; sources with a timeout of their own have it on top
 
 
 def make_camera(name: str, source: Source, clock: Clock) -> Camera:
@@ -23,3 +29,14 @@ def make_camera(name: str, source: Source, clock: Clock) -> Camera:
             return VideoFileCamera(name, source, clock)
         case LinescanSimSource():
             return LinescanSimCamera(name, list_images(source.path), source, clock)
+
+
+def patience(wanted: camera_settings.Camera) -> Patience:
+    """Silence is normal where files are replayed, and where it is said to be: `silence_timeout_s` 0."""
+    source = wanted.source
+    live = isinstance(source, VideoSource) and is_live(source.url)
+    silence_s = wanted.silence_timeout_s
+    if silence_s == 0 or (silence_s is None and not live):
+        silence_s = math.inf
+    open_s = OPEN_S + (source.open_timeout_s if isinstance(source, VideoSource) else 0.0)
+    return Patience(open_s=open_s, silence_s=silence_s)
