@@ -57,9 +57,7 @@ def test_a_camera_is_opened_at_once_and_streams_when_it_is_open() -> None:
     ("period_s", "frames", "limit_s"),
     [(0.02, 20, 1.0), (0.3, 20, 1.0), (0.5, 20, 1.5), (2.0, 20, 6.0), (0.02, 0, 5.0), (0.02, 1, 5.0)],
 )
-def test_silence_is_borne_for_a_second_or_three_periods(
-    period_s: float, frames: int, limit_s: float
-) -> None:
+def test_silence_is_borne_for_a_second_or_three_periods(period_s: float, frames: int, limit_s: float) -> None:
     one, now_ns = streaming(period_s, frames)
     assert given_up_after_s(one, now_ns) == pytest.approx(limit_s, abs=0.02)
     assert (one.told.state, one.stalls) == ("stalled", 1)

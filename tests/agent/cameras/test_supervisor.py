@@ -1,4 +1,4 @@
-"""A camera may die, freeze or hang in any call: the ring stays exact, nothing grows, and it is back in 3 s."""
+"""A camera may die, freeze or hang in any call: the ring stays exact, nothing grows, it is back in 3 s."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_a_driver_that_hangs_holds_nobody_up_and_what_it_says_later_is_not_heard
 def test_drivers_that_hang_for_ever_cost_a_bounded_number_of_threads() -> None:
     plant = Plant(hang_in="open")
     with watched(plant) as one:
-        eventually(lambda: "restart the agent" in one.said[-1][1], "the limit is told")
+        eventually(lambda: "restart the agent" in "".join(why for _, why in one.said), "the limit is told")
         time.sleep(0.1)
         assert len(plant.connections) == MAX_HANGING
         plant.hang_in = None
@@ -181,7 +181,7 @@ def test_drivers_that_hang_for_ever_cost_a_bounded_number_of_threads() -> None:
 
 
 def test_a_camera_in_use_is_waited_for_and_is_no_mistake_in_the_settings() -> None:
-    plant = Plant(error=CameraInUse("scripted: in use by another client; it is tried until its heartbeat ends"))
+    plant = Plant(error=CameraInUse("scripted: in use by another client; wait for its heartbeat"))
     with watched(plant) as one:
         eventually(lambda: one.supervisor.counts().open_failures.get("in_use", 0) >= 3, "it is tried")
         plant.error = None
@@ -224,7 +224,8 @@ def test_a_hundred_losses_leave_exact_counts_and_nothing_behind() -> None:
     assert (counts.reconnects, counts.losses, counts.stalls, counts.epoch) == (100, 100, 0, 100)
     given = sum(connection.frames for connection in plant.connections)
     assert counts.frames in (given - 1, given)  # the last one may have been grabbed after the stop
-    assert counts.driver["resent_packets"] in (2 * given, 2 * given - 2, 2 * (given - plant.connections[-1].frames))
+    ended = given - plant.connections[-1].frames  # the last one was not asked any more
+    assert 2 * ended <= counts.driver["resent_packets"] <= 2 * given
     assert_exact(one)
 
 
