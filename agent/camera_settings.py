@@ -60,7 +60,21 @@ class LinescanSimSource(_Section):
     seed: int = Field(0, ge=0)
 
 
-Source = Annotated[FolderSource | VideoSource | LinescanSimSource, Field(discriminator="kind")]
+class HarvestersSource(_Section):
+    """A camera behind a vendor's GenTL producer, in a process of its own."""
+
+    kind: Literal["harvesters"] = "harvesters"
+    producer: Path
+    device: str = ""
+    features: tuple[Feature, ...] = Field((), max_length=256)
+    line_scan: bool = False
+    buffers: int = Field(8, ge=3, le=256)
+    open_timeout_s: float = Field(20.0, gt=0, le=120)
+
+
+Source = Annotated[
+    FolderSource | VideoSource | LinescanSimSource | HarvestersSource, Field(discriminator="kind")
+]
 
 
 class Camera(_Section):
@@ -72,6 +86,9 @@ class Camera(_Section):
 
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:
-        if self.web.window_lines and self.source.kind != "linescan-sim":
+        has_lines = isinstance(self.source, LinescanSimSource) or (
+            isinstance(self.source, HarvestersSource) and self.source.line_scan
+        )
+        if self.web.window_lines and not has_lines:
             raise ValueError("web.window_lines is for line cameras; set it to 0 for this source")
         return self

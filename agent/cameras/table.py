@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from agent import camera_settings
-from agent.camera_settings import FolderSource, LinescanSimSource, Source, VideoSource
+from agent.camera_settings import FolderSource, HarvestersSource, LinescanSimSource, Source, VideoSource
 from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
+from agent.cameras.harvesters import HarvestersCamera
 from agent.cameras.images import list_images
 from agent.cameras.life import Patience
 from agent.cameras.linescan_sim import LinescanSimCamera
@@ -29,14 +30,20 @@ def make_camera(name: str, source: Source, clock: Clock) -> Camera:
             return VideoFileCamera(name, source, clock)
         case LinescanSimSource():
             return LinescanSimCamera(name, list_images(source.path), source, clock)
+        case HarvestersSource():
+            return HarvestersCamera(name, source, clock)
 
 
 def patience(wanted: camera_settings.Camera) -> Patience:
-    """Silence is normal where files are replayed, and where it is said to be: `silence_timeout_s` 0."""
+    """Silence is normal where files are replayed, where triggers are waited for, and where it was said."""
     source = wanted.source
-    live = isinstance(source, VideoSource) and is_live(source.url)
+    replayed = isinstance(source, FolderSource | LinescanSimSource)
+    replayed = replayed or (isinstance(source, VideoSource) and not is_live(source.url))
+    triggered = any(
+        feature.name == "TriggerMode" and feature.value == "On" for feature in getattr(source, "features", ())
+    )
     silence_s = wanted.silence_timeout_s
-    if silence_s == 0 or (silence_s is None and not live):
+    if silence_s == 0 or (silence_s is None and (replayed or triggered)):
         silence_s = math.inf
-    open_s = OPEN_S + (source.open_timeout_s if isinstance(source, VideoSource) else 0.0)
+    open_s = OPEN_S + getattr(source, "open_timeout_s", 0.0)
     return Patience(open_s=open_s, silence_s=silence_s)
