@@ -2,91 +2,27 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from types import TracebackType
 
 import pytest
 
 from agent.cameras.camera import CameraInUse, CameraMisconfigured
-from agent.cameras.life import CameraState, Life, Patience, Pauses
-from agent.cameras.supervisor import MAX_HANGING, Supervisor
-from agent.clock import SystemClock
-from agent.line.capture import Capture
-from agent.messages import Frame, FrameFault
-from agent.web.corrected import Corrected
-from agent.web.windows import Web
-from tests.agent.cameras.scripted import GONE, PATIENCE_S, Plant, eventually
+from agent.cameras.life import Patience, Pauses
+from agent.cameras.supervisor import MAX_HANGING
+from agent.messages import Frame
+from tests.agent.cameras.scripted import GONE, Plant, eventually
+from tests.agent.cameras.watched import Watched, watched_camera
 
 QUICK = Pauses(first_s=0.002, longest_s=0.004, mistake_s=0.05)
 SHORT = Patience(open_s=0.1, first_frame_s=0.15, silence_s=0.15)
 
 
-@dataclass
-class Watched:
-    """A running supervisor with what it said and what reached the ring."""
-
-    plant: Plant
-    supervisor: Supervisor
-    capture: Capture
-    said: list[tuple[CameraState, str]]
-    stop: threading.Event = field(default_factory=threading.Event)
-    items: list[Frame | FrameFault] = field(default_factory=list)
-    failure: BaseException | None = None
-
-    def __enter__(self) -> Watched:
-        self._threads = [threading.Thread(target=self._run), threading.Thread(target=self._take)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop.set()
-        for thread in self._threads:
-            thread.join(PATIENCE_S)
-            assert not thread.is_alive()
-        self.plant.let_go.set()
-
-    def states(self) -> list[CameraState]:
-        return [state for state, _ in self.said]
-
-    def frames_reach(self, count: int) -> None:
-        eventually(lambda: len(self.items) >= count, f"{count} frames are there")
-
-    def frames_go_on(self) -> None:
-        self.frames_reach(len(self.items) + 3)
-
-    def _run(self) -> None:
-        try:
-            self.supervisor.run(self.stop)
-        except BaseException as error:
-            self.failure = error
-
-    def _take(self) -> None:
-        while not self.capture.is_finished():
-            item = self.capture.take(0.05)
-            if item is not None:
-                self.items.append(item)
-
-
 def watched(plant: Plant, patience: Patience = SHORT, pauses: Pauses = QUICK) -> Watched:
-    capture = Capture("accountable", ring_frames=4096)
-    said: list[tuple[CameraState, str]] = []
-    supervisor = Supervisor(
-        name="top",
-        make=plant.connect,
-        make_track=lambda: Corrected(Web(0), None),
-        life=Life(patience, random.Random(1), pauses),
-        capture=capture,
-        clock=SystemClock(),
-        report=lambda state, detail: said.append((state, detail)),
-    )
-    return Watched(plant, supervisor, capture, said)
+    one = watched_camera(plant.connect, patience, pauses)
+    one.let_go = plant.let_go
+    return one
 
 
 @pytest.fixture(autouse=True)
