@@ -61,7 +61,13 @@ def _write(node: Any, feature: Feature, place: str, failures: tuple[type[Excepti
 
 
 def _check_kind(kind: str, feature: Feature, place: str) -> None:
-    wanted = {"IInteger": int, "IFloat": (int, float), "IBoolean": bool, "IEnumeration": str, "IString": str}
+    wanted: dict[str, Any] = {
+        "IInteger": int,
+        "IFloat": (int, float),
+        "IBoolean": bool,
+        "IEnumeration": str,
+        "IString": str,
+    }
     name = {
         "IInteger": "a whole number",
         "IFloat": "a number",

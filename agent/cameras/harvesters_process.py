@@ -88,6 +88,7 @@ def _serve(channel: Channel, name: str, source: HarvestersSource) -> None:
 
 
 def _load(harvester: Any, name: str, producer: Path, failures: tuple[type[Exception], ...]) -> None:
+    unloadable: tuple[type[Exception], ...] = (OSError, *failures)
     try:
         harvester.add_file(str(producer), check_existence=True, check_validity=True)
         harvester.update()
@@ -95,7 +96,7 @@ def _load(harvester: Any, name: str, producer: Path, failures: tuple[type[Except
         raise CameraMisconfigured(
             f"camera {name}: source.producer {producer} does not exist; give the path of the vendor's .cti"
         ) from error
-    except (OSError, *failures) as error:
+    except unloadable as error:
         raise CameraMisconfigured(
             f"camera {name}: source.producer {producer} cannot be loaded ({_first(error)}); take the .cti of"
             " this machine's processor, and install what the vendor asks for"

@@ -24,6 +24,8 @@ from agent.cameras.harvesters_process import delivered
 from agent.cameras.slots import Slots
 from agent.clock import SystemClock
 from agent.messages import Frame, FrameFault
+from tests.agent.cameras.scripted import eventually
+from tests.agent.cameras.watched import watched_camera
 
 SPEC = find_spec("genicam")
 PRODUCER = Path(SPEC.origin).parent / "TLSimu.cti" if SPEC and SPEC.origin else Path("TLSimu.cti")
@@ -59,6 +61,10 @@ def grabbed(camera: HarvestersCamera) -> Frame | FrameFault:
     item = camera.grab(PATIENCE_S)
     assert item is not None
     return item
+
+
+def handles() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def pid(camera: HarvestersCamera) -> int:
@@ -216,3 +222,27 @@ def test_a_slot_that_was_written_over_is_not_taken_for_the_picture() -> None:
     assert reader.read(1, 7, (20, 30, 1)) is None
     writer.close()
     reader.close()
+
+
+@needs_producer
+def test_a_process_that_is_killed_again_and_again_is_followed_by_a_new_epoch_and_leaves_nothing() -> None:
+    cameras: list[HarvestersCamera] = []
+
+    def make() -> HarvestersCamera:
+        cameras.append(camera_on())
+        return cameras[-1]
+
+    with watched_camera(make) as one:
+        one.frames_reach(5)
+        before = handles()
+        for _ in range(4):
+            os.kill(pid(cameras[-1]), signal.SIGKILL)
+            one.reaches("lost")
+            one.reaches("streaming")
+        one.frames_go_on()
+        eventually(lambda: handles() <= before, "no handle is left of the dead")
+    items = [item for item in one.items if isinstance(item, Frame)]
+    assert {item.epoch for item in items} == set(range(5))
+    assert [item.frame_id for item in one.items] == list(range(len(one.items)))
+    counts = one.supervisor.counts()
+    assert (counts.reconnects, counts.losses, counts.driver.get("torn", 0)) == (4, 4, 0)

@@ -56,7 +56,7 @@ class Watched:
         self.frames_reach(len(self.items) + 3)
 
     def reaches(self, *states: CameraState) -> None:
-        eventually(lambda: self.states()[-1] in states, f"it is {' or '.join(states)}")
+        eventually(lambda: bool({*self.states()[-1:]} & {*states}), f"it is {' or '.join(states)}")
 
     def _run(self) -> None:
         try:
