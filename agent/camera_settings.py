@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -11,15 +11,14 @@ from agent.section import Identifier
 from agent.section import Section as _Section
 from agent.web_settings import FlatField, Web
 
+FeatureValue: TypeAlias = bool | int | float | str
 
-class Feature(_Section):
-    """One GenICam feature that is written at every open, in the order of the list, and read back.
 
-    `optional` is for a feature that not every camera of the kind has: it is skipped where it is missing.
-    """
+class FeatureWrite(_Section):
+    """One feature of a camera, by its own name; without a value it is a command that is executed."""
 
-    name: str = Field(min_length=1, max_length=256)
-    value: bool | int | float | str
+    name: str = Field(min_length=1, max_length=200)
+    value: FeatureValue | None = None
     optional: bool = False
 
 
@@ -66,8 +65,8 @@ class HarvestersSource(_Section):
     kind: Literal["harvesters"] = "harvesters"
     producer: Path
     device: str = ""
-    features: tuple[Feature, ...] = Field((), max_length=256)
-    line_scan: bool = False
+    scan: Literal["area", "line"] = "area"
+    features: tuple[FeatureWrite, ...] = Field((), max_length=256)
     buffers: int = Field(8, ge=3, le=256)
     open_timeout_s: float = Field(20.0, gt=0, le=120)
 
@@ -87,7 +86,7 @@ class Camera(_Section):
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:
         has_lines = isinstance(self.source, LinescanSimSource) or (
-            isinstance(self.source, HarvestersSource) and self.source.line_scan
+            isinstance(self.source, HarvestersSource) and self.source.scan == "line"
         )
         if self.web.window_lines and not has_lines:
             raise ValueError("web.window_lines is for line cameras; set it to 0 for this source")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.camera_settings import Feature
+from agent.camera_settings import FeatureWrite
 from agent.cameras.camera import CameraMisconfigured
 
 READ_ONLY, WRITE_ONLY, READ_WRITE = 3, 2, 4  # GenApi EAccessMode
@@ -15,7 +15,7 @@ ROUNDING = 1e-3  # of a float; a camera that keeps steps is told apart from one 
 
 
 def write_features(
-    node_map: Any, features: Sequence[Feature], *, camera: str, failures: tuple[type[Exception], ...]
+    node_map: Any, features: Sequence[FeatureWrite], *, camera: str, failures: tuple[type[Exception], ...]
 ) -> None:
     """Raises CameraMisconfigured naming camera, feature, value and remedy.
 
@@ -37,9 +37,9 @@ def write_features(
         _write(node, feature, place, failures)
 
 
-def _write(node: Any, feature: Feature, place: str, failures: tuple[type[Exception], ...]) -> None:
+def _write(node: Any, feature: FeatureWrite, place: str, failures: tuple[type[Exception], ...]) -> None:
     kind = type(node).__name__
-    if kind == "ICommand":
+    if kind == "ICommand" and feature.value is None:
         _attempt(node.execute, place, node, failures)
         return
     if kind == "ICategory" or node.get_access_mode() not in (WRITE_ONLY, READ_WRITE):
@@ -60,7 +60,7 @@ def _write(node: Any, feature: Feature, place: str, failures: tuple[type[Excepti
         )
 
 
-def _check_kind(kind: str, feature: Feature, place: str) -> None:
+def _check_kind(kind: str, feature: FeatureWrite, place: str) -> None:
     wanted: dict[str, Any] = {
         "IInteger": int,
         "IFloat": (int, float),
@@ -76,7 +76,8 @@ def _check_kind(kind: str, feature: Feature, place: str) -> None:
         "IString": "text",
     }
     if kind not in wanted:
-        raise CameraMisconfigured(f"{place}: {kind} cannot be written from settings; remove it")
+        remedy = "give it no value" if kind == "ICommand" else "remove it"
+        raise CameraMisconfigured(f"{place}: {kind} takes no value from settings; {remedy}")
     is_bool = isinstance(feature.value, bool)
     if not isinstance(feature.value, wanted[kind]) or is_bool != (kind == "IBoolean"):
         raise CameraMisconfigured(f"{place}: it takes {name[kind]}; write the value so")

@@ -85,7 +85,7 @@ class HarvestersCamera:
             return None
         missing = self._missing_before(message["id"])
         self._counts["missing"] += missing
-        if not self._source.line_scan:
+        if self._source.scan == "area":
             self._waiting.extend(
                 self._fault(
                     self._frame_id + 1 + number, "did not arrive; check cable, buffers and processor load"
@@ -159,7 +159,7 @@ class HarvestersCamera:
             image=picture,
             captured_ns=self._clock.monotonic_ns(),
             captured_at=self._clock.utc_now(),
-            first_line=self._frame_id * picture.shape[0] if self._source.line_scan else 0,
+            first_line=self._frame_id * picture.shape[0] if self._source.scan == "line" else 0,
             device_ns=message["device_ns"],
         )
 

@@ -15,14 +15,13 @@ from typing import Protocol, TypeAlias
 
 import structlog
 
-from agent.cameras.camera import Camera, CameraInUse, CameraMisconfigured, EndOfStream
+from agent.cameras.camera import Camera, CameraError, CameraInUse, CameraMisconfigured, EndOfStream
 from agent.cameras.life import CameraState, Counts, Life, OpenFailure, Told
 from agent.cameras.session import Session
 from agent.clock import Clock
 from agent.errors import PlumblineError
 from agent.line.capture import Capture, Item, without_picture
 from agent.messages import Frame, FrameFault
-from agent.web.flatfield import FlatFieldError
 
 log = structlog.get_logger()
 
@@ -37,7 +36,7 @@ MAX_HANGING = 4
 class Track(Protocol):
     """What becomes of a camera's frames before the ring."""
 
-    window_lines: int
+    joins_blocks: bool  # blocks are pieces of a web, and may differ in height
 
     @property
     def lines_repeated(self) -> int: ...
@@ -213,14 +212,13 @@ class Supervisor:
     def _pass(self, item: Item) -> None:
         assert self._track is not None
         if isinstance(item, Frame):
-            # Blocks of lines may differ in height.
-            sides = slice(1, None) if self._track.window_lines else slice(None)
+            sides = slice(1, None) if self._track.joins_blocks else slice(None)
             self._first_shape = self._first_shape or item.image.shape
             if item.image.shape[sides] != self._first_shape[sides]:
                 item = _unlike(item, self._first_shape)
         try:
             items = self._track.push(item)
-        except FlatFieldError as error:
+        except PlumblineError as error:  # the frame is unlike what the settings say of the camera
             assert isinstance(item, Frame)
             items = self._track.push(without_picture(item, "camera_error", str(error)))
         self._put_all(items)
@@ -244,7 +242,8 @@ class Supervisor:
 def _why(error: PlumblineError) -> OpenFailure:
     if isinstance(error, CameraInUse):
         return "in_use"
-    return "settings" if isinstance(error, CameraMisconfigured | FlatFieldError) else "absent"
+    is_absent = isinstance(error, CameraError) and not isinstance(error, CameraMisconfigured)
+    return "absent" if is_absent else "settings"
 
 
 def _unlike(frame: Frame, first: tuple[int, ...]) -> FrameFault:

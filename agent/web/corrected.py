@@ -13,7 +13,7 @@ class Corrected:
     """A web behind a flat field; `push` raises FlatFieldError when the correction does not fit the frame."""
 
     def __init__(self, web: Web, flat_field: FlatField | None) -> None:
-        self.window_lines = web.window_lines
+        self.joins_blocks = web.window_lines > 0
         self._web = web
         self._flat_field = flat_field
 

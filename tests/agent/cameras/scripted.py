@@ -32,6 +32,10 @@ class Plant:
         self.connections.append(Connection(self))
         return self.connections[-1]
 
+    def fail(self) -> None:
+        if (error := self.error) is not None:
+            raise type(error)(*error.args)  # a new one: an error that is raised again keeps every trace
+
     def hang(self, where: str) -> None:
         if self.hang_in == where:
             assert self.let_go.wait(PATIENCE_S)
@@ -51,15 +55,13 @@ class Connection:
         assert self.state == "made" and self._thread is None
         self._thread = threading.current_thread()
         self.plant.hang("open")
-        if self.plant.error is not None:
-            raise self.plant.error
+        self.plant.fail()
         self.state = "open"
 
     def grab(self, timeout_s: float) -> Frame | FrameFault | None:
         assert self.state == "open" and self._thread is threading.current_thread() and timeout_s <= 1.0
         self.plant.hang("grab")
-        if self.plant.error is not None:
-            raise self.plant.error
+        self.plant.fail()
         if self.plant.frozen:
             time.sleep(0.01)
             return None

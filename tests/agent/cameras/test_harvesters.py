@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from agent.camera_settings import Feature, HarvestersSource
+from agent.camera_settings import FeatureWrite, HarvestersSource
 from agent.cameras.camera import CameraError, CameraMisconfigured
 from agent.cameras.harvesters import HarvestersCamera
 from agent.cameras.harvesters_process import delivered
@@ -37,14 +37,14 @@ COLOUR = "SN_InterfaceA_1"
 PATIENCE_S = 20.0
 
 
-def camera_on(device: str = MONO, *features: Feature, **settings: object) -> HarvestersCamera:
+def camera_on(device: str = MONO, *features: FeatureWrite, **settings: object) -> HarvestersCamera:
     source = HarvestersSource.model_validate(
         {"producer": PRODUCER, "device": device, "features": features, **settings}
     )
     return HarvestersCamera("top", source, SystemClock())
 
 
-def opened(device: str = MONO, *features: Feature, **settings: object) -> HarvestersCamera:
+def opened(device: str = MONO, *features: FeatureWrite, **settings: object) -> HarvestersCamera:
     camera = camera_on(device, *features, **settings)
     camera.open()
     return camera
@@ -87,10 +87,10 @@ def test_frames_come_whole_and_in_order(camera: HarvestersCamera) -> None:
 def test_features_are_written_in_their_order_and_a_line_camera_gets_coordinates() -> None:
     camera = opened(
         MONO,
-        Feature(name="Width", value=256),
-        Feature(name="Height", value=64),
-        Feature(name="NotOfThisCamera", value=1, optional=True),
-        line_scan=True,
+        FeatureWrite(name="Width", value=256),
+        FeatureWrite(name="Height", value=64),
+        FeatureWrite(name="NotOfThisCamera", value=1, optional=True),
+        scan="line",
     )
     blocks = [grabbed(camera) for _ in range(4)]
     camera.close()
@@ -110,24 +110,27 @@ def test_a_colour_camera_gives_three_channels() -> None:
 @pytest.mark.parametrize(
     ("feature", "words"),
     [
-        (Feature(name="Widht", value=8), r"feature Widht \(got 8\): .* no feature .*mean Width"),
+        (FeatureWrite(name="Widht", value=8), r"feature Widht \(got 8\): .* no feature .*mean Width"),
         (
-            Feature(name="Width", value=100_000),
+            FeatureWrite(name="Width", value=100_000),
             r"feature Width \(got 100000\): .* it takes 8 to 4096",
         ),
-        (Feature(name="Width", value="wide"), r"feature Width \(got 'wide'\): it takes a whole number"),
-        (Feature(name="DeviceModelName", value="x"), r"feature DeviceModelName \(got 'x'\): .*read-only"),
+        (FeatureWrite(name="Width", value="wide"), r"feature Width \(got 'wide'\): it takes a whole number"),
         (
-            Feature(name="PixelFormat", value="Nope"),
+            FeatureWrite(name="DeviceModelName", value="x"),
+            r"feature DeviceModelName \(got 'x'\): .*read-only",
+        ),
+        (
+            FeatureWrite(name="PixelFormat", value="Nope"),
             r"feature PixelFormat \(got 'Nope'\): .* Mono8, ",
         ),
         (
-            Feature(name="TriggerMode", value=True),
+            FeatureWrite(name="TriggerMode", value=True),
             r"feature TriggerMode \(got True\): .*its names",
         ),
     ],
 )
-def test_a_feature_that_cannot_be_is_named_with_value_and_remedy(feature: Feature, words: str) -> None:
+def test_a_feature_that_cannot_be_is_named_with_value_and_remedy(feature: FeatureWrite, words: str) -> None:
     with pytest.raises(CameraMisconfigured, match=r"camera top: " + words):
         opened(MONO, feature)
 
