@@ -26,9 +26,6 @@ class Channel:
         self._unread = b""
         self._handles: list[int] = []
 
-    def fileno(self) -> int:
-        return self._end.fileno()
-
     def send(self, message: dict[str, Any], handle: int | None = None) -> None:
         """Raises Gone; `handle` is a file handle that the other side gets a duplicate of."""
         line = json.dumps(message).encode() + b"\n"

@@ -21,7 +21,6 @@ class Slots:
     """`count` slots for pictures of up to `size_bytes`, over a memory handle."""
 
     def __init__(self, handle: int, count: int, size_bytes: int) -> None:
-        self.count = count
         self._step_bytes = HEADER_BYTES + -(-size_bytes // HEADER_BYTES) * HEADER_BYTES
         self._memory = mmap.mmap(handle, count * self._step_bytes)
 

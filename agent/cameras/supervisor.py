@@ -80,6 +80,7 @@ class Supervisor:
         self._told = Told(state="closed")
         self._driver_before: Counter[str] = Counter()
         self._driver: Counter[str] = Counter()
+        self._counts = self._count()
 
     def run(self, stop: threading.Event) -> None:
         """Fill the ring until the source ends or `stop` is set; the open window is then closed.
@@ -98,19 +99,13 @@ class Supervisor:
             raise self._failure
 
     def counts(self) -> Counts:
-        with self._turn:
-            life, track = self._life, self._track
-            return Counts(
-                streaming=life.told.state == "streaming",
-                epoch=life.epoch,
-                frames=life.frames,
-                reconnects=life.reconnects,
-                stalls=life.stalls,
-                losses=life.losses,
-                lines_repeated=track.lines_repeated if track else 0,
-                open_failures=dict(life.open_failures),
-                driver=dict(self._driver_before + self._driver),
-            )
+        """The latest there are: a ring that takes nothing more must not hold up who asks."""
+        if self._turn.acquire(timeout=LOOK_S):
+            try:
+                self._counts = self._count()
+            finally:
+                self._turn.release()
+        return self._counts
 
     def opened(self, session: Session) -> bool:
         with self._turn:
@@ -152,6 +147,20 @@ class Supervisor:
                 self._failure = error
             self._say()
             self._turn.notify_all()
+
+    def _count(self) -> Counts:
+        life, track = self._life, self._track
+        return Counts(
+            streaming=life.told.state == "streaming",
+            epoch=life.epoch,
+            frames=life.frames,
+            reconnects=life.reconnects,
+            stalls=life.stalls,
+            losses=life.losses,
+            lines_repeated=track.lines_repeated if track else 0,
+            open_failures=dict(life.open_failures),
+            driver=dict(self._driver_before + self._driver),
+        )
 
     def _look(self) -> None:
         step = self._life.look(self._clock.monotonic_ns())

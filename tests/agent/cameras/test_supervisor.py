@@ -184,3 +184,21 @@ def test_a_stop_does_not_wait_for_a_driver_that_hangs(monkeypatch: pytest.Monkey
         began = time.monotonic()
     assert time.monotonic() - began < 3.0
     assert one.capture.is_finished()
+
+
+def test_who_asks_for_counts_is_not_held_up_by_a_ring_that_takes_nothing() -> None:
+    plant = Plant()
+    with watched(plant) as one:
+        one.frames_reach(3)
+        taking, before = threading.Event(), one.supervisor.counts()
+        put = one.capture.put
+        one.capture.put = lambda item, timeout_s=None: taking.wait(0.01) and put(item, timeout_s)  # type: ignore[method-assign]
+        time.sleep(0.1)
+        began = time.monotonic()
+        counts = one.supervisor.counts()
+        assert time.monotonic() - began < 2.0
+        assert counts.frames >= before.frames >= 3
+        taking.set()
+        one.frames_go_on()
+    assert one.supervisor.counts().stalls == 0
+    assert_exact(one)
