@@ -7,6 +7,7 @@ watches them once a second, and closes them in reverse.
 from __future__ import annotations
 
 import json
+import random
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,12 +16,14 @@ from importlib.metadata import version
 
 import structlog
 
-from agent import engines, settings
+from agent import camera_settings, engines, settings
 from agent.bundle import Bundle, open_bundle
 from agent.camera_settings import Source
 from agent.cameras.camera import Camera
-from agent.cameras.supervisor import run_camera
-from agent.cameras.table import make_camera
+from agent.cameras.counted import CameraCounted
+from agent.cameras.life import CameraState, Life
+from agent.cameras.supervisor import Supervisor
+from agent.cameras.table import make_camera, patience
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
 from agent.engines.engine import Engine
@@ -36,6 +39,7 @@ from agent.status.server import PageServer
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted
 from agent.uplink.uplink import Uplink
+from agent.web.corrected import Corrected
 from agent.web.flatfield import load
 from agent.web.windows import Web
 
@@ -44,7 +48,7 @@ log = structlog.get_logger()
 WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
 
-MakeCamera = Callable[[str, Source, Clock], Camera]
+MakeCamera = Callable[[str, Source, Clock], Camera]  # called anew for each connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ class App:
     boot_id: str
     bundle: Bundle
     engine: Engine
-    cameras: dict[str, Camera]
+    cameras: dict[str, Supervisor]
     captures: dict[str, Capture]
     lines: dict[str, Line]
     uplink: Uplink
@@ -68,6 +72,7 @@ class App:
     def run(self, duration_s: float | None = None) -> None:
         """Until the crew is told to stop, every camera has ended, or `duration_s` is over.
 
+        A camera that is absent, lost or misconfigured ends nothing: the agent is degraded and says why.
         Raises the first failure of any part, after everything is closed.
         """
         with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
@@ -80,8 +85,8 @@ class App:
             last.callback(self.crew.dismiss)
             for name, line in self.lines.items():
                 self.crew.start(f"line-{name}", line.run)
-            for name in self.cameras:
-                self.crew.start(f"camera-{name}", self._camera_runner(name))
+            for name, camera in self.cameras.items():
+                self.crew.start(f"camera-{name}", camera.run)
             self.crew.start("watch", self._watch)
             engine, bundle = self.engine.describe().name, self.bundle.sha256[:12]
             log.info("running", boot_id=self.boot_id, engine=engine, bundle=bundle)
@@ -97,27 +102,12 @@ class App:
             if not any(self.crew.is_alive(f"line-{name}") for name in self.lines):
                 return
 
-    def _camera_runner(self, name: str) -> Callable[[threading.Event], None]:
-        wanted = next(camera for camera in self.settings.cameras if camera.name == name)
-
-        def run(stop: threading.Event) -> None:
-            run_camera(
-                self.cameras[name],
-                Web(wanted.web.window_lines),
-                load(wanted.flat_field),
-                self.captures[name],
-                stop,
-                self.clock,
-                lambda state, detail: self.board.camera_state(name, state, detail),
-            )
-
-        return run
-
     def _watch(self, stop: threading.Event) -> None:
         """Once a second: what the page and the broker should know, and whether a part has died."""
         said: tuple[str, str | None] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
         counted = Counted(self.metrics)
+        cameras = [(one, name, CameraCounted(name, self.metrics)) for name, one in self.cameras.items()]
         while not stop.wait(WATCH_EVERY_S):
             tidied = self.uplink.watch()
             state = self.uplink.link.state
@@ -126,6 +116,10 @@ class App:
             depth = self.uplink.outbox.depth()
             self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
             counted.take(self.uplink, depth, tidied)
+            for camera, name, camera_counted in cameras:
+                counts = camera.counts()
+                camera_counted.take(counts)
+                self.board.camera_counts(name, counts)
             health = assess(self.board.snapshot())
             now = ("degraded", "; ".join(health.reasons)) if health.state == "degraded" else ("online", None)
             if now != said:
@@ -146,10 +140,9 @@ class App:
 def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCamera = make_camera) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
 
-    Raises a PlumblineError naming what is wrong: bundle, engine, camera source or outbox.
+    Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
     """
     bundle = open_bundle(wanted.bundle)
-    cameras = {camera.name: make(camera.name, camera.source, clock) for camera in wanted.cameras}
     engine = engines.open_engine(bundle, wanted.engine)
     boot_id = new_uuid7(clock)
     last_will = payloads.encode(_status_message(wanted, boot_id, bundle, "offline", "connection lost", None))
@@ -157,7 +150,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
     )
     board = Board(station=wanted.identity.station, version=version("plumbline"), clock=clock)
-    metrics = Metrics(list(cameras))
+    metrics = Metrics([camera.name for camera in wanted.cameras])
     threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
     board.serving(
         engine=engine.describe().name,
@@ -175,7 +168,11 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         metrics=metrics,
         first_sequence=up.outbox.last_sequence() + 1,
     )
-    captures = {name: Capture(wanted.line.mode, wanted.line.ring_frames) for name in cameras}
+    captures = {camera.name: Capture(wanted.line.mode, wanted.line.ring_frames) for camera in wanted.cameras}
+    cameras = {
+        camera.name: _supervisor(camera, make, captures[camera.name], clock, board)
+        for camera in wanted.cameras
+    }
     lines = {
         camera.name: Line(
             capture=captures[camera.name],
@@ -209,6 +206,24 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         if wanted.page.enabled
         else None,
         crew=crew,
+    )
+
+
+def _supervisor(
+    wanted: camera_settings.Camera, make: MakeCamera, capture: Capture, clock: Clock, board: Board
+) -> Supervisor:
+    def report(state: CameraState, detail: str) -> None:
+        board.camera_state(wanted.name, state, detail)
+
+    report("closed", "")
+    return Supervisor(
+        name=wanted.name,
+        make=lambda: make(wanted.name, wanted.source, clock),
+        make_track=lambda: Corrected(Web(wanted.web.window_lines), load(wanted.flat_field)),
+        life=Life(patience(wanted), random.Random()),
+        capture=capture,
+        clock=clock,
+        report=report,
     )
 
 

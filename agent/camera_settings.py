@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from agent.section import Identifier
 from agent.section import Section as _Section
 from agent.web_settings import FlatField, Web
+
+FeatureValue: TypeAlias = bool | int | float | str
+
+
+class FeatureWrite(_Section):
+    """One feature of a camera, by its own name; without a value it is a command that is executed."""
+
+    name: str = Field(min_length=1, max_length=200)
+    value: FeatureValue | None = None
+    optional: bool = False
 
 
 class FolderSource(_Section):
@@ -49,7 +59,21 @@ class LinescanSimSource(_Section):
     seed: int = Field(0, ge=0)
 
 
-Source = Annotated[FolderSource | VideoSource | LinescanSimSource, Field(discriminator="kind")]
+class HarvestersSource(_Section):
+    """A camera behind a vendor's GenTL producer, in a process of its own."""
+
+    kind: Literal["harvesters"] = "harvesters"
+    producer: Path
+    device: str = ""
+    scan: Literal["area", "line"] = "area"
+    features: tuple[FeatureWrite, ...] = Field((), max_length=256)
+    buffers: int = Field(8, ge=3, le=256)
+    open_timeout_s: float = Field(20.0, gt=0, le=120)
+
+
+Source = Annotated[
+    FolderSource | VideoSource | LinescanSimSource | HarvestersSource, Field(discriminator="kind")
+]
 
 
 class Camera(_Section):
@@ -57,9 +81,13 @@ class Camera(_Section):
     source: Source = FolderSource(path=Path("frames"))
     web: Web = Web()
     flat_field: FlatField = FlatField()
+    silence_timeout_s: float | None = Field(None, ge=0, le=86_400)
 
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:
-        if self.web.window_lines and self.source.kind != "linescan-sim":
+        has_lines = isinstance(self.source, LinescanSimSource) or (
+            isinstance(self.source, HarvestersSource) and self.source.scan == "line"
+        )
+        if self.web.window_lines and not has_lines:
             raise ValueError("web.window_lines is for line cameras; set it to 0 for this source")
         return self

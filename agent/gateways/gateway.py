@@ -16,13 +16,15 @@ from typing import Protocol
 
 import structlog
 
-from agent.cameras.backoff import backoff_s, wait_unless
+from agent.backoff import backoff_s, wait_unless
 from agent.clock import Clock
 from agent.errors import PlumblineError
 from agent.uplink.row import Waiting
 
 TICK_S = 1.0
 STOP_S = 5.0
+FIRST_PAUSE_S = 2.0
+PAUSE_S = 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -162,8 +164,8 @@ class Gateway:
             self._pass(rows, error.taken)
             self._close()
             self._move(failed(self._state, str(error), self._clock.utc_now()))
-            pause_s = max(backoff_s(self._state.failures - 1, self._rng), error.retry_after_s)
-            wait_unless(self._stopping, pause_s, self._clock)
+            pause_s = backoff_s(self._state.failures - 1, self._rng, first_s=FIRST_PAUSE_S, longest_s=PAUSE_S)
+            wait_unless(self._stopping, max(pause_s, error.retry_after_s), self._clock)
         else:
             self._pass(rows, rows[-1].seq if rows else 0)
             self._move(recovered(self._state, self._clock.utc_now()))

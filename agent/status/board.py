@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from agent.cameras.life import CameraState, Counts
 from agent.clock import Clock
 from agent.messages import Floats, Pixels, Verdict, VerdictName
 from agent.status.heatmap import heatmap
@@ -26,7 +27,6 @@ LATENCIES = 512
 REJECT_EDGE_PX = 1600
 STRIP_EDGE_PX = 480
 
-CameraState: TypeAlias = Literal["connecting", "streaming", "lost", "finished"]
 LinkState: TypeAlias = Literal["connecting", "connected", "lost"]
 
 
@@ -86,6 +86,7 @@ class CameraView:
     state: CameraState
     detail: str
     for_s: float  # since the state last changed
+    counts: Counts | None
     strip: tuple[StripFrame, ...]  # newest first
 
 
@@ -119,8 +120,9 @@ class Snapshot:
 @dataclass(slots=True, kw_only=True)
 class _Camera:
     since_ns: int
-    state: CameraState = "connecting"
+    state: CameraState = "closed"
     detail: str = ""
+    counts: Counts | None = None
     strip: deque[StripFrame] = field(default_factory=lambda: deque(maxlen=STRIP_FRAMES))
 
 
@@ -201,6 +203,11 @@ class Board:
                 camera.since_ns = self._clock.monotonic_ns()
             camera.state, camera.detail = state, detail
 
+    def camera_counts(self, name: str, counts: Counts) -> None:
+        """What has happened to a camera since the start."""
+        with self._lock:
+            self._camera(name).counts = counts
+
     def link_state(self, state: LinkState, detail: str = "") -> None:
         """How the connection to the broker stands."""
         with self._lock:
@@ -230,6 +237,7 @@ class Board:
                     state=camera.state,
                     detail=camera.detail,
                     for_s=(now_ns - camera.since_ns) / 1e9,
+                    counts=camera.counts,
                     strip=tuple(reversed(camera.strip)),
                 )
                 for name, camera in self._cameras.items()
