@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 import structlog
 
-from agent import engines, settings
+from agent import camera_settings, engines, settings
 from agent.bundle import Bundle, open_bundle
 from agent.camera_settings import Source
 from agent.cameras.camera import Camera
@@ -27,8 +27,8 @@ from agent.engines.engine import Engine
 from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
-from agent.line.publish import Origin, Publisher
-from agent.messages import ModelMessage, SettingsMessage
+from agent.line.publish import Judged, Origin, Publisher
+from agent.messages import ModelMessage, Scale, SettingsMessage
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
@@ -36,8 +36,8 @@ from agent.status.server import PageServer
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted
 from agent.uplink.uplink import Uplink
-from agent.web.flatfield import load
-from agent.web.windows import Web
+from agent.web.spans import Spans
+from agent.web.track import make_track
 
 log = structlog.get_logger()
 
@@ -103,8 +103,7 @@ class App:
         def run(stop: threading.Event) -> None:
             run_camera(
                 self.cameras[name],
-                Web(wanted.web.window_lines),
-                load(wanted.flat_field),
+                make_track(wanted),
                 self.captures[name],
                 stop,
                 self.clock,
@@ -190,6 +189,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             ),
             publisher=publisher,
             clock=clock,
+            spans=_spans(camera, wanted.judge.min_area_px),
         )
         for camera in wanted.cameras
     }
@@ -212,6 +212,24 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     )
 
 
+def _spans(camera: camera_settings.Camera, min_area_px: int) -> Spans[Judged] | None:
+    if camera.web.max_windows_per_defect == 1:
+        return None
+    return Spans(max_windows=camera.web.max_windows_per_defect, min_area_px=min_area_px)
+
+
+def _scales(cameras: tuple[camera_settings.Camera, ...]) -> dict[str, Scale]:
+    """Of the frames that are judged: square pixels have the pitch of pixels in both directions."""
+    return {
+        camera.name: Scale(
+            mm_per_px=camera.web.mm_per_px,
+            mm_per_line=camera.web.mm_per_px if camera.web.square_pixels else camera.web.mm_per_line,
+        )
+        for camera in cameras
+        if camera.web.mm_per_px is not None and camera.web.mm_per_line is not None
+    }
+
+
 def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Engine, clock: Clock) -> Origin:
     return Origin(
         station=wanted.identity.station,
@@ -221,6 +239,7 @@ def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Eng
         simulated=frozenset(camera.name for camera in wanted.cameras if camera.source.kind == "linescan-sim"),
         clock_synced=clock_synced,
         new_id=lambda: new_uuid7(clock),
+        scales=_scales(wanted.cameras),
     )
 
 

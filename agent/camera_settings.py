@@ -49,6 +49,8 @@ class LinescanSimSource(_Section):
     seed: int = Field(0, ge=0)
 
 
+LINE_CAMERAS = frozenset({"linescan-sim"})  # kinds of source that give blocks of lines
+
 Source = Annotated[FolderSource | VideoSource | LinescanSimSource, Field(discriminator="kind")]
 
 
@@ -60,6 +62,6 @@ class Camera(_Section):
 
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:
-        if self.web.window_lines and self.source.kind != "linescan-sim":
-            raise ValueError("web.window_lines is for line cameras; set it to 0 for this source")
+        if self.web.is_web and self.source.kind not in LINE_CAMERAS:
+            raise ValueError("web.window_lines and web.parts are for line cameras; leave them out here")
         return self

@@ -9,7 +9,6 @@ import itertools
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import structlog
@@ -19,8 +18,7 @@ from agent.cameras.camera import Camera, CameraError, EndOfStream
 from agent.clock import Clock
 from agent.line.capture import Capture, Item, without_picture
 from agent.messages import Frame, FrameFault
-from agent.web.flatfield import FlatField
-from agent.web.windows import Web
+from agent.web.track import Track
 
 log = structlog.get_logger()
 
@@ -31,8 +29,7 @@ PATIENCE_S = 0.5  # between two looks at `stop`
 
 def run_camera(
     camera: Camera,
-    web: Web,
-    flat_field: FlatField | None,
+    track: Track,
     capture: Capture,
     stop: threading.Event,
     clock: Clock,
@@ -41,21 +38,19 @@ def run_camera(
     """Fill the ring until the source ends or `stop` is set; the open window is then closed.
 
     A camera that is lost is opened again for ever. Raises CameraError when it cannot be opened the
-    first time and FlatFieldError when the correction does not fit its frames: settings are wrong then.
+    first time, FlatFieldError or TrackError when its frames do not fit the settings of the web.
     """
     try:
         camera.open()
         report("streaming", "")
         first: tuple[int, ...] | None = None
-        sides = slice(1, None) if web.window_lines else slice(None)  # blocks of lines may differ in height
+        sides = slice(1, None) if track.joins_blocks else slice(None)  # blocks of lines may differ in height
         for item in _triggers(camera, stop, clock, report):
             if isinstance(item, Frame):
                 first = first or item.image.shape
                 item = item if item.image.shape[sides] == first[sides] else _unlike(item, first)
-            if isinstance(item, Frame) and flat_field is not None:
-                item = replace(item, image=flat_field.correct(item.image))
-            _put_all(web.push(item), capture, stop)
-        _put_all(web.flush(), capture, stop)
+            _put_all(track.push(item), capture, stop)
+        _put_all(track.flush(), capture, stop)
     finally:
         camera.close()
         capture.close()

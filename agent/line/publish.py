@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
@@ -19,9 +19,11 @@ from agent import settings
 from agent.clock import Clock, rfc3339
 from agent.line.crops import Crop, cut_crops, cut_sample
 from agent.line.judge import invalid_ratio
+from agent.line.prepare import eight_bits
 from agent.messages import (
     EVALUATION,
     CropRef,
+    Defect,
     DefectMessage,
     Frame,
     FrameFault,
@@ -29,7 +31,9 @@ from agent.messages import (
     Inspection,
     Judgement,
     ModelMessage,
+    Pixels,
     Prepared,
+    Scale,
     ScoreMessage,
     SettingsMessage,
     TimingMessage,
@@ -58,6 +62,7 @@ class Origin:
     simulated: frozenset[str]  # cameras that are not real
     clock_synced: Callable[[], bool | None]
     new_id: Callable[[], str]
+    scales: Mapping[str, Scale] = field(default_factory=dict)  # of cameras that are calibrated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +105,11 @@ class Publisher:
     def record(self, judged: Judged) -> Verdict:
         """A judged frame's record, with its crops. Raises OutboxError when nothing can be kept."""
         frame, judgement = judged.frame, judged.judgement
-        cut = cut_crops(frame.image, judgement.defects, self._crops, self._origin.new_id)
+        picture = _shown(frame)
+        cut = cut_crops(picture, judgement.defects, self._crops, self._origin.new_id)
         every = self._crops.every_nth_pass
         if judgement.verdict == "pass" and every and judgement.peak_px and frame.frame_id % every == 0:
-            cut = [cut_sample(frame.image, judgement.peak_px, self._crops, self._origin.new_id)]
+            cut = [cut_sample(picture, judgement.peak_px, self._crops, self._origin.new_id)]
         return self._append(
             frame,
             judgement,
@@ -111,7 +117,7 @@ class Publisher:
             frame_message=_frame_message(frame),
             crops=cut,
             timing=_timing(judged),
-            announce=lambda verdict: self._show(verdict, judged),
+            announce=lambda verdict: self._show(verdict, judged, picture),
         )
 
     def record_undecided(self, frame: Frame, reason: str, detail: str) -> Verdict:
@@ -121,7 +127,7 @@ class Publisher:
             Judgement(verdict="undecided", reason=reason, score=math.nan, threshold=0.0, defects=()),
             detail=detail,
             frame_message=_frame_message(frame),
-            announce=lambda verdict: self._board.judged(verdict, frame.image),
+            announce=lambda verdict: self._board.judged(verdict, _shown(frame)),
         )
 
     def record_skipped(self, fault: FrameFault) -> Verdict:
@@ -170,11 +176,12 @@ class Publisher:
                 result_evaluation_code=code,
                 reason=judgement.reason,
                 detail=_text(detail),
-                is_partial=isinstance(item, Frame) and invalid_ratio(item) > 0,
+                is_partial=isinstance(item, Frame) and (item.is_partial or invalid_ratio(item) > 0),
                 is_simulated=item.camera in origin.simulated,
                 part_id=_text(item.part_id),
                 score=_score(judgement),
-                defects=_defects(judgement, crops or []),
+                defects=_defects(judgement, crops or [], item.first_line, origin.scales.get(item.camera)),
+                continued_from_line=judgement.continued_from_line,
                 frame=frame_message,
                 timing_ms=TimingMessage(
                     **(timing or {}),
@@ -220,12 +227,12 @@ class Publisher:
         announce(verdict)
         log.debug("verdict", sequence=verdict.sequence, camera=verdict.camera, verdict=verdict.verdict)
 
-    def _show(self, verdict: Verdict, judged: Judged) -> None:
-        self._board.judged(verdict, judged.frame.image)
+    def _show(self, verdict: Verdict, judged: Judged, picture: Pixels) -> None:
+        self._board.judged(verdict, picture)
         if verdict.verdict != "pass":
             self._board.rejected(
                 verdict,
-                image=judged.frame.image,
+                image=picture,
                 restored=judged.inspection.restored,
                 evidence=judged.inspection.evidence,
                 threshold=judged.judgement.threshold,
@@ -243,6 +250,11 @@ def _frame_message(frame: Frame) -> FrameMessage:
     )
 
 
+def _shown(frame: Frame) -> Pixels:
+    """As the page draws it; also of frames that are no picture for the model."""
+    return eight_bits(frame.image, 8 if frame.image.dtype == np.uint8 else max(frame.bit_depth, 9))
+
+
 def _text(words: str | None) -> str | None:
     """At most MAX_DETAIL characters, all of which JSON can carry: names of files may be any bytes."""
     return None if words is None else words[:MAX_DETAIL].encode(errors="replace").decode()
@@ -258,18 +270,31 @@ def _score(judgement: Judgement) -> ScoreMessage | None:
     )
 
 
-def _defects(judgement: Judgement, crops: list[Crop]) -> tuple[DefectMessage, ...]:
+def _defects(
+    judgement: Judgement, crops: list[Crop], first_line: int, scale: Scale | None
+) -> tuple[DefectMessage, ...]:
     by_index = {crop.defect_index: crop for crop in crops}
     return tuple(
         DefectMessage(
             index=index,
             score=defect.score,
             bbox_px=defect.bbox_px,
+            bbox_web=defect.bbox_web,
             area_px=defect.area_px,
+            centroid_mm=None if scale is None else _centroid_mm(defect, first_line, scale),
+            area_mm2=None
+            if scale is None
+            else round(defect.area_px * scale.mm_per_px * scale.mm_per_line, 6),
             crop=_reference(by_index.get(index)),
         )
         for index, defect in enumerate(judgement.defects[:MAX_DEFECTS])
     )
+
+
+def _centroid_mm(defect: Defect, first_line: int, scale: Scale) -> tuple[float, float]:
+    """From the edges of pixel 0 and line 0, where a whole number is the middle of a pixel."""
+    x, y = defect.centroid_px
+    return round((x + 0.5) * scale.mm_per_px, 3), round((first_line + y + 0.5) * scale.mm_per_line, 3)
 
 
 def _reference(crop: Crop | None) -> CropRef | None:

@@ -24,7 +24,8 @@ from agent.cameras.supervisor import run_camera
 from agent.clock import ManualClock
 from agent.line.capture import FAULTS_WAITING, Capture
 from agent.messages import Frame, FrameFault
-from agent.web.flatfield import FlatField, FlatFieldError
+from agent.web.flatfield import FlatField, FlatFieldError, flat_field
+from agent.web.track import Track
 from agent.web.windows import Web
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -218,11 +219,15 @@ class ScriptedCamera:
         self.is_open = False
 
 
+def track(window_lines: int, correction: FlatField | None = None) -> Track:
+    return Track(Web(window_lines), flat_field=correction, stages=(), joins_blocks=window_lines > 0)
+
+
 def ran(
     camera: ScriptedCamera,
     *,
     window_lines: int = 0,
-    flat_field: FlatField | None = None,
+    correction: FlatField | None = None,
     stop: threading.Event | None = None,
     clock: ManualClock | None = None,
 ) -> tuple[list[Frame | FrameFault], list[str]]:
@@ -232,8 +237,7 @@ def ran(
     try:
         run_camera(
             camera,
-            Web(window_lines),
-            flat_field,
+            track(window_lines, correction),
             capture,
             stop or threading.Event(),
             clock or ManualClock(),
@@ -351,16 +355,16 @@ def test_blocks_of_lines_may_differ_in_height_but_not_in_width() -> None:
 
 def test_frames_are_corrected_before_they_become_windows() -> None:
     white = np.array([[100, 50, 100]], np.uint8)[:, :, np.newaxis]
-    flat_field = FlatField.from_references(None, white, 8.0)
-    items, _ = ran(ScriptedCamera([frame(0, value=40)]), flat_field=flat_field)
+    correction = flat_field(None, white.mean(axis=0, dtype=np.float32), max_gain=8.0)
+    items, _ = ran(ScriptedCamera([frame(0, value=40)]), correction=correction)
     assert isinstance(items[0], Frame)
     assert items[0].image[0, :, 0].tolist() == [40, 80, 40]
 
 
 def test_a_flat_field_of_another_width_is_raised_once_and_ends_the_line() -> None:
-    flat_field = FlatField.from_references(None, np.full((1, 8, 1), 100, np.uint8), 8.0)
-    with pytest.raises(FlatFieldError, match="flat field is 8 px wide"):
-        ran(ScriptedCamera([frame(0), frame(1)]), flat_field=flat_field)
+    correction = flat_field(None, np.full((8, 1), 100, np.float32), max_gain=8.0)
+    with pytest.raises(FlatFieldError, match="flat field: it is 8 px wide"):
+        ran(ScriptedCamera([frame(0), frame(1)]), correction=correction)
 
 
 def test_windows_of_the_simulated_sensor_show_the_pictures_under_them(tmp_path: Path) -> None:
@@ -381,7 +385,7 @@ def test_windows_of_the_simulated_sensor_show_the_pictures_under_them(tmp_path: 
     )
     camera = LinescanSimCamera("top", images, source, ManualClock())
     capture = Capture("accountable", ring_frames=100)
-    run_camera(camera, Web(30), None, capture, threading.Event(), ManualClock(), lambda state, detail: None)
+    run_camera(camera, track(30), capture, threading.Event(), ManualClock(), lambda state, detail: None)
     windows = drained(capture)
     assert [window.frame_id for window in windows] == list(range(6))
     for window in windows:

@@ -25,6 +25,7 @@ from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.messages import Frame, FrameFault
+from agent.web.track import Track
 from agent.web.windows import Web
 from tests.agent.line.records import Desk, desk, verdicts
 from tests.brokers import DEADLINE_S
@@ -178,7 +179,8 @@ def test_run_ends_after_the_last_frame_of_a_finite_camera_is_recorded(one: Stati
     stop = threading.Event()
     running = threading.Thread(target=one.line.run, args=(stop,))
     running.start()
-    run_camera(camera, Web(0), None, one.capture, stop, SystemClock(), lambda state, detail: None)
+    open_track = Track(Web(0), flat_field=None, stages=(), joins_blocks=False)
+    run_camera(camera, open_track, one.capture, stop, SystemClock(), lambda state, detail: None)
     running.join(DEADLINE_S)
     assert not running.is_alive() and not stop.is_set()
     assert [verdict for _, verdict, _ in one.outcome()] == ["pass", "pass", "pass", "fail", "skipped"]

@@ -48,7 +48,7 @@ def test_the_fast_path_equals_the_plain_one_within_one_grey_value(
     for column in dead:
         if column < width and 2 * len(set(dead)) < width:
             white[:, column] = dark[:, column]
-    field = FlatField.from_references(dark, white, 8.0)
+    field = field_of(dark, white)
     raw = rng.integers(0, 256, (lines, width, channels), dtype=np.uint8)
     fast, plain = field.correct(raw), correct_plain(field, raw)
     assert fast.shape == raw.shape and fast.dtype == np.uint8
@@ -57,7 +57,7 @@ def test_the_fast_path_equals_the_plain_one_within_one_grey_value(
 
 def test_blocks_of_the_fast_path_leave_no_trace() -> None:
     dark, white, rng = uneven(4096, 1, seed=5)
-    field = FlatField.from_references(dark, white, 8.0)
+    field = field_of(dark, white)
     raw = rng.integers(0, 256, (3 * len(field.dark) + 7, 4096, 1), dtype=np.uint8)
     line_by_line = np.concatenate([field.correct(raw[n : n + 1]) for n in range(len(raw))])
     assert np.array_equal(field.correct(raw), line_by_line)
@@ -65,7 +65,7 @@ def test_blocks_of_the_fast_path_leave_no_trace() -> None:
 
 def test_an_even_target_becomes_even() -> None:
     dark, white, _ = uneven(512, 3, seed=1)
-    field = FlatField.from_references(dark, white, 8.0)
+    field = field_of(dark, white)
     before, after = white.mean(axis=0), field.correct(white).mean(axis=0)
     assert before.std(axis=0).min() > 20
     assert after.std(axis=0).max() < 0.6
@@ -77,7 +77,7 @@ def test_an_even_target_becomes_even() -> None:
 def test_gains_stay_within_their_bounds() -> None:
     white = np.full((8, 9, 1), 100, np.uint8)
     white[:, 0], white[:, 1] = 10, 250
-    field = FlatField.from_references(None, white, 2.0)
+    field = field_of(None, white, max_gain=2.0)
     assert field.gain[0, :, 0].tolist() == [2.0, 0.5] + [1.0] * 7
     assert field.dead.size == 0
 
@@ -85,7 +85,7 @@ def test_gains_stay_within_their_bounds() -> None:
 def test_dead_columns_are_drawn_from_their_nearest_good_neighbours() -> None:
     white = np.full((8, 9, 1), 100, np.uint8)
     white[:, [0, 3, 4, 8]] = 0
-    field = FlatField.from_references(None, white, 8.0)
+    field = field_of(None, white)
     raw = np.array([[0, 10, 40, 255, 255, 100, 50, 70, 0]], np.uint8)[:, :, np.newaxis]
     assert field.correct(raw)[0, :, 0].tolist() == [10, 10, 40, 60, 80, 100, 50, 70, 70]
 
@@ -94,14 +94,14 @@ def test_the_picture_that_comes_in_is_left_alone() -> None:
     dark, white, rng = uneven(64, 1, seed=2)
     raw = rng.integers(0, 256, (8, 64, 1), dtype=np.uint8)
     kept = raw.copy()
-    FlatField.from_references(dark, white, 8.0).correct(raw)
+    field_of(dark, white).correct(raw)
     assert np.array_equal(raw, kept)
 
 
 @pytest.mark.parametrize("shape", [(4, 63, 1), (4, 64, 3)])
 def test_another_width_or_channel_count_is_one_clear_error(shape: tuple[int, int, int]) -> None:
     dark, white, _ = uneven(64, 1, seed=3)
-    field = FlatField.from_references(dark, white, 8.0)
+    field = field_of(dark, white)
     with pytest.raises(
         FlatFieldError, match=r"flat field is 64 px wide with 1 channels, the camera gives .*remove"
     ):
@@ -122,7 +122,7 @@ def test_settings_name_the_files_and_no_white_means_no_correction(tmp_path: Path
     cv2.imwrite(str(tmp_path / "white.png"), white)
     field = load(web_settings.FlatField(dark=tmp_path / "dark.png", white=tmp_path / "white.png"))
     assert field is not None
-    assert np.array_equal(field.gain, FlatField.from_references(dark, white, 8.0).gain)
+    assert np.array_equal(field.gain, field_of(dark, white).gain)
 
 
 def test_a_missing_or_useless_reference_names_the_key_the_file_and_the_remedy(tmp_path: Path) -> None:
