@@ -46,7 +46,7 @@ def eight_bits(image: Samples, bit_depth: int) -> Pixels:
     """Grey values as shares of 255: round(value * 255 / (2 ** bit_depth - 1)), exactly; 8 bits stay."""
     if bit_depth == 8:
         return cast(Pixels, image)
-    return cast(Pixels, _table(bit_depth)[image])
+    return _table(bit_depth)[image]
 
 
 @cache

@@ -251,8 +251,10 @@ def _frame_message(frame: Frame) -> FrameMessage:
 
 
 def _shown(frame: Frame) -> Pixels:
-    """As the page draws it; also of frames that are no picture for the model."""
-    return eight_bits(frame.image, 8 if frame.image.dtype == np.uint8 else max(frame.bit_depth, 9))
+    """In 8 bits, as crops and page have it; also of frames that claim another depth than they have."""
+    if frame.image.dtype == np.uint8:
+        return eight_bits(frame.image, 8)
+    return eight_bits(frame.image, frame.bit_depth if frame.bit_depth > 8 else 16)
 
 
 def _text(words: str | None) -> str | None:

@@ -113,8 +113,11 @@ def measured(dark: Averages | None, white: Averages, bit_depth: int) -> tuple[Fl
 def save(file: Path, dark: Floats | None, white: Floats, provenance: Provenance) -> None:
     """Write the calibration whole or not at all."""
     data = io.BytesIO()
-    arrays = {"white": white} if dark is None else {"white": white, "dark": dark}
-    np.savez(data, provenance=np.frombuffer(provenance.model_dump_json().encode(), np.uint8), **arrays)
+    words = np.frombuffer(provenance.model_dump_json().encode(), np.uint8)
+    if dark is None:
+        np.savez(data, provenance=words, white=white)
+    else:
+        np.savez(data, provenance=words, white=white, dark=dark)
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_name(f".{file.name}.new")
     half.write_bytes(data.getvalue())

@@ -98,7 +98,7 @@ def _seen(valid: Flags, shift: float) -> Flags:
     """(n - 2 * reach,): whether all the lines that a result is made of are valid."""
     reach = math.ceil(abs(shift))
     count = len(valid) - 2 * reach
-    seen = valid[reach : reach + count].copy()
+    seen: Flags = valid[reach : reach + count].copy()
     for moved in (shift, -shift):
         start, share = _split(reach + moved)
         seen &= valid[start : start + count]

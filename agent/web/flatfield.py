@@ -44,13 +44,12 @@ class FlatField:
         rows = len(self.dark)
         dark, gain = self.dark.reshape(rows, -1), self.gain.reshape(rows, -1)
         code = cv2.CV_8U if self.bit_depth == 8 else cv2.CV_16U
-        white = (1 << self.bit_depth) - 1
         for top in range(0, len(raw), rows):
             block = out[top : top + rows]
             cv2.subtract(raw[top : top + rows], dark[: len(block)], dst=block)
             cv2.multiply(block, gain[: len(block)], dst=block, dtype=code)
             if 8 < self.bit_depth < 16:  # the others saturate by their type
-                cv2.min(block, white, dst=block)
+                np.minimum(block, (1 << self.bit_depth) - 1, out=block)
         corrected = out.reshape(image.shape)
         if self.dead.size:
             share = self.share[:, np.newaxis]
