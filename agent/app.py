@@ -35,7 +35,10 @@ from agent.status.metrics import Metrics
 from agent.status.server import PageServer
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted
+from agent.uplink.roll_event import tell_roll
 from agent.uplink.uplink import Uplink
+from agent.web.drift import Drift
+from agent.web.rolls import Roll, Rolls
 from agent.web.spans import Spans
 from agent.web.track import make_track
 
@@ -62,6 +65,8 @@ class App:
     uplink: Uplink
     board: Board
     metrics: Metrics
+    rolls: Rolls
+    drifts: dict[str, Drift]
     page: PageServer | None
     crew: Crew
 
@@ -77,6 +82,7 @@ class App:
                 last.callback(self.page.stop)
             last.callback(lambda: self.uplink.stop(self._status("stopped", None)))
             self.uplink.start()
+            last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
             for name, line in self.lines.items():
                 self.crew.start(f"line-{name}", line.run)
@@ -122,9 +128,13 @@ class App:
             state = self.uplink.link.state
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             self.board.uplink_troubles(self.uplink.words())
+            light = [drift.words() for drift in self.drifts.values()]
+            self.board.light_troubles(tuple(words for words in light if words))
             depth = self.uplink.outbox.depth()
             self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
             counted.take(self.uplink, depth, tidied)
+            for roll in self.rolls.ended():
+                self._map(roll)
             health = assess(self.board.snapshot())
             now = ("degraded", "; ".join(health.reasons)) if health.state == "degraded" else ("online", None)
             if now != said:
@@ -133,6 +143,18 @@ class App:
             if self.clock.monotonic_ns() >= metrics_due_ns:
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
+
+    def _end_rolls(self) -> None:
+        """The maps of the rolls that end with the agent, after their last record is committed."""
+        if self.uplink.outbox.failure is None:
+            self.uplink.outbox.append([]).result()
+        for roll in self.rolls.close():
+            self._map(roll)
+
+    def _map(self, roll: Roll) -> None:
+        wanted = next(camera for camera in self.settings.cameras if camera.name == roll.camera)
+        if wanted.web.roll.folder is not None and self.uplink.outbox.failure is None:
+            self.uplink.outbox.append([tell_roll(roll, wanted.web.roll.folder, self.uplink.events)])
 
     def _status(self, state: payloads.StatusName, reason: str | None) -> bytes:
         return payloads.encode(
@@ -164,16 +186,22 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         bundle_sha256=bundle.sha256,
         threshold=threshold,
     )
+    scales = _scales(wanted.cameras)
+    rolls = Rolls(
+        {one.name: one.web.roll.lines for one in wanted.cameras if one.web.roll.folder is not None}, scales, clock
+    )
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
-        origin=_origin(wanted, boot_id, bundle, engine, clock),
+        origin=_origin(wanted, boot_id, bundle, engine, scales, clock),
         crops=wanted.crops,
         clock=clock,
         board=board,
         metrics=metrics,
         first_sequence=up.outbox.last_sequence() + 1,
+        rolls=rolls,
     )
+    drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
     captures = {name: Capture(wanted.line.mode, wanted.line.ring_frames) for name in cameras}
     lines = {
         camera.name: Line(
@@ -190,6 +218,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             publisher=publisher,
             clock=clock,
             spans=_spans(camera, wanted.judge.min_area_px),
+            drift=drifts.get(camera.name),
         )
         for camera in wanted.cameras
     }
@@ -205,6 +234,8 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         uplink=up,
         board=board,
         metrics=metrics,
+        rolls=rolls,
+        drifts=drifts,
         page=PageServer(board, metrics, host=wanted.page.host, port=wanted.page.port)
         if wanted.page.enabled
         else None,
@@ -230,7 +261,14 @@ def _scales(cameras: tuple[camera_settings.Camera, ...]) -> dict[str, Scale]:
     }
 
 
-def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Engine, clock: Clock) -> Origin:
+def _origin(
+    wanted: settings.Settings,
+    boot_id: str,
+    bundle: Bundle,
+    engine: Engine,
+    scales: dict[str, Scale],
+    clock: Clock,
+) -> Origin:
     return Origin(
         station=wanted.identity.station,
         boot_id=boot_id,
@@ -239,7 +277,7 @@ def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Eng
         simulated=frozenset(camera.name for camera in wanted.cameras if camera.source.kind == "linescan-sim"),
         clock_synced=clock_synced,
         new_id=lambda: new_uuid7(clock),
-        scales=_scales(wanted.cameras),
+        scales=scales,
     )
 
 

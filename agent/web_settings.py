@@ -72,6 +72,8 @@ class Web(_Section):
                 )
         if kind in ("line_status", "gate") and self.window_lines:
             raise ValueError(f"parts of kind {kind} find their own length; set window_lines to 0")
+        if self.roll.folder is not None and not self.is_web:
+            raise ValueError("roll.folder is for the web of a line camera; set window_lines or parts")
         if self.max_windows_per_defect > 1 and not (kind == "pitch" and self.window_lines):
             raise ValueError("max_windows_per_defect joins windows of an endless web; set window_lines")
         return self

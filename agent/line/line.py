@@ -17,6 +17,7 @@ from agent.line.judge import Rules, find_regions, judge
 from agent.line.prepare import PrepareError, prepare
 from agent.line.publish import Judged, Publisher
 from agent.messages import Frame, FrameFault, Judgement, Verdict
+from agent.web.drift import Drift
 from agent.web.spans import Spans, Window
 
 log = structlog.get_logger()
@@ -41,6 +42,7 @@ class Line:
         publisher: Publisher,
         clock: Clock,
         spans: Spans[Judged] | None = None,
+        drift: Drift | None = None,
     ) -> None:
         self._capture = capture
         self._spec = spec
@@ -49,6 +51,7 @@ class Line:
         self._publisher = publisher
         self._clock = clock
         self._spans = spans
+        self._drift = drift
         self._taken_ns = 0
 
     def step(self) -> Verdict | None:
@@ -76,6 +79,8 @@ class Line:
             judgement=judge(frame, inspection, self._rules),
             judged_ns=self._clock.monotonic_ns(),
         )
+        if self._drift is not None and judged.judgement.verdict == "pass":
+            self._drift.see(frame.image)
         if self._spans is None:
             return self._publisher.record(judged)
         return self._record(self._spans.push(self._window(judged)))

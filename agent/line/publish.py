@@ -44,6 +44,7 @@ from agent.status.metrics import Metrics
 from agent.uplink import payloads
 from agent.uplink.outbox import Outbox
 from agent.uplink.topics import Topics
+from agent.web.rolls import Rolls
 
 log = structlog.get_logger()
 
@@ -91,6 +92,7 @@ class Publisher:
         board: Board,
         metrics: Metrics,
         first_sequence: int,
+        rolls: Rolls | None = None,
     ) -> None:
         self._outbox = outbox
         self._topics = topics
@@ -100,6 +102,7 @@ class Publisher:
         self._board = board
         self._metrics = metrics
         self._sequence = first_sequence
+        self._rolls = rolls
         self._order = threading.Lock()
 
     def record(self, judged: Judged) -> Verdict:
@@ -179,6 +182,7 @@ class Publisher:
                 is_partial=isinstance(item, Frame) and (item.is_partial or invalid_ratio(item) > 0),
                 is_simulated=item.camera in origin.simulated,
                 part_id=_text(item.part_id),
+                roll_id=self._rolls and self._rolls.roll_id(item.camera, item.first_line),
                 score=_score(judgement),
                 defects=_defects(judgement, crops or [], item.first_line, origin.scales.get(item.camera)),
                 continued_from_line=judgement.continued_from_line,
@@ -224,6 +228,8 @@ class Publisher:
             self._metrics.camera_fault(item.camera, item.reason)
         if verdict.frame.lines_lost:
             self._metrics.lines_lost(verdict.camera, verdict.frame.lines_lost)
+        if self._rolls is not None:
+            self._rolls.take(verdict, item.image.shape[1] if isinstance(item, Frame) else 0)
         announce(verdict)
         log.debug("verdict", sequence=verdict.sequence, camera=verdict.camera, verdict=verdict.verdict)
 

@@ -128,8 +128,8 @@ def read(file: Path) -> tuple[Floats | None, Floats, Provenance]:
     """Dark, white and provenance; raises FlatFieldError for a file that is missing, damaged or another thing."""
     remedy = "make it anew with `plumbline calibrate flat`"
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in ("provenance", "dark", "white") if name in stored}
+        with np.lib.npyio.NpzFile(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored}
         provenance = Provenance.model_validate_json(arrays["provenance"].tobytes())
         white, dark = arrays["white"], arrays.get("dark")
     except FileNotFoundError:
