@@ -297,11 +297,14 @@ Lines = Annotated[int, typer.Option(min=1, help="to take from the camera")]
 def calibrate_flat(
     config: Config,
     camera: CameraName,
-    white: Annotated[str, typer.Option(help="even white target: picture file or folder, or camera")] = "camera",
+    white: Annotated[
+        str, typer.Option(help="even white target: picture file or folder, or camera")
+    ] = "camera",
     dark: Annotated[str, typer.Option(help="covered lens: the same, or none")] = "camera",
     lines: Lines = 2048,
     out: Annotated[
-        Path | None, typer.Option(help="default: flat_field.file, or calibration/CAMERA.npz beside the settings")
+        Path | None,
+        typer.Option(help="default: flat_field.file, or calibration/CAMERA.npz beside the settings"),
     ] = None,
 ) -> None:
     """Flat field from dark and white frames; stop the agent first when it has the camera."""
@@ -320,8 +323,8 @@ def calibrate_flat(
     )
     gain = flat.field.gain[0]
     typer.echo(
-        f"{file}: {len(gain)} columns of {flat.provenance.bit_depth} bits from {flat.provenance.dark_lines} dark and"
-        f" {flat.provenance.white_lines} white lines; gain {gain.min():.2f} to {gain.max():.2f},"
+        f"{file}: {len(gain)} columns of {flat.provenance.bit_depth} bits from"
+        f" {flat.provenance.dark_lines} dark and {flat.provenance.white_lines} white lines; gain {gain.min():.2f} to {gain.max():.2f},"
         f" {flat.field.dead.size} dead columns; unevenness {flat.uneven_before:.2%} before,"
         f" {flat.uneven_after:.2%} after"
     )
@@ -353,7 +356,8 @@ def calibrate_scale(
         if period is not None:
             share = period.uncertainty_px / period.period_px
             typer.echo(
-                f"{key}: {pitch_mm / period.period_px:.7g}  # +- {share:.3%}, period {period.period_px:.3f} {unit}"
+                f"{key}: {pitch_mm / period.period_px:.7g}"
+                f"  # +- {share:.3%}, period {period.period_px:.3f} {unit}"
             )
 
 

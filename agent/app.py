@@ -188,7 +188,9 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     )
     scales = _scales(wanted.cameras)
     rolls = Rolls(
-        {one.name: one.web.roll.lines for one in wanted.cameras if one.web.roll.folder is not None}, scales, clock
+        {one.name: one.web.roll.lines for one in wanted.cameras if one.web.roll.folder is not None},
+        scales,
+        clock,
     )
     publisher = Publisher(
         outbox=up.outbox,

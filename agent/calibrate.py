@@ -72,9 +72,7 @@ def calibrate_flat(
     low = None if dark is None else _averages(camera, dark, "cover the lens", lines, clock, ready)
     high, bit_depth = _averages(camera, white, "show the white target", lines, clock, ready)
     if low is not None and low[1] != bit_depth:
-        raise CalibrationError(
-            f"dark has {low[1]} bits, white {bit_depth}; take both with one pixel format"
-        )
+        raise CalibrationError(f"dark has {low[1]} bits, white {bit_depth}; take both with one pixel format")
     floor, bright = calibration.measured(None if low is None else low[0], high, bit_depth)
     provenance = Provenance(
         camera=camera.name,
@@ -86,7 +84,11 @@ def calibrate_flat(
         white_lines=high.lines,
     )
     field = flat_field(
-        floor, bright, max_gain=camera.flat_field.max_gain, bit_depth=bit_depth, source=f"camera {camera.name}"
+        floor,
+        bright,
+        max_gain=camera.flat_field.max_gain,
+        bit_depth=bit_depth,
+        source=f"camera {camera.name}",
     )
     calibration.save(file, floor, bright, provenance)
     raw = np.rint(bright)[np.newaxis].astype(np.uint8 if bit_depth == 8 else np.uint16)
@@ -107,12 +109,15 @@ def calibrate_scale(
     Down, the lines are taken as the camera gives them, one below the other.
     """
     images: list[Samples] = []
-    bit_depth = 8
-    for image, bit_depth in _pictures(camera, source, clock):
+    depths: list[int] = []
+    for image, depth in _pictures(camera, source, clock):
         images.append(image.copy())
+        depths.append(depth)
         if source != CAMERA or sum(map(len, images)) >= lines:
             break
-    picture = np.concatenate(images)
+    if not images:
+        raise CalibrationError(f"camera {camera.name}: its source ended without a picture; check it")
+    picture, bit_depth = np.concatenate(images), depths[0]
     return (
         period_across(picture, bit_depth) if across else None,
         period_down(picture, bit_depth) if down else None,
@@ -144,7 +149,7 @@ def _pictures(camera: CameraSettings, source: str, clock: Clock) -> Pictures:
             frame = _frame(grabber.grab(SILENCE_S), camera.name)
             if frame is None and number == 0:
                 raise CalibrationError(
-                    f"camera {camera.name}: no picture within {SILENCE_S:.0f} s; start the belt or its trigger"
+                    f"camera {camera.name}: no picture within {SILENCE_S:.0f} s; start the belt"
                 )
             if frame is None:
                 return

@@ -68,7 +68,7 @@ class Web(_Section):
                 raise ValueError("square_pixels needs mm_per_px and mm_per_line; run calibrate scale")
             if not 0.25 <= self.mm_per_line / self.mm_per_px <= 4:
                 raise ValueError(
-                    "square_pixels stretches lines by 0.25 to 4; set the encoder's divider nearer to mm_per_px"
+                    "square_pixels stretches lines by 0.25 to 4; bring the encoder's divider nearer"
                 )
         if kind in ("line_status", "gate") and self.window_lines:
             raise ValueError(f"parts of kind {kind} find their own length; set window_lines to 0")

@@ -29,7 +29,7 @@ HOLD_S = 10.0  # a window with an open defect waits for the next one; a belt tha
 class Line:
     """One camera's frames to records, in order; it never touches the network or waits for it.
 
-    With `spans` the windows of an endless web wait for the defects that they name to end (`agent/web/spans.py`).
+    With `spans` windows of an endless web wait for the defects that they name (`agent/web/spans.py`).
     """
 
     def __init__(

@@ -59,9 +59,15 @@ def _table(bit_depth: int) -> Pixels:
 
 def with_channels(image: S, channels: int) -> S:
     """Mono shown as RGB, or RGB as mono; raises PrepareError for anything that is not a picture."""
-    if image.ndim != 3 or image.dtype not in (np.uint8, np.uint16) or image.shape[2] not in (1, 3) or 0 in image.shape:
+    if (
+        image.ndim != 3
+        or image.dtype not in (np.uint8, np.uint16)
+        or image.shape[2] not in (1, 3)
+        or 0 in image.shape
+    ):
         raise PrepareError(
-            f"frame of shape {image.shape} and type {image.dtype}: wanted uint8 or uint16 (lines, width, 1 or 3)"
+            f"frame of shape {image.shape} and type {image.dtype}: wanted uint8 or uint16,"
+            " (lines, width, 1 or 3)"
         )
     if image.shape[2] == channels:
         return image

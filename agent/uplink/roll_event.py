@@ -23,9 +23,12 @@ def tell_roll(roll: Roll, folder: Path, events: EventMaker) -> Row:
     try:
         files: list[str] = [str(file) for file in roll_map.write(roll, folder)]
     except OSError as error:
-        detail = f"roll {roll.roll_id}: its map cannot be written to {folder} ({error.strerror}); check the folder"
+        detail = (
+            f"roll {roll.roll_id}: its map cannot be written to {folder} ({error.strerror}); check the folder"
+        )
         log.warning("roll_map_not_written", detail=detail)
         return events.row("roll_map", "warning", detail, **said, files=[])
     log.info("roll_map", roll_id=roll.roll_id, defects=roll.defects_counted)
-    detail = f"roll {roll.roll_id}: {sum(roll.windows.values())} windows, {roll.defects_counted} defects; {files[1]}"
+    windows = sum(roll.windows.values())
+    detail = f"roll {roll.roll_id}: {windows} windows, {roll.defects_counted} defects; {files[1]}"
     return events.row("roll_map", "info", detail, **said, files=[*files])

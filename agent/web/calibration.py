@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -96,8 +95,8 @@ def measured(dark: Averages | None, white: Averages, bit_depth: int) -> tuple[Fl
     floor = None if dark is None else dark.means()
     if floor is not None and floor.mean() > MAX_DARK * full:
         raise FlatFieldError(
-            f"dark picture: its mean is {floor.mean():.0f} of {full}, at most {MAX_DARK:.0%} may be; cover the"
-            " lens, or swap dark and white"
+            f"dark picture: its mean is {floor.mean():.0f} of {full}, at most {MAX_DARK:.0%} may be;"
+            " cover the lens, or swap dark and white"
         )
     if floor is not None and floor.shape != bright.shape:
         flat_field(floor, bright, max_gain=1.0)  # says what differs
@@ -121,11 +120,11 @@ def save(file: Path, dark: Floats | None, white: Floats, provenance: Provenance)
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_name(f".{file.name}.new")
     half.write_bytes(data.getvalue())
-    os.replace(half, file)
+    half.replace(file)
 
 
 def read(file: Path) -> tuple[Floats | None, Floats, Provenance]:
-    """Dark, white and provenance; raises FlatFieldError for a file that is missing, damaged or another thing."""
+    """Dark, white and provenance; raises FlatFieldError for a file that is missing or damaged."""
     remedy = "make it anew with `plumbline calibrate flat`"
     try:
         with np.lib.npyio.NpzFile(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
@@ -152,19 +151,20 @@ def load(camera: str, wanted: web_settings.FlatField) -> FlatField | None:
     """The correction that the settings ask for, None where they ask for none; raises FlatFieldError."""
     if wanted.file is None:
         return None
+    place = f"camera {camera}: flat_field.file"
     try:
         dark, white, provenance = read(wanted.file)
-        if provenance.camera != camera:
-            raise FlatFieldError(
-                f"{wanted.file}: was made for camera {provenance.camera}; calibrate this one with"
-                f" `plumbline calibrate flat --camera {camera}`"
-            )
-        return flat_field(
-            dark,
-            white,
-            max_gain=wanted.max_gain,
-            bit_depth=provenance.bit_depth,
-            source=f"{wanted.file}",
-        )
     except FlatFieldError as error:
-        raise FlatFieldError(f"camera {camera}: flat_field.file {error}") from error
+        raise FlatFieldError(f"{place} {error}") from error
+    if provenance.camera != camera:
+        raise FlatFieldError(
+            f"{place} {wanted.file}: was made for camera {provenance.camera}; calibrate this one with"
+            f" `plumbline calibrate flat --camera {camera}`"
+        )
+    return flat_field(
+        dark,
+        white,
+        max_gain=wanted.max_gain,
+        bit_depth=provenance.bit_depth,
+        source=f"{place} {wanted.file}",
+    )

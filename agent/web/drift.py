@@ -1,9 +1,9 @@
 """Whether the light still is what it was: brightness across the web of good windows.
 
-The mean grey value of BANDS bands across the web, over good windows, is compared with the mean of the first
-LEARNED good windows after the start. A band that is off by more than LIMIT for RECENT windows or so is a warning:
-a lamp ages or failed at one side, dust or oil lies on the optics, or the product changed. Not covered: what
-drifted before the start, since products differ in brightness from the white target.
+The mean grey value of BANDS bands across the web, over good windows, is compared with the mean of the
+first LEARNED good windows after the start. A band that is off by more than LIMIT for RECENT windows or so
+is a warning: a lamp ages or failed at one side, dust or oil lies on the optics, or the product changed.
+Not covered: what drifted before the start, since products differ in brightness from the white target.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ class Drift:
         bands = levels(image)
         self._count += 1
         if self._count <= LEARNED:
-            self._learned = self._learned + (bands - self._learned) / self._count
-            self._recent = self._learned
+            self._learned += (bands - self._learned) / np.float32(self._count)
+            self._recent = self._learned.copy()
             return
-        self._recent = self._recent + (bands - self._recent) / RECENT
+        self._recent += (bands - self._recent) / np.float32(RECENT)
         change = self._recent / np.maximum(self._learned, 1.0) - 1
         worst = int(np.abs(change).argmax())
         if abs(change[worst]) > (OVER if self._warning else LIMIT):
             self._warning = (
-                f"Light of camera {self._camera}: good windows are {change[worst]:+.0%} in brightness since the"
-                f" start, {(worst + 0.5) / BANDS:.0%} across the web; clean and check the lamp, then calibrate anew"
+                f"Light of camera {self._camera}: brightness of good windows {change[worst]:+.0%} since the"
+                f" start, {(worst + 0.5) / BANDS:.0%} across the web; clean and check the lamp, then"
+                " calibrate anew"
             )
         else:
             self._warning = None

@@ -60,9 +60,9 @@ def latched_plain(levels: Floats, *, on: float, off: float, before: bool) -> Fla
 
 
 class StatusLine:
-    """An input line of the camera (a light barrier), told by the chunk LineStatusAll at a block's first line.
+    """An input line of the camera (a light barrier), told by LineStatusAll at a block's first line.
 
-    The edge lies anywhere in the block before, so a part has that block whole at its beginning and at its end:
+    The edge lies anywhere in the block before, so a part has that block whole at its beginning and its end:
     parts are up to a block longer than the signal at either side, and come one block late.
     """
 

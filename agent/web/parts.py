@@ -96,9 +96,7 @@ class Parts:
             self._images.append(block.image[start:until].copy())
             self._valid.append(valid[start:until])
             self._lines += until - start
-            self._begun = replace(
-                self._begun, captured_ns=block.captured_ns, captured_at=block.captured_at
-            )
+            self._begun = replace(self._begun, captured_ns=block.captured_ns, captured_at=block.captured_at)
             start = until
         return items
 

@@ -1,9 +1,10 @@
 """The period of a stripe or checker target in pixels, and how sure it is.
 
-The target's rows are cut into bands. In each, the power spectra of its rows are added (phases cancel, so a checker
-works as stripes do), and the strongest fundamental is refined between bins by a parabola through its logarithm
-(Hann window, zero padding). The period is the mean of the bands; its uncertainty is the larger of twice the
-standard error of that mean and the estimator's own bias of BIAS_BINS. Pure; target across: rows are lines.
+The target's rows are cut into bands. In each, the power spectra of its rows are added (phases cancel, so
+a checker works as stripes do), and the strongest fundamental is refined between bins by a parabola
+through its logarithm (Hann window, zero padding). The period is the mean of the bands; its uncertainty is
+the larger of twice the standard error of that mean and the estimator's own bias of BIAS_BINS. Pure;
+target across: rows are lines.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def period_across(image: Samples, bit_depth: int = 8) -> Period:
     spread = float(np.ptp(periods) / periods.mean())
     if spread > MAX_SPREAD:
         raise PitchError(
-            f"periods from {periods.min():.2f} to {periods.max():.2f} px in one picture; lay the target flat and"
-            " square to the camera"
+            f"periods from {periods.min():.2f} to {periods.max():.2f} px in one picture; lay the target"
+            " flat and square to the camera"
         )
     mean = float(periods.mean())
     error = 2 * float(periods.std(ddof=1)) / np.sqrt(len(periods)) if len(periods) > 1 else 0.0

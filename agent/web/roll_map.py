@@ -1,15 +1,14 @@
 """A roll's map: as JSON for programs and as a picture for the line engineer, written side by side.
 
-In the picture the web runs from left to right, in as many rows as its length needs; across is stretched, so
-that a metre of width can be read. Positions are counted from the start of the roll, in mm and m where the camera
-has a scale, else in px and lines.
+In the picture the web runs from left to right, in as many rows as its length needs; across is stretched,
+so that a metre of width can be read. Positions are counted from the start of the roll, in mm and m where
+the camera has a scale, else in px and lines.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +46,7 @@ class _Units:
 
 
 def as_json(roll: Roll, defects: tuple[RollDefect, ...] | None = None) -> dict[str, JsonValue]:
-    """`plumbline.roll_map/1`; boxes are x, absolute line, width, lines. With all defects, or with those given."""
+    """`plumbline.roll_map/1`, with all defects or those given; boxes are x, absolute line, width, lines."""
     shown = roll.defects if defects is None else defects
     scale = roll.scale
     return {
@@ -62,9 +61,10 @@ def as_json(roll: Roll, defects: tuple[RollDefect, ...] | None = None) -> dict[s
         "width_px": roll.width_px,
         "mm_per_px": None if scale is None else scale.mm_per_px,
         "mm_per_line": None if scale is None else scale.mm_per_line,
-        "windows": dict(roll.windows),
+        "windows": {str(name): count for name, count in roll.windows.items()},
         "stretches": [
-            {"first_line": one.first_line, "lines": one.lines, "verdict": one.verdict} for one in roll.stretches
+            {"first_line": one.first_line, "lines": one.lines, "verdict": one.verdict}
+            for one in roll.stretches
         ],
         "defects_counted": roll.defects_counted,
         "defects": [_defect(roll, one) for one in shown],
@@ -86,7 +86,7 @@ def write(roll: Roll, folder: Path) -> tuple[Path, Path]:
         file = folder / f"{roll.roll_id}{suffix}"
         half = folder / f".{file.name}.new"
         half.write_bytes(content)
-        os.replace(half, file)
+        half.replace(file)
         files.append(file)
     return files[0], files[1]
 
@@ -112,9 +112,7 @@ def draw(roll: Roll) -> Pixels:
 def _units(roll: Roll) -> _Units:
     if roll.scale is None:
         return _Units(down="lines", per_line=1.0, across="px", per_px=1.0)
-    return _Units(
-        down="m", per_line=roll.scale.mm_per_line / 1000, across="mm", per_px=roll.scale.mm_per_px
-    )
+    return _Units(down="m", per_line=roll.scale.mm_per_line / 1000, across="mm", per_px=roll.scale.mm_per_px)
 
 
 def _rows(roll: Roll, units: _Units) -> int:
@@ -167,9 +165,7 @@ def _row(canvas: Pixels, roll: Roll, units: _Units, *, row: int, first_line: int
         _text(canvas, f"{value:g}" if value else f"0 {units.across}", (MARGIN - 64, y + 5))
 
 
-def _mark(
-    canvas: Pixels, roll: Roll, defect: RollDefect, per_row: int, rows: int, place: int | None
-) -> None:
+def _mark(canvas: Pixels, roll: Roll, defect: RollDefect, per_row: int, rows: int, place: int | None) -> None:
     """A defect at its middle, and over its length where that can be seen."""
     x, line, width, height = defect.box
     row = min(rows - 1, max(0, int((line + height / 2 - roll.first_line) // per_row)))
@@ -189,9 +185,7 @@ def _mark(
         _text(canvas, f"{place}", (centre[0] + radius + 3, centre[1] - radius + 4))
 
 
-def _list(
-    canvas: Pixels, roll: Roll, units: _Units, listed: tuple[RollDefect, ...], top: int
-) -> None:
+def _list(canvas: Pixels, roll: Roll, units: _Units, listed: tuple[RollDefect, ...], top: int) -> None:
     """The strongest defects in words."""
     if not listed:
         _text(canvas, "No defect was found.", (MARGIN, top))

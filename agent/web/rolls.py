@@ -1,8 +1,9 @@
 """What is known of a roll when it ends: where it failed, where nobody looked, and its defects.
 
-A roll begins with a camera's first window and ends after `lines` lines, when the coordinate starts again, or with the
-agent. A window belongs to the roll in which it begins. Three threads meet here: the line asks for the roll's id, the
-outbox tells of records after their commit, and the watch takes rolls that have ended.
+A roll begins with a camera's first window and ends after `lines` lines, when the coordinate starts again,
+or with the agent. A window belongs to the roll in which it begins. Three threads meet here: the line asks
+for the roll's id, the outbox tells of records after their commit, and the watch takes rolls that have
+ended.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """A defect that spans windows is one defect, and every window still has one record.
 
-The rule: pieces that touch across the border of two windows that follow each other are one defect. It is named
-once, in the record of the first of its windows that failed, with the box of the whole in web coordinates. That
-record waits until the defect has ended, or until it spans `max_windows` windows; records behind it wait
-too, so that their order stays. Verdicts are not changed: each window passes or fails by its own score, and a window
-that fails by nothing but a piece named elsewhere says where (`continued_from_line`). A piece in a window that passes
-counts to the box, and is named nowhere when none of the windows failed.
+The rule: pieces that touch across the border of two windows that follow each other are one defect. It is
+named once, in the record of the first of its windows that failed, with the box of the whole in web
+coordinates. That record waits until the defect has ended, or until it spans `max_windows` windows;
+records behind it wait too, so that their order stays. Verdicts are not changed: each window passes or
+fails by its own score, and a window that fails by nothing but a piece named elsewhere says where
+(`continued_from_line`). A piece in a window that passes counts to the box, and is named nowhere when none
+of the windows failed.
 """
 
 from __future__ import annotations
@@ -80,9 +81,7 @@ class Spans(Generic[T]):
         number, failed = self._number, window.judgement.verdict == "fail"
         above = [defect for defect in self._defects if defect.is_open]
         for region in window.regions:
-            piece = _Piece(
-                window=number, first_line=window.first_line, region=region, failed=failed
-            )
+            piece = _Piece(window=number, first_line=window.first_line, region=region, failed=failed)
             joined = _Defect([piece])
             for defect in [one for one in self._defects if one in above and _touches(one, region, number)]:
                 joined.pieces = defect.pieces + joined.pieces
@@ -133,9 +132,11 @@ class Spans(Generic[T]):
 
 
 def _touches(defect: _Defect, region: Region, number: int) -> bool:
-    """Whether a piece of the window before, or one that is joined already, meets the region (8 neighbours)."""
+    """Whether a piece in the window before meets the region (8 neighbours)."""
     reach = {column + near for column in region.top for near in (-1, 0, 1)}
-    return any(piece.window == number - 1 and not reach.isdisjoint(piece.region.bottom) for piece in defect.pieces)
+    return any(
+        piece.window == number - 1 and not reach.isdisjoint(piece.region.bottom) for piece in defect.pieces
+    )
 
 
 def _whole(defect: _Defect, number: int, window: Window[T]) -> Defect:

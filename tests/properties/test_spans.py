@@ -18,7 +18,9 @@ LINES = 48  # of a window, so that it takes two tiles
 THRESHOLD = 0.5
 
 
-def judged(evidence: Floats, number: int, *, lines: int, stride: int, failed: bool | None = None) -> Window[int]:
+def judged(
+    evidence: Floats, number: int, *, lines: int, stride: int, failed: bool | None = None
+) -> Window[int]:
     """A window as the line makes it; it fails where it has evidence, or as told."""
     failed = bool((evidence >= THRESHOLD).any()) if failed is None else failed
     return Window(
@@ -72,7 +74,10 @@ def test_a_defect_at_every_offset_of_the_web_is_one_defect_with_its_box(high: in
         )
         assert number == top // LINES
         # Cells and the shift of a tile that starts between them, at either end.
-        assert top - 2 * STRIDE < y <= top and top + high <= y + height < top + high + 2 * STRIDE, (top, defect)
+        assert top - 2 * STRIDE < y <= top and top + high <= y + height < top + high + 2 * STRIDE, (
+            top,
+            defect,
+        )
         assert 13 - 2 * STRIDE < x <= 13 and 22 <= x + width < 22 + 2 * STRIDE
 
 

@@ -146,9 +146,7 @@ def belt(path: list[int], *, height: int, drop: frozenset[int] = frozenset()) ->
     for number, start in enumerate(range(0, len(taken) - height + 1, height)):
         part = [line for line, _ in taken[start : start + height]]
         image = np.concatenate([block(line, 1, 0).image for line in part])
-        frames.append(
-            replace(block(start, height, number), image=image, encoder=round(part[0] * TICKS))
-        )
+        frames.append(replace(block(start, height, number), image=image, encoder=round(part[0] * TICKS)))
     return frames
 
 
@@ -216,9 +214,7 @@ def test_a_reverse_run_is_not_seen_twice_and_the_web_resumes_where_it_was(
 
 def test_an_encoder_that_counts_down_and_wraps_is_a_belt_that_goes_forward() -> None:
     stage = Triggered(-2.0)
-    frames = [
-        replace(block(10 * n, 10, n), encoder=(5 - 20 * n) % (1 << 32)) for n in range(4)
-    ]
+    frames = [replace(block(10 * n, 10, n), encoder=(5 - 20 * n) % (1 << 32)) for n in range(4)]
     out = [one for frame in frames for one in stage.push(frame)] + stage.flush()
     assert placed_lines(out) == [(n, n) for n in range(40)]
 
@@ -237,7 +233,9 @@ def test_clocked_lines_lie_evenly_on_the_web_at_any_speed(moves: list[int], tick
         at = place + move * np.arange(height) / height
         image = np.rint(at * 20).astype(np.uint16)[:, np.newaxis, np.newaxis]
         frames.append(
-            replace(block(height * number, height, number), image=image, encoder=round(place * 2), bit_depth=16)
+            replace(
+                block(height * number, height, number), image=image, encoder=round(place * 2), bit_depth=16
+            )
         )
         place += move
     out = [one for frame in frames for one in stage.push(frame)]
@@ -256,9 +254,7 @@ def test_a_clocked_camera_over_a_belt_that_stands_gives_nothing() -> None:
 # Parts
 
 
-@given(
-    st.lists(st.floats(0, 1, width=32), max_size=60), st.floats(0, 1), st.floats(0, 1), st.booleans()
-)
+@given(st.lists(st.floats(0, 1, width=32), max_size=60), st.floats(0, 1), st.floats(0, 1), st.booleans())
 def test_the_gate_with_hysteresis_equals_its_plain_twin(
     levels: list[float], one: float, other: float, before: bool
 ) -> None:

@@ -1,4 +1,4 @@
-"""A calibration evens out what it was made from, says where it comes from, and is refused when it is of no use."""
+"""A calibration evens out its target and says where it comes from; one that is of no use is refused."""
 
 from __future__ import annotations
 
@@ -76,7 +76,13 @@ def test_the_camera_itself_is_a_source_and_somebody_is_asked_for_each_target(tmp
     asked: list[str] = []
     one = camera(tmp_path, target(150))
     flat = calibrate_flat(
-        one, dark=None, white="camera", lines=300, file=tmp_path / "f.npz", clock=ManualClock(), ready=asked.append
+        one,
+        dark=None,
+        white="camera",
+        lines=300,
+        file=tmp_path / "f.npz",
+        clock=ManualClock(),
+        ready=asked.append,
     )
     assert asked == ["show the white target"]
     assert flat.provenance.white_lines == 320 and flat.provenance.dark_lines == 0
@@ -157,7 +163,9 @@ def test_a_calibration_survives_a_refused_one(tmp_path: Path) -> None:
 
 
 def test_a_camera_that_is_not_there_or_gives_nothing_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match="--camera side: the settings have no such camera, there are top"):
+    with pytest.raises(
+        CalibrationError, match="--camera side: the settings have no such camera, there are top"
+    ):
         camera_of(Settings(), "side")
     silent = camera(tmp_path, target(150)).model_copy(
         update={"source": LinescanSimSource(path=tmp_path / "scene.png", line_rate_hz=0.001)}
@@ -181,7 +189,9 @@ def stripes(period_px: float, *, checker: bool, seed: int, lines: int = 128, wid
 
 
 @given(st.floats(6, 90), st.booleans(), st.integers(0, 2**16))
-def test_the_period_of_a_target_is_found_within_its_uncertainty(period_px: float, checker: bool, seed: int) -> None:
+def test_the_period_of_a_target_is_found_within_its_uncertainty(
+    period_px: float, checker: bool, seed: int
+) -> None:
     found = period_across(stripes(period_px, checker=checker, seed=seed))
     assert abs(found.period_px - period_px) <= found.uncertainty_px
     assert found.uncertainty_px <= 0.005 * period_px

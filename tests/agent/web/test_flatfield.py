@@ -25,9 +25,7 @@ def uneven(width: int, channels: int, seed: int) -> tuple[Pixels, Pixels, np.ran
     return to_pixels(dark), to_pixels(white), rng
 
 
-def field_of(
-    dark: Samples | None, white: Samples, *, max_gain: float = 8.0, bit_depth: int = 8
-) -> FlatField:
+def field_of(dark: Samples | None, white: Samples, *, max_gain: float = 8.0, bit_depth: int = 8) -> FlatField:
     return flat_field(
         None if dark is None else dark.mean(axis=0, dtype=np.float32),
         white.mean(axis=0, dtype=np.float32),
@@ -130,7 +128,7 @@ def test_deep_pixels_keep_their_depth_and_the_fast_path_equals_the_plain_one(
 def test_pixels_of_another_depth_are_one_clear_error() -> None:
     dark, white, _ = uneven(64, 1, seed=3)
     field = field_of(dark, white)
-    with pytest.raises(FlatFieldError, match="of 8 bits, the camera gives .* of 12 bits; calibrate"):
+    with pytest.raises(FlatFieldError, match=r"of 8 bits, the camera gives .* of 12 bits; calibrate"):
         field.correct(np.zeros((4, 64, 1), np.uint16), 12)
 
 
@@ -139,7 +137,8 @@ def test_another_width_or_channel_count_is_one_clear_error(shape: tuple[int, int
     dark, white, _ = uneven(64, 1, seed=3)
     field = field_of(dark, white)
     with pytest.raises(
-        FlatFieldError, match=r"it is 64 px wide with 1 channels of 8 bits, the camera gives .*calibrate this camera"
+        FlatFieldError,
+        match=r"it is 64 px wide with 1 channels of 8 bits, the camera gives .*calibrate this camera",
     ):
         field.correct(np.zeros(shape, np.uint8))
 

@@ -31,10 +31,25 @@ def tell(into: Rolls, clock: ManualClock, first_line: int, verdict: str = "pass"
     """A record of a window of 100 lines and 400 px, as the publisher has it made and committed."""
     clock.advance(1)
     roll_id = into.roll_id("top", first_line)
-    frame = {"id": 0, "first_line": first_line, "lines": 100, "lines_lost": 0, "encoder": None, "sha256": None}
+    frame = {
+        "id": 0,
+        "first_line": first_line,
+        "lines": 100,
+        "lines_lost": 0,
+        "encoder": None,
+        "sha256": None,
+    }
     plain = examples.plain(examples.verdict())
     record = Verdict.model_validate(
-        {**plain, "camera": "top", "verdict": verdict, "defects": [], "roll_id": roll_id, "frame": frame, **more}
+        {
+            **plain,
+            "camera": "top",
+            "verdict": verdict,
+            "defects": [],
+            "roll_id": roll_id,
+            "frame": frame,
+            **more,
+        }
     )
     into.take(record, 400)
     return roll_id
@@ -49,7 +64,13 @@ def test_a_roll_without_length_ends_with_the_agent_and_has_everything() -> None:
     ids = [
         tell(into, clock, 500),
         tell(into, clock, 600),
-        tell(into, clock, 700, "fail", defects=[defect((3, 4, 5, 6)), defect((0, 0, 2, 2), web=(0, 690, 2, 12))]),
+        tell(
+            into,
+            clock,
+            700,
+            "fail",
+            defects=[defect((3, 4, 5, 6)), defect((0, 0, 2, 2), web=(0, 690, 2, 12))],
+        ),
         tell(into, clock, 800, "skipped", frame={**frame_of(800, 0), "lines_lost": 300}),
     ]
     assert len(set(ids)) == 1 and into.ended() == []
@@ -67,7 +88,14 @@ def test_a_roll_without_length_ends_with_the_agent_and_has_everything() -> None:
 
 
 def frame_of(first_line: int, lines: int) -> dict[str, Any]:
-    return {"id": 0, "first_line": first_line, "lines": lines, "lines_lost": 0, "encoder": None, "sha256": None}
+    return {
+        "id": 0,
+        "first_line": first_line,
+        "lines": lines,
+        "lines_lost": 0,
+        "encoder": None,
+        "sha256": None,
+    }
 
 
 def test_rolls_of_a_length_end_at_its_multiples_wherever_windows_lie() -> None:
@@ -97,7 +125,7 @@ def a_roll(defects: int = 1) -> Roll:
     for number in range(20):
         tell(into, clock, 1000 + 100 * number)
     for number in range(defects):
-        box = defect((200, 50, 10, 10), score=number + 1)
+        box = defect((200, 54, 10, 2), score=number + 1)
         tell(into, clock, 3000 + 100 * number, "fail", defects=[box])
     (roll,) = into.close()
     return roll
@@ -119,7 +147,9 @@ def test_the_files_have_all_and_the_event_the_strongest(tmp_path: Path) -> None:
     events = EventMaker(TOPICS, boot_id="boot", clock=clock, new_id=lambda: "id")
     event = json.loads(tell_roll(roll, tmp_path / "maps", events).payload)
     assert (event["event"], event["severity"]) == ("roll_map", "info")
-    assert [one["score"] for one in event["data"]["defects"]] == [d.score for d in strongest(roll, DEFECTS_TOLD)]
+    assert [one["score"] for one in event["data"]["defects"]] == [
+        d.score for d in strongest(roll, DEFECTS_TOLD)
+    ]
     written, picture = (Path(file) for file in event["data"]["files"])
     stored = json.loads(written.read_text())
     assert stored["schema"] == "plumbline.roll_map/1" and len(stored["defects"]) == DEFECTS_TOLD + 5
