@@ -302,6 +302,9 @@ def calibrate_flat(
     ] = "camera",
     dark: Annotated[str, typer.Option(help="covered lens: the same, or none")] = "camera",
     lines: Lines = 2048,
+    exposure_us: Annotated[
+        float | None, typer.Option(min=0, help="as the camera has it; kept with the calibration")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="default: flat_field.file, or calibration/CAMERA.npz beside the settings"),
@@ -318,13 +321,15 @@ def calibrate_flat(
         white=white,
         lines=lines,
         file=file,
+        exposure_us=exposure_us,
         clock=SystemClock(),
         ready=_ask,
     )
     gain = flat.field.gain[0]
     typer.echo(
         f"{file}: {len(gain)} columns of {flat.provenance.bit_depth} bits from"
-        f" {flat.provenance.dark_lines} dark and {flat.provenance.white_lines} white lines; gain {gain.min():.2f} to {gain.max():.2f},"
+        f" {flat.provenance.dark_lines} dark and {flat.provenance.white_lines} white lines;"
+        f" gain {gain.min():.2f} to {gain.max():.2f},"
         f" {flat.field.dead.size} dead columns; unevenness {flat.uneven_before:.2%} before,"
         f" {flat.uneven_after:.2%} after"
     )

@@ -40,7 +40,7 @@ from agent.uplink.uplink import Uplink
 from agent.web.drift import Drift
 from agent.web.rolls import Roll, Rolls
 from agent.web.spans import Spans
-from agent.web.track import make_track
+from agent.web.track import Track, make_track
 
 log = structlog.get_logger()
 
@@ -60,6 +60,7 @@ class App:
     bundle: Bundle
     engine: Engine
     cameras: dict[str, Camera]
+    tracks: dict[str, Track]
     captures: dict[str, Capture]
     lines: dict[str, Line]
     uplink: Uplink
@@ -104,12 +105,10 @@ class App:
                 return
 
     def _camera_runner(self, name: str) -> Callable[[threading.Event], None]:
-        wanted = next(camera for camera in self.settings.cameras if camera.name == name)
-
         def run(stop: threading.Event) -> None:
             run_camera(
                 self.cameras[name],
-                make_track(wanted),
+                self.tracks[name],
                 self.captures[name],
                 stop,
                 self.clock,
@@ -123,6 +122,7 @@ class App:
         said: tuple[str, str | None] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
         counted = Counted(self.metrics)
+        dropped = dict.fromkeys(self.tracks, 0)
         while not stop.wait(WATCH_EVERY_S):
             tidied = self.uplink.watch()
             state = self.uplink.link.state
@@ -133,6 +133,10 @@ class App:
             depth = self.uplink.outbox.depth()
             self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
             counted.take(self.uplink, depth, tidied)
+            for name, track in self.tracks.items():
+                lines = track.lines_dropped
+                self.metrics.lines_dropped(name, lines - dropped[name])
+                dropped[name] = lines
             for roll in self.rolls.ended():
                 self._map(roll)
             health = assess(self.board.snapshot())
@@ -167,10 +171,11 @@ class App:
 def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCamera = make_camera) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
 
-    Raises a PlumblineError naming what is wrong: bundle, engine, camera source or outbox.
+    Raises a PlumblineError naming what is wrong: bundle, engine, camera source, calibration or outbox.
     """
     bundle = open_bundle(wanted.bundle)
     cameras = {camera.name: make(camera.name, camera.source, clock) for camera in wanted.cameras}
+    tracks = {camera.name: make_track(camera) for camera in wanted.cameras}
     engine = engines.open_engine(bundle, wanted.engine)
     boot_id = new_uuid7(clock)
     last_will = payloads.encode(_status_message(wanted, boot_id, bundle, "offline", "connection lost", None))
@@ -231,6 +236,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         bundle=bundle,
         engine=engine,
         cameras=cameras,
+        tracks=tracks,
         captures=captures,
         lines=lines,
         uplink=up,

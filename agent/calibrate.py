@@ -61,6 +61,7 @@ def calibrate_flat(
     white: str,
     lines: int,
     file: Path,
+    exposure_us: float | None,
     clock: Clock,
     ready: Callable[[str], None],
 ) -> Flat:
@@ -82,6 +83,7 @@ def calibrate_flat(
         bit_depth=bit_depth,
         dark_lines=0 if low is None else low[0].lines,
         white_lines=high.lines,
+        exposure_us=exposure_us,
     )
     field = flat_field(
         floor,

@@ -67,6 +67,12 @@ METRICS: tuple[Metric, ...] = (
         labels=("camera",),
     ),
     Metric(
+        name="camera_lines_dropped",
+        kind="counter",
+        help="Lines seen again, or while the belt stood or turned.",
+        labels=("camera",),
+    ),
+    Metric(
         name="camera_faults",
         kind="counter",
         help="Triggers that gave no judgeable picture, by reason.",
@@ -88,6 +94,7 @@ class Metrics:
         for camera in cameras:
             self._counters["frames"].labels(camera)
             self._counters["camera_lines_lost"].labels(camera)
+            self._counters["camera_lines_dropped"].labels(camera)
             for verdict in VERDICTS:
                 self._counters["verdicts"].labels(camera, verdict)
 
@@ -136,6 +143,9 @@ class Metrics:
 
     def lines_lost(self, camera: str, lines: int) -> None:
         self._counters["camera_lines_lost"].labels(camera).inc(lines)
+
+    def lines_dropped(self, camera: str, lines: int) -> None:
+        self._counters["camera_lines_dropped"].labels(camera).inc(lines)
 
     def camera_fault(self, camera: str, reason: str) -> None:
         self._counters["camera_faults"].labels(camera, reason).inc()

@@ -30,6 +30,11 @@ class Aspect:
         self._carry = Carry(MAX_GAP_LINES)
         self._next = 0  # the output line to be drawn next
 
+    @property
+    def lines_dropped(self) -> int:
+        """Lines that came again."""
+        return self._carry.lines_dropped
+
     def push(self, block: Frame) -> list[Frame]:
         """The output lines that this block completes, in output coordinates."""
         if self._carry.follows(block):

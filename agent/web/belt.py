@@ -25,10 +25,13 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import structlog
 
 from agent.messages import Frame
 from agent.web.aspect import resampled
 from agent.web.blocks import TrackError, placed, validity
+
+log = structlog.get_logger()
 
 
 class _Reading:
@@ -82,7 +85,7 @@ class Triggered:
         before, moved = known
         came = max(len(before.image), block.first_line - before.first_line)
         if moved < came - 1:  # one line of slack, because a count is a whole number
-            self.lines_dropped += len(before.image)
+            self._drop(before, len(before.image))
             return []
         return self._give(before, place)
 
@@ -97,13 +100,18 @@ class Triggered:
         # Less than a line off is the encoder's whole counts, not a gap.
         first = end if abs(place - end) < 1 else round(place)
         seen = min(max(0, end - first), len(block.image))
-        self.lines_dropped += seen
+        if seen:
+            self._drop(block, seen)
         if seen == len(block.image):
             return []
         self._reading.end_line = first + len(block.image)
         valid = validity(block, seen, max(0, first - end))[seen:]
         there = replace(block, first_line=first)
         return [placed(there, block.image[seen:], first + seen, valid, self._reading.ticks_per_line)]
+
+    def _drop(self, block: Frame, lines: int) -> None:
+        self.lines_dropped += lines
+        log.debug("lines_dropped", camera=block.camera, frame=block.frame_id, lines=lines)
 
 
 class Clocked:
@@ -139,6 +147,7 @@ class Clocked:
         until = math.ceil(place + moved)
         if until <= first:
             self.lines_dropped += len(block.image)
+            log.debug("lines_dropped", camera=block.camera, frame=block.frame_id, lines=len(block.image))
             return []
         self._reading.end_line = until
         came = len(block.image) if self._speed == 0 else moved / self._speed

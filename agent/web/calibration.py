@@ -36,7 +36,7 @@ class Provenance(BaseModel):
     bit_depth: int = Field(ge=8, le=16)
     dark_lines: int = Field(ge=0)
     white_lines: int = Field(ge=1)
-    exposure_us: float | None = None  # where it is known
+    exposure_us: float | None = None  # where somebody said it
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -14,6 +14,7 @@ class Carry:
     def __init__(self, max_gap_lines: int) -> None:
         self._max_gap_lines = max_gap_lines
         self.first_line = 0
+        self.lines_dropped = 0  # because they were held already
         self.image: Samples | None = None  # (lines, width, channels)
         self.valid: Flags = np.zeros(0, np.bool_)
 
@@ -40,6 +41,7 @@ class Carry:
         gap = block.first_line - self.end_line
         repeated, missing = max(0, -gap), max(0, gap)
         valid = validity(block, repeated, missing)[repeated:]
+        self.lines_dropped += repeated
         self.pad_end(missing)
         self.image = np.concatenate([self.image, block.image[repeated:]])
         self.valid = np.concatenate([self.valid, valid])

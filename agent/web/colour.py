@@ -30,6 +30,11 @@ class ColourShift:
         self._carry = Carry(max_gap_lines=4 * self._reach)
         self._newest: Frame | None = None
 
+    @property
+    def lines_dropped(self) -> int:
+        """Lines that came again."""
+        return self._carry.lines_dropped
+
     def push(self, block: Frame) -> list[Frame]:
         """The lines that this block completes."""
         if block.image.shape[2] != 3:

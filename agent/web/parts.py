@@ -34,6 +34,7 @@ class Parts:
         self._inside = inside
         self._max_lines = max_lines
         self._ticks_per_line = ticks_per_line
+        self.lines_repeated = 0
         self._count = 0  # parts and pieces that were given
         self._begun: Frame | None = None  # the open part's first lines; its image is not used
         self._cut_off = True  # whether the open part, or one that begins now, has begun unseen
@@ -63,6 +64,7 @@ class Parts:
             end, self._cut_off = None, True
         gap = block.lines_lost if end is None else block.first_line - end
         seen = min(max(0, -gap), len(block.image))
+        self.lines_repeated += seen
         valid = validity(block, seen, max(0, gap))
         if gap > 0 and self._begun is not None:
             items += self._lose(gap)
@@ -124,6 +126,7 @@ class EachBlock:
     """Every block is a part, cut by the camera's FrameStart trigger; shorter ones are `is_partial`."""
 
     def __init__(self, part_lines: int) -> None:
+        self.lines_repeated = 0  # a trigger's lines never come again
         self._part_lines = part_lines
 
     def push(self, item: Item) -> list[Item]:

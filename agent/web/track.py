@@ -25,6 +25,9 @@ from agent.web.windows import Item, Web
 class Stage(Protocol):
     """Lines in, lines out, some of them later."""
 
+    @property
+    def lines_dropped(self) -> int: ...
+
     def push(self, block: Frame) -> list[Frame]: ...
 
     def flush(self) -> list[Frame]: ...
@@ -32,6 +35,9 @@ class Stage(Protocol):
 
 class Cutter(Protocol):
     """Lines in, what is judged out."""
+
+    @property
+    def lines_repeated(self) -> int: ...
 
     def push(self, item: Item) -> list[Item]: ...
 
@@ -49,6 +55,11 @@ class Track:
         self._flat_field = flat_field
         self._stages = stages
         self._epoch: int | None = None
+
+    @property
+    def lines_dropped(self) -> int:
+        """Lines that were seen again, or while the belt stood or turned; from any thread."""
+        return sum(stage.lines_dropped for stage in self._stages) + self._cutter.lines_repeated
 
     def push(self, item: Item) -> list[Item]:
         """What is to be judged now; raises FlatFieldError and TrackError for a camera unlike the settings."""

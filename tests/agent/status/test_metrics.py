@@ -34,6 +34,7 @@ def moved() -> Metrics:
     metrics.commands(performed=2, refused={"expired": 3}, dropped=5)
     metrics.reconnected()
     metrics.lines_lost("top", 17)
+    metrics.lines_dropped("top", 5)
     metrics.camera_fault("top", "camera_error")
     return metrics
 
@@ -73,6 +74,7 @@ def test_every_typed_increment_moves_its_own_metric() -> None:
     assert value(metrics, "plumbline_inbound_dropped_total") == 5
     assert value(metrics, "plumbline_reconnects_total") == 1
     assert value(metrics, "plumbline_camera_lines_lost_total", camera="top") == 17
+    assert value(metrics, "plumbline_camera_lines_dropped_total", camera="top") == 5
     assert value(metrics, "plumbline_camera_faults_total", camera="top", reason="camera_error") == 1
 
 

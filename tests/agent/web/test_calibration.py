@@ -53,6 +53,7 @@ def made(tmp_path: Path, dark: Pixels | None = None, white: Pixels | None = None
         white=str(tmp_path / "white.png"),
         lines=1,
         file=file,
+        exposure_us=40.0,
         clock=ManualClock(),
         ready=lambda please: None,
     )
@@ -66,7 +67,7 @@ def test_a_calibration_from_files_evens_out_its_target_and_says_where_it_comes_f
     before, after = target(150, seed=9), field.correct(target(150, seed=9))
     assert before.mean(axis=0).std() > 5 * after.mean(axis=0).std()
     _, _, provenance = read(file)
-    assert (provenance.camera, provenance.bit_depth) == ("top", 8)
+    assert (provenance.camera, provenance.bit_depth, provenance.exposure_us) == ("top", 8, 40.0)
     assert (provenance.dark_lines, provenance.white_lines) == (MIN_LINES, MIN_LINES)
     assert provenance.created == "2026-01-01T00:00:00.000Z" and "white.png" in provenance.source
     assert [one.name for one in file.parent.iterdir()] == ["top.npz"]
@@ -81,6 +82,7 @@ def test_the_camera_itself_is_a_source_and_somebody_is_asked_for_each_target(tmp
         white="camera",
         lines=300,
         file=tmp_path / "f.npz",
+        exposure_us=None,
         clock=ManualClock(),
         ready=asked.append,
     )

@@ -159,6 +159,15 @@ def test_a_calibration_of_another_depth_names_camera_file_and_remedy(tmp_path: P
         through(camera(web_settings.FlatField(file=file)), lines(noise(4, 6, 1), height=4))
 
 
+def test_lines_that_any_step_drops_are_counted() -> None:
+    blocks = lines(noise(30, 4, 1), height=10)
+    track = make_track(camera(window_lines=20, encoder={"ticks_per_line": 4.0}))
+    for encoder, block in zip([0, 40, 0, 40, 80], [*blocks, *blocks], strict=False):
+        track.push(replace(block, encoder=encoder))
+    # The belt ran back by a block: that block is of no use, and the next is seen again.
+    assert track.lines_dropped == 20
+
+
 def test_a_new_epoch_closes_the_window_and_begins_another_web() -> None:
     blocks = lines(noise(30, 4, 1), height=10)
     again = [replace(block, epoch=1) for block in blocks]
