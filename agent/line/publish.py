@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import structlog
@@ -258,8 +259,8 @@ def _frame_message(frame: Frame) -> FrameMessage:
 
 def _shown(frame: Frame) -> Pixels:
     """In 8 bits, as crops and page have it; also of frames that claim another depth than they have."""
-    if frame.image.dtype == np.uint8:
-        return eight_bits(frame.image, 8)
+    if frame.image.dtype != np.uint16:
+        return cast(Pixels, frame.image)
     return eight_bits(frame.image, frame.bit_depth if frame.bit_depth > 8 else 16)
 
 
