@@ -16,7 +16,8 @@ Lines triggered by a clock (`Clocked`): the lines of a block are spread evenly o
 moved and drawn anew, one for every `ticks_per_line` counts. A belt that stands or runs back gives no line.
 A turn within a block is not seen, only its sum.
 
-Counters of 32 bits may wrap. Not covered: reading the encoder for every line.
+The camera's own line counter is not used: many cameras count blocks, and a block that ends early then
+looks like a loss. Counters of 32 bits may wrap. Not covered: reading the encoder for every line.
 """
 
 from __future__ import annotations
@@ -83,8 +84,7 @@ class Triggered:
         if known is None:
             return []
         before, moved = known
-        came = max(len(before.image), block.first_line - before.first_line)
-        if moved < came - 1:  # one line of slack, because a count is a whole number
+        if moved < len(before.image) - 1:  # one line of slack, because a count is a whole number
             self._drop(before, len(before.image))
             return []
         return self._give(before, place)
@@ -129,10 +129,9 @@ class Clocked:
         if known is None:
             return []
         before, moved = known
-        came = max(len(before.image), block.first_line - before.first_line)
+        came = len(before.image) + block.lines_lost
         self._speed = moved / came
-        follows = came == len(before.image)
-        return self._give(before, place, moved, block if follows else None)
+        return self._give(before, place, moved, None if block.lines_lost else block)
 
     def flush(self) -> list[Frame]:
         """The newest block, at the speed of the one before it."""

@@ -212,6 +212,19 @@ def test_a_reverse_run_is_not_seen_twice_and_the_web_resumes_where_it_was(
     assert all(turn - back - 2 * height <= line <= turn + 2 * height for line in missing)
 
 
+def test_a_block_that_ended_early_is_no_loss_though_the_camera_counts_blocks() -> None:
+    """A camera without a line counter says frame id x height; the belt stood after seven lines of ten."""
+    stage = Triggered(TICKS)
+    heights, line, out = [10, 7, 10, 10], 0, []
+    for number, height in enumerate(heights):
+        image = block(line, height, number).image
+        one = replace(block(10 * number, height, number), image=image, encoder=round(line * TICKS))
+        out += stage.push(one)
+        line += height
+    assert placed_lines(out + stage.flush()) == [(n, n) for n in range(37)]
+    assert stage.lines_dropped == 0
+
+
 def test_an_encoder_that_counts_down_and_wraps_is_a_belt_that_goes_forward() -> None:
     stage = Triggered(-2.0)
     frames = [replace(block(10 * n, 10, n), encoder=(5 - 20 * n) % (1 << 32)) for n in range(4)]
