@@ -17,7 +17,8 @@ moved and drawn anew, one for every `ticks_per_line` counts. A belt that stands 
 A turn within a block is not seen, only its sum.
 
 The camera's own line counter is not used: many cameras count blocks, and a block that ends early then
-looks like a loss. Counters of 32 bits may wrap. Not covered: reading the encoder for every line.
+looks like a loss. Counters of 32 bits may wrap. A count that falls by more than RESET_BLOCKS blocks at
+once was reset; the belt is taken to have gone on. Not covered: reading the encoder for every line.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from agent.web.aspect import resampled
 from agent.web.blocks import TrackError, placed, validity
 
 log = structlog.get_logger()
+
+RESET_BLOCKS = 16  # no belt runs back so far within a block
 
 
 class _Reading:
@@ -60,6 +63,9 @@ class _Reading:
             moved = 0.0
         else:
             ticks = _unwrapped(block.encoder - before.encoder)
+            if ticks / self.ticks_per_line < -RESET_BLOCKS * len(before.image):
+                log.warning("encoder_reset", camera=block.camera, before=before.encoder, now=block.encoder)
+                ticks = round(len(before.image) * self.ticks_per_line)
             moved = ticks / self.ticks_per_line
             self._ticks += ticks
         self._hold(block)

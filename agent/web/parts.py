@@ -42,6 +42,7 @@ class Parts:
         self._valid: list[Flags] = []
         self._lines = 0
         self._end_line: int | None = None  # after the newest line
+        self._newest_id = 0
 
     def push(self, item: Item) -> list[Item]:
         """The parts that end in this block; a fault takes the number of the part that is open."""
@@ -59,14 +60,16 @@ class Parts:
     def _take(self, block: Frame, flags: Flags) -> list[Item]:
         items: list[Item] = []
         end = self._end_line
-        if end is not None and block.first_line + len(block.image) <= end - self._max_lines:
-            items = self._close(is_partial=True)  # the coordinate started again
+        is_behind = end is not None and block.first_line + len(block.image) <= end
+        if is_behind and block.frame_id > self._newest_id:  # the coordinate started again
+            items = self._close(is_partial=True)
             end, self._cut_off = None, True
+        self._newest_id = block.frame_id
         gap = block.lines_lost if end is None else block.first_line - end
         seen = min(max(0, -gap), len(block.image))
         self.lines_repeated += seen
         valid = validity(block, seen, max(0, gap))
-        if gap > 0 and self._begun is not None:
+        if gap > 0:
             items += self._lose(gap)
         for start, stop in runs(flags, seen):
             if flags[start]:
@@ -79,6 +82,9 @@ class Parts:
 
     def _lose(self, gap: int) -> list[Item]:
         """Fill a gap within the open part, or end it when it cannot hold the gap."""
+        if self._begun is None:
+            self._cut_off = True  # a part may have begun in it
+            return []
         if self._lines + gap > self._max_lines:
             return self._close(is_partial=True, goes_on=True)
         self._images.append(np.repeat(self._images[-1][-1:], gap, axis=0))

@@ -232,6 +232,14 @@ def test_an_encoder_that_counts_down_and_wraps_is_a_belt_that_goes_forward() -> 
     assert placed_lines(out) == [(n, n) for n in range(40)]
 
 
+def test_an_encoder_that_is_reset_is_no_reverse_run() -> None:
+    stage = Triggered(TICKS)
+    counts = [*range(0, 2000, 40), *range(0, 200, 40)]
+    frames = [replace(block(10 * n, 10, n), encoder=count) for n, count in enumerate(counts)]
+    out = [one for frame in frames for one in stage.push(frame)] + stage.flush()
+    assert placed_lines(out) == [(n, n) for n in range(10 * len(counts))]
+
+
 def test_a_camera_without_encoder_is_one_clear_error() -> None:
     with pytest.raises(TrackError, match=r"camera top: block 3 brings no encoder .* set it to 0"):
         Triggered(TICKS).push(replace(block(0, 4, 3), encoder=None))
@@ -337,6 +345,28 @@ def test_lines_lost_within_a_part_keep_their_places() -> None:
     assert isinstance(part, Frame) and part.valid is not None
     assert (part.first_line, part.lines_lost, part.is_partial) == (2, 3, False)
     assert part.valid.tolist() == [True] * 2 + [False] * 3 + [True] * 2
+
+
+def test_a_part_that_may_have_begun_in_a_gap_is_partial() -> None:
+    cutter = Parts(Gate(from_px=0, to_px=1, on=0.5, off=0.3), max_lines=100, ticks_per_line=0)
+    levels = {0: [10] * 4, 7: [200, 200, 10, 200], 11: [200, 10, 10, 10]}
+    items: list[Item] = []
+    for number, (first, values) in enumerate(levels.items()):
+        image = np.array(values, np.uint8)[:, np.newaxis, np.newaxis]
+        items += cutter.push(replace(block(first, 4, number), image=image))
+    told = [(item.first_line, item.is_partial) for item in items if isinstance(item, Frame)]
+    assert told == [(7, True), (10, False)]
+
+
+def test_a_coordinate_that_starts_again_ends_the_part_and_a_block_that_comes_twice_does_not() -> None:
+    cutter = Parts(Gate(from_px=0, to_px=1, on=0.5, off=0.3), max_lines=100, ticks_per_line=0)
+    bright = np.full((10, 4, 1), 200, np.uint8)
+    blocks = [
+        replace(block(first, 10, n), image=bright) for first, n in ((0, 0), (10, 1), (10, 1), (20, 2), (0, 3))
+    ]
+    items = [item for one in blocks for item in cutter.push(one)] + cutter.flush()
+    told = [(item.first_line, len(item.image)) for item in items if isinstance(item, Frame)]
+    assert told == [(0, 30), (0, 10)] and cutter.lines_repeated == 10
 
 
 def test_a_light_barrier_cuts_parts_with_the_blocks_of_their_edges() -> None:
