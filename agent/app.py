@@ -30,18 +30,20 @@ from agent.engines.engine import Engine
 from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
-from agent.line.publish import Origin, Publisher
-from agent.messages import ModelMessage, SettingsMessage
+from agent.line.publish import Judged, Origin, Publisher
+from agent.messages import ModelMessage, Scale, SettingsMessage
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted
+from agent.uplink.roll_event import tell_roll
 from agent.uplink.uplink import Uplink
-from agent.web.corrected import Corrected
-from agent.web.flatfield import load
-from agent.web.windows import Web
+from agent.web.drift import Drift
+from agent.web.rolls import Roll, Rolls
+from agent.web.spans import Spans
+from agent.web.track import make_track
 
 log = structlog.get_logger()
 
@@ -66,6 +68,8 @@ class App:
     uplink: Uplink
     board: Board
     metrics: Metrics
+    rolls: Rolls
+    drifts: dict[str, Drift]
     page: PageServer | None
     crew: Crew
 
@@ -82,6 +86,7 @@ class App:
                 last.callback(self.page.stop)
             last.callback(lambda: self.uplink.stop(self._status("stopped", None)))
             self.uplink.start()
+            last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
             for name, line in self.lines.items():
                 self.crew.start(f"line-{name}", line.run)
@@ -113,6 +118,8 @@ class App:
             state = self.uplink.link.state
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             self.board.uplink_troubles(self.uplink.words())
+            light = [drift.words() for drift in self.drifts.values()]
+            self.board.light_troubles(tuple(words for words in light if words))
             depth = self.uplink.outbox.depth()
             self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
             counted.take(self.uplink, depth, tidied)
@@ -120,6 +127,8 @@ class App:
                 counts = camera.counts()
                 camera_counted.take(counts)
                 self.board.camera_counts(name, counts)
+            for roll in self.rolls.ended():
+                self._map(roll)
             health = assess(self.board.snapshot())
             now = ("degraded", "; ".join(health.reasons)) if health.state == "degraded" else ("online", None)
             if now != said:
@@ -128,6 +137,18 @@ class App:
             if self.clock.monotonic_ns() >= metrics_due_ns:
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
+
+    def _end_rolls(self) -> None:
+        """The maps of the rolls that end with the agent, after their last record is committed."""
+        if self.uplink.outbox.failure is None:
+            self.uplink.outbox.append([]).result()
+        for roll in self.rolls.close():
+            self._map(roll)
+
+    def _map(self, roll: Roll) -> None:
+        wanted = next(camera for camera in self.settings.cameras if camera.name == roll.camera)
+        if wanted.web.roll.folder is not None and self.uplink.outbox.failure is None:
+            self.uplink.outbox.append([tell_roll(roll, wanted.web.roll.folder, self.uplink.events)])
 
     def _status(self, state: payloads.StatusName, reason: str | None) -> bytes:
         return payloads.encode(
@@ -158,16 +179,24 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         bundle_sha256=bundle.sha256,
         threshold=threshold,
     )
+    scales = _scales(wanted.cameras)
+    rolls = Rolls(
+        {one.name: one.web.roll.lines for one in wanted.cameras if one.web.roll.folder is not None},
+        scales,
+        clock,
+    )
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
-        origin=_origin(wanted, boot_id, bundle, engine, clock),
+        origin=_origin(wanted, boot_id, bundle, engine, scales, clock),
         crops=wanted.crops,
         clock=clock,
         board=board,
         metrics=metrics,
         first_sequence=up.outbox.last_sequence() + 1,
+        rolls=rolls,
     )
+    drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
     captures = {camera.name: Capture(wanted.line.mode, wanted.line.ring_frames) for camera in wanted.cameras}
     cameras = {
         camera.name: _supervisor(camera, make, captures[camera.name], clock, board)
@@ -187,6 +216,8 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             ),
             publisher=publisher,
             clock=clock,
+            spans=_spans(camera, wanted.judge.min_area_px),
+            drift=drifts.get(camera.name),
         )
         for camera in wanted.cameras
     }
@@ -202,6 +233,8 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         uplink=up,
         board=board,
         metrics=metrics,
+        rolls=rolls,
+        drifts=drifts,
         page=PageServer(board, metrics, host=wanted.page.host, port=wanted.page.port)
         if wanted.page.enabled
         else None,
@@ -219,7 +252,7 @@ def _supervisor(
     return Supervisor(
         name=wanted.name,
         make=lambda: make(wanted.name, wanted.source, clock),
-        make_track=lambda: Corrected(Web(wanted.web.window_lines), load(wanted.flat_field)),
+        make_track=lambda: make_track(wanted),
         life=Life(patience(wanted), random.Random()),
         capture=capture,
         clock=clock,
@@ -227,7 +260,32 @@ def _supervisor(
     )
 
 
-def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Engine, clock: Clock) -> Origin:
+def _spans(camera: camera_settings.Camera, min_area_px: int) -> Spans[Judged] | None:
+    if camera.web.max_windows_per_defect == 1:
+        return None
+    return Spans(max_windows=camera.web.max_windows_per_defect, min_area_px=min_area_px)
+
+
+def _scales(cameras: tuple[camera_settings.Camera, ...]) -> dict[str, Scale]:
+    """Of the frames that are judged: square pixels have the pitch of pixels in both directions."""
+    return {
+        camera.name: Scale(
+            mm_per_px=camera.web.mm_per_px,
+            mm_per_line=camera.web.mm_per_px if camera.web.square_pixels else camera.web.mm_per_line,
+        )
+        for camera in cameras
+        if camera.web.mm_per_px is not None and camera.web.mm_per_line is not None
+    }
+
+
+def _origin(
+    wanted: settings.Settings,
+    boot_id: str,
+    bundle: Bundle,
+    engine: Engine,
+    scales: dict[str, Scale],
+    clock: Clock,
+) -> Origin:
     return Origin(
         station=wanted.identity.station,
         boot_id=boot_id,
@@ -236,6 +294,7 @@ def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Eng
         simulated=frozenset(camera.name for camera in wanted.cameras if camera.source.kind == "linescan-sim"),
         clock_synced=clock_synced,
         new_id=lambda: new_uuid7(clock),
+        scales=scales,
     )
 
 

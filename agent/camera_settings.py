@@ -88,6 +88,6 @@ class Camera(_Section):
         has_lines = isinstance(self.source, LinescanSimSource) or (
             isinstance(self.source, HarvestersSource) and self.source.scan == "line"
         )
-        if self.web.window_lines and not has_lines:
-            raise ValueError("web.window_lines is for line cameras; set it to 0 for this source")
+        if self.web.is_web and not has_lines:
+            raise ValueError("web.window_lines and web.parts are for line cameras; leave them out here")
         return self

@@ -25,7 +25,7 @@ class CameraCounted:
             camera_reconnects=counts.reconnects,
             camera_stalls=counts.stalls,
             camera_losses=counts.losses,
-            camera_lines_repeated=counts.lines_repeated,
+            camera_lines_dropped=counts.lines_dropped,
         )
         failures, driver = Counter[str](counts.open_failures), Counter(counts.driver)
         self._metrics.camera_streaming(self._name, counts.streaming)

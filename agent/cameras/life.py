@@ -67,7 +67,7 @@ class Counts:
     reconnects: int
     stalls: int
     losses: int
-    lines_repeated: int
+    lines_dropped: int  # seen again, or while the belt stood or turned
     open_failures: Mapping[OpenFailure, int]
     driver: Mapping[str, int]  # what the cameras' own `stats` said, over all epochs
 

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
@@ -22,6 +22,7 @@ from agent.clock import Clock
 from agent.errors import PlumblineError
 from agent.line.capture import Capture, Item, without_picture
 from agent.messages import Frame, FrameFault
+from agent.web.track import Track
 
 log = structlog.get_logger()
 
@@ -31,19 +32,6 @@ LOOK_S = 0.1
 PUT_S = 0.5
 LEAVE_S = 3.0  # at a stop; a driver that hangs longer ends with the process
 MAX_HANGING = 4
-
-
-class Track(Protocol):
-    """What becomes of a camera's frames before the ring."""
-
-    joins_blocks: bool  # blocks are pieces of a web, and may differ in height
-
-    @property
-    def lines_repeated(self) -> int: ...
-
-    def push(self, item: Item) -> list[Item]: ...
-
-    def flush(self) -> list[Item]: ...
 
 
 class Supervisor:
@@ -157,7 +145,7 @@ class Supervisor:
             reconnects=life.reconnects,
             stalls=life.stalls,
             losses=life.losses,
-            lines_repeated=track.lines_repeated if track else 0,
+            lines_dropped=track.lines_dropped if track else 0,
             open_failures=dict(life.open_failures),
             driver=dict(self._driver_before + self._driver),
         )

@@ -113,7 +113,7 @@ class Snapshot:
     cameras: tuple[CameraView, ...]
     link: LinkView
     outbox: OutboxDepth
-    troubles: tuple[str, ...]  # of the uplink, one sentence each
+    troubles: tuple[str, ...]  # of the uplink and of the cameras' light, one sentence each
     rejects: tuple[Reject, ...]  # newest first
 
 
@@ -146,6 +146,7 @@ class Board:
         self._link_since_ns = self._started_ns
         self._outbox = OutboxDepth(rows=0, size_bytes=0, oldest_s=0.0)
         self._troubles: tuple[str, ...] = ()
+        self._light: tuple[str, ...] = ()
         self._rejects: deque[Reject] = deque(maxlen=REJECTS)
 
     def serving(self, *, engine: str, bundle: str, bundle_sha256: str, threshold: float) -> None:
@@ -226,6 +227,11 @@ class Board:
         with self._lock:
             self._troubles = troubles
 
+    def light_troubles(self, troubles: tuple[str, ...]) -> None:
+        """Cameras whose light has drifted, one sentence each; empty when all is well."""
+        with self._lock:
+            self._light = troubles
+
     def snapshot(self) -> Snapshot:
         """Everything at one moment; pictures in it are not encoded by this."""
         with self._lock:
@@ -246,7 +252,7 @@ class Board:
                 state=self._link, detail=self._link_detail, for_s=(now_ns - self._link_since_ns) / 1e9
             )
             serving, counts, outbox = self._serving, dict(self._counts), self._outbox
-            troubles = self._troubles
+            troubles = self._troubles + self._light
             rejects = tuple(reversed(self._rejects))
         return Snapshot(
             station=self._station,

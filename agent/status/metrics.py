@@ -90,15 +90,15 @@ METRICS: tuple[Metric, ...] = (
         labels=("camera", "name"),
     ),
     Metric(
-        name="camera_lines_repeated",
-        kind="counter",
-        help="Lines that came again and were dropped.",
-        labels=("camera",),
-    ),
-    Metric(
         name="camera_lines_lost",
         kind="counter",
         help="Lines missing from the web or frames.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="camera_lines_dropped",
+        kind="counter",
+        help="Lines seen again, or while the belt stood or turned.",
         labels=("camera",),
     ),
     Metric(
@@ -113,7 +113,7 @@ CAMERA_COUNTERS = (
     "camera_reconnects",
     "camera_stalls",
     "camera_losses",
-    "camera_lines_repeated",
+    "camera_lines_dropped",
     "camera_lines_lost",
 )
 
@@ -131,6 +131,7 @@ class Metrics:
         for camera in cameras:
             self._counters["frames"].labels(camera)
             self._gauges["camera_streaming"].labels(camera)
+            self._counters["camera_lines_lost"].labels(camera)
             for name in CAMERA_COUNTERS:
                 self._counters[name].labels(camera)
             for verdict in VERDICTS:

@@ -27,6 +27,7 @@ EVENT_NAMES = {
     "gateway_failing": "a gateway does not take records; they wait for it",
     "gateway_skipped": "rows were deleted at the outbox's bounds before a gateway had taken them",
     "gateway_recovered": "a gateway takes records again",
+    "roll_map": "a roll has ended: what was seen of it, its strongest defects, and the files of its map",
 }
 
 

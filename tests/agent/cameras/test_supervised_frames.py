@@ -20,8 +20,8 @@ from agent.cameras.supervisor import Supervisor
 from agent.clock import ManualClock
 from agent.line.capture import Capture
 from agent.messages import Frame, FrameFault
-from agent.web.corrected import Corrected
-from agent.web.flatfield import FlatField
+from agent.web.flatfield import FlatField, flat_field
+from agent.web.track import Track
 from agent.web.windows import Web
 from tests.agent.line.test_capture import drained, fault, frame, told
 
@@ -61,7 +61,7 @@ class ScriptedCamera:
 def ran(
     *cameras: Camera,
     window_lines: int = 0,
-    flat_field: FlatField | None = None,
+    field: FlatField | None = None,
     stop: threading.Event | None = None,
 ) -> tuple[list[Frame | FrameFault], list[str]]:
     """What reached the ring of one connection after the other, and the states that were reported."""
@@ -70,7 +70,9 @@ def ran(
     Supervisor(
         name="top",
         make=lambda: waiting.pop(0),
-        make_track=lambda: Corrected(Web(window_lines), flat_field),
+        make_track=lambda: Track(
+            Web(window_lines), flat_field=field, stages=(), joins_blocks=window_lines > 0
+        ),
         life=Life(Patience(), random.Random(1), Pauses(first_s=0.0, longest_s=0.0)),
         capture=capture,
         clock=ManualClock(),
@@ -124,8 +126,8 @@ def test_blocks_of_lines_may_differ_in_height_but_not_in_width() -> None:
 
 def test_frames_are_corrected_before_they_become_windows() -> None:
     white = np.array([[100, 50, 100]], np.uint8)[:, :, np.newaxis]
-    flat_field = FlatField.from_references(None, white, 8.0)
-    items, _ = ran(ScriptedCamera([frame(0, value=40)]), flat_field=flat_field)
+    field = flat_field(None, white.mean(axis=0, dtype=np.float32), max_gain=8.0)
+    items, _ = ran(ScriptedCamera([frame(0, value=40)]), field=field)
     assert isinstance(items[0], Frame)
     assert items[0].image[0, :, 0].tolist() == [40, 80, 40]
 
@@ -171,7 +173,7 @@ def test_faults_are_numbered_on_over_a_loss() -> None:
 
 
 def test_a_flat_field_of_another_width_makes_a_fault_of_every_frame_and_ends_nothing() -> None:
-    flat_field = FlatField.from_references(None, np.full((1, 8, 1), 100, np.uint8), 8.0)
-    items, _ = ran(ScriptedCamera([frame(0), frame(1)]), flat_field=flat_field)
+    field = flat_field(None, np.full((8, 1), 100, np.float32), max_gain=8.0)
+    items, _ = ran(ScriptedCamera([frame(0), frame(1)]), field=field)
     assert told(items) == [(0, "camera_error"), (1, "camera_error")]
     assert isinstance(items[0], FrameFault) and "flat field is 8 px wide" in items[0].detail

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from agent import camera_settings
 from agent.cameras.camera import Camera
 from agent.cameras.life import CameraState, Life, Patience, Pauses
 from agent.cameras.supervisor import Supervisor
 from agent.clock import SystemClock
 from agent.line.capture import Capture
 from agent.messages import Frame, FrameFault
-from agent.web.corrected import Corrected
-from agent.web.windows import Web
+from agent.web.track import make_track
 from tests.agent.cameras.scripted import PATIENCE_S, eventually
 
 
@@ -79,7 +79,7 @@ def watched_camera(
     supervisor = Supervisor(
         name="top",
         make=make,
-        make_track=lambda: Corrected(Web(0), None),
+        make_track=lambda: make_track(camera_settings.Camera()),
         life=Life(patience or Patience(), random.Random(1), pauses),
         capture=capture,
         clock=SystemClock(),

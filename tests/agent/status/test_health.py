@@ -59,6 +59,16 @@ def test_a_trouble_of_the_uplink_degrades_in_its_own_words(board: Board) -> None
     assert assess(board.snapshot()).state == "running"
 
 
+def test_light_that_drifted_degrades_beside_troubles_of_the_uplink(board: Board) -> None:
+    board.light_troubles(("Light of camera top: brightness -20% since the start",))
+    board.uplink_troubles(("The outbox is full",))
+    assert len(assess(board.snapshot()).reasons) == 2
+    board.uplink_troubles(())
+    assert assess(board.snapshot()).reasons == ("Light of camera top: brightness -20% since the start",)
+    board.light_troubles(())
+    assert assess(board.snapshot()).state == "running"
+
+
 def test_a_station_is_starting_until_everything_has_reported() -> None:
     board = Board(station="cell3", version="0.1.0", clock=ManualClock())
     board.camera_state("top", "opening")
@@ -112,7 +122,7 @@ def counts(*, reconnects: int) -> Counts:
         reconnects=reconnects,
         stalls=0,
         losses=reconnects,
-        lines_repeated=0,
+        lines_dropped=0,
         open_failures={},
         driver={},
     )

@@ -30,7 +30,7 @@ def counts(frames: int) -> Counts:
         reconnects=3,
         stalls=1,
         losses=2,
-        lines_repeated=7,
+        lines_dropped=7,
         open_failures={"in_use": 4},
         driver={"resent_packets": frames * 2},
     )
@@ -97,7 +97,7 @@ def test_every_typed_increment_moves_its_own_metric() -> None:
     assert value(metrics, "plumbline_camera_reconnects_total", camera="top") == 3
     assert value(metrics, "plumbline_camera_stalls_total", camera="top") == 1
     assert value(metrics, "plumbline_camera_losses_total", camera="top") == 2
-    assert value(metrics, "plumbline_camera_lines_repeated_total", camera="top") == 7
+    assert value(metrics, "plumbline_camera_lines_dropped_total", camera="top") == 7
     assert value(metrics, "plumbline_camera_open_failures_total", camera="top", reason="in_use") == 4
     assert value(metrics, "plumbline_camera_driver_total", camera="top", name="resent_packets") == 50
     assert value(metrics, "plumbline_camera_faults_total", camera="top", reason="camera_error") == 1
