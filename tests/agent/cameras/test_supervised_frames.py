@@ -176,4 +176,4 @@ def test_a_flat_field_of_another_width_makes_a_fault_of_every_frame_and_ends_not
     field = flat_field(None, np.full((8, 1), 100, np.float32), max_gain=8.0)
     items, _ = ran(ScriptedCamera([frame(0), frame(1)]), field=field)
     assert told(items) == [(0, "camera_error"), (1, "camera_error")]
-    assert isinstance(items[0], FrameFault) and "flat field is 8 px wide" in items[0].detail
+    assert isinstance(items[0], FrameFault) and "it is 8 px wide" in items[0].detail
