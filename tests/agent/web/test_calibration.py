@@ -178,15 +178,20 @@ def test_a_camera_that_is_not_there_or_gives_nothing_is_one_clear_error(tmp_path
 
 # Scale
 
+WITHIN_PX = 8  # points across a pixel
+
 
 def stripes(period_px: float, *, checker: bool, seed: int, lines: int = 128, width: int = 700) -> Pixels:
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:lines, 0:width] + 0.5
+    y, x = np.mgrid[0:lines, 0 : width * WITHIN_PX] + 0.5
+    x /= WITHIN_PX
     wave = np.sin(2 * np.pi * (x / period_px + rng.random()))
     if checker:
         wave = wave * np.sin(2 * np.pi * (y / period_px + rng.random()))
     shade = 1 - 0.4 * (x / width - 0.5) ** 2
-    picture = (120 + 80 * np.tanh(4 * wave)) * shade + rng.normal(0, 4, wave.shape)
+    points = (120 + 80 * np.tanh(4 * wave)) * shade
+    # A pixel sees its whole area: points alone would fold the edges' harmonics onto the fundamental.
+    picture = points.reshape(lines, width, WITHIN_PX).mean(axis=2) + rng.normal(0, 4, (lines, width))
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)[:, :, np.newaxis]
 
 
