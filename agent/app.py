@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 import structlog
 
-from agent import engines, settings
+from agent import settings
 from agent.bundle import Bundle, open_bundle
 from agent.camera_settings import Source
 from agent.cameras.camera import Camera
@@ -23,7 +23,9 @@ from agent.cameras.supervisor import run_camera
 from agent.cameras.table import make_camera
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
-from agent.engines.engine import Engine
+from agent.engines.choice import look_around
+from agent.engines.room import Room, make_room
+from agent.engines.switch import NONE, Switch
 from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
@@ -55,7 +57,8 @@ class App:
     clock: Clock
     boot_id: str
     bundle: Bundle
-    engine: Engine
+    engine: Switch
+    room: Room
     cameras: dict[str, Camera]
     captures: dict[str, Capture]
     lines: dict[str, Line]
@@ -78,6 +81,7 @@ class App:
             last.callback(lambda: self.uplink.stop(self._status("stopped", None)))
             self.uplink.start()
             last.callback(self.crew.dismiss)
+            self.crew.start("engines", self.room.run)
             for name, line in self.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name in self.cameras:
@@ -115,7 +119,7 @@ class App:
 
     def _watch(self, stop: threading.Event) -> None:
         """Once a second: what the page and the broker should know, and whether a part has died."""
-        said: tuple[str, str | None] | None = None
+        said: tuple[str, str | None, str] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
         counted = Counted(self.metrics)
         while not stop.wait(WATCH_EVERY_S):
@@ -123,22 +127,34 @@ class App:
             state = self.uplink.link.state
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             self.board.uplink_troubles(self.uplink.words())
+            self.board.engine_troubles(self.room.words())
+            engine = self.engine.describe().name
+            self.board.engine(engine)
             depth = self.uplink.outbox.depth()
             self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
             counted.take(self.uplink, depth, tidied)
             health = assess(self.board.snapshot())
-            now = ("degraded", "; ".join(health.reasons)) if health.state == "degraded" else ("online", None)
-            if now != said:
-                self.uplink.link.publish_status(self._status(*now))
-                said = now
+            degraded = health.state == "degraded"
+            name: payloads.StatusName = "degraded" if degraded else "online"
+            reason = "; ".join(health.reasons) if degraded else None
+            if (name, reason, engine) != said:
+                self.uplink.link.publish_status(self._status(name, reason))
+                said = (name, reason, engine)
             if self.clock.monotonic_ns() >= metrics_due_ns:
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
 
     def _status(self, state: payloads.StatusName, reason: str | None) -> bytes:
+        engine = self.engine.describe()
         return payloads.encode(
             _status_message(
-                self.settings, self.boot_id, self.bundle, state, reason, rfc3339(self.clock.utc_now())
+                self.settings,
+                self.boot_id,
+                self.bundle,
+                state,
+                reason,
+                rfc3339(self.clock.utc_now()),
+                None if engine == NONE else engine.name,
             )
         )
 
@@ -150,14 +166,25 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     """
     bundle = open_bundle(wanted.bundle)
     cameras = {camera.name: make(camera.name, camera.source, clock) for camera in wanted.cameras}
-    engine = engines.open_engine(bundle, wanted.engine)
+    metrics = Metrics(list(cameras))
+    engine = Switch()
+    room = make_room(
+        bundle,
+        wanted.engine,
+        look_around(),
+        folder=wanted.engine_cache(),
+        switch=engine,
+        failed=metrics.engine_failed,
+    )
+    room.open_first()
     boot_id = new_uuid7(clock)
-    last_will = payloads.encode(_status_message(wanted, boot_id, bundle, "offline", "connection lost", None))
+    last_will = payloads.encode(
+        _status_message(wanted, boot_id, bundle, "offline", "connection lost", None, None)
+    )
     up = uplink.build(
         wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
     )
     board = Board(station=wanted.identity.station, version=version("plumbline"), clock=clock)
-    metrics = Metrics(list(cameras))
     threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
     board.serving(
         engine=engine.describe().name,
@@ -190,6 +217,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             ),
             publisher=publisher,
             clock=clock,
+            restored=wanted.page.enabled,
         )
         for camera in wanted.cameras
     }
@@ -199,6 +227,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         boot_id=boot_id,
         bundle=bundle,
         engine=engine,
+        room=room,
         cameras=cameras,
         captures=captures,
         lines=lines,
@@ -212,11 +241,12 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     )
 
 
-def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Engine, clock: Clock) -> Origin:
+def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Switch, clock: Clock) -> Origin:
     return Origin(
         station=wanted.identity.station,
         boot_id=boot_id,
         model=ModelMessage(bundle=bundle.manifest.name, sha256=bundle.sha256, engine=engine.describe().name),
+        engine=lambda: engine.describe().name,
         settings=SettingsMessage(version=wanted.revision, sha256=wanted.digest()),
         simulated=frozenset(camera.name for camera in wanted.cameras if camera.source.kind == "linescan-sim"),
         clock_synced=clock_synced,
@@ -231,6 +261,7 @@ def _status_message(
     state: payloads.StatusName,
     reason: str | None,
     since: str | None,
+    engine: str | None,
 ) -> payloads.Status:
     return payloads.Status(
         state=state,
@@ -240,5 +271,6 @@ def _status_message(
         versions={"plumbline": version("plumbline")},
         bundle_sha256=bundle.sha256,
         settings_sha256=wanted.digest(),
+        engine=engine,
         since=since,
     )

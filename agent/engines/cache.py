@@ -34,6 +34,10 @@ class CacheError(EngineError):
     """The folder cannot be read or written; says why."""
 
 
+class NotCompiled(EngineError):
+    """There is no compiled engine to load, and compiling it here and now was not allowed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
     """One file of the folder, for people; `damage` says why it will not be used."""
@@ -59,7 +63,7 @@ class EngineCache:
         self.trouble: str | None = None  # the last problem, one sentence
 
     def load(self, key: Key) -> Entry | None:
-        """The engine that was stored under `key`; None when there is none. Raises EntryDamaged, CacheError."""
+        """What was stored under `key`; None when nothing was. Raises EntryDamaged, CacheError."""
         path = self._folder / key.file_name()
         try:
             with path.open("rb") as file:
@@ -95,7 +99,7 @@ class EngineCache:
         with suppress(OSError):
             (self._folder / key.file_name()).unlink()
 
-    def list(self) -> list[Listed]:
+    def entries(self) -> list[Listed]:
         """Every engine in the folder, last used first."""
         found = []
         for path in self._engines():
@@ -104,14 +108,17 @@ class EngineCache:
         return sorted(found, key=lambda one: one.used, reverse=True)
 
     def prune(self, *, keep: Path | None = None, max_bytes: int | None = None) -> list[Path]:
-        """Delete what is damaged, then what was not used for longest until the rest fits; what was deleted."""
+        """Delete what is damaged, then what was not used for longest until the rest fits.
+
+        Returns what was deleted.
+        """
         limit = self._max_bytes if max_bytes is None else max_bytes
         gone = []
         for path in self._folder.glob(f"*{PARTIAL}"):
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > PARTIAL_AGE_S:
                     gone.append(path)
-        listed = self.list()
+        listed = self.entries()
         gone += [one.path for one in listed if one.damage]
         left = [one for one in listed if not one.damage]
         size = sum(one.size_bytes for one in left)
@@ -151,11 +158,13 @@ def open_cached(
     *,
     build: Callable[[], Mapping[str, bytes]],
     load: Callable[[Entry, bool], Opened],
+    may_build: bool = True,
 ) -> Opened:
     """The engine from the cache, or built and stored.
 
     `load` makes an engine of an entry and proves it; the flag says whether it came from the cache. When it
-    raises EngineError on a cached entry, the entry is deleted and built anew.
+    raises EngineError on a cached entry, the entry is deleted and built anew. Raises NotCompiled where that
+    may not be.
     """
     entry = None if cache is None else _cached(cache, key)
     if entry is not None:
@@ -165,6 +174,8 @@ def open_cached(
             assert cache is not None
             cache.discard(key)
             _note(cache, f"{key.file_name()}: did not prove itself: {error}; it is built anew")
+    if not may_build:
+        raise NotCompiled(f"{key.file_name()}: there is no compiled engine that can be used")
     started = time.monotonic()
     parts = build()
     entry = Entry(parts=parts, build_s=round(time.monotonic() - started, 3))
@@ -176,6 +187,11 @@ def open_cached(
         except CacheError as error:
             _note(cache, str(error))
     return opened
+
+
+def is_cached(cache: EngineCache, key: Key) -> bool:
+    """Whether a whole entry is there; a damaged one is deleted."""
+    return _cached(cache, key) is not None
 
 
 def _cached(cache: EngineCache, key: Key) -> Entry | None:

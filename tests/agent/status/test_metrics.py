@@ -35,6 +35,7 @@ def moved() -> Metrics:
     metrics.reconnected()
     metrics.lines_lost("top", 17)
     metrics.camera_fault("top", "camera_error")
+    metrics.engine_failed("tensorrt")
     return metrics
 
 
