@@ -223,11 +223,10 @@ def _listed(path: Path) -> Listed:
         status = os.fstat(file.fileno())
         try:
             _refuse_foreign(status)
-            header = read_header(file.read(HEADER_BYTES))
+            header, size = read_header(file.read(HEADER_BYTES))
             key, build_s = header["key"], header["build_s"]
-            sizes = sum(part["bytes"] for part in header["parts"])
-            if status.st_size < sizes:
-                damage = "cut short"
+            if status.st_size != size:
+                damage = f"{status.st_size} bytes in place of {size}"
         except EntryDamaged as error:
             damage = str(error)
     return Listed(

@@ -119,9 +119,10 @@ def decode(data: bytes, key: Key) -> Entry:
     return Entry(parts=parts, build_s=header["build_s"])
 
 
-def read_header(head: bytes) -> dict[str, Any]:
-    """Key, parts and build time from the beginning of a file. Raises EntryDamaged when it is none of ours."""
-    return _split(head)[0]
+def read_header(head: bytes) -> tuple[dict[str, Any], int]:
+    """The header from the beginning of a file, and the size that the whole file has. Raises EntryDamaged."""
+    header, rest = _split(head)
+    return header, len(head) - len(rest) + sum(part["bytes"] for part in header["parts"])
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], bytes]:

@@ -80,7 +80,7 @@ class RuntimeSlot:
         self._stream: Any = None
         self._event: Any = None
         self._graph: Any = None
-        self._wanted = RESULTS
+        self._wanted: tuple[str, ...] = RESULTS
 
     def open(self) -> None:
         """Raises OutOfMemory or DeviceLost, with nothing left behind."""

@@ -1,6 +1,6 @@
 """A device of two batch sizes that is slow, finishes in any order, and fails on cue.
 
-A slot computes only when its time has come, from its own upload buffer: a caller that touches a slot too early
+A slot computes only when its time has come, from its own upload buffer: a caller that touches it too early
 gets wrong answers, not only an assertion.
 """
 

@@ -25,7 +25,8 @@ from tests.agent.engines.small_bundle import (
 CHOICES = (
     settings.Engine(kind="openvino", precision="f32", threads=1),
     settings.Engine(kind="openvino", precision="auto", threads=1),
-    settings.Engine(kind="eager"),
+    settings.Engine(kind="onnxruntime", threads=1),
+    settings.Engine(kind="eager", device="cpu"),
 )
 
 
@@ -55,6 +56,20 @@ def test_an_engine_gives_score_map_and_restoration_of_every_tile(engine: Engine,
     assert answer.restored.shape == tiles.shape
     if engine.describe().precision == "f32":
         assert np.array_equal(answer.restored, tiles)
+
+
+def test_an_engine_takes_any_number_of_tiles_and_names_itself_in_the_answer(engine: Engine) -> None:
+    tiles = small_tiles(7)
+    answer = engine.run(tiles)
+    assert np.allclose(answer.scores, scores_of(tiles), atol=close_to(engine))
+    assert answer.engine == engine.describe().name
+
+
+def test_restorations_that_nobody_asks_for_are_not_given(engine: Engine) -> None:
+    with_, without = engine.run(small_tiles(5)), engine.run(small_tiles(5), restored=False)
+    assert without.restored is None
+    assert np.array_equal(with_.scores, without.scores)
+    assert np.array_equal(with_.maps, without.maps)
 
 
 def test_an_answer_stays_as_it_is_when_the_engine_runs_again(engine: Engine) -> None:
@@ -95,7 +110,7 @@ def test_an_engine_says_what_it_is(engine: Engine) -> None:
     description = engine.describe()
     assert description.name.endswith(description.precision)
     assert description.precision in ("f32", "bf16")
-    assert description.runtime.split()[0] in ("openvino", "torch")
+    assert description.runtime.split()[0] in ("openvino", "onnxruntime", "torch")
 
 
 @pytest.mark.parametrize("wanted", CHOICES, ids=lambda wanted: f"{wanted.kind}-{wanted.precision}")

@@ -1,4 +1,4 @@
-"""Overlapped or one by one, the answers are the same; after an error no slot is used that may still be busy."""
+"""Overlapped or one by one, the answers are the same; after an error no slot that may be busy is used."""
 
 from __future__ import annotations
 
