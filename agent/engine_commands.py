@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from agent import settings
 from agent.clock import rfc3339
@@ -50,23 +49,14 @@ def list_(config: Config) -> None:
     wanted = settings.load(config)
     folder = wanted.engine_cache()
     entries = EngineCache(folder, wanted.engine.cache_max_bytes).entries()
-    table = Table("engine", "precision", "bundle", "runtime", "device", "MB", "built in s", "used", "state")
+    _say(f"{folder}: {len(entries)} engines, {sum(one.size_bytes for one in entries) / 1e6:.1f} MB")
     for one in entries:
         used = rfc3339(datetime.fromtimestamp(one.used, timezone.utc))
-        table.add_row(
-            one.engine,
-            one.precision,
-            one.bundle,
-            one.runtime,
-            one.device,
-            f"{one.size_bytes / 1e6:.1f}",
-            f"{one.build_s:.1f}",
-            used,
-            one.damage or "good",
+        state = f"not usable: {one.damage}" if one.damage else "good"
+        _say(
+            f"  {one.engine} {one.precision} for {one.bundle}: {one.runtime}, {one.device}; "
+            f"{one.size_bytes / 1e6:.1f} MB, built in {one.build_s:.1f} s, used {used}, {state}"
         )
-    _say(f"{folder}: {len(entries)} engines, {sum(one.size_bytes for one in entries) / 1e6:.1f} MB")
-    if entries:
-        console.print(table)
 
 
 @app.command()
