@@ -124,8 +124,8 @@ class Room:
             if not failed and not ready and (self._serving is None or index < self._serving):
                 try:
                     ready = candidate.is_ready()
-                except EngineError as error:
-                    self._fail(index, str(error))
+                except Exception as error:
+                    self._fail(index, _reason(error))
                     failed = True
             standings.append(Standing(ready=ready, failed=failed))
         return next_step(standings, self._serving)
@@ -139,8 +139,8 @@ class Room:
             if index in self._compiled:
                 self._fail(index, str(error))
             return
-        except EngineError as error:
-            self._fail(index, str(error))
+        except Exception as error:  # runtimes raise what they like; the next engine is still there
+            self._fail(index, _reason(error))
             return
         finally:
             self._busy_with(None)
@@ -164,9 +164,9 @@ class Room:
         try:
             candidate.compile(lambda line: log.debug("engine_progress", engine=candidate.name, at=line), stop)
             self._compiled.add(index)
-        except EngineError as error:
+        except Exception as error:
             if not stop.is_set():
-                self._fail(index, str(error))
+                self._fail(index, _reason(error))
         finally:
             self._busy_with(None)
 
@@ -191,6 +191,11 @@ class Room:
 
     def _reasons(self) -> list[str]:
         return [f"{self._candidates[index].name}: {reason}" for index, reason in self._failures.items()]
+
+
+def _reason(error: Exception) -> str:
+    """Our own errors say everything; of others the kind is often all there is."""
+    return str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
 
 
 def make_room(

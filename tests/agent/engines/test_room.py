@@ -42,8 +42,8 @@ class Script:
 
     name: str
     ready: bool = True
-    open_errors: deque[EngineError] = field(default_factory=deque)
-    compile_error: EngineError | None = None
+    open_errors: deque[Exception] = field(default_factory=deque)
+    compile_error: Exception | None = None
     go: threading.Event = field(default_factory=threading.Event)  # compiling waits for it
     opened: list[FakeEngine] = field(default_factory=list)
 
@@ -147,6 +147,18 @@ def test_a_first_engine_that_cannot_be_opened_gives_way_to_the_next() -> None:
     with lived_in(bad, Script("onnxruntime")) as (room, switch, _):
         assert switch.run(TILES).engine == "onnxruntime"
         assert "golden scores differ" in room.words()[0]
+
+
+def test_what_a_runtime_raises_of_its_own_ends_neither_start_nor_agent() -> None:
+    bad = Script("eager-cuda", open_errors=deque([RuntimeError("no kernel image for this GPU")]))
+    slow = Script("tensorrt", ready=False, compile_error=MemoryError())
+    slow.go.set()
+    with lived_in(slow, bad, Script("openvino")) as (room, switch, failed):
+        until(lambda: sorted(failed) == ["eager-cuda", "tensorrt"])
+        assert switch.run(TILES).engine == "openvino"
+        words = " ".join(room.words())
+        assert "eager-cuda does not serve: RuntimeError: no kernel image" in words
+        assert "tensorrt does not serve: MemoryError" in words
 
 
 def test_with_no_engine_at_all_the_start_fails_with_every_reason() -> None:
