@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 LOOK_EVERY_S = 0.5
 START_OVER_AFTER_S = 30.0
+STUCK_AFTER_S = 60.0  # no frame takes that long on a device that lives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class Room:
         self._serving: int | None = None
         self._busy: int | None = None  # which is being opened or compiled
         self._compiled: set[int] = set()
+        self._refused: set[int] = set()  # compiled once, and not usable
 
     def open_first(self) -> None:
         """The best engine that is ready serves when this returns; none does while all have to be compiled.
@@ -104,6 +106,11 @@ class Room:
         with self._lock:
             serving, busy, failures = self._serving, self._busy, dict(self._failures)
         words = list(self._problems)
+        if self._switch.longest_s() > STUCK_AFTER_S:
+            words.append(
+                f"Engine {name} has not answered for more than {STUCK_AFTER_S:.0f} s; if its device hangs, "
+                "only a restart of the agent helps"
+            )
         instead = f"no engine serves ({self._switch.reason()})" if serving is None else f"{name} serves"
         if busy is not None:
             words.append(f"Building engine {self._candidates[busy].name}; meanwhile {instead}")
@@ -113,7 +120,7 @@ class Room:
                     f"Engine {self._candidates[index].name} does not serve: {reason}; instead {instead}"
                 )
         if serving is None and busy is None and not failures:
-            words.append(instead.capitalize())
+            words.append(f"N{instead[1:]}")
         return tuple(words)
 
     def _next(self) -> Open | Compile | StartOver | None:
@@ -136,8 +143,10 @@ class Room:
         try:
             engine = candidate.open()
         except NotCompiled as error:
-            if index in self._compiled:
+            if index in self._refused:
                 self._fail(index, str(error))
+            self._refused.add(index)
+            self._compiled.discard(index)
             return
         except Exception as error:  # runtimes raise what they like; the next engine is still there
             self._fail(index, _reason(error))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.engines.engine import Answer, Description, Engine, EngineError
@@ -16,7 +18,7 @@ NONE = Description(name="none", runtime="none", device="none", precision="none")
 class _Serving:
     engine: Engine
     streak: Streak = field(default_factory=Streak)
-    users: int = 0
+    runs: dict[object, float] = field(default_factory=dict)  # since when, of those that are not back yet
     retired: bool = False
 
 
@@ -26,7 +28,8 @@ class Switch:
     `down` is set when the engine that served was taken down by the rules of `failover`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
         self._lock = threading.Lock()
         self._serving: _Serving | None = None
         self._reason = "no engine has been opened yet"
@@ -34,18 +37,19 @@ class Switch:
 
     def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
         """As every engine; raises EngineError while none serves."""
+        this = object()
         with self._lock:
             serving = self._serving
             if serving is None:
                 raise EngineError(f"no engine serves: {self._reason}")
-            serving.users += 1
+            serving.runs[this] = self._monotonic_s()
         try:
             answer = serving.engine.run(tiles, restored=restored)
         except Exception as error:
             self._note(serving, outcome_of_error(error), str(error))
             raise
         finally:
-            self._leave(serving)
+            self._leave(serving, this)
         self._note(serving, outcome_of_answer(answer), "")
         return answer
 
@@ -67,6 +71,12 @@ class Switch:
         with self._lock:
             return self._reason
 
+    def longest_s(self) -> float:
+        """For how long the frame that is longest in the engine has been there; 0 when none is."""
+        with self._lock:
+            runs = self._serving.runs if self._serving is not None else {}
+            return self._monotonic_s() - min(runs.values()) if runs else 0.0
+
     def close(self) -> None:
         with self._lock:
             old, self._serving = self._serving, None
@@ -84,10 +94,10 @@ class Switch:
             self.down.set()
         self._retire(serving)
 
-    def _leave(self, serving: _Serving) -> None:
+    def _leave(self, serving: _Serving, this: object) -> None:
         with self._lock:
-            serving.users -= 1
-            last = serving.retired and not serving.users
+            del serving.runs[this]
+            last = serving.retired and not serving.runs
         if last:
             serving.engine.close()
 
@@ -96,6 +106,6 @@ class Switch:
             return
         with self._lock:
             old.retired = True
-            unused = not old.users
+            unused = not old.runs
         if unused:
             old.engine.close()

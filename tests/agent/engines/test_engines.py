@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,16 @@ import pytest
 from agent import settings
 from agent.bundle import open_bundle
 from agent.engines import open_engine
-from agent.engines.engine import BATCHES, Engine, EngineError, golden_difference
+from agent.engines.engine import (
+    BATCHES,
+    Answer,
+    Description,
+    Engine,
+    EngineError,
+    check_golden,
+    golden_difference,
+)
+from agent.messages import Pixels
 from tests.agent.engines.small_bundle import (
     THRESHOLD,
     TILE_PX,
@@ -128,6 +138,27 @@ def test_a_golden_score_that_is_no_number_is_refused(tmp_path: Path) -> None:
     bundle = open_bundle(write_small(tmp_path / "small", scores=scores))
     with pytest.raises(EngineError, match="golden scores"):
         open_engine(bundle, CHOICES[0])
+
+
+@pytest.mark.parametrize("size", BATCHES)
+def test_an_engine_that_gives_no_numbers_in_one_batch_size_is_refused(tmp_path: Path, size: int) -> None:
+    """As half precision may, or one compiled size of two."""
+    bundle = open_bundle(write_small(tmp_path / "small"))
+    good = open_engine(bundle, CHOICES[0])
+
+    class Broken:
+        def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
+            answer = good.run(tiles, restored=restored)
+            nan = np.full_like(answer.scores, np.nan)
+            return replace(answer, scores=nan) if len(tiles) >= size == 4 or len(tiles) == size else answer
+
+        def describe(self) -> Description:
+            return good.describe()
+
+        def close(self) -> None: ...
+
+    with pytest.raises(EngineError, match=r"golden scores of .* differ by a share of nan"):
+        check_golden(Broken(), bundle)
 
 
 @pytest.mark.parametrize("tile", range(5))

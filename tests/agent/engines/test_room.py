@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
 import time
 from collections import deque
@@ -177,6 +180,13 @@ def test_a_compiled_engine_that_is_refused_again_and_again_is_given_up() -> None
         assert switch.describe().name == "openvino"
 
 
+def test_a_start_does_not_hang_on_a_cache_that_keeps_what_cannot_be_loaded() -> None:
+    stubborn = Script("tensorrt", open_errors=deque(NotCompiled("refused") for _ in range(9)))
+    with lived_in(stubborn, Script("openvino")) as (_, switch, failed):
+        assert switch.describe().name == "openvino"
+        assert failed == ["tensorrt"]
+
+
 def test_problems_of_the_machine_are_said_for_as_long_as_the_agent_runs() -> None:
     with lived_in(Script("openvino"), problems=("GPU: cuInit failed with 803",)) as (room, switch, _):
         assert switch.run(TILES).engine == "openvino"
@@ -244,6 +254,24 @@ def test_an_exchanged_bundle_and_a_full_cache_are_told_by_the_other_process(tmp_
         compile_apart(replace(made, bundle_sha256="0" * 64), lambda line: None, threading.Event())
     with pytest.raises(EngineError, match=r"engine\.cache_max_bytes"):
         compile_apart(replace(made, max_bytes=10), lambda line: None, threading.Event())
+
+
+def test_a_process_that_is_killed_while_it_compiles_is_told_from_one_that_failed(tmp_path: Path) -> None:
+    made, told = order(tmp_path), []
+
+    def work() -> None:
+        try:
+            compile_apart(made, lambda line: None, threading.Event())
+        except EngineError as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    until(lambda: bool(multiprocessing.active_children()))
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)  # as the kernel does without memory
+    thread.join(DEADLINE_S)
+    assert "exit code -9; -9 is mostly lack of memory: lower engine.workspace_bytes" in told[0]
+    assert not made.folder.exists()
 
 
 def test_a_stop_ends_the_other_process(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from agent.engines.engine import Answer, DeviceLost, EngineError
+from agent.engines.room import Room
 from agent.engines.switch import NONE, Switch
 from agent.messages import Pixels
 from tests.fakes import FakeEngine, good_picture
@@ -77,6 +78,21 @@ def test_swaps_under_running_lines_lose_no_frame_and_close_every_engine_but_the_
     assert [engine.closed for engine in engines] == [True] * 199 + [False]
     switch.close()
     assert engines[-1].closed
+
+
+def test_a_run_that_does_not_come_back_shows_by_its_age() -> None:
+    now = [100.0]
+    switch, slow = Switch(lambda: now[0]), Slow("stuck")
+    switch.serve(slow)
+    line = threading.Thread(target=lambda: switch.run(TILES))
+    line.start()
+    assert slow.entered.wait(30)
+    now[0] = 161.0
+    assert switch.longest_s() == 61.0
+    assert "Engine stuck has not answered for more than 60 s" in Room([], switch).words()[0]
+    slow.go.set()
+    line.join(30)
+    assert switch.longest_s() == 0.0
 
 
 def test_a_lost_device_takes_the_engine_down_at_once_with_its_words() -> None:
