@@ -53,6 +53,9 @@ class FakeCuda:
         else:
             self.things[stream].append(work)
 
+    def cudaSetDevice(self, device: int) -> None:
+        assert device == 0
+
     def cudaMalloc(self, size: int) -> int:
         memory = (ctypes.c_uint8 * size)()
         self.memory[ctypes.addressof(memory)] = memory
