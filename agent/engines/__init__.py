@@ -7,6 +7,7 @@ keeps an agent served while engines are compiled and fail.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from agent import settings
 from agent.bundle import Bundle
@@ -35,7 +36,10 @@ def open_engine(
         usable = [kind for kind in named if lacks(machine, wanted, kind) is None]
         if not usable:
             raise EngineUnavailable(str(lacks(machine, wanted, named[-1])))
-        return open_kind(usable[0], bundle, wanted, cache, machine.gpu, say)
+        for kind in usable[:-1]:  # eager on a GPU, where torch may be built for the CPU alone
+            with suppress(EngineUnavailable):
+                return open_kind(kind, bundle, wanted, cache, machine.gpu, say)
+        return open_kind(usable[-1], bundle, wanted, cache, machine.gpu, say)
     problems = []
     for kind in choose(machine, wanted).kinds:
         try:

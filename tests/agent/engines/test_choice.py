@@ -76,6 +76,16 @@ def test_a_gpu_engine_that_is_asked_for_by_name_is_refused_with_the_remedy(tmp_p
         open_engine(bundle, wanted, machine=Machine(gpu=None, gpu_problem=None, modules=ALL))
 
 
+def test_eager_with_a_torch_for_the_cpu_runs_there_though_there_is_a_gpu(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this torch has a GPU")
+    bundle = open_bundle(write_small(tmp_path / "small"))
+    found = Machine(gpu=ORIN, gpu_problem=None, modules=ALL)
+    engine = open_engine(bundle, settings.Engine(kind="eager"), machine=found)
+    assert engine.describe().device == "cpu"
+
+
 def test_looking_around_imports_no_runtime() -> None:
     code = (
         "import sys; from agent.engines.choice import look_around; print(sorted(look_around().modules)); "
