@@ -2,6 +2,7 @@
 # make test        the whole suite, with everything that it needs
 # make check       format, lint, types, import rules
 # make bench       stage latencies, engines, outbox, web, uplink and its faults on this machine
+# make bench-gpu   GPU engines against the measured ceilings of this GPU; needs a torch that is built for CUDA
 # make golden      golden scores of the committed bundle, on every engine of this machine
 # make schema      regenerate config/agent.schema.json
 
@@ -10,7 +11,7 @@ DEVICE := .venv-device
 DEV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test check fix bench golden schema clean
+.PHONY: demo test check fix bench bench-gpu golden schema clean
 
 demo: $(DEVICE)/.ready
 	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT))
@@ -33,10 +34,15 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_outbox
 	$(DEV)/bin/python -m tests.benchmarks.bench_web
 	$(DEV)/bin/python -m tests.benchmarks.bench_memory
+	$(DEV)/bin/python -m tests.benchmarks.bench_engine_start
 	$(DEV)/bin/python -m tests.benchmarks.bench_uplink
 	$(DEV)/bin/python -m tests.benchmarks.bench_faults
 	$(DEV)/bin/python -m tests.benchmarks.bench_day
 	$(DEV)/bin/python -m tests.benchmarks.bench_cameras
+
+# The machine's own Python: .venv has the CPU build of torch.
+bench-gpu:
+	$(PYTHON) -m tests.benchmarks.bench_gpu $(ARGS)
 
 golden: $(DEV)/.ready
 	$(DEV)/bin/plumbline bundle verify models/bundles/elpv

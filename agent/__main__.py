@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from agent import calibrate_commands, logs, settings
+from agent import calibrate_commands, engine_commands, logs, settings
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
@@ -25,6 +25,7 @@ outbox_app = typer.Typer(no_args_is_help=True, help="Look at what waits for the 
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(calibrate_commands.app, name="calibrate")
+app.add_typer(engine_commands.app, name="engines")
 console = Console()
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]

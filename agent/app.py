@@ -16,7 +16,7 @@ from importlib.metadata import version
 
 import structlog
 
-from agent import camera_settings, engines, settings
+from agent import camera_settings, settings
 from agent.bundle import Bundle, open_bundle
 from agent.camera_settings import Source
 from agent.cameras.camera import Camera
@@ -26,7 +26,9 @@ from agent.cameras.supervisor import Supervisor
 from agent.cameras.table import make_camera, patience
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
-from agent.engines.engine import Engine
+from agent.engines.choice import look_around
+from agent.engines.room import Room, make_room
+from agent.engines.switch import NONE, Switch
 from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
@@ -61,7 +63,8 @@ class App:
     clock: Clock
     boot_id: str
     bundle: Bundle
-    engine: Engine
+    engine: Switch
+    room: Room
     cameras: dict[str, Supervisor]
     captures: dict[str, Capture]
     lines: dict[str, Line]
@@ -88,6 +91,7 @@ class App:
             self.uplink.start()
             last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
+            self.crew.start("engines", self.room.run)
             for name, line in self.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in self.cameras.items():
@@ -109,7 +113,7 @@ class App:
 
     def _watch(self, stop: threading.Event) -> None:
         """Once a second: what the page and the broker should know, and whether a part has died."""
-        said: tuple[str, str | None] | None = None
+        said: tuple[str, str | None, str] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
         counted = Counted(self.metrics)
         cameras = [(one, name, CameraCounted(name, self.metrics)) for name, one in self.cameras.items()]
@@ -120,6 +124,9 @@ class App:
             self.board.uplink_troubles(self.uplink.words())
             light = [drift.words() for drift in self.drifts.values()]
             self.board.light_troubles(tuple(words for words in light if words))
+            self.board.engine_troubles(self.room.words())
+            engine = self.engine.describe().name
+            self.board.engine(engine)
             depth = self.uplink.outbox.depth()
             self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
             counted.take(self.uplink, depth, tidied)
@@ -130,10 +137,12 @@ class App:
             for roll in self.rolls.ended():
                 self._map(roll)
             health = assess(self.board.snapshot())
-            now = ("degraded", "; ".join(health.reasons)) if health.state == "degraded" else ("online", None)
-            if now != said:
-                self.uplink.link.publish_status(self._status(*now))
-                said = now
+            degraded = health.state == "degraded"
+            status: payloads.StatusName = "degraded" if degraded else "online"
+            reason = "; ".join(health.reasons) if degraded else None
+            if (status, reason, engine) != said:
+                self.uplink.link.publish_status(self._status(status, reason))
+                said = (status, reason, engine)
             if self.clock.monotonic_ns() >= metrics_due_ns:
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
@@ -151,9 +160,16 @@ class App:
             self.uplink.outbox.append([tell_roll(roll, wanted.web.roll.folder, self.uplink.events)])
 
     def _status(self, state: payloads.StatusName, reason: str | None) -> bytes:
+        engine = self.engine.describe()
         return payloads.encode(
             _status_message(
-                self.settings, self.boot_id, self.bundle, state, reason, rfc3339(self.clock.utc_now())
+                self.settings,
+                self.boot_id,
+                self.bundle,
+                state,
+                reason,
+                rfc3339(self.clock.utc_now()),
+                None if engine == NONE else engine.name,
             )
         )
 
@@ -164,14 +180,25 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
     """
     bundle = open_bundle(wanted.bundle)
-    engine = engines.open_engine(bundle, wanted.engine)
+    metrics = Metrics([camera.name for camera in wanted.cameras])
+    engine = Switch()
+    room = make_room(
+        bundle,
+        wanted.engine,
+        look_around(),
+        folder=wanted.engine_cache(),
+        switch=engine,
+        failed=metrics.engine_failed,
+    )
+    room.open_first()
     boot_id = new_uuid7(clock)
-    last_will = payloads.encode(_status_message(wanted, boot_id, bundle, "offline", "connection lost", None))
+    last_will = payloads.encode(
+        _status_message(wanted, boot_id, bundle, "offline", "connection lost", None, None)
+    )
     up = uplink.build(
         wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
     )
     board = Board(station=wanted.identity.station, version=version("plumbline"), clock=clock)
-    metrics = Metrics([camera.name for camera in wanted.cameras])
     threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
     board.serving(
         engine=engine.describe().name,
@@ -218,6 +245,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             clock=clock,
             spans=_spans(camera, wanted.judge.min_area_px),
             drift=drifts.get(camera.name),
+            restored=wanted.page.enabled,
         )
         for camera in wanted.cameras
     }
@@ -227,6 +255,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         boot_id=boot_id,
         bundle=bundle,
         engine=engine,
+        room=room,
         cameras=cameras,
         captures=captures,
         lines=lines,
@@ -282,7 +311,7 @@ def _origin(
     wanted: settings.Settings,
     boot_id: str,
     bundle: Bundle,
-    engine: Engine,
+    engine: Switch,
     scales: dict[str, Scale],
     clock: Clock,
 ) -> Origin:
@@ -290,6 +319,7 @@ def _origin(
         station=wanted.identity.station,
         boot_id=boot_id,
         model=ModelMessage(bundle=bundle.manifest.name, sha256=bundle.sha256, engine=engine.describe().name),
+        engine=lambda: engine.describe().name,
         settings=SettingsMessage(version=wanted.revision, sha256=wanted.digest()),
         simulated=frozenset(camera.name for camera in wanted.cameras if camera.source.kind == "linescan-sim"),
         clock_synced=clock_synced,
@@ -305,6 +335,7 @@ def _status_message(
     state: payloads.StatusName,
     reason: str | None,
     since: str | None,
+    engine: str | None,
 ) -> payloads.Status:
     return payloads.Status(
         state=state,
@@ -314,5 +345,6 @@ def _status_message(
         versions={"plumbline": version("plumbline")},
         bundle_sha256=bundle.sha256,
         settings_sha256=wanted.digest(),
+        engine=engine,
         since=since,
     )

@@ -24,6 +24,7 @@ from agent.cameras.images import read_image
 from agent.clock import Clock
 from agent.crew import Crew
 from agent.engines import open_engine
+from agent.engines.choice import RANKING, lacks, look_around
 from agent.engines.engine import BATCHES, Engine
 from agent.messages import Frame, Pixels
 from agent.sample import SampleError, load_cells
@@ -152,13 +153,16 @@ def _run(
 
 
 def _engines() -> list[settings.Engine]:
-    """OpenVINO as it serves and in f32; the eager twin where torch is installed."""
-    import importlib.util
-
-    wanted = [settings.Engine(kind="openvino"), settings.Engine(kind="openvino", precision="f32")]
-    if importlib.util.find_spec("torch") and importlib.util.find_spec("onnx"):
-        wanted.append(settings.Engine(kind="eager"))
-    return wanted
+    """OpenVINO as it serves and in f32; ONNX Runtime and the eager twin where they are installed."""
+    machine = look_around()
+    wanted = (
+        settings.Engine(kind="openvino"),
+        settings.Engine(kind="openvino", precision="f32"),
+        settings.Engine(kind="onnxruntime"),
+        settings.Engine(kind="eager", device="cpu"),
+    )
+    there = {kind.kind for kind in RANKING if lacks(machine, settings.Engine(), kind) is None}
+    return [one for one in wanted if one.kind in there]
 
 
 def _engine_figures(

@@ -97,6 +97,7 @@ def write(inspected: Inspected, folder: Path) -> None:
 def side_by_side(image: Pixels, inspection: Inspection, threshold: float) -> Pixels:
     """Input, restoration and heat map, RGB, at the input's size."""
     lines, width = image.shape[:2]
+    assert inspection.restored is not None
     restored = cv2.resize(inspection.restored, (width, lines), interpolation=cv2.INTER_LINEAR)
     parts = [image, restored.reshape(lines, width, -1), heatmap(image, inspection.evidence, threshold)]
     return np.hstack([np.broadcast_to(part, (lines, width, 3)) for part in parts])

@@ -89,9 +89,11 @@ class Inspection:
 
     scores: Floats  # (N,), raw, one for each tile
     evidence: Floats  # (h, w), raw map of the whole scaled frame, one value for each map stride
-    restored: Pixels  # (lines, width, channels) of the scaled frame: what a good part would look like
+    # (lines, width, channels) of the scaled frame: what a good part would look like; None when not asked for
+    restored: Pixels | None
     started_ns: int
     finished_ns: int
+    engine: str = ""  # that judged it; a frame is never judged by two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

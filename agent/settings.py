@@ -52,9 +52,13 @@ class Line(_Section):
 
 
 class Engine(_Section):
-    kind: Literal["auto", "openvino", "eager"] = "auto"
+    kind: Literal["auto", "tensorrt", "torch_tensorrt", "openvino", "onnxruntime", "eager"] = "auto"
+    device: Literal["auto", "cuda", "cpu"] = "auto"
     precision: Literal["auto", "f32", "bf16"] = "auto"
     threads: int = Field(0, ge=0, le=256)
+    workspace_bytes: int = Field(1_073_741_824, ge=16_777_216)
+    cache: Path | None = None
+    cache_max_bytes: int = Field(1_000_000_000, ge=0)
 
 
 class Judge(_Section):
@@ -180,6 +184,10 @@ class Settings(_Section):
             if names.count(name) > 1:
                 raise ValueError(f"gateway name {name!r} stands twice; names are cursors and must differ")
         return gateways
+
+    def engine_cache(self) -> Path:
+        """The folder of compiled engines: the one that is set, or `engines` beside the outbox."""
+        return self.engine.cache or self.outbox.path.parent / "engines"
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON: two agents with equal settings have equal digests."""

@@ -18,8 +18,8 @@ import torch
 from agent import settings
 from agent.bundle import MANIFEST, InputSpec, open_bundle
 from agent.engines import open_engine
-from agent.engines.engine import BATCHES, Answer, Engine
-from agent.line.infer import in_batches, joined, lay_out
+from agent.engines.engine import Answer, Engine
+from agent.line.infer import lay_out
 from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Flags, Floats, Pixels
 from agent.web.seams import mosaic
@@ -143,11 +143,7 @@ def by_teacher(method: Method, seed: int, product: int | None = None) -> Inspect
 
 def by_engine(engine: Engine) -> Inspector:
     """The exported student as the device runs it."""
-
-    def inspect(tiles: Pixels) -> Answer:
-        return joined([engine.run(part) for part in in_batches(tiles, BATCHES)])
-
-    return inspect
+    return engine.run
 
 
 def by_student(student: Student) -> Inspector:
@@ -180,6 +176,7 @@ def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
     picture = scaled(original, spec)
     tiles, origins = cut_tiles(picture, spec)
     answer = inspector(tiles)
+    assert answer.restored is not None
     shape = (picture.shape[0], picture.shape[1])
     whole = mosaic(answer.maps, origins, spec.tile_px, shape)
     seconds = time.perf_counter() - started

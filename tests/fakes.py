@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from agent.bundle import InputSpec
+from agent.engines.batches import by_batches
 from agent.engines.engine import BATCHES, Answer, Description
 from agent.messages import Floats, Frame, FrameFault, Pixels
 
@@ -35,18 +36,29 @@ class FakeEngine:
     batches: list[int] = field(default_factory=list)
     closed: bool = False
 
-    def run(self, tiles: Pixels) -> Answer:
+    name: str = "fake-f32"
+
+    def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
         assert not self.closed
         assert tiles.dtype == np.uint8 and tiles.shape[1:] == (self.tile_px, self.tile_px, 1)
-        assert len(tiles) in BATCHES
-        self.batches.append(len(tiles))
-        if self.failures:
-            raise self.failures.popleft()
-        maps = np.stack([evidence_of(tile) for tile in tiles])
-        return Answer(scores=maps.max(axis=(1, 2)), maps=maps, restored=np.zeros_like(tiles))
+
+        def run_batch(batch: Pixels) -> Answer:
+            assert len(batch) in BATCHES
+            self.batches.append(len(batch))
+            if self.failures:
+                raise self.failures.popleft()
+            maps = np.stack([evidence_of(tile) for tile in batch])
+            return Answer(
+                scores=maps.max(axis=(1, 2)),
+                maps=maps,
+                restored=np.zeros_like(batch) if restored else None,
+                engine=self.name,
+            )
+
+        return by_batches(run_batch, tiles)
 
     def describe(self) -> Description:
-        return Description(name="fake-f32", runtime="fake 1", device="none", precision="f32")
+        return Description(name=self.name, runtime="fake 1", device="none", precision="f32")
 
     def close(self) -> None:
         self.closed = True

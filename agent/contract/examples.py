@@ -106,6 +106,7 @@ def status() -> Status:
         versions={"plumbline": "0.1.0"},
         bundle_sha256="ab" * 32,
         settings_sha256="cd" * 32,
+        engine="openvino-bf16",
         since=rfc3339(WHEN),
     )
 

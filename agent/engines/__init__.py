@@ -1,33 +1,108 @@
-"""Engines behind one protocol; `open_engine` picks by settings."""
+"""Engines behind one protocol, and the one place that selects.
+
+`open_engine` gives exactly what the settings name, or the first of the table that proves itself; `room.py`
+keeps an agent served while engines are compiled and fail.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+
 from agent import settings
 from agent.bundle import Bundle
-from agent.engines.engine import Engine, EngineError, check_golden
+from agent.engines.cache import EngineCache, is_cached
+from agent.engines.choice import RANKING, Kind, Machine, choose, lacks, look_around
+from agent.engines.engine import Engine, EngineError, EngineUnavailable
+from agent.engines.gpu import Gpu
 
 
-def open_engine(bundle: Bundle, wanted: settings.Engine) -> Engine:
+def open_engine(
+    bundle: Bundle,
+    wanted: settings.Engine,
+    *,
+    cache: EngineCache | None = None,
+    machine: Machine | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Engine:
     """A warmed engine that reproduces the bundle's golden scores on this machine.
 
-    `auto` is OpenVINO. Raises EngineError when the engine is not installed or disagrees.
+    `auto` is the fastest that does. Raises EngineError when none does, EngineUnavailable when the one that is
+    named cannot be had here.
     """
-    engine = _open(bundle, wanted)
-    check_golden(engine, bundle)
-    return engine
-
-
-def _open(bundle: Bundle, wanted: settings.Engine) -> Engine:
-    if wanted.kind == "eager":
-        if wanted.precision == "bf16":
-            raise EngineError("engine.precision: eager runs in f32 only; set f32 or auto, or kind openvino")
+    machine = machine or look_around()
+    if wanted.kind != "auto":
+        named = [kind for kind in RANKING if kind.kind == wanted.kind]
+        usable = [kind for kind in named if lacks(machine, wanted, kind) is None]
+        if not usable:
+            raise EngineUnavailable(str(lacks(machine, wanted, named[-1])))
+        for kind in usable[:-1]:  # eager on a GPU, where torch may be built for the CPU alone
+            with suppress(EngineUnavailable):
+                return open_kind(kind, bundle, wanted, cache, machine.gpu, say)
+        return open_kind(usable[-1], bundle, wanted, cache, machine.gpu, say)
+    problems = []
+    for kind in choose(machine, wanted).kinds:
         try:
-            from agent.engines.eager import open_eager
-        except ModuleNotFoundError as error:
-            raise EngineError(
-                f"engine.kind: eager needs {error.name}; install 'plumbline[lab]' or set kind to openvino"
-            ) from error
-        return open_eager(bundle, threads=wanted.threads)
-    from agent.engines.openvino import open_openvino
+            return open_kind(kind, bundle, wanted, cache, machine.gpu, say)
+        except EngineError as error:
+            problems.append(f"{kind.name}: {error}")
+    raise EngineError("no engine can serve: " + "; ".join(problems))
 
-    return open_openvino(bundle, precision=wanted.precision, threads=wanted.threads)
+
+def open_kind(
+    kind: Kind,
+    bundle: Bundle,
+    wanted: settings.Engine,
+    cache: EngineCache | None,
+    gpu: Gpu | None,
+    say: Callable[[str], None] = lambda line: None,
+    *,
+    may_build: bool = True,
+) -> Engine:
+    """One engine of the table, compiled where it has to be and may be, warmed and proven.
+
+    Raises EngineError; NotCompiled where nothing usable is in the cache and `may_build` is False.
+    """
+    if kind.kind == "openvino":
+        from agent.engines.openvino import open_openvino
+
+        return open_openvino(bundle, precision=wanted.precision, threads=wanted.threads, cache=cache)
+    if kind.kind == "tensorrt":
+        from agent.engines.tensorrt import open_tensorrt, options_of
+
+        assert gpu is not None
+        options = options_of(wanted.precision, wanted.workspace_bytes)
+        return open_tensorrt(bundle, gpu=gpu, options=options, cache=cache, say=say, may_build=may_build)
+    if kind.kind == "torch_tensorrt":
+        from agent.engines.torch_trt import open_torch_tensorrt
+
+        return open_torch_tensorrt(bundle, workspace_bytes=wanted.workspace_bytes)
+    if kind.kind == "eager" and kind.device == "cuda":
+        from agent.engines.torch_cuda import open_eager_cuda
+
+        return open_eager_cuda(bundle, precision=wanted.precision)
+    if wanted.precision == "bf16":
+        raise EngineUnavailable(
+            f"engine.precision: {kind.kind} runs in f32 only; set f32 or auto, or kind openvino"
+        )
+    if kind.kind == "onnxruntime":
+        from agent.engines.ort import open_ort
+
+        return open_ort(bundle, threads=wanted.threads)
+    from agent.engines.eager import open_eager
+
+    return open_eager(bundle, threads=wanted.threads)
+
+
+def is_compiled(
+    kind: Kind, bundle: Bundle, wanted: settings.Engine, cache: EngineCache, gpu: Gpu | None
+) -> bool:
+    """Whether a slow engine of the table lies whole in the cache. Raises EngineError when it never will."""
+    if kind.kind != "tensorrt":
+        return False
+    from agent.engines.tensorrt import engine_key, import_tensorrt, options_of
+
+    assert gpu is not None
+    trt, _ = import_tensorrt()
+    options = options_of(wanted.precision, wanted.workspace_bytes)
+    return is_cached(cache, engine_key(bundle, trt, gpu, options))

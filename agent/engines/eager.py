@@ -3,10 +3,12 @@
 It reads the very file that the other engines compile, so a difference is theirs or the exporter's.
 Needs torch and onnx (extra `lab`); the device does not import this file unless it is asked for.
 Only the operators of a shipped student are here: OPERATORS is also the list of what a graph may use.
+`Graph` is an ordinary module, so CUDA graphs, torch.export and Torch-TensorRT take it as it is.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,82 +18,144 @@ import onnx
 import torch
 import torch.nn.functional as F
 from onnx import numpy_helper
-from torch import Tensor
+from torch import Tensor, nn
 
 from agent.bundle import MODEL, Bundle
-from agent.engines.engine import Answer, Description, EngineError
+from agent.engines.batches import by_batches
+from agent.engines.engine import Answer, Description, EngineError, check_golden, warm_up
 from agent.messages import Pixels
 
 Attributes = Mapping[str, Any]
 Operator = Callable[[list[Any], Attributes], Any]  # an absent optional input is None
 
+OUTPUTS = ("score", "map", "restored")
 TYPES = {onnx.TensorProto.FLOAT: torch.float32, onnx.TensorProto.UINT8: torch.uint8}
+# Inputs that torch takes as plain numbers. Read from a tensor they would stop a GPU, and torch.export.
+NUMBERS: dict[str, tuple[int, ...]] = {
+    "Expand": (1,),
+    "Pad": (1,),
+    "ReduceMean": (1,),
+    "ReduceSum": (1,),
+    "Reshape": (1,),
+    "Resize": (2, 3),
+    "Slice": (1, 2, 3),
+    "Squeeze": (1,),
+    "TopK": (1,),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One operation, by the names of its values."""
+    """One operation, by the names of its values; `numbers` by the position of the input."""
 
     operator: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Attributes
+    numbers: Mapping[int, tuple[float, ...]]
+
+
+class Graph(nn.Module):
+    """uint8 (N, H, W, C) -> score (N,), map (N, h, w), restored uint8 (N, H, W, C)."""
+
+    def __init__(self, nodes: list[Node], constants: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self._nodes = nodes
+        self._buffers_of = {name: f"constant{index}" for index, name in enumerate(constants)}
+        for name, buffer in self._buffers_of.items():  # ONNX names may hold dots, buffers may not
+            self.register_buffer(buffer, constants[name])
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        values = {name: getattr(self, buffer) for name, buffer in self._buffers_of.items()}
+        values["tiles"] = tiles
+        for node in self._nodes:
+            inputs = [
+                node.numbers[index] if index in node.numbers else values[name] if name else None
+                for index, name in enumerate(node.inputs)
+            ]
+            found = OPERATORS[node.operator](inputs, node.attributes)
+            results = found if isinstance(found, tuple | list) else [found]
+            values.update(zip(node.outputs, results, strict=False))
+        score, map_, restored = (values[name] for name in OUTPUTS)
+        return score, map_, restored
 
 
 class EagerEngine:
-    def __init__(self, nodes: list[Node], constants: dict[str, Tensor], description: Description) -> None:
-        self._nodes = nodes
-        self._constants = constants
+    """The graph on the CPU, as plainly as it can be."""
+
+    def __init__(self, graph: Graph, description: Description) -> None:
+        self._graph = graph
         self._description = description
 
-    def run(self, tiles: Pixels) -> Answer:
-        with torch.inference_mode():
-            values: dict[str, Tensor] = {
-                **self._constants,
-                "tiles": torch.from_numpy(np.ascontiguousarray(tiles)),
-            }
-            for node in self._nodes:
-                inputs = [values[name] if name else None for name in node.inputs]
-                found = OPERATORS[node.operator](inputs, node.attributes)
-                results = found if isinstance(found, tuple | list) else [found]
-                values.update(zip(node.outputs, results, strict=False))
-        scores, maps, restored = (values[name].numpy() for name in ("score", "map", "restored"))
-        return Answer(scores=scores, maps=maps, restored=restored)
+    def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
+        return by_batches(lambda batch: self._run(batch, restored), tiles)
 
     def describe(self) -> Description:
         return self._description
 
     def close(self) -> None:
-        self._constants.clear()
+        pass
+
+    def _run(self, batch: Pixels, restored: bool) -> Answer:
+        with torch.inference_mode():
+            score, map_, picture = self._graph(torch.from_numpy(np.ascontiguousarray(batch)))
+        return Answer(
+            scores=score.numpy(),
+            maps=map_.numpy(),
+            restored=picture.numpy() if restored else None,
+            engine=self._description.name,
+        )
 
 
 def open_eager(bundle: Bundle, *, threads: int = 0) -> EagerEngine:
-    """Read the graph. Raises EngineError when it is none or uses an operator that no shipped graph has."""
+    """Read the graph. Raises EngineError when it is none, uses an operator that no shipped graph has, or
+    does not reproduce the golden scores.
+    """
+    started = time.monotonic()
     if threads:
         torch.set_num_threads(threads)
+    engine = EagerEngine(
+        read_graph(bundle),
+        Description(
+            name="eager-f32",
+            runtime=f"torch {torch.__version__}",
+            device="cpu",
+            precision="f32",
+            open_s=round(time.monotonic() - started, 3),
+        ),
+    )
+    warm_up(engine, bundle)
+    check_golden(engine, bundle)
+    return engine
+
+
+def read_graph(bundle: Bundle) -> Graph:
+    """The bundle's graph as a module on the CPU. Raises EngineError."""
     try:
         onnx.checker.check_model(bundle.model)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise EngineError(f"{bundle.path}/{MODEL}: {error}; export the bundle again") from error
     graph = onnx.load_from_string(bundle.model).graph
+    arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     nodes = [
         Node(
             operator=node.op_type,
             inputs=tuple(node.input),
             outputs=tuple(node.output),
             attributes={one.name: onnx.helper.get_attribute_value(one) for one in node.attribute},
+            numbers={
+                index: tuple(arrays[node.input[index]].ravel().tolist())
+                for index in NUMBERS.get(node.op_type, ())
+                if index < len(node.input) and node.input[index] in arrays
+            },
         )
         for node in graph.node
     ]
     unknown = sorted({node.operator for node in nodes} - set(OPERATORS))
     if unknown:
         raise EngineError(f"{bundle.path}: graph uses {', '.join(unknown)}, which no shipped student has")
-    constants = {one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in graph.initializer}
-    return EagerEngine(
-        nodes,
-        constants,
-        Description(name="eager-f32", runtime=f"torch {torch.__version__}", device="cpu", precision="f32"),
-    )
+    constants = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    return Graph(nodes, constants).eval()
 
 
 def _conv(inputs: list[Any], attributes: Attributes) -> Tensor:
@@ -148,7 +212,7 @@ def _reduce(operation: Callable[..., Tensor]) -> Operator:
 
 
 def _top_k(inputs: list[Any], attributes: Attributes) -> tuple[Tensor, Tensor]:
-    values, indices = inputs[0].topk(int(inputs[1]), dim=attributes.get("axis", -1))
+    values, indices = inputs[0].topk(int(inputs[1][0]), dim=attributes.get("axis", -1))
     return values, indices
 
 
@@ -178,7 +242,7 @@ OPERATORS: dict[str, Operator] = {
     "Conv": _conv,
     "DepthToSpace": lambda x, a: F.pixel_shuffle(x[0], a["blocksize"]),
     "Div": lambda x, _: x[0] / x[1],
-    "Expand": lambda x, _: x[0] * torch.ones([int(side) for side in x[1]]),
+    "Expand": lambda x, _: x[0] * x[0].new_ones([int(side) for side in x[1]]),
     "Greater": lambda x, _: x[0] > x[1],
     "Log": lambda x, _: torch.log(x[0]),
     "Mul": lambda x, _: x[0] * x[1],

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from agent.bundle import MODEL, Bundle
-from agent.engines.engine import BATCHES, Answer, Description, EngineError
+from agent.engines.batches import by_batches
+from agent.engines.cache import EngineCache, open_cached
+from agent.engines.cache_entry import Entry, key_of
+from agent.engines.engine import BATCHES, Answer, Description, EngineError, check_golden, warm_up
 from agent.messages import Pixels
 
 
@@ -20,13 +25,8 @@ class OpenVinoEngine:
         self._description = description
         self._turn = threading.Lock()
 
-    def run(self, tiles: Pixels) -> Answer:
-        with self._turn:
-            request = self._requests[len(tiles)]
-            request.infer([np.ascontiguousarray(tiles)])
-            # Copies: the request overwrites its outputs at the next call.
-            scores, maps, restored = (np.array(request.get_output_tensor(i).data) for i in range(3))
-        return Answer(scores=scores, maps=maps, restored=restored)
+    def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
+        return by_batches(lambda batch: self._run(batch, restored), tiles)
 
     def describe(self) -> Description:
         return self._description
@@ -34,44 +34,103 @@ class OpenVinoEngine:
     def close(self) -> None:
         self._requests.clear()
 
+    def _run(self, batch: Pixels, restored: bool) -> Answer:
+        with self._turn:  # of one batch: cameras that share the engine take turns within a frame
+            request = self._requests[len(batch)]
+            request.infer([np.ascontiguousarray(batch)])
+            # Copies: the request overwrites its outputs at the next call.
+            found = [np.array(request.get_output_tensor(i).data) for i in range(3 if restored else 2)]
+        return Answer(
+            scores=found[0],
+            maps=found[1],
+            restored=found[2] if restored else None,
+            engine=self._description.name,
+        )
+
 
 def open_openvino(
-    bundle: Bundle, *, precision: Literal["auto", "f32", "bf16"] = "auto", threads: int = 0
+    bundle: Bundle,
+    *,
+    precision: Literal["auto", "f32", "bf16"] = "auto",
+    threads: int = 0,
+    cache: EngineCache | None = None,
 ) -> OpenVinoEngine:
-    """Compile the bundle for this CPU and warm it up; `threads` 0 takes all cores.
+    """Compile the bundle for this CPU, or load what was compiled; `threads` 0 takes all cores.
 
     `auto` is bf16 where the CPU has it, which OpenVINO finds out, and f32 elsewhere. Raises EngineError
-    when OpenVINO cannot read or compile the model.
+    when OpenVINO cannot read or compile the model, or it does not reproduce the golden scores.
     """
     import openvino as ov
 
+    started = time.monotonic()
     core = ov.Core()
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if precision != "auto":
         options["INFERENCE_PRECISION_HINT"] = precision
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
+    device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
+    runtime = f"openvino {ov.get_version()}"
+    key = key_of(
+        bundle,
+        engine="openvino",
+        runtime=runtime,
+        device=device,
+        capability=" ".join(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        driver="none",
+        precision=precision,
+        flags=tuple(f"{name}={value}" for name, value in sorted(options.items())),
+    )
+
+    def build() -> Mapping[str, bytes]:
+        return {
+            f"batch-{batch}": compiled.export_model().getvalue()
+            for batch, compiled in _compile(core, bundle, options).items()
+        }
+
+    def load(entry: Entry, from_cache: bool) -> OpenVinoEngine:
+        try:
+            compiled = {
+                batch: core.import_model(entry.parts[f"batch-{batch}"], "CPU", options) for batch in BATCHES
+            }
+        except RuntimeError as error:
+            raise EngineError(f"{runtime} refuses the compiled model: {_reason(error)}") from error
+        return opened(compiled, from_cache)
+
+    def opened(compiled: dict[int, Any], from_cache: bool) -> OpenVinoEngine:
+        used = str(compiled[BATCHES[0]].get_property("INFERENCE_PRECISION_HINT").to_string())  # f16 on ARM
+        engine = OpenVinoEngine(
+            {batch: one.create_infer_request() for batch, one in compiled.items()},
+            Description(
+                name=f"openvino-{used}",
+                runtime=runtime,
+                device=device,
+                precision=used,
+                open_s=round(time.monotonic() - started, 3),
+                from_cache=from_cache,
+            ),
+        )
+        warm_up(engine, bundle)
+        check_golden(engine, bundle)
+        return engine
+
+    if cache is None:
+        return opened(_compile(core, bundle, options), False)
+    return open_cached(cache, key, build=build, load=load)
+
+
+def _compile(core: Any, bundle: Bundle, options: dict[str, Any]) -> dict[int, Any]:
     spec = bundle.manifest.input
-    requests: dict[int, Any] = {}
+    compiled: dict[int, Any] = {}
     try:
         model = core.read_model(bundle.model)
         for batch in BATCHES:
             model.reshape([batch, spec.tile_px, spec.tile_px, spec.channels])
-            compiled = core.compile_model(model, "CPU", options)
-            requests[batch] = compiled.create_infer_request()
+            compiled[batch] = core.compile_model(model, "CPU", options)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise EngineError(f"{bundle.path}/{MODEL}: {reason} Export the bundle again") from error
-    used = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())  # f16 on ARM
-    engine = OpenVinoEngine(
-        requests,
-        Description(
-            name=f"openvino-{used}",
-            runtime=f"openvino {ov.get_version()}",
-            device=str(core.get_property("CPU", "FULL_DEVICE_NAME")),
-            precision=used,
-        ),
-    )
-    for batch in BATCHES:
-        engine.run(np.zeros((batch, spec.tile_px, spec.tile_px, spec.channels), np.uint8))
-    return engine
+        raise EngineError(f"{bundle.path}/{MODEL}: {_reason(error)} Export the bundle again") from error
+    return compiled
+
+
+def _reason(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[-1]

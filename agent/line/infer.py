@@ -1,48 +1,31 @@
-"""Tiles to inspection: batches that the engine was built for, results put together again."""
+"""Tiles to inspection: through the engine, results put together again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from agent.clock import Clock
-from agent.engines.engine import BATCHES, Answer, Engine
+from agent.engines.engine import Engine
 from agent.messages import Inspection, Pixels, Prepared
 from agent.web import seams
 
 
-def infer(prepared: Prepared, engine: Engine, clock: Clock) -> Inspection:
-    """Every tile of a frame through the engine, several at a time."""
+def infer(prepared: Prepared, engine: Engine, clock: Clock, *, restored: bool = True) -> Inspection:
+    """Every tile of a frame through the engine; `restored` False when nobody will look at the restoration."""
     started = clock.monotonic_ns()
-    answer = joined([engine.run(batch) for batch in in_batches(prepared.tiles, BATCHES)])
+    answer = engine.run(prepared.tiles, restored=restored)
     tile_px = prepared.tiles.shape[1]
     return Inspection(
         scores=answer.scores,
         evidence=seams.mosaic(answer.maps, prepared.origins, tile_px, prepared.shape),
-        restored=lay_out(answer.restored, prepared.origins, prepared.shape),
+        restored=None
+        if answer.restored is None
+        else lay_out(answer.restored, prepared.origins, prepared.shape),
+        engine=answer.engine,
         started_ns=started,
         finished_ns=clock.monotonic_ns(),
-    )
-
-
-def in_batches(tiles: Pixels, sizes: tuple[int, ...]) -> Iterator[Pixels]:
-    """Consecutive parts of the given sizes, largest that fits first; sizes fall and end with 1."""
-    start = 0
-    while start < len(tiles):
-        size = next(size for size in sizes if size <= len(tiles) - start)
-        yield tiles[start : start + size]
-        start += size
-
-
-def joined(answers: Sequence[Answer]) -> Answer:
-    """Batches back in one answer, in order."""
-    if len(answers) == 1:
-        return answers[0]
-    return Answer(
-        scores=np.concatenate([answer.scores for answer in answers]),
-        maps=np.concatenate([answer.maps for answer in answers]),
-        restored=np.concatenate([answer.restored for answer in answers]),
     )
 
 

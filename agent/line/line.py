@@ -43,7 +43,9 @@ class Line:
         clock: Clock,
         spans: Spans[Judged] | None = None,
         drift: Drift | None = None,
+        restored: bool = True,
     ) -> None:
+        """`restored` False leaves restorations on the engine's device: nobody will look at them."""
         self._capture = capture
         self._spec = spec
         self._engine = engine
@@ -53,6 +55,7 @@ class Line:
         self._spans = spans
         self._drift = drift
         self._taken_ns = 0
+        self._restored = restored
 
     def step(self) -> Verdict | None:
         """One trigger, one record; None when there was no trigger for a while, or its record waits."""
@@ -65,7 +68,7 @@ class Line:
         self._taken_ns = self._clock.monotonic_ns()
         try:
             prepared = prepare(frame, self._spec, self._clock)
-            inspection = infer(prepared, self._engine, self._clock)
+            inspection = infer(prepared, self._engine, self._clock, restored=self._restored)
         except Exception as error:  # runtimes raise what they like; one bad frame must not end the line
             reason = "camera_error" if isinstance(error, PrepareError) else "engine_error"
             log.warning("frame_not_judged", camera=frame.camera, frame=frame.frame_id, error=str(error))

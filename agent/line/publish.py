@@ -60,6 +60,7 @@ class Origin:
     station: str
     boot_id: str
     model: ModelMessage
+    engine: Callable[[], str]  # that serves now, for records that no engine judged
     settings: SettingsMessage
     simulated: frozenset[str]  # cameras that are not real
     clock_synced: Callable[[], bool | None]
@@ -121,6 +122,7 @@ class Publisher:
             frame_message=_frame_message(frame),
             crops=cut,
             timing=_timing(judged),
+            engine=judged.inspection.engine,
             announce=lambda verdict: self._show(verdict, judged, picture),
         )
 
@@ -161,6 +163,7 @@ class Publisher:
         announce: Callable[[Verdict], None],
         crops: list[Crop] | None = None,
         timing: dict[str, float] | None = None,
+        engine: str = "",
     ) -> Verdict:
         origin, now = self._origin, self._clock.utc_now()
         evaluation, code = EVALUATION[judgement.verdict]
@@ -192,7 +195,7 @@ class Publisher:
                     **(timing or {}),
                     capture_to_recorded=_ms(self._clock.monotonic_ns() - item.captured_ns),
                 ),
-                model=origin.model,
+                model=origin.model.model_copy(update={"engine": engine or origin.engine()}),
                 settings=origin.settings,
             )
             rows = [payloads.verdict_row(self._topics, verdict)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -113,7 +113,7 @@ class Snapshot:
     cameras: tuple[CameraView, ...]
     link: LinkView
     outbox: OutboxDepth
-    troubles: tuple[str, ...]  # of the uplink and of the cameras' light, one sentence each
+    troubles: tuple[str, ...]  # of engines, uplink and the cameras' light, one sentence each
     rejects: tuple[Reject, ...]  # newest first
 
 
@@ -147,6 +147,7 @@ class Board:
         self._outbox = OutboxDepth(rows=0, size_bytes=0, oldest_s=0.0)
         self._troubles: tuple[str, ...] = ()
         self._light: tuple[str, ...] = ()
+        self._engine_troubles: tuple[str, ...] = ()
         self._rejects: deque[Reject] = deque(maxlen=REJECTS)
 
     def serving(self, *, engine: str, bundle: str, bundle_sha256: str, threshold: float) -> None:
@@ -154,6 +155,12 @@ class Board:
         serving = Serving(engine=engine, bundle=bundle, bundle_sha256=bundle_sha256, threshold=threshold)
         with self._lock:
             self._serving = serving
+
+    def engine(self, name: str) -> None:
+        """Which engine serves now."""
+        with self._lock:
+            if self._serving is not None:
+                self._serving = replace(self._serving, engine=name)
 
     def judged(self, verdict: Verdict, image: Pixels | None) -> None:
         """A record was written; `image` is the judged frame, None for a trigger without pixels."""
@@ -232,6 +239,11 @@ class Board:
         with self._lock:
             self._light = troubles
 
+    def engine_troubles(self, troubles: tuple[str, ...]) -> None:
+        """Why not the best engine serves, one sentence each; empty when it does."""
+        with self._lock:
+            self._engine_troubles = troubles
+
     def snapshot(self) -> Snapshot:
         """Everything at one moment; pictures in it are not encoded by this."""
         with self._lock:
@@ -252,7 +264,7 @@ class Board:
                 state=self._link, detail=self._link_detail, for_s=(now_ns - self._link_since_ns) / 1e9
             )
             serving, counts, outbox = self._serving, dict(self._counts), self._outbox
-            troubles = self._troubles + self._light
+            troubles = self._engine_troubles + self._troubles + self._light
             rejects = tuple(reversed(self._rejects))
         return Snapshot(
             station=self._station,

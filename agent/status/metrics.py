@@ -44,6 +44,12 @@ METRICS: tuple[Metric, ...] = (
         kind="histogram",
         help="Time from the last line of a frame to its durable record.",
     ),
+    Metric(
+        name="engine_failures",
+        kind="counter",
+        help="Engines that could not be opened or were taken down, by engine.",
+        labels=("engine",),
+    ),
     Metric(name="outbox_rows", kind="gauge", help="Rows that wait for the broker."),
     Metric(name="outbox_bytes", kind="gauge", help="Bytes that wait for the broker."),
     Metric(name="outbox_oldest_seconds", kind="gauge", help="Age of the first waiting row; 0 for none."),
@@ -148,6 +154,9 @@ class Metrics:
 
     def inspected(self, seconds: float) -> None:
         self._histograms["inspect_seconds"].observe(seconds)
+
+    def engine_failed(self, engine: str) -> None:
+        self._counters["engine_failures"].labels(engine).inc()
 
     def recorded(self, seconds: float) -> None:
         """A record became durable `seconds` after its frame was there."""

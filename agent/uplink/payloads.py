@@ -37,6 +37,7 @@ class Status(BaseModel):
     versions: Mapping[str, str]
     bundle_sha256: str | None
     settings_sha256: str | None
+    engine: str | None = Field(None, description="that serves; null where none does")
     since: str | None = Field(description="start of this state; null in the last will, written beforehand")
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -22,8 +22,8 @@ from tests.fakes import FakeEngine, bad_picture, good_picture
 class Lost(FakeEngine):
     """Its arithmetic has come to nothing."""
 
-    def run(self, tiles: Pixels) -> Answer:
-        answer = FakeEngine.run(self, tiles)
+    def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
+        answer = FakeEngine.run(self, tiles, restored=restored)
         return replace(answer, scores=answer.scores * np.float32("nan"))
 
 

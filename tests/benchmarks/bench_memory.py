@@ -19,7 +19,7 @@ SAMPLES_AT_S = (10, 20, 40, 60)
 def main() -> None:
     console = Console()
     where = machine()
-    table = Table("after s", "resident MB", title=f"{where['cpu']}, {where['cores']} cores")
+    table = Table("after s", "resident MB", "peak MB", title=f"{where['cpu']}, {where['cores']} cores")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         broker = Mosquitto(folder / "mosquitto")
@@ -30,7 +30,7 @@ def main() -> None:
             started = time.monotonic()
             for at_s in SAMPLES_AT_S:
                 time.sleep(max(0.0, at_s - (time.monotonic() - started)))
-                table.add_row(str(at_s), f"{agent.resident_mb():.0f}")
+                table.add_row(str(at_s), f"{agent.resident_mb():.0f}", f"{agent.peak_mb():.0f}")
         finally:
             agent.stop()
             broker.stop()

@@ -95,10 +95,16 @@ class AgentProcess:
         return self._process is not None and self._process.poll() is None
 
     def resident_mb(self) -> float:
-        assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
+        return self._memory_mb("VmRSS")
+
+    def peak_mb(self) -> float:
+        return self._memory_mb("VmHWM")
 
     def log(self) -> str:
         return self._log.read_text()
+
+    def _memory_mb(self, key: str) -> float:
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith(key))
+        return int(line.split()[1]) / 1024

@@ -17,6 +17,7 @@ SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 ENGINES = (
     settings.Engine(kind="openvino", precision="f32"),
     settings.Engine(kind="openvino", precision="auto"),
+    settings.Engine(kind="onnxruntime"),
     settings.Engine(kind="eager"),
 )
 
@@ -42,6 +43,17 @@ def test_openvino_f32_gives_the_eager_twin_s_maps_and_restorations(sample: Bundl
     fast = open_engine(sample, settings.Engine(kind="openvino", precision="f32")).run(tiles[:4])
     assert np.allclose(plain.maps, fast.maps, rtol=1e-3, atol=1e-3 * float(plain.maps.max()))
     assert np.abs(plain.restored.astype(int) - fast.restored.astype(int)).max() <= 1
+
+
+def test_f32_engines_agree_to_a_ten_thousandth_in_every_score(sample: Bundle) -> None:
+    tiles, _ = sample.golden()
+    found = [
+        open_engine(sample, wanted).run(tiles).scores
+        for wanted in ENGINES
+        if wanted.kind != "openvino" or wanted.precision == "f32"
+    ]
+    assert len(found) == 3
+    assert max(np.abs(one - found[0]).max() for one in found) <= 1e-4
 
 
 def test_the_sample_says_its_terms_and_how_it_was_made(sample: Bundle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,16 @@ import pytest
 from agent import settings
 from agent.bundle import open_bundle
 from agent.engines import open_engine
-from agent.engines.engine import BATCHES, Engine, EngineError, golden_difference
+from agent.engines.engine import (
+    BATCHES,
+    Answer,
+    Description,
+    Engine,
+    EngineError,
+    check_golden,
+    golden_difference,
+)
+from agent.messages import Pixels
 from tests.agent.engines.small_bundle import (
     THRESHOLD,
     TILE_PX,
@@ -25,7 +35,8 @@ from tests.agent.engines.small_bundle import (
 CHOICES = (
     settings.Engine(kind="openvino", precision="f32", threads=1),
     settings.Engine(kind="openvino", precision="auto", threads=1),
-    settings.Engine(kind="eager"),
+    settings.Engine(kind="onnxruntime", threads=1),
+    settings.Engine(kind="eager", device="cpu"),
 )
 
 
@@ -55,6 +66,20 @@ def test_an_engine_gives_score_map_and_restoration_of_every_tile(engine: Engine,
     assert answer.restored.shape == tiles.shape
     if engine.describe().precision == "f32":
         assert np.array_equal(answer.restored, tiles)
+
+
+def test_an_engine_takes_any_number_of_tiles_and_names_itself_in_the_answer(engine: Engine) -> None:
+    tiles = small_tiles(7)
+    answer = engine.run(tiles)
+    assert np.allclose(answer.scores, scores_of(tiles), atol=close_to(engine))
+    assert answer.engine == engine.describe().name
+
+
+def test_restorations_that_nobody_asks_for_are_not_given(engine: Engine) -> None:
+    with_, without = engine.run(small_tiles(5)), engine.run(small_tiles(5), restored=False)
+    assert without.restored is None
+    assert np.array_equal(with_.scores, without.scores)
+    assert np.array_equal(with_.maps, without.maps)
 
 
 def test_an_answer_stays_as_it_is_when_the_engine_runs_again(engine: Engine) -> None:
@@ -95,7 +120,7 @@ def test_an_engine_says_what_it_is(engine: Engine) -> None:
     description = engine.describe()
     assert description.name.endswith(description.precision)
     assert description.precision in ("f32", "bf16")
-    assert description.runtime.split()[0] in ("openvino", "torch")
+    assert description.runtime.split()[0] in ("openvino", "onnxruntime", "torch")
 
 
 @pytest.mark.parametrize("wanted", CHOICES, ids=lambda wanted: f"{wanted.kind}-{wanted.precision}")
@@ -113,6 +138,27 @@ def test_a_golden_score_that_is_no_number_is_refused(tmp_path: Path) -> None:
     bundle = open_bundle(write_small(tmp_path / "small", scores=scores))
     with pytest.raises(EngineError, match="golden scores"):
         open_engine(bundle, CHOICES[0])
+
+
+@pytest.mark.parametrize("size", BATCHES)
+def test_an_engine_that_gives_no_numbers_in_one_batch_size_is_refused(tmp_path: Path, size: int) -> None:
+    """As half precision may, or one compiled size of two."""
+    bundle = open_bundle(write_small(tmp_path / "small"))
+    good = open_engine(bundle, CHOICES[0])
+
+    class Broken:
+        def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
+            answer = good.run(tiles, restored=restored)
+            nan = np.full_like(answer.scores, np.nan)
+            return replace(answer, scores=nan) if len(tiles) >= size == 4 or len(tiles) == size else answer
+
+        def describe(self) -> Description:
+            return good.describe()
+
+        def close(self) -> None: ...
+
+    with pytest.raises(EngineError, match=r"golden scores of .* differ by a share of nan"):
+        check_golden(Broken(), bundle)
 
 
 @pytest.mark.parametrize("tile", range(5))

@@ -71,6 +71,7 @@ def origin(clock: Clock) -> Origin:
         station="cell3-cam1",
         boot_id="boot-1",
         model=ModelMessage(bundle="cells", sha256="ab" * 32, engine="fake-f32"),
+        engine=lambda: "fake-f32",
         settings=SettingsMessage(version=12, sha256="cd" * 32),
         simulated=frozenset({"simulated"}),
         clock_synced=lambda: None,

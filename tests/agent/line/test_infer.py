@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
+from agent.engines.batches import in_batches
 from agent.engines.engine import BATCHES, Answer
-from agent.line.infer import in_batches, infer, lay_out
+from agent.line.infer import infer, lay_out
 from agent.line.prepare import prepare
 from agent.messages import Pixels
 from tests.fakes import FakeEngine, bad_picture, evidence_of, frame, spec
@@ -60,9 +61,9 @@ def test_the_times_of_an_inspection_are_those_of_the_engine() -> None:
     clock = ManualClock()
 
     class Slow(FakeEngine):
-        def run(self, tiles: Pixels) -> Answer:
+        def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
             clock.advance(0.25)
-            return FakeEngine.run(self, tiles)
+            return FakeEngine.run(self, tiles, restored=restored)
 
     prepared = prepare(frame(0, bad_picture(64, 64)), spec(overlap_px=0), clock)
     found = infer(prepared, Slow(), clock)

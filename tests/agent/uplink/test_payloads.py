@@ -58,6 +58,7 @@ def test_the_status_names_its_schema_and_leaves_out_nothing() -> None:
         "station",
         "boot_id",
         "versions",
+        "engine",
         "bundle_sha256",
         "settings_sha256",
         "since",
