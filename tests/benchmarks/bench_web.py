@@ -1,4 +1,4 @@
-"""How fast lines pass the web at 4096 px: flat field, colour rows, aspect, windows, tiles, joined defects.
+"""How fast lines pass the web at 4096 px: flat field, belt, colour rows, aspect, windows, parts, tiles.
 
 `python -m tests.benchmarks.bench_web` prints one row for each stage, beside its plain twin: median and best
 of many windows. With the AITEX strips in /work/shared/data it prints what is left of their fixed pattern.
