@@ -139,7 +139,7 @@ class App:
             health = assess(self.board.snapshot())
             degraded = health.state == "degraded"
             status: payloads.StatusName = "degraded" if degraded else "online"
-            reason = "; ".join(health.reasons) if degraded else None
+            reason = "; ".join(health.causes) if degraded else None  # how long would make it new every second
             if (status, reason, engine) != said:
                 self.uplink.link.publish_status(self._status(status, reason))
                 said = (status, reason, engine)

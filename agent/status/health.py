@@ -12,20 +12,27 @@ HealthState: TypeAlias = Literal["starting", "running", "degraded"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """`reasons` is empty exactly when the state is running."""
+    """`reasons` is empty exactly when the state is running; `causes` are the same without how long."""
 
     state: HealthState
     reasons: tuple[str, ...]
+    causes: tuple[str, ...] = ()
 
 
 def assess(snapshot: Snapshot) -> Health:
     """Running needs a model, every camera streaming or finished, a broker that answers, no trouble."""
-    reasons = [camera_words(camera) for camera in snapshot.cameras if camera.state in ("stalled", "lost")]
+    failing = [camera for camera in snapshot.cameras if camera.state in ("stalled", "lost")]
+    reasons = [camera_words(camera) for camera in failing]
+    causes = [f"Camera {camera.name} {camera.state}: {camera.detail}" for camera in failing]
     if snapshot.link.state == "lost":
         reasons.append(broker_words(snapshot.link, snapshot.outbox))
-    reasons += snapshot.troubles
-    if reasons:
-        return Health(state="degraded", reasons=tuple(reasons))
+        causes.append("Broker not reachable")
+    if reasons or snapshot.troubles:
+        return Health(
+            state="degraded",
+            reasons=(*reasons, *snapshot.troubles),
+            causes=(*causes, *snapshot.troubles),
+        )
     waiting = [] if snapshot.serving else ["No model is loaded yet"]
     waiting += [camera_words(camera) for camera in snapshot.cameras if camera.state in ("closed", "opening")]
     if snapshot.link.state == "connecting":

@@ -50,6 +50,7 @@ def test_a_lost_camera_degrades_and_is_named(board: Board) -> None:
     health = assess(board.snapshot())
     assert health.state == "degraded"
     assert health.reasons == ("Camera side lost for 0 s: no frame for 5 s; check its cable",)
+    assert health.causes == ("Camera side lost: no frame for 5 s; check its cable",)
 
 
 def test_a_trouble_of_the_uplink_degrades_in_its_own_words(board: Board) -> None:
