@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agent.section import Identifier
 from agent.section import Section as _Section
@@ -49,7 +51,48 @@ class LinescanSimSource(_Section):
     seed: int = Field(0, ge=0)
 
 
-Source = Annotated[FolderSource | VideoSource | LinescanSimSource, Field(discriminator="kind")]
+FeatureValue: TypeAlias = bool | int | float | str
+
+
+class FeatureWrite(_Section):
+    """One feature of a camera, by its own name; without a value it is a command that is executed."""
+
+    name: str = Field(min_length=1, max_length=200)
+    value: FeatureValue | None = None
+    optional: bool = False
+
+
+class GenicamSource(_Section):
+    """A GigE Vision or USB3 Vision camera, through Aravis."""
+
+    kind: Literal["genicam"] = "genicam"
+    address: str
+    scan: Literal["area", "line"] = "area"
+    features: tuple[FeatureWrite, ...] = ()
+    packet_size: int | None = Field(None, ge=220, le=65_000)
+    ring_frames: int = Field(32, ge=4, le=4096)
+    line_counter_chunk: str | None = Field(None, min_length=1)
+    encoder_chunk: str | None = Field(None, min_length=1)
+    line_status_chunk: str | None = Field(None, min_length=1)
+
+    @field_validator("address")
+    @classmethod
+    def _names_one_camera(cls, address: str) -> str:
+        if re.fullmatch(r"[0-9.]+", address):
+            try:
+                ipaddress.IPv4Address(address)
+            except ValueError as error:
+                raise ValueError(f"is no IPv4 address ({error})") from error
+        elif not re.fullmatch(r"\S.*-.*\S", address):
+            raise ValueError(
+                "is neither an IPv4 address nor Vendor-Model-Serial; see `plumbline camera list`"
+            )
+        return address
+
+
+Source = Annotated[
+    FolderSource | VideoSource | LinescanSimSource | GenicamSource, Field(discriminator="kind")
+]
 
 
 class Camera(_Section):
@@ -60,6 +103,9 @@ class Camera(_Section):
 
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:
-        if self.web.window_lines and self.source.kind != "linescan-sim":
+        is_line = isinstance(self.source, LinescanSimSource) or (
+            isinstance(self.source, GenicamSource) and self.source.scan == "line"
+        )
+        if self.web.window_lines and not is_line:
             raise ValueError("web.window_lines is for line cameras; set it to 0 for this source")
         return self

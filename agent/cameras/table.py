@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from agent.camera_settings import FolderSource, LinescanSimSource, Source, VideoSource
+from agent.camera_settings import FolderSource, GenicamSource, LinescanSimSource, Source, VideoSource
 from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
+from agent.cameras.genicam.camera import GenicamCamera
 from agent.cameras.images import list_images
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.stream import StreamCamera, is_live
@@ -23,3 +24,5 @@ def make_camera(name: str, source: Source, clock: Clock) -> Camera:
             return VideoFileCamera(name, source, clock)
         case LinescanSimSource():
             return LinescanSimCamera(name, list_images(source.path), source, clock)
+        case GenicamSource():
+            return GenicamCamera(name, source, clock)

@@ -11,9 +11,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from agent import gateway_settings, settings
-from agent.camera_settings import FolderSource, LinescanSimSource, VideoSource
+from agent.camera_settings import FolderSource, GenicamSource, LinescanSimSource, VideoSource
 from agent.gateway_settings import FolderGateway
 from agent.settings import Settings
 
@@ -21,10 +22,11 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 AGENT_YAML = (CONFIG / "agent.yaml").read_text(encoding="utf-8")
 EXAMPLE_LINE = re.compile(r"^( *)#((?:  )*(?:- )?[a-z_]+:.*|  +# .*)$")
 KEY = re.compile(r"^ *(?:- )?[a-z_]+:")
-KINDS: dict[str, type[FolderSource] | type[VideoSource] | type[LinescanSimSource]] = {
+KINDS: dict[str, type[BaseModel]] = {
     "folder": FolderSource,
     "video": VideoSource,
     "linescan-sim": LinescanSimSource,
+    "genicam": GenicamSource,
 }
 
 
@@ -88,7 +90,7 @@ def test_every_kind_of_source_is_shown() -> None:
     assert shown == set(variants) == set(KINDS)
 
 
-@pytest.mark.parametrize("kind", ["video", "linescan-sim"])
+@pytest.mark.parametrize("kind", ["video", "linescan-sim", "genicam"])
 def test_an_example_source_takes_the_place_of_the_default_one(kind: str) -> None:
     before, after = AGENT_YAML.split("    source:\n", 1)
     rest = after[after.index("\n\n") :]
@@ -97,7 +99,7 @@ def test_an_example_source_takes_the_place_of_the_default_one(kind: str) -> None
     assert loaded.cameras[0].source.kind == kind
 
 
-@pytest.mark.parametrize("kind", ["video", "linescan-sim"])
+@pytest.mark.parametrize("kind", ["video", "linescan-sim", "genicam"])
 def test_an_example_source_shows_every_key_with_its_default_and_a_comment(kind: str) -> None:
     text = examples()[kind]
     shown = yaml.safe_load(text)["source"]
