@@ -42,7 +42,8 @@ def _enumeration(name: str, entries: dict[str, int], mode: str = "RW") -> str:
         for entry, value in entries.items()
     )
     return (
-        f'<Enumeration Name="{name}" NameSpace="Standard">{listed}<pValue>{name}Register</pValue></Enumeration>'
+        f'<Enumeration Name="{name}" NameSpace="Standard">{listed}'
+        f"<pValue>{name}Register</pValue></Enumeration>"
     ) + _register(name, FEATURES[name], mode)
 
 
@@ -92,9 +93,9 @@ def describe() -> bytes:
     }
     named = "".join(f"<pFeature>{category}</pFeature>" for category in categories)
     return (
-        '<?xml version="1.0" encoding="UTF-8"?><RegisterDescription ModelName="SimLine" VendorName="Plumbline"'
-        ' StandardNameSpace="GEV" SchemaMajorVersion="1" SchemaMinorVersion="1" SchemaSubMinorVersion="0"'
-        ' MajorVersion="1" MinorVersion="0" SubMinorVersion="0" ToolTip="" ProductGuid="0" VersionGuid="0"'
+        '<?xml version="1.0" encoding="UTF-8"?><RegisterDescription ModelName="SimLine"'
+        ' VendorName="Plumbline" StandardNameSpace="GEV" SchemaMajorVersion="1"'
+        ' SchemaMinorVersion="1" SchemaSubMinorVersion="0" MajorVersion="1" MinorVersion="0" SubMinorVersion="0" ToolTip="" ProductGuid="0" VersionGuid="0"'
         ' xmlns="http://www.genicam.org/GenApi/Version_1_1">'
         f'<Category Name="Root" NameSpace="Standard">{named}</Category>'
         + "".join(

@@ -34,10 +34,10 @@ class Stream:
 class GenicamCamera:
     """One camera by address or by Vendor-Model-Serial.
 
-    With `scan: line` a block that is lost or incomplete is not given out: its lines are `lines_lost` of the
-    next one. With `scan: area` it is a FrameFault, so that every trigger gets its record. A picture may lie in
-    the memory that packets are written to; it stays as it is for as long as anybody refers to it, see ring.py.
-    `close` may come from another thread, beside a hanging one of before, and takes up to 5 s.
+    With `scan: line` a block that is lost or incomplete is not given out: its lines are `lines_lost` of
+    the next one. With `scan: area` it is a FrameFault, so that every trigger gets its record. A picture may
+    lie in the memory that packets are written to; it stays as it is for as long as anybody refers to it,
+    see ring.py. `close` may come from another thread and takes up to 5 s; `open` need not wait for it.
     """
 
     def __init__(self, name: str, source: GenicamSource, clock: Clock) -> None:

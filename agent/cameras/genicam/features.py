@@ -10,9 +10,9 @@ import ctypes
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from agent.camera_settings import FeatureWrite, FeatureValue
+from agent.camera_settings import FeatureValue, FeatureWrite
 from agent.cameras.camera import CameraError
 from agent.cameras.genicam.library import AravisError, Library
 
@@ -150,20 +150,19 @@ def _put(library: Library, feature: Feature, value: FeatureValue | None) -> None
     if feature.kind == "command":
         library.arv_gc_command_execute(feature.node)
         return
-    put = getattr(library, f"arv_gc_{feature.kind}_set{_STRING_VALUE.get(feature.kind, '_value')}")
+    put = getattr(library, f"arv_gc_{feature.kind}_set_{_value(feature)}")
     put(feature.node, value.encode() if isinstance(value, str) else value)
 
 
 def _get(library: Library, feature: Feature) -> FeatureValue:
-    got = getattr(library, f"arv_gc_{feature.kind}_get{_STRING_VALUE.get(feature.kind, '_value')}")(
-        feature.node
-    )
+    got: Any = getattr(library, f"arv_gc_{feature.kind}_get_{_value(feature)}")(feature.node)
     if isinstance(got, bytes):
         return got.decode(errors="replace")
-    return bool(got) if feature.kind == "boolean" else got  # type: ignore[no-any-return]
+    return bool(got) if feature.kind == "boolean" else got
 
 
-_STRING_VALUE = {"enumeration": "_string_value"}
+def _value(feature: Feature) -> str:
+    return "string_value" if feature.kind == "enumeration" else "value"
 
 
 def _shown(value: FeatureValue | None) -> str:

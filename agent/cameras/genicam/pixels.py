@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from agent.messages import Pixels
 
-Words = npt.NDArray[np.uint16]
-Unpack = Callable[[Pixels], Words]
+Words: TypeAlias = npt.NDArray[np.uint16]
+Integers: TypeAlias = npt.NDArray[np.integer[Any]]
+Unpack: TypeAlias = Callable[[Pixels], Words]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +80,8 @@ def _groups(raw: Pixels, size: int) -> list[Words]:
     return [whole[place::size].astype(np.uint16) for place in range(size)]
 
 
-def _joined(*pixels: Words) -> Words:
-    return np.stack(pixels, axis=1).ravel()
+def _joined(*pixels: Integers) -> Words:
+    return np.stack(pixels, axis=1).astype(np.uint16, copy=False).ravel()
 
 
 def _bytes(channels: int) -> Callable[[Pixels, int, int], Pixels]:

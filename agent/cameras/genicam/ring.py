@@ -38,7 +38,7 @@ class Ring:
         """The first bytes of a slot, which is out until every view of them is gone; a copy when half are."""
         if 2 * self._out >= len(self):
             self.copied += 1
-            picture = self._memory[slot, :size_bytes].copy()
+            picture: Pixels = self._memory[slot, :size_bytes].copy()
             self._returned.append(slot)
         else:
             # From a memoryview, because views of a view of an array would refer to the array alone.
@@ -49,7 +49,8 @@ class Ring:
 
     def look(self, slot: int, size_bytes: int) -> Pixels:
         """The first bytes of a slot for a moment; the slot is not lent."""
-        return self._memory[slot, :size_bytes]
+        picture: Pixels = self._memory[slot, :size_bytes]
+        return picture
 
     def returned(self) -> Iterator[int]:
         """The slots that came back since the last call."""

@@ -190,20 +190,24 @@ class Session:
     def _read(self, buffer: int) -> Block:
         library = self._library
         status = library.arv_buffer_get_status(buffer)
-        image, bit_depth, values = None, 8, (None, None, None)
+        block_id = library.arv_buffer_get_frame_id(buffer)
+        device_ns = library.arv_buffer_get_timestamp(buffer)
+        utc_ns = library.arv_buffer_get_system_timestamp(buffer)
+        image, bit_depth = None, 8
+        counter = encoder = line_status = None
         if status == SUCCESS:
-            values = (None, None, None) if self._chunks is None else self._chunks.read(self.name, buffer)
+            if self._chunks is not None:
+                counter, encoder, line_status = self._chunks.read(self.name, buffer)
             image, bit_depth = self._image(buffer)
-        else:
-            self._library.arv_stream_push_buffer(self._stream, buffer)
-        counter, encoder, line_status = values
+        else:  # accessors of the image would be wrong, and what lies in memory has holes
+            library.arv_stream_push_buffer(self._stream, buffer)
         return Block(
-            block_id=library.arv_buffer_get_frame_id(buffer),
+            block_id=block_id,
             image=image,
             bit_depth=bit_depth,
             problem=STATUS.get(status, ""),
-            device_ns=library.arv_buffer_get_timestamp(buffer),
-            utc_ns=library.arv_buffer_get_system_timestamp(buffer),
+            device_ns=device_ns,
+            utc_ns=utc_ns,
             counter=counter,
             encoder=encoder,
             line_status=line_status,
