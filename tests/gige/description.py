@@ -95,7 +95,8 @@ def describe() -> bytes:
     return (
         '<?xml version="1.0" encoding="UTF-8"?><RegisterDescription ModelName="SimLine"'
         ' VendorName="Plumbline" StandardNameSpace="GEV" SchemaMajorVersion="1"'
-        ' SchemaMinorVersion="1" SchemaSubMinorVersion="0" MajorVersion="1" MinorVersion="0" SubMinorVersion="0" ToolTip="" ProductGuid="0" VersionGuid="0"'
+        ' SchemaMinorVersion="1" SchemaSubMinorVersion="0"'
+        ' MajorVersion="1" MinorVersion="0" SubMinorVersion="0" ToolTip="" ProductGuid="0" VersionGuid="0"'
         ' xmlns="http://www.genicam.org/GenApi/Version_1_1">'
         f'<Category Name="Root" NameSpace="Standard">{named}</Category>'
         + "".join(
