@@ -24,8 +24,7 @@ class Cues:
     reverse: bool = False  # the belt runs backwards: lines are counted, the encoder falls
     mute: bool = False  # the cable is out: nothing is answered and nothing arrives
     next_block_id: int | None = None
-    next_counter: int | None = None
-    next_encoder: int | None = None
+    next_line: int | None = None  # position, counter and encoder begin anew as if at this line
 
 
 @dataclass(slots=True)
@@ -70,10 +69,9 @@ class Belt:
             return None
         if cues.blocks is not None:
             cues.blocks -= 1
-        if cues.next_counter is not None:
-            self.counter, cues.next_counter = cues.next_counter, None
-        if cues.next_encoder is not None:
-            self.encoder, cues.next_encoder = cues.next_encoder, None
+        if cues.next_line is not None:
+            self.position = self.counter = cues.next_line
+            self.encoder, cues.next_line = cues.next_line * TICKS_PER_LINE, None
         self._move(cues.skip_lines, 1)
         cues.skip_lines = 0
         lines, cues.short_lines = cues.short_lines or height, 0

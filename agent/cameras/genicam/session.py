@@ -133,6 +133,7 @@ class Session:
         self._keep = keep  # the callback must live as long as the device
         self._buffers: list[int] = []
         self._slots: dict[int, int] = {}  # by buffer
+        self._held: set[int] = set()  # buffers that are ours, not the stream's
         self._lock = threading.Lock()
         self._closed = False
 
@@ -142,7 +143,8 @@ class Session:
             buffer = self._library.arv_buffer_new(self._ring.slot_bytes, self._ring.address(slot))
             self._buffers.append(buffer)
             self._slots[buffer] = slot
-            self._library.arv_stream_push_buffer(self._stream, buffer)
+            self._held.add(buffer)
+            self._give(buffer)
         self._library.arv_camera_start_acquisition(self._handle)
 
     def take(self, timeout_s: float) -> Block | None:
@@ -151,11 +153,14 @@ class Session:
             if self._closed:
                 raise CameraError(f"{self.name}: is closed; open it first")
             for slot in self._ring.returned():
-                self._library.arv_stream_push_buffer(self._stream, self._buffers[slot])
+                self._give(self._buffers[slot])
             if self._lost.is_set():
                 raise CameraError(f"{self.name}: does not answer any more; {REMEDY_PRESENCE}")
             buffer = self._library.arv_stream_timeout_pop_buffer(self._stream, round(timeout_s * 1e6))
-            return None if not buffer else self._read(buffer)
+            if not buffer:
+                return None
+            self._held.add(buffer)
+            return self._read(buffer)
 
     def statistics(self) -> dict[str, int]:
         """Aravis' own counters by their names, such as n_resent_packets and n_underruns."""
@@ -175,8 +180,13 @@ class Session:
                 except AravisError as error:
                     log.debug("stop_not_acknowledged", camera=self.name, error=str(error))
             parser = [] if self._chunks is None else [self._chunks.parser]
-            for handle in (self._stream, *parser, self._handle):
+            for handle in (self._stream, *self._held, *parser, self._handle):
                 self._library.g_object_unref(handle)
+
+    def _give(self, buffer: int) -> None:
+        """Let the stream fill a buffer again."""
+        self._held.remove(buffer)
+        self._library.arv_stream_push_buffer(self._stream, buffer)
 
     def _statistics(self) -> dict[str, int]:
         library, stream = self._library, self._stream
@@ -200,7 +210,7 @@ class Session:
                 counter, encoder, line_status = self._chunks.read(self.name, buffer)
             image, bit_depth = self._image(buffer)
         else:  # accessors of the image would be wrong, and what lies in memory has holes
-            library.arv_stream_push_buffer(self._stream, buffer)
+            self._give(buffer)
         return Block(
             block_id=block_id,
             image=image,
@@ -226,7 +236,7 @@ class Session:
         if known.is_view:
             return known.decode(self._ring.lend(slot, size_bytes), lines, width), known.bit_depth
         image = known.decode(self._ring.look(slot, size_bytes), lines, width)
-        library.arv_stream_push_buffer(self._stream, buffer)
+        self._give(buffer)
         return image, known.bit_depth
 
 
