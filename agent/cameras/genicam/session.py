@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ STATUS = {
     8: "payload not supported",
 }
 PACKET_SOCKET_DISABLED = 1
+SETTLED_S = 0.05
 REMEDY_PRESENCE = "check that it is on and connected, and source.address"
 REMEDY_IN_USE = "close the other program, or retry after its heartbeat has expired (3 s as a rule)"
 
@@ -139,6 +141,7 @@ class Session:
 
     def start(self) -> None:
         """Give all slots to the stream and start the acquisition; raises AravisError."""
+        self._settle()
         for slot in range(len(self._ring)):
             buffer = self._library.arv_buffer_new(self._ring.slot_bytes, self._ring.address(slot))
             self._buffers.append(buffer)
@@ -182,6 +185,19 @@ class Session:
             parser = [] if self._chunks is None else [self._chunks.parser]
             for handle in (self._stream, *self._held, *parser, self._handle):
                 self._library.g_object_unref(handle)
+
+    def _settle(self) -> None:
+        """Let the stream drop what it caught of other traffic before it has memory to write it to.
+
+        Aravis 0.8 opens its packet socket before it sets the filter: whatever passes the interface in
+        between is read as if the camera had sent it, and would spoil the first blocks.
+        """
+        received, quiet_since_s = -1, time.monotonic()
+        while time.monotonic() - quiet_since_s < SETTLED_S:
+            now = self._statistics().get("n_received_packets", 0)
+            if now != received:
+                received, quiet_since_s = now, time.monotonic()
+            time.sleep(SETTLED_S / 5)
 
     def _give(self, buffer: int) -> None:
         """Let the stream fill a buffer again."""

@@ -5,6 +5,9 @@ Over real GVCP and GVSP on the loopback, against the simulated camera of tests/g
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -225,6 +228,27 @@ def test_pictures_that_are_kept_do_not_change_and_do_not_stop_the_camera(mono: S
     assert all(np.array_equal(frame.image, copy) for frame, copy in zip(kept, copies, strict=True))
     assert all(shows(frame, shown(WEB, 8)) for frame in kept)
     assert stream is not None and stream.statistics["n_failures"] == 0
+
+
+def test_other_traffic_of_the_interface_is_never_taken_for_the_cameras(mono: SimulatedCamera) -> None:
+    stop = threading.Event()
+
+    def chatter() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.bind(("127.0.0.1", 0))
+            while not stop.wait(0.001):
+                for _ in range(30):
+                    one.sendto(os.urandom(600), one.getsockname())
+
+    chatting = threading.Thread(target=chatter)
+    chatting.start()
+    try:
+        for _ in range(8):
+            with opened(source(mono.address, scan="area")) as camera:
+                assert all(frame.image.any() for frame in frames(camera, 4))
+    finally:
+        stop.set()
+        chatting.join()
 
 
 @pytest.mark.parametrize(
