@@ -17,7 +17,7 @@ from tests.gige.pixels import Grey
 from tests.gige.webs import lines_at
 
 PATIENCE_S = 20.0
-QUIET_S = 0.7  # after which a belt that stands has nothing more to say
+QUIET_S = 0.5  # after which a belt that stands has nothing more to say
 
 
 def source(address: str, *, features: Sequence[FeatureWrite] = (), **more: Any) -> GenicamSource:
