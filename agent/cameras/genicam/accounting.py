@@ -53,8 +53,9 @@ class Accounts:
 
     def encoder(self, raw: int | None) -> int | None:
         """The encoder without its wraps."""
-        if raw is not None:
-            self._encoder = raw if self._encoder is None else unwrapped_signed(self._encoder, raw)
+        if raw is None:
+            return None
+        self._encoder = raw if self._encoder is None else unwrapped_signed(self._encoder, raw)
         return self._encoder
 
     def _count(self, block_id: int) -> int:

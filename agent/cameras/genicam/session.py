@@ -14,7 +14,8 @@ import structlog
 from agent.camera_settings import GenicamSource
 from agent.cameras.camera import CameraError
 from agent.cameras.genicam import sockets
-from agent.cameras.genicam.features import look, write_features
+from agent.cameras.genicam.chunks import Chunks
+from agent.cameras.genicam.features import write_features
 from agent.cameras.genicam.library import AravisError, ControlLost, Library, load
 from agent.cameras.genicam.pixels import FORMATS, PixelFormat
 from agent.cameras.genicam.ring import Ring
@@ -33,7 +34,7 @@ STATUS = {
     8: "payload not supported",
 }
 PACKET_SOCKET_DISABLED = 1
-SETTLED_S = 0.05
+SETTLED_S, SETTLED_AT_LAST_S = 0.05, 1.0
 REMEDY_PRESENCE = "check that it is on and connected, and source.address"
 REMEDY_IN_USE = "close the other program, or retry after its heartbeat has expired (3 s as a rule)"
 
@@ -78,7 +79,7 @@ def _open(library: Library, camera: str, source: GenicamSource, owned: list[int]
         log.info("feature_absent", camera=camera, feature=name)
     path = _prepare_network(library, camera, source, handle) if is_gige else None
     pixel_format = _known(library, camera, handle)
-    chunks = _Chunks.create(library, camera, source, handle, device)
+    chunks = Chunks.create(library, camera, source, handle, device)
     if chunks is not None:
         owned.append(chunks.parser)
     stream = library.arv_camera_create_stream(handle, None, None)
@@ -117,7 +118,7 @@ class Session:
         handle: int,
         stream: int,
         ring: Ring,
-        chunks: _Chunks | None,
+        chunks: Chunks | None,
         socket_path: sockets.SocketPath | None,
         pixel_format: PixelFormat,
         lost: threading.Event,
@@ -192,12 +193,14 @@ class Session:
         Aravis 0.8 opens its packet socket before it sets the filter: whatever passes the interface in
         between is read as if the camera had sent it, and would spoil the first blocks.
         """
-        received, quiet_since_s = -1, time.monotonic()
-        while time.monotonic() - quiet_since_s < SETTLED_S:
-            now = self._statistics().get("n_received_packets", 0)
-            if now != received:
-                received, quiet_since_s = now, time.monotonic()
+        received, began_s = -1, time.monotonic()
+        quiet_since_s = now_s = began_s
+        while now_s - quiet_since_s < SETTLED_S and now_s - began_s < SETTLED_AT_LAST_S:
+            before, received = received, self._statistics().get("n_received_packets", 0)
             time.sleep(SETTLED_S / 5)
+            now_s = time.monotonic()
+            if received != before:
+                quiet_since_s = now_s
 
     def _give(self, buffer: int) -> None:
         """Let the stream fill a buffer again."""
@@ -254,54 +257,6 @@ class Session:
         image = known.decode(self._ring.look(slot, size_bytes), lines, width)
         self._give(buffer)
         return image, known.bit_depth
-
-
-class _Chunks:
-    """The values that come with each block, by the names that the settings give."""
-
-    def __init__(
-        self, library: Library, parser: int, names: tuple[str | None, str | None, str | None]
-    ) -> None:
-        self.parser = parser
-        self._library = library
-        self._names = names
-
-    @classmethod
-    def create(
-        cls, library: Library, camera: str, source: GenicamSource, handle: int, device: int
-    ) -> _Chunks | None:
-        """None where the settings name none; raises CameraError for one that the camera does not have."""
-        names = (source.line_counter_chunk, source.encoder_chunk, source.line_status_chunk)
-        for name in filter(None, names):
-            if look(library, device, name) is None:
-                raise CameraError(
-                    f"{camera} at {source.address}: chunk {name}: the camera has no such chunk; correct the"
-                    " name, or set it to null"
-                )
-        if not any(names):
-            return None
-        return cls(library, library.arv_camera_create_chunk_parser(handle), names)
-
-    def read(self, camera: str, buffer: int) -> tuple[int | None, int | None, int | None]:
-        if not self._library.arv_buffer_has_chunks(buffer):
-            raise CameraError(
-                f"{camera}: blocks come without chunks; write ChunkModeActive = true in source.features, or"
-                " set the chunk names to null"
-            )
-        counter, encoder, status = (self._value(camera, buffer, name) for name in self._names)
-        return counter, encoder, status
-
-    def _value(self, camera: str, buffer: int, name: str | None) -> int | None:
-        if name is None:
-            return None
-        try:
-            value: int = self._library.arv_chunk_parser_get_integer_value(self.parser, buffer, name.encode())
-        except AravisError as error:
-            raise CameraError(
-                f"{camera}: chunk {name}: {error}; enable it with ChunkSelector and ChunkEnable in"
-                " source.features, or set its name to null"
-            ) from error
-        return value
 
 
 def _prepare_network(library: Library, camera: str, source: GenicamSource, handle: int) -> sockets.SocketPath:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import socket
 import struct
 from dataclasses import dataclass
@@ -52,7 +53,12 @@ def rmem_max_bytes() -> int | None:
 
 
 def mtu_towards(address: str) -> tuple[str, int] | None:
-    """Interface and its MTU on the way to an IPv4 address, without sending anything; None if unknown."""
+    """Interface and its MTU on the way to an IPv4 address, without sending anything.
+
+    None where that is not known, and for a camera that is named by Vendor-Model-Serial.
+    """
+    if not re.fullmatch(r"[0-9.]+", address):
+        return None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((address, 3956))

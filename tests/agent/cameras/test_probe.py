@@ -86,13 +86,34 @@ def test_without_the_right_to_packet_sockets_frames_come_over_udp() -> None:
 
 @needs_aravis
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root for a network")
-def test_cameras_are_found_by_broadcast_in_a_network_of_their_own() -> None:
-    code = (
-        "import subprocess, sys; from tests.gige.process import SimulatedCamera\n"
-        "subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)\n"
-        "with SimulatedCamera({'discovery': True, 'serial': '77'}, address='127.0.0.1'):\n"
-        "    sys.exit(subprocess.run([sys.executable, '-m', 'agent', 'camera', 'list']).returncode)"
-    )
+def test_a_camera_is_found_by_broadcast_and_opened_by_address_without_a_packet_elsewhere() -> None:
+    code = """if True:
+        import subprocess, sys
+        from pathlib import Path
+        from tests.gige.process import SimulatedCamera
+
+        def run(*command):
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+        def sent():
+            line = next(one for one in Path("/proc/net/dev").read_text().splitlines() if "elsewhere" in one)
+            return int(line.partition(":")[2].split()[9])
+
+        run("ip", "link", "set", "lo", "up")
+        run("ip", "link", "add", "elsewhere", "type", "veth", "peer", "name", "far")
+        run("ip", "link", "set", "far", "up")
+        run("sysctl", "-q", "-w", "net.ipv6.conf.elsewhere.disable_ipv6=1")
+        run("ip", "addr", "add", "192.0.2.1/24", "dev", "elsewhere")
+        run("ip", "link", "set", "elsewhere", "up")
+        with SimulatedCamera({"discovery": True, "serial": "77"}, address="127.0.0.1"):
+            before = sent()
+            run(sys.executable, "-m", "agent", "camera", "test", "127.0.0.1")
+            print("by address", sent() - before)
+            print(run(sys.executable, "-m", "agent", "camera", "list"))
+            print("by broadcast", sent() - before)
+    """
     done = plumbline(code=code, before=("unshare", "-n"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Plumbline-SimLine-77" in done.stdout and "127.0.0.1" in done.stdout
+    assert "by address 0\n" in done.stdout
+    assert "by broadcast 0\n" not in done.stdout

@@ -20,3 +20,4 @@ def test_any_other_takes_udp_and_warns_of_a_small_buffer_by_its_name() -> None:
 def test_the_way_to_this_machine_is_its_loopback() -> None:
     way = mtu_towards("127.0.0.1")
     assert way is not None and way[0] == "lo" and way[1] >= 1500
+    assert mtu_towards("Basler-raL4096-22334455") is None
