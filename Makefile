@@ -38,6 +38,8 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_memory
 	$(DEV)/bin/python -m tests.benchmarks.bench_uplink
 	$(DEV)/bin/python -m tests.benchmarks.bench_faults
+	$(DEV)/bin/python -m tests.benchmarks.bench_day
+	$(DEV)/bin/python -m tests.benchmarks.bench_cameras
 
 golden: $(DEV)/.ready
 	$(DEV)/bin/plumbline bundle verify models/bundles/elpv

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from agent import logs, settings
+from agent import calibrate_commands, logs, settings
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
@@ -26,6 +26,7 @@ app.add_typer(bundle_app, name="bundle")
 app.add_typer(outbox_app, name="outbox")
 camera_app = typer.Typer(no_args_is_help=True, help="Look for cameras, or try one.")
 app.add_typer(camera_app, name="camera")
+app.add_typer(calibrate_commands.app, name="calibrate")
 console = Console()
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]

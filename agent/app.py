@@ -7,6 +7,7 @@ watches them once a second, and closes them in reverse.
 from __future__ import annotations
 
 import json
+import random
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,36 +16,41 @@ from importlib.metadata import version
 
 import structlog
 
-from agent import engines, settings
+from agent import camera_settings, engines, settings
 from agent.bundle import Bundle, open_bundle
 from agent.camera_settings import Source
 from agent.cameras.camera import Camera
-from agent.cameras.supervisor import run_camera
-from agent.cameras.table import make_camera
+from agent.cameras.counted import CameraCounted
+from agent.cameras.life import CameraState, Life
+from agent.cameras.supervisor import Supervisor
+from agent.cameras.table import make_camera, patience
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
 from agent.engines.engine import Engine
 from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
-from agent.line.publish import Origin, Publisher
-from agent.messages import ModelMessage, SettingsMessage
+from agent.line.publish import Judged, Origin, Publisher
+from agent.messages import ModelMessage, Scale, SettingsMessage
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted
+from agent.uplink.roll_event import tell_roll
 from agent.uplink.uplink import Uplink
-from agent.web.flatfield import load
-from agent.web.windows import Web
+from agent.web.drift import Drift
+from agent.web.rolls import Roll, Rolls
+from agent.web.spans import Spans
+from agent.web.track import make_track
 
 log = structlog.get_logger()
 
 WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
 
-MakeCamera = Callable[[str, Source, Clock], Camera]
+MakeCamera = Callable[[str, Source, Clock], Camera]  # called anew for each connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +62,21 @@ class App:
     boot_id: str
     bundle: Bundle
     engine: Engine
-    cameras: dict[str, Camera]
+    cameras: dict[str, Supervisor]
     captures: dict[str, Capture]
     lines: dict[str, Line]
     uplink: Uplink
     board: Board
     metrics: Metrics
+    rolls: Rolls
+    drifts: dict[str, Drift]
     page: PageServer | None
     crew: Crew
 
     def run(self, duration_s: float | None = None) -> None:
         """Until the crew is told to stop, every camera has ended, or `duration_s` is over.
 
+        A camera that is absent, lost or misconfigured ends nothing: the agent is degraded and says why.
         Raises the first failure of any part, after everything is closed.
         """
         with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
@@ -77,11 +86,12 @@ class App:
                 last.callback(self.page.stop)
             last.callback(lambda: self.uplink.stop(self._status("stopped", None)))
             self.uplink.start()
+            last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
             for name, line in self.lines.items():
                 self.crew.start(f"line-{name}", line.run)
-            for name in self.cameras:
-                self.crew.start(f"camera-{name}", self._camera_runner(name))
+            for name, camera in self.cameras.items():
+                self.crew.start(f"camera-{name}", camera.run)
             self.crew.start("watch", self._watch)
             engine, bundle = self.engine.describe().name, self.bundle.sha256[:12]
             log.info("running", boot_id=self.boot_id, engine=engine, bundle=bundle)
@@ -97,35 +107,28 @@ class App:
             if not any(self.crew.is_alive(f"line-{name}") for name in self.lines):
                 return
 
-    def _camera_runner(self, name: str) -> Callable[[threading.Event], None]:
-        wanted = next(camera for camera in self.settings.cameras if camera.name == name)
-
-        def run(stop: threading.Event) -> None:
-            run_camera(
-                self.cameras[name],
-                Web(wanted.web.window_lines),
-                load(wanted.flat_field),
-                self.captures[name],
-                stop,
-                self.clock,
-                lambda state, detail: self.board.camera_state(name, state, detail),
-            )
-
-        return run
-
     def _watch(self, stop: threading.Event) -> None:
         """Once a second: what the page and the broker should know, and whether a part has died."""
         said: tuple[str, str | None] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
         counted = Counted(self.metrics)
+        cameras = [(one, name, CameraCounted(name, self.metrics)) for name, one in self.cameras.items()]
         while not stop.wait(WATCH_EVERY_S):
             tidied = self.uplink.watch()
             state = self.uplink.link.state
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             self.board.uplink_troubles(self.uplink.words())
+            light = [drift.words() for drift in self.drifts.values()]
+            self.board.light_troubles(tuple(words for words in light if words))
             depth = self.uplink.outbox.depth()
             self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
             counted.take(self.uplink, depth, tidied)
+            for camera, name, camera_counted in cameras:
+                counts = camera.counts()
+                camera_counted.take(counts)
+                self.board.camera_counts(name, counts)
+            for roll in self.rolls.ended():
+                self._map(roll)
             health = assess(self.board.snapshot())
             now = ("degraded", "; ".join(health.reasons)) if health.state == "degraded" else ("online", None)
             if now != said:
@@ -134,6 +137,18 @@ class App:
             if self.clock.monotonic_ns() >= metrics_due_ns:
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
+
+    def _end_rolls(self) -> None:
+        """The maps of the rolls that end with the agent, after their last record is committed."""
+        if self.uplink.outbox.failure is None:
+            self.uplink.outbox.append([]).result()
+        for roll in self.rolls.close():
+            self._map(roll)
+
+    def _map(self, roll: Roll) -> None:
+        wanted = next(camera for camera in self.settings.cameras if camera.name == roll.camera)
+        if wanted.web.roll.folder is not None and self.uplink.outbox.failure is None:
+            self.uplink.outbox.append([tell_roll(roll, wanted.web.roll.folder, self.uplink.events)])
 
     def _status(self, state: payloads.StatusName, reason: str | None) -> bytes:
         return payloads.encode(
@@ -146,10 +161,9 @@ class App:
 def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCamera = make_camera) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
 
-    Raises a PlumblineError naming what is wrong: bundle, engine, camera source or outbox.
+    Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
     """
     bundle = open_bundle(wanted.bundle)
-    cameras = {camera.name: make(camera.name, camera.source, clock) for camera in wanted.cameras}
     engine = engines.open_engine(bundle, wanted.engine)
     boot_id = new_uuid7(clock)
     last_will = payloads.encode(_status_message(wanted, boot_id, bundle, "offline", "connection lost", None))
@@ -157,7 +171,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
     )
     board = Board(station=wanted.identity.station, version=version("plumbline"), clock=clock)
-    metrics = Metrics(list(cameras))
+    metrics = Metrics([camera.name for camera in wanted.cameras])
     threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
     board.serving(
         engine=engine.describe().name,
@@ -165,17 +179,29 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         bundle_sha256=bundle.sha256,
         threshold=threshold,
     )
+    scales = _scales(wanted.cameras)
+    rolls = Rolls(
+        {one.name: one.web.roll.lines for one in wanted.cameras if one.web.roll.folder is not None},
+        scales,
+        clock,
+    )
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
-        origin=_origin(wanted, boot_id, bundle, engine, clock),
+        origin=_origin(wanted, boot_id, bundle, engine, scales, clock),
         crops=wanted.crops,
         clock=clock,
         board=board,
         metrics=metrics,
         first_sequence=up.outbox.last_sequence() + 1,
+        rolls=rolls,
     )
-    captures = {name: Capture(wanted.line.mode, wanted.line.ring_frames) for name in cameras}
+    drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
+    captures = {camera.name: Capture(wanted.line.mode, wanted.line.ring_frames) for camera in wanted.cameras}
+    cameras = {
+        camera.name: _supervisor(camera, make, captures[camera.name], clock, board)
+        for camera in wanted.cameras
+    }
     lines = {
         camera.name: Line(
             capture=captures[camera.name],
@@ -190,6 +216,8 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             ),
             publisher=publisher,
             clock=clock,
+            spans=_spans(camera, wanted.judge.min_area_px),
+            drift=drifts.get(camera.name),
         )
         for camera in wanted.cameras
     }
@@ -205,6 +233,8 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         uplink=up,
         board=board,
         metrics=metrics,
+        rolls=rolls,
+        drifts=drifts,
         page=PageServer(board, metrics, host=wanted.page.host, port=wanted.page.port)
         if wanted.page.enabled
         else None,
@@ -212,7 +242,50 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     )
 
 
-def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Engine, clock: Clock) -> Origin:
+def _supervisor(
+    wanted: camera_settings.Camera, make: MakeCamera, capture: Capture, clock: Clock, board: Board
+) -> Supervisor:
+    def report(state: CameraState, detail: str) -> None:
+        board.camera_state(wanted.name, state, detail)
+
+    report("closed", "")
+    return Supervisor(
+        name=wanted.name,
+        make=lambda: make(wanted.name, wanted.source, clock),
+        make_track=lambda: make_track(wanted),
+        life=Life(patience(wanted), random.Random()),
+        capture=capture,
+        clock=clock,
+        report=report,
+    )
+
+
+def _spans(camera: camera_settings.Camera, min_area_px: int) -> Spans[Judged] | None:
+    if camera.web.max_windows_per_defect == 1:
+        return None
+    return Spans(max_windows=camera.web.max_windows_per_defect, min_area_px=min_area_px)
+
+
+def _scales(cameras: tuple[camera_settings.Camera, ...]) -> dict[str, Scale]:
+    """Of the frames that are judged: square pixels have the pitch of pixels in both directions."""
+    return {
+        camera.name: Scale(
+            mm_per_px=camera.web.mm_per_px,
+            mm_per_line=camera.web.mm_per_px if camera.web.square_pixels else camera.web.mm_per_line,
+        )
+        for camera in cameras
+        if camera.web.mm_per_px is not None and camera.web.mm_per_line is not None
+    }
+
+
+def _origin(
+    wanted: settings.Settings,
+    boot_id: str,
+    bundle: Bundle,
+    engine: Engine,
+    scales: dict[str, Scale],
+    clock: Clock,
+) -> Origin:
     return Origin(
         station=wanted.identity.station,
         boot_id=boot_id,
@@ -221,6 +294,7 @@ def _origin(wanted: settings.Settings, boot_id: str, bundle: Bundle, engine: Eng
         simulated=frozenset(camera.name for camera in wanted.cameras if camera.source.kind == "linescan-sim"),
         clock_synced=clock_synced,
         new_id=lambda: new_uuid7(clock),
+        scales=scales,
     )
 
 

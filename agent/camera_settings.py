@@ -13,6 +13,16 @@ from agent.section import Identifier
 from agent.section import Section as _Section
 from agent.web_settings import FlatField, Web
 
+FeatureValue: TypeAlias = bool | int | float | str
+
+
+class FeatureWrite(_Section):
+    """One feature of a camera, by its own name; without a value it is a command that is executed."""
+
+    name: str = Field(min_length=1, max_length=200)
+    value: FeatureValue | None = None
+    optional: bool = False
+
 
 class FolderSource(_Section):
     """Images of a folder in name order, one frame each."""
@@ -51,17 +61,6 @@ class LinescanSimSource(_Section):
     seed: int = Field(0, ge=0)
 
 
-FeatureValue: TypeAlias = bool | int | float | str
-
-
-class FeatureWrite(_Section):
-    """One feature of a camera, by its own name; without a value it is a command that is executed."""
-
-    name: str = Field(min_length=1, max_length=200)
-    value: FeatureValue | None = None
-    optional: bool = False
-
-
 class GenicamSource(_Section):
     """A GigE Vision or USB3 Vision camera, through Aravis."""
 
@@ -90,8 +89,21 @@ class GenicamSource(_Section):
         return address
 
 
+class HarvestersSource(_Section):
+    """A camera behind a vendor's GenTL producer, in a process of its own."""
+
+    kind: Literal["harvesters"] = "harvesters"
+    producer: Path
+    device: str = ""
+    scan: Literal["area", "line"] = "area"
+    features: tuple[FeatureWrite, ...] = Field((), max_length=256)
+    buffers: int = Field(8, ge=3, le=256)
+    open_timeout_s: float = Field(20.0, gt=0, le=120)
+
+
 Source = Annotated[
-    FolderSource | VideoSource | LinescanSimSource | GenicamSource, Field(discriminator="kind")
+    FolderSource | VideoSource | LinescanSimSource | GenicamSource | HarvestersSource,
+    Field(discriminator="kind"),
 ]
 
 
@@ -100,12 +112,13 @@ class Camera(_Section):
     source: Source = FolderSource(path=Path("frames"))
     web: Web = Web()
     flat_field: FlatField = FlatField()
+    silence_timeout_s: float | None = Field(None, ge=0, le=86_400)
 
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:
-        is_line = isinstance(self.source, LinescanSimSource) or (
-            isinstance(self.source, GenicamSource) and self.source.scan == "line"
+        has_lines = isinstance(self.source, LinescanSimSource) or (
+            isinstance(self.source, GenicamSource | HarvestersSource) and self.source.scan == "line"
         )
-        if self.web.window_lines and not is_line:
-            raise ValueError("web.window_lines is for line cameras; set it to 0 for this source")
+        if self.web.is_web and not has_lines:
+            raise ValueError("web.window_lines and web.parts are for line cameras; leave them out here")
         return self

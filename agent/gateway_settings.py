@@ -1,12 +1,13 @@
 """Settings of the gateways: one section for each kind, told apart by `kind`.
 
 The servers (opcua, modbus) listen on this machine only unless told otherwise. Modbus TCP has neither
-login nor encryption, OPC UA has them only with a certificate: whoever reaches such a port reads it.
-Nobody can write through any of them.
+login nor encryption: whoever reaches its port reads it. OPC UA has them with a certificate. Nobody can
+write through any of them.
 """
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,12 +55,29 @@ class OpcUaGateway(Section):
     port: int = Field(4840, ge=1, le=65_535)
     certificate_file: Path | None = None
     key_file: Path | None = None
+    trusted_folder: Path | None = None
+    anonymous: bool = False
 
     @model_validator(mode="after")
-    def _a_certificate_has_a_key(self) -> OpcUaGateway:
+    def _only_who_is_known_reads_from_afar(self) -> OpcUaGateway:
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file go together; set both or remove both")
+        if self.trusted_folder is not None and self.certificate_file is None:
+            raise ValueError("trusted_folder needs certificate_file and key_file; set them or remove it")
+        if self.trusted_folder is not None and self.anonymous:
+            raise ValueError("anonymous lets everybody in; set it to false or remove trusted_folder")
+        if self.trusted_folder is None and not self.anonymous and not _is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host}: whoever reaches it could read; set trusted_folder, or anonymous to true"
+            )
         return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 class ModbusGateway(Section):
@@ -79,6 +97,7 @@ class SparkplugGateway(Section):
     host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(1883, ge=1, le=65_535)
     group: Name = "plumbline"
+    primary_host: Name | None = None
     username: str | None = None
     password_file: Path | None = None
     tls: bool = False

@@ -22,7 +22,7 @@ from agent.engines.engine import Engine
 from agent.errors import PlumblineError
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
-from agent.line.prepare import PrepareError, prepare
+from agent.line.prepare import PrepareError, eight_bits, prepare
 from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
 from agent.status.heatmap import heatmap
 
@@ -69,7 +69,7 @@ def inspect_files(paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: 
         picture = f"{stem}.png" if names[stem] == 1 else f"{stem}-{names[stem]}.png"
         yield Inspected(
             record={**_record(item, inspection, judgement, bundle, engine), "picture": picture},
-            picture=side_by_side(item.image, inspection, judgement.threshold),
+            picture=side_by_side(eight_bits(item.image, item.bit_depth), inspection, judgement.threshold),
         )
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
+Samples: TypeAlias = npt.NDArray[np.uint8 | np.uint16]  # as a camera gives them, until `prepare`
 Floats: TypeAlias = npt.NDArray[np.float32]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Box: TypeAlias = tuple[int, int, int, int]
@@ -40,7 +41,7 @@ class Frame:
 
     camera: str
     frame_id: int  # unwrapped, grows by one per trigger
-    image: Pixels  # (lines, width, channels); 1 channel is mono, 3 are RGB
+    image: Samples  # (lines, width, channels); 1 channel is mono, 3 are RGB
     captured_ns: int  # host monotonic clock, when the last line was there
     captured_at: datetime  # host UTC
     first_line: int = 0  # absolute line of row 0; 0 for area cameras
@@ -51,6 +52,7 @@ class Frame:
     lines_lost: int = 0  # lines missing directly before or inside this frame
     valid: Flags | None = None  # (lines,), False where a line was filled in; None: all valid
     bit_depth: int = 8  # significant bits of a pixel; above 8 the image is uint16
+    is_partial: bool = False  # a part of which the camera or the web saw only a piece
     part_id: str | None = None
 
 
@@ -94,12 +96,17 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """One connected defect in frame pixels."""
+    """One connected defect in frame pixels.
+
+    Of a defect that spans windows, area and centroid are those of the whole, which may lie outside this
+    frame; `bbox_px` is what lies in this frame, `bbox_web` the whole: x, absolute line, width, lines.
+    """
 
     score: float
     bbox_px: Box
     area_px: int
     centroid_px: tuple[float, float]
+    bbox_web: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +119,15 @@ class Judgement:
     threshold: float
     defects: tuple[Defect, ...]
     peak_px: tuple[int, int] | None = None  # x, y of the strongest evidence, when the frame was judged
+    continued_from_line: int | None = None  # first line of the window whose record names what goes on here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How large a pixel of a judged frame is on the product."""
+
+    mm_per_px: float  # across
+    mm_per_line: float  # down
 
 
 class _Message(BaseModel):
@@ -129,8 +145,13 @@ class DefectMessage(_Message):
     label: str | None = None
     score: float
     bbox_px: tuple[int, int, int, int]
+    bbox_web: tuple[int, int, int, int] | None = Field(
+        None, description="of a defect that spans windows: x, absolute line, width and lines of the whole"
+    )
     area_px: int = Field(ge=1)
-    centroid_mm: tuple[float, float] | None = None
+    centroid_mm: tuple[float, float] | None = Field(
+        None, description="from the left edge of the picture, and from line 0 of the web; when calibrated"
+    )
     area_mm2: float | None = None
     crop: CropRef | None = None
 
@@ -194,6 +215,10 @@ class Verdict(_Message):
     roll_id: str | None = None
     score: ScoreMessage | None
     defects: tuple[DefectMessage, ...] = ()
+    continued_from_line: int | None = Field(
+        None,
+        description="a defect at this window's top is named in the record of the window with this first line",
+    )
     frame: FrameMessage
     timing_ms: TimingMessage
     model: ModelMessage

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 from agent.errors import PlumblineError
 from agent.messages import Frame, FrameFault
@@ -12,12 +13,20 @@ class CameraError(PlumblineError):
     """The camera itself cannot be used; the message names the source, the value and the remedy."""
 
 
+class CameraInUse(CameraError):
+    """Another client holds the camera: perhaps our own predecessor, until its heartbeat runs out."""
+
+
+class CameraMisconfigured(CameraError):
+    """The settings ask for what this camera or this machine does not have; waiting alone will not help."""
+
+
 class EndOfStream(Exception):
     """A finite source has given everything it had."""
 
 
 class Camera(Protocol):
-    """One source of frames, used by one thread."""
+    """One source of frames, from `open` to `close`, used by one thread alone."""
 
     def open(self) -> None:
         """Make ready to grab, also again after `close`; raises CameraError."""
@@ -31,3 +40,11 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Let go of the source; does nothing when it is not open."""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A camera whose driver counts what happens on the way, such as resent packets."""
+
+    def stats(self) -> Mapping[str, int]:
+        """What was counted since `open`, by name; never raises, and is asked between grabs."""

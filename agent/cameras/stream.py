@@ -14,13 +14,15 @@ import cv2
 from cv2.typing import MatLike
 
 from agent.camera_settings import VideoSource
-from agent.cameras.camera import CameraError
+from agent.cameras.camera import CameraError, CameraMisconfigured
 from agent.cameras.images import from_opencv
 from agent.cameras.pace import Pace
+from agent.cameras.rtsp_probe import describe
 from agent.clock import Clock
 from agent.messages import Frame, Pixels
 
 CLOSE_PATIENCE_S = 1.0
+PROBE_S = 2.0
 
 
 class Reader(Protocol):
@@ -52,8 +54,22 @@ def connect_opencv(source: VideoSource) -> cv2.VideoCapture:
         remedy = "check address, user and password, and that the camera is on"
     if not reader.isOpened():
         reader.release()
+        if source.url.startswith("rtsp://"):
+            _raise_what_it_says(source)
         raise CameraError(f"{shown(source.url)}: no video within {source.open_timeout_s:g} s; {remedy}")
     return reader
+
+
+def _raise_what_it_says(source: VideoSource) -> None:
+    """Raises where the server itself says why there is no video."""
+    status = describe(source.url, min(PROBE_S, source.open_timeout_s))
+    if status in (401, 403):
+        raise CameraMisconfigured(
+            f"{shown(source.url)}: refused user or password ({status}); set them in source.url, as"
+            " rtsp://USER:PASSWORD@HOST/PATH with %-escapes for special characters"
+        )
+    if status is not None and status >= 400:
+        raise CameraError(f"{shown(source.url)}: answers {status}; check the path in source.url")
 
 
 def shown(url: str) -> str:

@@ -1,101 +1,246 @@
-"""One camera's life: opened, read, lost and opened again, for ever.
+"""One camera's thread: it keeps a session going, and fills the ring with what that session grabs.
 
-`run_camera` is the thread between a camera and its ring.
+The rules stand in `life`. A session has a camera object of its own, so what a dead one still does, such as
+five seconds of teardown, holds nobody up; whatever it grabs after it was given up is thrown away. Not more
+than MAX_HANGING given-up sessions may hang: then a restart of the agent is the only remedy, and is asked for.
 """
 
 from __future__ import annotations
 
-import itertools
-import random
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
-from agent.cameras.backoff import backoff_s, wait_unless
-from agent.cameras.camera import Camera, CameraError, EndOfStream
+from agent.cameras.camera import Camera, CameraError, CameraInUse, CameraMisconfigured, EndOfStream
+from agent.cameras.life import CameraState, Counts, Life, OpenFailure, Told
+from agent.cameras.session import Session
 from agent.clock import Clock
+from agent.errors import PlumblineError
 from agent.line.capture import Capture, Item, without_picture
 from agent.messages import Frame, FrameFault
-from agent.web.flatfield import FlatField
-from agent.web.windows import Web
+from agent.web.track import Track
 
 log = structlog.get_logger()
 
-Report: TypeAlias = Callable[[Literal["streaming", "lost", "finished"], str], None]
+Report: TypeAlias = Callable[[CameraState, str], None]
 
-PATIENCE_S = 0.5  # between two looks at `stop`
-
-
-def run_camera(
-    camera: Camera,
-    web: Web,
-    flat_field: FlatField | None,
-    capture: Capture,
-    stop: threading.Event,
-    clock: Clock,
-    report: Report,
-) -> None:
-    """Fill the ring until the source ends or `stop` is set; the open window is then closed.
-
-    A camera that is lost is opened again for ever. Raises CameraError when it cannot be opened the
-    first time and FlatFieldError when the correction does not fit its frames: settings are wrong then.
-    """
-    try:
-        camera.open()
-        report("streaming", "")
-        first: tuple[int, ...] | None = None
-        sides = slice(1, None) if web.window_lines else slice(None)  # blocks of lines may differ in height
-        for item in _triggers(camera, stop, clock, report):
-            if isinstance(item, Frame):
-                first = first or item.image.shape
-                item = item if item.image.shape[sides] == first[sides] else _unlike(item, first)
-            if isinstance(item, Frame) and flat_field is not None:
-                item = replace(item, image=flat_field.correct(item.image))
-            _put_all(web.push(item), capture, stop)
-        _put_all(web.flush(), capture, stop)
-    finally:
-        camera.close()
-        capture.close()
+LOOK_S = 0.1
+PUT_S = 0.5
+LEAVE_S = 3.0  # at a stop; a driver that hangs longer ends with the process
+MAX_HANGING = 4
 
 
-def _triggers(camera: Camera, stop: threading.Event, clock: Clock, report: Report) -> Iterator[Item]:
-    """What the camera grabs, through losses of the camera."""
-    losses = 0
-    while not stop.is_set():
+class Supervisor:
+    """Of one camera; `run` it in a thread of its own, ask for `counts` from any."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        make: Callable[[], Camera],
+        make_track: Callable[[], Track],
+        life: Life,
+        capture: Capture,
+        clock: Clock,
+        report: Report,
+    ) -> None:
+        """`make` gives a fresh camera for each session; it and `make_track` may raise a PlumblineError."""
+        self._name = name
+        self._make = make
+        self._make_track = make_track
+        self._life = life
+        self._capture = capture
+        self._clock = clock
+        self._report = report
+        self._turn = threading.Condition()  # whoever has it may touch everything below
+        self._stop = threading.Event()
+        self._track: Track | None = None
+        self._session: Session | None = None
+        self._given_up: list[Session] = []
+        self._failure: BaseException | None = None
+        self._first_shape: tuple[int, ...] | None = None
+        self._next_id = 0
+        self._shift_id: int | None = 0  # None: this epoch's first frame will tell
+        self._told = Told(state="closed")
+        self._driver_before: Counter[str] = Counter()
+        self._driver: Counter[str] = Counter()
+        self._counts = self._count()
+
+    def run(self, stop: threading.Event) -> None:
+        """Fill the ring until the source ends or `stop` is set; the open window is then closed.
+
+        A camera that fails never ends this; what a driver raises besides PlumblineErrors does.
+        """
+        self._stop = stop
         try:
-            item = camera.grab(PATIENCE_S)
-        except EndOfStream:
-            report("finished", "the source has given all it had")
-            return
-        except CameraError as error:
-            losses += 1
-            log.warning("camera_lost", error=str(error), losses=losses)
-            report("lost", str(error))
-            _reopen(camera, stop, clock, report)
-            continue
-        if item is not None:
-            yield item
+            with self._turn:
+                while not (stop.is_set() or self._life.is_over or self._failure):
+                    self._look()
+                    self._turn.wait(min(LOOK_S, self._life.rest_s(self._clock.monotonic_ns())))
+        finally:
+            self._leave()
+        if self._failure is not None:
+            raise self._failure
 
+    def counts(self) -> Counts:
+        """The latest there are: a ring that takes nothing more must not hold up who asks."""
+        if self._turn.acquire(timeout=LOOK_S):
+            try:
+                self._counts = self._count()
+            finally:
+                self._turn.release()
+        return self._counts
 
-def _reopen(camera: Camera, stop: threading.Event, clock: Clock, report: Report) -> None:
-    rng = random.Random(clock.monotonic_ns())
-    for attempt in itertools.count():
-        camera.close()
-        wait_unless(stop, backoff_s(attempt, rng), clock)
-        if stop.is_set():
+    def opened(self, session: Session) -> bool:
+        with self._turn:
+            if session is not self._session:
+                return False
+            self._life.opened(self._clock.monotonic_ns())
+            self._shift_id = None if self._life.epoch else 0
+            self._say()
+            return True
+
+    def grabbed(self, session: Session, item: Item | None) -> bool:
+        with self._turn:
+            if session is not self._session:
+                return False
+            if item is None:
+                self._life.quiet(self._clock.monotonic_ns())
+                return True
+            self._life.received(self._clock.monotonic_ns())
+            self._say()
+            self._pass(self._stamped(item))
+            self._life.free(self._clock.monotonic_ns())
+            return True
+
+    def counted(self, session: Session, stats: Mapping[str, int]) -> None:
+        with self._turn:
+            if session is self._session:
+                self._driver = Counter(stats)
+
+    def ended(self, session: Session, error: BaseException | None) -> None:
+        with self._turn:
+            if session is not self._session or error is None:
+                return
+            if isinstance(error, EndOfStream):
+                self._life.finished("the source has given all it had")
+            elif isinstance(error, PlumblineError):
+                self._life.failed(self._clock.monotonic_ns(), _why(error), str(error))
+                self._release()
+            else:
+                self._failure = error
+            self._say()
+            self._turn.notify_all()
+
+    def _count(self) -> Counts:
+        life, track = self._life, self._track
+        return Counts(
+            streaming=life.told.state == "streaming",
+            epoch=life.epoch,
+            frames=life.frames,
+            reconnects=life.reconnects,
+            stalls=life.stalls,
+            losses=life.losses,
+            lines_dropped=track.lines_dropped if track else 0,
+            open_failures=dict(life.open_failures),
+            driver=dict(self._driver_before + self._driver),
+        )
+
+    def _look(self) -> None:
+        step = self._life.look(self._clock.monotonic_ns())
+        if step == "open":
+            self._open()
+        elif step == "abandon":
+            self._release()
+        self._say()
+
+    def _open(self) -> None:
+        self._given_up = [session for session in self._given_up if session.is_alive()]
+        if len(self._given_up) >= MAX_HANGING:
+            self._life.blocked(
+                self._clock.monotonic_ns(),
+                f"{MAX_HANGING} earlier connections have not closed yet; restart the agent if that stays so",
+            )
             return
+        self._session = Session(name=self._name, make=self._made, listener=self, clock=self._clock)
+        self._session.start()
+
+    def _made(self) -> Camera:
+        """In the session's thread: files of the correction may be slow, too."""
+        track = self._track or self._make_track()
+        with self._turn:
+            self._track = track
+        return self._make()
+
+    def _release(self) -> None:
+        """Let the session go, and close the window that it left open."""
+        assert self._session is not None
+        self._session.told_to_end.set()
+        self._given_up.append(self._session)
+        self._session = None
+        self._driver_before += self._driver
+        self._driver = Counter()
+        self._put_all(self._track.flush() if self._track else [])
+
+    def _leave(self) -> None:
+        """The session may be within a grab: it ends after it, and what it grabs is thrown away."""
+        with self._turn:
+            session = self._session
+            if session is not None:
+                self._release()
+        if session is not None:
+            session.join(LEAVE_S)
+        self._capture.close()
+
+    def _stamped(self, item: Item) -> Item:
+        """With the epoch, and numbered on from the epoch before."""
+        if self._shift_id is None:
+            self._shift_id = self._next_id - item.frame_id
+        frame_id = item.frame_id + self._shift_id
+        self._next_id = frame_id + 1
+        if isinstance(item, FrameFault):
+            return replace(item, frame_id=frame_id) if self._shift_id else item
+        return replace(item, frame_id=frame_id, epoch=self._life.epoch) if self._life.epoch else item
+
+    def _pass(self, item: Item) -> None:
+        assert self._track is not None
+        if isinstance(item, Frame):
+            sides = slice(1, None) if self._track.joins_blocks else slice(None)
+            self._first_shape = self._first_shape or item.image.shape
+            if item.image.shape[sides] != self._first_shape[sides]:
+                item = _unlike(item, self._first_shape)
         try:
-            camera.open()
-        except CameraError as error:
-            log.debug("camera_still_lost", error=str(error), attempt=attempt)
-            report("lost", str(error))
-            continue
-        log.info("camera_back", attempts=attempt + 1)
-        report("streaming", "")
-        return
+            items = self._track.push(item)
+        except PlumblineError as error:  # the frame is unlike what the settings say of the camera
+            assert isinstance(item, Frame)
+            items = self._track.push(without_picture(item, "camera_error", str(error)))
+        self._put_all(items)
+
+    def _put_all(self, items: Iterable[Item]) -> None:
+        for item in items:
+            while not self._capture.put(item, PUT_S) and not self._stop.is_set():
+                continue
+
+    def _say(self) -> None:
+        """Tell of a change once; repeated failures with the same words are one change."""
+        told = self._life.told
+        if told == self._told:
+            return
+        self._told = told
+        tell = log.warning if told.state in ("lost", "stalled") else log.info
+        tell("camera", name=self._name, state=told.state, detail=told.detail, epoch=self._life.epoch)
+        self._report(told.state, told.detail)
+
+
+def _why(error: PlumblineError) -> OpenFailure:
+    if isinstance(error, CameraInUse):
+        return "in_use"
+    is_absent = isinstance(error, CameraError) and not isinstance(error, CameraMisconfigured)
+    return "absent" if is_absent else "settings"
 
 
 def _unlike(frame: Frame, first: tuple[int, ...]) -> FrameFault:
@@ -106,9 +251,3 @@ def _unlike(frame: Frame, first: tuple[int, ...]) -> FrameFault:
         f"frame of {got} (lines x width x channels), the first one was {wanted}; restore the camera's"
         " region and pixel format, or restart the agent",
     )
-
-
-def _put_all(items: Iterable[Item], capture: Capture, stop: threading.Event) -> None:
-    for item in items:
-        while not capture.put(item, PATIENCE_S) and not stop.is_set():
-            continue

@@ -1,16 +1,30 @@
-"""Which camera a source setting means."""
+"""Which camera a source setting means, and how much patience it deserves."""
 
 from __future__ import annotations
 
-from agent.camera_settings import FolderSource, GenicamSource, LinescanSimSource, Source, VideoSource
+import math
+
+from agent import camera_settings
+from agent.camera_settings import (
+    FolderSource,
+    GenicamSource,
+    HarvestersSource,
+    LinescanSimSource,
+    Source,
+    VideoSource,
+)
 from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
 from agent.cameras.genicam.camera import GenicamCamera
+from agent.cameras.harvesters import HarvestersCamera
 from agent.cameras.images import list_images
+from agent.cameras.life import Patience
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.stream import StreamCamera, is_live
 from agent.cameras.video import VideoFileCamera
 from agent.clock import Clock
+
+OPEN_S = 20.0  # a driver that needs longer hangs; sources with a timeout of their own have it on top
 
 
 def make_camera(name: str, source: Source, clock: Clock) -> Camera:
@@ -26,3 +40,20 @@ def make_camera(name: str, source: Source, clock: Clock) -> Camera:
             return LinescanSimCamera(name, list_images(source.path), source, clock)
         case GenicamSource():
             return GenicamCamera(name, source, clock)
+        case HarvestersSource():
+            return HarvestersCamera(name, source, clock)
+
+
+def patience(wanted: camera_settings.Camera) -> Patience:
+    """Silence is normal where files are replayed, where triggers are waited for, and where it was said."""
+    source = wanted.source
+    replayed = isinstance(source, FolderSource | LinescanSimSource)
+    replayed = replayed or (isinstance(source, VideoSource) and not is_live(source.url))
+    triggered = any(
+        feature.name == "TriggerMode" and feature.value == "On" for feature in getattr(source, "features", ())
+    )
+    silence_s = wanted.silence_timeout_s
+    if silence_s == 0 or (silence_s is None and (replayed or triggered)):
+        silence_s = math.inf
+    open_s = OPEN_S + getattr(source, "open_timeout_s", 0.0)
+    return Patience(open_s=open_s, silence_s=silence_s)

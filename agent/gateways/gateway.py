@@ -16,13 +16,15 @@ from typing import Protocol
 
 import structlog
 
-from agent.cameras.backoff import backoff_s, wait_unless
+from agent.backoff import backoff_s, wait_unless
 from agent.clock import Clock
 from agent.errors import PlumblineError
 from agent.uplink.row import Waiting
 
 TICK_S = 1.0
 STOP_S = 5.0
+FIRST_PAUSE_S = 2.0
+PAUSE_S = 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +118,7 @@ class Gateway:
         self._open = False
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._left_behind = False
+        self.left_behind = False  # `stop` has not waited for the end of a delivery
         self._thread = threading.Thread(target=self._run, name=f"gateway-{name}", daemon=True)
         self._failure: Exception | None = None
 
@@ -143,7 +145,7 @@ class Gateway:
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join(STOP_S)
-            self._left_behind = self._thread.is_alive()
+            self.left_behind = self._thread.is_alive()
 
     def step(self) -> bool:
         """Deliver one batch, or find out that none waits; whether more may wait. Sleeps after a failure."""
@@ -162,8 +164,8 @@ class Gateway:
             self._pass(rows, error.taken)
             self._close()
             self._move(failed(self._state, str(error), self._clock.utc_now()))
-            pause_s = max(backoff_s(self._state.failures - 1, self._rng), error.retry_after_s)
-            wait_unless(self._stopping, pause_s, self._clock)
+            pause_s = backoff_s(self._state.failures - 1, self._rng, first_s=FIRST_PAUSE_S, longest_s=PAUSE_S)
+            wait_unless(self._stopping, max(pause_s, error.retry_after_s), self._clock)
         else:
             self._pass(rows, rows[-1].seq if rows else 0)
             self._move(recovered(self._state, self._clock.utc_now()))
@@ -184,7 +186,7 @@ class Gateway:
     def _pass(self, rows: Sequence[Waiting], seq: int, unacceptable: int = 0) -> None:
         """Move the cursor past the rows up to `seq`, unless nobody waits for this thread any more."""
         count = sum(waiting.seq <= seq for waiting in rows)
-        if count and not self._left_behind:
+        if count and not self.left_behind:
             self._records.advance(seq)
             self._state = passed(self._state, seq, delivered=count - unacceptable, unacceptable=unacceptable)
 

@@ -10,8 +10,8 @@ client that wants the fields of one result together takes the event. An event is
 agent dies at the wrong moment: de-duplicate on ResultId.
 
 WITHOUT A CERTIFICATE NOTHING IS ENCRYPTED AND WHOEVER REACHES THE PORT READS IT. With one, only
-clients that sign and encrypt with Basic256Sha256 are let in. Not covered: checking the clients' own
-certificates, logins, the full node set of OPC 40001-101 (the names are its, the types are plain).
+clients that sign and encrypt with Basic256Sha256 are let in, see `opcua_security.py`. Not covered: the
+full node set of OPC 40001-101 (the names are its, the types are plain).
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from typing import Any
 from asyncua import Node, Server, ua
 from asyncua.server.event_generator import EventGenerator
 
-from agent.credentials import CredentialError, locate
+from agent.credentials import CredentialError
 from agent.gateway_settings import OpcUaGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.loop import LoopThread
+from agent.gateways.opcua_security import secure
 from agent.messages import Verdict
 from agent.uplink.row import Waiting
 from agent.uplink.topics import Topics
@@ -110,8 +111,7 @@ class OpcUaSink:
             raise GatewayError(str(error)) from error
         except (OSError, ValueError, ua.UaError) as error:
             raise GatewayError(
-                f"{place}: the OPC UA server does not start ({error}); "
-                "check host, that port is free, certificate_file and key_file"
+                f"{place}: the OPC UA server does not start ({error}); check host and that port is free"
             ) from error
 
     def deliver(self, rows: Sequence[Waiting]) -> None:
@@ -139,12 +139,7 @@ class OpcUaSink:
     async def _serve(self) -> None:
         settings = self._settings
         server = Server()
-        if settings.certificate_file is not None and settings.key_file is not None:
-            await server.load_certificate(settings.certificate_file, "pem")
-            await server.load_private_key(locate(settings.key_file, key="key_file"), format="pem")
-            server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
-        else:
-            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        await secure(server, settings)
         await server.init()
         server.set_endpoint(f"opc.tcp://{settings.host}:{settings.port}")
         server.set_server_name(f"Plumbline {self._topics.station}")

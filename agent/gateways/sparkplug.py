@@ -4,14 +4,18 @@ It mirrors current values and is no lossless path: DDATA travels once and unackn
 Sparkplug has it. Births tell everything again after each connect and on "Node Control/Rebirth".
 
 All of paho runs in the gateway's thread: its loop is turned by `deliver`, at least once a second, so no
-callback meets another thread. Not covered: aliases, primary hosts (STATE), device commands, MQTT 5.
+callback meets another thread. Not covered: aliases, device commands, several brokers, MQTT 5.
+
+With a primary host nothing is published until that host says on its STATE topic that it is online. When
+it goes, the node dies and begins again, and rows wait: what was told between the host's end and the
+broker's word of it is told again by the births.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +28,7 @@ from agent.credentials import CredentialError, read_secret
 from agent.gateway_settings import SparkplugGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
+from agent.gateways.sparkplug_host import HostState, heard
 from agent.gateways.sparkplug_payload import REBIRTH, DataType, Metric, asks_for_rebirth, encode
 from agent.messages import Verdict
 from agent.uplink.row import Waiting
@@ -75,10 +80,13 @@ class SparkplugSink:
         self._answer: ReasonCode | None = None
         self._subscribed = False
         self._rebirth = False
+        self._born = False
+        self._host = HostState()
 
     def open(self) -> None:
         self._birth_death = (self._birth_death + 1) % 256
-        self._answer, self._subscribed, self._rebirth = None, False, False
+        self._answer, self._subscribed, self._rebirth, self._born = None, False, False, False
+        self._host = HostState()  # a broker that we come to tells what it has retained
         client = self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"{self._edge}-sparkplug",
@@ -90,7 +98,7 @@ class SparkplugSink:
         client.connect_timeout = ANSWER_S
         client.on_connect = self._connected
         client.on_subscribe = self._heard_of_subscription
-        client.on_message = self._commanded
+        client.on_message = self._heard
         settings = self._settings
         try:
             if settings.username is not None:
@@ -109,7 +117,9 @@ class SparkplugSink:
             raise GatewayError(
                 f"{self._place}: no connection ({error}); check host, port, tls and that the broker runs"
             ) from error
-        self._await_welcome(client)
+        silence = f"no answer in {ANSWER_S:g} s; check host, port and tls"
+        self._await(client, lambda: self._subscribed, silence)
+        self._await(client, self._host_is_there, self._away())
         self._be_born(client)
 
     def deliver(self, rows: Sequence[Waiting]) -> None:
@@ -120,6 +130,8 @@ class SparkplugSink:
         changed = [name for name in shown if name in self._verdicts]
         self._verdicts.update({name: shown[name] for name in changed})
         self._turn(client, 0.0)
+        if not self._host_is_there():
+            raise GatewayError(f"{self._place}: {self._away()}")
         if self._rebirth:
             self._rebirth = False
             self._be_born(client)
@@ -135,22 +147,29 @@ class SparkplugSink:
             return
         client.on_connect = client.on_subscribe = client.on_message = None
         if client.is_connected():
-            # A clean goodbye takes the will back, so the death is told before it.
-            client.publish(self._topic("NDEATH"), self._death(), qos=0)
+            if self._born:  # a clean goodbye takes the will back, so the death is told before it
+                client.publish(self._topic("NDEATH"), self._death(), qos=0)
             client.disconnect()
             client.loop(TURN_S)
 
-    def _await_welcome(self, client: paho.Client) -> None:
-        """Until the broker has accepted the connection and the subscription to commands."""
+    def _await(self, client: paho.Client, done: Callable[[], bool], otherwise: str) -> None:
+        """Let paho work until `done`. Raises GatewayError with `otherwise` when that takes too long."""
         end_ns = self._clock.monotonic_ns() + round(ANSWER_S * 1e9)
-        while not self._subscribed:
+        while not done():
             self._turn(client, TURN_S)
             if self._clock.monotonic_ns() > end_ns:
-                raise GatewayError(f"{self._place}: no answer in {ANSWER_S:g} s; check host, port and tls")
+                raise GatewayError(f"{self._place}: {otherwise}")
+
+    def _host_is_there(self) -> bool:
+        return self._settings.primary_host is None or self._host.online
+
+    def _away(self) -> str:
+        host = self._settings.primary_host
+        return f"primary host {host} is not online; start it, or check primary_host"
 
     def _be_born(self, client: paho.Client) -> None:
         """NBIRTH, which starts the count of messages afresh, and a DBIRTH for each camera."""
-        self._seq = 0
+        self._seq, self._born = 0, True
         now_ms = self._now_ms()
         control = Metric(name=REBIRTH, type=DataType.BOOLEAN, value=False, timestamp_ms=now_ms)
         self._publish(client, "NBIRTH", [self._session(now_ms), control])
@@ -203,14 +222,22 @@ class SparkplugSink:
     ) -> None:
         self._answer = reason
         if not reason.is_failure:
-            client.subscribe(self._topic("NCMD"), qos=1)
+            client.subscribe([(topic, 1) for topic in (self._topic("NCMD"), *self._host_topics())])
 
     def _heard_of_subscription(self, *_: Any) -> None:
         self._subscribed = True
 
-    def _commanded(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+    def _heard(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        payload = bytes(message.payload)
         with contextlib.suppress(ValueError):  # whoever sends nonsense is not answered
-            self._rebirth = self._rebirth or asks_for_rebirth(bytes(message.payload))
+            if message.topic in self._host_topics():
+                self._host = heard(self._host, payload)
+            else:
+                self._rebirth = self._rebirth or asks_for_rebirth(payload)
+
+    def _host_topics(self) -> tuple[str, ...]:
+        host = self._settings.primary_host
+        return () if host is None else (f"{NAMESPACE}/STATE/{host}",)
 
 
 def _milliseconds(moment: datetime) -> int:

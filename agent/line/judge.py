@@ -17,6 +17,7 @@ import numpy as np
 
 from agent.messages import Defect, Frame, Inspection, Judgement
 from agent.web import seams
+from agent.web.seams import Region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,17 @@ def find_defects(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[De
         if found:
             return found
     return ()
+
+
+def find_regions(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[Region, ...]:
+    """What `Spans` joins over window borders: all regions at or above the threshold, passed or failed."""
+    return seams.regions(
+        inspection.evidence,
+        threshold=rules.threshold,
+        stride=rules.stride_px,
+        scale=rules.scale,
+        frame_shape=(frame.image.shape[0], frame.image.shape[1]),
+    )
 
 
 def _peak_px(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[int, int]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import structlog
@@ -19,9 +20,11 @@ from agent import settings
 from agent.clock import Clock, rfc3339
 from agent.line.crops import Crop, cut_crops, cut_sample
 from agent.line.judge import invalid_ratio
+from agent.line.prepare import eight_bits
 from agent.messages import (
     EVALUATION,
     CropRef,
+    Defect,
     DefectMessage,
     Frame,
     FrameFault,
@@ -29,7 +32,9 @@ from agent.messages import (
     Inspection,
     Judgement,
     ModelMessage,
+    Pixels,
     Prepared,
+    Scale,
     ScoreMessage,
     SettingsMessage,
     TimingMessage,
@@ -40,6 +45,7 @@ from agent.status.metrics import Metrics
 from agent.uplink import payloads
 from agent.uplink.outbox import Outbox
 from agent.uplink.topics import Topics
+from agent.web.rolls import Rolls
 
 log = structlog.get_logger()
 
@@ -58,6 +64,7 @@ class Origin:
     simulated: frozenset[str]  # cameras that are not real
     clock_synced: Callable[[], bool | None]
     new_id: Callable[[], str]
+    scales: Mapping[str, Scale] = field(default_factory=dict)  # of cameras that are calibrated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +93,7 @@ class Publisher:
         board: Board,
         metrics: Metrics,
         first_sequence: int,
+        rolls: Rolls | None = None,
     ) -> None:
         self._outbox = outbox
         self._topics = topics
@@ -95,15 +103,17 @@ class Publisher:
         self._board = board
         self._metrics = metrics
         self._sequence = first_sequence
+        self._rolls = rolls
         self._order = threading.Lock()
 
     def record(self, judged: Judged) -> Verdict:
         """A judged frame's record, with its crops. Raises OutboxError when nothing can be kept."""
         frame, judgement = judged.frame, judged.judgement
-        cut = cut_crops(frame.image, judgement.defects, self._crops, self._origin.new_id)
+        picture = _shown(frame)
+        cut = cut_crops(picture, judgement.defects, self._crops, self._origin.new_id)
         every = self._crops.every_nth_pass
         if judgement.verdict == "pass" and every and judgement.peak_px and frame.frame_id % every == 0:
-            cut = [cut_sample(frame.image, judgement.peak_px, self._crops, self._origin.new_id)]
+            cut = [cut_sample(picture, judgement.peak_px, self._crops, self._origin.new_id)]
         return self._append(
             frame,
             judgement,
@@ -111,7 +121,7 @@ class Publisher:
             frame_message=_frame_message(frame),
             crops=cut,
             timing=_timing(judged),
-            announce=lambda verdict: self._show(verdict, judged),
+            announce=lambda verdict: self._show(verdict, judged, picture),
         )
 
     def record_undecided(self, frame: Frame, reason: str, detail: str) -> Verdict:
@@ -121,7 +131,7 @@ class Publisher:
             Judgement(verdict="undecided", reason=reason, score=math.nan, threshold=0.0, defects=()),
             detail=detail,
             frame_message=_frame_message(frame),
-            announce=lambda verdict: self._board.judged(verdict, frame.image),
+            announce=lambda verdict: self._board.judged(verdict, _shown(frame)),
         )
 
     def record_skipped(self, fault: FrameFault) -> Verdict:
@@ -170,11 +180,13 @@ class Publisher:
                 result_evaluation_code=code,
                 reason=judgement.reason,
                 detail=_text(detail),
-                is_partial=isinstance(item, Frame) and invalid_ratio(item) > 0,
+                is_partial=isinstance(item, Frame) and (item.is_partial or invalid_ratio(item) > 0),
                 is_simulated=item.camera in origin.simulated,
                 part_id=_text(item.part_id),
+                roll_id=self._rolls and self._rolls.roll_id(item.camera, item.first_line),
                 score=_score(judgement),
-                defects=_defects(judgement, crops or []),
+                defects=_defects(judgement, crops or [], item.first_line, origin.scales.get(item.camera)),
+                continued_from_line=judgement.continued_from_line,
                 frame=frame_message,
                 timing_ms=TimingMessage(
                     **(timing or {}),
@@ -217,15 +229,17 @@ class Publisher:
             self._metrics.camera_fault(item.camera, item.reason)
         if verdict.frame.lines_lost:
             self._metrics.lines_lost(verdict.camera, verdict.frame.lines_lost)
+        if self._rolls is not None:
+            self._rolls.take(verdict, item.image.shape[1] if isinstance(item, Frame) else 0)
         announce(verdict)
         log.debug("verdict", sequence=verdict.sequence, camera=verdict.camera, verdict=verdict.verdict)
 
-    def _show(self, verdict: Verdict, judged: Judged) -> None:
-        self._board.judged(verdict, judged.frame.image)
+    def _show(self, verdict: Verdict, judged: Judged, picture: Pixels) -> None:
+        self._board.judged(verdict, picture)
         if verdict.verdict != "pass":
             self._board.rejected(
                 verdict,
-                image=judged.frame.image,
+                image=picture,
                 restored=judged.inspection.restored,
                 evidence=judged.inspection.evidence,
                 threshold=judged.judgement.threshold,
@@ -243,6 +257,13 @@ def _frame_message(frame: Frame) -> FrameMessage:
     )
 
 
+def _shown(frame: Frame) -> Pixels:
+    """In 8 bits, as crops and page have it; also of frames that claim another depth than they have."""
+    if frame.image.dtype != np.uint16:
+        return cast(Pixels, frame.image)
+    return eight_bits(frame.image, frame.bit_depth if frame.bit_depth > 8 else 16)
+
+
 def _text(words: str | None) -> str | None:
     """At most MAX_DETAIL characters, all of which JSON can carry: names of files may be any bytes."""
     return None if words is None else words[:MAX_DETAIL].encode(errors="replace").decode()
@@ -258,18 +279,31 @@ def _score(judgement: Judgement) -> ScoreMessage | None:
     )
 
 
-def _defects(judgement: Judgement, crops: list[Crop]) -> tuple[DefectMessage, ...]:
+def _defects(
+    judgement: Judgement, crops: list[Crop], first_line: int, scale: Scale | None
+) -> tuple[DefectMessage, ...]:
     by_index = {crop.defect_index: crop for crop in crops}
     return tuple(
         DefectMessage(
             index=index,
             score=defect.score,
             bbox_px=defect.bbox_px,
+            bbox_web=defect.bbox_web,
             area_px=defect.area_px,
+            centroid_mm=None if scale is None else _centroid_mm(defect, first_line, scale),
+            area_mm2=None
+            if scale is None
+            else round(defect.area_px * scale.mm_per_px * scale.mm_per_line, 6),
             crop=_reference(by_index.get(index)),
         )
         for index, defect in enumerate(judgement.defects[:MAX_DEFECTS])
     )
+
+
+def _centroid_mm(defect: Defect, first_line: int, scale: Scale) -> tuple[float, float]:
+    """From the edges of pixel 0 and line 0, where a whole number is the middle of a pixel."""
+    x, y = defect.centroid_px
+    return round((x + 0.5) * scale.mm_per_px, 3), round((first_line + y + 0.5) * scale.mm_per_line, 3)
 
 
 def _reference(crop: Crop | None) -> CropRef | None:

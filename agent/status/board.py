@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from agent.cameras.life import CameraState, Counts
 from agent.clock import Clock
 from agent.messages import Floats, Pixels, Verdict, VerdictName
 from agent.status.heatmap import heatmap
@@ -26,7 +27,6 @@ LATENCIES = 512
 REJECT_EDGE_PX = 1600
 STRIP_EDGE_PX = 480
 
-CameraState: TypeAlias = Literal["connecting", "streaming", "lost", "finished"]
 LinkState: TypeAlias = Literal["connecting", "connected", "lost"]
 
 
@@ -86,6 +86,7 @@ class CameraView:
     state: CameraState
     detail: str
     for_s: float  # since the state last changed
+    counts: Counts | None
     strip: tuple[StripFrame, ...]  # newest first
 
 
@@ -112,15 +113,16 @@ class Snapshot:
     cameras: tuple[CameraView, ...]
     link: LinkView
     outbox: OutboxDepth
-    troubles: tuple[str, ...]  # of the uplink, one sentence each
+    troubles: tuple[str, ...]  # of the uplink and of the cameras' light, one sentence each
     rejects: tuple[Reject, ...]  # newest first
 
 
 @dataclass(slots=True, kw_only=True)
 class _Camera:
     since_ns: int
-    state: CameraState = "connecting"
+    state: CameraState = "closed"
     detail: str = ""
+    counts: Counts | None = None
     strip: deque[StripFrame] = field(default_factory=lambda: deque(maxlen=STRIP_FRAMES))
 
 
@@ -144,6 +146,7 @@ class Board:
         self._link_since_ns = self._started_ns
         self._outbox = OutboxDepth(rows=0, size_bytes=0, oldest_s=0.0)
         self._troubles: tuple[str, ...] = ()
+        self._light: tuple[str, ...] = ()
         self._rejects: deque[Reject] = deque(maxlen=REJECTS)
 
     def serving(self, *, engine: str, bundle: str, bundle_sha256: str, threshold: float) -> None:
@@ -201,6 +204,11 @@ class Board:
                 camera.since_ns = self._clock.monotonic_ns()
             camera.state, camera.detail = state, detail
 
+    def camera_counts(self, name: str, counts: Counts) -> None:
+        """What has happened to a camera since the start."""
+        with self._lock:
+            self._camera(name).counts = counts
+
     def link_state(self, state: LinkState, detail: str = "") -> None:
         """How the connection to the broker stands."""
         with self._lock:
@@ -219,6 +227,11 @@ class Board:
         with self._lock:
             self._troubles = troubles
 
+    def light_troubles(self, troubles: tuple[str, ...]) -> None:
+        """Cameras whose light has drifted, one sentence each; empty when all is well."""
+        with self._lock:
+            self._light = troubles
+
     def snapshot(self) -> Snapshot:
         """Everything at one moment; pictures in it are not encoded by this."""
         with self._lock:
@@ -230,6 +243,7 @@ class Board:
                     state=camera.state,
                     detail=camera.detail,
                     for_s=(now_ns - camera.since_ns) / 1e9,
+                    counts=camera.counts,
                     strip=tuple(reversed(camera.strip)),
                 )
                 for name, camera in self._cameras.items()
@@ -238,7 +252,7 @@ class Board:
                 state=self._link, detail=self._link_detail, for_s=(now_ns - self._link_since_ns) / 1e9
             )
             serving, counts, outbox = self._serving, dict(self._counts), self._outbox
-            troubles = self._troubles
+            troubles = self._troubles + self._light
             rejects = tuple(reversed(self._rejects))
         return Snapshot(
             station=self._station,

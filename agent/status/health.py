@@ -20,14 +20,14 @@ class Health:
 
 def assess(snapshot: Snapshot) -> Health:
     """Running needs a model, every camera streaming or finished, a broker that answers, no trouble."""
-    reasons = [camera_words(camera) for camera in snapshot.cameras if camera.state == "lost"]
+    reasons = [camera_words(camera) for camera in snapshot.cameras if camera.state in ("stalled", "lost")]
     if snapshot.link.state == "lost":
         reasons.append(broker_words(snapshot.link, snapshot.outbox))
     reasons += snapshot.troubles
     if reasons:
         return Health(state="degraded", reasons=tuple(reasons))
     waiting = [] if snapshot.serving else ["No model is loaded yet"]
-    waiting += [camera_words(camera) for camera in snapshot.cameras if camera.state == "connecting"]
+    waiting += [camera_words(camera) for camera in snapshot.cameras if camera.state in ("closed", "opening")]
     if snapshot.link.state == "connecting":
         waiting.append(broker_words(snapshot.link, snapshot.outbox))
     return Health(state="starting" if waiting else "running", reasons=tuple(waiting))
@@ -36,12 +36,17 @@ def assess(snapshot: Snapshot) -> Health:
 def camera_words(camera: CameraView) -> str:
     """One sentence on a camera."""
     words = {
-        "connecting": f"Camera {camera.name} is connecting",
+        "closed": f"Camera {camera.name} is closed",
+        "opening": f"Camera {camera.name} is opening",
         "streaming": f"Camera {camera.name} is streaming",
+        "stalled": f"Camera {camera.name} stalled for {duration_words(camera.for_s)}",
         "lost": f"Camera {camera.name} lost for {duration_words(camera.for_s)}",
         "finished": f"Camera {camera.name} has delivered all its frames",
     }[camera.state]
-    return f"{words}: {camera.detail}" if camera.detail else words
+    if camera.detail:
+        return f"{words}: {camera.detail}"
+    again = camera.counts.reconnects if camera.counts else 0
+    return f"{words}; reconnected {again} time{'s' * (again > 1)}" if again else words
 
 
 def broker_words(link: LinkView, outbox: OutboxDepth) -> str:

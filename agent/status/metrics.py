@@ -61,9 +61,44 @@ METRICS: tuple[Metric, ...] = (
     Metric(name="inbound_dropped", kind="counter", help="Messages to us that were too large or too many."),
     Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
     Metric(
+        name="camera_streaming",
+        kind="gauge",
+        help="1 while the camera gives frames, else 0.",
+        labels=("camera",),
+    ),
+    Metric(name="camera_received", kind="counter", help="Frames or blocks of lines.", labels=("camera",)),
+    Metric(
+        name="camera_reconnects",
+        kind="counter",
+        help="Opens that succeeded, but the first.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="camera_stalls", kind="counter", help="Times it was given up for silence.", labels=("camera",)
+    ),
+    Metric(name="camera_losses", kind="counter", help="Times it was lost with an error.", labels=("camera",)),
+    Metric(
+        name="camera_open_failures",
+        kind="counter",
+        help="Opens that failed: absent, in_use by another client, or settings it does not bear.",
+        labels=("camera", "reason"),
+    ),
+    Metric(
+        name="camera_driver",
+        kind="counter",
+        help="What the camera's driver counts, such as packets that were sent again.",
+        labels=("camera", "name"),
+    ),
+    Metric(
         name="camera_lines_lost",
         kind="counter",
         help="Lines missing from the web or frames.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="camera_lines_dropped",
+        kind="counter",
+        help="Lines seen again, or while the belt stood or turned.",
         labels=("camera",),
     ),
     Metric(
@@ -72,6 +107,14 @@ METRICS: tuple[Metric, ...] = (
         help="Triggers that gave no judgeable picture, by reason.",
         labels=("camera", "reason"),
     ),
+)
+CAMERA_COUNTERS = (
+    "camera_received",
+    "camera_reconnects",
+    "camera_stalls",
+    "camera_losses",
+    "camera_lines_dropped",
+    "camera_lines_lost",
 )
 
 
@@ -87,7 +130,10 @@ class Metrics:
         self._histograms = {one.name: self._histogram(one) for one in METRICS if one.kind == "histogram"}
         for camera in cameras:
             self._counters["frames"].labels(camera)
+            self._gauges["camera_streaming"].labels(camera)
             self._counters["camera_lines_lost"].labels(camera)
+            for name in CAMERA_COUNTERS:
+                self._counters[name].labels(camera)
             for verdict in VERDICTS:
                 self._counters["verdicts"].labels(camera, verdict)
 
@@ -136,6 +182,20 @@ class Metrics:
 
     def lines_lost(self, camera: str, lines: int) -> None:
         self._counters["camera_lines_lost"].labels(camera).inc(lines)
+
+    def camera_streaming(self, camera: str, streaming: bool) -> None:
+        self._gauges["camera_streaming"].labels(camera).set(streaming)
+
+    def camera(self, camera: str, more: Mapping[str, int], failures: Mapping[str, int]) -> None:
+        """How many more of CAMERA_COUNTERS there were, and failed opens by reason."""
+        for name, count in more.items():
+            self._counters[name].labels(camera).inc(count)
+        for reason, count in failures.items():
+            self._counters["camera_open_failures"].labels(camera, reason).inc(count)
+
+    def camera_driver(self, camera: str, more: Mapping[str, int]) -> None:
+        for name, count in more.items():
+            self._counters["camera_driver"].labels(camera, name).inc(count)
 
     def camera_fault(self, camera: str, reason: str) -> None:
         self._counters["camera_faults"].labels(camera, reason).inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -55,6 +56,7 @@ def _camera(camera: CameraView) -> dict[str, Any]:
         "state": camera.state,
         "for_s": camera.for_s,
         "words": camera_words(camera),
+        "counts": asdict(camera.counts) if camera.counts else None,
         "strip": [_strip_frame(frame) for frame in camera.strip],
     }
 

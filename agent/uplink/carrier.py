@@ -16,9 +16,9 @@ from paho.mqtt.exception import MQTTException
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.uplink.connection import Connection
-from agent.uplink.delivery import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Unheard, Woken
 from agent.uplink.payloads import JSON, crop_header
 from agent.uplink.row import Waiting
+from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Unheard, Woken
 from agent.uplink.topics import TOPICS, Topics
 
 NO_SUBSCRIBERS = 0x10

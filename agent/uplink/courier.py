@@ -14,7 +14,10 @@ import structlog
 
 from agent.clock import Clock
 from agent.settings import Delivery
-from agent.uplink.delivery import (
+from agent.uplink.delivery import decide
+from agent.uplink.outbox import Outbox
+from agent.uplink.row import Waiting
+from agent.uplink.shipment import (
     Acknowledged,
     Await,
     CourierState,
@@ -29,11 +32,7 @@ from agent.uplink.delivery import (
     RowsWaiting,
     Tick,
     Woken,
-    decide,
 )
-from agent.uplink.outbox import Outbox
-from agent.uplink.row import Waiting
-from agent.uplink.waiting import BROKER
 
 TICK_S = 1.0
 
@@ -74,7 +73,7 @@ class Courier:
         rules: Delivery = _PLAIN,
         report: Callable[[Refusal], None] = _not_told,
     ) -> None:
-        """`report` hears once of each row that was refused, in the courier's thread."""
+        """`report` hears of each refusal, in the courier's thread, and keeps it for whoever asks later."""
         self._outbox = outbox
         self._link = link
         self._clock = clock
@@ -149,8 +148,7 @@ class Courier:
 
     def _note_refusal(self, refusal: Refusal) -> None:
         log.warning("row_refused", seq=refusal.seq, kind=refusal.kind, reason=refusal.reason)
-        if self._outbox.refused(BROKER, refusal.seq, refusal.reason):
-            self._report(refusal)
+        self._report(refusal)
 
 
 def _merged(events: Iterable[LinkEvent]) -> list[LinkEvent]:

@@ -18,15 +18,15 @@ class Cursor:
     """
 
     def __init__(self, outbox: Outbox, name: str) -> None:
+        self._outbox = outbox
         self._path = outbox.path
-        self._turn = outbox.turn
         self._name = name
 
     def open(self) -> None:
         """The outbox must have been opened."""
         try:
             self._database = outbox_file.connect(self._path, synchronous="NORMAL")
-            with self._turn, transaction(self._database):
+            with self._outbox.turn, transaction(self._database):
                 self._database.execute(
                     "INSERT OR IGNORE INTO cursor SELECT ?, COALESCE(MAX(seq), 0) FROM record", (self._name,)
                 )
@@ -45,20 +45,22 @@ class Cursor:
         return tuple(Waiting(seq=seq, row=as_row(columns)) for seq, *columns in found)
 
     def advance(self, seq: int) -> None:
-        """Everything up to `seq` is delivered; crops that the broker and all gateways have leave the log."""
-        try:
-            with self._turn, transaction(self._database):
-                self._database.execute("UPDATE cursor SET seq = ? WHERE name = ?", (seq, self._name))
-                done = self._database.execute(
-                    f"""SELECT history.seq FROM history JOIN record ON record.seq = history.seq
-                    WHERE history.seq > ? AND history.seq <= {PASSED_BY_ALL} AND class = 2""",
-                    (self._seq,),
-                ).fetchall()
-                for table in ("history", "record"):
-                    self._database.executemany(f"DELETE FROM {table} WHERE seq = ?", done)
-        except sqlite3.Error as error:
-            raise explained(self._path, error) from error
+        """Everything up to `seq` is delivered; crops that the broker and all gateways have leave the log.
+
+        Waits for room on a full disk.
+        """
+        self._outbox.persist(lambda: self._advance(seq), self._database)
         self._seq = seq
 
     def close(self) -> None:
         self._database.close()
+
+    def _advance(self, seq: int) -> None:
+        self._database.execute("UPDATE cursor SET seq = ? WHERE name = ?", (seq, self._name))
+        done = self._database.execute(
+            f"""SELECT history.seq FROM history JOIN record ON record.seq = history.seq
+            WHERE history.seq > ? AND history.seq <= {PASSED_BY_ALL} AND class = 2""",
+            (self._seq,),
+        ).fetchall()
+        for table in ("history", "record"):
+            self._database.executemany(f"DELETE FROM {table} WHERE seq = ?", done)

@@ -22,10 +22,12 @@ EVENT_NAMES = {
     "row_quarantined": "connections kept ending while this message was on its way; it is kept apart",
     "no_subscriber": "the broker takes our verdicts and nobody is subscribed to them",
     "outbox_set_aside": "the outbox file was damaged; it was moved away whole and a fresh one started",
+    "outbox_unshrinkable": "an older agent made the outbox file; it grows and never shrinks, see detail",
     "duplicate_client_id": "another client connects with our client id",
     "gateway_failing": "a gateway does not take records; they wait for it",
     "gateway_skipped": "rows were deleted at the outbox's bounds before a gateway had taken them",
     "gateway_recovered": "a gateway takes records again",
+    "roll_map": "a roll has ended: what was seen of it, its strongest defects, and the files of its map",
 }
 
 

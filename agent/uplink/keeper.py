@@ -46,6 +46,7 @@ class Keeper:
         self._clock = clock
         self._disk_free_bytes = disk_free_bytes
         self._full = False
+        self._full_told = False
 
     def open(self) -> None:
         try:
@@ -54,7 +55,8 @@ class Keeper:
             raise explained(self._outbox.path, error) from error
 
     def close(self) -> None:
-        self._database.close()
+        with self._outbox.turn:  # a thread that is late may use it; sqlite3 would crash
+            self._database.close()
 
     @property
     def full(self) -> bool:
@@ -67,10 +69,19 @@ class Keeper:
             waiting.insert(database, [row], self._now_ns())
         self._outbox.tell()
 
-    def refused(self, place: str, seq: int, reason: str) -> bool:
-        """Keep a record of a row that `place` did not take; True when it is the first of this row."""
-        with self._keeping() as database:
-            return waiting.note_refusal(database, place, seq, reason, self._now_ns())
+    def refused(self, place: str, seq: int, reason: str, told: Row) -> None:
+        """Keep a record of a row that `place` did not take, and add the event `told` the first time.
+
+        Waits for room on a full disk, as the threads that deliver do.
+        """
+        now_ns = self._now_ns()
+
+        def keep() -> None:
+            if waiting.note_refusal(self._database, place, seq, reason, now_ns):
+                waiting.insert(self._database, [told], now_ns)
+
+        self._outbox.persist(keep, self._database)
+        self._outbox.tell()
 
     def confirm(self, result_ids: Collection[str]) -> int:
         """The MES has these verdicts; how many of them were waiting."""
@@ -127,7 +138,7 @@ class Keeper:
 
     def _judge_room(self, usage: Usage, *, stuck: bool) -> None:
         path = self._outbox.path
-        if stuck and not self._full:
+        if stuck and not self._full_told:  # on a full disk it cannot be told at once, and is tried again
             self._full = True
             if self._hold_when_full:
                 self._outbox.hold()
@@ -139,8 +150,9 @@ class Keeper:
             )
             measured = {"stored_bytes": usage.stored_bytes, "free_bytes": usage.free_bytes}
             self.note(self._events.row("spool_full", "alarm", detail, **measured))
+            self._full_told = True
         elif self._full and spool.has_room(usage, self._limits):
-            self._full = False
+            self._full = self._full_told = False
             self._outbox.release()
             self.note(self._events.row("spool_recovered", "info", f"{path}: there is room again"))
 

@@ -31,7 +31,6 @@ from agent.settings import Mqtt
 from agent.uplink import certificates, refusals
 from agent.uplink.carrier import Carrier
 from agent.uplink.connection import CONNECT_TIMEOUT_S, INBOUND_BYTES, Connection
-from agent.uplink.delivery import LinkEvent
 from agent.uplink.herald import Herald, Response
 from agent.uplink.inbound import Inbound
 from agent.uplink.payloads import JSON
@@ -46,6 +45,7 @@ from agent.uplink.retry import (
     next_protocol,
 )
 from agent.uplink.row import Waiting
+from agent.uplink.shipment import LinkEvent
 from agent.uplink.topics import TOPICS, Topics
 
 LOOP_S = 0.25

@@ -13,6 +13,7 @@ its own.
 from __future__ import annotations
 
 import queue
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -25,6 +26,7 @@ import structlog
 
 from agent.clock import Clock
 from agent.uplink import outbox_file, waiting
+from agent.uplink.compact import compact
 from agent.uplink.outbox_file import KINDS, DamagedError, Depth, FullError, Kind, OutboxError, explained
 from agent.uplink.row import Row, Waiting
 
@@ -51,6 +53,7 @@ class Outbox:
     def __init__(self, path: Path, *, clock: Clock) -> None:
         self.path = path
         self.set_aside: Path | None = None  # where `open` has moved a damaged file
+        self.unshrinkable: str | None = None  # why an old file does not give room back, after `open`
         self.turn = threading.Lock()  # to write; SQLite's own wait is a poll
         self._clock = clock
         self._queue: queue.Queue[_Append | None] = queue.Queue(maxsize=APPENDS_WAITING)
@@ -70,6 +73,7 @@ class Outbox:
         self._lock: IO[str] = outbox_file.lock(self.path)
         try:
             self.set_aside = outbox_file.open_file(self.path, clock=self._clock)
+            self.unshrinkable = compact(self.path, free_bytes=shutil.disk_usage(self.path.parent).free)
             self._inserts = outbox_file.connect(self.path, synchronous="FULL")
             self._deletes = outbox_file.connect(self.path, synchronous="NORMAL")
             last = int(self._inserts.execute("SELECT last_sequence FROM progress").fetchone()[0])
@@ -87,13 +91,17 @@ class Outbox:
         self._writer = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._writer.start()
 
+    def about_to_close(self) -> None:
+        """Wait no more, for room or for a full disk: a stop must not hang."""
+        self._closing.set()
+
     def close(self) -> None:
         """Commit what is queued, held or not, and let go of the file. The courier must have stopped."""
         with self._gate:
             writer, self._writer = self._writer, None
             if writer is None:
                 return
-            self._closing.set()
+            self.about_to_close()
             self._queue.put(None)
         writer.join()
         self._inserts.close()
@@ -158,23 +166,37 @@ class Outbox:
             raise explained(self.path, error) from error
 
     def delivered(self, seqs: Collection[int]) -> None:
-        """The broker has these rows. For the courier's thread, as the next three."""
-        self._persist(lambda: waiting.delivered(self._deletes, seqs), self._deletes)
+        """The broker has these rows. For the courier's thread, as the next two."""
+        self.persist(lambda: waiting.delivered(self._deletes, seqs), self._deletes)
 
     def await_confirmation(self, seqs: Collection[int], round_: int) -> None:
         """The broker has these verdicts; they stay until the MES says that it has them."""
-        self._persist(lambda: waiting.await_confirmation(self._deletes, seqs, round_), self._deletes)
+        self.persist(lambda: waiting.await_confirmation(self._deletes, seqs, round_), self._deletes)
 
     def resend(self, before_round: int) -> int:
         """Queue again what was published before a round and is not confirmed; how many."""
-        return self._persist(lambda: waiting.resend(self._deletes, before_round), self._deletes)
+        return self.persist(lambda: waiting.resend(self._deletes, before_round), self._deletes)
 
-    def refused(self, place: str, seq: int, reason: str) -> bool:
-        """Keep a record of a row that `place` did not take; True when it is the first of this row."""
-        now_ns = self._now_ns()
-        return self._persist(
-            lambda: waiting.note_refusal(self._deletes, place, seq, reason, now_ns), self._deletes
-        )
+    def persist(self, action: Callable[[], T], database: sqlite3.Connection) -> T:
+        """Do it on the caller's connection in one transaction; on a full disk again and again.
+
+        Raises OutboxError: for anything else, and for a full disk once the outbox is about to close.
+        """
+        while True:
+            try:
+                with self.turn, outbox_file.transaction(database):
+                    done = action()
+            except sqlite3.Error as error:
+                failure = explained(self.path, error)
+                if not isinstance(failure, FullError) or self._closing.is_set():
+                    raise failure from error
+                if not self._disk_full:
+                    log.error("disk_full", path=str(self.path), reason=str(failure))
+                self._disk_full = True
+                self._closing.wait(RETRY_S)
+            else:
+                self._disk_full = False
+                return done
 
     def hold(self) -> None:
         """Commit no more until `release` or `close`: appends queue up, then block."""
@@ -237,26 +259,8 @@ class Outbox:
             if last is not None:
                 self._inserts.execute("UPDATE progress SET last_sequence = ?", (last,))
 
-        self._persist(insert, self._inserts)
+        self.persist(insert, self._inserts)
         self._committed_sequence = last or self._committed_sequence
-
-    def _persist(self, action: Callable[[], T], database: sqlite3.Connection) -> T:
-        """Do it in one transaction; on a full disk again and again. Raises OutboxError."""
-        while True:
-            try:
-                with self.turn, outbox_file.transaction(database):
-                    done = action()
-            except sqlite3.Error as error:
-                failure = explained(self.path, error)
-                if not isinstance(failure, FullError) or self._closing.is_set():
-                    raise failure from error
-                if not self._disk_full:
-                    log.error("disk_full", path=str(self.path), reason=str(failure))
-                self._disk_full = True
-                self._closing.wait(RETRY_S)
-            else:
-                self._disk_full = False
-                return done
 
     def _announce(self, group: Sequence[_Append]) -> None:
         for one in group:

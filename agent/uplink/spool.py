@@ -105,7 +105,8 @@ def shrink(database: sqlite3.Connection) -> None:
     pages = int(database.execute("PRAGMA page_count").fetchone()[0])
     spare = int(database.execute("PRAGMA freelist_count").fetchone()[0])
     if spare > VACUUM_PAGES and spare * VACUUM_SHARE > pages:
-        database.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+        # Each step of this statement frees one page, and execute() takes one step only.
+        database.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
 
 
 def _trim(database: sqlite3.Connection, before_ns: int, excess: int) -> tuple[int, dict[str, int], int]:

@@ -17,14 +17,16 @@ from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.table import make_sink
 from agent.uplink.courier import Courier
 from agent.uplink.cursor import Cursor
-from agent.uplink.delivery import CourierState, Refusal
 from agent.uplink.desk import Desk
 from agent.uplink.events import EventMaker, Severity
 from agent.uplink.keeper import Keeper
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.outbox import Outbox
+from agent.uplink.outbox_file import FullError
+from agent.uplink.shipment import CourierState, Refusal
 from agent.uplink.spool import DAY_S, Limits, Tidied
 from agent.uplink.topics import Topics, allowed_response_topic
+from agent.uplink.waiting import BROKER
 
 HANG_S = 60.0
 DRAIN_S = 5.0  # how long a finished run may take to deliver what waits
@@ -72,6 +74,9 @@ class Uplink:
             log.error("outbox_set_aside", detail=detail)
             moved_to = str(self.outbox.set_aside)
             self.keeper.note(self.events.row("outbox_set_aside", "alarm", detail, moved_to=moved_to))
+        if self.outbox.unshrinkable is not None:
+            log.warning("outbox_unshrinkable", detail=self.outbox.unshrinkable)
+            self.keeper.note(self.events.row("outbox_unshrinkable", "warning", self.outbox.unshrinkable))
         self.link.start()
         self.courier.start()
         self.desk.start()
@@ -83,10 +88,11 @@ class Uplink:
         """Deliver what waits, for a while, and close everything; the rest waits for the next start."""
         self.desk.stop()
         self._drain()
-        for gateway in self.gateways:
+        self.outbox.about_to_close()
+        for gateway, cursor in zip(self.gateways, self.cursors, strict=True):
             gateway.stop()
-        for cursor in self.cursors:
-            cursor.close()
+            if not gateway.left_behind:  # sqlite3 crashes when a connection is closed that is in use
+                cursor.close()
         self.courier.stop()
         self.link.stop(last_words)
         self.keeper.close()
@@ -102,6 +108,18 @@ class Uplink:
             raise LinkHungError(
                 f"the MQTT thread has not moved for {HANG_S:.0f} s; the agent must be restarted"
             )
+        try:
+            return self._look()
+        except FullError:  # the outbox says so and waits; what could not be noted is noted at a later look
+            return Tidied()
+
+    def words(self) -> tuple[str, ...]:
+        """What is wrong, one sentence each, for the status and the page."""
+        full = ("The outbox is full: it holds undelivered verdicts only",) if self.keeper.full else ()
+        return (*full, *(trouble.detail for trouble in self.troubles.values()))
+
+    def _look(self) -> Tidied:
+        """Raises FullError when the disk takes no event."""
         done = self.keeper.tidy()
         for name, rows in done.skipped.items():
             detail = f"gateway {name} was so far behind that {rows} rows were deleted before it came to them"
@@ -117,11 +135,6 @@ class Uplink:
                 self.keeper.note(self.events.row(gone.over, "info", f"over: {gone.detail}", **gone.data))
         self.troubles = now
         return done
-
-    def words(self) -> tuple[str, ...]:
-        """What is wrong, one sentence each, for the status and the page."""
-        full = ("The outbox is full: it holds undelivered verdicts only",) if self.keeper.full else ()
-        return (*full, *(trouble.detail for trouble in self.troubles.values()))
 
     def _troubles(self, state: CourierState) -> list[tuple[str, Trouble]]:
         found = []
@@ -186,7 +199,8 @@ def build(
         if refusal.quarantined:
             event, severity = "row_quarantined", "alarm"
         detail = f"{refusal.kind} {refusal.seq} of the outbox: {refusal.reason}"
-        keeper.note(events.row(event, severity, detail, seq=refusal.seq, kind=refusal.kind))  # type: ignore[arg-type]
+        told = events.row(event, severity, detail, seq=refusal.seq, kind=refusal.kind)  # type: ignore[arg-type]
+        keeper.refused(BROKER, refusal.seq, refusal.reason, told)
 
     courier = Courier(
         outbox, link, clock=clock, window=wanted.mqtt.window, rules=wanted.delivery, report=report
@@ -215,11 +229,9 @@ def build(
         )
 
         def store(unacceptable: Unacceptable) -> None:
-            if keeper.refused(one.name, unacceptable.seq, unacceptable.reason):
-                detail = f"gateway {one.name} will never take row {unacceptable.seq}: {unacceptable.reason}"
-                keeper.note(
-                    events.row("row_refused", "warning", detail, gateway=one.name, seq=unacceptable.seq)
-                )
+            detail = f"gateway {one.name} will never take row {unacceptable.seq}: {unacceptable.reason}"
+            told = events.row("row_refused", "warning", detail, gateway=one.name, seq=unacceptable.seq)
+            keeper.refused(one.name, unacceptable.seq, unacceptable.reason, told)
 
         return Gateway(
             one.name,

@@ -7,6 +7,7 @@ placed up to one cell late, so positions hold within a stride.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -30,6 +31,15 @@ def mosaic(maps: Floats, origins: tuple[tuple[int, int], ...], tile: int, shape:
     return merged
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """A defect, and the map columns in which it touches the first and the last row of the map."""
+
+    defect: Defect
+    top: frozenset[int]
+    bottom: frozenset[int]
+
+
 def defects(
     mosaic: Floats,
     threshold: float,
@@ -39,11 +49,18 @@ def defects(
     frame_shape: tuple[int, int],
     min_area_px: int,
 ) -> tuple[Defect, ...]:
+    """The defects of `regions` of at least `min_area_px`, strongest first."""
+    found = regions(mosaic, threshold, stride=stride, scale=scale, frame_shape=frame_shape)
+    return tuple(region.defect for region in found if region.defect.area_px >= min_area_px)
+
+
+def regions(
+    mosaic: Floats, threshold: float, *, stride: int, scale: float, frame_shape: tuple[int, int]
+) -> tuple[Region, ...]:
     """The connected regions (8 neighbours) at or above the threshold, strongest first.
 
     `stride` is scaled-frame pixels per cell, `scale` scaled-frame pixels per frame pixel; boxes, areas
-    and centroids are in pixels of the frame, inside `frame_shape` (height, width). Regions below
-    `min_area_px` are dropped.
+    and centroids are in pixels of the frame, inside `frame_shape` (height, width).
     """
     hot = mosaic >= np.float32(threshold)
     count, labels, stats, centroids = cv2.connectedComponentsWithStats(hot.astype(np.uint8), connectivity=8)
@@ -54,22 +71,18 @@ def defects(
         x, y, width, height, cells = (int(value) for value in stats[label])
         left, right = _span(x, width, stride / scale, frame_shape[1])
         top, bottom = _span(y, height, stride / scale, frame_shape[0])
-        box_area = (right - left) * (bottom - top)
-        area = min(box_area, max(1, round(cells * (stride / scale) ** 2)))
-        if area < min_area_px:
-            continue
-        found.append(
-            Defect(
-                score=float(scores[label]),
-                bbox_px=(left, top, right - left, bottom - top),
-                area_px=area,
-                centroid_px=(
-                    _centre(float(centroids[label][0]), stride / scale, left, right),
-                    _centre(float(centroids[label][1]), stride / scale, top, bottom),
-                ),
-            )
+        defect = Defect(
+            score=float(scores[label]),
+            bbox_px=(left, top, right - left, bottom - top),
+            area_px=min((right - left) * (bottom - top), max(1, round(cells * (stride / scale) ** 2))),
+            centroid_px=(
+                _centre(float(centroids[label][0]), stride / scale, left, right),
+                _centre(float(centroids[label][1]), stride / scale, top, bottom),
+            ),
         )
-    return tuple(sorted(found, key=lambda defect: -defect.score))
+        touched = (frozenset(np.flatnonzero(labels[row] == label).tolist()) for row in (0, -1))
+        found.append(Region(defect=defect, top=next(touched), bottom=next(touched)))
+    return tuple(sorted(found, key=lambda region: -region.defect.score))
 
 
 def _stride(maps: Floats, tile: int) -> int:

@@ -7,15 +7,14 @@ Every line from the first window to the last is in exactly one of them, valid or
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 import structlog
 
-from agent.messages import Flags, Frame, FrameFault, Pixels
+from agent.messages import Flags, Frame, FrameFault, Samples
+from agent.web.blocks import runs, validity
 
 log = structlog.get_logger()
 
@@ -31,7 +30,7 @@ class _Window:
     index: int
     encoder: int | None
     valid: Flags
-    image: Pixels | None = None
+    image: Samples | None = None
 
 
 class Web:
@@ -55,7 +54,7 @@ class Web:
         self.restarts = 0
         self._window: _Window | None = None
         self._next_line = 0
-        self._last_line: Pixels | None = None  # (1, width, channels), the last valid one
+        self._last_line: Samples | None = None  # (1, width, channels), the last valid one
         self._block: Frame | None = None  # the newest
         self._ticks_per_line: float | None = None
 
@@ -104,9 +103,9 @@ class Web:
             missing = block.first_line - self._next_line
         repeated = max(0, -missing)
         self.lines_repeated += repeated
-        valid = _validity(block, repeated, max(0, missing))
+        valid = validity(block, repeated, max(0, missing))
         items = self._lose(block.first_line, block)
-        for start, stop in _runs(valid, repeated):
+        for start, stop in runs(valid, repeated):
             if valid[start]:
                 items += self._write(block.image[start:stop], block)
             else:
@@ -126,7 +125,7 @@ class Web:
             return None
         return block.encoder + round((line - block.first_line) * self._ticks_per_line)
 
-    def _write(self, lines: Pixels, block: Frame) -> list[Item]:
+    def _write(self, lines: Samples, block: Frame) -> list[Item]:
         """Copy valid lines to the next places."""
         items: list[Item] = []
         while len(lines):
@@ -134,7 +133,7 @@ class Web:
             start = self._next_line % self.window_lines
             part = lines[: self.window_lines - start]
             if window.image is None:
-                window.image = np.empty((self.window_lines, *part.shape[1:]), np.uint8)
+                window.image = np.empty((self.window_lines, *part.shape[1:]), part.dtype)
                 window.image[:start] = part[:1] if self._last_line is None else self._last_line
             window.image[start : start + len(part)] = part
             window.valid[start : start + len(part)] = True
@@ -192,8 +191,10 @@ class Web:
                 first_line=window.index * self.window_lines,
                 encoder=window.encoder,
                 device_ns=block.device_ns,
+                epoch=block.epoch,
                 lines_lost=lost,
                 valid=window.valid if lost else None,
+                bit_depth=block.bit_depth,
             )
         ]
 
@@ -214,17 +215,3 @@ class Web:
             encoder=self._encoder_at(first_line, block),
             lines_lost=end_line - first_line,
         )
-
-
-def _validity(block: Frame, repeated: int, missing: int) -> Flags:
-    """(lines,), False for lines filled in by the camera and for losses that nothing else shows."""
-    valid = np.ones(len(block.image), np.bool_) if block.valid is None else block.valid.copy()
-    shown = missing + int(np.count_nonzero(~valid))
-    valid[repeated : repeated + max(0, block.lines_lost - shown)] = False
-    return valid
-
-
-def _runs(valid: Flags, start: int) -> Iterator[tuple[int, int]]:
-    """The stretches of equal validity from `start` to the end."""
-    turns = start + 1 + np.flatnonzero(valid[start + 1 :] != valid[start:-1])
-    return pairwise([start, *turns.tolist(), len(valid)])

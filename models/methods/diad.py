@@ -26,7 +26,9 @@ in noise spoils the texture: at nano size, on woven texture with grain of 4 grey
 `paper` keeps the published sizes, with weights from a folder (Stable Diffusion 1.5, and `resnet-50` in it).
 Its VAE is taken as it is and sees [-1, 1]; the published one was fine-tuned on the products, in colours
 normalised as for ImageNet. Its accuracy (MVTec-AD, one model for all 15 products: image AUROC 97.2, pixel
-AUROC 96.8) is not claimed for ours: README has the measured figures.
+AUROC 96.8) is not claimed for ours.
+Image AUROC of the edge preset after two to five minutes on two cores: 0.523, 0.667 and 0.557 on kolektor_sdd,
+magnetic_tile and elpv, and 0.959, 0.829 and 0.856 of its students (README, Methods, has the command).
 """
 
 from __future__ import annotations

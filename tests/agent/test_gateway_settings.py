@@ -32,6 +32,16 @@ def parsed(text: str) -> Settings:
         ("{kind: webhook, url: 'http://mes', secret: a}", "gateways.0.secret: unknown key; "),
         ("{kind: folder, path: a, keep_days: -1}", "gateways.0.keep_days: Input should be greater than or"),
         ("{kind: opcua, key_file: a}", "gateways.0: certificate_file and key_file go together; "),
+        (
+            "{kind: opcua, trusted_folder: a}",
+            "gateways.0: trusted_folder needs certificate_file and key_file; ",
+        ),
+        ("{kind: opcua, host: 0.0.0.0}", "gateways.0: host 0.0.0.0: whoever reaches it could read; "),
+        ("{kind: opcua, host: plant}", "gateways.0: host plant: whoever reaches it could read; "),
+        (
+            "{kind: opcua, certificate_file: a, key_file: b, trusted_folder: c, anonymous: true}",
+            "gateways.0: anonymous lets everybody in; ",
+        ),
         ("{kind: modbus, port: 0}", "gateways.0.port: Input should be greater than or equal to 1 (got 0)"),
         ("{kind: modbus, name: Modbus}", "gateways.0.name: String should match pattern"),
         ("{kind: sparkplug, group: 'a/b'}", "gateways.0.group: String should match pattern"),

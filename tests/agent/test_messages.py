@@ -64,15 +64,18 @@ def longest() -> Verdict:
         is_partial=False,
         is_simulated=False,
         part_id="p" * 255,
+        roll_id="r" * 90,
+        continued_from_line=big,
         score=ScoreMessage(raw=1.1754943508222875e-38, threshold=1 / 3, normalized=1e8 / 3),
         defects=tuple(
             DefectMessage(
                 index=index,
                 score=1.1754943508222875e-38,
                 bbox_px=(65_535, 65_535, 65_535, 65_535),
+                bbox_web=(65_535, big, 65_535, 16 * 65_536),
                 area_px=65_535**2,
-                centroid_mm=(123456.78901234567, 123456.78901234567),
-                area_mm2=123456.78901234567,
+                centroid_mm=(123456.789, 123456789012.345),  # both are rounded to the micrometre
+                area_mm2=123456789.012345,
                 crop=CropRef(crop_id="f" * 36, sha256="f" * 64, bytes=10_000_000),
             )
             for index in range(MAX_DEFECTS)
@@ -103,6 +106,8 @@ def test_the_published_example_is_a_verdict_and_all_its_names_are_sent() -> None
     example = json.loads(EXAMPLE)
     sent = json.loads(encode(Verdict.model_validate_json(EXAMPLE)))
     assert sent.pop("detail", "absent") is None
+    assert sent.pop("continued_from_line", "absent") is None
+    assert sent["defects"][0].pop("bbox_web", "absent") is None
     assert sent == example
     assert keys_of(sent) == keys_of(example)
 

@@ -97,9 +97,29 @@ page:
     ]
 
 
-def test_a_dark_reference_needs_a_white_one() -> None:
-    (problem,) = problems("cameras:\n  - flat_field:\n      dark: d.png\n")
-    assert problem.startswith("a.yaml:2: cameras.0.flat_field: ") and "set white or remove dark" in problem
+@pytest.mark.parametrize(
+    ("web", "words"),
+    [
+        ("mm_per_px: 0.1", "mm_per_px and mm_per_line belong together"),
+        ("square_pixels: true", "square_pixels needs mm_per_px and mm_per_line"),
+        ("{mm_per_px: 0.1, mm_per_line: 1.0, square_pixels: true}", "stretches lines by 0.25 to 4"),
+        ("{window_lines: 9, parts: {kind: gate}}", "set window_lines to 0"),
+        ("max_windows_per_defect: 4", "set window_lines"),
+    ],
+)
+def test_settings_of_the_web_that_do_not_belong_together_are_refused(web: str, words: str) -> None:
+    text = web if web.startswith("{") else f"{{{web}}}"
+    (problem,) = problems(f"cameras:\n  - web: {text}\n")
+    assert problem.startswith("a.yaml:2: cameras.0.web: ") and words in problem
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [("{gate_from_px: 9, gate_to_px: 4}", "must be above"), ("{gate_on: 0.1}", "must not be above gate_on")],
+)
+def test_a_gate_has_room_between_its_bounds(parts: str, words: str) -> None:
+    (problem,) = problems(f"cameras:\n  - web: {{parts: {parts}}}\n")
+    assert problem.startswith("a.yaml:2: cameras.0.web.parts: ") and words in problem
 
 
 @pytest.mark.parametrize(
@@ -246,7 +266,7 @@ def test_an_unknown_key_is_named_even_when_a_source_has_that_name(key: str) -> N
         ("mqtt:", "mqtt: Input should be an object (got nothing)"),
         ("cameras: [{source: {path: x}}]", "cameras.0.source: kind is missing; "),
         ("cameras: [{source: {kind: usb}}]", "cameras.0.source: kind must be one of 'folder', "),
-        ("cameras: [{flat_field: {dark: d}}]", "cameras.0.flat_field: a dark reference needs a white one"),
+        ("cameras: [{web: {mm_per_px: 1.0}}]", "cameras.0.web: mm_per_px and mm_per_line belong together"),
         ("cameras: [{name: a}, {name: a}]", "cameras: camera name 'a' stands twice"),
     ],
 )

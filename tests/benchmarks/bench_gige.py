@@ -7,8 +7,10 @@ and one for reconnects. Every tile is compared with what the simulator showed, b
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
+import random
 import threading
 import time
 import zlib
@@ -20,14 +22,15 @@ import numpy as np
 import structlog
 
 from agent.cameras.genicam.camera import GenicamCamera
-from agent.cameras.supervisor import run_camera
+from agent.cameras.life import Life, Patience
+from agent.cameras.supervisor import Supervisor
 from agent.clock import SystemClock
 from agent.line.capture import Capture
 from agent.messages import Frame, Pixels
-from agent.web.flatfield import FlatField
 from agent.web.tiles import cut, plan
+from agent.web.track import Track
 from agent.web.windows import Web
-from tests.benchmarks.bench_web import OVERLAP, TILE, WIDTH, WINDOW_LINES, processor
+from tests.benchmarks.bench_web import OVERLAP, TILE, WIDTH, WINDOW_LINES, processor, reference
 from tests.gige.client import source, until_quiet
 from tests.gige.process import SimulatedCamera
 from tests.gige.webs import noise, shown
@@ -74,12 +77,7 @@ def main() -> None:
 
 
 def stream(simulated: SimulatedCamera, seconds: float) -> None:
-    rng = np.random.default_rng(0)
-    correction = FlatField.from_references(
-        rng.integers(2, 10, (64, WIDTH, 1), dtype=np.uint8),
-        rng.integers(90, 200, (64, WIDTH, 1), dtype=np.uint8),
-        8.0,
-    )
+    correction = reference(np.random.default_rng(0), 255)
     web = shown(noise(WIDTH, WEB_LINES, 0), 8)[:, :, np.newaxis]
     expected = [
         checksum(cut(correction.correct(web[top : top + WINDOW_LINES]), ORIGINS, TILE))
@@ -93,8 +91,16 @@ def stream(simulated: SimulatedCamera, seconds: float) -> None:
         if state == "streaming":
             started.set()
 
-    arguments = (camera, Web(WINDOW_LINES), correction, capture, stop, clock, report)
-    filling = threading.Thread(target=run_camera, args=arguments)
+    supervisor = Supervisor(
+        name="top",
+        make=lambda: camera,
+        make_track=lambda: Track(Web(WINDOW_LINES), flat_field=correction, stages=[], joins_blocks=True),
+        life=Life(Patience(silence_s=math.inf), random.Random(0)),  # the belt stands at start and end
+        capture=capture,
+        clock=clock,
+        report=report,
+    )
+    filling = threading.Thread(target=supervisor.run, args=(stop,))
     taking = threading.Thread(target=take, args=(capture, expected, seen))
     filling.start()
     started.wait()

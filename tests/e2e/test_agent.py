@@ -76,6 +76,41 @@ def test_lost_lines_are_told_and_never_pass(agent: AgentProcess, subscriber: Sub
     )
 
 
+def test_a_calibrated_web_is_told_in_mm_and_its_roll_has_a_map(
+    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    web = {
+        "window_lines": 300,
+        "max_windows_per_defect": 4,
+        "encoder": {"ticks_per_line": 4.0},
+        "mm_per_px": 0.5,
+        "mm_per_line": 0.5,
+        "roll": {"folder": str(tmp_path / "rolls")},
+    }
+    agent.settings["cameras"][0]["web"] = web  # type: ignore[index]
+    agent.start()
+    eventually(lambda: len(verdicts(subscriber)) >= 20, "records of twenty windows")
+    assert agent.stop() == 0, agent.log()
+    found = verdicts(subscriber)
+    assert [verdict["sequence"] for verdict in found] == list(range(1, len(found) + 1))
+    (roll_id,) = {verdict["roll_id"] for verdict in found}
+    for verdict in found:
+        for defect in verdict["defects"]:
+            assert defect["area_mm2"] == pytest.approx(defect["area_px"] / 4)
+            x, y, width, height = defect["bbox_web"] or (
+                defect["bbox_px"][0],
+                verdict["frame"]["first_line"] + defect["bbox_px"][1],
+                *defect["bbox_px"][2:],
+            )
+            assert x / 2 <= defect["centroid_mm"][0] <= (x + width) / 2
+            assert y / 2 <= defect["centroid_mm"][1] <= (y + height) / 2
+    events = [json.loads(message.payload) for message in of_kind(subscriber, "event")]
+    (told,) = [event["data"] for event in events if event["event"] == "roll_map"]
+    assert told["roll_id"] == roll_id and sum(told["windows"].values()) == len(found)
+    assert told["defects_counted"] == sum(len(verdict["defects"]) for verdict in found)
+    assert all(Path(file).parent == tmp_path / "rolls" and Path(file).exists() for file in told["files"])
+
+
 def test_a_broker_that_is_away_for_ten_seconds_loses_nothing(
     agent: AgentProcess, subscriber: Subscriber, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.uplink.delivery import (
-    QUARANTINE_AT,
-    QUARANTINE_PAUSES,
-    REFUSED_ROWS,
+from agent.uplink.delivery import QUARANTINE_AT, QUARANTINE_PAUSES, REFUSED_ROWS, decide, packet_bytes
+from agent.uplink.outbox_file import KINDS
+from agent.uplink.row import Row, Waiting
+from agent.uplink.shipment import (
     Acknowledged,
     Await,
     Connected,
@@ -28,11 +28,7 @@ from agent.uplink.delivery import (
     Tick,
     Unheard,
     Woken,
-    decide,
-    packet_bytes,
 )
-from agent.uplink.outbox_file import KINDS
-from agent.uplink.row import Row, Waiting
 from tests.agent.uplink.rows import crop, event, verdict
 
 RETRY_NS = 30_000_000_000

@@ -72,6 +72,10 @@ class GenicamCamera:
         if session is not None:
             session.close()
 
+    def stats(self) -> dict[str, int]:
+        session = self._session
+        return {} if session is None else session.statistics()
+
     def stream(self) -> Stream | None:
         """None while it is not open."""
         session = self._session

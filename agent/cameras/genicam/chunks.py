@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.camera_settings import GenicamSource
-from agent.cameras.camera import CameraError
+from agent.cameras.camera import CameraMisconfigured
 from agent.cameras.genicam.library import AravisError, Library
 
 
@@ -21,11 +21,11 @@ class Chunks:
     def create(
         cls, library: Library, camera: str, source: GenicamSource, handle: int, device: int
     ) -> Chunks | None:
-        """None where the settings name none; raises CameraError for one that the camera does not have."""
+        """None where the settings name none; raises CameraMisconfigured for one the camera does not have."""
         names = (source.line_counter_chunk, source.encoder_chunk, source.line_status_chunk)
         for name in filter(None, names):
             if not library.arv_device_get_feature(device, name.encode()):
-                raise CameraError(
+                raise CameraMisconfigured(
                     f"{camera} at {source.address}: chunk {name}: the camera has no such chunk; correct the"
                     " name, or set it to null"
                 )
@@ -35,7 +35,7 @@ class Chunks:
 
     def read(self, camera: str, buffer: int) -> tuple[int | None, int | None, int | None]:
         if not self._library.arv_buffer_has_chunks(buffer):
-            raise CameraError(
+            raise CameraMisconfigured(
                 f"{camera}: blocks come without chunks; write ChunkModeActive = true in source.features, or"
                 " set the chunk names to null"
             )
@@ -48,7 +48,7 @@ class Chunks:
         try:
             value: int = self._library.arv_chunk_parser_get_integer_value(self.parser, buffer, name.encode())
         except AravisError as error:
-            raise CameraError(
+            raise CameraMisconfigured(
                 f"{camera}: chunk {name}: {error}; enable it with ChunkSelector and ChunkEnable in"
                 " source.features, or set its name to null"
             ) from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from agent.camera_settings import FeatureValue, FeatureWrite
-from agent.cameras.camera import CameraError
+from agent.cameras.camera import CameraMisconfigured
 from agent.cameras.genicam.library import AravisError, Library
 
 Kind: TypeAlias = Literal["command", "boolean", "enumeration", "integer", "float", "string"]
@@ -36,7 +36,7 @@ class Feature:
     step: int = 1
 
 
-class FeatureError(CameraError):
+class FeatureError(CameraMisconfigured):
     """A feature that cannot be written as the settings ask."""
 
 

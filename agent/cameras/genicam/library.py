@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from agent.cameras.camera import CameraError
+from agent.cameras.camera import CameraMisconfigured
 
 SONAME = "libaravis-0.8.so.0"
 REMEDY = "install it: apt-get install libaravis-0.8-0, or pip install aravis-python"
@@ -147,7 +147,7 @@ class Library:
 
 @cache
 def load() -> Library:
-    """Debian's library, else that of the package aravis-python; raises CameraError where there is none."""
+    """Debian's library, else that of the package aravis-python; raises CameraMisconfigured without one."""
     wheel = importlib.util.find_spec("aravis")  # found, not imported: its own import needs PyGObject
     places = [SONAME]
     if wheel is not None and wheel.origin is not None:
@@ -158,4 +158,6 @@ def load() -> Library:
             return Library(ctypes.CDLL(place))
         except (OSError, AttributeError) as error:
             said.append(str(error))
-    raise CameraError(f"Aravis, which GenICam cameras need, cannot be loaded ({'; '.join(said)}); {REMEDY}")
+    raise CameraMisconfigured(
+        f"Aravis, which GenICam cameras need, cannot be loaded ({'; '.join(said)}); {REMEDY}"
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from agent.camera_settings import GenicamSource
-from agent.cameras.camera import CameraError
+from agent.cameras.camera import CameraError, CameraInUse, CameraMisconfigured
 from agent.cameras.genicam import sockets
 from agent.cameras.genicam.chunks import Chunks
 from agent.cameras.genicam.features import write_features
@@ -64,7 +64,7 @@ def open_session(camera: str, source: GenicamSource) -> Session:
         for handle in reversed(owned):
             library.g_object_unref(handle)
         if isinstance(error, AravisError):
-            raise CameraError(_explained(camera, source.address, str(error))) from error
+            raise _explained(camera, source.address, str(error)) from error
         raise
 
 
@@ -74,7 +74,7 @@ def _open(library: Library, camera: str, source: GenicamSource, owned: list[int]
     device = library.arv_camera_get_device(handle)
     is_gige = bool(library.arv_camera_is_gv_device(handle))
     if is_gige and not library.arv_gv_device_is_controller(device):
-        raise CameraError(_explained(camera, source.address, "access-denied"))
+        raise _explained(camera, source.address, "access-denied")
     for name in write_features(library, device, f"{camera} at {source.address}", source.features):
         log.info("feature_absent", camera=camera, feature=name)
     path = _prepare_network(library, camera, source, handle) if is_gige else None
@@ -248,7 +248,7 @@ class Session:
         code = library.arv_buffer_get_image_pixel_format(buffer)
         known = FORMATS.get(code)
         if known is None:
-            raise CameraError(_unknown_format(self.name, f"0x{code:08X}"))
+            raise CameraMisconfigured(_unknown_format(self.name, f"0x{code:08X}"))
         lines = library.arv_buffer_get_image_height(buffer)
         width = library.arv_buffer_get_image_width(buffer)
         size_bytes = known.size_bytes(lines, width)
@@ -271,12 +271,12 @@ def _prepare_network(library: Library, camera: str, source: GenicamSource, handl
     size = library.arv_camera_gv_get_packet_size(handle)
     way = sockets.mtu_towards(source.address)
     if way is not None and size > way[1]:
-        raise CameraError(
+        raise CameraMisconfigured(
             f"{camera} at {source.address}: packets of {size} bytes do not pass interface {way[0]}, whose MTU"
             f" is {way[1]}; set source.packet_size to {way[1]} or less, or raise the MTU on the whole way"
         )
     if source.packet_size is not None and size != source.packet_size:
-        raise CameraError(
+        raise CameraMisconfigured(
             f"{camera} at {source.address}: takes packets of {size} bytes, not of {source.packet_size};"
             f" set source.packet_size to {size}"
         )
@@ -290,7 +290,7 @@ def _known(library: Library, camera: str, handle: int) -> PixelFormat:
     known = FORMATS.get(library.arv_camera_get_pixel_format(handle))
     if known is None:
         name = library.arv_camera_get_pixel_format_as_string(handle) or b"unknown"
-        raise CameraError(_unknown_format(camera, name.decode()))
+        raise CameraMisconfigured(_unknown_format(camera, name.decode()))
     return known
 
 
@@ -299,8 +299,8 @@ def _unknown_format(camera: str, name: str) -> str:
     return f"{camera}: pixel format {name} is not supported; write PixelFormat in source.features: {names}"
 
 
-def _explained(camera: str, address: str, message: str) -> str:
+def _explained(camera: str, address: str, message: str) -> CameraError:
     place = f"{camera} at {address}"
     if "access-denied" in message:
-        return f"{place}: the camera is in use by another client; {REMEDY_IN_USE}"
-    return f"{place}: {message}; {REMEDY_PRESENCE}"
+        return CameraInUse(f"{place}: the camera is in use by another client; {REMEDY_IN_USE}")
+    return CameraError(f"{place}: {message}; {REMEDY_PRESENCE}")

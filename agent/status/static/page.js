@@ -31,6 +31,9 @@ const STATES = {
   streaming: ["Streaming", "check", "good"],
   connected: ["Connected", "check", "good"],
   connecting: ["Connecting", "ring", "warn"],
+  closed: ["Closed", "ring", "warn"],
+  opening: ["Opening", "ring", "warn"],
+  stalled: ["Stalled", "alert", "bad"],
   lost: ["Lost", "alert", "bad"],
   finished: ["Finished", "dash", "none"],
 };

@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import math
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import pytest
 from asyncua import Client, ua
-from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
-from agent.gateway_settings import OpcUaGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
-from agent.gateways.opcua import FIELDS, NAMESPACE, OpcUaSink
+from agent.gateways.opcua import FIELDS
 from agent.uplink.row import Row
-from tests.agent.gateways.records import MORNING, crop, result_id, verdict, waiting
+from tests.agent.gateways.hmi import Hmi, hmi
+from tests.agent.gateways.records import MORNING, crop, result_id, verdict
 from tests.agent.uplink.rows import TOPICS
-from tests.brokers import DEADLINE_S, HOST, free_port
+from tests.brokers import HOST
 
 T = TypeVar("T")
-
-
-@dataclass
-class Hmi:
-    """A sink, and clients of it."""
-
-    sink: OpcUaSink
-    url: str
-    hold: list[bool] = field(default_factory=list)  # the interlock is on while there is something in it
-
-    def deliver(self, *rows: Row) -> None:
-        self.sink.deliver(waiting(rows))
-
-    def ask(self, question: Callable[[Client, int], Awaitable[T]], client: Client | None = None) -> T:
-        """What `question` finds out with a client that is connected, and the index of our namespace."""
-
-        async def asking() -> T:
-            async with client or Client(self.url) as connected:
-                return await question(connected, await connected.get_namespace_index(NAMESPACE))
-
-        return asyncio.run(asyncio.wait_for(asking(), DEADLINE_S))
-
-    def read(self, *names: str) -> list[Any]:
-        async def reading(client: Client, index: int) -> list[Any]:
-            return [await client.get_node(ua.NodeId(name, index)).read_value() for name in names]
-
-        return self.ask(reading)
-
-
-def hmi(**security: Path) -> Hmi:
-    port = free_port()
-    hold: list[bool] = []
-    settings = OpcUaGateway.model_validate({"host": HOST, "port": port, **security})
-    sink = OpcUaSink(settings, topics=TOPICS, cameras=["top", "bottom"], interlock=lambda: bool(hold))
-    return Hmi(sink=sink, url=f"opc.tcp://{HOST}:{port}", hold=hold)
 
 
 @pytest.fixture(scope="module")
@@ -222,75 +179,7 @@ def test_a_port_that_is_taken_is_named() -> None:
     one = hmi()
     with socket.create_server((HOST, int(one.url.rpartition(":")[2]))):
         with pytest.raises(
-            GatewayError, match=r"the OPC UA server does not start .*; check host, that port is free"
+            GatewayError, match=r"the OPC UA server does not start .*; check host and that port is free"
         ):
             one.sink.open()
         one.sink.close()
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed application certificate and its key."""
-    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    uri = x509.UniformResourceIdentifier(f"urn:plumbline:{TOPICS.station}")
-    names = x509.SubjectAlternativeName([uri, x509.DNSName(socket.gethostname())])
-    unsigned = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-    )
-    pem = serialization.Encoding.PEM
-    certificate_file, key_file = folder / f"{name}.pem", folder / f"{name}.key.pem"
-    certificate_file.write_bytes(unsigned.sign(key, hashes.SHA256()).public_bytes(pem))
-    key_file.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_file, key_file
-
-
-def test_with_a_certificate_only_clients_that_encrypt_are_let_in(tmp_path: Path) -> None:
-    certificate_file, key_file = certificate(tmp_path, "server")
-    client_certificate, client_key = certificate(tmp_path, "client")
-    one = hmi(certificate_file=certificate_file, key_file=key_file)
-    one.sink.open()
-    one.deliver(verdict(1))
-
-    async def reading(client: Client, index: int) -> Any:
-        return await client.get_node(ua.NodeId("top.ResultId", index)).read_value()
-
-    async def encrypted() -> Client:
-        client = Client(one.url)
-        client.application_uri = f"urn:plumbline:{TOPICS.station}"
-        await client.set_security(
-            SecurityPolicyBasic256Sha256,
-            client_certificate,
-            client_key,
-            mode=ua.MessageSecurityMode.SignAndEncrypt,
-        )
-        return client
-
-    async def asking() -> Any:
-        async with await encrypted() as client:
-            return await reading(client, await client.get_namespace_index(NAMESPACE))
-
-    try:
-        assert asyncio.run(asyncio.wait_for(asking(), DEADLINE_S)) == result_id(1)
-        with pytest.raises((ua.UaError, OSError)):
-            one.ask(reading)
-    finally:
-        one.sink.close()
-
-
-def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    one = hmi(certificate_file=tmp_path / "none.pem", key_file=tmp_path / "none.key")
-    with pytest.raises(
-        GatewayError, match=r"does not start \(.*none.pem.*\); check .* certificate_file and key_file"
-    ):
-        one.sink.open()
-    one.sink.close()

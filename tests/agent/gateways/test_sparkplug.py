@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from agent.clock import ManualClock, SystemClock
 from agent.gateway_settings import SparkplugGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.sparkplug import SparkplugSink
+from agent.gateways.sparkplug_host import HostState
+from agent.gateways.sparkplug_host import heard as heard_state
 from agent.gateways.sparkplug_payload import DataType, Metric, asks_for_rebirth, encode
 from tests.agent.gateways import sparkplug_b
 from tests.agent.gateways.records import MORNING, FakeRecords, gateway, result_id, verdict, waiting
@@ -233,6 +236,81 @@ def test_a_password_file_that_is_missing_is_named(mosquitto: Mosquitto, tmp_path
     with pytest.raises(GatewayError, match="none"):
         one.open()
     one.close()
+
+
+class PrimaryHost:
+    """A host application as Sparkplug 3.0 has it: it says retained whether it is there."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def say(self, *, online: bool, timestamp: int) -> None:
+        said = json.dumps({"online": online, "timestamp": timestamp})
+        paho_publish.single("spBv1.0/STATE/scada", said, qos=1, retain=True, hostname=HOST, port=self._port)
+
+
+def told(host: Subscriber) -> list[str]:
+    return kinds([message for message in host.received if "/STATE/" not in message.topic])
+
+
+def test_nothing_is_published_before_the_primary_host_is_online(
+    mosquitto: Mosquitto, host: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.gateways.sparkplug.ANSWER_S", 0.5)
+    primary, one = PrimaryHost(mosquitto.port), sink(mosquitto.port, primary_host="scada")
+    with pytest.raises(GatewayError, match="primary host scada is not online; start it, or check"):
+        one.open()
+    one.close()
+    primary.say(online=False, timestamp=1000)
+    with pytest.raises(GatewayError, match="primary host scada is not online"):
+        one.open()
+    one.close()
+    primary.say(online=True, timestamp=2000)
+    monkeypatch.setattr("agent.gateways.sparkplug.ANSWER_S", 60.0)
+    one.open()
+    eventually(lambda: len(told(host)) == 3, "the births arrive")
+    assert told(host) == ["NBIRTH", "DBIRTH/top", "DBIRTH/bottom"], "and no death of a node never born"
+    one.close()
+
+
+def test_rows_wait_while_the_primary_host_is_away_and_a_word_of_its_past_does_not_count(
+    mosquitto: Mosquitto, host: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    primary, one = PrimaryHost(mosquitto.port), sink(mosquitto.port, primary_host="scada")
+    primary.say(online=True, timestamp=2000)
+    records = FakeRecords([verdict(1)])
+    courier = gateway(records, one, clock=ManualClock(MORNING))
+    courier.step()
+    assert records.cursor == 1
+    paho_publish.single("spBv1.0/STATE/scada", b"OFFLINE", qos=1, hostname=HOST, port=mosquitto.port)
+    primary.say(online=False, timestamp=1999)
+    command = NODE.format("NCMD")
+    paho_publish.single(command, sparkplug_b.rebirth(), qos=1, hostname=HOST, port=mosquitto.port)
+    eventually(lambda: courier.step() or told(host).count("NBIRTH") == 2, "all that came before it is heard")
+    assert courier.state.failing is None
+    primary.say(online=False, timestamp=2000)  # its will: as old as its birth
+    eventually(lambda: courier.step() or courier.state.failing, "it is heard")
+    records.commit(verdict(3))
+    monkeypatch.setattr("agent.gateways.sparkplug.ANSWER_S", 0.2)
+    courier.step()
+    monkeypatch.undo()
+    assert records.cursor == 1
+    assert courier.state.failing is not None and "primary host scada is not online" in courier.state.failing
+    eventually(lambda: told(host)[-1:] == ["NDEATH"], "the death is told")
+    primary.say(online=True, timestamp=3000)
+    courier.step()
+    assert (records.cursor, courier.state.failing) == (2, None)
+    eventually(lambda: told(host)[-4:] == ["NBIRTH", "DBIRTH/top", "DBIRTH/bottom", "DDATA/top"], "all again")
+    assert sparkplug_b.values(host.received[-1].payload)["Sequence"] == 3
+    one.close()
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"ONLINE", b"[]", b'{"online": 1, "timestamp": 1}', b'{"online": true, "timestamp": -1}']
+)
+def test_what_is_no_state_is_a_value_error(payload: bytes) -> None:
+    with pytest.raises(ValueError):
+        heard_state(HostState(), payload)
 
 
 VALUES = {

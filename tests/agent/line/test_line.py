@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -16,16 +17,17 @@ from hypothesis import given
 from hypothesis import settings as checked
 from hypothesis import strategies as st
 
-from agent.camera_settings import FolderSource
+from agent.camera_settings import Camera, FolderSource
 from agent.cameras.folder import FolderCamera
-from agent.cameras.supervisor import run_camera
+from agent.cameras.life import Life, Patience
+from agent.cameras.supervisor import Supervisor
 from agent.clock import SystemClock
 from agent.engines.engine import EngineError
 from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.messages import Frame, FrameFault
-from agent.web.windows import Web
+from agent.web.track import make_track
 from tests.agent.line.records import Desk, desk, verdicts
 from tests.brokers import DEADLINE_S
 from tests.fakes import FakeEngine, bad_picture, fault, frame, good_picture, spec
@@ -174,11 +176,18 @@ def test_run_ends_after_the_last_frame_of_a_finite_camera_is_recorded(one: Stati
     for number in range(5):
         cv2.imwrite(str(frames / f"{number}.png"), bad_picture() if number == 3 else good_picture())
     (frames / "4.png").write_bytes(b"no picture")
-    camera = FolderCamera("top", FolderSource(path=frames), SystemClock())
     stop = threading.Event()
     running = threading.Thread(target=one.line.run, args=(stop,))
     running.start()
-    run_camera(camera, Web(0), None, one.capture, stop, SystemClock(), lambda state, detail: None)
+    Supervisor(
+        name="top",
+        make=lambda: FolderCamera("top", FolderSource(path=frames), SystemClock()),
+        make_track=lambda: make_track(Camera()),
+        life=Life(Patience(), random.Random(1)),
+        capture=one.capture,
+        clock=SystemClock(),
+        report=lambda state, detail: None,
+    ).run(stop)
     running.join(DEADLINE_S)
     assert not running.is_alive() and not stop.is_set()
     assert [verdict for _, verdict, _ in one.outcome()] == ["pass", "pass", "pass", "fail", "skipped"]

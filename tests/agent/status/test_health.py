@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from agent.cameras.life import Counts
 from agent.clock import ManualClock
 from agent.status.board import Board
-from agent.status.health import assess, broker_words, duration_words
+from agent.status.health import assess, broker_words, camera_words, duration_words
 
 
 @pytest.fixture
@@ -58,14 +59,24 @@ def test_a_trouble_of_the_uplink_degrades_in_its_own_words(board: Board) -> None
     assert assess(board.snapshot()).state == "running"
 
 
+def test_light_that_drifted_degrades_beside_troubles_of_the_uplink(board: Board) -> None:
+    board.light_troubles(("Light of camera top: brightness -20% since the start",))
+    board.uplink_troubles(("The outbox is full",))
+    assert len(assess(board.snapshot()).reasons) == 2
+    board.uplink_troubles(())
+    assert assess(board.snapshot()).reasons == ("Light of camera top: brightness -20% since the start",)
+    board.light_troubles(())
+    assert assess(board.snapshot()).state == "running"
+
+
 def test_a_station_is_starting_until_everything_has_reported() -> None:
     board = Board(station="cell3", version="0.1.0", clock=ManualClock())
-    board.camera_state("top", "connecting")
+    board.camera_state("top", "opening")
     health = assess(board.snapshot())
     assert health.state == "starting"
     assert health.reasons == (
         "No model is loaded yet",
-        "Camera top is connecting",
+        "Camera top is opening",
         "Connecting to the broker; nothing waits in the outbox",
     )
 
@@ -89,3 +100,29 @@ def test_one_waiting_record_is_not_called_records(board: Board) -> None:
 )
 def test_durations_have_two_units_at_most(seconds: float, words: str) -> None:
     assert duration_words(seconds) == words
+
+
+def test_a_camera_that_stalled_degrades_and_one_that_is_back_says_how_often(
+    board: Board, clock: ManualClock
+) -> None:
+    board.camera_state("top", "stalled", "no frame for more than 1 s")
+    clock.advance(3)
+    assert assess(board.snapshot()).reasons == ("Camera top stalled for 3 s: no frame for more than 1 s",)
+    board.camera_state("top", "streaming")
+    board.camera_counts("top", counts(reconnects=2))
+    assert assess(board.snapshot()).state == "running"
+    assert camera_words(board.snapshot().cameras[0]) == "Camera top is streaming; reconnected 2 times"
+
+
+def counts(*, reconnects: int) -> Counts:
+    return Counts(
+        streaming=True,
+        epoch=reconnects,
+        frames=1,
+        reconnects=reconnects,
+        stalls=0,
+        losses=reconnects,
+        lines_dropped=0,
+        open_failures={},
+        driver={},
+    )

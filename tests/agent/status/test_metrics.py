@@ -7,6 +7,8 @@ import threading
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.cameras.counted import CameraCounted
+from agent.cameras.life import Counts
 from agent.status.metrics import METRICS, VERDICTS, Metrics
 
 
@@ -17,6 +19,20 @@ def value(metrics: Metrics, sample: str, **labels: str) -> float:
         for family in families
         for one in family.samples
         if one.name == sample and one.labels == labels
+    )
+
+
+def counts(frames: int) -> Counts:
+    return Counts(
+        streaming=True,
+        epoch=3,
+        frames=frames,
+        reconnects=3,
+        stalls=1,
+        losses=2,
+        lines_dropped=7,
+        open_failures={"in_use": 4},
+        driver={"resent_packets": frames * 2},
     )
 
 
@@ -35,6 +51,9 @@ def moved() -> Metrics:
     metrics.reconnected()
     metrics.lines_lost("top", 17)
     metrics.camera_fault("top", "camera_error")
+    counted = CameraCounted("top", metrics)
+    for frames in (10, 25):
+        counted.take(counts(frames))
     return metrics
 
 
@@ -73,6 +92,14 @@ def test_every_typed_increment_moves_its_own_metric() -> None:
     assert value(metrics, "plumbline_inbound_dropped_total") == 5
     assert value(metrics, "plumbline_reconnects_total") == 1
     assert value(metrics, "plumbline_camera_lines_lost_total", camera="top") == 17
+    assert value(metrics, "plumbline_camera_streaming", camera="top") == 1
+    assert value(metrics, "plumbline_camera_received_total", camera="top") == 25
+    assert value(metrics, "plumbline_camera_reconnects_total", camera="top") == 3
+    assert value(metrics, "plumbline_camera_stalls_total", camera="top") == 1
+    assert value(metrics, "plumbline_camera_losses_total", camera="top") == 2
+    assert value(metrics, "plumbline_camera_lines_dropped_total", camera="top") == 7
+    assert value(metrics, "plumbline_camera_open_failures_total", camera="top", reason="in_use") == 4
+    assert value(metrics, "plumbline_camera_driver_total", camera="top", name="resent_packets") == 50
     assert value(metrics, "plumbline_camera_faults_total", camera="top", reason="camera_error") == 1
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from agent.settings import Mqtt
-from agent.uplink.delivery import Connected, LinkEvent, Refused
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.row import Row, Waiting
+from agent.uplink.shipment import Connected, LinkEvent, Refused
 from agent.uplink.topics import Topics
 from tests.agent.uplink.authority import Authority
 from tests.agent.uplink.links import link_to, next_event, received

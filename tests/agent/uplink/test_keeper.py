@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotDone
 from pathlib import Path
 
@@ -14,12 +14,14 @@ import pytest
 from agent.clock import ManualClock
 from agent.uplink.cursor import Cursor
 from agent.uplink.events import EventMaker
+from agent.uplink.history import dead_letters
 from agent.uplink.keeper import Keeper
 from agent.uplink.outbox import Outbox
+from agent.uplink.outbox_file import FullError
 from agent.uplink.row import Row
 from agent.uplink.spool import DAY_S, Limits, Usage, excess_bytes, has_room
 from tests.agent.uplink.rows import TOPICS, crop, event, verdict
-from tests.brokers import DEADLINE_S
+from tests.brokers import DEADLINE_S, eventually
 
 MB = 1_000_000
 
@@ -295,3 +297,57 @@ def test_the_excess_is_what_leads_back_into_both_bounds(
     limits, usage = Limits(max_bytes=100, min_free_bytes=20), Usage(stored_bytes=stored, free_bytes=free)
     assert excess_bytes(usage, limits) == excess
     assert has_room(usage, limits) is room
+
+
+def test_a_refusal_is_told_once_and_counted_each_time(outbox: Outbox, keep: Callable[..., Keeper]) -> None:
+    commit(outbox, verdict(1))
+    keeper = keep(Limits())
+    for number, reason in enumerate(("no", "still no")):
+        keeper.refused("mqtt", 1, reason, event(number))
+    assert [(one.reason, one.attempts) for one in dead_letters(outbox.path)] == [("still no", 2)]
+    assert len(ids(outbox, "event")) == 1
+
+
+def test_a_full_disk_is_waited_for_by_who_delivers_until_the_outbox_is_about_to_close(
+    outbox: Outbox, keep: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.uplink.outbox.RETRY_S", 0.01)
+    keeper = keep(Limits())
+    disk = keeper._database  # as many pages as there are, so that nothing fits any more
+    commit(outbox, verdict(1), verdict(2))
+    pages = int(disk.execute("PRAGMA page_count").fetchone()[0])
+    disk.execute(f"PRAGMA max_page_count = {pages}")
+    with ThreadPoolExecutor() as threads:
+        waits = threads.submit(keeper.refused, "mqtt", 1, "r" * 100_000, event(1))
+        eventually(lambda: outbox.disk_full, "the disk is full")
+        assert not waits.done()
+        with outbox.turn:
+            disk.execute(f"PRAGMA max_page_count = {pages + 1000}")
+        waits.result(DEADLINE_S)
+        assert [one.seq for one in dead_letters(outbox.path)] == [1]
+        with outbox.turn:
+            disk.execute("PRAGMA max_page_count = 1")
+        waits = threads.submit(keeper.refused, "mqtt", 2, "r" * 100_000, event(2))
+        eventually(lambda: outbox.disk_full, "the disk is full again")
+        outbox.about_to_close()
+        assert isinstance(waits.exception(DEADLINE_S), FullError)
+
+
+def test_a_spool_that_is_full_on_a_full_disk_is_told_once_there_is_room(
+    outbox: Outbox, keep: Callable[..., Keeper], disk: Disk
+) -> None:
+    commit(outbox, verdict(1))
+    keeper = keep(Limits(min_free_bytes=MB))
+    disk.free = 0
+    pages = int(keeper._database.execute("PRAGMA page_count").fetchone()[0])
+    keeper._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(FullError):
+        for number in range(1000):  # they fill the last page
+            keeper.note(event(number))
+    with pytest.raises(FullError):
+        keeper.tidy()
+    assert keeper.full
+    keeper._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    keeper.tidy()
+    keeper.tidy()
+    assert [id_ for id_ in ids(outbox, "event") if id_.startswith("note-")] == ["note-1"], "told once"

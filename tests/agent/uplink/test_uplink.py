@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from agent.settings import Delivery, Identity, Settings
 from agent.settings import Outbox as OutboxSettings
 from agent.uplink import uplink
 from agent.uplink.payloads import cloud_event
-from agent.uplink.row import Row
+from agent.uplink.row import Row, Waiting
 from agent.uplink.uplink import Uplink
 from tests.agent.uplink.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import mqtt, status
@@ -179,3 +180,30 @@ def test_commands_of_the_mes_are_performed_and_answered(
 
 def flagged(subscriber: Subscriber) -> list[Received]:
     return [got for got in subscriber.received if ("replayed", "true") in got.properties]
+
+
+def test_a_gateway_in_the_middle_of_a_delivery_does_not_crash_a_stop(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is closed while another thread works on it is a segmentation fault."""
+    monkeypatch.setattr("agent.gateways.gateway.STOP_S", 0.1)
+    folder = FolderGateway(kind="folder", name="archive", path=tmp_path / "archive")
+    one = built(tmp_path / "outbox.sqlite3", mosquitto.port, gateways=(folder,))
+    (cursor,) = one.cursors
+    busy, released = threading.Event(), threading.Event()
+    cursor._database.create_function("until_released", 0, lambda: released.wait(DEADLINE_S))
+
+    def slow(limit: int) -> tuple[Waiting, ...]:
+        busy.set()
+        cursor._database.execute("SELECT until_released()").fetchone()
+        return ()
+
+    monkeypatch.setattr(cursor, "next", slow)
+    one.start()
+    assert busy.wait(DEADLINE_S)
+    one.stop(status("stopped"))
+    assert one.gateways[0].left_behind
+    released.set()
+    one.gateways[0]._thread.join(DEADLINE_S)
+    assert one.gateways[0].failure is None
+    cursor.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import sqlite3
 import threading
@@ -13,41 +12,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agent.contract import examples
 from agent.uplink.commands import Accepted, Ack, Replay, Response, decide
 from agent.uplink.inbound import Inbound
 from agent.uplink.payloads import encode
-from deploy.mes.consumer import Database, Gap, Island, UnreadableError, find_gaps, read
 from tests.brokers import Mosquitto, eventually
-from tests.deploy.mes.postgres import Postgres, programs
 from tests.deploy.mes.told import SOURCE, TOPIC, Process, Publisher, holds, rows, verdict
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    if programs() is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    server = Postgres()
-    server.start()
-    yield server.url
-    server.stop()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a database without any verdict."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/mes.sqlite3"
-    server: str = request.getfixturevalue("postgres")  # skips where there is none
-    psycopg = pytest.importorskip("psycopg")
-    name = f"mes_{abs(hash(tmp_path))}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.replace("/postgres", f"/{name}")
 
 
 @pytest.fixture
@@ -68,112 +39,6 @@ def stored(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(tmp_path / "mes.sqlite3", timeout=60, isolation_level=None)
     yield connection
     connection.close()
-
-
-def island(boot: str, first: int, last: int, arrival: int, *, replayed: bool = False) -> Island:
-    return Island(SOURCE, boot, first, last, arrival, int(replayed))
-
-
-def gap(boot: str, first: int, last: int, *, current: bool = True) -> Gap:
-    return Gap(SOURCE, boot, first, last, current)
-
-
-@pytest.mark.parametrize(
-    ("islands", "gaps"),
-    [
-        ([], []),
-        ([island("a", 500, 600, 1)], []),
-        ([island("a", 1, 9, 1), island("a", 12, 20, 10)], [gap("a", 10, 11)]),
-        ([island("a", 1, 9, 1), island("b", 10, 20, 10)], []),
-        ([island("a", 1, 9, 1), island("b", 12, 20, 10)], [gap("b", 10, 11)]),
-        ([island("a", 1, 9, 1), island("a", 10, 11, 99, replayed=True), island("b", 12, 20, 10)], []),
-        (
-            [island("a", 1, 9, 1), island("b", 15, 20, 10), island("lost", 10, 11, 99, replayed=True)],
-            [gap("b", 12, 14)],
-        ),
-        ([island("a", 5, 9, 9), island("before", 1, 4, 99, replayed=True)], []),
-        ([island("a", 1, 9, 1), island("b", 12, 20, 10), island("late", 10, 11, 99)], []),
-        (
-            [island("a", 1, 9, 1), island("a", 12, 20, 10), island("fresh", 3, 8, 30)],
-            [gap("a", 10, 11, current=False), gap("fresh", 1, 2)],
-        ),
-        ([island("a", 5000, 6000, 1), island("fresh", 1, 50, 2000)], []),
-    ],
-    ids=[
-        "nothing",
-        "what was before the first one",
-        "inside a boot",
-        "numbers go on over a reboot",
-        "between two boots",
-        "a replay closes it",
-        "a boot that was lost whole comes by replay",
-        "a replay of what was before the first one",
-        "a boot that comes late fits in",
-        "an outbox that began afresh",
-        "an outbox that began afresh below all that was seen",
-    ],
-)
-def test_gaps_are_what_is_missing_between_islands(islands: list[Island], gaps: list[Gap]) -> None:
-    assert find_gaps(islands) == gaps
-
-
-def test_a_verdict_is_read_with_its_place() -> None:
-    found = read(TOPIC, verdict(7))
-    assert (found.source, found.station, found.sequence) == (SOURCE, "cell3-cam1", 7)
-    assert json.loads(found.body)["sequence"] == 7
-
-
-def test_a_part_id_may_have_the_separators_that_barcodes_have() -> None:
-    assert read(TOPIC, verdict(1).replace(b'"SN-004711"', b'"01\\u001d17"')).part_id == "01\x1d17"
-
-
-@pytest.mark.parametrize(
-    ("topic", "payload"),
-    [
-        ("plumbline/v1/a/verdict/top", verdict(1)),
-        (TOPIC.replace("cell3-cam1", "another"), verdict(1)),
-        (TOPIC, b"no"),
-        (TOPIC, b"[]"),
-        (TOPIC, b"{}"),
-        (TOPIC, verdict(0)),
-        (TOPIC, verdict(2**63)),
-        (TOPIC, verdict(1).replace(b'"boot-1"', b'"\\u0000"')),
-        (TOPIC, verdict(1).replace(b'"boot-1"', b'"\\ud800"')),
-        (TOPIC, verdict(1).replace(b'"boot-1"', b"null")),
-        (TOPIC, verdict(1).replace(b"verdict/1", b"verdict/2")),
-        (TOPIC, verdict(1).replace(b'"sequence":1', b'"sequence":"1"')),
-    ],
-)
-def test_what_is_no_verdict_is_said_to_be_unreadable(topic: str, payload: bytes) -> None:
-    with pytest.raises(UnreadableError):
-        read(topic, payload)
-
-
-@given(
-    st.binary(max_size=200)
-    | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda one: json.dumps(one).encode())
-)
-def test_no_bytes_raise_anything_else(payload: bytes) -> None:
-    with pytest.raises(UnreadableError):
-        read(TOPIC, payload)
-
-
-def test_both_databases_collapse_duplicates_and_find_islands(url: str) -> None:
-    database = Database(url)
-    batch = [read(TOPIC, verdict(number)) for number in (1, 2, 3, 3, 6)]
-    assert database.store(batch, [("a/topic", "why not", b"\x00\xff")]) == 4
-    assert database.store(batch, []) == 0
-    assert database.store([read(TOPIC, verdict(7, boot="boot-2"))], []) == 1
-    database.close()
-    again = Database(url)
-    found = again.islands()
-    again.close()
-    assert [(one.boot_id, one.first, one.last) for one in found] == [
-        ("boot-1", 1, 3),
-        ("boot-1", 6, 6),
-        ("boot-2", 7, 7),
-    ]
-    assert find_gaps(found) == [gap("boot-1", 4, 5)]
 
 
 def test_verdicts_that_come_twice_are_stored_once(

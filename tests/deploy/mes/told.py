@@ -89,6 +89,11 @@ class Process:
         else:
             raise AssertionError(f"the consumer ended: {lines}")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> int:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)

@@ -21,26 +21,13 @@ from models.methods.decodiff import (
     hide,
     shuffle_patches,
 )
-from models.parts.batch import Batch
 from models.parts.features import WeightsError
 from models.parts.schedule import cosine
+from tests.models.methods.stand_ins import Remembered, batch, generator, images
 
 NANO = PRESETS["nano"]
 SEEDS = st.integers(0, 2**31)
 CELLS = st.sampled_from([1, 2, 4, 8])
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def images(count: int = 2, channels: int = 1, seed: int = 0) -> Tensor:
-    return torch.rand(count, channels, 64, 64, generator=generator(seed)) * 2 - 1
-
-
-def batch(good: Tensor) -> Batch:
-    products = torch.zeros(len(good), dtype=torch.long)
-    return Batch(clean=good, seen=good, mask=torch.zeros_like(good[:, :1]), products=products)
 
 
 def latents(seed: int = 0) -> Tensor:
@@ -52,18 +39,6 @@ class Trained(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, products: Tensor | None = None) -> Tensor:
         return torch.tanh(x.roll(1, 2)) * (0.2 + 0.05 * t.view(-1, 1, 1, 1))
-
-
-class Remembered(nn.Module):
-    """Answers zero and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[tuple[Tensor, Tensor]] = []
-
-    def forward(self, x: Tensor, t: Tensor, products: Tensor | None = None) -> Tensor:
-        self.asked.append((x, t))
-        return torch.zeros_like(x)
 
 
 @given(seed=SEEDS, cell=CELLS, ratio=st.floats(0, 1))

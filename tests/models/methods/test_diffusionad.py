@@ -22,19 +22,12 @@ from models.parts.batch import Batch
 from models.parts.features import WeightsError
 from models.plans import NANO as NANO_PLAN
 from models.plans import TEACHERS
+from tests.models.methods.stand_ins import Remembered, generator, images, stirred
 from tests.models.tiny import as_tiles, scratched, woven
 
 NANO = PRESETS["nano"]
 SMALL_PUBLISHED = dataclasses.replace(PRESETS["paper"], widths=(32, 32, 64, 64), segmenter_widths=(8, 16))
 SEEDS = st.integers(0, 2**31)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def images(count: int = 2, channels: int = 1, seed: int = 0) -> Tensor:
-    return torch.rand(count, channels, 64, 64, generator=generator(seed)) * 2 - 1
 
 
 def batch(seen: Tensor, spoilt: tuple[int, ...] = ()) -> Batch:
@@ -48,23 +41,8 @@ def batch(seen: Tensor, spoilt: tuple[int, ...] = ()) -> Batch:
 def shaken(config: Config) -> DiffusionAD:
     """With weights that answer something, as training would leave them."""
     torch.manual_seed(0)
-    model, rng = build(config), generator(5)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=rng)
+    model: DiffusionAD = stirred(build(config), seed=5)
     return model.eval()
-
-
-class Remembered(nn.Module):
-    """Answers zero and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[tuple[Tensor, Tensor]] = []
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        self.asked.append((x, t))
-        return torch.zeros_like(x)
 
 
 class Fixed(nn.Module):

@@ -1,4 +1,4 @@
-"""How long to wait before a lost camera is tried again."""
+"""How long to wait before something that failed is tried again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from agent.clock import Clock
 SLICE_S = 0.1
 
 
-def backoff_s(attempt: int, rng: random.Random) -> float:
-    """The wait before reconnect number `attempt` (from 0): doubling within 1..30 s, with jitter."""
-    ceiling_s = min(30.0, 2.0 ** min(attempt + 1, 5))
+def backoff_s(attempt: int, rng: random.Random, *, first_s: float, longest_s: float) -> float:
+    """The wait before retry `attempt` (from 0): doubling from `first_s` to `longest_s`, less up to half."""
+    ceiling_s = min(longest_s, first_s * 2.0 ** min(attempt, 30))
     return rng.uniform(ceiling_s / 2, ceiling_s)
 
 

@@ -1,0 +1,204 @@
+"""A camera may die, freeze or hang in any call: the ring stays exact, nothing grows, it is back in 3 s."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent.cameras.camera import CameraInUse, CameraMisconfigured
+from agent.cameras.life import Patience, Pauses
+from agent.cameras.supervisor import MAX_HANGING
+from agent.messages import Frame
+from tests.agent.cameras.scripted import GONE, Plant, eventually
+from tests.agent.cameras.watched import Watched, watched_camera
+
+QUICK = Pauses(first_s=0.002, longest_s=0.004, mistake_s=0.05)
+SHORT = Patience(open_s=0.1, first_frame_s=0.15, silence_s=0.15)
+
+
+def watched(plant: Plant, patience: Patience = SHORT, pauses: Pauses = QUICK) -> Watched:
+    one = watched_camera(plant.connect, patience, pauses)
+    one.let_go = plant.let_go
+    return one
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    eventually(lambda: set(threading.enumerate()) <= before, "all threads of the test have ended")
+
+
+def assert_exact(watched: Watched) -> None:
+    """Every frame that a live connection gave is there once, numbered on, with the epoch it came from."""
+    frames = [item for item in watched.items if isinstance(item, Frame)]
+    assert [frame.frame_id for frame in frames] == list(range(len(frames)))
+    epochs = [frame.epoch for frame in frames]
+    assert epochs == sorted(epochs)
+    counts = watched.supervisor.counts()
+    assert counts.frames == len(watched.items)
+    assert counts.epoch == counts.reconnects
+    assert not epochs or epochs[-1] <= counts.epoch
+
+
+def test_a_camera_that_was_killed_is_opened_anew_and_its_frames_bear_the_next_epoch() -> None:
+    plant = Plant()
+    with watched(plant) as one:
+        one.frames_reach(5)
+        plant.error = GONE
+        eventually(lambda: ("lost", str(GONE)) in one.said, "the loss is told")
+        eventually(lambda: len(plant.connections) >= 4, "it is tried again and again")
+        plant.error = None
+        one.frames_go_on()
+    assert one.states() == ["opening", "streaming", "lost", "streaming"]
+    assert {item.epoch for item in one.items if isinstance(item, Frame)} == {0, 1}
+    assert all(connection.state != "open" for connection in plant.connections)
+    counts = one.supervisor.counts()
+    assert (counts.losses, counts.stalls, counts.reconnects) == (1, 0, 1)
+    assert counts.open_failures["absent"] >= 2
+    assert_exact(one)
+
+
+def test_a_camera_that_is_absent_at_the_start_is_waited_for() -> None:
+    plant = Plant(error=GONE)
+    with watched(plant) as one:
+        eventually(lambda: len(plant.connections) > 10, "it is tried many times")
+        assert one.said == [("opening", ""), ("lost", str(GONE))]
+        plant.error = None
+        one.frames_go_on()
+    assert one.supervisor.counts().epoch == 0
+    assert_exact(one)
+
+
+def test_a_frozen_camera_stalls_and_is_opened_anew() -> None:
+    plant = Plant()
+    with watched(plant) as one:
+        one.frames_reach(5)
+        plant.frozen = True
+        eventually(lambda: "stalled" in one.states(), "the stall is told")
+        plant.frozen = False
+        one.frames_go_on()
+    counts = one.supervisor.counts()
+    assert counts.stalls >= 1 and counts.losses == 0
+    assert_exact(one)
+
+
+@pytest.mark.parametrize("where", ["grab", "close", "open"])
+def test_a_driver_that_hangs_holds_nobody_up_and_what_it_says_later_is_not_heard(where: str) -> None:
+    plant = Plant()
+    with watched(plant) as one:
+        one.frames_reach(5)
+        plant.hang_in = where
+        if where != "grab":
+            plant.error = GONE
+        eventually(lambda: one.states()[-1] in ("stalled", "lost"), "it is given up")
+        if where == "open":
+            eventually(lambda: one.supervisor.counts().open_failures.get("absent", 0) > 0, "open is bounded")
+        plant.hang_in = plant.error = None
+        one.frames_go_on()
+        plant.let_go.set()
+        one.frames_go_on()
+    assert_exact(one)
+
+
+def test_drivers_that_hang_for_ever_cost_a_bounded_number_of_threads() -> None:
+    plant = Plant(hang_in="open")
+    with watched(plant) as one:
+        eventually(lambda: "restart the agent" in "".join(why for _, why in one.said), "the limit is told")
+        time.sleep(0.1)
+        assert len(plant.connections) == MAX_HANGING
+        plant.hang_in = None
+        plant.let_go.set()
+        one.frames_go_on()
+    assert_exact(one)
+
+
+def test_a_camera_in_use_is_waited_for_and_is_no_mistake_in_the_settings() -> None:
+    plant = Plant(error=CameraInUse("scripted: in use by another client; wait for its heartbeat"))
+    with watched(plant) as one:
+        eventually(lambda: one.supervisor.counts().open_failures.get("in_use", 0) >= 3, "it is tried")
+        plant.error = None
+        one.frames_go_on()
+    assert set(one.supervisor.counts().open_failures) == {"in_use"}
+
+
+def test_a_mistake_in_the_settings_is_named_and_ends_nothing() -> None:
+    plant = Plant(error=CameraMisconfigured("camera top: feature Gian: is unknown; see its features"))
+    with watched(plant) as one:
+        eventually(lambda: one.supervisor.counts().open_failures.get("settings", 0) >= 2, "it is tried")
+        plant.error = None
+        one.frames_go_on()
+    assert ("lost", "camera top: feature Gian: is unknown; see its features") in one.said
+    assert one.failure is None
+
+
+def test_a_bug_in_a_driver_is_raised_and_not_hidden() -> None:
+    plant = Plant()
+    with watched(plant) as one:
+        one.frames_reach(3)
+        plant.error = ZeroDivisionError("scripted")
+        eventually(lambda: one.failure is not None, "it is raised")
+    assert isinstance(one.failure, ZeroDivisionError)
+
+
+def test_a_hundred_losses_leave_exact_counts_and_nothing_behind() -> None:
+    plant = Plant(period_s=0.001)
+    with watched(plant) as one:
+        for round_number in range(100):
+            one.frames_reach(len(one.items) + 2)
+            if round_number == 10:
+                threads = threading.active_count()
+            plant.error = GONE
+            eventually(lambda: one.states()[-1] == "lost", "the loss is told")
+            plant.error = None
+            eventually(lambda: one.states()[-1] == "streaming", "it is back")
+        eventually(lambda: threading.active_count() <= threads, "no thread is left of the hundred")
+    counts = one.supervisor.counts()
+    assert (counts.reconnects, counts.losses, counts.stalls, counts.epoch) == (100, 100, 0, 100)
+    given = sum(connection.frames for connection in plant.connections)
+    assert counts.frames in (given - 1, given)  # the last one may have been grabbed after the stop
+    ended = given - plant.connections[-1].frames  # the last one was not asked any more
+    assert 2 * ended <= counts.driver["resent_packets"] <= 2 * given
+    assert_exact(one)
+
+
+def test_a_camera_is_back_within_three_seconds_of_its_return() -> None:
+    plant = Plant()
+    with watched(plant, Patience(), Pauses()) as one:
+        one.frames_reach(5)
+        plant.error = GONE
+        eventually(lambda: len(plant.connections) >= 5, "the pauses have grown")
+        plant.error, returned = None, time.monotonic()
+        one.frames_go_on()
+    assert time.monotonic() - returned < 3.0
+
+
+def test_a_stop_does_not_wait_for_a_driver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.cameras.supervisor.LEAVE_S", 0.1)
+    plant = Plant(hang_in="grab")
+    with watched(plant, Patience()) as one:
+        eventually(lambda: bool(plant.connections), "it is open")
+        began = time.monotonic()
+    assert time.monotonic() - began < 3.0
+    assert one.capture.is_finished()
+
+
+def test_who_asks_for_counts_is_not_held_up_by_a_ring_that_takes_nothing() -> None:
+    plant = Plant()
+    with watched(plant) as one:
+        one.frames_reach(3)
+        taking, before = threading.Event(), one.supervisor.counts()
+        put = one.capture.put
+        one.capture.put = lambda item, timeout_s=None: taking.wait(0.01) and put(item, timeout_s)  # type: ignore[method-assign]
+        time.sleep(0.1)
+        began = time.monotonic()
+        counts = one.supervisor.counts()
+        assert time.monotonic() - began < 2.0
+        assert counts.frames >= before.frames >= 3
+        taking.set()
+        one.frames_go_on()
+    assert one.supervisor.counts().stalls == 0
+    assert_exact(one)
