@@ -1,4 +1,5 @@
-# make demo        the product on real solar cells; DURATION=20 ends it after 20 s
+# make demo        the product on real solar cells; DURATION=20 ends it after 20 s; CAMERA=gige takes them
+#                  from a simulated GigE Vision camera (make system first: it needs libaravis-0.8-0)
 # make test        the whole suite, with everything that it needs
 # make check       format, lint, types, import rules
 # make bench       stage latencies, engines, outbox, web, uplink and its faults on this machine
@@ -14,7 +15,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 .PHONY: demo test check fix bench bench-gpu golden schema clean
 
 demo: $(DEVICE)/.ready
-	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT))
+	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
+		$(if $(CAMERA),--camera $(CAMERA))
 
 test: $(DEV)/.ready system
 	$(DEV)/bin/python -m pytest $(ARGS)
@@ -33,6 +35,7 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/plumbline bench
 	$(DEV)/bin/python -m tests.benchmarks.bench_outbox
 	$(DEV)/bin/python -m tests.benchmarks.bench_web
+	$(DEV)/bin/python -m tests.benchmarks.bench_gige
 	$(DEV)/bin/python -m tests.benchmarks.bench_memory
 	$(DEV)/bin/python -m tests.benchmarks.bench_engine_start
 	$(DEV)/bin/python -m tests.benchmarks.bench_uplink
@@ -76,6 +79,8 @@ system:
 		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq mosquitto; }
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq chromium; }
+	@ldconfig -p | grep -q libaravis-0.8.so.0 || { $(SUDO) apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends libaravis-0.8-0; }
 	@command -v cc >/dev/null || \
 		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq gcc libc6-dev; }
 

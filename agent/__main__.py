@@ -24,6 +24,8 @@ bundle_app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, o
 outbox_app = typer.Typer(no_args_is_help=True, help="Look at what waits for the broker and what it has had.")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(outbox_app, name="outbox")
+camera_app = typer.Typer(no_args_is_help=True, help="Look for cameras, or try one.")
+app.add_typer(camera_app, name="camera")
 app.add_typer(calibrate_commands.app, name="calibrate")
 app.add_typer(engine_commands.app, name="engines")
 console = Console()
@@ -52,6 +54,9 @@ def demo(
     duration: Annotated[float | None, typer.Option(min=1, help="seconds; default: until Ctrl-C")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="the page's port; 0 takes a free one")] = 8080,
     bundle: Annotated[Path | None, typer.Option(help="another model than the sample")] = None,
+    camera: Annotated[
+        Literal["linescan-sim", "gige"], typer.Option(help="gige: the same cells over GigE Vision")
+    ] = "linescan-sim",
 ) -> None:
     """The whole product on this machine: simulated line camera, embedded broker, page."""
     from agent import demo as parts
@@ -60,7 +65,11 @@ def demo(
     crew = Crew()
     _stop_on_signals(crew)
     built = parts.build_demo(
-        page_port=port, bundle=bundle or parts.SAMPLE_BUNDLE, clock=SystemClock(), crew=crew
+        page_port=port,
+        bundle=bundle or parts.SAMPLE_BUNDLE,
+        over_gige=camera == "gige",
+        clock=SystemClock(),
+        crew=crew,
     )
     logs.configure(built.app.settings.logs)
     show(built, console, duration)
@@ -242,6 +251,48 @@ def bundle_verify(
     except PlumblineError as error:
         _complain(error)
         raise typer.Exit(1) from error
+
+
+@camera_app.command("list")
+def camera_list() -> None:
+    """GigE Vision and USB3 Vision cameras that answer a broadcast on any interface; exit 1 when none does."""
+    from agent.cameras.probe import discover
+
+    found = discover()
+    table = Table("address", "Vendor-Model-Serial", "protocol", title=f"{len(found)} cameras")
+    for one in found:
+        table.add_row(one.address, one.device_id, one.protocol)
+    console.print(table)
+    if not found:
+        raise typer.Exit(1)
+
+
+@camera_app.command("test")
+def camera_test(
+    source: Annotated[
+        str, typer.Argument(help="address, Vendor-Model-Serial, rtsp://..., /dev/videoN, file or folder")
+    ],
+) -> None:
+    """Grab ten frames; rate and loss. Exit 0, or 1 when frames were missing or lost."""
+    from agent.cameras.probe import TRIED_FRAMES, source_of, try_camera
+    from agent.cameras.table import make_camera
+
+    clock = SystemClock()
+    tried = try_camera(make_camera("test", source_of(source), clock), clock)
+    rate = "-" if tried.rate_hz is None else f"{tried.rate_hz:.1f} frames/s"
+    size = "-" if tried.shape is None else " x ".join(map(str, tried.shape))
+    lines = [
+        f"{source}: {tried.frames} of {TRIED_FRAMES} frames, {tried.faults} faults, {rate}",
+        f"lines x width x channels: {size}, {tried.bit_depth} bits; {tried.lines_lost} lines lost",
+    ]
+    if tried.stream is not None:
+        moved = {name: count for name, count in tried.stream.statistics.items() if count}
+        lines.append(f"socket: {tried.stream.socket}, {tried.stream.pixel_format}, {moved}")
+        lines += [] if tried.stream.warning is None else [f"warning: {tried.stream.warning}"]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if not tried.is_good:
+        raise typer.Exit(1)
 
 
 @outbox_app.command("status")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agent.section import Identifier
 from agent.section import Section as _Section
@@ -59,6 +61,34 @@ class LinescanSimSource(_Section):
     seed: int = Field(0, ge=0)
 
 
+class GenicamSource(_Section):
+    """A GigE Vision or USB3 Vision camera, through Aravis."""
+
+    kind: Literal["genicam"] = "genicam"
+    address: str
+    scan: Literal["area", "line"] = "area"
+    features: tuple[FeatureWrite, ...] = ()
+    packet_size: int | None = Field(None, ge=220, le=65_000)
+    ring_frames: int = Field(32, ge=4, le=4096)
+    line_counter_chunk: str | None = Field(None, min_length=1)
+    encoder_chunk: str | None = Field(None, min_length=1)
+    line_status_chunk: str | None = Field(None, min_length=1)
+
+    @field_validator("address")
+    @classmethod
+    def _names_one_camera(cls, address: str) -> str:
+        if re.fullmatch(r"[0-9.]+", address):
+            try:
+                ipaddress.IPv4Address(address)
+            except ValueError as error:
+                raise ValueError(f"is no IPv4 address ({error})") from error
+        elif not re.fullmatch(r"\S.*-.*\S", address):
+            raise ValueError(
+                "is neither an IPv4 address nor Vendor-Model-Serial; see `plumbline camera list`"
+            )
+        return address
+
+
 class HarvestersSource(_Section):
     """A camera behind a vendor's GenTL producer, in a process of its own."""
 
@@ -72,7 +102,8 @@ class HarvestersSource(_Section):
 
 
 Source = Annotated[
-    FolderSource | VideoSource | LinescanSimSource | HarvestersSource, Field(discriminator="kind")
+    FolderSource | VideoSource | LinescanSimSource | GenicamSource | HarvestersSource,
+    Field(discriminator="kind"),
 ]
 
 
@@ -86,7 +117,7 @@ class Camera(_Section):
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:
         has_lines = isinstance(self.source, LinescanSimSource) or (
-            isinstance(self.source, HarvestersSource) and self.source.scan == "line"
+            isinstance(self.source, GenicamSource | HarvestersSource) and self.source.scan == "line"
         )
         if self.web.is_web and not has_lines:
             raise ValueError("web.window_lines and web.parts are for line cameras; leave them out here")

@@ -1,7 +1,8 @@
 """`plumbline demo`: the whole product on one machine, on real solar cells.
 
-An embedded broker, a simulated line camera that scrolls cells which training never saw, the agent with the
-sample model, the page, and an independent subscriber that checks what arrives.
+An embedded broker, a simulated line camera that scrolls cells which training never saw (in this process,
+or as a GigE Vision camera on the loopback), the agent with the sample model, the page, and an independent
+subscriber that checks what arrives.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from agent import camera_settings, settings, web_settings
 from agent.app import App, build
 from agent.cameras.linescan_sim import LinescanSimCamera
+from agent.cameras.table import make_camera
 from agent.clock import Clock
 from agent.crew import Crew
+from agent.demo_gige import GigeBelt
 from agent.messages import Verdict
 from agent.sample import Cell, load_cells
 from agent.uplink.broker import EmbeddedBroker
@@ -80,7 +83,7 @@ class Demo:
 
     app: App
     broker: EmbeddedBroker
-    camera: LinescanSimCamera
+    belt: LinescanSimCamera | GigeBelt  # knows which picture is where
     heard: Heard
     defective: frozenset[Path]
     subscriber: paho.Client
@@ -92,12 +95,14 @@ class Demo:
         finally:
             self.subscriber.disconnect()
             self.subscriber.loop_stop()
+            if isinstance(self.belt, GigeBelt):
+                self.belt.stop()
             self.broker.stop()
             self.folder.cleanup()
 
     def truth(self) -> Truth:
         judged = [
-            (self.camera.image_at(line) in self.defective, failed)
+            (self.belt.image_at(line) in self.defective, failed)
             for line, failed in self.heard.rejected.items()
         ]
         return Truth(
@@ -108,7 +113,7 @@ class Demo:
         )
 
 
-def build_demo(*, page_port: int, bundle: Path, clock: Clock, crew: Crew) -> Demo:
+def build_demo(*, page_port: int, bundle: Path, over_gige: bool, clock: Clock, crew: Crew) -> Demo:
     """Everything but the running; broker and subscriber are up.
 
     Raises a PlumblineError naming what is missing or taken.
@@ -117,29 +122,41 @@ def build_demo(*, page_port: int, bundle: Path, clock: Clock, crew: Crew) -> Dem
     broker = EmbeddedBroker()
     broker.start()
     folder = tempfile.TemporaryDirectory(prefix="plumbline-demo-")
+    images = [cell.image for cell in cells]
+    belt: LinescanSimCamera | GigeBelt | None = None
     try:
+        source: camera_settings.Source
+        if over_gige:
+            belt = GigeBelt(images, image_lines=CELL_LINES, line_rate_hz=LINE_RATE_HZ, height=BLOCK_LINES)
+            belt.start(Path(folder.name))
+            source = belt.source()
+        else:
+            source = camera_settings.LinescanSimSource(
+                path=images[0].parent, line_rate_hz=LINE_RATE_HZ, height=BLOCK_LINES, jitter=0.1
+            )
+            belt = LinescanSimCamera("top", images, source, clock)
         wanted = demo_settings(
             bundle=bundle,
             outbox=Path(folder.name) / "outbox.sqlite3",
             broker_port=broker.port,
             page_port=page_port,
-            images=cells[0].image.parent,
+            source=source,
         )
-        source = wanted.cameras[0].source
-        assert isinstance(source, camera_settings.LinescanSimSource)
-        camera = LinescanSimCamera("top", [cell.image for cell in cells], source, clock)
+        camera = make_camera("top", source, clock) if isinstance(belt, GigeBelt) else belt
         app = build(wanted, clock, crew, make=lambda _name, _source, _clock: camera)
         heard = Heard()
         return Demo(
             app=app,
             broker=broker,
-            camera=camera,
+            belt=belt,
             heard=heard,
             defective=frozenset(cell.image for cell in cells if cell.split == "test/defective"),
             subscriber=_subscribe(broker.port, heard),
             folder=folder,
         )
     except BaseException:
+        if isinstance(belt, GigeBelt):
+            belt.stop()
         broker.stop()
         folder.cleanup()
         raise
@@ -156,7 +173,7 @@ def choose_cells(cells: Sequence[Cell], seed: int = SEED) -> list[Cell]:
 
 
 def demo_settings(
-    *, bundle: Path, outbox: Path, broker_port: int, page_port: int, images: Path
+    *, bundle: Path, outbox: Path, broker_port: int, page_port: int, source: camera_settings.Source
 ) -> settings.Settings:
     """The demo's settings, as a settings file would say them."""
     return settings.Settings(
@@ -165,9 +182,7 @@ def demo_settings(
         cameras=(
             camera_settings.Camera(
                 name="top",
-                source=camera_settings.LinescanSimSource(
-                    path=images, line_rate_hz=LINE_RATE_HZ, height=BLOCK_LINES, jitter=0.1
-                ),
+                source=source,
                 web=web_settings.Web(window_lines=CELL_LINES),
             ),
         ),

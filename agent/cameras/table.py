@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 
 from agent import camera_settings
-from agent.camera_settings import FolderSource, HarvestersSource, LinescanSimSource, Source, VideoSource
+from agent.camera_settings import (
+    FolderSource,
+    GenicamSource,
+    HarvestersSource,
+    LinescanSimSource,
+    Source,
+    VideoSource,
+)
 from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
+from agent.cameras.genicam.camera import GenicamCamera
 from agent.cameras.harvesters import HarvestersCamera
 from agent.cameras.images import list_images
 from agent.cameras.life import Patience
@@ -30,6 +38,8 @@ def make_camera(name: str, source: Source, clock: Clock) -> Camera:
             return VideoFileCamera(name, source, clock)
         case LinescanSimSource():
             return LinescanSimCamera(name, list_images(source.path), source, clock)
+        case GenicamSource():
+            return GenicamCamera(name, source, clock)
         case HarvestersSource():
             return HarvestersCamera(name, source, clock)
 

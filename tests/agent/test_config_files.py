@@ -14,7 +14,13 @@ import yaml
 from pydantic import BaseModel
 
 from agent import gateway_settings, settings
-from agent.camera_settings import FolderSource, HarvestersSource, LinescanSimSource, VideoSource
+from agent.camera_settings import (
+    FolderSource,
+    GenicamSource,
+    HarvestersSource,
+    LinescanSimSource,
+    VideoSource,
+)
 from agent.gateway_settings import FolderGateway
 from agent.settings import Settings
 
@@ -26,6 +32,7 @@ KINDS: dict[str, type[BaseModel]] = {
     "folder": FolderSource,
     "video": VideoSource,
     "linescan-sim": LinescanSimSource,
+    "genicam": GenicamSource,
     "harvesters": HarvestersSource,
 }
 
@@ -90,7 +97,7 @@ def test_every_kind_of_source_is_shown() -> None:
     assert shown == set(variants) == set(KINDS)
 
 
-@pytest.mark.parametrize("kind", ["video", "linescan-sim", "harvesters"])
+@pytest.mark.parametrize("kind", ["video", "linescan-sim", "genicam", "harvesters"])
 def test_an_example_source_takes_the_place_of_the_default_one(kind: str) -> None:
     before, after = AGENT_YAML.split("    source:\n", 1)
     rest = after[after.index("\n\n") :]
@@ -99,7 +106,7 @@ def test_an_example_source_takes_the_place_of_the_default_one(kind: str) -> None
     assert loaded.cameras[0].source.kind == kind
 
 
-@pytest.mark.parametrize("kind", ["video", "linescan-sim", "harvesters"])
+@pytest.mark.parametrize("kind", ["video", "linescan-sim", "genicam", "harvesters"])
 def test_an_example_source_shows_every_key_with_its_default_and_a_comment(kind: str) -> None:
     text = examples()[kind]
     shown = yaml.safe_load(text)["source"]

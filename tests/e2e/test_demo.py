@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.browser import Browser, find_chromium
+from tests.gige.aravis import needs_aravis
 
 START_TIMEOUT_S = 120
 
@@ -60,3 +61,17 @@ def test_a_bounded_demo_ends_by_itself_with_a_report() -> None:
     assert "defective cells rejected" in done.stdout
     frames = re.search(r"frames\s+│\s+(\d+)", done.stdout)
     assert frames and int(frames.group(1)) > 10
+
+
+@needs_aravis
+def test_the_same_cells_come_through_a_gige_vision_camera() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "demo", "--camera", "gige", "--duration", "6", "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (judged,) = re.findall(r"good cells rejected\D*\d+ of (\d+)", done.stdout)
+    assert int(judged) > 10 and "0 gaps" in done.stdout
