@@ -194,8 +194,11 @@ def bundle_info(bundle: BundlePath) -> None:
         "counter": manifest.counter,
         "method": f"{manifest.provenance.method} {manifest.provenance.preset}, {manifest.provenance.created}",
         "input": f"{manifest.input.tile_px} px, {manifest.input.channels} channels, x {manifest.input.scale}",
-        "threshold": f"{manifest.threshold.raw:.4f}, 95 % interval "
-        f"{manifest.threshold.interval[0]:.4f} to {manifest.threshold.interval[1]:.4f}",
+        "threshold": _threshold(manifest.threshold),
+        **{
+            f"threshold in {name}": _threshold(one.threshold)
+            for name, one in (manifest.variants or {}).items()
+        },
         "target false-reject rate": f"{manifest.threshold.target_false_reject_rate:.3f} "
         f"from {manifest.threshold.good_frames} good frames",
         "size": f"{sum(map(len, opened.files.values())) / 1e6:.1f} MB",
@@ -206,6 +209,11 @@ def bundle_info(bundle: BundlePath) -> None:
     console.print(table)
     for command in manifest.provenance.commands:
         console.print(f"made by: {command}", highlight=False, soft_wrap=True)
+
+
+def _threshold(threshold: Threshold) -> str:
+    low, high = threshold.interval
+    return f"{threshold.raw:.4f}, 95 % interval {low:.4f} to {high:.4f}"
 
 
 @bundle_app.command("verify")

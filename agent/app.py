@@ -151,6 +151,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     bundle = open_bundle(wanted.bundle)
     cameras = {camera.name: make(camera.name, camera.source, clock) for camera in wanted.cameras}
     engine = engines.open_engine(bundle, wanted.engine)
+    threshold = wanted.judge.threshold or bundle.at(engine.describe().precision).manifest.threshold.raw
     boot_id = new_uuid7(clock)
     last_will = payloads.encode(_status_message(wanted, boot_id, bundle, "offline", "connection lost", None))
     up = uplink.build(
@@ -158,7 +159,6 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     )
     board = Board(station=wanted.identity.station, version=version("plumbline"), clock=clock)
     metrics = Metrics(list(cameras))
-    threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
     board.serving(
         engine=engine.describe().name,
         bundle=bundle.manifest.name,
