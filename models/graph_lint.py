@@ -1,6 +1,6 @@
 """What a graph must keep to so that every runtime of the box takes it; a pure look, no runtime needed.
 
-Each rule is a refusal that was seen: of TensorRT's parser, of its builder, or of the eager twin.
+Each rule is a refusal that was seen: of TensorRT's parser or builder, of onnx's checker, or of the eager twin.
 
     operator        only those that the plain twin computes, and casts to and from INT8
     uint8           only Cast reads a uint8 tensor: TensorRT has no uint8 Transpose
@@ -11,7 +11,7 @@ Each rule is a refusal that was seen: of TensorRT's parser, of its builder, or o
     opset           18, which TensorRT 10.3 parses; half precision and nothing else may ask for 22
     one_file        weights are inside
 
-Not covered: speed, numerics, and what a vendor's kernel refuses; `tests/models/test_tensorrt.py` builds.
+Not covered: speed, numerics, and what a vendor's kernel refuses; `tests/tensorrt` builds.
 """
 
 from __future__ import annotations

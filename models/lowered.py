@@ -14,21 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-import ml_dtypes
-import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 Half = Literal["f16", "bf16"]
 
 TYPES = {"f16": onnx.TensorProto.FLOAT16, "bf16": onnx.TensorProto.BFLOAT16}
-ARRAYS = {"f16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
+ARRAYS = {half: helper.tensor_dtype_to_np_dtype(number) for half, number in TYPES.items()}
 OPSETS = {"f16": 18, "bf16": 22}  # Conv takes bfloat16 from 22 on
 
-BOUND = ("Relu", "Clip")  # every input is a value or a bound of it
 MOVED = ("Resize", "Reshape", "Slice", "Squeeze", "Pad")  # the first input is the value, the others say how
-JOINED = ("Add", "Concat")  # half where both or all are
-VALUES_FIRST = ("Conv", *MOVED)
+FOLLOWING = ("Relu", "Clip", "Add", "Concat", *MOVED)  # half where all that they read is
 
 
 def lowered(model: ModelProto, half: Half) -> ModelProto:
@@ -83,13 +79,11 @@ def half_nodes(graph: GraphProto) -> set[str]:
     chosen: set[str] = set()
     values: set[str] = set()
     for node in graph.node:
-        inputs = [name for name in node.input if name and name not in shapes]
         if node.op_type == "Conv":
             is_half = shapes[node.input[1]][0] > 1  # one channel: the blur of the map
-        elif node.op_type in (*BOUND, *MOVED):
-            is_half = set(inputs) <= values and bool(inputs)
         else:
-            is_half = node.op_type in JOINED and bool(inputs) and set(inputs) <= values
+            inputs = {name for name in node.input if name and name not in shapes}
+            is_half = node.op_type in FOLLOWING and bool(inputs) and inputs <= values
         if is_half:
             chosen.add(node.output[0])
             values.update(node.output)
@@ -106,4 +100,4 @@ def _only_networks(users: Iterable[NodeProto], chosen: set[str]) -> bool:
 
 def _is_value(node: NodeProto, index: int) -> bool:
     """False for inputs that say how: shapes, axes, scales."""
-    return index == 0 or node.op_type in (*BOUND, *JOINED, "Conv") or node.op_type not in MOVED
+    return index == 0 or node.op_type not in MOVED

@@ -17,7 +17,6 @@ from onnx import ModelProto
 
 from agent.messages import Pixels
 
-CALIBRATED_AT_ONCE = 1
 FIRST = "restorer.stem", "features._conv_stem"
 LAST = "restorer.correction", "finder.logits"
 ONE_CHANNEL = "blur.row", "transpose"  # the map's blur
@@ -29,12 +28,16 @@ def quantized(model: ModelProto, tiles: Pixels) -> ModelProto:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     chosen = [
-        node.name for node in model.graph.node if node.op_type == "Conv" and not node.input[1].startswith(EXACT)
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Conv" and not node.input[1].startswith(EXACT)
     ]
+    copy = ModelProto()
+    copy.CopyFrom(model)  # quantize_static moves the weights of what it is given into a file
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "int8.onnx"
         quantize_static(
-            model,
+            copy,
             path,
             _Tiles(tiles),
             quant_format=QuantFormat.QDQ,
@@ -54,11 +57,8 @@ class _Tiles:
     """The reader that onnxruntime calibrates from."""
 
     def __init__(self, tiles: Pixels) -> None:
-        self._tiles = tiles
-        self._next = 0
+        self._tiles = iter(tiles)
 
     def get_next(self) -> dict[str, Any] | None:
-        if self._next >= len(self._tiles):
-            return None
-        start, self._next = self._next, self._next + CALIBRATED_AT_ONCE
-        return {"tiles": self._tiles[start : self._next]}
+        tile = next(self._tiles, None)
+        return None if tile is None else {"tiles": tile[None]}
