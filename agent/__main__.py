@@ -194,9 +194,9 @@ def bundle_info(bundle: BundlePath) -> None:
         "counter": manifest.counter,
         "method": f"{manifest.provenance.method} {manifest.provenance.preset}, {manifest.provenance.created}",
         "input": f"{manifest.input.tile_px} px, {manifest.input.channels} channels, x {manifest.input.scale}",
-        "threshold": _threshold(manifest.threshold),
+        "threshold": _interval(manifest.threshold.raw, manifest.threshold.interval),
         **{
-            f"threshold in {name}": _threshold(one.threshold)
+            f"threshold in {name}": _interval(one.threshold.raw, one.threshold.interval)
             for name, one in (manifest.variants or {}).items()
         },
         "target false-reject rate": f"{manifest.threshold.target_false_reject_rate:.3f} "
@@ -211,9 +211,8 @@ def bundle_info(bundle: BundlePath) -> None:
         console.print(f"made by: {command}", highlight=False, soft_wrap=True)
 
 
-def _threshold(threshold: Threshold) -> str:
-    low, high = threshold.interval
-    return f"{threshold.raw:.4f}, 95 % interval {low:.4f} to {high:.4f}"
+def _interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.4f}, 95 % interval {interval[0]:.4f} to {interval[1]:.4f}"
 
 
 @bundle_app.command("verify")

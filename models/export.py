@@ -83,8 +83,8 @@ def export(
 ) -> Bundle:
     """Calibrate the student in `run_folder` on held-back good parts and write the bundle `out`.
 
-    It has a bf16 variant where this machine computes in bf16; `add_variants` makes others. Raises RunError, DataError, CalibrationError, ExportError,
-    VariantError; BundleError when `out` is there.
+    It has a bf16 variant where this machine computes in bf16; `add_variants` makes others. Raises RunError,
+    DataError, CalibrationError, ExportError, VariantError; BundleError when `out` is there.
     """
     refuse_existing(out)
     run, student = load_student(run_folder)

@@ -1,6 +1,6 @@
 """What a graph must keep to so that every runtime of the box takes it; a pure look, no runtime needed.
 
-Each rule is a refusal that was seen: of TensorRT's parser or builder, of onnx's checker, or of the eager twin.
+Each rule is a refusal that was seen: TensorRT's parser or builder, onnx's checker, or the eager twin.
 
     operator        only those that the plain twin computes, and casts to and from INT8
     uint8           only Cast reads a uint8 tensor: TensorRT has no uint8 Transpose
@@ -49,15 +49,15 @@ def _of_batch(model: ModelProto, size: int) -> ModelProto:
 
 def operators(model: ModelProto) -> Iterator[str]:
     for node in model.graph.node:
-        if node.op_type not in OPERATORS and node.op_type not in QUANTIZERS or node.domain:
-            yield f"operator: {node.name}: {node.domain}{node.op_type} is in no engine's list; write it otherwise"
+        if (node.op_type not in OPERATORS and node.op_type not in QUANTIZERS) or node.domain:
+            yield f"operator: {node.name}: {node.domain}{node.op_type} is in no engine's list"
 
 
 def uint8_readers(model: ModelProto) -> Iterator[str]:
     types = element_types(model)
     for node in model.graph.node:
         if node.op_type != "Cast" and any(types.get(name) == TensorProto.UINT8 for name in node.input):
-            yield f"uint8: {node.name}: {node.op_type} reads uint8, TensorRT has none; cast to float before it"
+            yield f"uint8: {node.name}: {node.op_type} reads uint8; cast to float before it"
 
 
 def static_shapes(model: ModelProto) -> Iterator[str]:
@@ -96,9 +96,7 @@ def half_convolutions(model: ModelProto) -> Iterator[str]:
     for node in model.graph.node:
         is_bfloat16 = any(types.get(name) == TensorProto.BFLOAT16 for name in node.input)
         if node.op_type == "Conv" and is_bfloat16 and opset < BFLOAT16_CONV_OPSET:
-            yield (
-                f"half: {node.name}: a bfloat16 Conv at opset {opset}; write opset {BFLOAT16_CONV_OPSET}"
-            )
+            yield (f"half: {node.name}: a bfloat16 Conv at opset {opset}; write opset {BFLOAT16_CONV_OPSET}")
 
 
 def opsets(model: ModelProto) -> Iterator[str]:

@@ -12,7 +12,7 @@ precision that its bundle was not calibrated in (`Bundle.at`).
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ import onnx
 
 from agent import signing
 from agent.bundle import (
-    GOLDEN_TILES,
     MODEL,
     Bundle,
     Precision,
@@ -84,7 +83,10 @@ def add_variants(
     manifest = bundle.manifest.model_copy(
         update={
             "counter": bundle.manifest.counter + 1 if counter is None else counter,
-            "variants": {**(bundle.manifest.variants or {}), **{name: one.variant for name, one in made.items()}},
+            "variants": {
+                **(bundle.manifest.variants or {}),
+                **{name: one.variant for name, one in made.items()},
+            },
         }
     )
     files = {name: bundle.files[name] for name in bundle.manifest.files}
@@ -145,7 +147,9 @@ def by_session(graph: bytes) -> Inspector:
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
-        raise VariantError("onnxruntime is not installed; `pip install 'plumbline[lab]'` brings it") from error
+        raise VariantError(
+            "onnxruntime is not installed; `pip install 'plumbline[lab]'` brings it"
+        ) from error
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     return lambda tiles: _answer(session.run(["score", "map", "restored"], {"tiles": tiles}))
 
@@ -155,7 +159,7 @@ def by_openvino_bf16(graph: bytes) -> Inspector:
     inspector, used = by_openvino(graph, "bf16")
     if used != "bf16":
         raise VariantError(
-            f"bf16: this machine computes in {used}; calibrate on one with AVX512-bf16 or AMX, or leave bf16 out"
+            f"bf16: this machine computes in {used}; calibrate where the CPU has AVX512-bf16 or AMX"
         )
     return inspector
 

@@ -59,7 +59,9 @@ def main() -> None:
         coarse_gate(options.run, bundle.manifest.input),
         feature_gate(as_tiles(good, bundle.manifest.input)),
     )
-    print("| data | gate | gate, ms | full, ms | bound on missed | skipped, good | faster by | AUROC | recall |")
+    print(
+        "| data | gate | gate, ms | full, ms | bound on missed | skipped, good | faster by | AUROC | recall |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     print(f"| {options.data.name} | none | - | - | - | - | 1.00 | {scene.figures(scene.full)} |")
     for gate in gates:
@@ -109,7 +111,8 @@ def row(data: str, scene: Scene, gate: Gate) -> None:
     scores = np.where(skipped, np.float32(0), scene.full)
     print(
         f"| {data} | {gate.name} | {1000 * turns.best_s('gate'):.1f} | {1000 * turns.best_s('full'):.1f} "
-        f"| {missed} of {len(failing)} | {share:.1%} | {1 / (cost + 1 - share):.2f} | {scene.figures(scores)} |",
+        f"| {missed} of {len(failing)} | {share:.1%} | {1 / (cost + 1 - share):.2f} "
+        f"| {scene.figures(scores)} |",
         flush=True,
     )
 

@@ -45,7 +45,11 @@ def main() -> None:
     }
     where = machine()
     print(f"{where['cpu']}, {where['cores']} cores, {rounds} rounds")
-    print("| engine | batch | ms, best | ms, median | tiles/s | times eager |", "|---|---|---|---|---|---|", sep="\n")
+    print(
+        "| engine | batch | ms, best | ms, median | tiles/s | times eager |",
+        "|---|---|---|---|---|---|",
+        sep="\n",
+    )
     for batch in sorted(BATCHES):
         tiles = np.ascontiguousarray(golden[:batch])
         calls: dict[str, Callable[[], object]] = {

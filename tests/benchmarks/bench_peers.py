@@ -47,15 +47,20 @@ def main() -> None:
     images = np.random.default_rng(0).random((4, 3, SIDE_PX, SIDE_PX), np.float32) * 2 - 1
     for name, build in PEERS.items():
         network = build().eval().requires_grad_(False)
-        costs[name], graphs[name] = giga_macs(network, images[:1]), exported(network, torch.from_numpy(images[:2]))
+        costs[name], graphs[name] = (
+            giga_macs(network, images[:1]),
+            exported(network, torch.from_numpy(images[:2])),
+        )
     where = machine()
     print(f"{where['cpu']}, {where['cores']} cores, OpenVINO {ov.get_version()}, {rounds} rounds")
-    print("| network | precision | GMAC a tile | batch 1, tiles/s | batch 4, tiles/s | student is faster by |")
+    print(
+        "| network | precision | GMAC a tile | batch 1, tiles/s | batch 4, tiles/s | student is faster by |"
+    )
     print("|---|---|---|---|---|---|")
     for precision in ("f32", "bf16"):
         by_batch = []
         for batch in (1, 4):
-            given = {name: images[:batch] for name in graphs} | {OURS: bundle.golden()[0][:batch]}
+            given = dict.fromkeys(graphs, images[:batch]) | {OURS: bundle.golden()[0][:batch]}
             calls = {name: compiled(graph, given[name], precision) for name, graph in graphs.items()}
             by_batch.append(take_turns(calls, rounds))
         alone, four = by_batch

@@ -60,7 +60,9 @@ def compare(bundle: Bundle, data: Path, precisions: Sequence[Precision]) -> None
 class Row:
     """One arithmetic's judgement of everything."""
 
-    def __init__(self, bundle: Bundle, inspector: Inspector, items: Sequence[Item], held: Sequence[Item]) -> None:
+    def __init__(
+        self, bundle: Bundle, inspector: Inspector, items: Sequence[Item], held: Sequence[Item]
+    ) -> None:
         spec, target = bundle.manifest.input, bundle.manifest.threshold.target_false_reject_rate
         self.name = bundle.manifest.name
         self.judged: list[Judged] = [judge_item(item, inspector, spec) for item in items]

@@ -54,7 +54,9 @@ class EfficientAd(nn.Module):
             encoder += [nn.Conv2d(widths[index], widths[index + 1], 4, 2, 1), nn.ReLU()]
         self.encoder = nn.Sequential(*encoder, nn.Conv2d(64, 64, 8))
         self.grow = nn.ModuleList(nn.Conv2d(64, 64, 4, padding=2) for _ in range(7))
-        self.last = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 384, 3, padding=1))
+        self.last = nn.Sequential(
+            nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 384, 3, padding=1)
+        )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         teacher, student = self.teacher(images), self.student(images)
@@ -86,9 +88,7 @@ class Reverse(nn.Module):
         self.fine = nn.Sequential(convolution(256, 512, 3, 2), convolution(512, 1024, 3, 2))
         self.middle = convolution(512, 1024, 3, 2)
         self.embedding = stage(3072, 1024, 3, 2)
-        self.decoder = nn.ModuleList(
-            [growing(2048, 512, 3), growing(1024, 256, 4), growing(512, 128, 6)]
-        )
+        self.decoder = nn.ModuleList([growing(2048, 512, 3), growing(1024, 256, 4), growing(512, 128, 6)])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         x, seen = self.stem(images), []
@@ -116,15 +116,16 @@ class Bottleneck(nn.Module):
             else convolution(width, width, 3, stride)
         )
         self.body = nn.Sequential(
-            convolution(inputs, width, 1, 1), middle, nn.Conv2d(width, 2 * width, 1), nn.BatchNorm2d(2 * width)
+            convolution(inputs, width, 1, 1),
+            middle,
+            nn.Conv2d(width, 2 * width, 1),
+            nn.BatchNorm2d(2 * width),
         )
         self.skip: nn.Module = nn.Identity()
         if grows:
             self.skip = nn.Sequential(nn.ConvTranspose2d(inputs, 2 * width, 2, 2), nn.BatchNorm2d(2 * width))
         elif stride > 1 or inputs != 2 * width:
-            self.skip = nn.Sequential(
-                nn.Conv2d(inputs, 2 * width, 1, stride), nn.BatchNorm2d(2 * width)
-            )
+            self.skip = nn.Sequential(nn.Conv2d(inputs, 2 * width, 1, stride), nn.BatchNorm2d(2 * width))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.body(x) + self.skip(x))
@@ -142,5 +143,7 @@ def growing(inputs: int, width: int, repeats: int) -> nn.Sequential:
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
     )

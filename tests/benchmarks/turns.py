@@ -1,4 +1,4 @@
-"""Timing by turns: machines are shared and noisy, so what is compared runs alternately and ratios are kept."""
+"""Timing by turns: machines are shared and noisy, so what is compared runs alternately; ratios are kept."""
 
 from __future__ import annotations
 

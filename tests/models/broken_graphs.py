@@ -42,9 +42,7 @@ def bfloat16_convolution(opset: int) -> ModelProto:
         helper.make_node("Conv", ["h", "v"], ["c"]),
         helper.make_node("Cast", ["c"], ["y"], to=FLOAT),
     ]
-    return graph(
-        nodes, given=("n", 2, 8, 8), result=("n", 2, 8, 8), constants={"w": weight}, opset=opset
-    )
+    return graph(nodes, given=("n", 2, 8, 8), result=("n", 2, 8, 8), constants={"w": weight}, opset=opset)
 
 
 def top_k(count: int) -> ModelProto:

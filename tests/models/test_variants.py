@@ -61,7 +61,9 @@ def test_in_f32_a_bundle_is_itself(varied: Bundle) -> None:
 
 
 def test_a_precision_without_a_threshold_is_refused_with_what_there_is(varied: Bundle) -> None:
-    with pytest.raises(BundleError, match=r"no threshold for fp8, only for f32, .*f16, int8; set engine.preci"):
+    with pytest.raises(
+        BundleError, match=r"no threshold for fp8, only for f32, .*f16, int8; set engine.preci"
+    ):
         varied.at("fp8")
 
 

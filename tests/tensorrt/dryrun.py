@@ -100,9 +100,12 @@ def imported() -> Any:
 @contextlib.contextmanager
 def without_runtime() -> Iterator[None]:
     real = os.path.isfile
-    os.path.isfile = lambda path: not str(path).endswith(  # type: ignore[assignment]
-        ("libtorchtrt.so", "libtorchtrt_runtime.so")
-    ) and real(path)
+    os.path.isfile = lambda path: (
+        not str(path).endswith(  # type: ignore[assignment]
+            ("libtorchtrt.so", "libtorchtrt_runtime.so")
+        )
+        and real(path)
+    )
     try:
         yield
     finally:
