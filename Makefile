@@ -2,7 +2,7 @@
 # make test        the whole suite, with everything that it needs
 # make check       format, lint, types, import rules
 # make trt-check   TensorRT-RTX parses and builds the graphs for SM86 and SM89; no GPU needed
-# make trt-dryrun  what torch-tensorrt would make of the student; no GPU needed, 2.5 GB of packages
+# make trt-dryrun  what torch-tensorrt would make of the student; no GPU needed, 1.3 GB of packages
 # make bench       stage latencies, engines, outbox, web, uplink and its faults on this machine
 # make golden      golden scores of the committed bundle, on every engine of this machine
 # make schema      regenerate config/agent.schema.json
