@@ -2,6 +2,8 @@
 #                  from a simulated GigE Vision camera (make system first: it needs libaravis-0.8-0)
 # make test        the whole suite, with everything that it needs
 # make check       format, lint, types, import rules
+# make trt-check   TensorRT-RTX parses and builds the graphs for SM86 and SM89; no GPU needed
+# make trt-dryrun  what torch-tensorrt would make of the student; no GPU needed, 1.3 GB of packages
 # make bench       stage latencies, engines, outbox, web, uplink and its faults on this machine
 # make bench-gpu   GPU engines against the measured ceilings of this GPU; needs a torch that is built for CUDA
 # make golden      golden scores of the committed bundle, on every engine of this machine
@@ -10,9 +12,11 @@
 PYTHON ?= python3
 DEVICE := .venv-device
 DEV := .venv
+RTX := .venv-rtx
+DRYRUN := .venv-dryrun
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test check fix bench bench-gpu golden schema clean
+.PHONY: demo test check fix bench bench-gpu golden schema trt-check trt-dryrun clean
 
 demo: $(DEVICE)/.ready
 	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
@@ -54,6 +58,23 @@ golden: $(DEV)/.ready
 schema: $(DEV)/.ready
 	$(DEV)/bin/plumbline schema settings > config/agent.schema.json
 
+trt-check: $(DEV)/.ready $(RTX)/.ready
+	$(DEV)/bin/python -m pytest tests/tensorrt/test_build.py
+
+trt-dryrun: $(DEV)/.ready $(DRYRUN)/.ready
+	$(DEV)/bin/python -m pytest tests/tensorrt/test_dryrun.py
+
+# Outside DEV: TensorRT's libraries and torch-tensorrt pin versions that nothing else here may depend on.
+$(RTX)/.ready: pyproject.toml
+	$(call environment,$(RTX))
+	$(RTX)/bin/pip install --quiet 'tensorrt-rtx==1.7.1.116'
+	touch $@
+
+$(DRYRUN)/.ready:
+	$(call environment,$(DRYRUN))
+	$(DRYRUN)/bin/pip install --quiet 'torch==2.13.0' 'torch-tensorrt-rtx==2.13.0' numpy
+	touch $@
+
 # The device has no torch; the workshop takes the CPU build that this version has.
 $(DEVICE)/.ready: pyproject.toml
 	$(call environment,$(DEVICE))
@@ -85,4 +106,4 @@ system:
 		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq gcc libc6-dev; }
 
 clean:
-	rm -rf $(DEVICE) $(DEV) build dist
+	rm -rf $(DEVICE) $(DEV) $(RTX) $(DRYRUN) build dist

@@ -205,8 +205,11 @@ def bundle_info(bundle: BundlePath) -> None:
         "counter": manifest.counter,
         "method": f"{manifest.provenance.method} {manifest.provenance.preset}, {manifest.provenance.created}",
         "input": f"{manifest.input.tile_px} px, {manifest.input.channels} channels, x {manifest.input.scale}",
-        "threshold": f"{manifest.threshold.raw:.4f}, 95 % interval "
-        f"{manifest.threshold.interval[0]:.4f} to {manifest.threshold.interval[1]:.4f}",
+        "threshold": _interval(manifest.threshold.raw, manifest.threshold.interval),
+        **{
+            f"threshold in {name}": _interval(one.threshold.raw, one.threshold.interval)
+            for name, one in (manifest.variants or {}).items()
+        },
         "target false-reject rate": f"{manifest.threshold.target_false_reject_rate:.3f} "
         f"from {manifest.threshold.good_frames} good frames",
         "size": f"{sum(map(len, opened.files.values())) / 1e6:.1f} MB",
@@ -217,6 +220,10 @@ def bundle_info(bundle: BundlePath) -> None:
     console.print(table)
     for command in manifest.provenance.commands:
         console.print(f"made by: {command}", highlight=False, soft_wrap=True)
+
+
+def _interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.4f}, 95 % interval {interval[0]:.4f} to {interval[1]:.4f}"
 
 
 @bundle_app.command("verify")

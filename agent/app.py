@@ -200,11 +200,12 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     )
     board = Board(station=wanted.identity.station, version=version("plumbline"), clock=clock)
     threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
+    calibrated = {} if wanted.judge.threshold else bundle.calibrated()
     board.serving(
         engine=engine.describe().name,
         bundle=bundle.manifest.name,
         bundle_sha256=bundle.sha256,
-        threshold=threshold,
+        threshold=calibrated.get(engine.describe().precision, threshold),
     )
     scales = _scales(wanted.cameras)
     rolls = Rolls(
@@ -236,6 +237,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             engine=engine,
             rules=Rules(
                 threshold=threshold,
+                calibrated=calibrated,
                 scale=bundle.manifest.input.scale,
                 stride_px=bundle.manifest.map.stride_px,
                 min_area_px=wanted.judge.min_area_px,

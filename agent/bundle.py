@@ -2,7 +2,8 @@
 
     manifest.yaml   what the model is, how to feed it, its threshold, the digest of every other file
     model.onnx      uint8 N x H x W x C -> score N, map N x h x w, restored N x H x W x C
-    golden/         tiles.npy (uint8) and scores.npy (float32) that an engine must reproduce
+    model.P.onnx    the same in precision P (bf16, f16, int8), where the bundle has that variant
+    golden/         tiles.npy (uint8) and scores.npy (float32) that an engine must reproduce; scores-P.npy
     signature       optional DSSE envelope (Ed25519) over the manifest's bytes
 
 Never a pickle. A bundle is never modified after it is written; `open_bundle` checks every digest.
@@ -19,7 +20,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -108,6 +109,17 @@ class GoldenSpec(_Part):
     tolerance_bf16: float = Field(gt=0)
 
 
+Precision = Literal["bf16", "f16", "int8"]  # besides f32, which every bundle has
+
+
+class Variant(_Part):
+    """The same student in another arithmetic, calibrated in it from the same good parts."""
+
+    graph: str = Field(description="ONNX file for engines that take precision from the types of its tensors")
+    scores: str = Field(description="file of the golden tiles' scores")
+    threshold: Threshold
+
+
 class Manifest(_Part):
     format: Literal["plumbline.bundle/1"] = "plumbline.bundle/1"
     name: str = Field(pattern=r"^[a-z0-9_-]{1,64}$")
@@ -117,6 +129,9 @@ class Manifest(_Part):
     map: MapSpec
     threshold: Threshold
     golden: GoldenSpec
+    variants: dict[Precision, Variant] | None = Field(
+        None, description="None in bundles from before variants: every precision has the threshold of f32"
+    )
     provenance: Provenance
     files: dict[str, str] = Field(description="SHA-256 of every file but manifest and signature")
 
@@ -133,6 +148,29 @@ class Bundle:
     @property
     def model(self) -> bytes:
         return self.files[MODEL]
+
+    def at(self, precision: str) -> Bundle:
+        """This bundle as an engine of a precision serves it: threshold, golden scores and typed graph.
+
+        TF32 has float32's: it is what a GPU makes of the same graph.
+        Raises BundleError when it was not calibrated in that precision.
+        """
+        variants = self.manifest.variants
+        if precision in ("f32", "tf32") or variants is None:
+            return self
+        for name, variant in variants.items():
+            if name == precision:
+                manifest = self.manifest.model_copy(update={"threshold": variant.threshold})
+                own = {MODEL: self.files[variant.graph], GOLDEN_SCORES: self.files[variant.scores]}
+                return replace(self, manifest=manifest, files={**self.files, **own})
+        raise BundleError(
+            f"{self.path}: no threshold for {precision}, only for {', '.join(['f32', *variants])}; set "
+            "engine.precision to one of these, or calibrate it with `plumbline-lab variants`"
+        )
+
+    def calibrated(self) -> dict[str, float]:
+        """The thresholds of other precisions than float32."""
+        return {name: variant.threshold.raw for name, variant in (self.manifest.variants or {}).items()}
 
     def golden(self) -> tuple[Pixels, Floats]:
         """Tiles (N, H, W, C) uint8 and their scores (N,) float32."""
@@ -164,7 +202,8 @@ def open_bundle(path: Path) -> Bundle:
     unlisted = sorted(set(files) - set(manifest.files) - {MANIFEST, SIGNATURE})
     if unlisted:
         raise BundleError(f"{path}/{unlisted[0]}: not listed in the manifest; a bundle is never added to")
-    for name in (MODEL, GOLDEN_TILES, GOLDEN_SCORES):
+    own = [name for one in (manifest.variants or {}).values() for name in (one.graph, one.scores)]
+    for name in (MODEL, GOLDEN_TILES, GOLDEN_SCORES, *own):
         if name not in files:
             raise BundleError(f"{path}: no {name}; export the bundle again")
     digest = hashlib.sha256(files[MANIFEST]).hexdigest()

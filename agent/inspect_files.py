@@ -47,7 +47,7 @@ def inspect_files(paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: 
     Raises CameraError for a path that does not exist or holds no picture.
     """
     rules = Rules(
-        threshold=bundle.manifest.threshold.raw,
+        threshold=bundle.at(engine.describe().precision).manifest.threshold.raw,
         scale=bundle.manifest.input.scale,
         stride_px=bundle.manifest.map.stride_px,
         min_area_px=settings.Judge().min_area_px,

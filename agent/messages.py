@@ -93,6 +93,7 @@ class Inspection:
     restored: Pixels | None
     started_ns: int
     finished_ns: int
+    precision: str = "f32"  # in which the engine computed
     engine: str = ""  # that judged it; a frame is never judged by two
 
 

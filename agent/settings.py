@@ -54,7 +54,7 @@ class Line(_Section):
 class Engine(_Section):
     kind: Literal["auto", "tensorrt", "torch_tensorrt", "openvino", "onnxruntime", "eager"] = "auto"
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    precision: Literal["auto", "f32", "bf16"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "f16", "int8"] = "auto"
     threads: int = Field(0, ge=0, le=256)
     workspace_bytes: int = Field(1_073_741_824, ge=16_777_216)
     cache: Path | None = None

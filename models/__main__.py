@@ -122,6 +122,30 @@ def export(
 
 
 @app.command()
+def variants(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="an exported bundle; it stays as it is")],
+    data: AllData,
+    out: Out,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="bf16, f16 or int8; give it again for each; default: all")
+    ] = None,
+    counter: Annotated[int | None, typer.Option(min=1, help="release number; default: the next")] = None,
+    key: Annotated[Path | None, typer.Option(help="Ed25519 private key in PEM to sign with")] = None,
+) -> None:
+    """Write a bundle that has graphs and thresholds for other precisions, too."""
+    from models.variants import PRECISIONS, add_variants
+
+    for name in precision or ():
+        if name not in PRECISIONS:
+            raise typer.BadParameter(f"{name!r} is not a precision; there are: {', '.join(PRECISIONS)}")
+    chosen = [name for name in PRECISIONS if not precision or name in precision]
+    made = add_variants(bundle, data, out, precisions=chosen, counter=counter, key=key)
+    for name, one in (made.manifest.variants or {}).items():
+        shift = one.threshold.raw / made.manifest.threshold.raw - 1
+        console.print(f"{out}: {name} {one.threshold.raw:.4f}, {shift:+.1%} of f32's threshold")
+
+
+@app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE")],
     data: Data,

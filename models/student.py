@@ -137,11 +137,16 @@ class Student(nn.Module):
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """score (N,), map (N, H / stride, W / stride), restored uint8 (N, H, W, C)."""
+        score, maps, levels = self.judge(tiles)
+        return score, maps, levels.to(torch.uint8)
+
+    def judge(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, with the restoration still in float: torch-tensorrt makes no uint8 outputs."""
         # Cast before transpose: TensorRT has no uint8 transpose.
         x = tiles.float().permute(0, 3, 1, 2) / 127.5 - 1
         restored, evidence = self.evidence(x)
         maps = self.fuse(evidence, self.fusion)
-        return top_mean(maps, self.config.top), maps.squeeze(1), to_pixels(restored)
+        return top_mean(maps, self.config.top), maps.squeeze(1), to_levels(restored)
 
     def fuse(self, evidence: Tensor, weights: Tensor) -> Tensor:
         """Raw evidence to the map (B, 1, h, w)."""
@@ -193,7 +198,12 @@ class Student(nn.Module):
 
 def to_pixels(images: Tensor) -> Tensor:
     """(B, C, H, W) in [-1, 1] to uint8 (B, H, W, C)."""
-    return ((images + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
+    return to_levels(images).to(torch.uint8)
+
+
+def to_levels(images: Tensor) -> Tensor:
+    """(B, C, H, W) in [-1, 1] to whole grey levels in float (B, H, W, C)."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1)
 
 
 def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

@@ -35,8 +35,8 @@ class FakeEngine:
     failures: deque[Exception] = field(default_factory=deque)
     batches: list[int] = field(default_factory=list)
     closed: bool = False
-
     name: str = "fake-f32"
+    precision: str = "f32"
 
     def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
         assert not self.closed
@@ -58,7 +58,7 @@ class FakeEngine:
         return by_batches(run_batch, tiles)
 
     def describe(self) -> Description:
-        return Description(name=self.name, runtime="fake 1", device="none", precision="f32")
+        return Description(name=self.name, runtime="fake 1", device="none", precision=self.precision)
 
     def close(self) -> None:
         self.closed = True

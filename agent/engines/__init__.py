@@ -63,16 +63,20 @@ def open_kind(
 
     Raises EngineError; NotCompiled where nothing usable is in the cache and `may_build` is False.
     """
-    if kind.kind == "openvino":
-        from agent.engines.openvino import open_openvino
-
-        return open_openvino(bundle, precision=wanted.precision, threads=wanted.threads, cache=cache)
     if kind.kind == "tensorrt":
         from agent.engines.tensorrt import open_tensorrt, options_of
 
         assert gpu is not None
         options = options_of(wanted.precision, wanted.workspace_bytes)
-        return open_tensorrt(bundle, gpu=gpu, options=options, cache=cache, say=say, may_build=may_build)
+        typed = _typed(bundle, wanted.precision)
+        return open_tensorrt(typed, gpu=gpu, options=options, cache=cache, say=say, may_build=may_build)
+    precision = wanted.precision
+    if precision == "f16" or precision == "int8":
+        raise EngineUnavailable(f"engine.precision: {kind.kind} does not run in {precision}; set auto or f32")
+    if kind.kind == "openvino":
+        from agent.engines.openvino import open_openvino
+
+        return open_openvino(bundle, precision=precision, threads=wanted.threads, cache=cache)
     if kind.kind == "torch_tensorrt":
         from agent.engines.torch_trt import open_torch_tensorrt
 
@@ -80,8 +84,8 @@ def open_kind(
     if kind.kind == "eager" and kind.device == "cuda":
         from agent.engines.torch_cuda import open_eager_cuda
 
-        return open_eager_cuda(bundle, precision=wanted.precision)
-    if wanted.precision == "bf16":
+        return open_eager_cuda(bundle, precision=precision)
+    if precision == "bf16":
         raise EngineUnavailable(
             f"engine.precision: {kind.kind} runs in f32 only; set f32 or auto, or kind openvino"
         )
@@ -105,4 +109,16 @@ def is_compiled(
     assert gpu is not None
     trt, _ = import_tensorrt()
     options = options_of(wanted.precision, wanted.workspace_bytes)
-    return is_cached(cache, engine_key(bundle, trt, gpu, options))
+    return is_cached(cache, engine_key(_typed(bundle, wanted.precision), trt, gpu, options))
+
+
+def _typed(bundle: Bundle, precision: str) -> Bundle:
+    """With the graph whose types are that precision, for engines that keep types."""
+    if precision in ("auto", "f32"):
+        return bundle
+    if precision not in (bundle.manifest.variants or {}):
+        raise EngineUnavailable(
+            f"engine.precision: {bundle.path} has no graph in {precision}; make it with `plumbline-lab "
+            "variants`, or set auto or f32"
+        )
+    return bundle.at(precision)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from agent.bundle import Bundle
+from agent.bundle import Bundle, BundleError
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
 
@@ -54,6 +54,7 @@ class Answer:
     maps: Floats  # (N, h, w)
     restored: Pixels | None  # (N, H, W, C); None when it was not asked for
     engine: str = ""  # name of the engine that answered; empty when none did
+    precision: str = "f32"  # of that engine; the switch says it
 
 
 class Engine(Protocol):
@@ -95,7 +96,15 @@ def tolerance(engine: Engine, bundle: Bundle) -> float:
 
 
 def check_golden(engine: Engine, bundle: Bundle) -> float:
-    """The golden difference. Raises EngineError when it is over the manifest's tolerance."""
+    """The golden difference, in the engine's own precision.
+
+    Raises EngineUnavailable when the bundle was not calibrated in it, EngineError when the difference is over
+    the manifest's tolerance.
+    """
+    try:
+        bundle = bundle.at(engine.describe().precision)
+    except BundleError as error:
+        raise EngineUnavailable(str(error)) from error
     difference, allowed = golden_difference(engine, bundle), tolerance(engine, bundle)
     if not difference <= allowed:
         raise EngineError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.engines.engine import Answer, Description, Engine, EngineError
 from agent.engines.failover import WORDS, Outcome, Streak, outcome_of_answer, outcome_of_error
@@ -51,7 +51,7 @@ class Switch:
         finally:
             self._leave(serving, this)
         self._note(serving, outcome_of_answer(answer), "")
-        return answer
+        return replace(answer, precision=serving.engine.describe().precision)
 
     def describe(self) -> Description:
         """Of the one that serves; NONE when none does."""

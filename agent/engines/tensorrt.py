@@ -38,7 +38,6 @@ Progress = Callable[[str], None]  # one line for people, whenever there is somet
 
 OLDEST = (10, 3)
 KIND = "tensorrt"
-PRECISIONS = {"auto": "tf32", "f32": "f32"}
 TIMING = "timing"
 
 
@@ -46,7 +45,7 @@ TIMING = "timing"
 class Options:
     """What the builder is told."""
 
-    precision: Literal["tf32", "f32"]
+    precision: Literal["tf32", "f32", "bf16", "f16", "int8"]
     workspace_bytes: int  # most memory that a layer may use; on a Jetson it is taken from everybody's
 
     @property
@@ -54,15 +53,9 @@ class Options:
         return ("strongly_typed", f"workspace_bytes={self.workspace_bytes}")
 
 
-def options_of(precision: str, workspace_bytes: int) -> Options:
-    """Raises EngineUnavailable for a precision that the bundle's float32 graph cannot have."""
-    if precision not in PRECISIONS:
-        raise EngineUnavailable(
-            f"engine.precision: {precision} cannot be had from a float32 graph, whose types TensorRT keeps; "
-            "set auto or f32"
-        )
-    used: Literal["tf32", "f32"] = "f32" if precision == "f32" else "tf32"
-    return Options(precision=used, workspace_bytes=workspace_bytes)
+def options_of(precision: Literal["auto", "f32", "bf16", "f16", "int8"], workspace_bytes: int) -> Options:
+    """`auto` leaves TF32 on. The others but f32 come from the types of a variant's graph."""
+    return Options(precision="tf32" if precision == "auto" else precision, workspace_bytes=workspace_bytes)
 
 
 def import_tensorrt() -> tuple[Any, Any]:

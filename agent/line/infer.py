@@ -24,6 +24,7 @@ def infer(prepared: Prepared, engine: Engine, clock: Clock, *, restored: bool = 
         if answer.restored is None
         else lay_out(answer.restored, prepared.origins, prepared.shape),
         engine=answer.engine,
+        precision=answer.precision,
         started_ns=started,
         finished_ns=clock.monotonic_ns(),
     )

@@ -11,7 +11,8 @@ The rules, in order:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,12 +30,17 @@ class Rules:
     stride_px: int  # scaled-frame pixels per map pixel
     min_area_px: int
     max_invalid_ratio: float
+    calibrated: Mapping[str, float] = field(default_factory=dict)  # thresholds of other precisions than f32
+
+    def threshold_of(self, inspection: Inspection) -> float:
+        """In the precision of the engine that inspected."""
+        return self.calibrated.get(inspection.precision, self.threshold)
 
 
 def judge(frame: Frame, inspection: Inspection, rules: Rules) -> Judgement:
     """The decision on one frame, by the rules above."""
     with np.errstate(over="ignore"):
-        threshold = np.float32(rules.threshold)
+        threshold = np.float32(rules.threshold_of(inspection))
     score = np.float32(inspection.scores.max())
     if not all(np.isfinite(one).all() for one in (threshold, inspection.scores, inspection.evidence)):
         return _undecided("not_finite", float("nan"), float(threshold))
@@ -57,7 +63,7 @@ def find_defects(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[De
     Rounding and a small frame's repeated border can lift the score above the map: its peak then counts.
     """
     lines, width = frame.image.shape[:2]
-    threshold = min(rules.threshold, float(inspection.evidence.max()))
+    threshold = min(rules.threshold_of(inspection), float(inspection.evidence.max()))
     for min_area_px in (rules.min_area_px, 1):
         found = seams.defects(
             inspection.evidence,
@@ -76,7 +82,7 @@ def find_regions(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[Re
     """What `Spans` joins over window borders: all regions at or above the threshold, passed or failed."""
     return seams.regions(
         inspection.evidence,
-        threshold=rules.threshold,
+        threshold=rules.threshold_of(inspection),
         stride=rules.stride_px,
         scale=rules.scale,
         frame_shape=(frame.image.shape[0], frame.image.shape[1]),

@@ -129,3 +129,11 @@ def test_answers_that_are_no_numbers_are_passed_on_and_the_third_takes_the_engin
         assert np.isnan(switch.run(TILES).scores).all()  # judged undecided, reason not_finite
     assert switch.down.is_set()
     assert "no numbers" in switch.reason()
+
+
+def test_an_answer_says_in_which_precision_it_was_computed() -> None:
+    switch = Switch()
+    switch.serve(FakeEngine(precision="bf16"))
+    assert switch.run(TILES).precision == "bf16"
+    switch.serve(FakeEngine())
+    assert switch.run(TILES).precision == "f32"

@@ -71,7 +71,9 @@ def test_jetpack_6_2_s_and_later_are_taken(runtime_there: pytest.MonkeyPatch, ve
 
 def test_a_precision_that_the_graph_does_not_have_is_refused(tmp_path: Path) -> None:
     bundle = open_bundle(write_small(tmp_path / "small"))
-    with pytest.raises(EngineUnavailable, match=r"engine\.precision: bf16 cannot be had"):
+    with pytest.raises(
+        EngineUnavailable, match=r"has no graph in bf16; make it with `plumbline-lab variants`"
+    ):
         open_kind(RANKING[0], bundle, settings.Engine(precision="bf16"), None, ORIN)
 
 

@@ -212,3 +212,12 @@ def test_a_pass_means_that_nothing_was_wrong(
     assert (judgement.verdict == "fail") <= bool(judgement.defects)
     assert judgement.verdict == "fail" or judgement.defects == ()
     assert (judgement.reason is None) == (judgement.verdict in ("pass", "fail"))
+
+
+def test_a_precision_with_a_threshold_of_its_own_is_judged_by_it() -> None:
+    rules = replace(RULES, calibrated={"bf16": 0.7})
+    between = found(0.6, spotted((5, 5, 0.6)))
+    assert judge(seen(), between, rules).verdict == "fail"
+    assert judge(seen(), replace(between, precision="tf32"), rules).verdict == "fail"
+    judgement = judge(seen(), replace(between, precision="bf16"), rules)
+    assert (judgement.verdict, judgement.threshold) == ("pass", pytest.approx(0.7))
