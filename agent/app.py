@@ -23,7 +23,7 @@ from agent.cameras.camera import Camera
 from agent.cameras.counted import CameraCounted
 from agent.cameras.life import CameraState, Life
 from agent.cameras.supervisor import Supervisor
-from agent.cameras.table import make_camera, patience
+from agent.cameras.table import connections, patience
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
 from agent.engines.choice import look_around
@@ -52,7 +52,7 @@ log = structlog.get_logger()
 WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
 
-MakeCamera = Callable[[str, Source, Clock], Camera]  # called anew for each connection
+MakeCamera = Callable[[str, Source, Clock], Callable[[], Camera]]  # one for each connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ class App:
         )
 
 
-def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCamera = make_camera) -> App:
+def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCamera = connections) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
 
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
@@ -282,7 +282,7 @@ def _supervisor(
     report("closed", "")
     return Supervisor(
         name=wanted.name,
-        make=lambda: make(wanted.name, wanted.source, clock),
+        make=make(wanted.name, wanted.source, clock),
         make_track=lambda: make_track(wanted),
         life=Life(patience(wanted), random.Random()),
         capture=capture,

@@ -192,7 +192,7 @@ def _build(bundle: Path, folder: Path, clock: Clock) -> App:
         outbox=settings.Outbox(path=folder / "outbox.sqlite3", min_free_bytes=0),
         page=settings.Page(enabled=False),
     )
-    return build(wanted, clock, Crew(), make=lambda *_: _NoCamera())
+    return build(wanted, clock, Crew(), make=lambda *_: _NoCamera)
 
 
 class _NoCamera:

@@ -143,7 +143,7 @@ def build_demo(*, page_port: int, bundle: Path, over_gige: bool, clock: Clock, c
             source=source,
         )
         camera = make_camera("top", source, clock) if isinstance(belt, GigeBelt) else belt
-        app = build(wanted, clock, crew, make=lambda _name, _source, _clock: camera)
+        app = build(wanted, clock, crew, make=lambda *_: lambda: camera)
         heard = Heard()
         return Demo(
             app=app,

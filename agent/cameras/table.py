@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from agent import camera_settings
 from agent.camera_settings import (
@@ -15,6 +16,7 @@ from agent.camera_settings import (
 )
 from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
+from agent.cameras.genicam.accounting import Books
 from agent.cameras.genicam.camera import GenicamCamera
 from agent.cameras.harvesters import HarvestersCamera
 from agent.cameras.images import list_images
@@ -42,6 +44,14 @@ def make_camera(name: str, source: Source, clock: Clock) -> Camera:
             return GenicamCamera(name, source, clock)
         case HarvestersSource():
             return HarvestersCamera(name, source, clock)
+
+
+def connections(name: str, source: Source, clock: Clock) -> Callable[[], Camera]:
+    """A fresh camera for each connection; the lines of one that counts go on from one to the next."""
+    if isinstance(source, GenicamSource):
+        books = Books()
+        return lambda: GenicamCamera(name, source, clock, books)
+    return lambda: make_camera(name, source, clock)
 
 
 def patience(wanted: camera_settings.Camera) -> Patience:

@@ -40,6 +40,8 @@ class Web:
     - The first copy of a line stays: lines that come again are dropped, they may be judged already.
     - A later trigger that lies wholly behind, or any block further back than a window, means that the
       coordinate started again: the open window is closed and counting goes on from there.
+    - A web that begins after `flush` and does not lie behind the one before goes on with it: lines that
+      passed while the camera was away are lost, those of a window that was closed meanwhile dropped.
     - `lines_lost` that the coordinate does not show are charged to the first lines of their block.
     - Of a long run of windows without a line, the first `MISSING_FAULTS` get a fault each and the rest
       share one, whose `lines_lost` covers them all.
@@ -56,6 +58,8 @@ class Web:
         self._next_line = 0
         self._last_line: Samples | None = None  # (1, width, channels), the last valid one
         self._block: Frame | None = None  # the newest
+        self._joins = False  # what comes still lies in a window that was closed when a connection was lost
+        self._seen_to: int | None = None  # the end of the web before this one
         self._ticks_per_line: float | None = None
 
     def push(self, item: Item) -> list[Item]:
@@ -67,19 +71,26 @@ class Web:
             return [replace(item, frame_id=index, first_line=index * self.window_lines, lines_lost=0)]
         if not len(item.image):
             return []  # what it lacks shows as a gap before the next block
+        if self._block is None and self._seen_to is not None and item.first_line >= self._seen_to:
+            self._block = item  # a gap like any other, though a connection was lost in it
+            self._joins = True
         items: list[Item] = []
         if self._block is not None and item.first_line + len(item.image) <= self._next_line:
-            if self._is_copy(item, self._block):
+            joins = self._joins and item.first_line >= self._block.first_line
+            if joins or self._is_copy(item, self._block):
                 self.lines_repeated += len(item.image)
+                self._block = item if joins else self._block
                 return []
             items = self._restart(item)
         return items + self._take(item)
 
     def flush(self) -> list[Item]:
-        """The window that is still open, its missing lines invalid; the web then starts anew."""
+        """The window that is still open, its missing lines invalid."""
         items: list[Item] = []
         if self._window is not None and self._block is not None:
             items = self._lose((self._window.index + 1) * self.window_lines, self._block)
+        if self._block is not None:
+            self._seen_to = self._block.first_line + len(self._block.image)
         self._block = self._last_line = self._ticks_per_line = None
         return items
 
@@ -95,6 +106,7 @@ class Web:
         return self.flush()
 
     def _take(self, block: Frame) -> list[Item]:
+        self._joins = False
         if self._block is None:
             self._next_line = block.first_line - block.first_line % self.window_lines
             missing = block.lines_lost  # all before the web began

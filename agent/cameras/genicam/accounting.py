@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, field
 
 from agent.cameras.genicam.counters import blocks_between, unwrapped, unwrapped_signed
 
@@ -77,3 +78,19 @@ class Accounts:
         if self._has_begun and first_line < self._next_line:
             return counter, 0
         return first_line, max(0, first_line - self._next_line)
+
+
+@dataclass(slots=True)
+class Books:
+    """What is known of one camera over all its connections, each of which has accounts of its own.
+
+    A connection that was given up may still be closing while the next one counts.
+    """
+
+    latest: Accounts = field(default_factory=Accounts)
+
+    def turn_over(self) -> Accounts:
+        """The accounts of a new connection, which go on where the latest stand now."""
+        self.latest = copy.copy(self.latest)
+        self.latest.begin()
+        return self.latest

@@ -10,7 +10,7 @@ import structlog
 
 from agent.camera_settings import GenicamSource
 from agent.cameras.camera import CameraError
-from agent.cameras.genicam.accounting import Accounts
+from agent.cameras.genicam.accounting import Accounts, Books
 from agent.cameras.genicam.session import Block, Session, open_session
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault
@@ -40,10 +40,12 @@ class GenicamCamera:
     see ring.py. `close` may come from another thread and takes up to 5 s; `open` need not wait for it.
     """
 
-    def __init__(self, name: str, source: GenicamSource, clock: Clock) -> None:
+    def __init__(self, name: str, source: GenicamSource, clock: Clock, books: Books | None = None) -> None:
+        """`books` are those of the same camera's connections before this object."""
         self._name = name
         self._source = source
         self._clock = clock
+        self._books = books or Books()
         self._accounts = Accounts()
         self._session: Session | None = None
         self._ready: deque[Frame | FrameFault] = deque()
@@ -53,7 +55,7 @@ class GenicamCamera:
     def open(self) -> None:
         self.close()
         self._session = open_session(self._name, self._source)
-        self._accounts.begin()
+        self._accounts = self._books.turn_over()
         self._epoch += 1
 
     def grab(self, timeout_s: float) -> Frame | FrameFault | None:

@@ -72,14 +72,17 @@ class Watched:
 
 
 def watched_camera(
-    make: Callable[[], Camera], patience: Patience | None = None, pauses: Pauses | None = None
+    make: Callable[[], Camera],
+    patience: Patience | None = None,
+    pauses: Pauses | None = None,
+    wanted: camera_settings.Camera | None = None,
 ) -> Watched:
     capture = Capture("accountable", ring_frames=4096)
     said: list[tuple[CameraState, str]] = []
     supervisor = Supervisor(
         name="top",
         make=make,
-        make_track=lambda: make_track(camera_settings.Camera()),
+        make_track=lambda: make_track(wanted or camera_settings.Camera()),
         life=Life(patience or Patience(), random.Random(1), pauses),
         capture=capture,
         clock=SystemClock(),

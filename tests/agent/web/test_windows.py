@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.messages import Frame, FrameFault
 from agent.web.windows import MISSING_FAULTS, Item, Web
@@ -148,15 +150,15 @@ def test_pictures_that_all_start_at_line_zero_are_webs_of_their_own() -> None:
     assert [(w.first_line, w.lines_lost) for w in windows] == [(0, 0), (10, 8)] * 3
 
 
-def test_flush_closes_the_open_window_once_and_the_web_starts_anew() -> None:
+def test_flush_closes_the_open_window_once_and_a_coordinate_that_starts_again_is_a_web_anew() -> None:
     web = Web(10)
     web.push(block(0, 13, 4))
     (window,) = frames(web.flush())
     assert (window.frame_id, window.lines_lost, window.captured_ns) == (1, 7, 4)
     assert numbers(window.image) == [10, 11, 12] + [12] * 7
     assert web.flush() == []
-    (fresh,) = frames(web.push(block(500, 10, 5)))
-    assert (fresh.frame_id, fresh.lines_lost) == (50, 0)
+    (fresh,) = frames(web.push(block(0, 10, 5)))
+    assert (fresh.frame_id, fresh.lines_lost) == (0, 0)
 
 
 def test_flush_of_a_window_without_a_valid_line_is_a_fault() -> None:
@@ -194,3 +196,34 @@ def test_windows_share_no_memory_with_blocks() -> None:
     (window,) = frames(web.push(source))
     source.image[:] = 0
     assert numbers(window.image) == list(range(10))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(0, 70)), min_size=1, max_size=8),
+    st.integers(0, 25),
+)
+def test_lines_that_passed_between_two_connections_are_lost_in_their_place(
+    connections: list[tuple[int, int, int]], first_line: int
+) -> None:
+    web, items, line, frame_id = Web(10), list[Item](), first_line, 0
+    for blocks, lines, away in connections:
+        gap = away if frame_id else 0
+        line += gap
+        for _ in range(blocks):
+            items += web.push(block(line, lines, frame_id))
+            line, frame_id = line + lines, frame_id + 1
+        items += web.flush()
+    begins = first_line - first_line % 10
+    shown = [number for one in items if isinstance(one, Frame) for number in valid_numbers(one)]
+    assert shown == sorted(set(shown)) and set(shown) <= set(range(first_line, line))
+    lost = sum(one.lines_lost for one in items)
+    ends = max(one.first_line + (10 if isinstance(one, Frame) else one.lines_lost) for one in items)
+    assert len(shown) + lost == ends - begins
+    starts = [one.first_line for one in items]
+    assert starts == sorted(set(starts)) and starts[0] == begins
+
+
+def valid_numbers(window: Frame) -> list[int]:
+    """The numbers that the valid lines of a window show."""
+    seen = numbers(window.image)
+    return seen if window.valid is None else [n for n, valid in zip(seen, window.valid, strict=True) if valid]
