@@ -163,15 +163,19 @@ def test_a_block_is_never_a_mixture_of_two_results(plc: Plc) -> None:
     changer = threading.Thread(target=change)
     changer.start()
     seen = set()
-    for _ in range(300):
-        words = plc.client.read_holding_registers(0, count=32).registers
-        numbers = {words[9], words[25]}
-        scores = {struct.unpack(">f", struct.pack(">HH", *words[at : at + 2]))[0] for at in (10, 12, 26, 28)}
-        seen |= numbers
-        assert len(numbers) == 1
-        assert scores == numbers or numbers == {1}
-    stop.set()
-    changer.join()
+    try:
+        for _ in range(300):
+            words = plc.client.read_holding_registers(0, count=32).registers
+            numbers = {words[9], words[25]}
+            scores = {
+                struct.unpack(">f", struct.pack(">HH", *words[at : at + 2]))[0] for at in (10, 12, 26, 28)
+            }
+            seen |= numbers
+            assert len(numbers) == 1
+            assert scores == numbers or numbers == {1}
+    finally:
+        stop.set()
+        changer.join()
     assert len(seen) > 10
 
 
