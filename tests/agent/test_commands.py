@@ -178,13 +178,20 @@ def test_run_with_a_missing_bundle_says_which_setting(tmp_path: Path) -> None:
     assert ended.code == 2 and "check the setting `bundle`" in ended.complaint()
 
 
-def test_run_with_an_empty_folder_of_frames_says_so(bundle: Path, tmp_path: Path) -> None:
+def test_run_with_an_empty_folder_of_frames_says_so_and_waits_for_frames(
+    bundle: Path, tmp_path: Path
+) -> None:
     (tmp_path / "frames").mkdir()
-    ended = process("-m", "agent", "run", "-c", config(tmp_path, bundle=str(bundle)))
-    assert ended.code == 2 and "Traceback" not in ended.err
-    *events, complaint = ended.err.splitlines()
-    assert all(json.loads(event)["level"] in ("info", "warning", "error") for event in events)
-    assert complaint.startswith("plumbline: ") and "frames: holds no image" in complaint
+    command = ["-m", "agent", "run", "-c", str(config(tmp_path, bundle=str(bundle)))]
+    with subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        events = (json.loads(line) for line in running.stderr)
+        said = next(event for event in events if "holds no image" in event.get("detail", ""))
+        assert said["level"] == "warning" and str(tmp_path / "frames") in said["detail"]
+        running.terminate()
+        for event in events:
+            assert event["level"] in ("info", "warning")
+    assert running.returncode == 0
 
 
 def test_run_judges_a_folder_to_its_end(plumbline: Plumbline, bundle: Path, tmp_path: Path) -> None:

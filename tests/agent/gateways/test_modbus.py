@@ -155,7 +155,7 @@ def test_a_block_is_never_a_mixture_of_two_results(plc: Plc) -> None:
     def change() -> None:
         number = 0
         while not stop.is_set():
-            number += 1
+            number = number % 60_000 + 1  # a register has 16 bits
             score = ScoreMessage(raw=float(number), threshold=float(number), normalized=1.0)
             plc.deliver(verdict(number, score=score), verdict(number, camera="bottom", score=score))
 
