@@ -6,7 +6,6 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -21,21 +20,6 @@ from tests.e2e.agent_process import STATION, AgentProcess
 
 SCHEMA = Verdict.model_json_schema(by_alias=True)
 RESIDENT_LIMIT_MB = 500
-
-
-@pytest.fixture
-def agent(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[AgentProcess]:
-    process = AgentProcess(tmp_path, broker_port=mosquitto.port)
-    yield process
-    process.kill()
-
-
-@pytest.fixture
-def subscriber(mosquitto: Mosquitto) -> Iterator[Subscriber]:
-    client = Subscriber(mosquitto.port, "plumbline/v1/#")
-    client.start()
-    yield client
-    client.stop()
 
 
 def test_every_message_of_a_running_agent_fits_the_contract(

@@ -6,28 +6,10 @@ import json
 import shutil
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.brokers import Mosquitto, Subscriber, eventually
+from tests.brokers import Subscriber, eventually
 from tests.e2e.agent_process import STATION, AgentProcess
-
-
-@pytest.fixture
-def agent(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[AgentProcess]:
-    process = AgentProcess(tmp_path, broker_port=mosquitto.port)
-    yield process
-    process.kill()
-
-
-@pytest.fixture
-def subscriber(mosquitto: Mosquitto) -> Iterator[Subscriber]:
-    client = Subscriber(mosquitto.port, f"{STATION}/#")
-    client.start()
-    yield client
-    client.stop()
 
 
 def absent(name: str, path: Path) -> dict[str, object]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from tests.brokers import Mosquitto, eventually
 from tests.deploy.mes.told import Process, rows
@@ -16,13 +13,6 @@ from tests.e2e.agent_process import STATION, AgentProcess
 LOST = (2, 3)
 LOST_ROWS = "FROM verdicts WHERE sequence BETWEEN ? AND ?"
 START_S = 150.0  # a loaded machine takes its time to compile the model
-
-
-@pytest.fixture
-def agent(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[AgentProcess]:
-    process = AgentProcess(tmp_path, broker_port=mosquitto.port)
-    yield process
-    process.kill()
 
 
 def test_rows_that_a_consumer_has_lost_come_back_flagged_from_a_running_agent(

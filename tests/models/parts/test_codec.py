@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.parts.codec import SD_SCALE, Unshuffle, load_sd_vae, space_to_depth
 from models.parts.features import WeightsError
+from tests.models.methods.stand_ins import save_tiny_vae
 
 
 def images(seed: int, channels: int = 1, count: int = 3) -> Tensor:
@@ -60,17 +61,8 @@ def test_a_part_without_any_texture_has_finite_latents() -> None:
 @pytest.fixture(scope="module")
 def vae(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AutoencoderKL]:
     """A made-up AutoencoderKL with the published one's stride of 8 and 4 channels, on disk."""
-    torch.manual_seed(0)
-    made = AutoencoderKL(
-        block_out_channels=(8, 8, 8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=32,
-    ).eval()
     folder = tmp_path_factory.mktemp("vae")
-    made.save_pretrained(folder)
+    made = save_tiny_vae(folder).eval()
     return folder, made
 
 
