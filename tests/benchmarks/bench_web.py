@@ -1,12 +1,11 @@
 """How fast lines pass the web at 4096 px: flat field, belt, colour rows, aspect, windows, parts, tiles.
 
 `python -m tests.benchmarks.bench_web` prints one row for each stage, beside its plain twin: median and best
-of many windows. With the AITEX strips in /work/shared/data it prints what is left of their fixed pattern.
+of many windows. With the AITEX strips in ../shared/data it prints what is left of their fixed pattern.
 """
 
 from __future__ import annotations
 
-import csv
 import itertools
 import platform
 import statistics
@@ -18,24 +17,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agent.cameras.images import read_image
 from agent.messages import Frame, Samples
 from agent.web.aspect import Aspect, resampled_plain, source_of
 from agent.web.belt import Clocked, Triggered
-from agent.web.calibration import averages
 from agent.web.colour import ColourShift, shifted_plain
 from agent.web.flatfield import FlatField, correct_plain, flat_field
 from agent.web.gate import Gate
 from agent.web.parts import Parts
 from agent.web.tiles import cut, plan
 from agent.web.windows import Web
+from tests.agent.web.strips import AITEX, fixed_pattern
 
 WIDTH = 4096
 BLOCK_LINES = 128
 WINDOW_LINES = 1024
 TILE, OVERLAP = 256, 32
 WINDOWS = 24  # 100 MB, so that no cache holds the lines before they come
-AITEX = Path("/work/shared/data/aitex_fabric")
 
 Stage = Callable[[Samples], object]
 
@@ -83,24 +80,6 @@ def reference(rng: np.random.Generator, full: int) -> FlatField:
     dark = rng.integers(2, 10, (WIDTH, 1)).astype(np.float32)
     white = rng.uniform(0.35 * full, 0.8 * full, (WIDTH, 1)).astype(np.float32)
     return flat_field(dark, white, max_gain=8.0, bit_depth=full.bit_length())
-
-
-def fixed_pattern(fabric: str) -> tuple[float, float]:
-    """What the good test strips of a fabric have in common, before and after the correction."""
-    with (AITEX / "manifest.csv").open() as manifest:
-        good = [row for row in csv.DictReader(manifest) if row["group"] == fabric and row["label"] == "0"]
-    strips = {
-        split: [read_image(AITEX / row["image"])[:, :, :1] for row in good if row["split"] == split]
-        for split in ("train", "test")
-    }
-    white = averages(strips["train"], 8).means()
-    field = flat_field(None, white, max_gain=16.0)
-    on_fabric = white[:, 0] > 0.5 * np.median(white)  # the left edge shows no fabric
-    spreads = []
-    for images in (strips["test"], [field.correct(strip) for strip in strips["test"]]):
-        columns = averages(images, 8).means()[on_fabric, 0]
-        spreads.append(float(columns.std() / columns.mean()))
-    return spreads[0], spreads[1]
 
 
 def by_block(correct: Stage) -> Stage:

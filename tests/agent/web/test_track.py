@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +11,16 @@ import pytest
 
 from agent import web_settings
 from agent.camera_settings import Camera, LinescanSimSource
-from agent.cameras.images import read_image
 from agent.clock import ManualClock
 from agent.line.prepare import eight_bits, prepare
 from agent.messages import Frame, Samples
-from agent.web.calibration import Averages, Provenance, averages, save
-from agent.web.flatfield import FlatFieldError, flat_field
+from agent.web.calibration import Provenance, save
+from agent.web.flatfield import FlatFieldError
 from agent.web.track import make_track
 from agent.web.windows import Item
 from tests.agent.web.blocks import NOON
+from tests.agent.web.strips import AITEX, fixed_pattern
 from tests.fakes import spec
-
-AITEX = Path("/work/shared/data/aitex_fabric")
 
 
 def camera(flat: web_settings.FlatField | None = None, **web: object) -> Camera:
@@ -183,21 +180,5 @@ def test_a_new_epoch_closes_the_window_and_begins_another_web() -> None:
 @pytest.mark.skipif(not AITEX.exists(), reason="needs the AITEX strips")
 @pytest.mark.parametrize("fabric", ["fabric00", "fabric06"])
 def test_the_fixed_pattern_of_real_strips_falls_at_least_fivefold(fabric: str) -> None:
-    """Calibrated on the good training strips; the pattern is what the good test strips have in common."""
-    with (AITEX / "manifest.csv").open() as manifest:
-        good = [row for row in csv.DictReader(manifest) if row["group"] == fabric and row["label"] == "0"]
-    strips = {
-        split: [read_image(AITEX / row["image"])[:, :, :1] for row in good if row["split"] == split]
-        for split in ("train", "test")
-    }
-    white = averages(strips["train"], 8).means()
-    field = flat_field(None, white, max_gain=16.0)
-    on_fabric = white[:, 0] > 0.5 * np.median(white)  # the left edge shows no fabric
-
-    def pattern(sums: Averages) -> float:
-        columns = sums.means()[on_fabric, 0]
-        return float(columns.std() / columns.mean())
-
-    before = pattern(averages(strips["test"], 8))
-    after = pattern(averages([field.correct(strip) for strip in strips["test"]], 8))
+    before, after = fixed_pattern(fabric)
     assert before > 5 * after, (before, after)
