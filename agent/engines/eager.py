@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from agent.bundle import MODEL, Bundle
 from agent.engines.batches import by_batches
-from agent.engines.engine import Answer, Description, EngineError, check_golden, warm_up
+from agent.engines.engine import Answer, Description, EngineError, proven
 from agent.messages import Pixels
 
 Attributes = Mapping[str, Any]
@@ -124,9 +124,7 @@ def open_eager(bundle: Bundle, *, threads: int = 0) -> EagerEngine:
             open_s=round(time.monotonic() - started, 3),
         ),
     )
-    warm_up(engine, bundle)
-    check_golden(engine, bundle)
-    return engine
+    return proven(engine, bundle)
 
 
 def read_graph(bundle: Bundle) -> Graph:

@@ -7,7 +7,7 @@ about itself, how it is checked and what its failures are called is the same for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -71,6 +71,9 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
+E = TypeVar("E", bound=Engine)
+
+
 def golden_difference(engine: Engine, bundle: Bundle) -> float:
     """Largest difference from a golden score, by `largest_difference`, one by one and in whole batches."""
     tiles, expected = bundle.golden()
@@ -119,3 +122,14 @@ def warm_up(engine: Engine, bundle: Bundle) -> None:
     spec = bundle.manifest.input
     for batch in BATCHES:
         engine.run(np.zeros((batch, spec.tile_px, spec.tile_px, spec.channels), np.uint8))
+
+
+def proven(engine: E, bundle: Bundle) -> E:
+    """The engine, warmed up and checked on the golden tiles; closed when that raises, see `check_golden`."""
+    try:
+        warm_up(engine, bundle)
+        check_golden(engine, bundle)
+    except BaseException:
+        engine.close()
+        raise
+    return engine

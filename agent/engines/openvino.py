@@ -13,7 +13,7 @@ from agent.bundle import MODEL, Bundle
 from agent.engines.batches import by_batches
 from agent.engines.cache import EngineCache, open_cached
 from agent.engines.cache_entry import Entry, key_of
-from agent.engines.engine import BATCHES, Answer, Description, EngineError, check_golden, warm_up
+from agent.engines.engine import BATCHES, Answer, Description, EngineError, proven
 from agent.messages import Pixels
 
 
@@ -110,9 +110,7 @@ def open_openvino(
                 from_cache=from_cache,
             ),
         )
-        warm_up(engine, bundle)
-        check_golden(engine, bundle)
-        return engine
+        return proven(engine, bundle)
 
     if cache is None:
         return opened(_compile(core, bundle, options), False)

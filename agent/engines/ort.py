@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from agent.bundle import MODEL, Bundle
 from agent.engines.batches import by_batches
-from agent.engines.engine import Answer, Description, EngineError, check_golden, warm_up
+from agent.engines.engine import Answer, Description, EngineError, proven
 from agent.messages import Pixels
 
 OUTPUTS = ["score", "map", "restored"]
@@ -64,6 +64,4 @@ def open_ort(bundle: Bundle, *, threads: int = 0) -> OrtEngine:
             open_s=round(time.monotonic() - started, 3),
         ),
     )
-    warm_up(engine, bundle)
-    check_golden(engine, bundle)
-    return engine
+    return proven(engine, bundle)

@@ -28,8 +28,7 @@ from agent.engines.engine import (
     EngineError,
     EngineUnavailable,
     OutOfMemory,
-    check_golden,
-    warm_up,
+    proven,
 )
 from agent.engines.gpu import Gpu
 from agent.engines.ring import SLOTS, Ring, RingEngine
@@ -119,13 +118,7 @@ def open_tensorrt(
                 from_cache=from_cache,
             ),
         )
-        try:
-            warm_up(engine, bundle)
-            check_golden(engine, bundle)
-        except BaseException:
-            engine.close()
-            raise
-        return engine
+        return proven(engine, bundle)
 
     def build() -> Mapping[str, bytes]:
         timing_key = _timing_key(key)

@@ -22,8 +22,7 @@ from agent.engines.engine import (
     DeviceLost,
     EngineUnavailable,
     OutOfMemory,
-    check_golden,
-    warm_up,
+    proven,
 )
 from agent.engines.ring import SLOTS, Loop, Ring, RingEngine, overlapped
 from agent.messages import Pixels
@@ -144,9 +143,7 @@ def open_module(
         ),
         loop,
     )
-    warm_up(engine, bundle)
-    check_golden(engine, bundle)
-    return engine
+    return proven(engine, bundle)
 
 
 def open_slot(module: Callable[[Tensor], Any], spec: InputSpec, batch: int, name: str) -> CudaSlot:
