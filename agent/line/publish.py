@@ -18,6 +18,7 @@ import structlog
 
 from agent import settings
 from agent.clock import Clock, rfc3339
+from agent.foreign import stored
 from agent.line.crops import Crop, cut_crops, cut_sample
 from agent.line.judge import invalid_ratio
 from agent.line.prepare import eight_bits
@@ -269,7 +270,7 @@ def _shown(frame: Frame) -> Pixels:
 
 def _text(words: str | None) -> str | None:
     """At most MAX_DETAIL characters, all of which JSON can carry: names of files may be any bytes."""
-    return None if words is None else words[:MAX_DETAIL].encode(errors="replace").decode()
+    return None if words is None else stored(words[:MAX_DETAIL])
 
 
 def _score(judgement: Judgement) -> ScoreMessage | None:
