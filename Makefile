@@ -1,6 +1,7 @@
 # make demo        the product on real solar cells; DURATION=20 ends it after 20 s; CAMERA=gige takes them
 #                  from a simulated GigE Vision camera (make system first: it needs libaravis-0.8-0)
-# make test        the whole suite, with everything that it needs
+# make test        the whole suite, a process for each room; ARGS=tests/agent/line runs what you name, in one
+# make test-fast   the same without the tests that take seconds
 # make check       format, lint, types, import rules
 # make trt-check   TensorRT-RTX parses and builds the graphs for SM86 and SM89; no GPU needed
 # make trt-dryrun  what torch-tensorrt would make of the student; no GPU needed, 1.3 GB of packages
@@ -16,14 +17,17 @@ RTX := .venv-rtx
 DRYRUN := .venv-dryrun
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test check fix bench bench-gpu golden schema trt-check trt-dryrun clean
+.PHONY: demo test test-fast check fix bench bench-gpu golden schema trt-check trt-dryrun clean
 
 demo: $(DEVICE)/.ready
 	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
 		$(if $(CAMERA),--camera $(CAMERA))
 
 test: $(DEV)/.ready system
-	$(DEV)/bin/python -m pytest $(ARGS)
+	$(DEV)/bin/python -m $(if $(ARGS),pytest $(ARGS),tests.rooms)
+
+test-fast: $(DEV)/.ready system
+	$(DEV)/bin/python -m tests.rooms -m 'not slow'
 
 check: $(DEV)/.ready
 	$(DEV)/bin/ruff format --check .

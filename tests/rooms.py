@@ -1,0 +1,117 @@
+"""The whole suite, a process for each room: a crash ends one room, and says which test it ended.
+
+`python -m tests.rooms [pytest's options]`, as `make test` does; exit code 0 when every room passed, else 1.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SPLIT = (("agent",), ("models",))  # their folders are rooms of their own; what lies loose in them is one more
+AT = "PLUMBLINE_TEST_AT"  # names a file that holds the test which runs now
+NO_TESTS = 5  # pytest's exit code where the options leave none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a room ended; `died_in` names the test that ran when a signal ended the process."""
+
+    room: str
+    code: int
+    counts: dict[str, int]
+    seconds: float
+    died_in: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        return self.code in (0, NO_TESTS)
+
+    @property
+    def failed(self) -> int:
+        """At least one where the room is not good, even when no test had the time to fail."""
+        return self.counts.get("failed", 0) + self.counts.get("error", 0) or int(not self.is_good)
+
+    def ending(self) -> str:
+        if self.code >= 0:
+            return "" if self.is_good else f"exit {self.code}"
+        return f"{signal.Signals(-self.code).name} in {self.died_in or 'no test'}"
+
+
+def rooms(root: Path = HERE) -> dict[str, list[Path]]:
+    """Every test file by its room, in the order of paths."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted(root.rglob("test_*.py")):
+        parts = file.relative_to(root).parts[:-1]
+        depth = 2 if parts[:1] in SPLIT else 1
+        found.setdefault("/".join(parts[:depth]) or "tests", []).append(file)
+    return found
+
+
+def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> Result:
+    """Run these files in a process of their own, output passed on, and count what came of them."""
+    with tempfile.TemporaryDirectory(prefix="plumbline-tests-") as folder:
+        at = Path(folder) / "at"
+        started = time.monotonic()
+        last = ""
+        with subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "-p", "tests.rooms", *options, *map(str, files)],
+            cwd=HERE.parent,
+            env={**os.environ, AT: str(at)},
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        ) as child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                print(line, end="", flush=True)
+                last = line.strip() or last
+        code = child.returncode
+        died_in = at.read_text() if code < 0 and at.exists() else ""
+        seconds = time.monotonic() - started
+    return Result(room=room, code=code, counts=counted(last), seconds=seconds, died_in=died_in)
+
+
+def counted(summary: str) -> dict[str, int]:
+    """The numbers of pytest's closing line, such as `3 passed, 1 skipped in 0.5s`."""
+    return {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|skipped|error)", summary)}
+
+
+def table(results: Sequence[Result]) -> str:
+    """A line for each room, and one for all of them."""
+    lines = [f"{'room':24} {'passed':>6} {'failed':>6} {'skipped':>7} {'seconds':>8}"]
+    for one in results:
+        passed, skipped = one.counts.get("passed", 0), one.counts.get("skipped", 0)
+        row = f"{one.room:24} {passed:6} {one.failed:6} {skipped:7} {one.seconds:8.1f}  {one.ending()}"
+        lines.append(row.rstrip())
+    passed, skipped = (sum(one.counts.get(kind, 0) for one in results) for kind in ("passed", "skipped"))
+    lines.append(f"{passed} passed, {sum(one.failed for one in results)} failed, {skipped} skipped")
+    return "\n".join(lines)
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """As a plugin of the room's process: what a crash would end is on disk before it runs."""
+    Path(os.environ[AT]).write_text(nodeid)
+
+
+def main(options: Sequence[str]) -> int:
+    results = []
+    for room, files in rooms().items():
+        print(f"\n== {room}", flush=True)
+        results.append(run_room(room, files, options))
+    print()
+    print(table(results))
+    return 0 if all(one.is_good for one in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,47 @@
+"""The suite by rooms: nothing is left out, and a crash is told by the test that it ended."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.rooms import HERE, Result, rooms, run_room, table
+
+
+def test_every_test_file_is_in_one_room() -> None:
+    files = [file for room in rooms().values() for file in room]
+    assert sorted(files) == sorted(HERE.rglob("test_*.py"))
+    assert {"agent/line", "agent/uplink", "models", "models/methods", "tests"} <= set(rooms())
+
+
+def room(folder: Path, **tests: str) -> Result:
+    file = folder / "test_made_up.py"
+    file.write_text("import os, signal\n" + "".join(f"def test_{n}(): {body}\n" for n, body in tests.items()))
+    return run_room("made up", [file], ["-p", "no:cacheprovider"])
+
+
+def test_a_crash_is_told_by_the_test_that_it_ended(tmp_path: Path) -> None:
+    result = room(tmp_path, one="pass", two="os.kill(os.getpid(), signal.SIGKILL)", three="pass")
+    assert not result.is_good
+    assert result.ending().startswith("SIGKILL in ")
+    assert result.ending().endswith("test_made_up.py::test_two")
+    assert table([result]).endswith("\n0 passed, 1 failed, 0 skipped")
+
+
+@pytest.mark.parametrize(("body", "code", "failed"), [("pass", 0, 0), ("assert 0", 1, 1)])
+def test_outcomes_are_counted(tmp_path: Path, body: str, code: int, failed: int) -> None:
+    result = room(tmp_path, one="pass", two=body)
+    assert (result.code, result.failed, result.counts["passed"]) == (code, failed, 2 - failed)
+
+
+def test_a_file_that_cannot_be_imported_fails_its_room(tmp_path: Path) -> None:
+    file = tmp_path / "test_made_up.py"
+    file.write_text("import nothing_of_that_name\n")
+    result = run_room("made up", [file], ["-p", "no:cacheprovider"])
+    assert (result.is_good, result.failed) == (False, 1)
+
+
+def test_a_room_of_which_the_options_leave_nothing_is_no_failure(tmp_path: Path) -> None:
+    file = tmp_path / "test_made_up.py"
+    file.write_text("def test_one(): pass\n")
+    result = run_room("made up", [file], ["-k", "nothing", "-p", "no:cacheprovider"])
+    assert (result.is_good, result.failed) == (True, 0)
