@@ -6,3 +6,11 @@ line/      Line.step: capture -> prepare -> infer -> judge -> publish
 uplink/    one durable record for each trigger, then the broker
 status/    what people see of it
 """
+
+import os
+import sys
+
+# Libraries that report their use to their makers must not: no thread, identifier or connection of theirs.
+# They look when they are loaded, and this package is loaded first, by the workshop too.
+os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1")
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # OpenVINO then takes its own stub

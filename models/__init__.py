@@ -9,3 +9,5 @@ calibrate.py threshold              export.py   student -> bundle
 evaluate.py  honest figures         report.py   pictures of them
 yardstick.py good patches to hold every model against;  ablate.py  one kind of evidence at a time
 """
+
+import agent  # noqa: F401  # first of all: it keeps libraries from reporting to their makers
