@@ -113,6 +113,7 @@ class Supervisor:
                 return True
             self._life.received(self._clock.monotonic_ns())
             self._say()
+            self._counts = self._count()  # passing on may take as long as the line is busy
             self._pass(self._stamped(item))
             self._life.free(self._clock.monotonic_ns())
             return True

@@ -57,8 +57,7 @@ def connections(name: str, source: Source, clock: Clock) -> Callable[[], Camera]
 def patience(wanted: camera_settings.Camera) -> Patience:
     """Silence is normal where files are replayed, where triggers are waited for, and where it was said."""
     source = wanted.source
-    replayed = isinstance(source, FolderSource | LinescanSimSource)
-    replayed = replayed or (isinstance(source, VideoSource) and not is_live(source.url))
+    replayed = can_wait(source) or isinstance(source, LinescanSimSource)
     triggered = any(
         feature.name == "TriggerMode" and feature.value == "On" for feature in getattr(source, "features", ())
     )
@@ -67,3 +66,8 @@ def patience(wanted: camera_settings.Camera) -> Patience:
         silence_s = math.inf
     open_s = OPEN_S + getattr(source, "open_timeout_s", 0.0)
     return Patience(open_s=open_s, silence_s=silence_s)
+
+
+def can_wait(source: Source) -> bool:
+    """Whether the next picture is still there later; a simulated belt runs on as a real one does."""
+    return isinstance(source, FolderSource) or (isinstance(source, VideoSource) and not is_live(source.url))
