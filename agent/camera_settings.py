@@ -13,6 +13,8 @@ from agent.section import Identifier
 from agent.section import Section as _Section
 from agent.web_settings import FlatField, Web
 
+MAX_MEGAPIXELS = 200.0  # 24,000 lines of 8,192 pixels; 0.6 GB in colour
+
 FeatureValue: TypeAlias = bool | int | float | str
 
 
@@ -31,6 +33,7 @@ class FolderSource(_Section):
     path: Path
     rate_hz: float = Field(0.0, ge=0, le=10_000)
     repeat: bool = False
+    max_megapixels: float = Field(MAX_MEGAPIXELS, ge=0.01, le=1000)
 
 
 class VideoSource(_Section):
@@ -59,6 +62,7 @@ class LinescanSimSource(_Section):
     lose_every_blocks: int = Field(0, ge=0)
     lose_lines: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
+    max_megapixels: float = Field(MAX_MEGAPIXELS, ge=0.01, le=1000)
 
 
 class GenicamSource(_Section):

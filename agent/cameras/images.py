@@ -10,6 +10,7 @@ from typing import cast
 import cv2
 import numpy as np
 
+from agent.camera_settings import MAX_MEGAPIXELS
 from agent.cameras.camera import CameraError
 from agent.cameras.formats import bmp, jpeg, png, tiff
 from agent.cameras.formats.described import Damaged
@@ -19,7 +20,6 @@ from agent.messages import Pixels, Samples
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 KINDS = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-MAX_MEGAPIXELS = 200.0  # 14 m of a web at 12 px/mm; 0.6 GB in colour
 BYTES_PER_PIXEL = 8  # four channels of 16 bits, the most that a file without compression has
 HEADERS = 16 << 20  # and profiles, thumbnails
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from agent.camera_settings import MAX_MEGAPIXELS
 from agent.cameras.camera import CameraError
 from agent.cameras.images import ImageError, read_image
+from agent.foreign import shown
 from agent.messages import Pixels
 
 
@@ -36,9 +38,12 @@ class Strip:
     strip; why is appended to `faults`, which the caller empties.
     """
 
-    def __init__(self, images: Sequence[Path], *, repeat: bool) -> None:
+    def __init__(
+        self, images: Sequence[Path], *, repeat: bool, max_megapixels: float = MAX_MEGAPIXELS
+    ) -> None:
         self._images = images
         self._repeat = repeat
+        self._max_megapixels = max_megapixels
         self._next = 0
         self._useless = 0  # pictures in a row that gave no lines
         self._shape: tuple[int, int] | None = None
@@ -112,7 +117,7 @@ class Strip:
             self._useless += 1
             if self._useless >= len(self._images):
                 raise CameraError(
-                    f"{file}: the last of {self._useless} images without a usable one"
+                    f"{shown(str(file))}: the last of {self._useless} images without a usable one"
                 ) from error
             return
         self._useless = 0
@@ -121,13 +126,14 @@ class Strip:
         current.places.append((self._line - current.first_line, file))
 
     def _fitting(self, file: Path) -> Pixels:
-        picture = read_image(file)
+        picture = read_image(file, self._max_megapixels)
         _, width, channels = picture.shape
         if self._shape is None:
             self._shape = (width, channels)
         if (width, channels) != self._shape:
             raise ImageError(
-                f"{file}: is {width} px wide with {channels} channels; the strip is {self._shape[0]} px wide"
-                f" with {self._shape[1]} channels; scale, convert or remove the image"
+                f"{shown(str(file))}: is {width} px wide with {channels} channels; the strip"
+                f" is {self._shape[0]} px wide with {self._shape[1]} channels;"
+                " scale, convert or remove the image"
             )
         return picture
