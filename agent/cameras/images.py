@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from agent.messages import Pixels, Samples
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 KINDS = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+_NO_IMAGE = f"is damaged or not an image ({KINDS}); replace or remove the file"
 BYTES_PER_PIXEL = 8  # four channels of 16 bits, the most that a file without compression has
 HEADERS = 16 << 20  # and profiles, thumbnails
 
@@ -78,11 +80,25 @@ def read_stored(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Samples:
         raise ImageError(f"{name}: is damaged ({error}); replace or remove the file") from error
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height as the header says; the rest of the file may be damaged. Raises ImageError."""
+    name = shown(str(path))
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            kind = _kind(data[:8])
+            header = None if kind is None else kind.describe(data)
+    except (OSError, ValueError, Damaged) as error:
+        raise ImageError(f"{name}: its size cannot be read ({error}); replace or remove the file") from error
+    if header is None:
+        raise ImageError(f"{name}: {_NO_IMAGE}")
+    return header.width, header.height
+
+
 def _decoded(data: bytes, name: str, max_megapixels: float) -> Samples:
     """Raises Damaged and ImageError."""
     kind = _kind(data)
     if kind is None:
-        raise ImageError(f"{name}: is damaged or not an image ({KINDS}); replace or remove the file")
+        raise ImageError(f"{name}: {_NO_IMAGE}")
     header = kind.describe(data)
     if not header.width or not header.height:
         raise Damaged("it has no pixels")

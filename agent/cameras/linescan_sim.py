@@ -15,7 +15,7 @@ import numpy as np
 from agent.camera_settings import LinescanSimSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.pace import wait_until
-from agent.cameras.strip import Strip
+from agent.cameras.strip import Strip, check_widths
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault, Pixels
 
@@ -41,6 +41,7 @@ class LinescanSimCamera:
     def open(self) -> None:
         if not self._images:
             raise CameraError(f"camera {self._name}: no images for the line sensor; set source.path")
+        check_widths(self._images)
         self._strip = Strip(
             self._images, repeat=self._source.repeat, max_megapixels=self._source.max_megapixels
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,33 @@ from pathlib import Path
 import numpy as np
 
 from agent.camera_settings import MAX_MEGAPIXELS
-from agent.cameras.camera import CameraError
-from agent.cameras.images import ImageError, read_image
+from agent.cameras.camera import CameraError, CameraMisconfigured
+from agent.cameras.images import ImageError, read_image, size_of
 from agent.foreign import shown
 from agent.messages import Pixels
+
+
+def check_widths(images: Sequence[Path]) -> None:
+    """Raises CameraMisconfigured for pictures of several widths, which make no strip.
+
+    From their headers; a picture that cannot be read is left to be a fault when its turn comes.
+    """
+    firsts: dict[int, Path] = {}
+    counts: Counter[int] = Counter()
+    for image in images:
+        try:
+            width, _ = size_of(image)
+        except ImageError:
+            continue
+        firsts.setdefault(width, image)
+        counts[width] += 1
+    if len(counts) > 1:
+        (common, many), (other, few), *_ = counts.most_common()
+        raise CameraMisconfigured(
+            f"{shown(str(firsts[other]))}: is {other} px wide, {shown(firsts[common].name)} {common} px; the"
+            f" images of a strip have one width, these have {len(counts)} ({common} px: {many} images,"
+            f" {other} px: {few}); scale them, or take kind: folder for pictures of single parts"
+        )
 
 
 @dataclass(slots=True)

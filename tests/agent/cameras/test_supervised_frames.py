@@ -206,3 +206,31 @@ def test_a_folder_waits_for_a_slow_line_and_a_stop_does_not_wait_for_it(tmp_path
     stop.set()
     thread.join(20.0)
     assert not thread.is_alive() and capture.overloaded == 0
+
+
+def test_faults_in_a_row_are_counted_until_there_is_a_picture_again() -> None:
+    script = [frame(0), fault(1), fault(2), frame(3, shape=(9, 9, 1)), frame(4), fault(5)]
+    seen: list[tuple[int, int, str]] = []
+    supervisor: Supervisor | None = None
+
+    class Asked(ScriptedCamera):
+        def grab(self, timeout_s: float) -> Frame | FrameFault | None:
+            assert supervisor is not None
+            counts = supervisor.counts()
+            seen.append((counts.faults, counts.faults_in_a_row, counts.last_fault[:13]))
+            return super().grab(timeout_s)
+
+    supervisor = Supervisor(
+        name="top",
+        make=lambda: Asked([*script]),
+        make_track=lambda: make_track(camera_settings.Camera()),
+        life=Life(Patience(), random.Random(1), Pauses()),
+        capture=Capture("accountable", ring_frames=100),
+        clock=SystemClock(),
+        report=lambda state, detail: None,
+    )
+    supervisor.run(threading.Event())
+    assert seen == [
+        (0, 0, ""), (0, 0, ""), (1, 1, "torn"), (2, 2, "torn"), (3, 3, "frame of 9 x "), (3, 0, ""),
+        (4, 1, "torn"),
+    ]  # fmt: skip

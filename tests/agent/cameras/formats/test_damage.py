@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.cameras.images import ImageError, from_opencv, read_image, read_stored
+from agent.cameras.images import ImageError, from_opencv, read_image, read_stored, size_of
 from tests.agent.cameras.formats.coded import WAYS, coded, part
 
 CHECKSUMMED = {"png", "tiff deflate", "tiff deflate_old"}
@@ -121,6 +121,17 @@ def test_a_file_too_long_for_its_bound_is_not_even_read(tmp_path: Path) -> None:
         sparse.truncate(20 << 30)
     with pytest.raises(ImageError, match="bytes are more than 200 megapixels"):
         read_image(file)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_size_is_known_from_the_header_alone(tmp_path: Path, way: str) -> None:
+    file = tmp_path / "part.bin"
+    file.write_bytes(coded(way, part(70, 45, colour=True)))
+    assert size_of(file) == (45, 70)
+    for useless in (b"", b"torn", file.read_bytes()[:7]):
+        file.write_bytes(useless)
+        with pytest.raises(ImageError, match=r"part\.bin"):
+            size_of(file)
 
 
 def test_deep_samples_are_read_as_stored(tmp_path: Path) -> None:
