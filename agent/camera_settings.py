@@ -33,7 +33,14 @@ class FolderSource(_Section):
     path: Path
     rate_hz: float = Field(0.0, ge=0, le=10_000)
     repeat: bool = False
+    watch: bool = False
     max_megapixels: float = Field(MAX_MEGAPIXELS, ge=0.01, le=1000)
+
+    @model_validator(mode="after")
+    def _watches_or_repeats(self) -> FolderSource:
+        if self.watch and self.repeat:
+            raise ValueError("watch and repeat exclude each other: a watched folder has no end; drop one")
+        return self
 
 
 class VideoSource(_Section):

@@ -15,6 +15,7 @@ from agent.camera_settings import (
     Source,
     VideoSource,
 )
+from agent.cameras.arrivals import Arrivals
 from agent.cameras.camera import Camera, CameraError
 from agent.cameras.folder import FolderCamera
 from agent.cameras.genicam.accounting import Books
@@ -26,6 +27,7 @@ from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.stream import StreamCamera, is_live
 from agent.cameras.strip import check_widths
 from agent.cameras.video import VideoFileCamera
+from agent.cameras.watched_folder import WatchedFolderCamera
 from agent.clock import Clock
 from agent.foreign import shown
 
@@ -35,6 +37,8 @@ OPEN_S = 20.0  # a driver that needs longer hangs; sources with a timeout of the
 def make_camera(name: str, source: Source, clock: Clock) -> Camera:
     """The camera for a source, not yet open; raises CameraError where a line sensor has no images."""
     match source:
+        case FolderSource(watch=True):
+            return WatchedFolderCamera(name, source, clock, Arrivals())
         case FolderSource():
             return FolderCamera(name, source, clock)
         case VideoSource() if is_live(source.url):
@@ -50,10 +54,13 @@ def make_camera(name: str, source: Source, clock: Clock) -> Camera:
 
 
 def connections(name: str, source: Source, clock: Clock) -> Callable[[], Camera]:
-    """A fresh camera for each connection; the lines of one that counts go on from one to the next."""
+    """A fresh camera for each connection; lines that are counted and files that were given go on."""
     if isinstance(source, GenicamSource):
         books = Books()
         return lambda: GenicamCamera(name, source, clock, books)
+    if isinstance(source, FolderSource) and source.watch:
+        arrivals = Arrivals()
+        return lambda: WatchedFolderCamera(name, source, clock, arrivals)
     return lambda: make_camera(name, source, clock)
 
 
@@ -79,6 +86,8 @@ def can_wait(source: Source) -> bool:
 def check_source(source: Source) -> None:
     """What can be known of a source of files without opening a camera; raises CameraError."""
     match source:
+        case FolderSource(watch=True) if source.path.is_dir():
+            return
         case FolderSource():
             list_images(source.path)
         case LinescanSimSource():
