@@ -14,7 +14,7 @@ import numpy as np
 from agent.camera_settings import MAX_MEGAPIXELS
 from agent.cameras.camera import CameraError
 from agent.cameras.formats import bmp, jpeg, png, tiff
-from agent.cameras.formats.described import Damaged
+from agent.cameras.formats.described import Damaged, Unjudgeable
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.messages import Pixels, Samples
@@ -78,6 +78,8 @@ def read_stored(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Samples:
         return _decoded(data, name, max_megapixels)
     except Damaged as error:
         raise ImageError(f"{name}: is damaged ({error}); replace or remove the file") from error
+    except Unjudgeable as error:
+        raise ImageError(f"{name}: {error}") from error
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -95,7 +97,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def _decoded(data: bytes, name: str, max_megapixels: float) -> Samples:
-    """Raises Damaged and ImageError."""
+    """Raises Damaged, Unjudgeable and ImageError."""
     kind = _kind(data)
     if kind is None:
         raise ImageError(f"{name}: {_NO_IMAGE}")

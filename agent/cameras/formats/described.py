@@ -9,6 +9,10 @@ class Damaged(Exception):
     """The bytes are not what a whole file of their format has; the message says what is wrong."""
 
 
+class Unjudgeable(Exception):
+    """Whether the file is whole cannot be told; the message says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """From the header alone."""

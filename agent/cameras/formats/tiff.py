@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.cameras.formats import jpeg, lzw, packbits
-from agent.cameras.formats.described import Damaged, Described
+from agent.cameras.formats.described import Damaged, Described, Unjudgeable
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PAGES = 100_000
@@ -38,7 +38,7 @@ def describe(data: bytes) -> Described:
 
 
 def check(data: bytes) -> None:
-    """Raises Damaged for the first page's strips or tiles that are cut off or not what they should be."""
+    """Raises Damaged for strips or tiles of the first page that are not what they should be; Unjudgeable."""
     page = next(_pages(data))
     if not (_one(page, _WIDTH) and _one(page, _HEIGHT)):
         raise Damaged("it has no pixels")
@@ -72,7 +72,9 @@ def _follow(page: Tags, coded: bytes, length: int) -> None:
         case 32773:
             made = packbits.decoded_size(coded, length)
         case other:
-            raise Damaged(f"whether compression {other} is whole cannot be seen: use Deflate or none")
+            raise Unjudgeable(
+                f"TIFF with compression {other}, whose damage cannot be seen; save it with Deflate or without"
+            )
     if made < length:
         raise Damaged(f"{made} of {length} bytes")
 

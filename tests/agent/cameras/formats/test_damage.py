@@ -102,6 +102,17 @@ def test_an_animation_or_a_file_of_pages_is_refused_with_their_number(tmp_path: 
         read(tmp_path, png[:33] + chunk + png[33:])
 
 
+def test_a_compression_that_cannot_be_followed_is_named_with_the_remedy(tmp_path: Path) -> None:
+    data = bytearray(coded("tiff none", part(colour=False)))
+    (place,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, place)
+    for at in range(place + 2, place + 2 + 12 * entries, 12):
+        if struct.unpack_from("<H", data, at) == (259,):
+            struct.pack_into("<H", data, at + 8, 4)
+    with pytest.raises(ImageError, match="compression 4, whose damage cannot be seen; save it with Deflate"):
+        read(tmp_path, bytes(data))
+
+
 def test_the_bound_of_pixels_is_read_from_the_header(tmp_path: Path) -> None:
     for way in WAYS:
         data = coded(way, part(100, 101, colour=False))
