@@ -15,9 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from agent import calibrate_commands, engine_commands, logs, settings
+from agent.camera_settings import MAX_MEGAPIXELS
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
+from agent.foreign import shown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 bundle_app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, or check it on this machine.")
@@ -86,26 +88,30 @@ def validate(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
 def inspect(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="picture files or folders")],
     bundle: Annotated[Path, typer.Option(help="bundle folder or .plumb file")],
-    out: Annotated[Path | None, typer.Option(help="write heat maps and report.jsonl here")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="new or empty folder for heat maps and report.jsonl")
+    ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.01, max=1000, help="larger pictures are skipped, not decoded")
+    ] = MAX_MEGAPIXELS,
 ) -> None:
     """Judge picture files; exit 1 when one could not be judged."""
     from agent.bundle import open_bundle
     from agent.engines import open_engine
     from agent.inspect_files import inspect_files, start_report, write
 
-    opened = open_bundle(bundle)
-    engine = open_engine(opened, settings.Engine())
     if out is not None:
         start_report(out)
+    opened = open_bundle(bundle)
+    engine = open_engine(opened, settings.Engine())
     undecided = 0
-    for one in inspect_files(images, opened, engine, SystemClock()):
+    for one in inspect_files(images, opened, engine, SystemClock(), max_megapixels):
         record = one.record
         undecided += record["verdict"] not in ("pass", "fail")
         score = f"{record['score']['normalized']:7.1f}" if "score" in record else "      -"
         words = record.get("detail") or f"{len(record['defects'])} defects"
-        console.print(
-            f"{record['verdict']:9} {score}  {record['part_id']}  {words}", highlight=False, soft_wrap=True
-        )
+        line = f"{record['verdict']:9} {score}  {shown(record['part_id'])}  {words}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
         if out is not None:
             write(one, out)
     if undecided:

@@ -23,7 +23,7 @@ from agent.cameras.camera import Camera
 from agent.cameras.counted import CameraCounted
 from agent.cameras.life import CameraState, Life
 from agent.cameras.supervisor import Supervisor
-from agent.cameras.table import connections, patience
+from agent.cameras.table import can_wait, connections, patience
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
 from agent.engines.choice import look_around
@@ -225,7 +225,10 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         rolls=rolls,
     )
     drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
-    captures = {camera.name: Capture(wanted.line.mode, wanted.line.ring_frames) for camera in wanted.cameras}
+    captures = {
+        camera.name: Capture(wanted.line.mode, wanted.line.ring_frames, source_waits=can_wait(camera.source))
+        for camera in wanted.cameras
+    }
     cameras = {
         camera.name: _supervisor(camera, make, captures[camera.name], clock, board)
         for camera in wanted.cameras

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from agent.camera_settings import MAX_MEGAPIXELS
 from agent.camera_settings import Camera as CameraSettings
 from agent.cameras.camera import EndOfStream
 from agent.cameras.images import list_images, read_image
 from agent.cameras.table import make_camera
 from agent.clock import Clock, rfc3339
 from agent.errors import PlumblineError
+from agent.foreign import stored
 from agent.messages import Floats, Frame, Samples
 from agent.settings import Settings
 from agent.web import calibration
@@ -70,6 +72,7 @@ def calibrate_flat(
     Each source is `camera` or a picture file or folder; `ready` is called before the camera is read, so that
     somebody can cover the lens. Raises CameraError, ImageError, CalibrationError and FlatFieldError.
     """
+    calibration.refuse_foreign(file, camera.name)
     low = None if dark is None else _averages(camera, dark, "cover the lens", lines, clock, ready)
     high, bit_depth = _averages(camera, white, "show the white target", lines, clock, ready)
     if low is not None and low[1] != bit_depth:
@@ -79,7 +82,7 @@ def calibrate_flat(
         camera=camera.name,
         created=rfc3339(clock.utc_now()),
         author=f"{getpass.getuser()}@{platform.node()}",
-        source=f"dark {dark or 'none'}, white {white}",
+        source=stored(f"dark {dark or 'none'}, white {white}"),
         bit_depth=bit_depth,
         dark_lines=0 if low is None else low[0].lines,
         white_lines=high.lines,
@@ -142,7 +145,8 @@ def _averages(
 def _pictures(camera: CameraSettings, source: str, clock: Clock) -> Pictures:
     """Raw pictures of the camera, without end, or of files."""
     if source != CAMERA:
-        yield from ((read_image(file), 8) for file in list_images(Path(source)))
+        limit = getattr(camera.source, "max_megapixels", MAX_MEGAPIXELS)
+        yield from ((read_image(file, limit), 8) for file in list_images(Path(source)))
         return
     grabber = make_camera(camera.name, camera.source, clock)
     grabber.open()

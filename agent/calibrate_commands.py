@@ -32,7 +32,10 @@ def calibrate_flat(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="default: flat_field.file, or calibration/CAMERA.npz beside the settings"),
+        typer.Option(
+            help="default: flat_field.file, or calibration/CAMERA.npz beside the settings;"
+            " only an earlier calibration of this camera is replaced"
+        ),
     ] = None,
 ) -> None:
     """Flat field from dark and white frames; stop the agent first when it has the camera."""

@@ -13,6 +13,8 @@ from agent.section import Identifier
 from agent.section import Section as _Section
 from agent.web_settings import FlatField, Web
 
+MAX_MEGAPIXELS = 200.0  # 24,000 lines of 8,192 pixels; 0.6 GB in colour
+
 FeatureValue: TypeAlias = bool | int | float | str
 
 
@@ -31,6 +33,14 @@ class FolderSource(_Section):
     path: Path
     rate_hz: float = Field(0.0, ge=0, le=10_000)
     repeat: bool = False
+    watch: bool = False
+    max_megapixels: float = Field(MAX_MEGAPIXELS, ge=0.01, le=1000)
+
+    @model_validator(mode="after")
+    def _watches_or_repeats(self) -> FolderSource:
+        if self.watch and self.repeat:
+            raise ValueError("watch and repeat exclude each other: a watched folder has no end; drop one")
+        return self
 
 
 class VideoSource(_Section):
@@ -59,6 +69,7 @@ class LinescanSimSource(_Section):
     lose_every_blocks: int = Field(0, ge=0)
     lose_lines: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
+    max_megapixels: float = Field(MAX_MEGAPIXELS, ge=0.01, le=1000)
 
 
 class GenicamSource(_Section):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,13 @@ import numpy as np
 
 from agent import camera_settings, settings
 from agent.bundle import Bundle
-from agent.cameras.camera import EndOfStream
+from agent.camera_settings import MAX_MEGAPIXELS
 from agent.cameras.folder import FolderCamera
+from agent.cameras.images import list_images
 from agent.clock import Clock
 from agent.engines.engine import Engine
 from agent.errors import PlumblineError
+from agent.foreign import shown, stored
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
 from agent.line.prepare import PrepareError, eight_bits, prepare
@@ -27,6 +29,7 @@ from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
 from agent.status.heatmap import heatmap
 
 REPORT = "report.jsonl"
+LONGEST_NAME = 60  # characters, of up to four bytes: file systems end at 255
 
 
 class InspectError(PlumblineError):
@@ -41,7 +44,13 @@ class Inspected:
     picture: Pixels | None  # RGB: input, restoration and heat map side by side
 
 
-def inspect_files(paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: Clock) -> Iterator[Inspected]:
+def inspect_files(
+    paths: Sequence[Path],
+    bundle: Bundle,
+    engine: Engine,
+    clock: Clock,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> Iterator[Inspected]:
     """Every picture file of `paths`, folders included; an unreadable one is skipped and says why.
 
     Raises CameraError for a path that does not exist or holds no picture.
@@ -53,33 +62,39 @@ def inspect_files(paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: 
         min_area_px=settings.Judge().min_area_px,
         max_invalid_ratio=0.0,
     )
-    names: Counter[str] = Counter()  # parts of different folders may have one name
-    for item in _frames(paths, clock):
+    taken: set[str] = set()
+    for file in itertools.chain.from_iterable(map(list_images, paths)):
+        item = _frame(file, clock, max_megapixels)
         if isinstance(item, FrameFault):
-            yield Inspected(record=_skipped(item, item.detail), picture=None)
+            yield Inspected(record=_skipped(file, item.detail), picture=None)
             continue
         try:
             inspection = infer(prepare(item, bundle.manifest.input, clock), engine, clock)
         except PrepareError as error:
-            yield Inspected(record=_skipped(item, str(error)), picture=None)
+            yield Inspected(record=_skipped(file, str(error)), picture=None)
             continue
         judgement = judge(item, inspection, rules)
-        stem = item.part_id or f"frame{item.frame_id}"
-        names[stem] += 1
-        picture = f"{stem}.png" if names[stem] == 1 else f"{stem}-{names[stem]}.png"
+        record = _record(file, inspection, judgement, bundle, engine)
         yield Inspected(
-            record={**_record(item, inspection, judgement, bundle, engine), "picture": picture},
+            record={**record, "picture": _free_name(file, taken)},
             picture=side_by_side(eight_bits(item.image, item.bit_depth), inspection, judgement.threshold),
         )
 
 
 def start_report(folder: Path) -> None:
-    """An empty report in `folder`, which is made where it is not there. Raises InspectError."""
+    """An empty report in `folder`, which is made where it is not there.
+
+    Raises InspectError, also for a folder that holds anything: it may be the user's own.
+    """
+    name = shown(str(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / REPORT).write_text("")
+        # A run that ended before its first picture leaves an empty report.
+        if any(file.name != REPORT or file.stat().st_size for file in folder.iterdir()):
+            raise InspectError(f"{name}: is not empty; give a new folder with --out, nothing is overwritten")
+        (folder / REPORT).touch()
     except OSError as error:
-        raise InspectError(f"{folder}: cannot be written ({error}); give a folder with --out") from error
+        raise InspectError(f"{name}: cannot be written ({error}); give a folder with --out") from error
 
 
 def write(inspected: Inspected, folder: Path) -> None:
@@ -89,9 +104,11 @@ def write(inspected: Inspected, folder: Path) -> None:
             report.write(json.dumps(inspected.record) + "\n")
         if inspected.picture is not None:
             png = cv2.imencode(".png", cv2.cvtColor(inspected.picture, cv2.COLOR_RGB2BGR))[1]
-            (folder / inspected.record["picture"]).write_bytes(png.tobytes())
+            with (folder / inspected.record["picture"]).open("xb") as picture:
+                picture.write(png.tobytes())
     except OSError as error:
-        raise InspectError(f"{folder}: cannot be written ({error}); check permissions and space") from error
+        name = shown(str(folder))
+        raise InspectError(f"{name}: cannot be written ({error}); check permissions and space") from error
 
 
 def side_by_side(image: Pixels, inspection: Inspection, threshold: float) -> Pixels:
@@ -103,23 +120,26 @@ def side_by_side(image: Pixels, inspection: Inspection, threshold: float) -> Pix
     return np.hstack([np.broadcast_to(part, (lines, width, 3)) for part in parts])
 
 
-def _frames(paths: Sequence[Path], clock: Clock) -> Iterator[Frame | FrameFault]:
-    for path in paths:
-        camera = FolderCamera("files", camera_settings.FolderSource(path=path), clock)
-        camera.open()
-        try:
-            while True:
-                item = camera.grab(1.0)
-                if item is not None:
-                    yield item
-        except EndOfStream:
-            pass
-        finally:
-            camera.close()
+def _frame(file: Path, clock: Clock, max_megapixels: float) -> Frame | FrameFault:
+    source = camera_settings.FolderSource(path=file, max_megapixels=max_megapixels)
+    camera = FolderCamera("files", source, clock)
+    camera.open()
+    item = camera.grab(1.0)
+    assert item is not None  # at a rate of 0 nothing is waited for
+    return item
+
+
+def _free_name(file: Path, taken: set[str]) -> str:
+    """Of a picture in the report: a.jpg, a.png and a-2.png are three, also where case makes no difference."""
+    stem = stored(file.stem)[:LONGEST_NAME]
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    name = next(name for name in names if name.casefold() not in taken)
+    taken.add(name.casefold())
+    return f"{name}.png"
 
 
 def _record(
-    frame: Frame, inspection: Inspection, judgement: Judgement, bundle: Bundle, engine: Engine
+    file: Path, inspection: Inspection, judgement: Judgement, bundle: Bundle, engine: Engine
 ) -> dict[str, Any]:
     score = {
         "raw": judgement.score,
@@ -127,7 +147,7 @@ def _record(
         "normalized": 100 * judgement.score / judgement.threshold,
     }
     return {
-        "part_id": frame.part_id,
+        **_names(file),
         "verdict": judgement.verdict,
         "reason": judgement.reason,
         **({"score": score} if math.isfinite(judgement.score) else {}),
@@ -145,5 +165,9 @@ def _record(
     }
 
 
-def _skipped(item: Frame | FrameFault, detail: str) -> dict[str, Any]:
-    return {"part_id": item.part_id, "verdict": "skipped", "reason": "camera_error", "detail": detail}
+def _skipped(file: Path, detail: str) -> dict[str, Any]:
+    return {**_names(file), "verdict": "skipped", "reason": "camera_error", "detail": stored(detail)}
+
+
+def _names(file: Path) -> dict[str, str]:
+    return {"part_id": stored(file.stem), "file": stored(str(file))}

@@ -9,6 +9,7 @@ from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.images import ImageError, list_images, read_image
 from agent.cameras.pace import Pace
 from agent.clock import Clock
+from agent.foreign import shown, stored
 from agent.messages import Frame, FrameFault
 
 
@@ -36,13 +37,13 @@ class FolderCamera:
         if not self._pace.wait(timeout_s):
             return None
         if not self._source.path.exists():
-            raise CameraError(f"{self._source.path}: is gone; bring it back or set source.path")
+            raise CameraError(f"{shown(str(self._source.path))}: is gone; bring it back or set source.path")
         file = self._files[self._next]
         self._next += 1
         frame_id = self._frame_id
         self._frame_id += 1
         try:
-            image = read_image(file)
+            image = read_image(file, self._source.max_megapixels)
         except ImageError as error:
             return FrameFault(
                 camera=self._name,
@@ -51,7 +52,7 @@ class FolderCamera:
                 detail=str(error),
                 captured_ns=self._clock.monotonic_ns(),
                 captured_at=self._clock.utc_now(),
-                part_id=file.stem,
+                part_id=stored(file.stem),
             )
         return Frame(
             camera=self._name,
@@ -59,7 +60,7 @@ class FolderCamera:
             image=image,
             captured_ns=self._clock.monotonic_ns(),
             captured_at=self._clock.utc_now(),
-            part_id=file.stem,
+            part_id=stored(file.stem),
         )
 
     def close(self) -> None:

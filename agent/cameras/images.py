@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 import cv2
 import numpy as np
 
+from agent.camera_settings import MAX_MEGAPIXELS
 from agent.cameras.camera import CameraError
+from agent.cameras.formats import bmp, jpeg, png, tiff
+from agent.cameras.formats.described import Damaged, Unjudgeable
 from agent.errors import PlumblineError
-from agent.messages import Pixels
+from agent.foreign import shown
+from agent.messages import Pixels, Samples
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+KINDS = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+_NO_IMAGE = f"is damaged or not an image ({KINDS}); replace or remove the file"
+BYTES_PER_PIXEL = 8  # four channels of 16 bits, the most that a file without compression has
+HEADERS = 16 << 20  # and profiles, thumbnails
 
 
 class ImageError(PlumblineError):
@@ -31,11 +41,10 @@ def list_images(path: Path) -> list[Path]:
         found = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
     except OSError as error:
         raise CameraError(
-            f"{path}: cannot be listed ({error.strerror}); set source.path to a folder"
+            f"{shown(str(path))}: cannot be listed ({error.strerror}); set source.path to a folder"
         ) from error
     if not found:
-        kinds = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-        raise CameraError(f"{path}: holds no image ({kinds}); put some there or set source.path")
+        raise CameraError(f"{shown(str(path))}: holds no image ({KINDS}); put some there or set source.path")
     return sorted(found, key=lambda file: natural_key(file.name))
 
 
@@ -45,21 +54,82 @@ def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if odd % 2 else (-1, part.casefold()) for odd, part in enumerate(parts)], name
 
 
-def read_image(path: Path) -> Pixels:
-    """The picture in a file; transparency is dropped. Raises ImageError."""
-    try:
-        # From memory, because imread would turn a truncated JPEG into a half grey picture.
-        coded = np.frombuffer(path.read_bytes(), np.uint8)
-        picture = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED) if coded.size else None
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror}); check the file") from error
-    except cv2.error as error:
-        raise ImageError(f"{path}: cannot be decoded ({error.err}); replace or remove the file") from error
-    if picture is None:
-        raise ImageError(f"{path}: is damaged or not an image; replace or remove the file")
+def read_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
+    """The picture in a file; transparency is dropped. Raises ImageError, also for what decoders forgive."""
+    picture = read_stored(path, max_megapixels)
     if picture.dtype != np.uint8:
-        raise ImageError(f"{path}: has {picture.dtype} pixels; convert it to 8 bits per channel")
+        raise ImageError(f"{shown(str(path))}: has {picture.dtype} pixels; convert it to 8 bits per channel")
     return from_opencv(cast(Pixels, picture))
+
+
+def read_stored(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Samples:
+    """As it is stored and OpenCV has it: (h, w), (h, w, 1) or BGR(A), 8 or more bits. Raises ImageError.
+
+    Size and pages come from the header, so that nothing larger than the bound is ever decoded.
+    """
+    name = shown(str(path))
+    try:
+        if (size := path.stat().st_size) > max_megapixels * 1e6 * BYTES_PER_PIXEL + HEADERS:
+            raise ImageError(f"{name}: {_too_large(f'{size} bytes', max_megapixels)}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be read ({error.strerror}); check the file") from error
+    try:
+        return _decoded(data, name, max_megapixels)
+    except Damaged as error:
+        raise ImageError(f"{name}: is damaged ({error}); replace or remove the file") from error
+    except Unjudgeable as error:
+        raise ImageError(f"{name}: {error}") from error
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height as the header says; the rest of the file may be damaged. Raises ImageError."""
+    name = shown(str(path))
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            kind = _kind(data[:8])
+            header = None if kind is None else kind.describe(data)
+    except (OSError, ValueError, Damaged) as error:
+        raise ImageError(f"{name}: its size cannot be read ({error}); replace or remove the file") from error
+    if header is None:
+        raise ImageError(f"{name}: {_NO_IMAGE}")
+    return header.width, header.height
+
+
+def _decoded(data: bytes, name: str, max_megapixels: float) -> Samples:
+    """Raises Damaged, Unjudgeable and ImageError."""
+    kind = _kind(data)
+    if kind is None:
+        raise ImageError(f"{name}: {_NO_IMAGE}")
+    header = kind.describe(data)
+    if not header.width or not header.height:
+        raise Damaged("it has no pixels")
+    if header.width * header.height > max_megapixels * 1e6:
+        size = f"{header.width} x {header.height} pixels"
+        raise ImageError(f"{name}: {_too_large(size, max_megapixels)}")
+    if header.pages > 1:
+        raise ImageError(f"{name}: holds {header.pages} pictures; save each in a file of its own")
+    if kind is jpeg and (picture := jpeg.decode(data)) is not None:
+        return picture
+    if kind is not jpeg:
+        kind.check(data)
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise Damaged(error.err) from error
+    if decoded is None:
+        raise Damaged("it does not decode")
+    return cast(Samples, decoded)
+
+
+def _kind(data: bytes) -> ModuleType | None:
+    """By its first bytes: a name says nothing of what is inside."""
+    kinds = ((png, (png.MAGIC,)), (jpeg, (jpeg.MAGIC,)), (tiff, tiff.MAGICS), (bmp, (bmp.MAGIC,)))
+    return next((kind for kind, magics in kinds if data.startswith(magics)), None)
+
+
+def _too_large(what: str, max_megapixels: float) -> str:
+    return f"{what} are more than {max_megapixels:g} megapixels; cut it up, scale it or raise max_megapixels"
 
 
 def from_opencv(picture: Pixels) -> Pixels:

@@ -70,6 +70,9 @@ class Counts:
     lines_dropped: int  # seen again, or while the belt stood or turned
     open_failures: Mapping[OpenFailure, int]
     driver: Mapping[str, int]  # what the cameras' own `stats` said, over all epochs
+    faults: int = 0  # triggers without a judgeable picture, among `frames`
+    faults_in_a_row: int = 0  # since the last picture
+    last_fault: str = ""  # its detail; empty once there is a picture again
 
 
 class Life:

@@ -15,7 +15,7 @@ import numpy as np
 from agent.camera_settings import LinescanSimSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.pace import wait_until
-from agent.cameras.strip import Strip
+from agent.cameras.strip import Strip, check_widths
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault, Pixels
 
@@ -32,7 +32,7 @@ class LinescanSimCamera:
         self._source = source
         self._clock = clock
         self._rng = np.random.default_rng(source.seed)
-        self._strip = Strip(images, repeat=source.repeat)
+        self._strip = Strip(images, repeat=source.repeat, max_megapixels=source.max_megapixels)
         self._started_ns = 0
         self._block = 0
         self._due_ns = 0
@@ -41,7 +41,10 @@ class LinescanSimCamera:
     def open(self) -> None:
         if not self._images:
             raise CameraError(f"camera {self._name}: no images for the line sensor; set source.path")
-        self._strip = Strip(self._images, repeat=self._source.repeat)
+        check_widths(self._images)
+        self._strip = Strip(
+            self._images, repeat=self._source.repeat, max_megapixels=self._source.max_megapixels
+        )
         self._strip.start()
         self._rng = np.random.default_rng(self._source.seed)
         self._block = 0

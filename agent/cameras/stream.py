@@ -8,29 +8,25 @@ import queue
 import re
 import threading
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import TypeAlias, cast
 
 import cv2
 from cv2.typing import MatLike
 
 from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, CameraMisconfigured
+from agent.cameras.formats.described import Damaged
 from agent.cameras.images import from_opencv
+from agent.cameras.mjpeg import Reader, checked
 from agent.cameras.pace import Pace
 from agent.cameras.rtsp_probe import describe
 from agent.clock import Clock
-from agent.messages import Frame, Pixels
+from agent.messages import Frame, FrameFault, Pixels
 
 CLOSE_PATIENCE_S = 1.0
 PROBE_S = 2.0
 
-
-class Reader(Protocol):
-    """What is used of `cv2.VideoCapture`."""
-
-    def read(self) -> tuple[bool, MatLike]: ...
-
-    def release(self) -> None: ...
+Ready: TypeAlias = "queue.Queue[Frame | FrameFault | CameraError]"
 
 
 def is_live(url: str) -> bool:
@@ -38,7 +34,7 @@ def is_live(url: str) -> bool:
     return "://" in url or url.startswith("/dev/")
 
 
-def connect_opencv(source: VideoSource) -> cv2.VideoCapture:
+def connect_opencv(source: VideoSource) -> Reader:
     """A connection with both timeouts set; raises CameraError."""
     if source.url.startswith("/dev/"):
         os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(math.ceil(source.read_timeout_s)))
@@ -57,7 +53,7 @@ def connect_opencv(source: VideoSource) -> cv2.VideoCapture:
         if source.url.startswith("rtsp://"):
             _raise_what_it_says(source)
         raise CameraError(f"{shown(source.url)}: no video within {source.open_timeout_s:g} s; {remedy}")
-    return reader
+    return reader if source.url.startswith("/dev/") else checked(reader)
 
 
 def _raise_what_it_says(source: VideoSource) -> None:
@@ -98,7 +94,7 @@ class StreamCamera:
         self._clock = clock
         self._connect = connect
         self._pace = Pace(source.rate_hz, clock)
-        self._ready: queue.Queue[Frame | CameraError] = queue.Queue(maxsize=1)
+        self._ready: Ready = queue.Queue(maxsize=1)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._frame_id = 0
@@ -112,7 +108,7 @@ class StreamCamera:
         )
         self._thread.start()
 
-    def grab(self, timeout_s: float) -> Frame | None:
+    def grab(self, timeout_s: float) -> Frame | FrameFault | None:
         try:
             item = self._ready.get(timeout=timeout_s)
         except queue.Empty:
@@ -128,7 +124,7 @@ class StreamCamera:
             self._thread.join(CLOSE_PATIENCE_S)
             self._thread = None
 
-    def _run(self, reader: Reader, ready: queue.Queue[Frame | CameraError], stop: threading.Event) -> None:
+    def _run(self, reader: Reader, ready: Ready, stop: threading.Event) -> None:
         try:
             why = self._stream(reader, ready, stop)
         except cv2.error as error:
@@ -138,39 +134,50 @@ class StreamCamera:
             CameraError(f"{shown(self._source.url)}: {why}; check the camera and its network"), ready, stop
         )
 
-    def _stream(self, reader: Reader, ready: queue.Queue[Frame | CameraError], stop: threading.Event) -> str:
+    def _stream(self, reader: Reader, ready: Ready, stop: threading.Event) -> str:
         """Hand over frames until the connection is of no more use; says why."""
         patience_ns = self._source.read_timeout_s * 1e9
         while not stop.is_set():
             asked_ns = self._clock.monotonic_ns()
-            ok, picture = reader.read()
+            picture: MatLike | Damaged
+            try:
+                found, picture = reader.read()
+            except Damaged as error:
+                found, picture = True, error
             read_ns = self._clock.monotonic_ns()
-            if not ok:
+            if not found:
                 return "gives no more pictures"
             if read_ns - asked_ns > patience_ns:
                 return f"stalled for more than {self._source.read_timeout_s:g} s"
             if not self._pace.wait(0.0):
                 continue
-            _hand_over(self._frame(picture, read_ns), ready, stop)
+            _hand_over(self._trigger(picture, read_ns), ready, stop)
             if self._clock.monotonic_ns() - read_ns > patience_ns:
                 return f"was not listened to for more than {self._source.read_timeout_s:g} s"
         return "closed"
 
-    def _frame(self, picture: MatLike, read_ns: int) -> Frame:
-        frame = Frame(
+    def _trigger(self, picture: MatLike | Damaged, read_ns: int) -> Frame | FrameFault:
+        frame_id = self._frame_id
+        self._frame_id += 1
+        if isinstance(picture, Damaged):
+            return FrameFault(
+                camera=self._name,
+                frame_id=frame_id,
+                reason="camera_error",
+                detail=f"{shown(self._source.url)}: a picture came damaged ({picture}); check the network",
+                captured_ns=read_ns,
+                captured_at=self._clock.utc_now(),
+            )
+        return Frame(
             camera=self._name,
-            frame_id=self._frame_id,
+            frame_id=frame_id,
             image=from_opencv(cast(Pixels, picture)),
             captured_ns=read_ns,
             captured_at=self._clock.utc_now(),
         )
-        self._frame_id += 1
-        return frame
 
 
-def _hand_over(
-    item: Frame | CameraError, ready: queue.Queue[Frame | CameraError], stop: threading.Event
-) -> None:
+def _hand_over(item: Frame | FrameFault | CameraError, ready: Ready, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             ready.put(item, timeout=CLOSE_PATIENCE_S / 10)

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from agent.cameras.camera import CameraError
-from agent.cameras.images import ImageError, read_image
+from agent.camera_settings import MAX_MEGAPIXELS
+from agent.cameras.camera import CameraError, CameraMisconfigured
+from agent.cameras.images import ImageError, read_image, size_of
+from agent.foreign import shown
 from agent.messages import Pixels
+
+
+def check_widths(images: Sequence[Path]) -> None:
+    """Raises CameraMisconfigured for pictures of several widths, which make no strip.
+
+    From their headers; a picture that cannot be read is left to be a fault when its turn comes.
+    """
+    firsts: dict[int, Path] = {}
+    counts: Counter[int] = Counter()
+    for image in images:
+        try:
+            width, _ = size_of(image)
+        except ImageError:
+            continue
+        firsts.setdefault(width, image)
+        counts[width] += 1
+    if len(counts) > 1:
+        (common, many), (other, few), *_ = counts.most_common()
+        raise CameraMisconfigured(
+            f"{shown(str(firsts[other]))}: is {other} px wide, {shown(firsts[common].name)} {common} px; the"
+            f" images of a strip have one width, these have {len(counts)} ({common} px: {many} images,"
+            f" {other} px: {few}); scale them, or take kind: folder for pictures of single parts"
+        )
 
 
 @dataclass(slots=True)
@@ -36,9 +62,12 @@ class Strip:
     strip; why is appended to `faults`, which the caller empties.
     """
 
-    def __init__(self, images: Sequence[Path], *, repeat: bool) -> None:
+    def __init__(
+        self, images: Sequence[Path], *, repeat: bool, max_megapixels: float = MAX_MEGAPIXELS
+    ) -> None:
         self._images = images
         self._repeat = repeat
+        self._max_megapixels = max_megapixels
         self._next = 0
         self._useless = 0  # pictures in a row that gave no lines
         self._shape: tuple[int, int] | None = None
@@ -112,7 +141,7 @@ class Strip:
             self._useless += 1
             if self._useless >= len(self._images):
                 raise CameraError(
-                    f"{file}: the last of {self._useless} images without a usable one"
+                    f"{shown(str(file))}: the last of {self._useless} images without a usable one"
                 ) from error
             return
         self._useless = 0
@@ -121,13 +150,14 @@ class Strip:
         current.places.append((self._line - current.first_line, file))
 
     def _fitting(self, file: Path) -> Pixels:
-        picture = read_image(file)
+        picture = read_image(file, self._max_megapixels)
         _, width, channels = picture.shape
         if self._shape is None:
             self._shape = (width, channels)
         if (width, channels) != self._shape:
             raise ImageError(
-                f"{file}: is {width} px wide with {channels} channels; the strip is {self._shape[0]} px wide"
-                f" with {self._shape[1]} channels; scale, convert or remove the image"
+                f"{shown(str(file))}: is {width} px wide with {channels} channels; the strip"
+                f" is {self._shape[0]} px wide with {self._shape[1]} channels;"
+                " scale, convert or remove the image"
             )
         return picture

@@ -64,6 +64,8 @@ class Supervisor:
         self._failure: BaseException | None = None
         self._first_shape: tuple[int, ...] | None = None
         self._next_id = 0
+        self._faults = self._faults_in_a_row = 0
+        self._last_fault = ""
         self._shift_id: int | None = 0  # None: this epoch's first frame will tell
         self._told = Told(state="closed")
         self._driver_before: Counter[str] = Counter()
@@ -148,6 +150,9 @@ class Supervisor:
             lines_dropped=track.lines_dropped if track else 0,
             open_failures=dict(life.open_failures),
             driver=dict(self._driver_before + self._driver),
+            faults=self._faults,
+            faults_in_a_row=self._faults_in_a_row,
+            last_fault=self._last_fault,
         )
 
     def _look(self) -> None:
@@ -217,8 +222,17 @@ class Supervisor:
             items = self._track.push(item)
         except PlumblineError as error:  # the frame is unlike what the settings say of the camera
             assert isinstance(item, Frame)
-            items = self._track.push(without_picture(item, "camera_error", str(error)))
+            item = without_picture(item, "camera_error", str(error))
+            items = self._track.push(item)
+        self._weigh(item)
         self._put_all(items)
+
+    def _weigh(self, item: Item) -> None:
+        is_fault = isinstance(item, FrameFault)
+        self._faults += is_fault
+        self._faults_in_a_row = self._faults_in_a_row + 1 if is_fault else 0
+        self._last_fault = item.detail if isinstance(item, FrameFault) else ""
+        self._counts = self._count()  # putting may take as long as the line is busy
 
     def _put_all(self, items: Iterable[Item]) -> None:
         for item in items:

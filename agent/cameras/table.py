@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 from agent import camera_settings
 from agent.camera_settings import (
@@ -14,7 +15,8 @@ from agent.camera_settings import (
     Source,
     VideoSource,
 )
-from agent.cameras.camera import Camera
+from agent.cameras.arrivals import Arrivals
+from agent.cameras.camera import Camera, CameraError
 from agent.cameras.folder import FolderCamera
 from agent.cameras.genicam.accounting import Books
 from agent.cameras.genicam.camera import GenicamCamera
@@ -23,8 +25,11 @@ from agent.cameras.images import list_images
 from agent.cameras.life import Patience
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.stream import StreamCamera, is_live
+from agent.cameras.strip import check_widths
 from agent.cameras.video import VideoFileCamera
+from agent.cameras.watched_folder import WatchedFolderCamera
 from agent.clock import Clock
+from agent.foreign import shown
 
 OPEN_S = 20.0  # a driver that needs longer hangs; sources with a timeout of their own have it on top
 
@@ -32,6 +37,8 @@ OPEN_S = 20.0  # a driver that needs longer hangs; sources with a timeout of the
 def make_camera(name: str, source: Source, clock: Clock) -> Camera:
     """The camera for a source, not yet open; raises CameraError where a line sensor has no images."""
     match source:
+        case FolderSource(watch=True):
+            return WatchedFolderCamera(name, source, clock, Arrivals())
         case FolderSource():
             return FolderCamera(name, source, clock)
         case VideoSource() if is_live(source.url):
@@ -47,18 +54,20 @@ def make_camera(name: str, source: Source, clock: Clock) -> Camera:
 
 
 def connections(name: str, source: Source, clock: Clock) -> Callable[[], Camera]:
-    """A fresh camera for each connection; the lines of one that counts go on from one to the next."""
+    """A fresh camera for each connection; lines that are counted and files that were given go on."""
     if isinstance(source, GenicamSource):
         books = Books()
         return lambda: GenicamCamera(name, source, clock, books)
+    if isinstance(source, FolderSource) and source.watch:
+        arrivals = Arrivals()
+        return lambda: WatchedFolderCamera(name, source, clock, arrivals)
     return lambda: make_camera(name, source, clock)
 
 
 def patience(wanted: camera_settings.Camera) -> Patience:
     """Silence is normal where files are replayed, where triggers are waited for, and where it was said."""
     source = wanted.source
-    replayed = isinstance(source, FolderSource | LinescanSimSource)
-    replayed = replayed or (isinstance(source, VideoSource) and not is_live(source.url))
+    replayed = can_wait(source) or isinstance(source, LinescanSimSource)
     triggered = any(
         feature.name == "TriggerMode" and feature.value == "On" for feature in getattr(source, "features", ())
     )
@@ -67,3 +76,21 @@ def patience(wanted: camera_settings.Camera) -> Patience:
         silence_s = math.inf
     open_s = OPEN_S + getattr(source, "open_timeout_s", 0.0)
     return Patience(open_s=open_s, silence_s=silence_s)
+
+
+def can_wait(source: Source) -> bool:
+    """Whether the next picture is still there later; a simulated belt runs on as a real one does."""
+    return isinstance(source, FolderSource) or (isinstance(source, VideoSource) and not is_live(source.url))
+
+
+def check_source(source: Source) -> None:
+    """What can be known of a source of files without opening a camera; raises CameraError."""
+    match source:
+        case FolderSource(watch=True) if source.path.is_dir():
+            return
+        case FolderSource():
+            list_images(source.path)
+        case LinescanSimSource():
+            check_widths(list_images(source.path))
+        case VideoSource() if not is_live(source.url) and not Path(source.url).is_file():
+            raise CameraError(f"{shown(source.url)}: no such video file; set source.url")

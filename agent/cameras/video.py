@@ -9,16 +9,19 @@ import cv2
 
 from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, EndOfStream
+from agent.cameras.formats.described import Damaged
 from agent.cameras.images import from_opencv
+from agent.cameras.mjpeg import Reader, checked
 from agent.cameras.pace import Pace
 from agent.clock import Clock
-from agent.messages import Frame, Pixels
+from agent.messages import Frame, FrameFault, Pixels
 
 
 class VideoFileCamera:
     """Every picture of the file in order, always RGB; a rate of 0 is as fast as taken.
 
-    OpenCV cannot tell a damaged rest of a file from its end: both are the end.
+    A damaged picture is known in Motion JPEG only. OpenCV cannot tell a damaged rest of a file from its end:
+    both are the end.
     """
 
     def __init__(self, name: str, source: VideoSource, clock: Clock) -> None:
@@ -26,7 +29,7 @@ class VideoFileCamera:
         self._source = source
         self._clock = clock
         self._pace = Pace(source.rate_hz, clock)
-        self._capture: cv2.VideoCapture | None = None
+        self._reader: Reader | None = None
         self._frame_id = 0
         self._read_in_pass = 0
 
@@ -35,18 +38,22 @@ class VideoFileCamera:
             raise CameraError(
                 f"{self._source.url}: no such video file; set source.url to a file or rtsp:// address"
             )
-        self._capture = cv2.VideoCapture(self._source.url, cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(self._source.url, cv2.CAP_FFMPEG)
         self._read_in_pass = 0
-        if not self._capture.isOpened():
-            self.close()
+        if not capture.isOpened():
+            capture.release()
             raise CameraError(
                 f"{self._source.url}: is not a video OpenCV can read; convert or replace the file"
             )
+        self._reader = checked(capture)
 
-    def grab(self, timeout_s: float) -> Frame | None:
+    def grab(self, timeout_s: float) -> Frame | FrameFault | None:
         if not self._pace.wait(timeout_s):
             return None
-        picture = self._read()
+        try:
+            picture = self._read()
+        except Damaged as error:
+            return self._fault(f"{self._source.url}: picture {self._frame_id} is damaged ({error})")
         if picture is None:
             raise EndOfStream
         frame = Frame(
@@ -60,20 +67,32 @@ class VideoFileCamera:
         return frame
 
     def close(self) -> None:
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+        if self._reader is not None:
+            self._reader.release()
+            self._reader = None
 
     def _read(self) -> Pixels | None:
         """The next picture, from the start again where the source repeats; None at the end."""
-        if self._capture is None:
+        if self._reader is None:
             raise CameraError(f"{self._source.url}: is not open; call open first")
-        ok, picture = self._capture.read()
-        if not ok and self._source.repeat and self._read_in_pass:
+        found, picture = self._reader.read()
+        if not found and self._source.repeat and self._read_in_pass:
             self.close()
             self.open()
-            ok, picture = self._capture.read()
-        if not ok:
+            found, picture = self._reader.read()
+        if not found:
             return None
         self._read_in_pass += 1
         return from_opencv(cast(Pixels, picture))
+
+    def _fault(self, detail: str) -> FrameFault:
+        fault = FrameFault(
+            camera=self._name,
+            frame_id=self._frame_id,
+            reason="camera_error",
+            detail=detail,
+            captured_ns=self._clock.monotonic_ns(),
+            captured_at=self._clock.utc_now(),
+        )
+        self._frame_id += 1
+        return fault

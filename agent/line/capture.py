@@ -1,7 +1,8 @@
 """From the camera's thread to the line: a bounded ring where every trigger keeps its place.
 
 A camera's supervisor fills it, `Line` takes from it. In live mode the newest frame wins, in
-accountable mode as many frames wait as the ring holds; a frame that is pushed out leaves a fault.
+accountable mode as many frames wait as the ring holds; a frame that is pushed out leaves a fault. A source
+that can wait, such as a folder, is made to wait in accountable mode: none of its frames is pushed out.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ class _Place:
 class Capture:
     """The ring of one camera, for one thread that puts and one that takes."""
 
-    def __init__(self, mode: Literal["live", "accountable"], ring_frames: int) -> None:
+    def __init__(
+        self, mode: Literal["live", "accountable"], ring_frames: int, *, source_waits: bool = False
+    ) -> None:
+        self._source_waits = source_waits and mode == "accountable"
         self._ring_frames = 1 if mode == "live" else ring_frames
         self._places: deque[_Place] = deque()  # in the order of triggers
         self._frames: deque[_Place] = deque()  # those of them that still hold a frame
@@ -42,10 +46,11 @@ class Capture:
     def put(self, item: Item, timeout_s: float | None = None) -> bool:
         """Add a trigger; the oldest waiting frame makes room for a frame.
 
-        Waits only while more than FAULTS_WAITING faults wait; False when that outlasts the timeout.
+        Waits while more than FAULTS_WAITING faults wait, and a source that can wait while the ring is full;
+        False when that outlasts the timeout: then nothing was added.
         """
         with self._changed:
-            if not self._changed.wait_for(self._has_room, timeout_s):
+            if not self._changed.wait_for(lambda: self._has_room(item), timeout_s):
                 return False
             self.received += 1
             place = _Place(item)
@@ -80,7 +85,9 @@ class Capture:
         with self._changed:
             return self._closed and not self._places
 
-    def _has_room(self) -> bool:
+    def _has_room(self, item: Item) -> bool:
+        if self._source_waits and isinstance(item, Frame) and len(self._frames) >= self._ring_frames:
+            return False
         return len(self._places) - len(self._frames) <= FAULTS_WAITING
 
     def _push_out(self, place: _Place) -> None:

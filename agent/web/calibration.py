@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent import web_settings
+from agent.foreign import shown
 from agent.messages import Floats, Samples
 from agent.web.flatfield import FlatField, FlatFieldError, flat_field
 
@@ -107,6 +108,21 @@ def measured(dark: Averages | None, white: Averages, bit_depth: int) -> tuple[Fl
             " 40 % are good; lengthen the exposure or take a brighter target"
         )
     return floor, bright
+
+
+def refuse_foreign(file: Path, camera: str) -> None:
+    """Raises FlatFieldError when what is at `file` is anything but an earlier calibration of this camera."""
+    if not (file.exists() or file.is_symlink()):
+        return
+    remedy = "it is left as it is; give another file with --out, or remove it"
+    try:
+        _, _, provenance = read(file)
+    except FlatFieldError:
+        raise FlatFieldError(f"{shown(str(file))}: is there already and no calibration; {remedy}") from None
+    if provenance.camera != camera:
+        raise FlatFieldError(
+            f"{shown(str(file))}: is the calibration of camera {shown(provenance.camera)}; {remedy}"
+        )
 
 
 def save(file: Path, dark: Floats | None, white: Floats, provenance: Provenance) -> None:

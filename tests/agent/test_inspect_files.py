@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.bundle import Bundle, open_bundle
 from agent.clock import ManualClock
 from agent.engines.engine import Answer
-from agent.inspect_files import REPORT, inspect_files, write
+from agent.inspect_files import REPORT, InspectError, inspect_files, start_report, write
 from agent.messages import Pixels
 from tests.agent.engines.small_bundle import write_small
 from tests.fakes import FakeEngine, bad_picture, good_picture
+
+NAMES = [
+    "a.jpg",
+    "a.png",
+    "a-2.png",
+    "a-2-2.bmp",
+    "A.png",
+    "a.PNG",
+    "A-2.tif",
+    "report.jsonl.png",
+    "x" * 250 + ".png",
+]
 
 
 class Lost(FakeEngine):
@@ -67,3 +83,54 @@ def test_a_score_that_is_no_number_is_left_out_of_the_report(bundle: Bundle, tmp
     (record,) = report([tmp_path / "one.png"], bundle, Lost(), tmp_path / "out")
     assert (record["verdict"], record["reason"]) == ("undecided", "not_finite")
     assert "score" not in record
+
+
+@given(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=8, unique=True))
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_names_that_meet_make_as_many_records_and_pictures(
+    bundle: Bundle, tmp_path: Path, names: list[str]
+) -> None:
+    folder = Path(mkdtemp(dir=tmp_path))
+    for name in names:
+        (folder / name).write_bytes(cv2.imencode(Path(name).suffix.lower(), good_picture(8, 8))[1].tobytes())
+    records = report([folder], bundle, FakeEngine(), folder / "out")
+    pictures = {str(record["picture"]).casefold() for record in records}
+    assert len(records) == len(pictures) == len(names)
+    assert {Path(str(record["file"])).name for record in records} == {*names}
+    assert {path.name.casefold() for path in (folder / "out").iterdir()} == {REPORT, *pictures}
+
+
+def test_a_report_goes_into_an_empty_folder_alone(bundle: Bundle, tmp_path: Path) -> None:
+    start_report(tmp_path / "new" / "out")
+    (tmp_path / "pics").mkdir()
+    cv2.imwrite(str(tmp_path / "pics" / "a.png"), good_picture(8, 8))
+    before = (tmp_path / "pics" / "a.png").read_bytes()
+    start_report(tmp_path / "new" / "out")  # nothing was written yet
+    (tmp_path / "new" / "out" / REPORT).write_text("{}\n")
+    for taken in (tmp_path / "pics", tmp_path / "new" / "out"):
+        with pytest.raises(InspectError, match="is not empty; give a new folder with --out"):
+            start_report(taken)
+    (one,) = inspect_files([tmp_path / "pics"], bundle, FakeEngine(), ManualClock())
+    with pytest.raises(InspectError, match="cannot be written"):
+        write(one, tmp_path / "pics")
+    assert (tmp_path / "pics" / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("raw", [b"a\xff\xfe.png", b"\x80.png", "teil-\u00fc.png".encode("latin-1")])
+def test_a_name_that_is_no_utf8_is_stored_with_question_marks(
+    bundle: Bundle, tmp_path: Path, raw: bytes
+) -> None:
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + raw))
+    file.write_bytes(cv2.imencode(".png", good_picture(8, 8))[1].tobytes())
+    torn = Path(os.fsdecode(os.fsencode(tmp_path) + b"/torn" + raw))
+    torn.write_bytes(b"torn")
+    records = report([file, torn], bundle, FakeEngine(), tmp_path / "out")
+    assert "?" in str(records[0]["part_id"]) and records[1]["verdict"] == "skipped"
+    assert all(str(value).encode() for record in records for value in record.values())
+
+
+def test_a_picture_beyond_the_bound_is_skipped_with_the_remedy(bundle: Bundle, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "large.png"), good_picture(120, 100))
+    (one,) = inspect_files([tmp_path / "large.png"], bundle, FakeEngine(), ManualClock(), 0.01)
+    assert one.record["verdict"] == "skipped" and "100 x 120 pixels" in one.record["detail"]
+    assert "max_megapixels" in one.record["detail"]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.camera_settings import LinescanSimSource
-from agent.cameras.camera import CameraError, EndOfStream
+from agent.cameras.camera import CameraError, CameraMisconfigured, EndOfStream
 from agent.cameras.linescan_sim import LinescanSimCamera
+from agent.cameras.table import check_source, make_camera
 from agent.clock import ManualClock
 from agent.messages import Frame, FrameFault
 
@@ -112,9 +116,11 @@ def test_a_strip_that_does_not_repeat_ends_with_a_partial_block(images: list[Pat
 def test_a_picture_that_does_not_fit_is_one_fault_between_the_blocks(
     images: list[Path], tmp_path: Path
 ) -> None:
-    cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((50, 9), np.uint8))
+    cv2.imwrite(str(tmp_path / "colour.png"), np.zeros((50, 5, 3), np.uint8))
     camera = opened(
-        [images[0], tmp_path / "wide.png", *images[1:], tmp_path / "wide.png"], ManualClock(), repeat=False
+        [images[0], tmp_path / "colour.png", *images[1:], tmp_path / "colour.png"],
+        ManualClock(),
+        repeat=False,
     )
     items = []
     with pytest.raises(EndOfStream):
@@ -124,7 +130,7 @@ def test_a_picture_that_does_not_fit_is_one_fault_between_the_blocks(
     faults = [item for item in items if isinstance(item, FrameFault)]
     assert [int(value) for frame in frames for value in frame.image[:, 0, 0]] == list(range(20))
     assert [fault.reason for fault in faults] == ["camera_error"] * 2
-    assert all("wide.png" in fault.detail and "5 px" in fault.detail for fault in faults)
+    assert all("colour.png" in fault.detail and "3 channels" in fault.detail for fault in faults)
     assert [item.frame_id for item in items if item] == list(range(7))
 
 
@@ -140,3 +146,24 @@ def test_image_at_is_the_ground_truth_of_a_line_through_losses(images: list[Path
     grabbed(camera, 20)
     owner = [0] * 7 + [1] + [2] * 12
     assert [camera.image_at(line) for line in range(60)] == [images[owner[line % 20]] for line in range(60)]
+
+
+@given(
+    widths=st.lists(st.integers(1, 9), min_size=2, max_size=6),
+    suffix=st.sampled_from([".png", ".jpg", ".tif"]),
+)
+@settings(max_examples=25, deadline=None)
+def test_images_of_several_widths_are_refused_before_the_belt_runs(widths: list[int], suffix: str) -> None:
+    with TemporaryDirectory() as folder:
+        for number, width in enumerate(widths):
+            cv2.imwrite(f"{folder}/part{number}{suffix}", np.full((3, width), 9, np.uint8))
+        (Path(folder) / "torn.png").write_bytes(b"torn")
+        source = LinescanSimSource(path=Path(folder))
+        camera = make_camera("top", source, ManualClock())
+        if len({*widths}) == 1:
+            check_source(source)
+            camera.open()
+            return
+        for refused in (camera.open, lambda: check_source(source)):
+            with pytest.raises(CameraMisconfigured, match=f"have {len({*widths})} .*; scale them"):
+                refused()

@@ -19,9 +19,10 @@ from cv2.typing import MatLike
 
 from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError
+from agent.cameras.formats.described import Damaged
 from agent.cameras.stream import StreamCamera, is_live
 from agent.clock import ManualClock, SystemClock
-from agent.messages import Frame
+from agent.messages import Frame, FrameFault
 
 PATIENCE_S = 20.0
 
@@ -98,6 +99,21 @@ def test_the_first_failed_read_loses_the_camera_and_opening_again_goes_on_counti
     assert grabbed(camera).frame_id == 2
     camera.close()
     until(lambda: second.released)
+
+
+def test_a_picture_that_came_damaged_is_a_fault_and_the_connection_stays() -> None:
+    class Torn(ScriptedReader):
+        def read(self) -> tuple[bool, MatLike]:
+            found, picture = super().read()
+            if self.reads == 2:
+                raise Damaged("its end is missing")
+            return found, picture
+
+    camera = camera_on(Torn([1, 2, 3], ManualClock()), clock=ManualClock())
+    items = [camera.grab(PATIENCE_S) for _ in range(3)]
+    assert [item.frame_id for item in items if item] == [0, 1, 2]
+    assert isinstance(items[1], FrameFault) and items[1].reason == "camera_error"
+    assert "rtsp://***@camera: a picture came damaged (its end is missing)" in items[1].detail
 
 
 def test_a_picture_that_comes_after_a_stall_is_not_shown_as_now() -> None:

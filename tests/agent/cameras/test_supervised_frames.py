@@ -11,17 +11,20 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.camera_settings import LinescanSimSource
+from agent import camera_settings
+from agent.camera_settings import FolderSource, LinescanSimSource
 from agent.cameras.camera import Camera, CameraError, EndOfStream
+from agent.cameras.folder import FolderCamera
 from agent.cameras.images import read_image
 from agent.cameras.life import Life, Patience, Pauses
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.supervisor import Supervisor
-from agent.clock import ManualClock
+from agent.cameras.table import can_wait
+from agent.clock import ManualClock, SystemClock
 from agent.line.capture import Capture
 from agent.messages import Frame, FrameFault
 from agent.web.flatfield import FlatField, flat_field
-from agent.web.track import Track
+from agent.web.track import Track, make_track
 from agent.web.windows import Web
 from tests.agent.line.test_capture import drained, fault, frame, told
 
@@ -177,3 +180,57 @@ def test_a_flat_field_of_another_width_makes_a_fault_of_every_frame_and_ends_not
     items, _ = ran(ScriptedCamera([frame(0), frame(1)]), field=field)
     assert told(items) == [(0, "camera_error"), (1, "camera_error")]
     assert isinstance(items[0], FrameFault) and "it is 8 px wide" in items[0].detail
+
+
+def test_a_folder_waits_for_a_slow_line_and_a_stop_does_not_wait_for_it(tmp_path: Path) -> None:
+    for number in range(9):
+        cv2.imwrite(str(tmp_path / f"part{number}.png"), np.full((4, 6), number, np.uint8))
+    source = FolderSource(path=tmp_path, repeat=True)
+    capture, stop = Capture("accountable", ring_frames=2, source_waits=can_wait(source)), threading.Event()
+    supervisor = Supervisor(
+        name="top",
+        make=lambda: FolderCamera("top", source, SystemClock()),
+        make_track=lambda: make_track(camera_settings.Camera()),
+        life=Life(Patience(), random.Random(1), Pauses()),
+        capture=capture,
+        clock=SystemClock(),
+        report=lambda state, detail: None,
+    )
+    thread = threading.Thread(target=supervisor.run, args=(stop,))
+    thread.start()
+    taken = [capture.take(20.0) for _ in range(30)]
+    assert [item.part_id if isinstance(item, Frame) else None for item in taken] == [
+        f"part{number % 9}" for number in range(30)
+    ]
+    assert supervisor.counts().frames >= 30
+    stop.set()
+    thread.join(20.0)
+    assert not thread.is_alive() and capture.overloaded == 0
+
+
+def test_faults_in_a_row_are_counted_until_there_is_a_picture_again() -> None:
+    script = [frame(0), fault(1), fault(2), frame(3, shape=(9, 9, 1)), frame(4), fault(5)]
+    seen: list[tuple[int, int, str]] = []
+    supervisor: Supervisor | None = None
+
+    class Asked(ScriptedCamera):
+        def grab(self, timeout_s: float) -> Frame | FrameFault | None:
+            assert supervisor is not None
+            counts = supervisor.counts()
+            seen.append((counts.faults, counts.faults_in_a_row, counts.last_fault[:13]))
+            return super().grab(timeout_s)
+
+    supervisor = Supervisor(
+        name="top",
+        make=lambda: Asked([*script]),
+        make_track=lambda: make_track(camera_settings.Camera()),
+        life=Life(Patience(), random.Random(1), Pauses()),
+        capture=Capture("accountable", ring_frames=100),
+        clock=SystemClock(),
+        report=lambda state, detail: None,
+    )
+    supervisor.run(threading.Event())
+    assert seen == [
+        (0, 0, ""), (0, 0, ""), (1, 1, "torn"), (2, 2, "torn"), (3, 3, "frame of 9 x "), (3, 0, ""),
+        (4, 1, "torn"),
+    ]  # fmt: skip

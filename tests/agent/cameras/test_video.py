@@ -12,6 +12,7 @@ from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.video import VideoFileCamera
 from agent.clock import ManualClock
+from agent.messages import FrameFault
 
 
 @pytest.fixture
@@ -67,3 +68,23 @@ def test_a_missing_file_and_a_file_that_is_no_video_name_the_file_and_the_remedy
     (tmp_path / "text.avi").write_text("not a video")
     with pytest.raises(CameraError, match=r"text\.avi: is not a video .*convert or replace"):
         opened(str(tmp_path / "text.avi"))
+
+
+def test_a_damaged_picture_is_a_fault_and_those_around_it_are_judged(tmp_path: Path) -> None:
+    file = tmp_path / "clip.avi"
+    rng = np.random.default_rng(3)
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (160, 120))
+    for _ in range(9):
+        writer.write(rng.integers(0, 255, (120, 160, 3), dtype=np.uint8))
+    writer.release()
+    data = bytearray(file.read_bytes())
+    inside = data.index(b"\xff\xd8\xff", len(data) // 2) + 2000
+    data[inside : inside + 800] = bytes(800)
+    file.write_bytes(data)
+    camera = opened(str(file))
+    items = [camera.grab(1.0) for _ in range(9)]
+    faults = [item for item in items if isinstance(item, FrameFault)]
+    assert all("is damaged" in fault.detail and "clip.avi" in fault.detail for fault in faults)
+    assert len(faults) == 1 and [item.frame_id for item in items if item] == list(range(9))
+    with pytest.raises(EndOfStream):
+        camera.grab(1.0)

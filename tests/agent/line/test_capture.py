@@ -165,3 +165,24 @@ def test_a_closed_ring_is_finished_only_when_all_is_taken() -> None:
     assert not capture.is_finished()
     assert told(drained(capture)) == [(0, "frame")]
     assert capture.is_finished()
+
+
+def test_a_source_that_can_wait_waits_for_room_and_none_of_its_frames_is_pushed_out() -> None:
+    capture = Capture("accountable", ring_frames=3, source_waits=True)
+    assert all(capture.put(frame(frame_id), 0.0) for frame_id in range(3))
+    assert not capture.put(frame(3), 0.01)
+    assert capture.put(fault(3), 0.0)  # holds no picture
+    thread = threading.Thread(target=lambda: [capture.put(frame(number)) for number in range(4, 40)])
+    thread.start()
+    taken = [capture.take(PATIENCE_S) for _ in range(40)]
+    thread.join(PATIENCE_S)
+    assert told([item for item in taken if item]) == [
+        (number, "camera_error" if number == 3 else "frame") for number in range(40)
+    ]
+    assert (capture.received, capture.overloaded) == (40, 0)
+
+
+def test_live_mode_shows_the_newest_frame_of_a_source_that_could_wait() -> None:
+    capture = Capture("live", ring_frames=3, source_waits=True)
+    assert all(capture.put(frame(frame_id), 0.0) for frame_id in range(3))
+    assert told(drained(capture)) == [(0, "overload"), (1, "overload"), (2, "frame")]

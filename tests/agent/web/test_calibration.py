@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from agent import web_settings
 from agent.calibrate import CalibrationError, calibrate_flat, calibrate_scale, camera_of
 from agent.camera_settings import Camera, LinescanSimSource
+from agent.cameras.images import ImageError
 from agent.clock import ManualClock
 from agent.errors import PlumblineError
 from agent.messages import Pixels
@@ -162,6 +163,44 @@ def test_a_calibration_survives_a_refused_one(tmp_path: Path) -> None:
     with pytest.raises(FlatFieldError, match="shorten the exposure"):
         made(tmp_path, white=target(255))
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
+def test_a_calibration_replaces_only_an_earlier_one_of_its_camera(tmp_path: Path, suffix: str) -> None:
+    white = tmp_path / f"white{suffix}"
+    cv2.imwrite(str(white), target(200, lines=400))
+    before = white.read_bytes()
+    wanted = camera(tmp_path, target(200))
+    ours = tmp_path / "top.npz"
+
+    def calibrate(file: Path, of: Camera = wanted) -> None:
+        calibrate_flat(
+            of, dark=None, white=str(white), lines=1, file=file, exposure_us=None,
+            clock=ManualClock(), ready=lambda please: None,
+        )  # fmt: skip
+
+    with pytest.raises(FlatFieldError, match=r"is there already and no calibration.*--out"):
+        calibrate(white)
+    with pytest.raises(FlatFieldError, match="no calibration"):
+        calibrate(tmp_path)
+    calibrate(ours)
+    calibrate(ours)
+    with pytest.raises(FlatFieldError, match=f"is the calibration of camera {wanted.name}"):
+        calibrate(ours, wanted.model_copy(update={"name": "another"}))
+    assert white.read_bytes() == before and read(ours)[2].camera == wanted.name
+
+
+def test_a_damaged_picture_calibrates_nothing(tmp_path: Path) -> None:
+    white = tmp_path / "white.jpg"
+    cv2.imwrite(str(white), target(200, lines=600))
+    data = white.read_bytes()
+    white.write_bytes(data[: len(data) // 3] + bytes(len(data) // 3) + data[-len(data) // 3 :])
+    with pytest.raises(ImageError, match="is damaged"):
+        calibrate_flat(
+            camera(tmp_path, target(200)), dark=None, white=str(white), lines=1, file=tmp_path / "f.npz",
+            exposure_us=None, clock=ManualClock(), ready=lambda please: None,
+        )  # fmt: skip
+    assert not (tmp_path / "f.npz").exists()
 
 
 def test_a_camera_that_is_not_there_or_gives_nothing_is_one_clear_error(tmp_path: Path) -> None:
