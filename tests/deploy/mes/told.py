@@ -79,7 +79,7 @@ class Process:
 
     def start(self) -> None:
         """Returns when its subscription stands."""
-        self._process = self._begin("run")
+        self._process = self.begin("run")
         assert self._process.stderr is not None
         lines: list[str] = []
         for line in self._process.stderr:
@@ -106,11 +106,11 @@ class Process:
 
     def gaps(self, *options: str) -> tuple[int, str]:
         """Exit code and output of `consumer.py gaps`."""
-        done = self._begin("gaps", *options)
+        done = self.begin("gaps", *options)
         out, err = done.communicate(timeout=DEADLINE_S)
         return done.returncode, out + err
 
-    def _begin(self, verb: str, *more: str) -> subprocess.Popen[str]:
+    def begin(self, verb: str, *more: str) -> subprocess.Popen[str]:
         words = [
             sys.executable,
             str(CONSUMER),
