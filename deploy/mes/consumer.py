@@ -107,7 +107,7 @@ class Consumer:
         while not self.stopping:
             client = make_client(self._options, self._options.client_id)
             client.on_connect, client.on_subscribe = self._subscribe, self._subscribed
-            client.on_message = lambda _client, _data, message: self._received.append(message)
+            client.on_message = lambda _client, _data, message: self.take([message])
             try:
                 self._converse(client)
             except NetworkError as error:
@@ -126,7 +126,7 @@ class Consumer:
             client.connect(self._options.host, self._options.port, clean_start=False, properties=session)
         while not self.stopping:
             self._gather(client)
-            self._settle(client)
+            self.settle(client)
 
     def _gather(self, client: paho.Client) -> None:
         """Take what is there, at most a batch. Raises NetworkError when the connection has ended."""
@@ -139,7 +139,11 @@ class Consumer:
                 raise NetworkError(paho.error_string(code))
             timeout_s = 0.0
 
-    def _settle(self, client: paho.Client) -> None:
+    def take(self, messages: Sequence[paho.MQTTMessage]) -> None:
+        """They have come; nothing is stored yet."""
+        self._received.extend(messages)
+
+    def settle(self, client: paho.Client) -> None:
         """Store, then acknowledge, then tell the stations; crops come last: a full disk stops no verdict."""
         received, self._received = self._received, []
         if not received:

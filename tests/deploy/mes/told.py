@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -97,12 +97,12 @@ class Process:
     def stop(self) -> int:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._ended()
+        return self.ended()
 
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._ended()
+        self.ended()
 
     def gaps(self, *options: str) -> tuple[int, str]:
         """Exit code and output of `consumer.py gaps`."""
@@ -110,7 +110,13 @@ class Process:
         out, err = done.communicate(timeout=DEADLINE_S)
         return done.returncode, out + err
 
-    def begin(self, verb: str, *more: str) -> subprocess.Popen[str]:
+    def begin(
+        self,
+        verb: str,
+        *more: str,
+        stdout: int | IO[str] = subprocess.PIPE,
+        stderr: int | IO[str] = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
         words = [
             sys.executable,
             str(CONSUMER),
@@ -118,11 +124,10 @@ class Process:
             *self._words[:4],
             *(more if verb == "gaps" else self._words[4:]),
         ]
-        return subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-        )
+        return subprocess.Popen(words, stdout=stdout, stderr=stderr, text=True, env=os.environ)
 
-    def _ended(self) -> int:
+    def ended(self) -> int:
+        """Its exit code, when it has ended."""
         assert self._process is not None
         out, err = self._process.communicate(timeout=DEADLINE_S)
         self.said += out + err
