@@ -47,12 +47,16 @@ class Publisher:
         self._client.connect(HOST, port)
         self._client.loop_start()
 
-    def send(self, topic: str, *payloads: bytes, properties: Iterable[tuple[str, str]] = ()) -> None:
+    def send(
+        self, topic: str, *payloads: bytes, properties: Iterable[tuple[str, str]] = (), retain: bool = False
+    ) -> None:
         v5 = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if properties:
             v5.UserProperty = list(properties)
         for payload in payloads:
-            self._client.publish(topic, payload, qos=1, properties=v5).wait_for_publish(DEADLINE_S)
+            self._client.publish(topic, payload, qos=1, retain=retain, properties=v5).wait_for_publish(
+                DEADLINE_S
+            )
 
     def crop(self, image: bytes, promised: str | None = None) -> None:
         digest = promised or hashlib.sha256(image).hexdigest()
