@@ -215,7 +215,7 @@ class ModelMessage(_Message):
 class SettingsMessage(_Message):
     """By which settings."""
 
-    version: int = Field(description="`version` of the settings file")
+    version: int = Field(description="`revision` of the settings file")
     sha256: str = Field(description="of the settings in force")
 
 

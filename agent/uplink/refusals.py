@@ -62,8 +62,8 @@ def failed(error: Exception, settings: Mqtt, doubt: str | None = None) -> str:
             return f"{broker}: connection refused; check mqtt.port and that the broker runs"
         case TimeoutError():
             return f"{broker}: no answer in time; check mqtt.host, mqtt.port, cable and firewall"
-        case OSError() if (reason := out_of_room(error)) is not None:
-            return f"{broker}: {reason}"
+        case OSError() if (end := out_of_room(error)) is not None:
+            return f"{broker}: {end}"
         case OSError():
             return f"{broker}: {error}; check mqtt.host, mqtt.port and the network"
         case _:
