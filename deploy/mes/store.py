@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple
 from contract import ConsumerError, Place, UnreadableError, check_texts, parse, place
 from gaps import Gone, Island
 from life import FULL, RECOVERED, Event, Life, Status
+
+POSTGRESQL = re.compile(r"postgresql://(?:[^@/?#]*@)?[^@]*")
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS verdicts (
@@ -129,11 +132,14 @@ class Database:
 
     def __init__(self, url: str, *, may_make: bool = True) -> None:
         """`may_make`: without it a database without our tables is refused, and left as it is."""
-        self._name = url.rpartition("@")[2]  # without a password
+        is_file = url.startswith("sqlite:///")
+        self._name = url if is_file else url.rpartition("@")[2].partition("?")[0]  # without a password
         self._connection: Any
         self._error: type[Exception]
         self._path: Path | None = None
         if url.startswith("postgresql://"):
+            if not POSTGRESQL.fullmatch(url):  # the driver would take a piece of the password for a host
+                raise ConsumerError("--database: in user and password write @ / ? # as %40 %2F %3F %23")
             try:
                 psycopg = importlib.import_module("psycopg")
             except ImportError:
@@ -141,7 +147,7 @@ class Database:
             self._error, self._mark = psycopg.Error, "%s"
             types = {"identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "bytes": "BYTEA"}
             self._connection = self._explained(lambda: psycopg.connect(url))
-        elif url.startswith("sqlite:///") and url.removeprefix("sqlite:///") not in ("", ":memory:"):
+        elif is_file and url.removeprefix("sqlite:///") not in ("", ":memory:"):
             self._error, self._mark = sqlite3.Error, "?"
             types = {"identity": "INTEGER PRIMARY KEY", "bytes": "BLOB"}
             self._path = Path(url.removeprefix("sqlite:///"))
