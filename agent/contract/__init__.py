@@ -6,7 +6,6 @@ from typing import Any, Literal, TypeAlias
 
 from agent.contract import asyncapi, schemas
 from agent.messages import Verdict
-from agent.settings import Settings
 from agent.uplink.events import EventMessage
 from agent.uplink.payloads import Status
 
@@ -17,7 +16,7 @@ def printed(what: Contract) -> dict[str, Any]:
     """The document by the name that the command line gives it."""
     match what:
         case "settings":
-            return Settings.model_json_schema(by_alias=True)
+            return schemas.settings()
         case "verdict":
             return schemas.outgoing(Verdict)
         case "event":
@@ -25,7 +24,7 @@ def printed(what: Contract) -> dict[str, Any]:
         case "status":
             return schemas.outgoing(Status)
         case "metrics":
-            return schemas.metrics()
+            return schemas.named(schemas.metrics())
         case "command":
             return schemas.command()
         case "asyncapi":

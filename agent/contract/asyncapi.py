@@ -252,7 +252,9 @@ _DESCRIPTION = """\
 What an inspection station says and which commands it takes. Payloads are JSON, crops are pictures.
 
 Fields are only added inside a major version: ignore what you do not know. Delivery is at least once, so
-de-duplicate on `result_id`; `sequence` has no gap, so a missing number is a verdict that you have not got."""
+de-duplicate on `result_id`; `sequence` has no gap, so a missing number is a verdict that you have not got.
+
+Schemas use what JSON Schema draft 7 and 2020-12 read alike, so that either kind of validator takes them."""
 
 _VERDICT = """\
 `verdict` is pass, fail, undecided or skipped; undecided and skipped are never good. A replayed verdict has

@@ -17,6 +17,7 @@ import contextlib
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -25,6 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.credentials import CredentialError, read_secret
+from agent.errors import out_of_room
 from agent.gateway_settings import SparkplugGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
@@ -104,7 +106,7 @@ class SparkplugSink:
             if settings.username is not None:
                 client.username_pw_set(settings.username, self._password())
             if settings.tls:
-                client.tls_set(ca_certs=None if settings.ca_file is None else str(settings.ca_file))
+                _trust(client, settings.ca_file)
             client.will_set(self._topic("NDEATH"), self._death(), qos=1, retain=False)
             client.connect(settings.host, settings.port, KEEPALIVE_S)
         except CredentialError as error:
@@ -114,6 +116,9 @@ class SparkplugSink:
                 f"{self._place}: its certificate is not trusted ({error.verify_message}); check ca_file"
             ) from error
         except (OSError, ValueError) as error:
+            reason = out_of_room(error) if isinstance(error, OSError) else None
+            if reason is not None:
+                raise GatewayError(f"{self._place}: {reason}") from error
             raise GatewayError(
                 f"{self._place}: no connection ({error}); check host, port, tls and that the broker runs"
             ) from error
@@ -238,6 +243,15 @@ class SparkplugSink:
     def _host_topics(self) -> tuple[str, ...]:
         host = self._settings.primary_host
         return () if host is None else (f"{NAMESPACE}/STATE/{host}",)
+
+
+def _trust(client: paho.Client, ca_file: Path | None) -> None:
+    try:
+        client.tls_set(ca_certs=None if ca_file is None else str(ca_file))
+    except (OSError, ValueError) as error:  # apart from the network's: nothing has been reached yet
+        raise GatewayError(
+            f"ca_file: {ca_file}: not usable as certificates ({error}); check ca_file"
+        ) from error
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -28,6 +28,7 @@ from urllib.parse import quote, urlsplit
 
 from agent import credentials
 from agent.clock import Clock
+from agent.errors import out_of_room
 from agent.gateway_settings import WebhookGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.uplink.row import Row, Waiting
@@ -192,5 +193,7 @@ def _explained(error: Exception) -> str:
             return "connection refused; check url and that the receiver runs"
         case TimeoutError():
             return "no answer in time; check url, network and timeout_s"
+        case OSError() if (reason := out_of_room(error)) is not None:
+            return reason
         case _:
             return f"the exchange broke off ({error or type(error).__name__}); see the receiver's log"

@@ -74,7 +74,7 @@ class Ping(_Strict):
 class Replay(_Strict):
     """Publish delivered verdicts again, flagged as replayed."""
 
-    from_sequence: int = Field(ge=1)
+    from_sequence: int = Field(ge=1, description="the first one")
     to_sequence: int = Field(ge=1, description="the last one, included")
 
     @model_validator(mode="after")
@@ -90,7 +90,8 @@ class Ack(_Strict):
     """The MES has these results in its own store; they need not wait here any longer."""
 
     result_ids: Annotated[
-        list[Annotated[str, Field(pattern=UUID)]], Field(min_length=1, max_length=MAXIMUM_RESULTS)
+        list[Annotated[str, Field(pattern=UUID)]],
+        Field(min_length=1, max_length=MAXIMUM_RESULTS, description="`result_id` of each stored verdict"),
     ]
 
 
@@ -106,23 +107,29 @@ def _text_in_utc(value: Any) -> Any:
 class Request(_Strict):
     """`plumbline.command/1`; what `args` holds depends on the name in the topic."""
 
-    schema_: Literal["plumbline.command/1"] = Field(alias="schema")
+    schema_: Literal["plumbline.command/1"] = Field(
+        alias="schema", description="name and major version of this message"
+    )
     id: str = Field(min_length=1, max_length=64, description="unique for ever; a repeated one is not run")
     expires: Annotated[AwareDatetime, BeforeValidator(_text_in_utc)] = Field(
         strict=False, description="UTC; afterwards the command is refused"
     )
-    args: dict[str, JsonValue]
+    args: dict[str, JsonValue] = Field(description="what the command takes")
 
 
 class Response(BaseModel):
     """`plumbline.response/1`."""
 
-    schema_: Literal["plumbline.response/1"] = Field("plumbline.response/1", alias="schema")
+    schema_: Literal["plumbline.response/1"] = Field(
+        "plumbline.response/1", alias="schema", description="name and major version of this message"
+    )
     id: str | None = Field(description="of the command; null when it could not be read")
-    name: CommandName | None
+    name: CommandName | None = Field(description="of the command; null when there is no such command")
     code: int = Field(description="200, or why not; see the codes in the AsyncAPI document")
     message: str = Field(description="one sentence for people")
-    data: Mapping[str, JsonValue]
+    data: Mapping[str, JsonValue] = Field(
+        description="for programs: the command's result, or `kind` of the refusal"
+    )
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

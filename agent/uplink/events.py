@@ -34,15 +34,19 @@ EVENT_NAMES = {
 class EventMessage(BaseModel):
     """`plumbline.event/1`."""
 
-    schema_: Literal["plumbline.event/1"] = Field("plumbline.event/1", alias="schema")
-    event_id: str
+    schema_: Literal["plumbline.event/1"] = Field(
+        "plumbline.event/1", alias="schema", description="name and major version of this message"
+    )
+    event_id: str = Field(description="UUID, unique for ever: de-duplicate on it")
     event: str = Field(description="one of the names in the AsyncAPI document")
-    severity: Severity
-    created: str
-    boot_id: str
-    station: str
+    severity: Severity = Field(description="alarm: somebody must come; warning: soon; info: never")
+    created: str = Field(description="when it happened: UTC, RFC 3339, by the station's clock")
+    boot_id: str = Field(description="UUID of this run of the agent")
+    station: str = Field(description="as in the topic")
     detail: str = Field(description="one sentence for people")
-    data: Mapping[str, JsonValue] = Field(default_factory=dict)
+    data: Mapping[str, JsonValue] = Field(
+        default_factory=dict, description="for programs; what there is depends on `event`"
+    )
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

@@ -29,14 +29,19 @@ StatusName: TypeAlias = Literal["online", "degraded", "offline", "stopped"]
 class Status(BaseModel):
     """`plumbline.status/1`: retained; the broker publishes the offline one when the agent vanishes."""
 
-    schema_: Literal["plumbline.status/1"] = Field("plumbline.status/1", alias="schema")
-    state: StatusName
-    reason: str | None
-    station: str
-    boot_id: str
-    versions: Mapping[str, str]
-    bundle_sha256: str | None
-    settings_sha256: str | None
+    schema_: Literal["plumbline.status/1"] = Field(
+        "plumbline.status/1", alias="schema", description="name and major version of this message"
+    )
+    state: StatusName = Field(
+        description="degraded: it works, with something that should be mended; stopped: it said goodbye; "
+        "offline: it vanished"
+    )
+    reason: str | None = Field(description="for people: what is wrong; null while nothing is")
+    station: str = Field(description="as in the topic")
+    boot_id: str = Field(description="UUID of this run of the agent")
+    versions: Mapping[str, str] = Field(description="of the software, by name")
+    bundle_sha256: str | None = Field(description="of the model bundle's manifest; null without one")
+    settings_sha256: str | None = Field(description="of the settings in force; null where not known")
     engine: str | None = Field(None, description="that serves; null where none does")
     since: str | None = Field(description="start of this state; null in the last will, written beforehand")
 

@@ -7,7 +7,7 @@ import ssl
 
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.errors import PlumblineError
+from agent.errors import PlumblineError, out_of_room
 from agent.settings import Mqtt
 from agent.uplink.connection import Connection
 from agent.uplink.retry import Outcome
@@ -62,6 +62,8 @@ def failed(error: Exception, settings: Mqtt, doubt: str | None = None) -> str:
             return f"{broker}: connection refused; check mqtt.port and that the broker runs"
         case TimeoutError():
             return f"{broker}: no answer in time; check mqtt.host, mqtt.port, cable and firewall"
+        case OSError() if (end := out_of_room(error)) is not None:
+            return f"{broker}: {end}"
         case OSError():
             return f"{broker}: {error}; check mqtt.host, mqtt.port and the network"
         case _:

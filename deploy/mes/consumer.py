@@ -3,8 +3,9 @@
     consumer.py run  --database sqlite:///verdicts.sqlite3 --host BROKER [--crops FOLDER] [--confirm]
     consumer.py gaps --database sqlite:///verdicts.sqlite3 [--heal --host BROKER]
 
-It needs paho-mqtt, and psycopg for postgresql://USER@HOST/NAME. Beside it stand what is kept (store.py),
-what is missing (gaps.py) and what is said to stations (station.py). Four things make it lose nothing:
+It needs paho-mqtt, and psycopg for postgresql://USER@HOST/NAME. Beside it stand what is kept (store.py,
+crops.py), what stations promise (contract.py) and are like (life.py), what is missing (gaps.py, report.py)
+and what is said to stations (station.py). Four things make it lose nothing:
 
 1. Its session is durable: a fixed client id, no clean start, and a week until the broker forgets it.
 2. A message is acknowledged after the commit that stores it; what a crash leaves unacknowledged comes again.
@@ -13,17 +14,30 @@ what is missing (gaps.py) and what is said to stations (station.py). Four things
    asks the station to publish it once more. What is missing after the last one shows when the next one comes.
 
 Whatever cannot be read is kept in the table `unreadable` and acknowledged, or it would come for ever.
-When database or disk fail, the process ends with code 2; let a supervisor start it again.
+A broker that is away is tried again. When database or crops folder fail, the process ends with code 2 and
+names them, after the verdicts that came with the crop are stored; let a supervisor start it again.
+
+Exit codes of `run`: 0 it was told to stop; 2 something must be mended. SQLite is in WAL mode: read while
+it stores. Exit codes of `gaps`, which never makes a database:
+
+0   no verdict is missing that a station may still have; what is gone for good is told each time
+1   verdicts are missing; with --heal: they are still missing
+2   it could not look, or not ask
+3   nothing is missing of what came, but that proves little: no station is known, or one is offline
+    (it vanished, or its broker connection did) or said spool_full, so that its line waits
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import signal
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +46,50 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from gaps import Island, find_gaps
-from station import command, heal, make_client
-from store import ConsumerError, Database, UnreadableError, Verdict, keep_crop, read
+from contract import ConsumerError, UnreadableError, place, shown
+from crops import Crop, keep, open_folder, read_crop
+from life import Event, Status, read_event, read_status, stamp
+from report import report
+from station import NetworkError, command, make_client, network
+from store import Database, Verdict, read
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
 RECONNECT_S = 1.0
 BATCH = 200  # messages in one commit
 CONFIRMED_AT_A_TIME = 500  # the station takes no more in one command
+
+
+class Batch:
+    """Messages, sorted by what they are."""
+
+    def __init__(self, messages: Sequence[paho.MQTTMessage]) -> None:
+        self.verdicts: list[Verdict] = []
+        self.statuses: list[Status] = []
+        self.events: list[Event] = []
+        self.unreadable: list[tuple[str, str, bytes]] = []
+        self.crops: list[tuple[Crop, paho.MQTTMessage]] = []
+        self.for_database: list[paho.MQTTMessage] = []
+        self.now = stamp(datetime.now(timezone.utc))
+        for message in messages:
+            try:
+                self._sort(message)
+            except UnreadableError as error:
+                self.unreadable.append((message.topic, str(error), bytes(message.payload)))
+                self.for_database.append(message)
+
+    def _sort(self, message: paho.MQTTMessage) -> None:
+        where, payload = place(message.topic), bytes(message.payload)
+        match where.kind:
+            case "crop":
+                self.crops.append((read_crop(message), message))
+                return
+            case "status":
+                self.statuses.append(read_status(where, payload, self.now))
+            case "event":
+                self.events.append(read_event(where, payload))
+            case _:
+                self.verdicts.append(read(message.topic, payload))
+        self.for_database.append(message)
 
 
 class Consumer:
@@ -48,63 +98,74 @@ class Consumer:
     def __init__(self, options: argparse.Namespace, database: Database) -> None:
         self._options = options
         self._database = database
-        self._batch: list[paho.MQTTMessage] = []
+        self._received: list[paho.MQTTMessage] = []
         self.stored = self.again = self.crops = self.unreadable = 0
         self.stopping = False
 
     def run(self) -> None:
+        """Until it is told to stop. Raises ConsumerError; a broker that is away is tried again."""
         while not self.stopping:
             client = make_client(self._options, self._options.client_id)
             client.on_connect, client.on_subscribe = self._subscribe, self._subscribed
-            client.on_message = lambda _client, _data, message: self._batch.append(message)
+            client.on_message = lambda _client, _data, message: self.take([message])
             try:
-                session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-                session.SessionExpiryInterval = SESSION_EXPIRY_S
-                client.connect(self._options.host, self._options.port, clean_start=False, properties=session)
-                while not self.stopping and self._gather(client):
-                    self._settle(client)
-            except OSError as error:
+                self._converse(client)
+            except NetworkError as error:
                 tell(f"{self._options.host}:{self._options.port}: {error}; it is tried again")
-            client.disconnect()
-            self._batch.clear()  # unacknowledged, so it comes again
+            finally:
+                with contextlib.suppress(OSError):
+                    client.disconnect()
+            self._received.clear()  # unacknowledged, so it comes again
             if not self.stopping:
                 time.sleep(RECONNECT_S)
 
-    def _gather(self, client: paho.Client) -> bool:
-        """Fill the batch with what is there; False when the connection has ended."""
+    def _converse(self, client: paho.Client) -> None:
+        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        session.SessionExpiryInterval = SESSION_EXPIRY_S
+        with network():
+            client.connect(self._options.host, self._options.port, clean_start=False, properties=session)
+        while not self.stopping:
+            self._gather(client)
+            self.settle(client)
+
+    def _gather(self, client: paho.Client) -> None:
+        """Take what is there, at most a batch. Raises NetworkError when the connection has ended."""
         had, timeout_s = -1, 0.25
-        while had < len(self._batch) < BATCH:
-            had = len(self._batch)
-            if client.loop(timeout_s) != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return False
+        while had < len(self._received) < BATCH:
+            had = len(self._received)
+            with network():
+                code = client.loop(timeout_s)
+            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                raise NetworkError(paho.error_string(code))
             timeout_s = 0.0
-        return True
 
-    def _settle(self, client: paho.Client) -> None:
-        """Store the batch, then acknowledge it, then tell the stations that it is stored."""
-        batch, self._batch = self._batch, []
-        verdicts, unreadable = [], []
-        for message in batch:
-            try:
-                if "/crop/" in message.topic:
-                    self._keep(message)
-                else:
-                    verdicts.append(read(message.topic, bytes(message.payload)))
-            except UnreadableError as error:
-                unreadable.append((message.topic, str(error), bytes(message.payload)))
-                tell(f"{message.topic}: {error}; kept in the table unreadable")
-        if verdicts or unreadable:
-            new = self._database.store(verdicts, unreadable)
-            self.stored, self.again = self.stored + new, self.again + len(verdicts) - new
-            self.unreadable += len(unreadable)
-        for message in batch:
-            client.ack(message.mid, message.qos)
-        if self._options.confirm:
-            self._confirm(client, verdicts)
+    def take(self, messages: Sequence[paho.MQTTMessage]) -> None:
+        """They have come; nothing is stored yet."""
+        self._received.extend(messages)
 
-    def _keep(self, message: paho.MQTTMessage) -> None:
-        keep_crop(self._options.crops, message)
-        self.crops += 1
+    def settle(self, client: paho.Client) -> None:
+        """Store, then acknowledge, then tell the stations; crops come last: a full disk stops no verdict."""
+        received, self._received = self._received, []
+        if not received:
+            return
+        batch = Batch(received)
+        for topic, reason, _ in batch.unreadable:
+            tell(f"{topic}: {reason}; kept in the table unreadable")
+        new = self._database.store(
+            batch.verdicts, batch.unreadable, batch.statuses, batch.events, now=batch.now
+        )
+        self.stored, self.again = self.stored + new, self.again + len(batch.verdicts) - new
+        self.unreadable += len(batch.unreadable)
+        with network():
+            for message in batch.for_database:
+                client.ack(message.mid, message.qos)
+            if self._options.confirm:
+                self._confirm(client, batch.verdicts)
+        for crop, message in batch.crops:
+            keep(self._options.crops, crop)
+            self.crops += 1
+            with network():
+                client.ack(message.mid, message.qos)
 
     def _confirm(self, client: paho.Client, verdicts: Sequence[Verdict]) -> None:
         by_source: dict[str, list[str]] = defaultdict(list)
@@ -118,8 +179,11 @@ class Consumer:
     def _subscribe(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             raise ConsumerError(f"{self._options.host}: the broker refused us: {reason}")
-        kinds = ["verdict"] if self._options.crops is None else ["verdict", "crop"]
-        client.subscribe([(f"{self._options.stations}/{kind}/+", 1) for kind in kinds])
+        kinds = ["verdict/+", "status", "event", *([] if self._options.crops is None else ["crop/+"])]
+        try:
+            client.subscribe([(f"{self._options.stations}/{kind}", 1) for kind in kinds])
+        except ValueError as error:
+            raise ConsumerError(f"--stations {self._options.stations}: {error}") from error
 
     def _subscribed(
         self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any
@@ -129,45 +193,45 @@ class Consumer:
         tell(f"listening to {self._options.stations}")
 
 
-def report(options: argparse.Namespace, database: Database) -> int:
-    """Print every gap; 1 when there is one."""
-    by_source: dict[str, list[Island]] = defaultdict(list)
-    for island in database.islands():
-        by_source[island.source].append(island)
-    gaps = [gap for islands in by_source.values() for gap in find_gaps(islands)]
-    for gap in gaps:
-        lost = "" if gap.current else "; of an earlier numbering, the station has it no more"
-        count = gap.last - gap.first + 1
-        print(f"{gap.source} before boot {gap.boot_id}: {gap.first} to {gap.last} missing ({count}){lost}")
-    print(f"{len(gaps)} gaps in {len(by_source)} stations")
-    wanted = [gap for gap in gaps if gap.current]
-    if options.heal and wanted:
-        heal(options, wanted)
-    return 1 if gaps else 0
-
-
 def tell(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a log on a full disk stops no verdict
+        print(shown(words), file=sys.stderr, flush=True)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 65_535:
+        raise argparse.ArgumentTypeError("give 1 to 65535")
+    return int(text)
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--database", required=True, help="sqlite:///FILE or postgresql://USER@HOST/NAME")
-    shared.add_argument("--host", default="127.0.0.1", help="of the broker")
-    shared.add_argument("--port", type=int, default=1883)
-    shared.add_argument("--client-id", default="mes", help="names the durable session; one for each consumer")
+    shared.add_argument("--host", type=_text, default="127.0.0.1", help="of the broker")
+    shared.add_argument("--port", type=_port, default=1883)
+    shared.add_argument(
+        "--client-id", type=_text, default="mes", help="names the durable session; one for each consumer"
+    )
     shared.add_argument("--username")
     shared.add_argument("--password-file", type=Path)
     shared.add_argument("--ca-file", help="certificates of the broker's authority in PEM; turns TLS on")
     shared.add_argument("--cert-file", help="our own certificate in PEM")
     shared.add_argument("--key-file", help="and its key")
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", parents=[shared], help="store verdicts until SIGTERM")
     run.add_argument("--stations", default="plumbline/v1/+/+/+/+", help="topic filter down to the station")
     run.add_argument("--crops", type=Path, help="folder for pictures of defects; none are taken without it")
     run.add_argument("--confirm", action="store_true", help="send cmd/ack with what has been stored")
-    gaps = verbs.add_parser("gaps", parents=[shared], help="name missing verdicts; exit 1 when there are any")
+    gaps = verbs.add_parser("gaps", parents=[shared], help="name missing verdicts and dead stations")
     gaps.add_argument("--heal", action="store_true", help="ask the stations for them with cmd/replay")
     return parser.parse_args(words)
 
@@ -175,19 +239,25 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def main() -> int:
     options = parse(sys.argv[1:])
     try:
-        database = Database(options.database)
         if options.verb == "gaps":
-            return report(options, database)
+            database = Database(options.database, may_make=False)
+            code = report(options, database)
+            sys.stdout.flush()
+            return code
+        database = Database(options.database)
         if options.crops is not None:
-            options.crops.mkdir(parents=True, exist_ok=True)
+            open_folder(options.crops)
         consumer = Consumer(options, database)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: setattr(consumer, "stopping", True))
         consumer.run()
         database.close()
-    except (ConsumerError, OSError) as error:
+    except ConsumerError as error:
         tell(f"consumer: {error}")
         return 2
+    except OSError as error:  # of standard output: all else is explained where it happens
+        tell(f"consumer: the report cannot be written: {error.strerror}")
+        os._exit(2)  # Python would try once more to write it
     counts = f"stored {consumer.stored}, again {consumer.again}, crops {consumer.crops}"
     tell(f"{counts}, unreadable {consumer.unreadable}")
     return 0

@@ -26,6 +26,16 @@ class Gap(NamedTuple):
     first: int
     last: int
     current: bool  # in the numbering that the station uses now: it can be asked for them
+    gone: bool = False  # nobody has them any more
+
+
+class Gone(NamedTuple):
+    """Numbers missing before a verdict of `boot_id` that the station no longer has."""
+
+    source: str
+    boot_id: str
+    first: int
+    last: int
 
 
 def find_gaps(islands: Iterable[Island]) -> list[Gap]:
@@ -51,6 +61,27 @@ def find_gaps(islands: Iterable[Island]) -> list[Gap]:
                 gaps.append(Gap(island.source, island.boot_id, expected, island.first - 1, current))
             expected = max(expected, island.last + 1)
     return gaps
+
+
+def without_gone(gaps: Iterable[Gap], ranges: Iterable[Gone]) -> list[Gap]:
+    """The same gaps, cut where a part of one is known to be gone."""
+    known: dict[tuple[str, str], list[Gone]] = defaultdict(list)
+    for one in sorted(ranges, key=lambda one: one.first):
+        known[one.source, one.boot_id].append(one)
+    cut = []
+    for gap in gaps:
+        begin = gap.first
+        for one in known[gap.source, gap.boot_id]:
+            first, last = max(one.first, begin), min(one.last, gap.last)
+            if first > last:
+                continue
+            if first > begin:
+                cut.append(gap._replace(first=begin, last=first - 1))
+            cut.append(gap._replace(first=first, last=last, gone=True))
+            begin = last + 1
+        if begin <= gap.last:
+            cut.append(gap._replace(first=begin))
+    return cut
 
 
 def _begins_anew(boot: Sequence[Island], numbering: Sequence[Island]) -> bool:

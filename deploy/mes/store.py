@@ -1,25 +1,19 @@
-"""What is kept: verdicts in SQLite or PostgreSQL, pictures in a folder; and how a message becomes either."""
+"""What is kept in SQLite or PostgreSQL: verdicts, events, the state of stations, and what is gone."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
-import os
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import paho.mqtt.client as paho
+from contract import ConsumerError, Place, UnreadableError, check_texts, parse, place
+from gaps import Gone, Island
+from life import FULL, RECOVERED, Event, Life, Status
 
-from gaps import Island
-
-TOPIC = re.compile(
-    r"(plumbline/v1(?:/[a-z0-9_-]{1,64}){3}/([a-z0-9_-]{1,64}))/(verdict|crop)/[a-z0-9_-]{1,64}"
-)
-PICTURES = {b"\xff\xd8": ".jpg", b"\x89P": ".png"}
+POSTGRESQL = re.compile(r"postgresql://(?:[^@/?#]*@)?[^@]*")
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS verdicts (
@@ -38,21 +32,44 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS verdicts_sequence ON verdicts (source, boot_id, sequence)",
     """CREATE TABLE IF NOT EXISTS unreadable (
         arrival {identity}, topic TEXT NOT NULL, reason TEXT NOT NULL, payload {bytes} NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS events (
+        arrival {identity},
+        event_id TEXT NOT NULL UNIQUE,
+        source TEXT NOT NULL,
+        event TEXT NOT NULL,
+        severity TEXT NOT NULL,
+        created TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        body TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS stations (
+        source TEXT PRIMARY KEY,
+        state TEXT, reason TEXT, since TEXT, told TEXT,
+        sequence BIGINT, verdict_came TEXT)""",
+    """CREATE TABLE IF NOT EXISTS gone (
+        source TEXT NOT NULL, boot_id TEXT NOT NULL, first_gone BIGINT NOT NULL, last_gone BIGINT NOT NULL,
+        UNIQUE (source, boot_id, first_gone, last_gone))""",
 )
 INSERT_UNREADABLE = "INSERT INTO unreadable (topic, reason, payload) VALUES (?, ?, ?)"
+INSERT_EVENT = f"""INSERT INTO events ({", ".join(Event._fields)})
+    VALUES ({", ".join("?" * len(Event._fields))}) ON CONFLICT (event_id) DO NOTHING"""
+INSERT_GONE = """INSERT INTO gone (source, boot_id, first_gone, last_gone)
+    VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+TELL_STATUS = """INSERT INTO stations (source, state, reason, since, told) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (source) DO UPDATE SET
+        state = excluded.state, reason = excluded.reason, since = excluded.since, told = excluded.told"""
+TELL_VERDICT = """INSERT INTO stations (source, sequence, verdict_came) VALUES (?, ?, ?)
+    ON CONFLICT (source) DO UPDATE SET sequence = excluded.sequence, verdict_came = excluded.verdict_came"""
 ISLANDS = """SELECT source, boot_id, MIN(sequence), MAX(sequence), MIN(arrival), MIN(replayed) FROM (
         SELECT source, boot_id, sequence, arrival, replayed,
             sequence - DENSE_RANK() OVER (PARTITION BY source, boot_id ORDER BY sequence) AS island
         FROM verdicts) AS numbered
     GROUP BY source, boot_id, island ORDER BY source, MIN(sequence)"""
-
-
-class ConsumerError(Exception):
-    """What a person has to mend."""
-
-
-class UnreadableError(Exception):
-    """A message that is no verdict and no crop."""
+LIVES = f"""SELECT known.source, state, reason, since, told, sequence, verdict_came, (
+        SELECT event FROM events WHERE events.source = known.source AND event IN ('{FULL}', '{RECOVERED}')
+        ORDER BY arrival DESC LIMIT 1)
+    FROM (SELECT source FROM verdicts UNION SELECT source FROM stations UNION SELECT source FROM events)
+        AS known
+    LEFT JOIN stations ON stations.source = known.source ORDER BY known.source"""
 
 
 class Verdict(NamedTuple):
@@ -77,17 +94,14 @@ INSERT = f"""INSERT INTO verdicts ({", ".join(Verdict._fields)})
 
 def read(topic: str, payload: bytes) -> Verdict:
     """The verdict in a message. Raises UnreadableError."""
-    place = TOPIC.fullmatch(topic)
-    if place is None:
+    where = place(topic)
+    if where.kind != "verdict":
         raise UnreadableError("not the topic of a verdict")
+    said, body = parse(payload, "plumbline.verdict/1")
     try:
-        body = payload.decode()
-        said = json.loads(body)
-        if said["schema"] != "plumbline.verdict/1":
-            raise UnreadableError(f"schema {said['schema']!r}")
         found = Verdict(
             result_id=said["result_id"],
-            source=place[1],
+            source=where.source,
             station=said["station"],
             boot_id=said["boot_id"],
             sequence=said["sequence"],
@@ -98,54 +112,34 @@ def read(topic: str, payload: bytes) -> Verdict:
             replayed=int(said["replayed"] is True),
             body=body,
         )
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except KeyError as error:
         raise UnreadableError(f"not a verdict: {error!r}"[:500]) from None
-    _check(found, place[2])
+    _check(found, where)
     return found
 
 
-def _check(found: Verdict, station: str) -> None:
-    texts = [found.result_id, found.station, found.boot_id, found.camera, found.created, found.verdict]
-    if found.part_id is not None:
-        texts.append(found.part_id)
-    for text in texts:
-        if not isinstance(text, str) or re.search("[\0\ud800-\udfff]", text):
-            raise UnreadableError(f"not a text that databases hold: {text!r}"[:500])
+def _check(found: Verdict, where: Place) -> None:
+    check_texts([found.result_id, found.station, found.boot_id, found.camera, found.created, found.verdict])
+    check_texts([] if found.part_id is None else [found.part_id])
     if type(found.sequence) is not int or not 1 <= found.sequence < 2**63:
         raise UnreadableError(f"sequence: {found.sequence!r}"[:500])
-    if found.station != station:
-        raise UnreadableError(f"station {found.station!r} on the topic of {station!r}")
-
-
-def keep_crop(folder: Path, message: paho.MQTTMessage) -> None:
-    """Write a crop as SHA256.jpg, as verdicts name it. Raises UnreadableError when it is damaged."""
-    image = bytes(message.payload)
-    digest = hashlib.sha256(image).hexdigest()
-    promised = dict(getattr(message.properties, "UserProperty", ())).get("sha256", digest)
-    if promised != digest:  # stations on MQTT 3.1.1 promise nothing here
-        raise UnreadableError(f"sha256 is {digest}, not {promised}"[:500])
-    path = folder / f"{digest}{PICTURES.get(image[:2], '.bin')}"
-    if path.exists():
-        return
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(image)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
-    handle = os.open(folder, os.O_RDONLY)
-    os.fsync(handle)  # the name, too
-    os.close(handle)
+    if found.station != where.station:
+        raise UnreadableError(f"station {found.station!r} on the topic of {where.station!r}")
 
 
 class Database:
     """SQLite or PostgreSQL; every method is one transaction. Raises ConsumerError."""
 
-    def __init__(self, url: str) -> None:
-        self._name = url.rpartition("@")[2]  # without a password
+    def __init__(self, url: str, *, may_make: bool = True) -> None:
+        """`may_make`: without it a database without our tables is refused, and left as it is."""
+        is_file = url.startswith("sqlite:///")
+        self._name = url if is_file else url.rpartition("@")[2].partition("?")[0]  # without a password
         self._connection: Any
         self._error: type[Exception]
+        self._path: Path | None = None
         if url.startswith("postgresql://"):
+            if not POSTGRESQL.fullmatch(url):  # the driver would take a piece of the password for a host
+                raise ConsumerError("--database: in user and password write @ / ? # as %40 %2F %3F %23")
             try:
                 psycopg = importlib.import_module("psycopg")
             except ImportError:
@@ -153,50 +147,117 @@ class Database:
             self._error, self._mark = psycopg.Error, "%s"
             types = {"identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "bytes": "BYTEA"}
             self._connection = self._explained(lambda: psycopg.connect(url))
-        elif url.startswith("sqlite:///"):
+        elif is_file and url.removeprefix("sqlite:///") not in ("", ":memory:"):
             self._error, self._mark = sqlite3.Error, "?"
             types = {"identity": "INTEGER PRIMARY KEY", "bytes": "BLOB"}
-            self._connection = self._explained(
-                lambda: sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60)
-            )
-            self._explained(lambda: self._connection.execute("PRAGMA synchronous = FULL"))
+            self._path = Path(url.removeprefix("sqlite:///"))
+            if not may_make and not self._path.is_file():
+                raise ConsumerError(f"--database {url}: there is no such file; give the one that `run` has")
+            self._connection = self._explained(lambda: sqlite3.connect(str(self._path), timeout=60))
         else:
-            raise ConsumerError(f"--database {url}: give sqlite:///FILE or postgresql://USER@HOST/NAME")
+            raise ConsumerError(
+                f"--database {self._name}: give sqlite:///FILE or postgresql://USER@HOST/NAME"
+            )
+        if not may_make:
+            self._explained(lambda: self._select("SELECT 1 FROM verdicts LIMIT 1"), "not a database of `run`")
+        if self._path is not None:
+            self._explained(self._share)
+            self._identity = self._file()
         self._explained(lambda: self._create(types))
 
-    def store(self, verdicts: Sequence[Verdict], unreadable: Sequence[tuple[str, str, bytes]]) -> int:
-        """Commit a batch; how many of the verdicts are new."""
-        return int(self._explained(lambda: self._insert(verdicts, unreadable)))
+    def store(
+        self,
+        verdicts: Sequence[Verdict],
+        unreadable: Sequence[tuple[str, str, bytes]],
+        statuses: Sequence[Status] = (),
+        events: Sequence[Event] = (),
+        *,
+        now: str | None = None,
+    ) -> int:
+        """Commit a batch that came at `now`; how many of the verdicts are new."""
+        last = {one.source: one.sequence for one in verdicts if not one.replayed}
+        came = [(source, sequence, now) for source, sequence in last.items()]
+
+        def insert(cursor: Any) -> int:
+            new = self._many(cursor, INSERT, verdicts)
+            self._many(cursor, INSERT_UNREADABLE, unreadable)
+            self._many(cursor, INSERT_EVENT, events)
+            self._many(cursor, TELL_STATUS, statuses)
+            self._many(cursor, TELL_VERDICT, came)
+            return new
+
+        return int(self._explained(lambda: self._commit(insert)))
+
+    def note_gone(self, ranges: Sequence[Gone]) -> None:
+        """Nobody has these any more; they are told as gone from now on."""
+        self._explained(lambda: self._commit(lambda cursor: self._many(cursor, INSERT_GONE, ranges)))
 
     def islands(self) -> list[Island]:
         return [Island(*columns) for columns in self._explained(lambda: self._select(ISLANDS))]
 
+    def gone(self) -> list[Gone]:
+        query = "SELECT source, boot_id, first_gone, last_gone FROM gone"
+        return [Gone(*columns) for columns in self._explained(lambda: self._select(query))]
+
+    def lives(self) -> list[Life]:
+        """What is known of each station, one that only ever had a status or an event included."""
+        return [Life(*columns) for columns in self._explained(lambda: self._select(LIVES))]
+
     def close(self) -> None:
         self._connection.close()
 
-    def _create(self, types: dict[str, str]) -> None:
+    def _share(self) -> None:
+        """Others can read while we write."""
         cursor = self._connection.cursor()
-        for table in TABLES:
-            cursor.execute(table.format(**types))
-        self._connection.commit()
+        mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise ConsumerError(f"{self._name}: no WAL there; put the database on a local disk")
+        cursor.execute("PRAGMA synchronous = FULL")
 
-    def _insert(self, verdicts: Sequence[Verdict], unreadable: Sequence[tuple[str, str, bytes]]) -> int:
-        cursor, new = self._connection.cursor(), 0
-        if verdicts:
-            cursor.executemany(INSERT.replace("?", self._mark), verdicts)
-            new = cursor.rowcount
-        if unreadable:
-            cursor.executemany(INSERT_UNREADABLE.replace("?", self._mark), unreadable)
+    def _create(self, types: dict[str, str]) -> None:
+        def create(cursor: Any) -> None:
+            for table in TABLES:
+                cursor.execute(table.format(**types))
+
+        self._commit(create)
+
+    def _commit(self, work: Callable[[Any], Any]) -> Any:
+        done = work(self._connection.cursor())
         self._connection.commit()
-        return int(new)
+        if self._path is not None and self._file() != self._identity:
+            raise ConsumerError(
+                f"{self._name}: the file was deleted or replaced while in use; what came last is not "
+                "acknowledged and comes again: start again"
+            )
+        return done
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file stands at the path: SQLite would go on writing into one that was deleted."""
+        assert self._path is not None
+        try:
+            there = self._path.stat()
+        except OSError:
+            return None
+        return there.st_dev, there.st_ino
+
+    def _many(self, cursor: Any, query: str, rows: Iterable[tuple[Any, ...]]) -> int:
+        """How many rows it has changed."""
+        rows = list(rows)
+        if not rows:
+            return 0
+        cursor.executemany(query.replace("?", self._mark), rows)
+        return int(cursor.rowcount)
 
     def _select(self, query: str) -> list[Any]:
         cursor = self._connection.cursor()
         cursor.execute(query)
-        return list(cursor.fetchall())
+        found = list(cursor.fetchall())
+        self._connection.commit()  # PostgreSQL holds a transaction open for reading, too
+        return found
 
-    def _explained(self, do: Callable[[], Any]) -> Any:
+    def _explained(self, do: Callable[[], Any], doubt: str = "") -> Any:
         try:
             return do()
         except self._error as error:
-            raise ConsumerError(f"{self._name}: {error}") from error
+            words = f"{doubt}: {error}" if doubt else str(error)
+            raise ConsumerError(f"{self._name}: {words.strip()}") from error

@@ -21,6 +21,7 @@ from agent.camera_settings import (
     LinescanSimSource,
     VideoSource,
 )
+from agent.contract import printed
 from agent.gateway_settings import FolderGateway
 from agent.settings import Settings
 
@@ -158,7 +159,7 @@ def test_the_example_of_a_site_is_valid_and_encrypted_and_only_differs() -> None
 
 def test_the_schema_on_disk_is_current() -> None:
     written = json.loads((CONFIG / "agent.schema.json").read_text(encoding="utf-8"))
-    assert same(written, Settings.model_json_schema()), "run `make schema`"
+    assert same(written, printed("settings")), "run `make schema`"
 
 
 @pytest.mark.parametrize("path", ["agent.yaml", "sites/example.yaml"])

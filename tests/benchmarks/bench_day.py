@@ -72,7 +72,7 @@ def _day(folder: Path, port: int, consumer: Process) -> dict[str, object]:
         "crops committed": crops,
         "crops kept": _pictures(folder),
         "rows that wait in the outbox": waiting,
-        "gaps": int(consumer.gaps()[1].split()[0]),
+        "gaps": int(consumer.gaps()[1].splitlines()[-1].split()[0]),
         "simulate, peak MB after a quarter and at the end": f"{early[0]:.0f}, {late_mb:.0f}",
         "consumer, the same": f"{early[1]:.0f}, {peak_rss_mb(consumer.pid):.0f}",
     }

@@ -360,3 +360,16 @@ def test_any_bytes_are_a_command_or_a_value_error(payload: bytes) -> None:
 def test_a_command_is_understood_as_others_encode_it() -> None:
     assert asks_for_rebirth(sparkplug_b.rebirth())
     assert not asks_for_rebirth(sparkplug_b.rebirth(False))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not PEM", bytes(range(256))])
+def test_a_ca_file_that_cannot_be_used_is_named_and_no_broker_is_blamed(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    one = sink(1, tls=True, ca_file=file)
+    with pytest.raises(GatewayError, match=rf"^ca_file: {file}: .*; check ca_file$"):
+        one.open()
+    one.close()

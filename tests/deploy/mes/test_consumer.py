@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from agent.contract import examples
 from agent.uplink.commands import Accepted, Ack, Replay, Response, decide
@@ -41,6 +42,12 @@ def stored(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
+def told(done: tuple[int, str]) -> tuple[int, list[str]]:
+    """Exit code and what is said of gaps; the lines about each station have their own tests."""
+    code, said = done
+    return code, [line for line in said.splitlines() if "; last verdict" not in line]
+
+
 def test_verdicts_that_come_twice_are_stored_once(
     consumer: Process, station: Publisher, stored: sqlite3.Connection
 ) -> None:
@@ -51,7 +58,7 @@ def test_verdicts_that_come_twice_are_stored_once(
     assert consumer.stop() == 0
     assert consumer.said.splitlines()[-1] == "stored 4, again 2, crops 0, unreadable 1"
     assert stored.execute("SELECT payload FROM unreadable").fetchall() == [(b"not a verdict",)]
-    assert consumer.gaps() == (0, "0 gaps in 1 stations\n")
+    assert told(consumer.gaps()) == (0, ["0 gaps in 1 stations"])
 
 
 def test_a_gap_is_named_and_closes_when_the_verdict_is_replayed(
@@ -60,14 +67,13 @@ def test_a_gap_is_named_and_closes_when_the_verdict_is_replayed(
     consumer.start()
     station.send(TOPIC, verdict(1), verdict(2), verdict(5))
     holds(stored, 3)
-    code, said = consumer.gaps()
-    assert (code, said.splitlines()) == (
+    assert told(consumer.gaps()) == (
         1,
         [f"{SOURCE} before boot boot-1: 3 to 4 missing (2)", "1 gaps in 1 stations"],
     )
     station.send(TOPIC, verdict(3, replayed=True), verdict(4, replayed=True))
     holds(stored, 5)
-    assert consumer.gaps() == (0, "0 gaps in 1 stations\n")
+    assert told(consumer.gaps()) == (0, ["0 gaps in 1 stations"])
     consumer.stop()
 
 
@@ -85,22 +91,65 @@ def asked(topic: str, payload: bytes) -> Accepted:
     return decision
 
 
-def test_heal_asks_the_station_for_exactly_what_is_missing_and_prints_its_answer(
+def answered(station: Publisher, first: int, last: int, **data: JsonValue) -> None:
+    """The station is asked for exactly these and answers."""
+    eventually(lambda: station.heard, "the station is asked")
+    accepted = asked(*station.heard.pop())
+    assert accepted.command.arguments == Replay(from_sequence=first, to_sequence=last)
+    for number in range(first, last + 1):
+        if data["replayed"] and [number, number] not in data.get("gone", []):  # type: ignore[operator]
+            station.send(TOPIC, verdict(number, replayed=True))
+    answer = Response(id=accepted.command.id, name="replay", code=200, message="done", data=data)
+    station.send(accepted.reply_to, b"not an answer", b"[]", encode(answer))
+
+
+def test_heal_asks_for_exactly_what_is_missing_and_is_a_success_once_it_has_come(
     consumer: Process, station: Publisher, stored: sqlite3.Connection
 ) -> None:
     consumer.start()
     station.send(TOPIC, verdict(1), verdict(4))
     holds(stored, 2)
     station.listen(examples.TOPICS.cmd("replay"))
-    healing = consumer._begin("gaps", "--heal")
-    eventually(lambda: station.heard, "the station is asked")
-    accepted = asked(*station.heard[0])
-    assert accepted.command.arguments == Replay(from_sequence=2, to_sequence=3)
-    answer = Response(id=accepted.command.id, name="replay", code=200, message="done", data={"replayed": 2})
-    station.send(accepted.reply_to, encode(answer))
+    healing = consumer.begin("gaps", "--heal")
+    answered(station, 2, 3, replayed=2)
     out, _ = healing.communicate(timeout=60)
-    assert healing.returncode == 1
+    assert healing.returncode == 0, out
     assert f'{SOURCE}: asked for 2 to 3: 200 done {{"replayed": 2}}' in out
+    assert out.splitlines()[-1] == "0 gaps in 1 stations"
+    assert consumer.gaps("--heal")[0] == 0
+    consumer.stop()
+
+
+def test_what_the_station_has_no_more_is_told_as_gone_and_never_asked_for_again(
+    consumer: Process, station: Publisher, stored: sqlite3.Connection
+) -> None:
+    consumer.start()
+    station.send(TOPIC, verdict(1), verdict(6))
+    holds(stored, 2)
+    station.listen(examples.TOPICS.cmd("replay"))
+    healing = consumer.begin("gaps", "--heal")
+    answered(station, 2, 5, replayed=2, gone=[[3, 3], [5, 5], [1, 1], ["x"], 7])
+    out, _ = healing.communicate(timeout=60)
+    assert healing.returncode == 0, out
+    for code, said in [(healing.returncode, out), consumer.gaps(), consumer.gaps("--heal")]:
+        assert code == 0
+        assert "3 to 3 gone for good (1)" in said and "5 to 5 gone for good (1)" in said
+        assert said.splitlines()[-1] == "0 gaps in 1 stations; 2 verdicts are gone for good"
+    assert not station.heard
+    consumer.stop()
+
+
+def test_heal_that_could_not_heal_is_no_success(
+    consumer: Process, station: Publisher, stored: sqlite3.Connection
+) -> None:
+    consumer.start()
+    station.send(TOPIC, verdict(1), verdict(4))
+    holds(stored, 2)
+    station.listen(examples.TOPICS.cmd("replay"))
+    healing = consumer.begin("gaps", "--heal")
+    answered(station, 2, 3, replayed=0)
+    out, _ = healing.communicate(timeout=60)
+    assert (healing.returncode, out.splitlines()[-1]) == (1, "1 gaps in 1 stations")
     consumer.stop()
 
 
@@ -158,7 +207,7 @@ def test_a_consumer_that_is_killed_again_and_again_ends_with_every_verdict(
         consumer.start()
     sender.join()
     holds(stored, 600)
-    assert consumer.gaps() == (0, "0 gaps in 1 stations\n")
+    assert told(consumer.gaps()) == (0, ["0 gaps in 1 stations"])
     consumer.stop()
 
 

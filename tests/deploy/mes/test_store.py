@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaps import Gap, find_gaps
+from contract import ConsumerError
+from gaps import Gap, Gone, find_gaps
+from life import Status
 from store import Database, UnreadableError, read
 from tests.deploy.mes.told import SOURCE, TOPIC, verdict
 
@@ -70,3 +72,37 @@ def test_both_databases_collapse_duplicates_and_find_islands(url: str) -> None:
         ("boot-2", 7, 7),
     ]
     assert find_gaps(found) == [Gap(SOURCE, "boot-1", 4, 5, True)]
+
+
+def test_both_databases_keep_what_is_gone_once_and_the_last_word_of_each_station(url: str) -> None:
+    database = Database(url)
+    ranges = [Gone(SOURCE, "boot-1", 4, 5), Gone(SOURCE, "boot-2", 4, 5)]
+    for _ in range(2):
+        database.note_gone(ranges)
+        database.note_gone([])
+    assert sorted(database.gone()) == ranges
+    for state in ("online", "degraded", "offline"):
+        database.store([], [], [Status(SOURCE, state, None, None, "2026-11-24T07:15:03+00:00")])
+    database.store([read(TOPIC, verdict(9)), read(TOPIC, verdict(2, replayed=True))], [], now="later")
+    (life,) = database.lives()
+    assert (life.state, life.sequence, life.verdict_came) == ("offline", 9, "later")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://mes:geheim@127.0.0.1:1/x",
+        "postgresql://mes:ge@heim@127.0.0.1:1/x",
+        "postgresql://mes:ge/heim@127.0.0.1:1/x",
+        "postgresql://mes:ge?heim#x@127.0.0.1:1/x",
+        "postgresql://127.0.0.1:1/x?user=mes&password=geheim",
+        "mysql://mes:geheim@host/x",
+    ],
+)
+def test_a_password_in_the_address_is_never_told(url: str) -> None:
+    if url.startswith("postgresql"):
+        pytest.importorskip("psycopg")
+    with pytest.raises(ConsumerError) as told:
+        Database(url)
+    assert "heim" not in str(told.value)

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -47,12 +47,16 @@ class Publisher:
         self._client.connect(HOST, port)
         self._client.loop_start()
 
-    def send(self, topic: str, *payloads: bytes, properties: Iterable[tuple[str, str]] = ()) -> None:
+    def send(
+        self, topic: str, *payloads: bytes, properties: Iterable[tuple[str, str]] = (), retain: bool = False
+    ) -> None:
         v5 = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if properties:
             v5.UserProperty = list(properties)
         for payload in payloads:
-            self._client.publish(topic, payload, qos=1, properties=v5).wait_for_publish(DEADLINE_S)
+            self._client.publish(topic, payload, qos=1, retain=retain, properties=v5).wait_for_publish(
+                DEADLINE_S
+            )
 
     def crop(self, image: bytes, promised: str | None = None) -> None:
         digest = promised or hashlib.sha256(image).hexdigest()
@@ -79,7 +83,7 @@ class Process:
 
     def start(self) -> None:
         """Returns when its subscription stands."""
-        self._process = self._begin("run")
+        self._process = self.begin("run")
         assert self._process.stderr is not None
         lines: list[str] = []
         for line in self._process.stderr:
@@ -97,20 +101,26 @@ class Process:
     def stop(self) -> int:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._ended()
+        return self.ended()
 
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._ended()
+        self.ended()
 
     def gaps(self, *options: str) -> tuple[int, str]:
         """Exit code and output of `consumer.py gaps`."""
-        done = self._begin("gaps", *options)
+        done = self.begin("gaps", *options)
         out, err = done.communicate(timeout=DEADLINE_S)
         return done.returncode, out + err
 
-    def _begin(self, verb: str, *more: str) -> subprocess.Popen[str]:
+    def begin(
+        self,
+        verb: str,
+        *more: str,
+        stdout: int | IO[str] = subprocess.PIPE,
+        stderr: int | IO[str] = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
         words = [
             sys.executable,
             str(CONSUMER),
@@ -118,11 +128,10 @@ class Process:
             *self._words[:4],
             *(more if verb == "gaps" else self._words[4:]),
         ]
-        return subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-        )
+        return subprocess.Popen(words, stdout=stdout, stderr=stderr, text=True, env=os.environ)
 
-    def _ended(self) -> int:
+    def ended(self) -> int:
+        """Its exit code, when it has ended."""
         assert self._process is not None
         out, err = self._process.communicate(timeout=DEADLINE_S)
         self.said += out + err

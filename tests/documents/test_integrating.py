@@ -1,0 +1,116 @@
+"""INTEGRATING.md names everything that the code says and takes, so that it cannot fall behind."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from agent.contract import examples, printed
+from agent.gateways import modbus, opcua
+from agent.gateways.webhook import NEVER, cloud_event_headers
+from agent.messages import REASONS
+from agent.uplink.commands import CODES, COMMANDS, Response
+from agent.uplink.events import EVENT_NAMES, EventMessage
+from agent.uplink.payloads import Status
+from agent.uplink.topics import TOPICS
+from tests.documents.blocks import ROOT
+
+TEXT = (ROOT / "INTEGRATING.md").read_text(encoding="utf-8")
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line[:1] == "|"
+]
+CODE = set(re.findall(r"`([^`\n]+)`", TEXT))
+
+
+def fields(schema: dict[str, Any], part: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Path and description of every field below `part`."""
+    for name, field in part.get("properties", {}).items():
+        yield f"{prefix}{name}", field["description"]
+        for many, inner in below(schema, field):
+            yield from fields(schema, inner, f"{prefix}{name}{many}.")
+
+
+def below(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in (field, field.get("items", {}), *field.get("anyOf", []), *field.get("allOf", [])):
+        if "$ref" in one:
+            many = "[]" if one is field.get("items") else ""
+            yield many, schema["$defs"][one["$ref"].rpartition("/")[2]]
+
+
+VERDICT = printed("verdict")
+FIELDS = [(name, words) for name, words in fields(VERDICT, VERDICT) if name != "reason"]
+
+
+@pytest.mark.parametrize(("name", "words"), FIELDS, ids=[name for name, _ in FIELDS])
+def test_every_field_of_the_verdict_stands_there_with_its_meaning(name: str, words: str) -> None:
+    assert [f"`{name}`", words] in ROWS
+
+
+@pytest.mark.parametrize("meanings", [REASONS, EVENT_NAMES], ids=["reason", "event"])
+def test_every_named_value_stands_there_with_its_meaning(meanings: dict[str, str]) -> None:
+    assert [row for row in meanings.items() if [f"`{row[0]}`", row[1]] not in ROWS] == []
+
+
+def test_every_topic_stands_there_with_its_delivery() -> None:
+    told = {row[0].strip("`").partition("/")[0]: row[1] for row in ROWS if len(row) == 3}
+    for name, delivery in TOPICS.items():
+        assert told[name].startswith(str(delivery.qos)), name
+        assert (told[name] == f"{delivery.qos}, retained") == delivery.retain, name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_stands_there_with_its_arguments(name: str) -> None:
+    (row,) = [row for row in ROWS if row[0] == f"`{name}`" and len(row) == 3]
+    for argument in COMMANDS[name].model_fields:  # type: ignore[index]
+        assert f"`{argument}`" in row[1]
+
+
+def test_every_code_stands_there() -> None:
+    told = {(row[0], row[1].strip("`")) for row in ROWS if row[0].isdigit()}
+    assert {(str(code), kind) for kind, code in CODES.items()} <= told
+    assert {(code, kind) for code, kind in told if kind in CODES} <= {(str(b), a) for a, b in CODES.items()}
+
+
+def test_what_a_replay_may_answer_stands_there() -> None:
+    code = ast.parse((ROOT / "agent/uplink/desk.py").read_text(encoding="utf-8"))
+    (act,) = [one for one in ast.walk(code) if isinstance(one, ast.FunctionDef) and one.name == "_act"]
+    answers = {
+        key.value
+        for one in ast.walk(act)
+        if isinstance(one, ast.Dict)
+        for key in one.keys
+        if isinstance(key, ast.Constant)
+    }
+    assert answers and answers <= CODE
+
+
+def test_answers_events_and_statuses_are_named() -> None:
+    assert set(Response.model_fields) - {"schema_"} <= CODE
+    assert {"severity", "detail", "data", "event_id"} <= CODE & set(EventMessage.model_fields)
+    states = printed("status")["properties"]["state"]["enum"]
+    assert set(states) <= CODE and {"state", "reason"} <= set(Status.model_fields)
+
+
+def test_the_modbus_map_is_the_one_of_the_code() -> None:
+    lines = [line for line in (modbus.__doc__ or "").splitlines() if re.match(r"\| [\d-]+ ", line)]
+    offsets = [[cell.strip() for cell in line.strip("|").split("|")][:3] for line in lines]
+    told = [row[:3] for row in ROWS if row[:3] in offsets]
+    assert told == offsets
+    assert f"address {modbus.BLOCK_REGISTERS} n" in TEXT and f"{modbus.NO_AGE}: none" in TEXT
+
+
+def test_opc_ua_and_webhook_are_named() -> None:
+    assert {field.name for field in opcua.FIELDS} | {
+        "Heartbeat",
+        "Interlock",
+        "Camera",
+        opcua.NAMESPACE,
+    } <= CODE
+    headers = set(cloud_event_headers(examples.crop_message())) - {"ce-specversion", "ce-id"}
+    assert headers - {"ce-source", "ce-type", "ce-time"} <= CODE
+    assert {"webhook-id", "webhook-timestamp", "webhook-signature"} <= CODE
+    assert all(str(code) in TEXT for code in NEVER)
