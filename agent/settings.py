@@ -137,6 +137,12 @@ _NEEDS = {
 }
 
 
+class Health(_Section):
+    """When the station calls itself degraded though everything is connected."""
+
+    max_unjudged_share: float = Field(0.05, ge=0, le=1)
+
+
 class Page(_Section):
     enabled: bool = True
     host: str = "127.0.0.1"
@@ -164,6 +170,7 @@ class Settings(_Section):
     delivery: Delivery = Delivery()
     mqtt: Mqtt = Mqtt()
     gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
+    health: Health = Health()
     page: Page = Page()
     logs: Logs = Logs()
 

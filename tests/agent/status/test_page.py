@@ -127,6 +127,19 @@ def test_health_is_200_when_running_and_503_with_the_reason_when_not(
     assert "Broker not reachable" in answer.json()["reasons"][0]
 
 
+def test_skipped_frames_are_told_by_health_and_state(client: httpx.Client, board: Board) -> None:
+    for number in range(100):
+        board.judged(verdict(number, "pass" if number == 0 else "skipped", reason="overload"), None)
+    answer = client.get("/healthz")
+    assert answer.status_code == 503
+    why = "queue full, the machine is too slow"
+    words = f"Camera top: 99 % of the frames of the last minute were not judged: {why}"
+    assert answer.json() == {"state": "degraded", "reasons": [words]}
+    state = client.get("/api/state").json()
+    assert state["last_minute"] == {"judged": 1, "unjudged": {"overload": 99}, "judged_ratio": 0.01}
+    assert state["cameras"][0]["last_minute"] == state["last_minute"]
+
+
 def test_metrics_are_prometheus_text(client: httpx.Client) -> None:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
