@@ -80,6 +80,11 @@ METRICS: tuple[Metric, ...] = (
     Metric(name="inbound_dropped", kind="counter", help="Messages to us that were too large or too many."),
     Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
     Metric(
+        name="page_turned_away",
+        kind="counter",
+        help="Connections to the page that were closed for holding one without asking, or to make room.",
+    ),
+    Metric(
         name="camera_streaming",
         kind="gauge",
         help="1 while the camera gives frames, else 0.",
@@ -208,6 +213,9 @@ class Metrics:
         self._counters["inbound_dropped"].inc(dropped)
         for kind, count in refused.items():
             self._counters["commands_refused"].labels(kind).inc(count)
+
+    def page_turned_away(self) -> None:
+        self._counters["page_turned_away"].inc()
 
     def reconnected(self) -> None:
         self._counters["reconnects"].inc()
