@@ -173,6 +173,40 @@ def test_a_page_bound_for_the_plant_answers_to_the_names_it_has_there(board: Boa
         server.stop()
 
 
+@pytest.mark.parametrize("bound_to", ["127.0.0.1", "0.0.0.0"])
+def test_names_that_are_set_are_served_beside_the_machines_own_and_no_others(
+    board: Board, bound_to: str
+) -> None:
+    names = ("MES.plant.example", "[fd00::7]")
+    server = PageServer(board, Metrics([]), host=bound_to, port=0, allowed_hosts=names)
+    server.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=30) as client:
+            for host in ("mes.plant.example", "mes.plant.EXAMPLE:8443", "[FD00::7]:80", "localhost"):
+                assert client.get("/api/state", headers={"Host": host}).status_code == 200, host
+            for host in ("plant.example", "a.mes.plant.example", "mes.plant.example.evil", "[fd00::8]", "*"):
+                answer = client.get(
+                    "/api/state", headers={"Host": host, "X-Forwarded-Host": "mes.plant.example"}
+                )
+                assert answer.status_code == 421, host
+                assert "page.allowed_hosts" in answer.text
+    finally:
+        server.stop()
+
+
+def test_every_address_is_relative_so_that_a_proxy_may_put_the_page_below_a_path(
+    client: httpx.Client, board: Board
+) -> None:
+    fill(board)
+    state = client.get("/api/state").json()
+    told = [state["rejects"][0][view] for view in ("input", "restored", "heat")]
+    told += [frame["image"] for frame in state["cameras"][0]["strip"]]
+    assert not any(address.startswith(("/", "http")) for address in told)
+    for name in ("page.html", "page.js", "page.css"):
+        absolute = r"""(?:href|src|fetch)\s*[=(]\s*["'`]/|url\(["']?/"""
+        assert not re.search(absolute, (STATIC / name).read_text()), name
+
+
 @pytest.mark.parametrize("path", ["/", "/page.js", "/api/state", "/healthz", "/metrics", "/nothing"])
 def test_every_answer_forbids_foreign_content_framing_and_caching(client: httpx.Client, path: str) -> None:
     headers = client.get(path).headers
