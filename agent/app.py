@@ -37,7 +37,7 @@ from agent.messages import ModelMessage, Scale, SettingsMessage
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
-from agent.status.server import PageServer
+from agent.status.server import PageServer, make_server
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted
 from agent.uplink.roll_event import tell_roll
@@ -276,9 +276,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         metrics=metrics,
         rolls=rolls,
         drifts=drifts,
-        page=PageServer(board, metrics, host=wanted.page.host, port=wanted.page.port)
-        if wanted.page.enabled
-        else None,
+        page=make_server(board, metrics, wanted.page),
         crew=crew,
     )
 

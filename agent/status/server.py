@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from agent import settings
 from agent.errors import PlumblineError
 from agent.status.board import Board
 from agent.status.connections import LIMITS, Door, Guest, Limits
@@ -92,6 +93,13 @@ class PageServer:
         self._server.should_exit = True
         self._thread.join(STOP_TIMEOUT_S)
         self._server = self._thread = None
+
+
+def make_server(board: Board, metrics: Metrics, wanted: settings.Page) -> PageServer | None:
+    """The page as the settings want it; None where they want none."""
+    if not wanted.enabled:
+        return None
+    return PageServer(board, metrics, host=wanted.host, port=wanted.port, allowed_hosts=wanted.allowed_hosts)
 
 
 def _bind(host: str, port: int, backlog: int) -> socket.socket:
