@@ -36,6 +36,9 @@ class Capture:
 
     def __init__(self, mode: Literal["live", "accountable"], ring_frames: int) -> None:
         self._ring_frames = 1 if mode == "live" else ring_frames
+        more = self._ring_frames > 1
+        self._crowd = f"{self._ring_frames} newer frames came" if more else "a newer frame came"
+        self._remedy = "set line.mode to accountable" if mode == "live" else "raise line.ring_frames"
         self._places: deque[_Place] = deque()  # in the order of triggers
         self._frames: deque[_Place] = deque()  # those of them that still hold a frame
         self._thumbnails: deque[_Place] = deque()  # those of them, and taken ones, that hold a thumbnail
@@ -96,7 +99,7 @@ class Capture:
         place.item = without_picture(
             place.item,
             "overload",
-            f"{self._ring_frames} newer frames came before the line was free; raise line.ring_frames,"
+            f"{self._crowd} before the line was free; {self._remedy},"
             " slow the camera down or use a faster engine",
         )
         self._bound_thumbnails(place)

@@ -7,6 +7,7 @@ import threading
 import weakref
 from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -206,3 +207,21 @@ def test_only_the_last_faults_that_wait_hold_thumbnails() -> None:
 )
 def test_what_is_no_picture_leaves_no_thumbnail(image: np.ndarray) -> None:
     assert without_picture(replace(frame(0), image=image), "camera_error", "odd").thumbnail is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "ring_frames", "words"),
+    [
+        ("live", 64, "a newer frame came before the line was free; set line.mode to accountable"),
+        ("accountable", 1, "a newer frame came before the line was free; raise line.ring_frames"),
+        ("accountable", 3, "3 newer frames came before the line was free; raise line.ring_frames"),
+    ],
+)
+def test_a_frame_that_is_pushed_out_says_what_would_help_in_its_mode(
+    mode: Literal["live", "accountable"], ring_frames: int, words: str
+) -> None:
+    capture = Capture(mode, ring_frames)
+    for number in range(ring_frames + 1):
+        capture.put(frame(number))
+    pushed_out = capture.take(0.0)
+    assert isinstance(pushed_out, FrameFault) and pushed_out.detail.startswith(words)
