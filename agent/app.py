@@ -37,7 +37,7 @@ from agent.messages import ModelMessage, Scale, SettingsMessage
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
-from agent.status.server import PageServer
+from agent.status.server import PageServer, make_server
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted
 from agent.uplink.roll_event import tell_roll
@@ -136,12 +136,17 @@ class App:
                 self.board.camera_counts(name, counts)
             for roll in self.rolls.ended():
                 self._map(roll)
-            health = assess(self.board.snapshot())
+            snapshot = self.board.snapshot()
+            for view in snapshot.cameras:
+                self.metrics.unjudged_ratio(view.name, view.work.tally.unjudged_share)
+            health = assess(snapshot)
             degraded = health.state == "degraded"
             status: payloads.StatusName = "degraded" if degraded else "online"
             reason = "; ".join(health.causes) if degraded else None  # how long would make it new every second
             if (status, reason, engine) != said:
                 self.uplink.link.publish_status(self._status(status, reason))
+                tell = log.warning if degraded else log.info
+                tell("health", state=health.state, reasons=list(health.reasons))
                 said = (status, reason, engine)
             if self.clock.monotonic_ns() >= metrics_due_ns:
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
@@ -198,7 +203,12 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     up = uplink.build(
         wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
     )
-    board = Board(station=wanted.identity.station, version=version("plumbline"), clock=clock)
+    board = Board(
+        station=wanted.identity.station,
+        version=version("plumbline"),
+        clock=clock,
+        max_unjudged_share=wanted.health.max_unjudged_share,
+    )
     threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
     calibrated = {} if wanted.judge.threshold else bundle.calibrated()
     board.serving(
@@ -269,9 +279,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         metrics=metrics,
         rolls=rolls,
         drifts=drifts,
-        page=PageServer(board, metrics, host=wanted.page.host, port=wanted.page.port)
-        if wanted.page.enabled
-        else None,
+        page=make_server(board, metrics, wanted.page),
         crew=crew,
     )
 

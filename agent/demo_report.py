@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
 from rich.console import Console
 from rich.table import Table
 
 from agent.demo import Demo
 from agent.status.board import Latency, Snapshot
+from agent.status.health import grounds_words, share_words
 
 EVERY_S = 1.0
 
@@ -27,12 +29,15 @@ def show(demo: Demo, console: Console, duration_s: float | None) -> None:
 
 
 def line(snapshot: Snapshot) -> str:
-    """One running line."""
+    """One running line: the four verdicts add up to the frames; why frames are not judged, in words."""
     counts, recorded = snapshot.counts, snapshot.capture_to_recorded
-    return (
-        f"frames {sum(counts.values()):5}  pass {counts['pass']:5}  fail {counts['fail']:4}  "
+    columns = "  ".join(f"{name} {counts[name]:4}" for name in counts)
+    told = (
+        f"frames {sum(counts.values()):5} = {columns}  "
+        f"judged {_judged(snapshot):>5}, of those rejected {_rejected(snapshot):>5}  "
         f"latency p50 {_ms(recorded.p50_ms)} p99 {_ms(recorded.p99_ms)}  outbox {snapshot.outbox.rows} rows"
     )
+    return "; ".join((told, *_why_not(snapshot)))
 
 
 def report(demo: Demo) -> Table:
@@ -42,8 +47,9 @@ def report(demo: Demo) -> Table:
     table = Table("what", "value", title="Plumbline demo")
     rows = {
         "frames": str(sum(counts.values())),
-        "pass / fail": f"{counts['pass']} / {counts['fail']}",
-        "undecided / skipped": f"{counts['undecided']} / {counts['skipped']}",
+        **{f"  {name}": str(count) for name, count in counts.items()},
+        "judged": "; ".join((_judged(snapshot), *_why_not(snapshot))),
+        "rejected of those judged": _rejected(snapshot),
         "defective cells rejected": f"{truth.defective_rejected} of {truth.defective}",
         "good cells rejected": f"{truth.good_rejected} of {truth.good}",
         "infer": _latency(snapshot.infer),
@@ -58,6 +64,28 @@ def report(demo: Demo) -> Table:
     for key, value in rows.items():
         table.add_row(key, value)
     return table
+
+
+def _judged(snapshot: Snapshot) -> str:
+    """The share of all frames that got a decision."""
+    counts = snapshot.counts
+    total = sum(counts.values())
+    return share_words((counts["pass"] + counts["fail"]) / total) if total else "-"
+
+
+def _rejected(snapshot: Snapshot) -> str:
+    """The share of the decisions that are rejects."""
+    judged = snapshot.counts["pass"] + snapshot.counts["fail"]
+    return share_words(snapshot.counts["fail"] / judged) if judged else "-"
+
+
+def _why_not(snapshot: Snapshot) -> list[str]:
+    """Causes of what was undecided or skipped in the last minute, without details."""
+    unjudged = sum((Counter(one.work.tally.unjudged) for one in snapshot.cameras), Counter[str]())
+    return [
+        f"{count} of the last minute not judged: {grounds_words({reason: ''})}"
+        for reason, count in unjudged.most_common()
+    ]
 
 
 def _tell(demo: Demo, console: Console, ended: threading.Event) -> None:
@@ -75,4 +103,6 @@ def _latency(latency: Latency) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "    - ms" if value is None else f"{value:6.1f} ms"
+    if value is None:
+        return "    - ms"
+    return f"{value:5.1f} ms" if value < 999.95 else f"{value / 1e3:5.1f} s "

@@ -7,7 +7,7 @@ Boxes are x, y, width, height in pixels of the original frame or web.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -70,6 +70,7 @@ class FrameFault:
     encoder: int | None = None
     lines_lost: int = 0
     part_id: str | None = None
+    thumbnail: Pixels | None = field(default=None, compare=False)  # of a picture that could not be kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,10 +137,28 @@ _NEEDS = {
 }
 
 
+class Health(_Section):
+    """When the station calls itself degraded though everything is connected."""
+
+    max_unjudged_share: float = Field(0.05, ge=0, le=1)
+
+
 class Page(_Section):
     enabled: bool = True
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
+    allowed_hosts: tuple[str, ...] = Field((), max_length=16)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts_are_bare_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]", name):
+                raise ValueError(
+                    f"{name!r} is no bare host name; write what stands between http:// and the port or path,"
+                    " such as cell3.plant.example, or [fd00::7] for an IPv6 address"
+                )
+        return names
 
 
 class Logs(_Section):
@@ -164,6 +182,7 @@ class Settings(_Section):
     delivery: Delivery = Delivery()
     mqtt: Mqtt = Mqtt()
     gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
+    health: Health = Health()
     page: Page = Page()
     logs: Logs = Logs()
 

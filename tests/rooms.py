@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SPLIT = (("agent",), ("models",))  # their folders are rooms of their own; what lies loose in them is one more
-AT = "PLUMBLINE_TEST_AT"  # names a file that holds the test which runs now
+AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
 NO_TESTS = 5  # pytest's exit code where the options leave none
 
 

@@ -34,6 +34,7 @@ from collections.abc import Callable, Sequence
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
+from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.clock import Clock
@@ -49,6 +50,7 @@ BLOCK_REGISTERS = 16
 INTERLOCK, HAS_RESULT, IS_SIMULATED, IS_PARTIAL = 1, 2, 4, 8
 NO_AGE = 0xFFFF_FFFF
 START_S = 10.0
+CONNECTIONS = 32
 
 _BLOCK = struct.Struct(">HHHHIQffHH")
 
@@ -135,7 +137,7 @@ class ModbusSink:
     async def _serve(self) -> ModbusTcpServer:
         data = SimData(0, values=list(self._registers), datatype=DataType.REGISTERS, readonly=True)
         device = SimDevice(id=0, simdata=[data], action=self._refresh)
-        server = ModbusTcpServer(device, address=(self._settings.host, self._settings.port))
+        server = _Server(device, address=(self._settings.host, self._settings.port))
         await server.serve_forever(background=True)
         return server
 
@@ -151,3 +153,28 @@ class ModbusSink:
         """Before each answer, in the server's thread: what stands there now, all of it at once."""
         current_registers[: len(self._registers)] = self._registers
         return None
+
+
+class _Handler(ServerRequestHandler):
+    """One client's connection, which remembers when it last asked."""
+
+    heard_s = 0.0
+
+    def callback_data(self, data: bytes, addr: tuple[str, int] | None = None) -> int:
+        self.heard_s = self.loop.time()
+        return int(super().callback_data(data, addr))
+
+
+class _Server(ModbusTcpServer):
+    """With room for CONNECTIONS: a newcomer comes in for whoever has not asked for longest.
+
+    Descriptors that idle connections hold would be missing to the recording.
+    """
+
+    def callback_new_connection(self) -> ServerRequestHandler:
+        if len(self.active_connections) >= CONNECTIONS:
+            present = [one for one in self.active_connections.values() if isinstance(one, _Handler)]
+            min(present, key=lambda one: one.heard_s).close()
+        handler = _Handler(self, self.trace_packet, self.trace_pdu, self.trace_connect)  # type: ignore[no-untyped-call]
+        handler.heard_s = self.loop.time()
+        return handler

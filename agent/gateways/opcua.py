@@ -39,6 +39,8 @@ from agent.uplink.topics import Topics
 NAMESPACE = "urn:plumbline:results"
 START_S = 60.0
 CALL_S = 10.0
+CONNECTIONS = 32  # whose descriptors the recording can spare
+ACTIVATION_S = 5.0  # until a connection without a session makes room
 
 COMPLETED, ABORTED = 1, 3  # OPC 40001-101 ResultStateEnum
 
@@ -141,6 +143,8 @@ class OpcUaSink:
         server = Server()
         await secure(server, settings)
         await server.init()
+        server.iserver.max_connections = CONNECTIONS
+        server.iserver.max_pending_activation_seconds = ACTIVATION_S
         server.set_endpoint(f"opc.tcp://{settings.host}:{settings.port}")
         server.set_server_name(f"Plumbline {self._topics.station}")
         await server.set_application_uri(f"urn:plumbline:{self._topics.station}")

@@ -151,7 +151,7 @@ class Publisher:
                 encoder=fault.encoder,
                 sha256=None,
             ),
-            announce=lambda verdict: self._board.judged(verdict, None),
+            announce=lambda verdict: self._board.judged(verdict, fault.thumbnail),
         )
 
     def _append(
@@ -225,6 +225,8 @@ class Publisher:
         """In the outbox's thread: the record is durable, now others may know."""
         self._metrics.frame(verdict.camera)
         self._metrics.verdict(verdict.camera, verdict.verdict)
+        if verdict.verdict in ("undecided", "skipped"):
+            self._metrics.unjudged(verdict.camera, verdict.reason or "other")
         self._metrics.recorded((self._clock.monotonic_ns() - item.captured_ns) / 1e9)
         if verdict.timing_ms.infer is not None:
             self._metrics.inspected(verdict.timing_ms.infer / 1e3)

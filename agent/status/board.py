@@ -18,6 +18,7 @@ from agent.clock import Clock
 from agent.messages import Floats, Pixels, Verdict, VerdictName
 from agent.status.heatmap import heatmap
 from agent.status.picture import Picture, shrink
+from agent.status.work import CameraWork, Work
 
 REJECTS = 24
 REJECT_BYTES = 64 << 20  # of arrays held for all rejects; the newest one always stays
@@ -25,6 +26,7 @@ STRIP_FRAMES = 8
 STRIP_BYTES = 24 << 20  # of arrays held for one camera's strip; the newest frame always stays
 LATENCIES = 512
 REJECT_EDGE_PX = 1600
+MAX_UNJUDGED_SHARE = 0.05
 STRIP_EDGE_PX = 480
 
 LinkState: TypeAlias = Literal["connecting", "connected", "lost"]
@@ -88,6 +90,7 @@ class CameraView:
     for_s: float  # since the state last changed
     counts: Counts | None
     strip: tuple[StripFrame, ...]  # newest first
+    work: Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,14 +126,19 @@ class _Camera:
     state: CameraState = "closed"
     detail: str = ""
     counts: Counts | None = None
+    work: CameraWork = field(default_factory=CameraWork)
     strip: deque[StripFrame] = field(default_factory=lambda: deque(maxlen=STRIP_FRAMES))
 
 
 class Board:
     """Small typed writes from any thread; `snapshot` for readers."""
 
-    def __init__(self, *, station: str, version: str, clock: Clock) -> None:
+    def __init__(
+        self, *, station: str, version: str, clock: Clock, max_unjudged_share: float = MAX_UNJUDGED_SHARE
+    ) -> None:
+        """`max_unjudged_share` of a camera's records in a minute may be without a decision."""
         self._station = station
+        self._max_unjudged_share = max_unjudged_share
         self._version = version
         self._clock = clock
         self._lock = threading.Lock()
@@ -163,7 +171,7 @@ class Board:
                 self._serving = replace(self._serving, engine=name)
 
     def judged(self, verdict: Verdict, image: Pixels | None) -> None:
-        """A record was written; `image` is the judged frame, None for a trigger without pixels."""
+        """A record was written; `image` is the frame or its thumbnail, None for a trigger without pixels."""
         frame = _strip_frame(verdict, image)
         timing = verdict.timing_ms
         with self._lock:
@@ -172,9 +180,10 @@ class Board:
                 self._recorded_ms.append(timing.capture_to_recorded)
             if timing.infer is not None:
                 self._infer_ms.append(timing.infer)
-            strip = self._camera(verdict.camera).strip
-            strip.append(frame)
-            _fit(strip, STRIP_BYTES)
+            camera = self._camera(verdict.camera)
+            camera.work.recorded(verdict, self._clock.monotonic_ns())
+            camera.strip.append(frame)
+            _fit(camera.strip, STRIP_BYTES)
 
     def rejected(
         self,
@@ -214,7 +223,9 @@ class Board:
     def camera_counts(self, name: str, counts: Counts) -> None:
         """What has happened to a camera since the start."""
         with self._lock:
-            self._camera(name).counts = counts
+            camera = self._camera(name)
+            camera.counts = counts
+            camera.work.received(counts.frames, self._clock.monotonic_ns())
 
     def link_state(self, state: LinkState, detail: str = "") -> None:
         """How the connection to the broker stands."""
@@ -257,6 +268,11 @@ class Board:
                     for_s=(now_ns - camera.since_ns) / 1e9,
                     counts=camera.counts,
                     strip=tuple(reversed(camera.strip)),
+                    work=camera.work.look(
+                        max_unjudged_share=self._max_unjudged_share,
+                        ended=camera.state == "finished",
+                        now_ns=now_ns,
+                    ),
                 )
                 for name, camera in self._cameras.items()
             )

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from agent.foreign import shown
 from agent.status.board import CameraView, LinkView, OutboxDepth, Snapshot
+from agent.status.work import WINDOW_S
 
 HealthState: TypeAlias = Literal["starting", "running", "degraded"]
+
+GROUNDS = {
+    "overload": "queue full, the machine is too slow",
+    "camera_error": "pictures could not be used",
+    "lost_lines": "lines of the web were lost",
+    "engine_error": "the engine failed",
+    "not_finite": "the engine gave no numbers",
+    "stopped": "the agent was stopped",
+}
+LONGEST_DETAIL = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +33,24 @@ class Health:
 
 
 def assess(snapshot: Snapshot) -> Health:
-    """Running needs a model, every camera streaming or finished, a broker that answers, no trouble."""
+    """Running needs a model, every camera streaming or finished and its frames judged, a broker that answers,
+    no trouble.
+    """
     failing = [camera for camera in snapshot.cameras if camera.state in ("stalled", "lost")]
     reasons = [camera_words(camera) for camera in failing]
     causes = [f"Camera {camera.name} {camera.state}: {camera.detail}" for camera in failing]
+    for camera in snapshot.cameras:
+        if camera.work.trouble is not None:
+            grounds = grounds_words(camera.work.trouble.grounds)
+            reasons.append(f"Camera {camera.name}: {unjudged_words(camera)}: {grounds}")
+            causes.append(f"Camera {camera.name}: too many frames are not judged: {grounds}")
+        if _is_mute(camera, snapshot):
+            words = (
+                f"Camera {camera.name} gives frames and none is recorded, while other cameras' are; "
+                "check web and parts in its settings"
+            )
+            reasons.append(words)
+            causes.append(words)
     if snapshot.link.state == "lost":
         reasons.append(broker_words(snapshot.link, snapshot.outbox))
         causes.append("Broker not reachable")
@@ -38,6 +65,41 @@ def assess(snapshot: Snapshot) -> Health:
     if snapshot.link.state == "connecting":
         waiting.append(broker_words(snapshot.link, snapshot.outbox))
     return Health(state="starting" if waiting else "running", reasons=tuple(waiting))
+
+
+def unjudged_words(camera: CameraView) -> str:
+    """How much of the last minute was not judged."""
+    tally = camera.work.tally
+    if tally.count == 0:
+        return "frames were not judged when it last gave any"
+    if tally.judged == 0:
+        return "none of the frames of the last minute was judged"
+    return f"{share_words(tally.unjudged_share)} of the frames of the last minute were not judged"
+
+
+def grounds_words(grounds: Mapping[str, str]) -> str:
+    """Why frames are not judged, with what one record of each reason says."""
+    words = []
+    for reason, detail in grounds.items():
+        said = shown(detail)
+        if len(said) > LONGEST_DETAIL:
+            said = f"{said[:LONGEST_DETAIL]}..."
+        known = GROUNDS.get(reason, shown(reason).replace("_", " "))
+        words.append(f"{known} ({said})" if said else known)
+    return "; ".join(words)
+
+
+def share_words(share: float) -> str:
+    """A share in percent that says 0 or 100 only of none or all."""
+    if 0 < share < 0.01:
+        return "less than 1 %"
+    return "more than 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"
+
+
+def _is_mute(camera: CameraView, snapshot: Snapshot) -> bool:
+    """Frames have come for a minute without a record, though there is something to record."""
+    others = any(other.work.tally.count for other in snapshot.cameras if other is not camera)
+    return camera.state == "streaming" and camera.work.unrecorded_s >= WINDOW_S and others
 
 
 def camera_words(camera: CameraView) -> str:

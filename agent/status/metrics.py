@@ -17,6 +17,7 @@ from agent.messages import VerdictName
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+UNJUDGED = ("overload", "camera_error", "lost_lines", "engine_error")  # the reasons to be expected
 VERDICTS: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")
 
 
@@ -37,6 +38,18 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="skipped", kind="counter", help="Records without a judgement, by reason.", labels=("reason",)
+    ),
+    Metric(
+        name="unjudged",
+        kind="counter",
+        help="Records that are undecided or skipped, by reason.",
+        labels=("camera", "reason"),
+    ),
+    Metric(
+        name="unjudged_ratio",
+        kind="gauge",
+        help="Share of the last minute's records that are undecided or skipped.",
+        labels=("camera",),
     ),
     Metric(name="inspect_seconds", kind="histogram", help="Time the engine took for one frame."),
     Metric(
@@ -66,6 +79,11 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(name="inbound_dropped", kind="counter", help="Messages to us that were too large or too many."),
     Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
+    Metric(
+        name="page_turned_away",
+        kind="counter",
+        help="Connections to the page that were closed for holding one without asking, or to make room.",
+    ),
     Metric(
         name="camera_streaming",
         kind="gauge",
@@ -137,11 +155,14 @@ class Metrics:
         for camera in cameras:
             self._counters["frames"].labels(camera)
             self._gauges["camera_streaming"].labels(camera)
+            self._gauges["unjudged_ratio"].labels(camera)
             self._counters["camera_lines_lost"].labels(camera)
             for name in CAMERA_COUNTERS:
                 self._counters[name].labels(camera)
             for verdict in VERDICTS:
                 self._counters["verdicts"].labels(camera, verdict)
+            for reason in UNJUDGED:
+                self._counters["unjudged"].labels(camera, reason)
 
     def frame(self, camera: str) -> None:
         self._counters["frames"].labels(camera).inc()
@@ -151,6 +172,13 @@ class Metrics:
 
     def skipped(self, reason: str) -> None:
         self._counters["skipped"].labels(reason).inc()
+
+    def unjudged(self, camera: str, reason: str) -> None:
+        self._counters["unjudged"].labels(camera, reason).inc()
+
+    def unjudged_ratio(self, camera: str, share: float) -> None:
+        """Of the last minute; 0 where nothing came."""
+        self._gauges["unjudged_ratio"].labels(camera).set(share)
 
     def inspected(self, seconds: float) -> None:
         self._histograms["inspect_seconds"].observe(seconds)
@@ -185,6 +213,9 @@ class Metrics:
         self._counters["inbound_dropped"].inc(dropped)
         for kind, count in refused.items():
             self._counters["commands_refused"].labels(kind).inc(count)
+
+    def page_turned_away(self) -> None:
+        self._counters["page_turned_away"].inc()
 
     def reconnected(self) -> None:
         self._counters["reconnects"].inc()

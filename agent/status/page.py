@@ -1,7 +1,7 @@
 """The page and its API: read-only, self-contained, and closed to other sites.
 
-GET only. On a loopback address it answers to loopback names alone, so that a web page elsewhere
-cannot read it by pointing its own name here (DNS rebinding).
+GET only. On a loopback address it answers to loopback names and those of page.allowed_hosts alone, so
+that a web page elsewhere cannot read it by pointing its own name here (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ class _Guard:
         host = Headers(scope=scope).get("host", "")
         if self._host_names is not None and _without_port(host) not in self._host_names:
             refusal = PlainTextResponse(
-                f"host {host!r} is not served here; open the page as http://127.0.0.1:PORT/\n", 421
+                f"host {host!r} is not served here; open the page as http://127.0.0.1:PORT/,"
+                " or add the name to page.allowed_hosts in the settings\n",
+                421,
             )
             await refusal(scope, receive, guarded)
             return

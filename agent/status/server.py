@@ -5,15 +5,19 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+from collections.abc import Collection
+from functools import partial
+from typing import Any
 
 import uvicorn
 
+from agent import settings
 from agent.errors import PlumblineError
 from agent.status.board import Board
+from agent.status.connections import LIMITS, Door, Guest, Limits
 from agent.status.metrics import Metrics
 from agent.status.page import LOOPBACK_NAMES, page_app
 
-CONNECTIONS = 64
 STOP_TIMEOUT_S = 5.0
 
 
@@ -24,12 +28,23 @@ class PageError(PlumblineError):
 class PageServer:
     """Serves board and metrics over HTTP between `start` and `stop`."""
 
-    def __init__(self, board: Board, metrics: Metrics, *, host: str, port: int) -> None:
-        """Port 0 takes a free one, known as `port` after `start`."""
+    def __init__(
+        self,
+        board: Board,
+        metrics: Metrics,
+        *,
+        host: str,
+        port: int,
+        allowed_hosts: Collection[str] = (),
+        limits: Limits = LIMITS,
+    ) -> None:
+        """Port 0 takes a free one, known as `port` after `start`. `allowed_hosts`: names it has elsewhere."""
         self._board = board
         self._metrics = metrics
         self._host = host
         self._port = port
+        self._allowed_hosts = allowed_hosts
+        self._limits = limits
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -45,19 +60,24 @@ class PageServer:
 
     def start(self) -> None:
         """Bind and serve; connections are accepted when this returns. Raises PageError."""
-        listener = _bind(self._host, self._port)
+        listener = _bind(self._host, self._port, self._limits.backlog)
         address = listener.getsockname()
         self._port = address[1]
         loopback = ipaddress.ip_address(address[0]).is_loopback
-        host_names = LOOPBACK_NAMES | {self._host.lower()} if loopback else None
+        names = LOOPBACK_NAMES | {self._host.lower()} | {name.lower() for name in self._allowed_hosts}
+        host_names = names if loopback or self._allowed_hosts else None
+        http: Any = partial(Guest, Door(self._limits, self._metrics.page_turned_away))
         config = uvicorn.Config(
             page_app(self._board, self._metrics, host_names=host_names),
+            http=http,
             lifespan="off",
             ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS,
+            proxy_headers=False,  # nothing here depends on who asks; what a proxy says of it may be forged
+            backlog=self._limits.backlog,
+            timeout_keep_alive=max(1, round(self._limits.ask_s) - 1),  # politely, before the door does it
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
@@ -75,7 +95,14 @@ class PageServer:
         self._server = self._thread = None
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def make_server(board: Board, metrics: Metrics, wanted: settings.Page) -> PageServer | None:
+    """The page as the settings want it; None where they want none."""
+    if not wanted.enabled:
+        return None
+    return PageServer(board, metrics, host=wanted.host, port=wanted.port, allowed_hosts=wanted.allowed_hosts)
+
+
+def _bind(host: str, port: int, backlog: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -89,7 +116,7 @@ def _bind(host: str, port: int) -> socket.socket:
         # A restart must not wait for the last run's connections to time out.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen()
+        listener.listen(backlog)
     except OSError as error:
         listener.close()
         raise PageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
@@ -10,10 +11,11 @@ from agent.clock import rfc3339
 from agent.messages import Verdict
 from agent.status.board import CameraView, Latency, Reject, Snapshot, StripFrame
 from agent.status.health import assess, broker_words, camera_words
+from agent.status.work import Tally
 
 
 def state(snapshot: Snapshot) -> dict[str, Any]:
-    """Plain JSON values; pictures are addresses below /api."""
+    """Plain JSON values; pictures are addresses relative to the page."""
     health = assess(snapshot)
     serving, link, outbox = snapshot.serving, snapshot.link, snapshot.outbox
     decided = snapshot.counts["pass"] + snapshot.counts["fail"]
@@ -34,6 +36,7 @@ def state(snapshot: Snapshot) -> dict[str, Any]:
             "threshold": serving.threshold,
         },
         "verdicts": dict(snapshot.counts),
+        "last_minute": _work([camera.work.tally for camera in snapshot.cameras]),
         "reject_ratio": snapshot.counts["fail"] / decided if decided else None,
         "latency_ms": {
             "capture_to_recorded": _latency(snapshot.capture_to_recorded),
@@ -57,13 +60,21 @@ def _camera(camera: CameraView) -> dict[str, Any]:
         "for_s": camera.for_s,
         "words": camera_words(camera),
         "counts": asdict(camera.counts) if camera.counts else None,
+        "last_minute": _work([camera.work.tally]),
         "strip": [_strip_frame(frame) for frame in camera.strip],
     }
 
 
+def _work(tallies: list[Tally]) -> dict[str, Any]:
+    unjudged = sum((Counter(tally.unjudged) for tally in tallies), Counter[str]())
+    judged = sum(tally.judged for tally in tallies)
+    count = judged + unjudged.total()
+    return {"judged": judged, "unjudged": dict(unjudged), "judged_ratio": judged / count if count else None}
+
+
 def _strip_frame(frame: StripFrame) -> dict[str, Any]:
     verdict = frame.verdict
-    address = f"/api/strip/{quote(verdict.camera, safe='')}/{verdict.frame.id}.jpg"
+    address = f"api/strip/{quote(verdict.camera, safe='')}/{verdict.frame.id}.jpg"
     return {
         "result_id": verdict.result_id,
         "frame_id": verdict.frame.id,
@@ -79,7 +90,7 @@ def _strip_frame(frame: StripFrame) -> dict[str, Any]:
 
 def _reject(reject: Reject) -> dict[str, Any]:
     verdict = reject.verdict
-    address = f"/api/rejects/{quote(verdict.result_id, safe='')}"
+    address = f"api/rejects/{quote(verdict.result_id, safe='')}"
     return {
         "result_id": verdict.result_id,
         "sequence": verdict.sequence,

@@ -377,3 +377,18 @@ def test_a_response_prefix_that_cannot_begin_a_topic_is_refused(prefix: str) -> 
     assert problem.startswith(
         f"a.yaml:1: mqtt.response_prefixes: {prefix!r} cannot begin a topic; write whole"
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["https://mes", "mes:8443", "mes/plumbline", "*", "*.plant", "", "a b", "fd00::7", "mes.", "ä.example"],
+)
+def test_a_host_of_the_page_is_a_bare_name_and_the_remedy_is_said(name: str) -> None:
+    (found,) = problems(yaml.safe_dump({"page": {"allowed_hosts": ["good.example", name]}}))
+    assert "is no bare host name; write what stands between http:// and the port" in found
+
+
+@pytest.mark.parametrize("share", [-0.01, 1.01, float("inf")])
+def test_a_share_is_a_share(share: float) -> None:
+    (found,) = problems(yaml.safe_dump({"health": {"max_unjudged_share": share}}))
+    assert "health.max_unjudged_share" in found

@@ -3,53 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
 import pytest
 
-from agent.clock import SystemClock
 from agent.status.board import Board
-from agent.status.metrics import Metrics
 from agent.status.server import PageServer
 from tests.agent.status.samples import THRESHOLD, part, verdict
-from tests.browser.browser import Browser, find_chromium
+from tests.browser.browser import Browser
+from tests.browser.conftest import needs_chromium
 
-CHROMIUM = find_chromium()
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on this machine; `make test` installs it"
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    assert CHROMIUM is not None
-    with Browser(CHROMIUM, tmp_path_factory.mktemp("browser") / "new") as browser:
-        yield browser
-
-
-@pytest.fixture
-def board() -> Board:
-    board = Board(station="cell3-cam1", version="0.1.0", clock=SystemClock())
-    board.serving(engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=THRESHOLD)
-    board.camera_state("top", "streaming")
-    board.link_state("connected")
-    return board
-
-
-@pytest.fixture
-def page(board: Board, browser: Browser) -> Iterator[PageServer]:
-    server = PageServer(board, Metrics(["top"]), host="127.0.0.1", port=0)
-    server.start()
-    browser.errors.clear()
-    browser.addresses.clear()
-    browser.resize(1280, 900)
-    yield server
-    browser.open("about:blank")
-    server.stop()
+pytestmark = needs_chromium
 
 
 def judge(board: Board, numbers: range, camera: str = "top", width: int = 300) -> None:
@@ -109,6 +77,56 @@ def test_a_reject_is_shown_with_its_grounds(
     assert picture is not None
     assert picture.shape[:2] == (900, width)
     assert bool(picture.mean() < 100) is dark
+
+
+STICKING_OUT = """(() => {
+  for (const name of ['pass', 'fail', 'undecided', 'skipped'])
+    document.getElementById(name).textContent = '12,345,678';
+  return [...document.querySelectorAll('.numbers dd')].filter(cell => {
+    const text = document.createRange();
+    text.selectNodeContents(cell);
+    const [seen, room] = [text.getBoundingClientRect(), cell.parentElement.getBoundingClientRect()];
+    return seen.right > room.right - 4 || seen.bottom > room.bottom || room.right > innerWidth;
+  }).map(cell => cell.id);
+})()"""
+
+
+@pytest.mark.parametrize("slow_ms", [3.2, 340.0, 4321.0, 99_999.0, 9_999_999.0])
+def test_figures_of_any_size_stay_in_their_cells(
+    board: Board, page: PageServer, browser: Browser, slow_ms: float
+) -> None:
+    for number in range(40):
+        board.judged(verdict(number, recorded_ms=slow_ms if number % 3 else 340.0), None)
+    board.outbox_depth(rows=12_345_678, size_bytes=9, oldest_s=999_999.0)
+    browser.open(page.url)
+    browser.wait_for("#recorded .figure")
+    assert not re.search(r"\d{4}", browser.text("#recorded"))
+    for width in (1920, 1600, 1280, 1101, 1099, 900, 700, 621, 619, 390, 320):
+        browser.resize(width, 900)
+        assert browser.evaluate(STICKING_OUT) == [], width
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    assert browser.errors == []
+
+
+def test_a_station_that_skips_is_not_shown_in_green(board: Board, page: PageServer, browser: Browser) -> None:
+    judge(board, range(99))
+    browser.open(page.url)
+    browser.wait_for(".reject")
+    assert browser.text("#judged") == "100 %"
+    assert browser.evaluate("document.querySelector('#health-state').className") == "good"
+    board.judged(verdict(99, "skipped", reason="camera_error"), None)
+    browser.wait_until("document.querySelector('#health-state').className === 'warn'")
+    assert browser.text("#health-state") == "Running"
+    assert browser.text("#health-reasons") == "1 of 100 frames of the last minute not judged"
+    assert browser.text("#judged") == "99 %"
+    for number in range(100, 200):
+        board.judged(verdict(number, "skipped", reason="overload"), part(1).image[::3, ::3].copy())
+    browser.wait_until("document.querySelector('#health-state').textContent === 'Degraded'")
+    assert "queue full, the machine is too slow" in browser.text("#health-reasons")
+    browser.wait_until("document.querySelector('.camera-state').textContent.includes('101 of 200 frames')")
+    browser.wait_for_pictures()
+    assert browser.evaluate("document.querySelectorAll('.strip img').length") == 8
+    assert "Skipped" in browser.text(".strip li")
 
 
 def test_the_box_of_a_defect_lies_over_the_defect(board: Board, page: PageServer, browser: Browser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -93,6 +94,15 @@ class AgentProcess:
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def limit_files(self, most: int) -> None:
+        """As `LimitNOFILE=` of a systemd unit does."""
+        assert self._process is not None
+        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (most, most))
+
+    def open_files(self) -> int:
+        assert self._process is not None
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
 
     def resident_mb(self) -> float:
         return self._memory_mb("VmRSS")

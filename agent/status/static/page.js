@@ -1,7 +1,8 @@
 "use strict";
 
-// The page asks for /api/state once a second and changes only what differs. Text goes in through
-// textContent alone, so nothing that a camera or a message is called can become markup.
+// The page asks for api/state once a second and changes only what differs. Text goes in through
+// textContent alone, so nothing that a camera or a message is called can become markup. All addresses
+// are relative, for a proxy may serve the page below a path.
 
 const POLL_MS = 1000;
 const STALE_MS = 3000;
@@ -25,10 +26,12 @@ const VERDICTS = {
 };
 const STATES = {
   running: ["Running", "check", "good"],
+  partly: ["Running", "alert", "warn"],
   degraded: ["Degraded", "alert", "bad"],
   starting: ["Starting", "ring", "warn"],
   silent: ["No answer", "alert", "bad"],
   streaming: ["Streaming", "check", "good"],
+  unjudged: ["Streaming", "alert", "warn"],
   connected: ["Connected", "check", "good"],
   connecting: ["Connecting", "ring", "warn"],
   closed: ["Closed", "ring", "warn"],
@@ -37,6 +40,8 @@ const STATES = {
   lost: ["Lost", "alert", "bad"],
   finished: ["Finished", "dash", "none"],
 };
+
+const UNITS = [["ms", 1], ["s", 1000], ["min", 60_000], ["h", 3_600_000]];
 
 let shown = new Map(); // result_id to reject, newest first
 let selected = null;
@@ -65,8 +70,23 @@ function setIcon(element, state) {
   element.replaceChildren(icon(STATES[state][1], STATES[state][2]));
 }
 
-function milliseconds(value) {
-  return value === null ? "–" : value < 10 ? value.toFixed(1) : value.toFixed(0);
+/* At most three digits, and the first unit in which that can be. */
+function duration(milliseconds) {
+  if (milliseconds === null) return ["–", ""];
+  const [unit, scale] = UNITS.find(([, scale]) => milliseconds < 999.5 * scale) ?? UNITS.at(-1);
+  const value = milliseconds / scale;
+  return [value.toFixed(value < 9.95 ? 1 : 0), unit];
+}
+
+/* 0 and 100 are said only of none and all. */
+function percent(ratio) {
+  if (ratio > 0 && ratio < 0.01) return "< 1 %";
+  return ratio > 0.99 && ratio < 1 ? "> 99 %" : `${(100 * ratio).toFixed(0)} %`;
+}
+
+function unjudgedWords(minute) {
+  const count = Object.values(minute.unjudged).reduce((sum, one) => sum + one, 0);
+  return count ? `${number.format(count)} of ${number.format(count + minute.judged)} frames of the last minute not judged` : "";
 }
 
 function seconds(value) {
@@ -122,7 +142,8 @@ function stripItem(frame) {
   const [word, symbol, colour] = VERDICTS[frame.verdict];
   const view = make("div", { class: `view ${colour}` });
   if (frame.image) {
-    const defects = frame.boxes.length === 1 ? "1 defect" : `${frame.boxes.length} defects`;
+    const count = frame.boxes.length;
+    const defects = frame.verdict === "skipped" ? "not judged" : `${count} defect${count === 1 ? "" : "s"}`;
     const alt = `Frame ${frame.frame_id}, ${word.toLowerCase()}, ${defects}`;
     view.append(image(frame.image, alt, "eager"), boxes(frame));
   } else {
@@ -146,8 +167,9 @@ function cameraPanel(camera) {
 
 function drawCamera(panel, camera) {
   const [symbol, words] = panel.querySelector("h3").children;
-  setIcon(symbol, camera.state);
-  setText(words, camera.words);
+  const unjudged = unjudgedWords(camera.last_minute);
+  setIcon(symbol, camera.state === "streaming" && unjudged ? "unjudged" : camera.state);
+  setText(words, unjudged ? `${camera.words}; ${unjudged}` : camera.words);
   const strip = panel.querySelector(".strip");
   strip.classList.toggle("strip-wide", camera.strip.some((frame) => frame.width > 2 * frame.height));
   keyed(strip, camera.strip, (frame) => frame.result_id, stripItem);
@@ -201,7 +223,8 @@ function rejectCard(reject, open) {
   const pictures = make(open ? "button" : "div", { class: "open" }, triple);
   if (open) {
     pictures.type = "button";
-    pictures.setAttribute("aria-label", `Enlarge ${word.toLowerCase()} of ${clockTime(reject.created)}, frame ${reject.frame_id}`);
+    const label = `Enlarge ${word.toLowerCase()} of ${clockTime(reject.created)}, frame ${reject.frame_id}:`;
+    pictures.prepend(make("span", { class: "sr" }, label));  // with what is seen in it, this is its name
     pictures.addEventListener("click", open);
   }
 
@@ -245,18 +268,24 @@ function go(step) {
   if (next !== undefined) enlarge(next);
 }
 
+/* A number and its small words, which stay on one line. */
+function figure(value, words) {
+  return make("span", { class: "figure" }, value, value && words ? " " : "", make("small", {}, words));
+}
+
 function drawNumbers(state) {
   for (const name of Object.keys(VERDICTS)) setText(byId(name), number.format(state.verdicts[name]));
   const ratio = state.reject_ratio;
   setText(byId("reject-rate"), ratio === null ? "–" : `${(100 * ratio).toFixed(ratio < 0.1 ? 2 : 1)} %`);
   for (const [id, latency] of [["recorded", state.latency_ms.capture_to_recorded], ["infer", state.latency_ms.infer]]) {
-    byId(id).replaceChildren(
-      `${milliseconds(latency.p50)} `, make("small", {}, "p50"),
-      ` ${milliseconds(latency.p99)} `, make("small", {}, "p99 ms"),
-    );
+    const [[p50, p50Unit], [p99, p99Unit]] = [duration(latency.p50), duration(latency.p99)];
+    byId(id).replaceChildren(figure(p50, `${p50Unit} p50`), " ", figure(p99, `${p99Unit} p99`));
   }
   const { rows, oldest_s: oldest } = state.outbox;
-  byId("outbox").replaceChildren(`${number.format(rows)} `, make("small", {}, rows ? `oldest ${seconds(oldest)}` : "waiting"));
+  byId("outbox").replaceChildren(figure(number.format(rows), rows ? "" : "waiting"), ...(rows ? [" ", figure("", `oldest ${seconds(oldest)}`)] : []));
+  const judged = state.last_minute.judged_ratio;
+  setText(byId("judged"), judged === null ? "–" : percent(judged));
+  byId("judged").className = judged !== null && judged < 1 ? "warn" : "";
   setIcon(byId("broker-icon"), state.broker.state);
   setText(byId("broker"), state.broker.words);
 }
@@ -278,7 +307,9 @@ function draw(state) {
   const model = state.model;
   const words = model && `Model ${model.bundle} (${model.sha256.slice(0, 12)}) on ${model.engine}, threshold ${model.threshold.toPrecision(4)}`;
   setText(byId("model"), words ?? "No model loaded");
-  drawHealth(state.health.state, state.health.reasons);
+  const unjudged = unjudgedWords(state.last_minute);
+  if (state.health.state === "running" && unjudged) drawHealth("partly", [unjudged]);
+  else drawHealth(state.health.state, state.health.reasons);
   drawNumbers(state);
 
   keyed(byId("cameras"), state.cameras, (camera) => camera.name, cameraPanel);
@@ -306,8 +337,8 @@ function drawStale() {
 
 async function poll() {
   try {
-    const answer = await fetch("/api/state", { cache: "no-store", signal: AbortSignal.timeout(STALE_MS) });
-    if (!answer.ok) throw new Error(`/api/state answered ${answer.status}`);
+    const answer = await fetch("api/state", { cache: "no-store", signal: AbortSignal.timeout(STALE_MS) });
+    if (!answer.ok) throw new Error(`api/state answered ${answer.status}`);
     const state = await answer.json();
     answeredAt = performance.now();
     lastAnswer = new Date();

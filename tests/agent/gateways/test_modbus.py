@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from pymodbus.client import ModbusTcpClient
@@ -15,7 +16,7 @@ from pymodbus.client import ModbusTcpClient
 from agent.clock import ManualClock
 from agent.gateway_settings import ModbusGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
-from agent.gateways.modbus import BLOCK_REGISTERS, ModbusSink
+from agent.gateways.modbus import BLOCK_REGISTERS, CONNECTIONS, LAYOUT, ModbusSink
 from agent.messages import ScoreMessage
 from agent.uplink.row import Row
 from tests.agent.gateways.records import MORNING, FakeRecords, crop, gateway, verdict, waiting
@@ -218,3 +219,17 @@ def test_a_client_that_sends_nonsense_does_not_disturb_another(plc: Plc) -> None
         rude.sendall(b"GET / HTTP/1.1\r\n\r\n" * 200)
         plc.deliver(verdict(7))
         assert plc.block()[5] == 7
+
+
+def test_idle_connections_keep_nobody_out_and_cost_no_one_who_asks(plc: Plc) -> None:
+    with ExitStack() as crowd:
+        for number in range(4 * CONNECTIONS):
+            crowd.enter_context(socket.create_connection((HOST, plc.port), DEADLINE_S))
+            if number % 16 == 0:
+                assert plc.block()[0] == LAYOUT
+        latecomer = ModbusTcpClient(HOST, port=plc.port)
+        assert latecomer.connect()
+        assert not latecomer.read_holding_registers(0, count=BLOCK_REGISTERS).isError()
+        latecomer.close()
+        assert plc.sink._server is not None
+        assert len(plc.sink._server.active_connections) <= CONNECTIONS

@@ -6,18 +6,19 @@ import asyncio
 import math
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import pytest
 from asyncua import Client, ua
 
 from agent.gateways.gateway import GatewayError, Unacceptable
-from agent.gateways.opcua import FIELDS
+from agent.gateways.opcua import ACTIVATION_S, CONNECTIONS, FIELDS
 from agent.uplink.row import Row
 from tests.agent.gateways.hmi import Hmi, hmi
 from tests.agent.gateways.records import MORNING, crop, result_id, verdict
 from tests.agent.uplink.rows import TOPICS
-from tests.brokers import HOST
+from tests.brokers import DEADLINE_S, HOST
 
 T = TypeVar("T")
 
@@ -183,3 +184,19 @@ def test_a_port_that_is_taken_is_named() -> None:
         ):
             one.sink.open()
         one.sink.close()
+
+
+def test_connections_without_a_session_are_few_and_make_room(plant: Hmi, monkeypatch: Any) -> None:
+    assert plant.sink._server is not None
+    internal = plant.sink._server.iserver
+    assert (internal.max_connections, internal.max_pending_activation_seconds) == (CONNECTIONS, ACTIVATION_S)
+    monkeypatch.setattr(internal, "max_pending_activation_seconds", 0.2)
+    plant.deliver(verdict(1))
+    port = int(plant.url.rpartition(":")[2])
+    with ExitStack() as crowd:
+        guests = [
+            crowd.enter_context(socket.create_connection((HOST, port), DEADLINE_S))
+            for _ in range(3 * CONNECTIONS)
+        ]
+        assert all(guest.recv(1) == b"" for guest in guests), "they are sent away"
+        assert plant.read("top.ResultEvaluationCode") == [2]

@@ -7,12 +7,14 @@ import threading
 import weakref
 from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Literal
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.line.capture import FAULTS_WAITING, Capture
+from agent.line.capture import FAULTS_WAITING, THUMBNAIL_PX, THUMBNAILS_WAITING, Capture, without_picture
 from agent.messages import Frame, FrameFault
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -186,3 +188,61 @@ def test_live_mode_shows_the_newest_frame_of_a_source_that_could_wait() -> None:
     capture = Capture("live", ring_frames=3, source_waits=True)
     assert all(capture.put(frame(frame_id), 0.0) for frame_id in range(3))
     assert told(drained(capture)) == [(0, "overload"), (1, "overload"), (2, "frame")]
+
+
+@given(
+    height=st.integers(1, 900),
+    width=st.integers(1, 900),
+    channels=st.sampled_from([1, 3]),
+    depth=st.sampled_from([8, 10, 12, 16]),
+)
+def test_a_frame_that_is_pushed_out_leaves_a_small_thumbnail_of_its_own(
+    height: int, width: int, channels: int, depth: int
+) -> None:
+    capture = Capture("live", ring_frames=1)
+    shade = np.linspace(0, 2**depth - 1, width).astype(np.uint8 if depth == 8 else np.uint16)
+    image = np.broadcast_to(shade[None, :, None], (height, width, channels)).copy()
+    capture.put(replace(frame(0), image=image, bit_depth=depth))
+    capture.put(frame(1))
+    image[:] = 0  # the camera's memory is used again
+    pushed_out, _ = drained(capture)
+    assert isinstance(pushed_out, FrameFault) and pushed_out.thumbnail is not None
+    thumbnail = pushed_out.thumbnail
+    assert thumbnail.dtype == np.uint8 and max(thumbnail.shape[:2]) <= THUMBNAIL_PX
+    assert thumbnail[0, 0, 0] == 0 and (width < 4 or thumbnail[0, -1, 0] > 128)
+    assert abs(thumbnail.shape[1] / thumbnail.shape[0] * height / width - 1) < 0.5 or min(height, width) < 20
+
+
+def test_only_the_last_faults_that_wait_hold_thumbnails() -> None:
+    capture = Capture("accountable", ring_frames=4)
+    for number in range(1000):
+        capture.put(frame(number))
+    items = drained(capture)
+    assert [item.frame_id for item in items] == list(range(1000))
+    holding = [item.frame_id for item in items if isinstance(item, FrameFault) and item.thumbnail is not None]
+    assert holding == list(range(996 - THUMBNAILS_WAITING, 996))
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((0, 4, 1), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 1))]
+)
+def test_what_is_no_picture_leaves_no_thumbnail(image: np.ndarray) -> None:
+    assert without_picture(replace(frame(0), image=image), "camera_error", "odd").thumbnail is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "ring_frames", "words"),
+    [
+        ("live", 64, "a newer frame came before the line was free; set line.mode to accountable"),
+        ("accountable", 1, "a newer frame came before the line was free; raise line.ring_frames"),
+        ("accountable", 3, "3 newer frames came before the line was free; raise line.ring_frames"),
+    ],
+)
+def test_a_frame_that_is_pushed_out_says_what_would_help_in_its_mode(
+    mode: Literal["live", "accountable"], ring_frames: int, words: str
+) -> None:
+    capture = Capture(mode, ring_frames)
+    for number in range(ring_frames + 1):
+        capture.put(frame(number))
+    pushed_out = capture.take(0.0)
+    assert isinstance(pushed_out, FrameFault) and pushed_out.detail.startswith(words)

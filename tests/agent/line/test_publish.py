@@ -271,6 +271,16 @@ def test_a_closed_outbox_is_raised_and_leaves_no_gap(path: Path) -> None:
     assert [one["sequence"] for one in verdicts(path)] == [1]
 
 
+def test_a_skipped_frame_is_shown_by_its_thumbnail(at: Desk) -> None:
+    at.publisher.record_skipped(replace(fault(4, "overload"), thumbnail=np.zeros((30, 40, 1), np.uint8)))
+    at.publisher.record_skipped(fault(5, "camera_error"))
+    at.settle()
+    without, shown = at.board.snapshot().cameras[0].strip
+    assert (shown.width, shown.height) == (40, 30) and shown.picture is not None
+    assert without.picture is None
+    assert at.metrics.snapshot()["unjudged"]["top"]["overload"] == 1
+
+
 def test_no_metric_moves_for_a_skipped_trigger_that_is_not_committed(path: Path) -> None:
     with desk(path) as at:
         pass

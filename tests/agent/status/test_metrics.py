@@ -55,6 +55,8 @@ def moved() -> Metrics:
     for frames in (10, 25):
         counted.take(counts(frames))
     metrics.engine_failed("tensorrt")
+    metrics.unjudged("top", "not_finite")
+    metrics.unjudged_ratio("top", 0.25)
     return metrics
 
 
@@ -102,6 +104,13 @@ def test_every_typed_increment_moves_its_own_metric() -> None:
     assert value(metrics, "plumbline_camera_open_failures_total", camera="top", reason="in_use") == 4
     assert value(metrics, "plumbline_camera_driver_total", camera="top", name="resent_packets") == 50
     assert value(metrics, "plumbline_camera_faults_total", camera="top", reason="camera_error") == 1
+
+
+def test_records_without_a_decision_are_counted_by_reason_and_as_a_share() -> None:
+    metrics = moved()
+    assert value(metrics, "plumbline_unjudged_total", camera="top", reason="not_finite") == 1
+    assert value(metrics, "plumbline_unjudged_total", camera="top", reason="overload") == 0
+    assert value(metrics, "plumbline_unjudged_ratio", camera="top") == 0.25
 
 
 def test_known_cameras_start_at_zero_so_that_the_first_reject_is_a_rate() -> None:

@@ -127,6 +127,19 @@ def test_health_is_200_when_running_and_503_with_the_reason_when_not(
     assert "Broker not reachable" in answer.json()["reasons"][0]
 
 
+def test_skipped_frames_are_told_by_health_and_state(client: httpx.Client, board: Board) -> None:
+    for number in range(100):
+        board.judged(verdict(number, "pass" if number == 0 else "skipped", reason="overload"), None)
+    answer = client.get("/healthz")
+    assert answer.status_code == 503
+    why = "queue full, the machine is too slow"
+    words = f"Camera top: 99 % of the frames of the last minute were not judged: {why}"
+    assert answer.json() == {"state": "degraded", "reasons": [words]}
+    state = client.get("/api/state").json()
+    assert state["last_minute"] == {"judged": 1, "unjudged": {"overload": 99}, "judged_ratio": 0.01}
+    assert state["cameras"][0]["last_minute"] == state["last_minute"]
+
+
 def test_metrics_are_prometheus_text(client: httpx.Client) -> None:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
@@ -158,6 +171,40 @@ def test_a_page_bound_for_the_plant_answers_to_the_names_it_has_there(board: Boa
         assert answer.status_code == 200
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("bound_to", ["127.0.0.1", "0.0.0.0"])
+def test_names_that_are_set_are_served_beside_the_machines_own_and_no_others(
+    board: Board, bound_to: str
+) -> None:
+    names = ("MES.plant.example", "[fd00::7]")
+    server = PageServer(board, Metrics([]), host=bound_to, port=0, allowed_hosts=names)
+    server.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=30) as client:
+            for host in ("mes.plant.example", "mes.plant.EXAMPLE:8443", "[FD00::7]:80", "localhost"):
+                assert client.get("/api/state", headers={"Host": host}).status_code == 200, host
+            for host in ("plant.example", "a.mes.plant.example", "mes.plant.example.evil", "[fd00::8]", "*"):
+                answer = client.get(
+                    "/api/state", headers={"Host": host, "X-Forwarded-Host": "mes.plant.example"}
+                )
+                assert answer.status_code == 421, host
+                assert "page.allowed_hosts" in answer.text
+    finally:
+        server.stop()
+
+
+def test_every_address_is_relative_so_that_a_proxy_may_put_the_page_below_a_path(
+    client: httpx.Client, board: Board
+) -> None:
+    fill(board)
+    state = client.get("/api/state").json()
+    told = [state["rejects"][0][view] for view in ("input", "restored", "heat")]
+    told += [frame["image"] for frame in state["cameras"][0]["strip"]]
+    assert not any(address.startswith(("/", "http")) for address in told)
+    for name in ("page.html", "page.js", "page.css"):
+        absolute = r"""(?:href|src|fetch)\s*[=(]\s*["'`]/|url\(["']?/"""
+        assert not re.search(absolute, (STATIC / name).read_text()), name
 
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/api/state", "/healthz", "/metrics", "/nothing"])

@@ -1,0 +1,47 @@
+"""One browser for all tests of a file, and a page with a station that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from agent.clock import SystemClock
+from agent.status.board import Board
+from agent.status.metrics import Metrics
+from agent.status.server import PageServer
+from tests.agent.status.samples import THRESHOLD
+from tests.browser.browser import Browser, find_chromium
+
+CHROMIUM = find_chromium()
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine; `make test` installs it"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    with Browser(CHROMIUM, tmp_path_factory.mktemp("browser") / "new") as browser:
+        yield browser
+
+
+@pytest.fixture
+def board() -> Board:
+    board = Board(station="cell3-cam1", version="0.1.0", clock=SystemClock())
+    board.serving(engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=THRESHOLD)
+    board.camera_state("top", "streaming")
+    board.link_state("connected")
+    return board
+
+
+@pytest.fixture
+def page(board: Board, browser: Browser) -> Iterator[PageServer]:
+    server = PageServer(board, Metrics(["top"]), host="127.0.0.1", port=0)
+    server.start()
+    browser.errors.clear()
+    browser.addresses.clear()
+    browser.resize(1280, 900)
+    yield server
+    browser.open("about:blank")
+    server.stop()
