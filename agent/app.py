@@ -40,6 +40,7 @@ from agent.status.metrics import Metrics
 from agent.status.server import PageServer
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted
+from agent.uplink.outbox_file import check_place
 from agent.uplink.roll_event import tell_roll
 from agent.uplink.uplink import Uplink
 from agent.web.drift import Drift
@@ -179,6 +180,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
 
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
     """
+    check_place(wanted.outbox.path)  # before the engines' cache makes a folder beside it
     bundle = open_bundle(wanted.bundle)
     metrics = Metrics([camera.name for camera in wanted.cameras])
     engine = Switch()
