@@ -39,7 +39,7 @@ from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer
 from agent.uplink import payloads, uplink
-from agent.uplink.counted import Counted
+from agent.uplink.counted import Counted, show_depth
 from agent.uplink.outbox_file import check_place
 from agent.uplink.roll_event import tell_roll
 from agent.uplink.uplink import Uplink
@@ -50,6 +50,7 @@ from agent.web.track import make_track
 
 log = structlog.get_logger()
 
+VERSION = version("plumbline")  # once: it reads a file, and the last status must need none
 WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
 
@@ -129,7 +130,7 @@ class App:
             engine = self.engine.describe().name
             self.board.engine(engine)
             depth = self.uplink.outbox.depth()
-            self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
+            show_depth(self.board, depth)
             counted.take(self.uplink, depth, tidied)
             for camera, name, camera_counted in cameras:
                 counts = camera.counts()
@@ -200,7 +201,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     up = uplink.build(
         wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
     )
-    board = Board(station=wanted.identity.station, version=version("plumbline"), clock=clock)
+    board = Board(station=wanted.identity.station, version=VERSION, clock=clock)
     threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
     calibrated = {} if wanted.judge.threshold else bundle.calibrated()
     board.serving(
@@ -346,7 +347,7 @@ def _status_message(
         reason=reason,
         station=wanted.identity.station,
         boot_id=boot_id,
-        versions={"plumbline": version("plumbline")},
+        versions={"plumbline": VERSION},
         bundle_sha256=bundle.sha256,
         settings_sha256=wanted.digest(),
         engine=engine,

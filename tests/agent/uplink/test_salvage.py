@@ -170,7 +170,7 @@ def readers(outbox: Outbox) -> set[str]:
     return {one.name for one in outbox.depth().readers if one.name != "mqtt"}
 
 
-DESTRUCTIONS: dict[str, Callable[[Path], None]] = {
+DESTRUCTIONS: dict[str, Callable[[Path], object]] = {
     "half of it": lambda path: os.truncate(path, path.stat().st_size // 2 + 100),
     "the first page": lambda path: overwrite(path, 1, bytes(PAGE)),
     "the first ten pages": lambda path: overwrite(path, 1, random.Random(2).randbytes(10 * PAGE)),
