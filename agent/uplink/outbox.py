@@ -119,9 +119,7 @@ class Outbox:
             self.age.note(self._deletes)
         report = self._deletes.execute("SELECT report FROM salvage").fetchone()
         self.salvaged = None if report is None else Salvage.of_json(report[0])
-        (last,) = self._deletes.execute(
-            f"SELECT MAX(last_sequence, COALESCE((SELECT sequence {_LAST_VERDICT}), 0)) FROM progress"
-        ).fetchone()
+        (last,) = self._deletes.execute("SELECT last_sequence FROM progress").fetchone()
         self._appended_sequence = self._committed_sequence = int(last)
         self._reads.execute("SELECT 1 FROM progress").fetchone()  # opens the log, too
 

@@ -201,23 +201,30 @@ class _Rows:
 
 
 def _tell(left: Wreck, rows: _Rows, named: str, reserved: int) -> Salvage:
-    known = max((*rows.sequences, *left.sequences), default=0)
-    last = max(known, reserved if left.last_sequence is None else left.last_sequence)
+    said = left.last_sequence
+    if said is None or said > reserved > 0:  # the table is lost, or a number in it was changed
+        said = max(reserved, *(one for one in left.sequences if one <= reserved or not reserved), 0)
+    last = max(said, *rows.sequences, 0)
     if left.sequences_whole:  # it says which there were; without it every gap counts
-        there = set(left.sequences)
+        there = {sequence for sequence in left.sequences if sequence <= last}
+        gone = tuple(spans(sorted(there - rows.sequences.keys())))
     else:
-        there = set(range(min((*rows.sequences, *left.sequences), default=1), last + 1))
-    gone = sorted(there - rows.sequences.keys())
+        first = min((*rows.sequences, *left.sequences, last + 1))
+        gone = tuple(gaps(sorted(rows.sequences), first if rows.sequences else 1, last))
     lost = left.known - rows.seqs
-    unknown = sum(left.sequences.get(sequence) not in lost for sequence in gone)  # which row each was
-    nameless = len(lost - set(left.sequences.values()))  # rows that may have been those
+    lost_verdicts = sum(end - start + 1 for start, end in gone)
+    of_verdicts = sum(
+        seq in lost and sequence <= last and sequence not in rows.sequences
+        for sequence, seq in left.sequences.items()
+    )
+    nameless = len(lost - set(left.sequences.values()))  # rows that may have been the other verdicts
     return Salvage(
         file=named,
         waiting={kind: rows.waiting[kind] for kind in KINDS},
         delivered=rows.delivered,
-        lost=len(lost) + max(0, unknown - nameless),
-        lost_verdicts=len(gone),
-        lost_sequences=tuple(spans(gone))[:SPANS_NAMED],
+        lost=len(lost) + max(0, lost_verdicts - of_verdicts - nameless),
+        lost_verdicts=lost_verdicts,
+        lost_sequences=gone[:SPANS_NAMED],
         changed=rows.changed,
         next_sequence=last + 1,
         cursors_lost=not left.cursors_whole,
@@ -235,6 +242,17 @@ def spans(numbers: Sequence[int]) -> Iterable[tuple[int, int]]:
         before = number
     if first is not None and before is not None:
         yield first, before
+
+
+def gaps(numbers: Sequence[int], first: int, last: int) -> Iterable[tuple[int, int]]:
+    """What is missing among sorted numbers between two."""
+    expected = first
+    for number in numbers:
+        if number > expected:
+            yield expected, number - 1
+        expected = max(expected, number + 1)
+    if expected <= last:
+        yield expected, last
 
 
 def _write_beside(database: sqlite3.Connection, left: Wreck, rows: _Rows, told: Salvage) -> None:

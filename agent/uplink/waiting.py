@@ -80,6 +80,8 @@ def put_aside(
     """Take a changed row off what waits and keep it as a dead letter; the first time add the event `told`."""
     if note_refusal(database, OUTBOX, changed.seq, reason, stamp.wall_ns) and told is not None:
         insert(database, [told], stamp)
+    # Its sequence, if it is another one now, must not stand in the way of whose it is.
+    database.execute("UPDATE record SET sequence = NULL WHERE seq = ?", (changed.seq,))
     database.execute("DELETE FROM waiting WHERE seq = ?", (changed.seq,))
     database.execute("INSERT OR IGNORE INTO history VALUES (?)", (changed.seq,))
 

@@ -21,7 +21,7 @@ from agent.uplink.cursor import Cursor
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import OutboxError
 from agent.uplink.row import Row
-from agent.uplink.salvage import Salvage, spans
+from agent.uplink.salvage import Salvage, gaps, spans
 from tests.agent.uplink import version_1
 from tests.agent.uplink.rows import crop, event, verdict
 from tests.brokers import DEADLINE_S
@@ -337,3 +337,21 @@ def test_runs_of_numbers_are_told_by_their_ends() -> None:
     assert list(spans([])) == []
     assert list(spans([3])) == [(3, 3)]
     assert list(spans([1, 2, 3, 7, 9, 10])) == [(1, 3), (7, 7), (9, 10)]
+
+
+def test_what_is_missing_between_two_numbers() -> None:
+    assert list(gaps([], 1, 3)) == [(1, 3)]
+    assert list(gaps([2, 3, 6], 1, 8)) == [(1, 1), (4, 5), (7, 8)]
+    assert list(gaps([1, 2], 1, 2)) == []
+
+
+def test_a_last_number_that_was_changed_is_not_believed(path: Path) -> None:
+    for wrong in (1 << 60, 10):
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE progress SET last_sequence = ?", (wrong,))
+        overwrite(path, pages_by_kind(path)["waiting_order"][0], bytes(PAGE))
+        told, found = mended(path)
+        assert DELIVERED + WAITING < told.next_sequence <= DELIVERED + WAITING + 2 * reserve.AHEAD
+        assert len(found) >= WAITING
+        for part in path.parent.glob("*damaged*"):
+            part.unlink()
