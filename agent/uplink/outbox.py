@@ -36,6 +36,7 @@ from agent.uplink.outbox_file import KINDS, DamagedError, Depth, FullError, Kind
 from agent.uplink.reserve import Reserve
 from agent.uplink.row import Changed, Row, Waiting
 from agent.uplink.salvage import Salvage
+from agent.uplink.seal import Sealed, seal
 from agent.uplink.waiting import Stamp
 
 GROUP_ROWS = 64
@@ -51,7 +52,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Append:
-    rows: tuple[Row, ...]
+    rows: tuple[Sealed, ...]
+    last: int | None  # the last sequence among them
     on_committed: Callable[[], None] | None
     future: Future[None]
 
@@ -179,6 +181,7 @@ class Outbox:
         The future ends with the commit or with the OutboxError that prevented it. `on_committed` is called
         in the writer thread and must not append. Raises ValueError for a sequence that leaves a gap.
         """
+        sealed = tuple(seal(row) for row in rows)  # here, where it holds no other line up
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()  # from here on nobody can cancel it under the writer
         with self._gate:
@@ -192,7 +195,8 @@ class Outbox:
                 if row.sequence != expected:
                     raise ValueError(f"{row.id}: sequence {row.sequence} where {expected} comes next")
             self._appended_sequence = expected
-            self._queue.put(_Append(rows=tuple(rows), on_committed=on_committed, future=future))
+            last = expected if any(row.sequence is not None for row in rows) else None
+            self._queue.put(_Append(rows=sealed, last=last, on_committed=on_committed, future=future))
         return future
 
     def lease(
@@ -331,12 +335,11 @@ class Outbox:
 
     def _commit(self, group: Sequence[_Append]) -> None:
         rows = [row for one in group for row in one.rows]
-        last = max((row.sequence for row in rows if row.sequence is not None), default=None)
-
+        last = max((one.last for one in group if one.last is not None), default=None)
         self._with_room(lambda: self._reserve.cover(last or 0))
 
         def insert() -> None:
-            waiting.insert(self._inserts, rows, self.stamp())
+            waiting.insert_sealed(self._inserts, rows, self.stamp())
             if last is not None:
                 self._inserts.execute("UPDATE progress SET last_sequence = ?", (last,))
 

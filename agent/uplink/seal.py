@@ -10,16 +10,27 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from agent.foreign import stored
 from agent.uplink.outbox_file import KINDS
 from agent.uplink.row import Changed, Row, Waiting
 
 DIGEST_BYTES = 16
+Sealed: TypeAlias = tuple[str, int, str, str, str, int | None, bytes, int, bytes]
 JSON = "application/json"
 RECORD_COLUMNS = "id, class, topic, properties, content_type, sequence, payload, evict, digest"
 _TYPES: tuple[type | tuple[type, ...], ...] = (str, int, str, str, str, (int, type(None)), bytes, int, bytes)
+
+
+def seal(row: Row) -> Sealed:
+    """RECORD_COLUMNS of a row that is about to be committed."""
+    properties = json.dumps(row.properties, separators=(",", ":"))
+    content = (
+        *(row.id, KINDS.index(row.kind), row.topic, properties, row.content_type),
+        *(row.sequence, row.payload, 0 if row.of_pass else 1),
+    )
+    return (*content, digest(*content))
 
 
 def digest(

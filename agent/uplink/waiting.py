@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from agent.uplink.outbox_file import BROKER, KINDS, REPLAY_CLASS, UNCONFIRMED_CLASS, Kind
 from agent.uplink.row import Changed, Row, Waiting
-from agent.uplink.seal import RECORD_COLUMNS, digest, opened
+from agent.uplink.seal import RECORD_COLUMNS, Sealed, opened, seal
 
 # What every gateway has come past; without gateways that is everything.
 PASSED_BY_ALL = "(SELECT COALESCE(MIN(seq), 9223372036854775807) FROM cursor)"
@@ -37,15 +37,15 @@ class Stamp:
 
 def insert(database: sqlite3.Connection, rows: Sequence[Row], stamp: Stamp) -> None:
     """Add rows to the log and to what waits."""
-    for row in rows:
-        number, evict = KINDS.index(row.kind), 0 if row.of_pass else 1
-        properties = json.dumps(row.properties, separators=(",", ":"))
-        content = (row.id, number, row.topic, properties, row.content_type)
-        size = len(row.payload)
-        sealed = digest(*content, row.sequence, row.payload, evict)
+    insert_sealed(database, [seal(row) for row in rows], stamp)
+
+
+def insert_sealed(database: sqlite3.Connection, rows: Sequence[Sealed], stamp: Stamp) -> None:
+    for id_, number, topic, properties, content_type, sequence, payload, evict, digest in rows:
+        size = len(payload)
         values = (
-            *(*content, size, stamp.wall_ns),
-            *(row.sequence, row.payload, evict, sealed, stamp.lived_ns),
+            *(id_, number, topic, properties, content_type, size, stamp.wall_ns),
+            *(sequence, payload, evict, digest, stamp.lived_ns),
         )
         seq = database.execute(_INSERT_RECORD, values).lastrowid
         database.execute(_INSERT_WAITING, (seq, number, size))
