@@ -21,7 +21,6 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
@@ -30,16 +29,16 @@ import structlog
 from agent.clock import Clock
 from agent.uplink import age, outbox_file, waiting
 from agent.uplink.age import Age, Anchor
+from agent.uplink.appends import Append, next_group
 from agent.uplink.compact import compact
 from agent.uplink.mend import open_or_mend
 from agent.uplink.outbox_file import KINDS, DamagedError, Depth, FullError, Kind, OutboxError, explained
 from agent.uplink.reserve import Reserve
 from agent.uplink.row import Changed, Row, Waiting
 from agent.uplink.salvage import Salvage
-from agent.uplink.seal import Sealed, seal
+from agent.uplink.seal import seal
 from agent.uplink.waiting import Stamp
 
-GROUP_ROWS = 64
 GROUP_NS = 5_000_000
 APPENDS_WAITING = 256
 _LAST_VERDICT = "FROM record WHERE sequence IS NOT NULL ORDER BY sequence DESC LIMIT 1"
@@ -48,14 +47,6 @@ RETRY_S = 1.0  # on a full disk
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Append:
-    rows: tuple[Sealed, ...]
-    last: int | None  # the last sequence among them
-    on_committed: Callable[[], None] | None
-    future: Future[None]
 
 
 class Outbox:
@@ -67,7 +58,7 @@ class Outbox:
         self.unshrinkable: str | None = None  # why an old file does not give room back, after `open`
         self.turn = threading.Lock()  # to write; SQLite's own wait is a poll
         self._clock = clock
-        self._queue: queue.Queue[_Append | None] = queue.Queue(maxsize=APPENDS_WAITING)
+        self._queue: queue.Queue[Append | None] = queue.Queue(maxsize=APPENDS_WAITING)
         self._gate = threading.Lock()  # the order of appends
         self._reading = threading.Lock()
         self._writer: threading.Thread | None = None
@@ -196,7 +187,7 @@ class Outbox:
                     raise ValueError(f"{row.id}: sequence {row.sequence} where {expected} comes next")
             self._appended_sequence = expected
             last = expected if any(row.sequence is not None for row in rows) else None
-            self._queue.put(_Append(rows=sealed, last=last, on_committed=on_committed, future=future))
+            self._queue.put(Append(rows=sealed, last=last, on_committed=on_committed, future=future))
         return future
 
     def lease(
@@ -302,7 +293,7 @@ class Outbox:
         started_ns = 0
         open_ = True
         while open_:
-            group, open_ = self._next_group(started_ns + GROUP_NS if busy else 0)
+            group, open_ = next_group(self._queue, self._clock, started_ns + GROUP_NS if busy else 0)
             busy, started_ns = len(group) > 1, self._clock.monotonic_ns()
             while not (self._room.wait(RETRY_S) or self._closing.is_set()):
                 pass
@@ -317,23 +308,7 @@ class Outbox:
             else:
                 self._refuse(group)
 
-    def _next_group(self, closes_ns: int) -> tuple[list[_Append], bool]:
-        """What waits now and what comes until `closes_ns`, and whether there is more to expect."""
-        group: list[_Append] = []
-        rows = 0
-        while rows < GROUP_ROWS:
-            left_s = (closes_ns - self._clock.monotonic_ns()) / 1e9
-            try:
-                one = self._queue.get(block=not group or left_s > 0, timeout=left_s if group else None)
-            except queue.Empty:
-                break
-            if one is None:
-                return group, False
-            group.append(one)
-            rows += len(one.rows)
-        return group, True
-
-    def _commit(self, group: Sequence[_Append]) -> None:
+    def _commit(self, group: Sequence[Append]) -> None:
         rows = [row for one in group for row in one.rows]
         last = max((one.last for one in group if one.last is not None), default=None)
         self._with_room(lambda: self._reserve.cover(last or 0))
@@ -346,7 +321,7 @@ class Outbox:
         self.persist(insert, self._inserts)
         self._committed_sequence = last or self._committed_sequence
 
-    def _announce(self, group: Sequence[_Append]) -> None:
+    def _announce(self, group: Sequence[Append]) -> None:
         for one in group:
             try:
                 if one.on_committed is not None:
@@ -360,6 +335,6 @@ class Outbox:
         log.error("outbox_failed", path=str(self.path), reason=str(failure))
         self._failure = failure
 
-    def _refuse(self, group: Sequence[_Append]) -> None:
+    def _refuse(self, group: Sequence[Append]) -> None:
         for one in group:
             one.future.set_exception(self._failure)
