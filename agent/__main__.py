@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +21,7 @@ from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.foreign import shown
+from agent.mended import run_mended
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 bundle_app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, or check it on this machine.")
@@ -46,9 +48,7 @@ def run(config: Config) -> None:
 
     wanted = settings.load(config)
     logs.configure(wanted.logs, station=wanted.identity.station)
-    crew = Crew()
-    _stop_on_signals(crew)
-    build(wanted, SystemClock(), crew).run()
+    run_mended(lambda crew: build(wanted, SystemClock(), crew).run(), _stop_on_signals, SystemClock())
 
 
 @app.command()
@@ -320,6 +320,10 @@ def outbox_status(config: Config) -> None:
         f"{path}",
         f"{depth.rows} rows, {depth.bytes} bytes, oldest {depth.oldest_s:.1f} s",
         *(f"  {kind:8} {rows}" for kind, rows in depth.kinds.items()),
+        *(
+            f"for {one.name}: {one.rows} rows, oldest {one.oldest_s:.1f} s, {one.refused} refused"
+            for one in depth.readers
+        ),
         f"  {depth.unconfirmed} verdicts not yet confirmed by the MES, {depth.replaying} to be said again",
     ]
     if history.verdicts:
@@ -353,9 +357,37 @@ def outbox_replay(config: Config, first: First, last: Last) -> None:
         raise typer.Exit(1)
 
 
-def _stop_on_signals(crew: Crew) -> None:
+@outbox_app.command("salvage")
+def outbox_salvage(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a damaged outbox; it is only read")],
+    into: Annotated[
+        Path | None, typer.Option(help="the outbox to make; default: beside it, with .salvaged")
+    ] = None,
+) -> None:
+    """Save what can be read of a damaged outbox into a fresh one; exit 1 when something was lost.
+
+    The agent does so by itself at its start. The fresh file may stand at outbox.path while no agent runs.
+    """
+    from agent.uplink.salvage import salvage_by_hand
+
+    fresh = into or file.with_name(file.name + ".salvaged")
+    done = salvage_by_hand(file, fresh)
+    console.print(f"{fresh}: {done.words()}", highlight=False, soft_wrap=True, markup=False)
+    if not done.is_whole:
+        raise typer.Exit(1)
+
+
+def _stop_on_signals(crew: Crew) -> threading.Event:
+    """The crew stops on either; the answer is set once one came."""
+    asked = threading.Event()
+
+    def stop(*_: object) -> None:
+        asked.set()
+        crew.stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: crew.stop.set())
+        signal.signal(number, stop)
+    return asked
 
 
 def _complain(error: PlumblineError) -> None:

@@ -39,7 +39,8 @@ from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer, make_server
 from agent.uplink import payloads, uplink
-from agent.uplink.counted import Counted
+from agent.uplink.counted import Counted, show_depth
+from agent.uplink.outbox_file import check_place
 from agent.uplink.roll_event import tell_roll
 from agent.uplink.uplink import Uplink
 from agent.web.drift import Drift
@@ -49,6 +50,7 @@ from agent.web.track import make_track
 
 log = structlog.get_logger()
 
+VERSION = version("plumbline")  # once: it reads a file, and the last status must need none
 WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
 
@@ -128,7 +130,7 @@ class App:
             engine = self.engine.describe().name
             self.board.engine(engine)
             depth = self.uplink.outbox.depth()
-            self.board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
+            show_depth(self.board, depth)
             counted.take(self.uplink, depth, tidied)
             for camera, name, camera_counted in cameras:
                 counts = camera.counts()
@@ -184,6 +186,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
 
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
     """
+    check_place(wanted.outbox.path)  # before the engines' cache makes a folder beside it
     bundle = open_bundle(wanted.bundle)
     metrics = Metrics([camera.name for camera in wanted.cameras])
     engine = Switch()
@@ -205,7 +208,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     )
     board = Board(
         station=wanted.identity.station,
-        version=version("plumbline"),
+        version=VERSION,
         clock=clock,
         max_unjudged_share=wanted.health.max_unjudged_share,
     )
@@ -355,7 +358,7 @@ def _status_message(
         reason=reason,
         station=wanted.identity.station,
         boot_id=boot_id,
-        versions={"plumbline": version("plumbline")},
+        versions={"plumbline": VERSION},
         bundle_sha256=bundle.sha256,
         settings_sha256=wanted.digest(),
         engine=engine,

@@ -8,14 +8,22 @@ import threading
 import time
 import uuid
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 
 class Clock(Protocol):
     """Everything the agent knows about time."""
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds that never run backwards; only differences mean anything."""
+        """Nanoseconds that never run backwards; only differences within one boot mean anything."""
+
+    def boot(self) -> str:
+        """Which run of the machine `monotonic_ns` belongs to; another one after every boot."""
+
+    def synced(self) -> bool | None:
+        """Whether something disciplines the wall clock; None where nobody says."""
 
     def utc_now(self) -> datetime:
         """Wall-clock time with a UTC time zone; may jump."""
@@ -30,6 +38,12 @@ class SystemClock:
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
 
+    def boot(self) -> str:
+        return _BOOT
+
+    def synced(self) -> bool | None:
+        return clock_synced()
+
     def utc_now(self) -> datetime:
         return datetime.now(timezone.utc)
 
@@ -39,15 +53,25 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told to; `sleep` moves it."""
+    """A clock that moves only when told to; `sleep` moves it. Each is a boot of its own."""
 
-    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=timezone.utc)) -> None:
+    def __init__(
+        self, start: datetime = datetime(2026, 1, 1, tzinfo=timezone.utc), *, synced: bool | None = None
+    ) -> None:
         self._start = start
+        self._synced = synced
+        self._boot = str(uuid.uuid4())
         self._elapsed_ns = 0
         self._lock = threading.Lock()
 
     def monotonic_ns(self) -> int:
         return self._elapsed_ns
+
+    def boot(self) -> str:
+        return self._boot
+
+    def synced(self) -> bool | None:
+        return self._synced
 
     def utc_now(self) -> datetime:
         return self._start + timedelta(microseconds=self._elapsed_ns / 1000)
@@ -66,11 +90,28 @@ def rfc3339(moment: datetime) -> str:
 
 
 def new_uuid7(clock: Clock) -> str:
-    """A time-ordered unique id (RFC 9562 section 5.7)."""
-    milliseconds = int(clock.utc_now().timestamp() * 1000) & ((1 << 48) - 1)
-    value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64
+    """A unique id (RFC 9562 section 5.7), later in order than every one made of this clock before.
+
+    A wall clock that steps back holds the id's time where it was (section 6.2); 12 bits count on from there.
+    """
+    now = int(clock.utc_now().timestamp() * 1000) << 12 | secrets.randbits(11)
+    with _order:
+        ticks = _last_ticks[clock] = max(now & _TICKS, _last_ticks.get(clock, 0) + 1)
+    value = (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64
     value |= 0b10 << 62 | secrets.randbits(62)
     return str(uuid.UUID(int=value))
+
+
+def uuid7_after(clock: Clock, id_: str) -> None:
+    """Have the ids of this clock follow one that another process made; what is no such id is ignored."""
+    try:
+        known = uuid.UUID(id_)
+    except ValueError:
+        return
+    if known.version == 7:
+        with _order:
+            ticks = (known.int >> 80) << 12 | (known.int >> 64) & 0xFFF
+            _last_ticks[clock] = max(ticks, _last_ticks.get(clock, 0))
 
 
 def clock_synced() -> bool | None:
@@ -84,3 +125,17 @@ def clock_synced() -> bool | None:
 
 
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+
+_TICKS = (1 << 60) - 1  # 48 bits of milliseconds, 12 that count
+_order = threading.Lock()
+_last_ticks: WeakKeyDictionary[Clock, int] = WeakKeyDictionary()
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:  # not Linux: nothing outlives the process then
+        return str(uuid.uuid4())
+
+
+_BOOT = _boot_id()

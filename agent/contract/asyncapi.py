@@ -258,8 +258,9 @@ Schemas use what JSON Schema draft 7 and 2020-12 read alike, so that either kind
 
 _VERDICT = """\
 `verdict` is pass, fail, undecided or skipped; undecided and skipped are never good. A replayed verdict has
-`replayed: true` and the `result_id` it always had. `sequence` goes on over restarts of the agent; it begins
-again at 1, with a new `boot_id`, only when the station's outbox had to be started afresh."""
+`replayed: true` and the `result_id` it always had. `sequence` goes on over restarts of the agent
+and past damage to its outbox: the event `outbox_set_aside` then names the numbers that were lost. It begins
+again at 1, with a new `boot_id`, only when somebody removed the outbox."""
 
 _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in

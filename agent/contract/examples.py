@@ -118,6 +118,8 @@ def metrics() -> dict[str, Any]:
     counted.inspected(0.0112)
     counted.recorded(0.015)
     counted.outbox_depth(rows=2, size_bytes=19_000, oldest_s=0.2)
+    counted.outbox_reader("mqtt", rows=2, oldest_s=0.2, refused=0)
+    counted.outbox_reader("archive", rows=40, oldest_s=12.5, refused=1)
     return counted.snapshot()
 
 

@@ -87,7 +87,7 @@ class EngineCache:
                 f"{path}: {len(data)} bytes are more than the cache may hold; raise engine.cache_max_bytes"
             )
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, exist_ok=True)  # not its parents: a disk may not be mounted
             self._write(path, data)
             self.prune(keep=path)
         except OSError as error:

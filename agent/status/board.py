@@ -67,10 +67,21 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxReader:
+    """What waits for the broker (`mqtt`) or for a gateway, by its name."""
+
+    name: str
+    rows: int
+    oldest_s: float
+    refused: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxDepth:
     rows: int
     size_bytes: int
     oldest_s: float
+    readers: tuple[OutboxReader, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,9 +245,11 @@ class Board:
                 self._link_since_ns = self._clock.monotonic_ns()
             self._link, self._link_detail = state, detail
 
-    def outbox_depth(self, *, rows: int, size_bytes: int, oldest_s: float) -> None:
-        """What waits in the outbox; `oldest_s` is the age of its first row."""
-        depth = OutboxDepth(rows=rows, size_bytes=size_bytes, oldest_s=oldest_s)
+    def outbox_depth(
+        self, *, rows: int, size_bytes: int, oldest_s: float, readers: tuple[OutboxReader, ...] = ()
+    ) -> None:
+        """What waits for the broker, and for each reader; `oldest_s` is the age of the first row."""
+        depth = OutboxDepth(rows=rows, size_bytes=size_bytes, oldest_s=oldest_s, readers=readers)
         with self._lock:
             self._outbox = depth
 

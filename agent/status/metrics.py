@@ -66,6 +66,24 @@ METRICS: tuple[Metric, ...] = (
     Metric(name="outbox_rows", kind="gauge", help="Rows that wait for the broker."),
     Metric(name="outbox_bytes", kind="gauge", help="Bytes that wait for the broker."),
     Metric(name="outbox_oldest_seconds", kind="gauge", help="Age of the first waiting row; 0 for none."),
+    Metric(
+        name="outbox_reader_rows",
+        kind="gauge",
+        help="Rows that wait for the broker (mqtt) or a gateway, by its name.",
+        labels=("reader",),
+    ),
+    Metric(
+        name="outbox_reader_oldest_seconds",
+        kind="gauge",
+        help="Age of the first row that waits for the broker or a gateway; 0 for none.",
+        labels=("reader",),
+    ),
+    Metric(
+        name="outbox_reader_refused",
+        kind="gauge",
+        help="Rows that the broker or a gateway did not take.",
+        labels=("reader",),
+    ),
     Metric(name="published", kind="counter", help="Messages handed to the broker, retries included."),
     Metric(name="acknowledged", kind="counter", help="Messages the broker acknowledged with success."),
     Metric(name="refused", kind="counter", help="Messages the broker did not take; they are tried again."),
@@ -152,6 +170,7 @@ class Metrics:
         self._counters = {one.name: self._counter(one) for one in METRICS if one.kind == "counter"}
         self._gauges = {one.name: self._gauge(one) for one in METRICS if one.kind == "gauge"}
         self._histograms = {one.name: self._histogram(one) for one in METRICS if one.kind == "histogram"}
+        self.outbox_reader("mqtt", rows=0, oldest_s=0, refused=0)
         for camera in cameras:
             self._counters["frames"].labels(camera)
             self._gauges["camera_streaming"].labels(camera)
@@ -194,6 +213,12 @@ class Metrics:
         self._gauges["outbox_rows"].set(rows)
         self._gauges["outbox_bytes"].set(size_bytes)
         self._gauges["outbox_oldest_seconds"].set(oldest_s)
+
+    def outbox_reader(self, name: str, *, rows: int, oldest_s: float, refused: int) -> None:
+        """What waits for the broker or one gateway."""
+        self._gauges["outbox_reader_rows"].labels(name).set(rows)
+        self._gauges["outbox_reader_oldest_seconds"].labels(name).set(oldest_s)
+        self._gauges["outbox_reader_refused"].labels(name).set(refused)
 
     def outbox_state(self, *, full: bool, unconfirmed: int, dead_letters: int) -> None:
         self._gauges["outbox_full"].set(full)

@@ -43,7 +43,12 @@ def state(snapshot: Snapshot) -> dict[str, Any]:
             "infer": _latency(snapshot.infer),
         },
         "broker": {"state": link.state, "for_s": link.for_s, "words": broker_words(link, outbox)},
-        "outbox": {"rows": outbox.rows, "bytes": outbox.size_bytes, "oldest_s": outbox.oldest_s},
+        "outbox": {
+            "rows": outbox.rows,
+            "bytes": outbox.size_bytes,
+            "oldest_s": outbox.oldest_s,
+            "readers": [asdict(reader) for reader in outbox.readers],
+        },
         "cameras": [_camera(camera) for camera in snapshot.cameras],
         "rejects": [_reject(reject) for reject in snapshot.rejects],
     }

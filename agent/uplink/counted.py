@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from agent.status.board import Board, OutboxReader
 from agent.status.metrics import Metrics
 from agent.uplink.outbox_file import Depth
 from agent.uplink.spool import Tidied
 from agent.uplink.uplink import Uplink
+
+
+def show_depth(board: Board, depth: Depth) -> None:
+    """What waits, for the page."""
+    readers = tuple(OutboxReader(**asdict(one)) for one in depth.readers)
+    board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s, readers=readers)
 
 
 class Counted:
@@ -23,6 +32,8 @@ class Counted:
         """Everything that has happened since the last call."""
         metrics, courier, desk, link = self._metrics, uplink.courier.state, uplink.desk, uplink.link
         metrics.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
+        for one in depth.readers:
+            metrics.outbox_reader(one.name, rows=one.rows, oldest_s=one.oldest_s, refused=one.refused)
         metrics.outbox_state(
             full=uplink.keeper.full, unconfirmed=depth.unconfirmed, dead_letters=depth.dead_letters
         )

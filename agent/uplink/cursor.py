@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+from typing import cast
 
 from agent.uplink import outbox_file
 from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import explained, transaction
-from agent.uplink.row import Waiting
-from agent.uplink.waiting import PASSED_BY_ALL, RECORD_COLUMNS, as_row
+from agent.uplink.outbox_file import START, explained, transaction
+from agent.uplink.row import Changed, Waiting
+from agent.uplink.seal import RECORD_COLUMNS
+from agent.uplink.seal import opened as row_of
+from agent.uplink.waiting import PASSED_BY_ALL
 
 
 class Cursor:
@@ -28,7 +32,10 @@ class Cursor:
             self._database = outbox_file.connect(self._path, synchronous="NORMAL")
             with self._outbox.turn, transaction(self._database):
                 self._database.execute(
-                    "INSERT OR IGNORE INTO cursor SELECT ?, COALESCE(MAX(seq), 0) FROM record", (self._name,)
+                    """INSERT OR IGNORE INTO cursor (name, seq, rows)
+                    SELECT ?, start, (SELECT COUNT(*) FROM record WHERE seq > start) FROM (SELECT COALESCE(
+                    (SELECT seq FROM cursor WHERE name = ?), (SELECT MAX(seq) FROM record), 0) AS start)""",
+                    (self._name, START),
                 )
                 found = self._database.execute("SELECT seq FROM cursor WHERE name = ?", (self._name,))
                 self._seq = int(found.fetchone()[0])
@@ -36,13 +43,20 @@ class Cursor:
             raise explained(self._path, error) from error
 
     def next(self, limit: int) -> tuple[Waiting, ...]:
-        """The rows after the cursor, in the order of commits."""
+        """The rows after the cursor, in the order of commits. A changed one is put aside and passed."""
         query = f"SELECT seq, {RECORD_COLUMNS} FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
-        try:
-            found = self._database.execute(query, (self._seq, limit)).fetchall()
-        except sqlite3.Error as error:
-            raise explained(self._path, error) from error
-        return tuple(Waiting(seq=seq, row=as_row(columns)) for seq, *columns in found)
+        while True:
+            try:
+                found = self._database.execute(query, (self._seq, limit)).fetchall()
+                rows = [row_of(self._database, seq, columns) for seq, *columns in found]
+            except sqlite3.Error as error:
+                raise explained(self._path, error) from error
+            good = tuple(itertools.takewhile(lambda row: isinstance(row, Waiting), rows))
+            if good or not rows:
+                return cast(tuple[Waiting, ...], good)
+            changed = cast(Changed, rows[0])
+            self._outbox.put_aside(changed, self._database)
+            self.advance(changed.seq)
 
     def advance(self, seq: int) -> None:
         """Everything up to `seq` is delivered; crops that the broker and all gateways have leave the log.
@@ -56,7 +70,11 @@ class Cursor:
         self._database.close()
 
     def _advance(self, seq: int) -> None:
-        self._database.execute("UPDATE cursor SET seq = ? WHERE name = ?", (seq, self._name))
+        self._database.execute(
+            """UPDATE cursor SET seq = ?1, rows =
+            rows - (SELECT COUNT(*) FROM record WHERE seq > cursor.seq AND seq <= ?1) WHERE name = ?2""",
+            (seq, self._name),
+        )
         done = self._database.execute(
             f"""SELECT history.seq FROM history JOIN record ON record.seq = history.seq
             WHERE history.seq > ? AND history.seq <= {PASSED_BY_ALL} AND class = 2""",

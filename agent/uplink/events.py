@@ -21,7 +21,9 @@ EVENT_NAMES = {
     "row_refused": "the broker did not take a message; it is kept and tried again",
     "row_quarantined": "connections kept ending while this message was on its way; it is kept apart",
     "no_subscriber": "the broker takes our verdicts and nobody is subscribed to them",
-    "outbox_set_aside": "the outbox file was damaged; it was moved away whole and a fresh one started",
+    "outbox_set_aside": "the outbox file was damaged; it was moved away whole, and what could be read of it "
+    "is in a fresh one: data counts what was saved and lost, and names the lost sequences",
+    "row_changed": "a row was changed in the outbox file after its commit; it is kept apart and never sent",
     "outbox_unshrinkable": "an older agent made the outbox file; it grows and never shrinks, see detail",
     "duplicate_client_id": "another client connects with our client id",
     "gateway_failing": "a gateway does not take records; they wait for it",

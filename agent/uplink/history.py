@@ -10,7 +10,8 @@ from pathlib import Path
 
 from agent.uplink import outbox_file, waiting
 from agent.uplink.outbox_file import explained, transaction
-from agent.uplink.outbox_schema import SCHEMA_VERSION
+from agent.uplink.row import Waiting
+from agent.uplink.seal import RECORD_COLUMNS, opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,8 @@ def span(path: Path) -> Span:
     """Raises OutboxError, as all of these do."""
     with _reading(path) as database:
         verdicts, first, last = database.execute(
-            """SELECT COUNT(*), MIN(sequence), MAX(sequence) FROM record JOIN history USING (seq)
-            WHERE sequence IS NOT NULL"""
+            f"""SELECT COUNT(*), MIN(sequence), MAX(sequence) FROM record JOIN history USING (seq)
+            WHERE sequence IS NOT NULL AND seq NOT IN {waiting.CHANGED}"""
         ).fetchone()
     return Span(verdicts=verdicts, first=first, last=last)
 
@@ -54,21 +55,23 @@ def dead_letters(path: Path) -> tuple[DeadLetter, ...]:
 
 
 def delivered_verdicts(path: Path, from_sequence: int, to_sequence: int) -> Iterator[bytes]:
-    """The payloads of delivered verdicts, by sequence."""
+    """The payloads of delivered verdicts, by sequence, but of those that were changed in the file."""
     with _reading(path) as database:
-        for (payload,) in database.execute(
-            """SELECT payload FROM record JOIN history USING (seq)
+        for seq, *columns in database.execute(
+            f"""SELECT seq, {RECORD_COLUMNS} FROM record JOIN history USING (seq)
             WHERE sequence BETWEEN ? AND ? ORDER BY sequence""",
             (from_sequence, to_sequence),
         ):
-            yield payload
+            found = opened(database, seq, columns)
+            if isinstance(found, Waiting):
+                yield found.row.payload
 
 
 def ask_again(path: Path, from_sequence: int, to_sequence: int) -> int:
     """Queue delivered verdicts once more; the agent takes them up within two seconds. How many."""
     try:
         with closing(outbox_file.connect(path, synchronous="NORMAL")) as database:
-            _check(database, path)
+            outbox_file.check_version(database, path)
             with transaction(database):
                 return waiting.replay(database, from_sequence, to_sequence)
     except sqlite3.Error as error:
@@ -78,14 +81,5 @@ def ask_again(path: Path, from_sequence: int, to_sequence: int) -> int:
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     with outbox_file.reading(path) as database:
-        _check(database, path)
+        outbox_file.check_version(database, path)
         yield database
-
-
-def _check(database: sqlite3.Connection, path: Path) -> None:
-    version = int(database.execute("PRAGMA user_version").fetchone()[0])
-    if version != SCHEMA_VERSION:
-        raise outbox_file.OutboxError(
-            f"{path}: schema version {version}, this command knows {SCHEMA_VERSION}; "
-            "start the agent once, which brings the file up to date, or use its version of the command"
-        )

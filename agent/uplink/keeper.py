@@ -66,7 +66,14 @@ class Keeper:
     def note(self, row: Row) -> None:
         """Add an event at once, also while the outbox is held. A power cut may undo it."""
         with self._keeping() as database:
-            waiting.insert(database, [row], self._now_ns())
+            waiting.insert(database, [row], self._outbox.stamp())
+        self._outbox.tell()
+
+    def told_salvage(self, row: Row) -> None:
+        """Add the event of what was saved from a damaged file, and have it told no more."""
+        with self._keeping() as database:
+            waiting.insert(database, [row], self._outbox.stamp())
+            database.execute("DELETE FROM salvage")
         self._outbox.tell()
 
     def refused(self, place: str, seq: int, reason: str, told: Row) -> None:
@@ -74,11 +81,11 @@ class Keeper:
 
         Waits for room on a full disk, as the threads that deliver do.
         """
-        now_ns = self._now_ns()
+        now = self._outbox.stamp()
 
         def keep() -> None:
-            if waiting.note_refusal(self._database, place, seq, reason, now_ns):
-                waiting.insert(self._database, [told], now_ns)
+            if waiting.note_refusal(self._database, place, seq, reason, now.wall_ns):
+                waiting.insert(self._database, [told], now)
 
         self._outbox.persist(keep, self._database)
         self._outbox.tell()
@@ -96,8 +103,8 @@ class Keeper:
         return queued
 
     def remember(self, command_id: str, now: datetime) -> None:
-        """A command was performed; the last 10,000 are kept."""
-        performed_ns = round(now.timestamp() * 1e9)
+        """A command was performed `now`; the last 10,000 are kept, whatever the wall clock says by then."""
+        performed_ns = self._outbox.stamp().lived_ns
         with self._keeping() as database:
             database.execute("INSERT OR IGNORE INTO command VALUES (?, ?)", (command_id, performed_ns))
             database.execute(
@@ -118,13 +125,15 @@ class Keeper:
 
     def tidy(self) -> Tidied:
         """Hold the bounds: one turn of deletions, and the state that follows from it."""
-        path, now_ns = self._outbox.path, self._now_ns()
+        path, now = self._outbox.path, self._outbox.stamp()
         try:
             with self._outbox.turn:
                 usage = spool.measure(self._database, self._disk_free_bytes(path.parent))
                 excess = spool.excess_bytes(usage, self._limits)
                 with outbox_file.transaction(self._database):
-                    done = spool.tidy(self._database, self._limits, excess, now_ns, self._tombstone)
+                    done = spool.tidy(self._database, self._limits, excess, now, self._tombstone)
+                    if self._outbox.age.is_due():
+                        self._outbox.age.note(self._database)
                 spool.shrink(self._database)
         except sqlite3.Error as error:
             failure = explained(path, error)
@@ -176,6 +185,3 @@ class Keeper:
                 yield self._database
         except sqlite3.Error as error:
             raise explained(self._outbox.path, error) from error
-
-    def _now_ns(self) -> int:
-        return round(self._clock.utc_now().timestamp() * 1e9)

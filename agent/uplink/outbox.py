@@ -6,8 +6,10 @@ always a gap-free beginning of what was appended. Only a disk that is full is wa
 
 Each SQLite connection has one user: the writer thread has the one that inserts (synchronous FULL),
 the courier's thread the one behind `lease` and what follows from it (NORMAL: a deletion lost with
-the power is a duplicate, never a loss), the Keeper its own. All take `turn` to write. `depth` opens
-its own.
+the power is a duplicate, never a loss), the Keeper its own, `depth` one that reads. All take `turn` to
+write. They are open from the start: nothing here needs another file while it runs.
+
+A row that is not what was committed is never handed out: it is put aside as a dead letter, with an event.
 """
 
 from __future__ import annotations
@@ -18,21 +20,28 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TypeVar, cast
 
 import structlog
 
 from agent.clock import Clock
-from agent.uplink import outbox_file, waiting
+from agent.uplink import age, outbox_file, waiting
+from agent.uplink.age import Age, Anchor
+from agent.uplink.appends import Append, next_group
 from agent.uplink.compact import compact
+from agent.uplink.mend import open_or_mend
 from agent.uplink.outbox_file import KINDS, DamagedError, Depth, FullError, Kind, OutboxError, explained
-from agent.uplink.row import Row, Waiting
+from agent.uplink.reserve import Reserve
+from agent.uplink.row import Changed, Row, Waiting
+from agent.uplink.salvage import Salvage
+from agent.uplink.seal import seal
+from agent.uplink.waiting import Stamp
 
-GROUP_ROWS = 64
 GROUP_NS = 5_000_000
 APPENDS_WAITING = 256
+_LAST_VERDICT = "FROM record WHERE sequence IS NOT NULL ORDER BY sequence DESC LIMIT 1"
 RETRY_S = 1.0  # on a full disk
 
 log = structlog.get_logger(__name__)
@@ -40,24 +49,18 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Append:
-    rows: tuple[Row, ...]
-    on_committed: Callable[[], None] | None
-    future: Future[None]
-
-
 class Outbox:
     """Rows between the line and the broker, in one SQLite file."""
 
     def __init__(self, path: Path, *, clock: Clock) -> None:
         self.path = path
-        self.set_aside: Path | None = None  # where `open` has moved a damaged file
+        self.salvaged: Salvage | None = None  # of a damaged file, and not told yet; after `open`
         self.unshrinkable: str | None = None  # why an old file does not give room back, after `open`
         self.turn = threading.Lock()  # to write; SQLite's own wait is a poll
         self._clock = clock
-        self._queue: queue.Queue[_Append | None] = queue.Queue(maxsize=APPENDS_WAITING)
+        self._queue: queue.Queue[Append | None] = queue.Queue(maxsize=APPENDS_WAITING)
         self._gate = threading.Lock()  # the order of appends
+        self._reading = threading.Lock()
         self._writer: threading.Thread | None = None
         self._closing = threading.Event()
         self._room = threading.Event()
@@ -65,31 +68,53 @@ class Outbox:
         self._disk_full = False
         self._failure: OutboxError | None = None
         self._listeners: tuple[Callable[[], None], ...] = ()
+        self._event_of: Callable[[Changed], Row] | None = None
         self._appended_sequence = 0
         self._committed_sequence = 0
 
     def open(self) -> None:
-        """Open or create the file and start the writer. Raises OutboxError."""
+        """Open, mend or create the file and start the writer. Raises OutboxError."""
         self._lock: IO[str] = outbox_file.lock(self.path)
         try:
-            self.set_aside = outbox_file.open_file(self.path, clock=self._clock)
-            self.unshrinkable = compact(self.path, free_bytes=shutil.disk_usage(self.path.parent).free)
-            self._inserts = outbox_file.connect(self.path, synchronous="FULL")
-            self._deletes = outbox_file.connect(self.path, synchronous="NORMAL")
-            last = int(self._inserts.execute("SELECT last_sequence FROM progress").fetchone()[0])
-            with outbox_file.transaction(self._deletes):
-                waiting.resend(self._deletes)
-        except (sqlite3.Error, OutboxError) as error:
+            try:
+                self._opened = self._open_file()
+            except DamagedError:  # there is word of it now, and it is mended
+                self._opened = self._open_file()
+        except BaseException:
             self._lock.close()
-            if isinstance(error, OutboxError):
-                raise
-            failure = explained(self.path, error)
-            if isinstance(failure, DamagedError):
-                outbox_file.suspect(self.path)
-            raise failure from error
-        self._appended_sequence = self._committed_sequence = last
+            raise
         self._writer = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._writer.start()
+
+    def _open_file(self) -> ExitStack:
+        with ExitStack() as opened:
+            try:
+                self._connect(opened)
+            except (sqlite3.Error, OSError) as error:
+                raise outbox_file.explained_any(self.path, error) from error
+            return opened.pop_all()
+
+    def _connect(self, opened: ExitStack) -> None:
+        open_or_mend(self.path, clock=self._clock)
+        self.unshrinkable = compact(self.path, free_bytes=shutil.disk_usage(self.path.parent).free)
+        self._reserve = Reserve(self.path)
+        opened.callback(self._reserve.close)
+        self._deletes = outbox_file.connect(self.path, synchronous="NORMAL")
+        opened.callback(self._deletes.close)
+        self._inserts = outbox_file.connect(self.path, synchronous="FULL")
+        opened.callback(self._inserts.close)
+        self._reads = outbox_file.connect_to_read(self.path)
+        opened.callback(self._reads.close)  # first: the last one to close empties the log, and must write
+        with outbox_file.transaction(self._deletes):
+            waiting.resend(self._deletes)
+            then, now = age.read_anchor(self._deletes), age.moment(self._clock)
+            self.age = Age(Anchor(moment=now, lived_ns=age.lived_ns(then, now)), self._clock)
+            self.age.note(self._deletes)
+        report = self._deletes.execute("SELECT report FROM salvage").fetchone()
+        self.salvaged = None if report is None else Salvage.of_json(report[0])
+        (last,) = self._deletes.execute("SELECT last_sequence FROM progress").fetchone()
+        self._appended_sequence = self._committed_sequence = int(last)
+        self._reads.execute("SELECT 1 FROM progress").fetchone()  # opens the log, too
 
     def about_to_close(self) -> None:
         """Wait no more, for room or for a full disk: a stop must not hang."""
@@ -104,9 +129,14 @@ class Outbox:
             self.about_to_close()
             self._queue.put(None)
         writer.join()
-        self._inserts.close()
-        self._deletes.close()
+        with self._reading:
+            self._opened.close()
         self._lock.close()
+
+    @property
+    def set_aside(self) -> Path | None:
+        """Where a damaged file lies of which nobody has been told yet."""
+        return None if self.salvaged is None else Path(self.salvaged.file)
 
     @property
     def failure(self) -> OutboxError | None:
@@ -122,6 +152,16 @@ class Outbox:
         """The last committed verdict sequence, delivered or not; 0 before the first."""
         return self._committed_sequence
 
+    def last_id(self) -> str | None:
+        """Of the last committed verdict that is still there."""
+        with self._reading:
+            found = self._reads.execute(f"SELECT id {_LAST_VERDICT}").fetchone()
+        return None if found is None else str(found[0])
+
+    def when_changed(self, event_of: Callable[[Changed], Row]) -> None:
+        """Have the event that `event_of` gives committed with a row that is put aside."""
+        self._event_of = event_of
+
     def when_committed(self, listener: Callable[[], None]) -> None:
         """Have `listener` called in the writer thread after every commit; it must be quick."""
         self._listeners = (*self._listeners, listener)
@@ -132,6 +172,7 @@ class Outbox:
         The future ends with the commit or with the OutboxError that prevented it. `on_committed` is called
         in the writer thread and must not append. Raises ValueError for a sequence that leaves a gap.
         """
+        sealed = tuple(seal(row) for row in rows)  # here, where it holds no other line up
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()  # from here on nobody can cancel it under the writer
         with self._gate:
@@ -145,7 +186,8 @@ class Outbox:
                 if row.sequence != expected:
                     raise ValueError(f"{row.id}: sequence {row.sequence} where {expected} comes next")
             self._appended_sequence = expected
-            self._queue.put(_Append(rows=tuple(rows), on_committed=on_committed, future=future))
+            last = expected if any(row.sequence is not None for row in rows) else None
+            self._queue.put(Append(rows=sealed, last=last, on_committed=on_committed, future=future))
         return future
 
     def lease(
@@ -160,10 +202,24 @@ class Outbox:
 
         After them at most `replays` verdicts that were asked for again. For the courier's thread.
         """
-        try:
-            return waiting.lease(self._deletes, limit, kinds=kinds, replays=replays, exclude=exclude)
-        except sqlite3.Error as error:
-            raise explained(self.path, error) from error
+        while True:
+            try:
+                rows = waiting.lease(self._deletes, limit, kinds=kinds, replays=replays, exclude=exclude)
+            except sqlite3.Error as error:
+                raise explained(self.path, error) from error
+            changed = [row for row in rows if isinstance(row, Changed)]
+            if not changed:
+                return cast(tuple[Waiting, ...], rows)
+            for row in changed:
+                self.put_aside(row, self._deletes)
+
+    def put_aside(self, changed: Changed, database: sqlite3.Connection) -> None:
+        """A row that is not what was committed: a dead letter and an event, on the caller's connection."""
+        reason = "it is not what was committed: its digest differs"
+        log.error("row_changed", path=str(self.path), row=changed.words())
+        told = None if self._event_of is None else self._event_of(changed)
+        self.persist(lambda: waiting.put_aside(database, changed, reason, told, self.stamp()), database)
+        self.tell()
 
     def delivered(self, seqs: Collection[int]) -> None:
         """The broker has these rows. For the courier's thread, as the next two."""
@@ -182,12 +238,19 @@ class Outbox:
 
         Raises OutboxError: for anything else, and for a full disk once the outbox is about to close.
         """
+
+        def done() -> T:
+            with self.turn, outbox_file.transaction(database):
+                return action()
+
+        return self._with_room(done)
+
+    def _with_room(self, action: Callable[[], T]) -> T:
         while True:
             try:
-                with self.turn, outbox_file.transaction(database):
-                    done = action()
-            except sqlite3.Error as error:
-                failure = explained(self.path, error)
+                done = action()
+            except (sqlite3.Error, OSError) as error:
+                failure = outbox_file.explained_any(self.path, error)
                 if not isinstance(failure, FullError) or self._closing.is_set():
                     raise failure from error
                 if not self._disk_full:
@@ -212,14 +275,25 @@ class Outbox:
 
     def depth(self) -> Depth:
         """What waits; from any thread."""
-        return outbox_file.read_depth(self.path, clock=self._clock)
+        if self._writer is None:
+            return outbox_file.read_depth(self.path, clock=self._clock)
+        try:
+            with self._reading:
+                return outbox_file.measure(self._reads, self._clock)
+        except sqlite3.Error as error:
+            raise explained(self.path, error) from error
+
+    def stamp(self) -> Stamp:
+        """Of what is committed now."""
+        wall_ns = round(self._clock.utc_now().timestamp() * 1e9)
+        return Stamp(wall_ns=wall_ns, lived_ns=self.age.now_ns())
 
     def _write(self) -> None:
         busy = False  # appends came together in the last group, so waiting for company pays
         started_ns = 0
         open_ = True
         while open_:
-            group, open_ = self._next_group(started_ns + GROUP_NS if busy else 0)
+            group, open_ = next_group(self._queue, self._clock, started_ns + GROUP_NS if busy else 0)
             busy, started_ns = len(group) > 1, self._clock.monotonic_ns()
             while not (self._room.wait(RETRY_S) or self._closing.is_set()):
                 pass
@@ -234,35 +308,20 @@ class Outbox:
             else:
                 self._refuse(group)
 
-    def _next_group(self, closes_ns: int) -> tuple[list[_Append], bool]:
-        """What waits now and what comes until `closes_ns`, and whether there is more to expect."""
-        group: list[_Append] = []
-        rows = 0
-        while rows < GROUP_ROWS:
-            left_s = (closes_ns - self._clock.monotonic_ns()) / 1e9
-            try:
-                one = self._queue.get(block=not group or left_s > 0, timeout=left_s if group else None)
-            except queue.Empty:
-                break
-            if one is None:
-                return group, False
-            group.append(one)
-            rows += len(one.rows)
-        return group, True
-
-    def _commit(self, group: Sequence[_Append]) -> None:
+    def _commit(self, group: Sequence[Append]) -> None:
         rows = [row for one in group for row in one.rows]
-        last = max((row.sequence for row in rows if row.sequence is not None), default=None)
+        last = max((one.last for one in group if one.last is not None), default=None)
+        self._with_room(lambda: self._reserve.cover(last or 0))
 
         def insert() -> None:
-            waiting.insert(self._inserts, rows, self._now_ns())
+            waiting.insert_sealed(self._inserts, rows, self.stamp())
             if last is not None:
                 self._inserts.execute("UPDATE progress SET last_sequence = ?", (last,))
 
         self.persist(insert, self._inserts)
         self._committed_sequence = last or self._committed_sequence
 
-    def _announce(self, group: Sequence[_Append]) -> None:
+    def _announce(self, group: Sequence[Append]) -> None:
         for one in group:
             try:
                 if one.on_committed is not None:
@@ -274,13 +333,8 @@ class Outbox:
 
     def _fail(self, failure: OutboxError) -> None:
         log.error("outbox_failed", path=str(self.path), reason=str(failure))
-        if isinstance(failure, DamagedError):
-            outbox_file.suspect(self.path)
         self._failure = failure
 
-    def _refuse(self, group: Sequence[_Append]) -> None:
+    def _refuse(self, group: Sequence[Append]) -> None:
         for one in group:
             one.future.set_exception(self._failure)
-
-    def _now_ns(self) -> int:
-        return round(self._clock.utc_now().timestamp() * 1e9)

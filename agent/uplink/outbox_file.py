@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
 
 from agent.clock import Clock
 from agent.errors import PlumblineError
-from agent.uplink.outbox_schema import CREATE, MIGRATIONS, SCHEMA_VERSION
+from agent.uplink import age
+from agent.uplink.outbox_schema import CREATE, MIGRATIONS, NAMES, SCHEMA_VERSION
 
 Kind: TypeAlias = Literal["verdict", "event", "crop"]
 KINDS: tuple[Kind, ...] = ("verdict", "event", "crop")  # priority; the index is the column `class`
 REPLAY_CLASS = 3  # delivered before and waiting to be said again
+BROKER = "mqtt"  # the broker's name among the readers
+START = ""  # the cursor at which new ones begin, while there is one: a damaged file has lost some
 UNCONFIRMED_CLASS = 4  # with the broker, and the MES has not said that it has it
 
 BUSY_TIMEOUT_S = 10.0
+TEXT = partial(str, encoding="utf-8", errors="surrogateescape")  # text that was damaged can still be read
 WAL_KEPT_BYTES = 64 * 1024 * 1024
 
+_NOT_OPENED = "unable to open database file"
 _FULL = "database or disk is full"
-_DAMAGE = ("file is not a database", "database disk image is malformed")
+_DAMAGE = (
+    *("file is not a database", "database disk image is malformed", "malformed database schema"),
+    "unsupported file format",
+)
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
+_OUT_OF_FILES = "too many open files in this process; raise LimitNOFILE of its unit, or see what holds them"
+_LIVED = "SELECT lived_ns FROM record WHERE seq ="
+NEWEST_PLAUSIBLE = 1000  # of a schema's versions; a file of ours that says more is damaged
 
 # SQLite's words to ours: Python 3.10 does not expose the error codes.
 _CAUSES: dict[str, str] = {
-    **dict.fromkeys(_DAMAGE, "damaged; restart the agent: it sets the file aside and starts a fresh one"),
-    "unable to open database file": "cannot be opened; the folder must exist and the agent's user own it",
+    **dict.fromkeys(_DAMAGE, "damaged; its next open saves what can be read and sets the file aside"),
+    _NOT_OPENED: "cannot be opened; the folder must exist and the agent's user own it",
     "readonly database": "cannot be written; give the agent's user write permission to file and folder",
     _FULL: "the disk is full; free space on the disk that holds it",
     "disk I/O error": "the disk does not take it; check free space, quota and the kernel log",
@@ -50,113 +64,118 @@ class FullError(OutboxError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """What waits for one of those that rows go to: `mqtt`, the broker, or a gateway by its name."""
+
+    name: str
+    rows: int
+    oldest_s: float  # age of the oldest row; 0 when nothing waits
+    refused: int  # rows it did not take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
-    """What waits for delivery."""
+    """What waits for the broker, and for each reader."""
 
     rows: int
     bytes: int
     oldest_s: float  # age of the oldest row; 0 when nothing waits
     kinds: Mapping[Kind, int]  # rows of each kind
+    readers: tuple[Reader, ...]  # the broker and every gateway
     replaying: int = 0  # delivered before, waiting to be said again
     unconfirmed: int = 0  # verdicts that the broker has and the MES has not confirmed
     dead_letters: int = 0  # refused by somebody; those of the broker wait, too
 
 
-def open_file(path: Path, *, clock: Clock) -> Path | None:
-    """Make `path` an outbox of this schema; where a damaged file was moved to, or None.
+def open_file(path: Path, *, clock: Clock) -> None:
+    """Make `path` an outbox of this schema.
 
-    A file that is no sound database is set aside whole, and a fresh one takes its place. Raises
-    OutboxError for anything else that prevents work; then nothing was changed.
+    Raises DamagedError for one that is no sound database, and OutboxError for what else prevents work; then
+    nothing was changed.
     """
-    try:
-        _create_or_migrate(path)
-    except DamagedError:
-        aside = _set_aside(path, clock)
-        _create_or_migrate(path)
-        return aside
-    return None
+    with _explained(path), closing(connect(path, synchronous="FULL")) as database:
+        version = int(database.execute("PRAGMA user_version").fetchone()[0])
+        names = {str(name) for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        ours = bool(names & {"record", "outbox"} and names & {"progress", "tally"})
+        if version > SCHEMA_VERSION and (version <= NEWEST_PLAUSIBLE or not ours):
+            raise OutboxError(
+                f"{path}: schema version {version} was written by a newer agent, this one knows "
+                f"{SCHEMA_VERSION}; install that version again or set outbox.path to another file"
+            )
+        if version not in range(SCHEMA_VERSION + 1) or (version == 0 and ours):
+            raise DamagedError(f"{path}: damaged (schema version {version})")
+        if version == 0 and names:
+            raise OutboxError(f"{path}: it is another program's database; set outbox.path to another file")
+        if is_suspect(path):
+            _check_integrity(database, path)
+        if version == 0:
+            database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before the first table
+        database.execute("PRAGMA journal_mode = WAL")
+        if version == 0:
+            database.executescript(CREATE)
+        for later in range(max(version, 1) + 1, SCHEMA_VERSION + 1 if version else 0):
+            database.executescript(MIGRATIONS[later])
+        _check_tables(database, path)
 
 
-def _create_or_migrate(path: Path) -> None:
-    with _explained(path):
-        database = connect(path, synchronous="FULL")
-        try:
-            version = int(database.execute("PRAGMA user_version").fetchone()[0])
-            tables = int(database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0])
-            if version > SCHEMA_VERSION:
-                raise OutboxError(
-                    f"{path}: schema version {version} was written by a newer agent, this one knows "
-                    f"{SCHEMA_VERSION}; install that version again or set outbox.path to another file"
-                )
-            if version == 0 and tables:
-                raise OutboxError(
-                    f"{path}: it is another program's database; set outbox.path to another file"
-                )
-            if _is_suspect(path):
-                _check_integrity(database, path)
-            if version == 0:
-                database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before the first table
-            database.execute("PRAGMA journal_mode = WAL")
-            if version == 0:
-                database.executescript(CREATE)
-            for later in range(max(version, 1) + 1, SCHEMA_VERSION + 1 if version else 0):
-                database.executescript(MIGRATIONS[later])
-            for table in ("progress", "tally", "waiting", "record"):  # damage on the way to them is seen now
-                database.execute(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT 1").fetchone()
-        finally:
-            database.close()
+def _check_tables(database: sqlite3.Connection, path: Path) -> None:
+    """That all tables are there, and no damage on the way to their ends."""
+    names = {str(name) for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    if missing := NAMES - names:
+        raise DamagedError(f"{path}: damaged (without {', '.join(sorted(missing))})")
+    for table, rows in (("progress", 1), ("age", 1), ("tally", 5)):
+        (found,) = database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
+        if found != rows:
+            raise DamagedError(f"{path}: damaged ({found} rows in {table})")
+    for table in ("waiting", "record", "history"):
+        database.execute(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT 1").fetchone()
 
 
 def suspect(path: Path) -> None:
     """Leave word that the file was found damaged, so that the next open reads all of it."""
-    _suspicion(path).touch()
+    with suppress(OSError):  # of who may only read it, or has no file to spare
+        suspicion(path).touch()
 
 
-def _suspicion(path: Path) -> Path:
+def suspicion(path: Path) -> Path:
     return path.with_name(path.name + ".suspect")
 
 
-def _is_suspect(path: Path) -> bool:
-    return _suspicion(path).exists()
+def is_suspect(path: Path) -> bool:
+    return suspicion(path).exists()
 
 
 def _check_integrity(database: sqlite3.Connection, path: Path) -> None:
     found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise DamagedError(f"{path}: damaged ({found})")
-    _suspicion(path).unlink()
+    suspicion(path).unlink()
 
 
-def _set_aside(path: Path, clock: Clock) -> Path:
-    """Rename file, WAL and shared memory, and make that last."""
-    stamp = clock.utc_now().strftime("%Y%m%dT%H%M%S")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    number = 1
-    while aside.exists():
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{(number := number + 1)}")
-    for suffix in ("-wal", "-shm", ""):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    _suspicion(path).unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+def check_place(path: Path) -> None:
+    """That the folder is there: a disk that is not mounted must not become a folder on another one.
+
+    Raises OutboxError.
+    """
+    folder = path.parent
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return aside
+        there = folder.is_dir()
+    except OSError as error:
+        raise explained_os(path, error) from error
+    if not there:
+        tilde = any(part.startswith("~") for part in path.parts)
+        remedy = "~ is not expanded here, write the whole path" if tilde else "mount its disk, or make it"
+        raise OutboxError(f"{path}: the folder must exist, and {folder} does not; {remedy}")
 
 
 def lock(path: Path) -> IO[str]:
     """Keep other agents off `path` until the answer is closed. Raises OutboxError when one has it."""
+    check_place(path)
     beside = path.with_name(path.name + ".lock")
     try:
         held = beside.open("a+")
     except OSError as error:
-        raise OutboxError(
-            f"{beside}: cannot be opened ({error.strerror}); the folder must exist and the agent's user "
-            "own it"
-        ) from error
+        raise explained_os(beside, error) from error
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -178,6 +197,8 @@ def connect(path: Path, *, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Co
     database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     database.execute(f"PRAGMA synchronous = {synchronous}")
     database.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+    database.execute("PRAGMA temp_store = MEMORY")  # no file is opened once it runs
+    database.text_factory = TEXT
     return database
 
 
@@ -194,43 +215,107 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A read-only connection in autocommit mode."""
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    database = sqlite3.connect(
+        address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    database.execute("PRAGMA temp_store = MEMORY")
+    database.text_factory = TEXT
+    return database
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection for a moment, from any thread or process. Raises OutboxError."""
-    with _explained(path):
-        database = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
-        )
-        with closing(database):
-            yield database
+    with _explained(path), closing(connect_to_read(path)) as database:
+        yield database
 
 
 def read_depth(path: Path, *, clock: Clock) -> Depth:
     """How full the outbox at `path` is, read-only, from any thread or process. Raises OutboxError."""
     with reading(path) as database:
-        database.execute("BEGIN")  # one moment for all answers
-        tally = database.execute("SELECT class, rows, bytes FROM tally ORDER BY class").fetchall()
-        oldest = database.execute(
-            "SELECT created_ns FROM record WHERE seq = (SELECT seq FROM waiting ORDER BY seq LIMIT 1)"
-        ).fetchone()
-        dead = database.execute("SELECT COUNT(*) FROM dead_letter").fetchone()[0]
-    age_s = 0.0 if oldest is None else clock.utc_now().timestamp() - oldest[0] / 1e9
+        check_version(database, path)
+        return measure(database, clock)
+
+
+def check_version(database: sqlite3.Connection, path: Path) -> None:
+    """That this program's tables are in it, before they are read beside an agent. Raises OutboxError."""
+    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if version != SCHEMA_VERSION:
+        raise OutboxError(
+            f"{path}: schema version {version}, this command knows {SCHEMA_VERSION}; "
+            "start the agent once, which brings the file up to date, or use its version of the command"
+        )
+
+
+def measure(database: sqlite3.Connection, clock: Clock) -> Depth:
+    """How full the outbox behind a connection is, all at one moment."""
+    database.execute("BEGIN")
+    try:
+        tally = {
+            number: (rows, size)
+            for number, rows, size in database.execute("SELECT class, rows, bytes FROM tally")
+        }
+        oldest = database.execute(f"{_LIVED} (SELECT seq FROM waiting ORDER BY seq LIMIT 1)").fetchone()
+        behind = database.execute(
+            f"""SELECT name, rows, ({_LIVED} (SELECT MIN(seq) FROM record WHERE seq > cursor.seq)) FROM cursor
+            ORDER BY name"""
+        ).fetchall()
+        refused = dict(database.execute("SELECT place, COUNT(*) FROM dead_letter GROUP BY place").fetchall())
+        anchor = age.read_anchor(database)
+    finally:
+        database.execute("ROLLBACK")
+    now_ns = age.lived_ns(anchor, age.moment(clock))
+
+    def age_s(lived_ns: int | None) -> float:
+        return 0.0 if lived_ns is None else max(0.0, (now_ns - lived_ns) / 1e9)
+
+    rows = sum(rows for rows, _ in tally.values())
+    oldest_s = age_s(oldest and oldest[0])
+    broker = Reader(name=BROKER, rows=rows, oldest_s=oldest_s, refused=refused.get(BROKER, 0))
+    gateways = (
+        Reader(name=name, rows=count, oldest_s=age_s(lived_ns), refused=refused.get(name, 0))
+        for name, count, lived_ns in behind
+    )
     return Depth(
-        rows=sum(rows for _, rows, _ in tally),
-        bytes=sum(size for _, _, size in tally),
-        oldest_s=max(age_s, 0.0),
-        kinds={KINDS[number]: rows for number, rows, _ in tally if number < len(KINDS)},
-        replaying=tally[REPLAY_CLASS][1],
-        unconfirmed=tally[UNCONFIRMED_CLASS][1],
-        dead_letters=dead,
+        rows=rows,
+        bytes=sum(size for _, size in tally.values()),
+        oldest_s=oldest_s,
+        kinds={kind: tally[number][0] for number, kind in enumerate(KINDS)},
+        readers=(broker, *gateways),
+        replaying=tally[REPLAY_CLASS][0],
+        unconfirmed=tally[UNCONFIRMED_CLASS][0],
+        dead_letters=sum(refused.values()),
     )
 
 
 def explained(path: Path, error: Exception) -> OutboxError:
-    """The same error in the words of the person who has to mend it."""
+    """The same error in the words of the person who has to mend it. Of damage it leaves word at the file."""
     theirs, cause = next(((one, ours) for one, ours in _CAUSES.items() if one in str(error)), ("", ""))
+    if theirs == _NOT_OPENED and _is_out_of_files():
+        cause = _OUT_OF_FILES
     kind = DamagedError if theirs in _DAMAGE else FullError if theirs == _FULL else OutboxError
+    if kind is DamagedError:
+        suspect(path)
     return kind(f"{path}: {cause or 'unexpected error, see the text in brackets'} ({error})")
+
+
+def explained_os(path: Path, error: OSError) -> OutboxError:
+    """What the system says of a file beside the outbox, with the remedy."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return FullError(f"{path}: {_CAUSES[_FULL]} ({error.strerror})")
+    remedy = "see the disk and the kernel log"
+    if error.errno in _NO_FILES:
+        remedy = _OUT_OF_FILES
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        remedy = "file and folder must be the agent's user's own, on a disk that can be written"
+    return OutboxError(f"{path}: cannot be opened or written ({error.strerror}); {remedy}")
+
+
+def explained_any(path: Path, error: sqlite3.Error | OSError) -> OutboxError:
+    return explained_os(path, error) if isinstance(error, OSError) else explained(path, error)
 
 
 @contextmanager
@@ -239,3 +324,11 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise explained(path, error) from error
+
+
+def _is_out_of_files() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in _NO_FILES
+    return False

@@ -3,13 +3,18 @@
 `record` is the log of everything that was committed, in its order. `waiting` has those rows of it
 that the broker has not acknowledged, `history` those that it has and that are kept for replay and
 for gateways. `cursor` is how far each gateway has come, `dead_letter` what somebody did not take,
-`command` what was performed already. `tally` follows `waiting` by triggers, so that the depth costs
-the same with a million rows waiting as with none, in any process.
+`command` what was performed already. `tally` follows `waiting` by triggers, and `cursor.rows` counts what
+lies behind each cursor, so that the depth costs the same with a million rows waiting as with none, in any
+process. `age` is the outbox's own time (`age.py`), `salvage` what was saved from a damaged file and is still
+to be told.
+
+A record's `digest` is over all that is sent of it (`seal.py`). Rows up to `progress.undigested` were
+committed before there were digests.
 """
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _WAITING = """
 CREATE TABLE waiting (
@@ -51,6 +56,28 @@ CREATE TABLE dead_letter (
 CREATE TABLE command (id TEXT PRIMARY KEY, performed_ns INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+_SINCE_VERSION_3 = """
+ALTER TABLE record ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
+ALTER TABLE record ADD COLUMN lived_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE progress ADD COLUMN undigested INTEGER NOT NULL DEFAULT 0;
+UPDATE progress SET undigested = (SELECT COALESCE(MAX(seq), 0) FROM record);
+ALTER TABLE cursor ADD COLUMN rows INTEGER NOT NULL DEFAULT 0;
+UPDATE cursor SET rows = (SELECT COUNT(*) FROM record WHERE record.seq > cursor.seq);
+UPDATE command SET performed_ns = performed_ns - (SELECT 1 + MAX(performed_ns) FROM command);
+CREATE TRIGGER record_out AFTER DELETE ON record BEGIN
+    UPDATE cursor SET rows = rows - 1 WHERE seq < OLD.seq;
+END;
+CREATE TABLE age (
+    boot TEXT NOT NULL,
+    monotonic_ns INTEGER NOT NULL,
+    wall_ns INTEGER NOT NULL,
+    synced INTEGER NOT NULL,
+    lived_ns INTEGER NOT NULL
+);
+INSERT INTO age VALUES ('', 0, 0, 0, 0);
+CREATE TABLE salvage (report TEXT NOT NULL);
+"""
+
 CREATE = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE record (
@@ -73,6 +100,7 @@ INSERT INTO tally VALUES (0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0), (4, 0, 0);
 CREATE TABLE progress (last_sequence INTEGER NOT NULL);
 INSERT INTO progress VALUES (0);
 {_BESIDE}
+{_SINCE_VERSION_3}
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
@@ -94,4 +122,19 @@ INSERT INTO tally VALUES (3, 0, 0), (4, 0, 0);
 PRAGMA user_version = 2;
 COMMIT;
 """,
+    3: f"""
+BEGIN IMMEDIATE;
+{_SINCE_VERSION_3}
+PRAGMA user_version = 3;
+COMMIT;
+""",
 }
+
+# All that is in a file of this version, but for what SQLite makes by itself.
+NAMES = frozenset(
+    {
+        *("record", "waiting", "history", "cursor", "dead_letter", "command", "tally", "progress", "age"),
+        *("salvage", "waiting_order", "record_sequence", "record_crops"),
+        *("row_in", "row_out", "row_moved", "record_out"),
+    }
+)

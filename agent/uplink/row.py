@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.foreign import shown
 from agent.uplink.outbox_file import Kind
 
 
@@ -28,3 +29,17 @@ class Waiting:
     seq: int
     row: Row
     replayed: bool = False  # delivered before, and asked for again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A committed row that is not what was committed: it is never sent as genuine."""
+
+    seq: int
+    kind: Kind | None  # None where that cannot be read
+    id: str
+    sequence: int | None
+
+    def words(self) -> str:
+        number = "" if self.sequence is None else f", verdict {self.sequence}"
+        return f"row {self.seq} of the outbox ({self.kind or 'of no kind'} {shown(self.id)}{number})"

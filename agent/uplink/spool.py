@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.uplink.row import Row
-from agent.uplink.waiting import insert, marks
+from agent.uplink.waiting import Stamp, insert, marks
 
 ROWS_AT_ONCE = 500
 VACUUM_PAGES = 2048  # given back to the disk at a time
@@ -24,7 +24,7 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much the outbox may hold."""
+    """How much the outbox may hold; ages are in its own time (`age.py`)."""
 
     max_bytes: int = 1 << 62  # of the file, without its free pages
     min_free_bytes: int = 0  # on the disk, free pages of the file included
@@ -84,19 +84,19 @@ def tidy(
     database: sqlite3.Connection,
     limits: Limits,
     excess: int,
-    now_ns: int,
+    now: Stamp,
     tombstone: Callable[[Evicted], Row],
 ) -> Tidied:
     """One turn, bounded in work: what is too old goes, and what makes room for `excess` bytes.
 
     Runs inside the caller's transaction.
     """
-    trimmed, skipped, excess = _trim(database, now_ns - round(limits.history_s * 1e9), excess)
-    evicted = _evict_old(database, now_ns - round(limits.crop_age_s * 1e9))
+    trimmed, skipped, excess = _trim(database, now.lived_ns - round(limits.history_s * 1e9), excess)
+    evicted = _evict_old(database, now.lived_ns - round(limits.crop_age_s * 1e9))
     excess -= sum(crop.size for crop in evicted)
     if excess > 0:
         evicted += _evict(database, excess)
-    insert(database, [tombstone(crop) for crop in evicted], now_ns)
+    insert(database, [tombstone(crop) for crop in evicted], now)
     return Tidied(trimmed=trimmed, evicted=tuple(evicted), skipped=skipped)
 
 
@@ -112,12 +112,12 @@ def shrink(database: sqlite3.Connection) -> None:
 def _trim(database: sqlite3.Connection, before_ns: int, excess: int) -> tuple[int, dict[str, int], int]:
     """Delete history that is older or in excess: how many rows, whom it was kept for, the excess left."""
     gone: list[int] = []
-    for seq, created_ns, size in database.execute(
-        """SELECT history.seq, created_ns, size FROM history JOIN record ON record.seq = history.seq
+    for seq, lived_ns, size in database.execute(
+        """SELECT history.seq, lived_ns, size FROM history JOIN record ON record.seq = history.seq
         WHERE history.seq NOT IN (SELECT seq FROM waiting) ORDER BY history.seq LIMIT ?""",
         (ROWS_AT_ONCE,),
     ):
-        if created_ns >= before_ns and excess <= 0:
+        if lived_ns >= before_ns and excess <= 0:
             break
         gone.append(seq)
         excess -= size
@@ -133,8 +133,8 @@ def _trim(database: sqlite3.Connection, before_ns: int, excess: int) -> tuple[in
 def _evict_old(database: sqlite3.Connection, before_ns: int) -> list[Evicted]:
     found = []
     for evict in (0, 1):
-        for crop, created_ns in _crops(database, evict, "it waited too long"):
-            if created_ns >= before_ns:
+        for crop, lived_ns in _crops(database, evict, "it waited too long"):
+            if lived_ns >= before_ns:
                 break
             found.append(crop)
     return _without(database, found)
@@ -152,15 +152,18 @@ def _evict(database: sqlite3.Connection, excess: int) -> list[Evicted]:
 
 
 def _crops(database: sqlite3.Connection, evict: int, reason: str) -> Iterator[tuple[Evicted, int]]:
-    """Crops that wait, oldest first, with the time of their commit."""
-    for id_, size, created_ns, properties in database.execute(
-        """SELECT id, size, created_ns, properties FROM record
+    """Crops that wait, oldest first, with the outbox's time of their commit."""
+    for id_, size, lived_ns, properties in database.execute(
+        """SELECT id, size, lived_ns, properties FROM record
         WHERE class = 2 AND evict = ? AND seq IN (SELECT seq FROM waiting) ORDER BY seq LIMIT ?""",
         (evict, ROWS_AT_ONCE),
     ):
-        result_id = dict(json.loads(properties)).get("result_id")
+        try:
+            result_id = dict(json.loads(properties)).get("result_id")
+        except ValueError:  # it was changed in the file, and is found out when its turn comes
+            result_id = None
         crop = Evicted(crop_id=id_, result_id=result_id, of_pass=evict == 0, size=size, reason=reason)
-        yield crop, created_ns
+        yield crop, lived_ns
 
 
 def _without(database: sqlite3.Connection, crops: list[Evicted]) -> list[Evicted]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import structlog
 from pydantic import JsonValue
 
 from agent import settings
-from agent.clock import Clock, clock_synced
+from agent.clock import Clock, clock_synced, uuid7_after
 from agent.errors import PlumblineError
 from agent.gateway_settings import Gateway as GatewaySettings
 from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.table import make_sink
+from agent.uplink import outbox_file
 from agent.uplink.courier import Courier
 from agent.uplink.cursor import Cursor
 from agent.uplink.desk import Desk
@@ -22,11 +24,11 @@ from agent.uplink.events import EventMaker, Severity
 from agent.uplink.keeper import Keeper
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import FullError
+from agent.uplink.outbox_file import BROKER, DamagedError, FullError
+from agent.uplink.row import Changed, Row
 from agent.uplink.shipment import CourierState, Refusal
 from agent.uplink.spool import DAY_S, Limits, Tidied
 from agent.uplink.topics import Topics, allowed_response_topic
-from agent.uplink.waiting import BROKER
 
 HANG_S = 60.0
 DRAIN_S = 5.0  # how long a finished run may take to deliver what waits
@@ -66,14 +68,25 @@ class Uplink:
 
     def start(self) -> None:
         """Deliver; the outbox is open already."""
-        if self.outbox.set_aside is not None:
-            detail = (
-                f"{self.outbox.path} was damaged; it was moved to {self.outbox.set_aside} whole and a fresh "
-                "one started: sequence numbers begin at 1 again"
-            )
+        if (saved := self.outbox.salvaged) is not None:
+            detail = f"{self.outbox.path} was damaged and was moved to {saved.file} whole: {saved.words()}"
             log.error("outbox_set_aside", detail=detail)
-            moved_to = str(self.outbox.set_aside)
-            self.keeper.note(self.events.row("outbox_set_aside", "alarm", detail, moved_to=moved_to))
+            self.keeper.told_salvage(
+                self.events.row(
+                    "outbox_set_aside",
+                    "alarm",
+                    detail,
+                    moved_to=saved.file,
+                    waiting=dict(saved.waiting),
+                    delivered=saved.delivered,
+                    lost=saved.lost,
+                    lost_verdicts=saved.lost_verdicts,
+                    lost_sequences=[list(span) for span in saved.lost_sequences],
+                    changed=saved.changed,
+                    next_sequence=saved.next_sequence,
+                    cursors_lost=saved.cursors_lost,
+                )
+            )
         if self.outbox.unshrinkable is not None:
             log.warning("outbox_unshrinkable", detail=self.outbox.unshrinkable)
             self.keeper.note(self.events.row("outbox_unshrinkable", "warning", self.outbox.unshrinkable))
@@ -86,20 +99,22 @@ class Uplink:
 
     def stop(self, last_words: bytes) -> None:
         """Deliver what waits, for a while, and close everything; the rest waits for the next start."""
-        self.desk.stop()
-        self._drain()
-        self.outbox.about_to_close()
-        for gateway, cursor in zip(self.gateways, self.cursors, strict=True):
-            gateway.stop()
-            if not gateway.left_behind:  # sqlite3 crashes when a connection is closed that is in use
-                cursor.close()
-        self.courier.stop()
-        self.link.stop(last_words)
-        self.keeper.close()
-        self.outbox.close()
+        with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
+            last.callback(self.outbox.close)
+            last.callback(self.keeper.close)
+            last.callback(self.link.stop, last_words)
+            last.callback(self.courier.stop)
+            for gateway, cursor in zip(self.gateways, self.cursors, strict=True):
+                last.callback(_close_behind, gateway, cursor)
+                last.callback(gateway.stop)
+            last.callback(self.outbox.about_to_close)
+            last.callback(self._drain)
+            last.callback(self.desk.stop)
 
     def watch(self) -> Tidied:
         """Hold the outbox's bounds, raise the failure of any part, and tell of troubles that come and go."""
+        if outbox_file.is_suspect(self.outbox.path):
+            raise DamagedError(f"{self.outbox.path}: it was found damaged; the next start mends it")
         failures = [self.outbox.failure, self.courier.failure, self.link.failure, self.desk.failure]
         for failure in (*failures, *(gateway.failure for gateway in self.gateways)):
             if failure is not None:
@@ -165,6 +180,24 @@ class Uplink:
             self.clock.sleep(0.05)
 
 
+def _close_behind(gateway: Gateway, cursor: Cursor) -> None:
+    if not gateway.left_behind:  # sqlite3 crashes when a connection is closed that is in use
+        cursor.close()
+
+
+def _changed(events: EventMaker, changed: Changed) -> Row:
+    detail = f"{changed.words()} is not what was committed: it is kept apart and not sent"
+    return events.row(
+        "row_changed",
+        "alarm",
+        detail,
+        seq=changed.seq,
+        kind=changed.kind,
+        id=changed.id,
+        sequence=changed.sequence,
+    )
+
+
 def build(
     wanted: settings.Settings,
     *,
@@ -179,6 +212,26 @@ def build(
     events = EventMaker(topics, boot_id=boot_id, clock=clock, new_id=new_id)
     outbox = Outbox(wanted.outbox.path, clock=clock)
     outbox.open()
+    try:
+        return _around(outbox, wanted, events, boot_id=boot_id, last_will=last_will, clock=clock)
+    except BaseException:
+        outbox.close()  # the next try may have it
+        raise
+
+
+def _around(
+    outbox: Outbox,
+    wanted: settings.Settings,
+    events: EventMaker,
+    *,
+    boot_id: str,
+    last_will: bytes,
+    clock: Clock,
+) -> Uplink:
+    """Everything else, for an open outbox."""
+    topics = events.topics
+    if (last_id := outbox.last_id()) is not None:
+        uuid7_after(clock, last_id)
     keeper = Keeper(
         outbox,
         limits=Limits(
@@ -192,6 +245,7 @@ def build(
         clock=clock,
     )
     keeper.open()
+    outbox.when_changed(lambda changed: _changed(events, changed))
     link = MqttLink(wanted.mqtt, topics=topics, last_will=last_will, clock=clock, rng=random.Random(boot_id))
 
     def report(refusal: Refusal) -> None:

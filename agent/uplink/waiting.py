@@ -5,44 +5,51 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from agent.uplink.outbox_file import KINDS, REPLAY_CLASS, UNCONFIRMED_CLASS, Kind
-from agent.uplink.row import Row, Waiting
-
-BROKER = "mqtt"  # the broker's place among those that refuse
+from agent.uplink.outbox_file import BROKER, KINDS, REPLAY_CLASS, UNCONFIRMED_CLASS, Kind
+from agent.uplink.row import Changed, Row, Waiting
+from agent.uplink.seal import RECORD_COLUMNS, Sealed, opened, seal
 
 # What every gateway has come past; without gateways that is everything.
 PASSED_BY_ALL = "(SELECT COALESCE(MIN(seq), 9223372036854775807) FROM cursor)"
 
-RECORD_COLUMNS = "id, class, topic, properties, content_type, sequence, payload, evict"
+# The place of the file itself among those that refuse, for rows that were changed in it.
+OUTBOX = "outbox"
+# Rows that were changed; they are history, so that they go with it.
+CHANGED = f"(SELECT seq FROM dead_letter WHERE place = '{OUTBOX}')"
+
 _INSERT_RECORD = """INSERT INTO record
-(id, class, topic, properties, content_type, size, created_ns, sequence, payload, evict)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+(id, class, topic, properties, content_type, size, created_ns, sequence, payload, evict, digest, lived_ns)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _INSERT_WAITING = "INSERT INTO waiting (seq, class, size) VALUES (?, ?, ?)"
 _LEASE = """SELECT waiting.seq, {columns} FROM waiting CROSS JOIN record ON record.seq = waiting.seq
 WHERE waiting.class = ? AND waiting.seq NOT IN ({marks}) ORDER BY waiting.seq LIMIT ?"""
 
 
-def insert(database: sqlite3.Connection, rows: Sequence[Row], created_ns: int) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """When rows were committed: by the wall clock, and in the outbox's own time, by which they age."""
+
+    wall_ns: int
+    lived_ns: int
+
+
+def insert(database: sqlite3.Connection, rows: Sequence[Row], stamp: Stamp) -> None:
     """Add rows to the log and to what waits."""
-    for row in rows:
-        number = KINDS.index(row.kind)
+    insert_sealed(database, [seal(row) for row in rows], stamp)
+
+
+def insert_sealed(database: sqlite3.Connection, rows: Sequence[Sealed], stamp: Stamp) -> None:
+    for id_, number, topic, properties, content_type, sequence, payload, evict, digest in rows:
+        size = len(payload)
         values = (
-            row.id,
-            number,
-            row.topic,
-            json.dumps(row.properties, separators=(",", ":")),
-            row.content_type,
-            len(row.payload),
-            created_ns,
-            row.sequence,
-            row.payload,
-            0 if row.of_pass else 1,
+            *(id_, number, topic, properties, content_type, size, stamp.wall_ns),
+            *(sequence, payload, evict, digest, stamp.lived_ns),
         )
         seq = database.execute(_INSERT_RECORD, values).lastrowid
-        database.execute(_INSERT_WAITING, (seq, number, len(row.payload)))
+        database.execute(_INSERT_WAITING, (seq, number, size))
+    database.execute("UPDATE cursor SET rows = rows + ?", (len(rows),))
 
 
 def lease(
@@ -52,19 +59,31 @@ def lease(
     kinds: Collection[Kind],
     replays: int,
     exclude: Collection[int],
-) -> tuple[Waiting, ...]:
+) -> tuple[Waiting | Changed, ...]:
     """The next rows: verdicts, events, crops, at last up to `replays` replays; each kind in its order."""
-    found: list[Waiting] = []
+    found: list[Waiting | Changed] = []
     query = _LEASE.format(columns=_qualified(), marks=marks(exclude))
     for number, kind in enumerate(KINDS):
         if kind in kinds and len(found) < limit:
             rows = database.execute(query, (number, *exclude, limit - len(found)))
-            found += [Waiting(seq=seq, row=as_row(columns)) for seq, *columns in rows]
+            found += [opened(database, seq, columns) for seq, *columns in rows]
     room = min(limit - len(found), replays)
     if room > 0:
         rows = database.execute(query, (REPLAY_CLASS, *exclude, room))
-        found += [Waiting(seq=seq, row=said_again(as_row(columns)), replayed=True) for seq, *columns in rows]
+        found += [said_again(opened(database, seq, columns)) for seq, *columns in rows]
     return tuple(found)
+
+
+def put_aside(
+    database: sqlite3.Connection, changed: Changed, reason: str, told: Row | None, stamp: Stamp
+) -> None:
+    """Take a changed row off what waits and keep it as a dead letter; the first time add the event `told`."""
+    if note_refusal(database, OUTBOX, changed.seq, reason, stamp.wall_ns) and told is not None:
+        insert(database, [told], stamp)
+    # Its sequence, if it is another one now, must not stand in the way of whose it is.
+    database.execute("UPDATE record SET sequence = NULL WHERE seq = ?", (changed.seq,))
+    database.execute("DELETE FROM waiting WHERE seq = ?", (changed.seq,))
+    database.execute("INSERT OR IGNORE INTO history VALUES (?)", (changed.seq,))
 
 
 def delivered(database: sqlite3.Connection, seqs: Collection[int]) -> None:
@@ -109,7 +128,7 @@ def replay(database: sqlite3.Connection, from_sequence: int, to_sequence: int) -
     return database.execute(
         f"""INSERT OR IGNORE INTO waiting (seq, class, size)
         SELECT record.seq, {REPLAY_CLASS}, size FROM record JOIN history ON history.seq = record.seq
-        WHERE sequence BETWEEN ? AND ?""",
+        WHERE sequence BETWEEN ? AND ? AND record.seq NOT IN {CHANGED}""",
         (from_sequence, to_sequence),
     ).rowcount
 
@@ -125,29 +144,18 @@ def note_refusal(database: sqlite3.Connection, place: str, seq: int, reason: str
     return int(attempts) == 1
 
 
-def said_again(row: Row) -> Row:
+def said_again(found: Waiting | Changed) -> Waiting | Changed:
     """A delivered verdict, flagged as replayed in its payload and in its properties."""
+    if isinstance(found, Changed):
+        return found
+    row = found.row
     message = {**json.loads(row.payload), "replayed": True}
-    return replace(
+    again = replace(
         row,
         payload=json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode(),
         properties=(*row.properties, ("replayed", "true")),
     )
-
-
-def as_row(columns: Sequence[Any]) -> Row:
-    """From RECORD_COLUMNS."""
-    id_, number, topic, properties, content_type, sequence, payload, evict = columns
-    return Row(
-        id=id_,
-        kind=KINDS[number],
-        topic=topic,
-        payload=payload,
-        content_type=content_type,
-        properties=tuple((name, value) for name, value in json.loads(properties)),
-        sequence=sequence,
-        of_pass=number == 2 and evict == 0,
-    )
+    return Waiting(seq=found.seq, row=again, replayed=True)
 
 
 def marks(values: Collection[object]) -> str:

@@ -78,7 +78,7 @@ def strongest(roll: Roll, count: int) -> tuple[RollDefect, ...]:
 
 def write(roll: Roll, folder: Path) -> tuple[Path, Path]:
     """JSON and PNG named by the roll's id, each whole or not at all; raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # not its parents: a disk may not be mounted
     _, picture = cv2.imencode(".png", draw(roll))
     contents = {".json": json.dumps(as_json(roll), indent=1).encode(), ".png": picture.tobytes()}
     files = []

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -228,6 +230,39 @@ def test_days_that_are_over_are_deleted_and_nothing_else(tmp_path: Path) -> None
     ]
     assert sorted(file.name for file in tmp_path.glob("crops/*")) == [*kept, "best"]
     assert (tmp_path / "notes-2020-01-01.jsonl").exists()
+
+
+@pytest.mark.parametrize("step_days", [-20_000, -30, 30, 3650])
+def test_a_clock_that_steps_deletes_no_day(tmp_path: Path, step_days: int) -> None:
+    class Wall(ManualClock):
+        step = timedelta(0)
+
+        def utc_now(self) -> datetime:
+            return super().utc_now() + self.step
+
+    clock = Wall(MORNING)
+    one = sink(tmp_path, keep_days=2, clock=clock)
+    deliver(one, verdict(1), crop(1))
+    before = files(tmp_path)
+    for hours in range(1, 20):
+        clock.step = timedelta(days=step_days if hours % 4 else 0)
+        clock.advance(3600)
+        deliver(one)
+    assert files(tmp_path) == before
+    clock.step = timedelta(days=30)
+    for _ in range(3):  # it stays so, and is believed
+        clock.advance(86_400)
+        deliver(one)
+    assert files(tmp_path) == []
+
+
+def test_a_folder_that_vanishes_with_its_disk_is_not_made_anew_by_a_delivery(tmp_path: Path) -> None:
+    one = sink(tmp_path / "disk" / "results")
+    one.open()
+    shutil.rmtree(tmp_path / "disk")
+    with pytest.raises(GatewayError, match="check its quota and its mount"):
+        one.deliver(waiting([verdict(1)]))
+    assert not (tmp_path / "disk").exists()
 
 
 def test_without_keep_days_nothing_is_deleted(tmp_path: Path) -> None:

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.app import build
 from agent.clock import SystemClock
+from agent.crew import Crew
+from agent.demo import SAMPLE_BUNDLE
+from agent.settings import Outbox as OutboxSettings
+from agent.settings import Settings
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import OutboxError, read_depth
 from tests.agent.uplink.rows import crop, event
@@ -45,6 +50,22 @@ def test_a_newer_schema(tmp_path: Path) -> None:
 
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
     assert "the folder must exist" in open_error(tmp_path / "nowhere" / "outbox.sqlite3")
+
+
+@pytest.mark.parametrize(
+    "place", ["~/outbox.sqlite3", "~plumbline/data/outbox.sqlite3", "a/~/outbox.sqlite3"]
+)
+def test_a_tilde_is_no_home(tmp_path: Path, place: str) -> None:
+    assert "~ is not expanded here" in open_error(tmp_path / place)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["nowhere/outbox.sqlite3", "no/where/outbox.sqlite3", "~/outbox.sqlite3"])
+def test_an_agent_makes_no_folder_where_a_disk_may_be_missing(tmp_path: Path, place: str) -> None:
+    wanted = Settings(bundle=SAMPLE_BUNDLE, outbox=OutboxSettings(path=tmp_path / place))
+    with pytest.raises(OutboxError, match="the folder must exist"):
+        build(wanted, SystemClock(), Crew())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
