@@ -14,7 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
 from agent.status.metrics import METRICS, Metric
-from agent.uplink.commands import COMMANDS, CommandName, Request
+from agent.uplink.arguments import COMMANDS, CommandName
+from agent.uplink.commands import Request
 from agent.uplink.events import EVENT_NAMES
 
 Schema = dict[str, Any]
