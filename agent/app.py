@@ -144,7 +144,8 @@ class App:
             health = assess(snapshot)
             degraded = health.state == "degraded"
             status: payloads.StatusName = "degraded" if degraded else "online"
-            reason = "; ".join(health.causes) if degraded else None  # how long would make it new every second
+            reasons = (*(health.causes if degraded else ()), *self.uplink.lacks())
+            reason = "; ".join(reasons) or None  # how long would make it new every second
             if (status, reason, engine) != said:
                 self.uplink.link.publish_status(self._status(status, reason))
                 tell = log.warning if degraded else log.info
@@ -235,6 +236,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         board=board,
         metrics=metrics,
         first_sequence=up.outbox.last_sequence() + 1,
+        bindings=up.bindings,
         rolls=rolls,
     )
     drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}

@@ -13,7 +13,8 @@ from typing import Any
 from agent.contract import examples, schemas
 from agent.messages import Verdict
 from agent.settings import Mqtt
-from agent.uplink.commands import CODES, COMMANDS, CommandName, Response
+from agent.uplink.arguments import COMMANDS, CommandName
+from agent.uplink.commands import CODES, Response
 from agent.uplink.events import EventMessage
 from agent.uplink.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header
 from agent.uplink.row import Row
@@ -99,9 +100,9 @@ def _command_channels() -> Json:
 
 def _response_channel() -> Json:
     channel = _channel(f"{PREFIX}/rsp/{{name}}", ["response"])
-    names = {"description": "of the command", "enum": list(COMMANDS)}
+    names = {"description": "of the command, or of what was asked in place of one", "examples": [*COMMANDS]}
     channel["parameters"]["name"] = names
-    channel["description"] = "used where the request names no ResponseTopic, or one that is not allowed"
+    channel["description"] = _RSP
     return channel
 
 
@@ -216,7 +217,7 @@ def _response() -> Json:
     codes = "\n".join(f"- {code} `{kind}`" for kind, code in sorted(CODES.items(), key=lambda one: one[1]))
     return {
         **_message("plumbline.response/1", "Response", "What became of a command."),
-        "description": f"`code` is 200, or one of these with `data.kind`:\n\n{codes}",
+        "description": f"`code` is 200, or one of these with `data.kind`:\n\n{codes}\n\n{_DATA}",
         "examples": [{"payload": examples.plain(examples.response())}],
     }
 
@@ -268,4 +269,22 @@ any order and perhaps more than once. Header and crop belong together by `sha256
 
 _COMMAND = """\
 Publish it without retain, with an `id` of its own and an `expires` soon. A ResponseTopic below an allowed
-prefix and CorrelationData are honoured. One that comes again after it has run is answered with 409."""
+prefix and CorrelationData are honoured. One that comes again after it has run is answered with 409.
+
+A station takes 512 commands at a time. It lets an MQTT 5 broker send 16 before it acknowledges one; what
+comes beyond the bound is answered with 429, and may be sent again with the same `id`. A message over
+262144 bytes ends the station's connection. MQTT 3.1.1 does not tell that a message is retained unless it
+was there before the subscription: a retained command to a connected station then runs once, and its copy
+in the broker is refused at each connection."""
+
+_RSP = """\
+Used where the request names no ResponseTopic, or one that is not allowed. A command that there is not is
+answered with 404 on the name it was asked by, or on `rsp/unknown` for a name that is not 1 to 64 of a-z, A-Z,
+0-9, _, - and the full stop."""
+
+_DATA = """\
+`data` of `replay`: of the numbers that were asked for, how many are `replayed` (published once more), how
+many are `waiting` (not delivered before, or queued once more already), and which are `gone`: a list of
+[first, last], of numbers that the station does not have any more, or never had. With `gone_beyond` the list
+was too long and ends at that number. `data` of `ack`: how many were `confirmed`. `data` of `bind`: for which
+`cameras`."""

@@ -21,7 +21,8 @@ from agent.messages import (
     Verdict,
 )
 from agent.status.metrics import Metrics
-from agent.uplink.commands import CommandName, Response
+from agent.uplink.arguments import CommandName
+from agent.uplink.commands import Response
 from agent.uplink.events import EventMessage
 from agent.uplink.payloads import Status, crop_row, encode, verdict_row
 from agent.uplink.row import Row
@@ -51,6 +52,7 @@ def verdict() -> Verdict:
         result_evaluation_code=2,
         reason=None,
         part_id="SN-004711",
+        job_id="WO-77",
         score=ScoreMessage(raw=0.0371, threshold=0.031, normalized=119.7),
         defects=(DefectMessage(index=0, score=0.044, bbox_px=(412, 88, 30, 22), area_px=412, crop=crop),),
         frame=FrameMessage(
@@ -128,6 +130,7 @@ def command(name: CommandName) -> dict[str, Any]:
         "ping": {},
         "replay": {"from_sequence": 184_200, "to_sequence": 184_222},
         "ack": {"result_ids": [RESULT]},
+        "bind": {"camera": CAMERA, "part_id": "SN-004711", "job_id": "WO-77", "timeout_s": 5.0},
     }
     return {
         "schema": "plumbline.command/1",
@@ -138,7 +141,14 @@ def command(name: CommandName) -> dict[str, Any]:
 
 
 def response() -> Response:
-    return Response(id="mes-1-replay-000017", name="replay", code=200, message="done", data={"replayed": 23})
+    return Response(
+        id="mes-1-replay-000017",
+        name="replay",
+        code=200,
+        message="done",
+        data={"replayed": 20, "waiting": 0, "gone": [[184_200, 184_202]]},
+        expiry_checked=True,
+    )
 
 
 def plain(message: BaseModel) -> Any:

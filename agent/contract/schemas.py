@@ -16,7 +16,8 @@ from pydantic_core import core_schema
 from agent.messages import REASONS
 from agent.settings import Settings
 from agent.status.metrics import METRICS, Metric
-from agent.uplink.commands import COMMANDS, CommandName, Request
+from agent.uplink.arguments import COMMANDS, CommandName
+from agent.uplink.commands import Request
 from agent.uplink.events import EVENT_NAMES
 
 Schema = dict[str, Any]

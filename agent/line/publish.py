@@ -44,6 +44,8 @@ from agent.messages import (
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from agent.uplink import payloads
+from agent.uplink.binding import Bound
+from agent.uplink.bindings import Bindings
 from agent.uplink.outbox import Outbox
 from agent.uplink.topics import Topics
 from agent.web.rolls import Rolls
@@ -95,6 +97,7 @@ class Publisher:
         board: Board,
         metrics: Metrics,
         first_sequence: int,
+        bindings: Bindings | None = None,
         rolls: Rolls | None = None,
     ) -> None:
         self._outbox = outbox
@@ -105,6 +108,7 @@ class Publisher:
         self._board = board
         self._metrics = metrics
         self._sequence = first_sequence
+        self._bindings = bindings
         self._rolls = rolls
         self._order = threading.Lock()
 
@@ -168,6 +172,7 @@ class Publisher:
     ) -> Verdict:
         origin, now = self._origin, self._clock.utc_now()
         evaluation, code = EVALUATION[judgement.verdict]
+        bound = Bound() if self._bindings is None else self._bindings.of(item.camera, item.captured_ns)
         with self._order:
             if self._outbox.failure is not None:
                 raise self._outbox.failure
@@ -186,7 +191,8 @@ class Publisher:
                 detail=_text(detail),
                 is_partial=isinstance(item, Frame) and (item.is_partial or invalid_ratio(item) > 0),
                 is_simulated=item.camera in origin.simulated,
-                part_id=_text(item.part_id),
+                part_id=bound.part_id or _text(item.part_id),
+                job_id=bound.job_id,
                 roll_id=self._rolls and self._rolls.roll_id(item.camera, item.first_line),
                 score=_score(judgement),
                 defects=_defects(judgement, crops or [], item.first_line, origin.scales.get(item.camera)),

@@ -16,6 +16,7 @@ from paho.mqtt.exception import MQTTException
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.uplink.connection import Connection
+from agent.uplink.herald import herald_window
 from agent.uplink.payloads import JSON, crop_header
 from agent.uplink.row import Waiting
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Unheard, Woken
@@ -89,8 +90,9 @@ class Carrier:
         self._unacknowledged[seq] = len(messages)
         try:
             for topic, payload, content_type in messages:
-                said = connection.publish(topic, payload, TOPICS[row.kind], content_type, row.properties)
-                self._seq_of[said.mid] = seq
+                delivery = TOPICS[row.kind]
+                packet_id = connection.carry(topic, payload, delivery, content_type, row.properties)
+                self._seq_of[packet_id] = seq
         except (ValueError, MQTTException) as error:
             self._inbox.put(Refused(seq=seq, reason=f"it cannot be encoded: {error}"))
 
@@ -99,7 +101,7 @@ class Carrier:
             case _Up(connection=connection):
                 self._board(connection)
                 yield Connected(
-                    receive_maximum=max(connection.receive_maximum - 1, 1),  # one is for the herald
+                    receive_maximum=max(connection.receive_maximum - herald_window(connection), 1),
                     maximum_packet_bytes=connection.maximum_packet_bytes,
                 )
             case _Down():

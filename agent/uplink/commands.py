@@ -1,43 +1,33 @@
 """Commands to a station: what may be asked, the rules by which it is refused, and the answer.
 
 A command is `plumbline.command/1` on `cmd/{name}`, and its answer `plumbline.response/1` goes to
-the request's ResponseTopic, or to `rsp/{name}` where it has none. Nothing here does anything:
-`decide` says whether a message is a command that may run now, `agent/uplink/desk.py` runs it.
+the request's ResponseTopic, or to `rsp/{name}` where it has none, also for a name that no command
+has; for one that cannot stand in a topic to `rsp/unknown`. Nothing here does anything: `decide` says
+whether a message is a command that may run now, `agent/uplink/desk.py` runs it.
 
 A command runs once for each id: one that arrives again, as the broker may send it, is answered
 with 409 and not run again. It expires, so that one which waited in the broker is not run a
 shift later; a station whose clock is known not to be synchronised does not look at `expires`,
-because it would refuse everything.
+because it would refuse everything, and says so in its answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from agent import strict_json
+from agent.errors import PlumblineError
+from agent.uplink.arguments import COMMANDS, Arguments, CommandName, Strict
 from agent.uplink.inbound import Inbound
 from agent.uplink.topics import Topics
 
 MAXIMUM_BYTES = 64 * 1024
-MAXIMUM_REPLAY = 100_000
-MAXIMUM_RESULTS = 500
-UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
-CommandName: TypeAlias = Literal["ping", "replay", "ack"]
 Kind: TypeAlias = Literal[
     "retained",
     "unknown",
@@ -46,7 +36,9 @@ Kind: TypeAlias = Literal[
     "not_json",
     "bad_arguments",
     "repeated",
+    "late",
     "expired",
+    "busy",
     "failed",
 ]
 
@@ -58,44 +50,11 @@ CODES: dict[Kind, int] = {
     "not_json": 400,
     "bad_arguments": 422,
     "repeated": 409,
+    "late": 409,  # to bind the next trigger: it came before the command was taken
     "expired": 410,
+    "busy": 429,  # too many commands wait; send it again, with the same id
     "failed": 500,  # it was accepted and could not be done
 }
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
-
-
-class Ping(_Strict):
-    """Answer, and do nothing else."""
-
-
-class Replay(_Strict):
-    """Publish delivered verdicts again, flagged as replayed."""
-
-    from_sequence: int = Field(ge=1, description="the first one")
-    to_sequence: int = Field(ge=1, description="the last one, included")
-
-    @model_validator(mode="after")
-    def _in_order_and_bounded(self) -> Replay:
-        if self.to_sequence < self.from_sequence:
-            raise ValueError(f"to_sequence {self.to_sequence} is before from_sequence {self.from_sequence}")
-        if self.to_sequence - self.from_sequence >= MAXIMUM_REPLAY:
-            raise ValueError(f"more than {MAXIMUM_REPLAY} sequences at a time; ask in parts")
-        return self
-
-
-class Ack(_Strict):
-    """The MES has these results in its own store; they need not wait here any longer."""
-
-    result_ids: Annotated[
-        list[Annotated[str, Field(pattern=UUID)]],
-        Field(min_length=1, max_length=MAXIMUM_RESULTS, description="`result_id` of each stored verdict"),
-    ]
-
-
-COMMANDS: dict[CommandName, type[Ping | Replay | Ack]] = {"ping": Ping, "replay": Replay, "ack": Ack}
 
 
 def _text_in_utc(value: Any) -> Any:
@@ -104,7 +63,7 @@ def _text_in_utc(value: Any) -> Any:
     return value
 
 
-class Request(_Strict):
+class Request(Strict):
     """`plumbline.command/1`; what `args` holds depends on the name in the topic."""
 
     schema_: Literal["plumbline.command/1"] = Field(
@@ -130,6 +89,11 @@ class Response(BaseModel):
     data: Mapping[str, JsonValue] = Field(
         description="for programs: the command's result, or `kind` of the refusal"
     )
+    expiry_checked: bool | None = Field(
+        None,
+        description="false: `expires` was not looked at, because this station's clock is not synchronised; "
+        "null: the command was refused before",
+    )
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -138,7 +102,7 @@ class Response(BaseModel):
 class Command:
     id: str
     name: CommandName
-    arguments: Ping | Replay | Ack
+    arguments: Arguments
     expires: datetime
 
 
@@ -149,6 +113,7 @@ class Accepted:
     command: Command
     reply_to: str
     correlation_data: bytes | None
+    expiry_checked: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +127,27 @@ class Rejected:
     correlation_data: bytes | None
     id: str | None = None
     name: CommandName | None = None
+    data: Mapping[str, JsonValue] = field(default_factory=dict)
+    expiry_checked: bool | None = None
+
+
+class NotDoneError(PlumblineError):
+    """Raised by an action that does not do what was asked, for a reason that has a kind of its own."""
+
+    def __init__(self, kind: Kind, message: str, data: Mapping[str, JsonValue] | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.data = data or {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Address:
+    """Which command a message is for, and where its answer goes."""
+
+    name: CommandName | None
+    own: str | None  # topic of answers; None: it is no command to this station
+    reply_to: str | None
+    foreign: bool  # it asks for an answer where none may go
 
 
 def decide(
@@ -177,50 +163,94 @@ def decide(
 
     `seen` knows the ids of commands that have run, `allowed` the response topics that may be answered to.
     """
-    name = next((name for name in COMMANDS if inbound.topic == topics.cmd(name)), None)
-    asked = inbound.response_topic
-    foreign = asked is not None and not allowed(asked)
-    own = None if name is None else topics.rsp(name)
-    reply_to = own if asked is None or foreign else asked
+    address = _addressed(inbound, topics, allowed)
+    content, broken = _read(inbound)
 
-    def rejected(kind: Kind, message: str, id_: str | None = None) -> Rejected:
-        return Rejected(
-            code=CODES[kind],
-            kind=kind,
-            message=message,
-            reply_to=reply_to,
-            correlation_data=inbound.correlation_data,
-            id=id_,
-            name=name,
-        )
+    def rejected(kind: Kind, message: str) -> Rejected:
+        return _rejected(kind, message, address, inbound, _id_of(content))
 
-    if name is None:
+    if address.name is None or address.reply_to is None:
         return rejected("unknown", f"no such command; there are {', '.join(COMMANDS)}")
     if inbound.retained:
         return rejected("retained", "it is retained and would run at every reconnect; publish without retain")
     if len(inbound.payload) > MAXIMUM_BYTES:
         return rejected("oversized", f"{len(inbound.payload)} bytes; at most {MAXIMUM_BYTES} are read")
-    if foreign:
+    if address.foreign:
         return rejected(
-            "foreign_response_topic", f"answers go below allowed prefixes only; leave it out and read {own}"
+            "foreign_response_topic",
+            f"answers go below allowed prefixes only; leave it out and read {address.own}",
         )
-    try:
-        content = strict_json.parse(inbound.payload)
-    except strict_json.StrictJsonError as error:
-        return rejected("not_json", f"the payload is not strict JSON: {error}")
+    if broken is not None:
+        return rejected("not_json", f"the payload is not strict JSON: {broken}")
     try:
         request = Request.model_validate(content)
-        arguments = COMMANDS[name].model_validate(request.args)
+        arguments = COMMANDS[address.name].model_validate(request.args)
     except ValidationError as error:
-        return rejected("bad_arguments", _explained(error), _id_of(content))
+        return rejected("bad_arguments", _explained(error))
     if seen(request.id):
-        return rejected("repeated", "this id has run already; give every command its own", request.id)
+        return rejected("repeated", "this id has run already; give every command its own")
     if clock_synced is not False and request.expires <= now:
-        return rejected("expired", f"expired at {request.expires.isoformat()}; send it anew", request.id)
+        return rejected("expired", f"expired at {request.expires.isoformat()}; send it anew")
     return Accepted(
-        command=Command(id=request.id, name=name, arguments=arguments, expires=request.expires),
-        reply_to=asked or topics.rsp(name),
+        command=Command(id=request.id, name=address.name, arguments=arguments, expires=request.expires),
+        reply_to=address.reply_to,
         correlation_data=inbound.correlation_data,
+        expiry_checked=clock_synced is not False,
+    )
+
+
+def busy(inbound: Inbound, topics: Topics, allowed: Callable[[str], bool]) -> Rejected:
+    """The answer to a message for which there is no room."""
+    address = _addressed(inbound, topics, allowed)
+    content, _ = _read(inbound)
+    return _rejected("busy", "too many commands wait; send it again later", address, inbound, _id_of(content))
+
+
+def response_to(answer: Response | Rejected) -> Response:
+    """What is published."""
+    if isinstance(answer, Response):
+        return answer
+    return Response(
+        id=answer.id,
+        name=answer.name,
+        code=answer.code,
+        message=answer.message,
+        data={"kind": answer.kind, **answer.data},
+        expiry_checked=answer.expiry_checked,
+    )
+
+
+def _addressed(inbound: Inbound, topics: Topics, allowed: Callable[[str], bool]) -> _Address:
+    prefix = topics.commands().rstrip("+")
+    asked = inbound.topic.removeprefix(prefix) if inbound.topic.startswith(prefix) else None
+    own = None if asked is None else topics.rsp_of(asked)
+    foreign = inbound.response_topic is not None and not allowed(inbound.response_topic)
+    return _Address(
+        name=next((name for name in COMMANDS if name == asked), None),
+        own=own,
+        reply_to=own if inbound.response_topic is None or foreign else inbound.response_topic,
+        foreign=foreign,
+    )
+
+
+def _read(inbound: Inbound) -> tuple[Any, strict_json.StrictJsonError | None]:
+    if len(inbound.payload) > MAXIMUM_BYTES:
+        return None, None
+    try:
+        return strict_json.parse(inbound.payload), None
+    except strict_json.StrictJsonError as error:
+        return None, error
+
+
+def _rejected(kind: Kind, message: str, address: _Address, inbound: Inbound, id_: str | None) -> Rejected:
+    return Rejected(
+        code=CODES[kind],
+        kind=kind,
+        message=message,
+        reply_to=address.reply_to,
+        correlation_data=inbound.correlation_data,
+        id=id_,
+        name=address.name,
     )
 
 

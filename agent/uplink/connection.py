@@ -3,6 +3,10 @@
 Because no client outlives its connection, paho never retransmits anything: the outbox owns
 that. Paho holds its locks while it runs callbacks, so they only note what happened; what a
 callback raises ends the connection like a packet that cannot be parsed.
+
+A broker that takes no QoS 1 acknowledges no message. There a row is followed by an UNSUBSCRIBE
+from nothing, and counts as taken when that is answered: a broker answers in the order of what it
+reads.
 """
 
 from __future__ import annotations
@@ -16,13 +20,16 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.credentials import read_secret
 from agent.settings import Mqtt
+from agent.uplink.bounded import BoundedClient
 from agent.uplink.certificates import tls_context
 from agent.uplink.inbound import Inbound
 from agent.uplink.retry import Protocol
-from agent.uplink.topics import Delivery, Qos
+from agent.uplink.terms import Terms
+from agent.uplink.topics import TOPICS, Delivery
 
 SESSION_EXPIRY_S = 3600
 WILL_DELAY_S = 5
@@ -30,6 +37,8 @@ CONNECT_TIMEOUT_S = 5.0
 INBOUND_BYTES = 262_144  # the largest packet that we take
 INBOUND_UNACKNOWLEDGED = 16  # how many messages we take before we acknowledge one
 PACKET_ID_BITS = 16
+FEW_IN_FLIGHT = 64  # paho is slow with many, so that it counts them only for a broker that takes few
+BARRIER = "plumbline/nothing"  # nobody is subscribed to it
 
 # paho asks after a silence of its keepalive and waits for the answer as long again.
 NOTICED_AFTER = 2
@@ -46,30 +55,33 @@ class Connection:
         number: int,
         protocol: Protocol,
         client_id: str,
+        terms: Terms,
         on_ack: Callable[[int, ReasonCode], None],
-        on_message: Callable[[Inbound], bool],
+        on_message: Callable[[Inbound], None],
     ) -> None:
-        """`number` tells this connection from every other of the process; tokens of messages bear it.
-
-        `on_message` says whether it takes the message; what it does not take is acknowledged unread.
-        """
+        """`number` tells this connection from every other of the process; tokens of messages bear it."""
         self.protocol = protocol
         self.answer: ReasonCode | None = None  # to CONNECT
-        self.subscription: ReasonCode | None = None  # the answer to SUBSCRIBE
+        self.subscription: tuple[ReasonCode, ...] | None = None  # the answer to the last SUBSCRIBE
         self.farewell: ReasonCode | None = None  # why it ended
         self.dismissed = False  # the broker said so itself
         self.receive_maximum = 65_535
         self.maximum_packet_bytes: int | None = None
+        self.retains, self.qos = terms.retain, terms.qos  # and no more than CONNACK allows
+        self.wildcards = True  # as filters of subscriptions
+        self.sessions = True  # outlive a connection
+        self.terms = terms
         self._socket: object = None
         self._settings = settings
         self._number = number
         self._on_ack = on_ack
         self._on_message = on_message
         v5 = protocol == "5"
-        self._client = paho.Client(
+        self._client = BoundedClient(
             CallbackAPIVersion.VERSION2,
+            largest_bytes=INBOUND_BYTES,
             client_id=client_id,
-            clean_session=None if v5 else False,
+            clean_session=None if v5 else terms.fresh,
             protocol=paho.MQTTv5 if v5 else paho.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -86,13 +98,14 @@ class Connection:
 
     def open(self, *, will_topic: str, last_will: bytes, will: Delivery) -> None:
         """Reach the broker and send CONNECT. Raises OSError, ValueError or PlumblineError."""
-        client, settings = self._client, self._settings
+        client, settings, terms = self._client, self._settings, self.terms
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(0)  # the window is the courier's
         client.on_socket_open = self._opened
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._published
+        client.on_unsubscribe = self._passed
         client.on_subscribe = self._subscribed
         client.on_message = self._arrived
         # With this set, publish() leaves writing to the loop instead of writing from its own thread.
@@ -105,14 +118,20 @@ class Connection:
         if self.protocol == "5":
             properties = _publish_properties("application/json", (), None, PacketTypes.WILLMESSAGE)
             properties.WillDelayInterval = WILL_DELAY_S
-            client.will_set(will_topic, last_will, will.qos, will.retain, properties)
+            if terms.will:
+                client.will_set(
+                    will_topic, last_will, min(will.qos, terms.qos), will.retain and terms.retain, properties
+                )
             session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             session.SessionExpiryInterval = SESSION_EXPIRY_S
             session.ReceiveMaximum = INBOUND_UNACKNOWLEDGED
             session.MaximumPacketSize = INBOUND_BYTES
-            client.connect(settings.host, settings.port, keepalive_s, clean_start=False, properties=session)
+            client.connect(
+                settings.host, settings.port, keepalive_s, clean_start=terms.fresh, properties=session
+            )
         else:
-            client.will_set(will_topic, last_will, will.qos, will.retain)
+            if terms.will:
+                client.will_set(will_topic, last_will, min(will.qos, terms.qos), will.retain and terms.retain)
             client.connect(settings.host, settings.port, keepalive_s)
 
     def turn(self, timeout_s: float) -> bool:
@@ -133,14 +152,30 @@ class Connection:
         """Close what is still open, without a word to the broker or from it."""
         client = self._client
         client.on_connect = client.on_disconnect = client.on_publish = None
-        client.on_subscribe = client.on_message = client.on_socket_open = None
+        client.on_subscribe = client.on_unsubscribe = client.on_message = client.on_socket_open = None
         still_open = client.socket()
         if still_open is not None:
             still_open.close()
 
-    def subscribe(self, topic_filter: str, qos: Qos) -> None:
-        """Ask for messages; `subscription` is the answer, when it comes."""
-        self._client.subscribe(topic_filter, qos)
+    def subscribe(self, filters: Sequence[str]) -> None:
+        """Ask for messages; `subscription` is the answer, when it comes.
+
+        MQTT 5 keeps the retain flag on what was published with it, and sends what is retained
+        once for each session; 3.1.1 sends it upon every SUBSCRIBE, and takes the flag off the rest.
+        """
+        self.subscription = None
+        qos: int = TOPICS["cmd"].qos
+        if self.protocol == "5":
+            options = SubscribeOptions(
+                qos, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+            )
+            self._client.subscribe([(one, options) for one in filters])
+        else:
+            self._client.subscribe([(one, qos) for one in filters])
+
+    def wake(self) -> None:
+        """Make `turn` return soon."""
+        self._client.wake()
 
     def acknowledge(self, inbound: Inbound) -> None:
         """The broker need not send `inbound` again, if it came on this connection."""
@@ -161,10 +196,26 @@ class Connection:
 
         Raises ValueError or MQTTException when it cannot be encoded.
         """
+        qos, retain = min(delivery.qos, self.qos), delivery.retain and self.retains
         v5 = None
         if self.protocol == "5":
             v5 = _publish_properties(content_type, properties, correlation_data, PacketTypes.PUBLISH)
-        return self._client.publish(topic, payload, delivery.qos, delivery.retain, properties=v5)
+        return self._client.publish(topic, payload, qos, retain, properties=v5)
+
+    def carry(
+        self,
+        topic: str,
+        payload: bytes,
+        delivery: Delivery,
+        content_type: str,
+        properties: Sequence[tuple[str, str]],
+    ) -> int:
+        """`publish`, for one who wants to know of the broker's answer: the id that `on_ack` hears."""
+        said = self.publish(topic, payload, delivery, content_type, properties)
+        if delivery.qos and not self.qos:
+            _, barrier = self._client.unsubscribe(BARRIER)
+            return barrier or said.mid
+        return said.mid
 
     def _opened(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a verdict must not wait for an ACK
@@ -179,7 +230,13 @@ class Connection:
         properties: Properties | None,
     ) -> None:
         self.receive_maximum = getattr(properties, "ReceiveMaximum", 65_535)
+        if self.receive_maximum <= FEW_IN_FLIGHT:
+            self._client.bound_in_flight(self.receive_maximum)
         self.maximum_packet_bytes = getattr(properties, "MaximumPacketSize", None)
+        self.retains = self.retains and getattr(properties, "RetainAvailable", 1) != 0
+        self.qos = 0 if getattr(properties, "MaximumQoS", 2) == 0 else self.qos
+        self.wildcards = getattr(properties, "WildcardSubscriptionAvailable", 1) != 0
+        self.sessions = getattr(properties, "SessionExpiryInterval", SESSION_EXPIRY_S) > 0
         self.answer = reason
 
     def _disconnected(
@@ -198,17 +255,18 @@ class Connection:
     ) -> None:
         self._on_ack(mid, reason)
 
+    def _passed(
+        self, client: paho.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Any
+    ) -> None:
+        self._on_ack(mid, ReasonCode(PacketTypes.PUBACK, "Success"))
+
     def _subscribed(
         self, client: paho.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Any
     ) -> None:
-        self.subscription = reasons[0]
+        self.subscription = tuple(reasons)
 
     def _arrived(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
-        if message.qos > 1:
-            raise ValueError(f"a message of QoS {message.qos}, which was not asked for")
-        inbound = _inbound(message, self._number)
-        if not self._on_message(inbound):
-            self.acknowledge(inbound)
+        self._on_message(_inbound(message, self._number))
 
 
 def _inbound(message: paho.MQTTMessage, number: int) -> Inbound:

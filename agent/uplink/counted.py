@@ -44,7 +44,8 @@ class Counted:
         }
         more = {name: count - self._before[name] for name, count in now.items()}
         metrics.delivery(crops_evicted=len(tidied.evicted), **more)
-        refusals, performed, dropped = desk.refusals, desk.performed, link.inbound_dropped
+        refusals = {**desk.refusals, "busy": link.inbound_refused}
+        performed, dropped = desk.performed, link.inbound_dropped
         metrics.commands(
             performed=performed - self._performed,
             refused={kind: count - self._refusals.get(kind, 0) for kind, count in refusals.items()},

@@ -18,19 +18,22 @@ import structlog
 from pydantic import JsonValue
 
 from agent.clock import Clock
+from agent.uplink.arguments import Ack, Bind, Ping, Replay
+from agent.uplink.bindings import Bindings
 from agent.uplink.commands import (
     CODES,
     Accepted,
-    Ack,
     Command,
-    Ping,
+    Kind,
+    NotDoneError,
     Rejected,
-    Replay,
     Response,
     decide,
+    response_to,
 )
 from agent.uplink.inbound import Inbound
 from agent.uplink.payloads import encode
+from agent.uplink.replayed import Replayed
 from agent.uplink.topics import Topics
 
 LOG_EVERY_S = 60.0
@@ -41,8 +44,8 @@ log = structlog.get_logger(__name__)
 class Actions(Protocol):
     """What commands may do. Each may raise; the one who asked is told."""
 
-    def replay(self, from_sequence: int, to_sequence: int) -> int:
-        """Have delivered verdicts published again; how many there are."""
+    def replay(self, from_sequence: int, to_sequence: int) -> Replayed:
+        """Have delivered verdicts published again."""
 
     def confirm(self, result_ids: Sequence[str]) -> int:
         """The MES has these results; how many of them waited for that."""
@@ -54,6 +57,13 @@ class Actions(Protocol):
         """Whether it has been remembered."""
 
 
+class Inbox(Protocol):
+    """Where commands wait."""
+
+    def get(self, *, timeout: float) -> Inbound:
+        """The oldest; raises queue.Empty when none comes within `timeout` seconds."""
+
+
 class Answers(Protocol):
     """The way back. Neither raises; without a connection nothing happens."""
 
@@ -61,7 +71,7 @@ class Answers(Protocol):
         """Publish one answer."""
 
     def acknowledge(self, inbound: Inbound) -> None:
-        """Tell the broker that it need not send this message again."""
+        """Tell the broker that it need not send this message again, once it has the answers before."""
 
 
 class Desk:
@@ -69,10 +79,11 @@ class Desk:
 
     def __init__(
         self,
-        inbox: queue.SimpleQueue[Inbound],
+        inbox: Inbox,
         *,
         topics: Topics,
         actions: Actions,
+        bindings: Bindings,
         answers: Answers,
         clock: Clock,
         clock_synced: Callable[[], bool | None],
@@ -81,6 +92,7 @@ class Desk:
         self._inbox = inbox
         self._topics = topics
         self._actions = actions
+        self._bindings = bindings
         self._answers = answers
         self._clock = clock
         self._clock_synced = clock_synced
@@ -129,11 +141,11 @@ class Desk:
 
     def _take(self, inbound: Inbound) -> None:
         asked = self._decide(inbound)
-        answer = asked if isinstance(asked, Rejected) else self._perform(asked)
+        answer = asked if isinstance(asked, Rejected) else self._perform(asked, inbound.arrived_ns)
         if isinstance(answer, Rejected):
             self._count(answer, inbound)
         if asked.reply_to is not None:
-            self._answers.respond(asked.reply_to, encode(_response(answer)), asked.correlation_data)
+            self._answers.respond(asked.reply_to, encode(response_to(answer)), asked.correlation_data)
         self._answers.acknowledge(inbound)
 
     def _decide(self, inbound: Inbound) -> Accepted | Rejected:
@@ -151,25 +163,41 @@ class Desk:
             otherwise = rules(seen=lambda _: False)
             return _failed(otherwise, error) if isinstance(otherwise, Accepted) else otherwise
 
-    def _perform(self, accepted: Accepted) -> Response | Rejected:
+    def _perform(self, accepted: Accepted, arrived_ns: int) -> Response | Rejected:
         command = accepted.command
         try:
-            data = self._act(command)
+            data = self._act(command, arrived_ns)
             self._actions.remember(command.id, self._clock.utc_now())
+        except NotDoneError as error:
+            return _not_done(accepted, error.kind, str(error), error.data)
         except Exception as error:
             return _failed(accepted, error)
         self._performed += 1
         log.info("command_performed", command=command.name, id=command.id, **data)
-        return Response(id=command.id, name=command.name, code=200, message="done", data=data)
+        message = "done"
+        if data.get("gone"):
+            message += "; what is gone this station does not have any more, or never had"
+        if not accepted.expiry_checked:
+            message += "; when it expires was not looked at, because this station's clock is not synchronised"
+        return Response(
+            id=command.id,
+            name=command.name,
+            code=200,
+            message=message,
+            data=data,
+            expiry_checked=accepted.expiry_checked,
+        )
 
-    def _act(self, command: Command) -> dict[str, JsonValue]:
+    def _act(self, command: Command, arrived_ns: int) -> Mapping[str, JsonValue]:
         match command.arguments:
             case Ping():
                 return {}
             case Replay(from_sequence=first, to_sequence=last):
-                return {"replayed": self._actions.replay(first, last)}
+                return self._actions.replay(first, last).data()
             case Ack(result_ids=result_ids):
                 return {"confirmed": self._actions.confirm(result_ids)}
+            case Bind() as wanted:
+                return {"cameras": list(self._bindings.bind(wanted, arrived_ns))}
 
     def _count(self, rejected: Rejected, inbound: Inbound) -> None:
         kind, now_ns = rejected.kind, self._clock.monotonic_ns()
@@ -187,24 +215,19 @@ class Desk:
 
 
 def _failed(accepted: Accepted, error: Exception) -> Rejected:
+    message = f"it could not be done: {error}"[:500].encode(errors="replace").decode()
+    return _not_done(accepted, "failed", message, {})
+
+
+def _not_done(accepted: Accepted, kind: Kind, message: str, data: Mapping[str, JsonValue]) -> Rejected:
     return Rejected(
-        code=CODES["failed"],
-        kind="failed",
-        message=f"it could not be done: {error}"[:500].encode(errors="replace").decode(),
+        code=CODES[kind],
+        kind=kind,
+        message=message,
         reply_to=accepted.reply_to,
         correlation_data=accepted.correlation_data,
         id=accepted.command.id,
         name=accepted.command.name,
-    )
-
-
-def _response(answer: Response | Rejected) -> Response:
-    if isinstance(answer, Response):
-        return answer
-    return Response(
-        id=answer.id,
-        name=answer.name,
-        code=answer.code,
-        message=answer.message,
-        data={"kind": answer.kind},
+        data=data,
+        expiry_checked=accepted.expiry_checked,
     )

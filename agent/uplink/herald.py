@@ -1,33 +1,34 @@
-"""What the link says for itself on one connection: the status and responses to commands.
+"""What the link says for itself on one connection: the status, and answers to commands.
 
-One message at a time, so that the courier's window leaves it room in the broker's Receive Maximum.
+A command is acknowledged when the broker has the answer that was given before, so that a broker
+that minds our Receive Maximum sends no more commands than it takes answers. A few messages are on
+their way at a time; the courier's window leaves them room in the broker's Receive Maximum.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import structlog
 from paho.mqtt.client import MQTTMessageInfo
 from paho.mqtt.exception import MQTTException
+from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.uplink.connection import Connection
+from agent.uplink.inbound import Inbound
 from agent.uplink.payloads import JSON
+from agent.uplink.sayings import Response, Sayings
 from agent.uplink.topics import TOPICS
 
 FRAMING_BYTES = 64  # of a PUBLISH packet without user properties, a few too many
+WINDOW = 8
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """An answer to a command, on the topic that was asked for."""
-
-    topic: str
-    payload: bytes
-    correlation_data: bytes | None
+def herald_window(connection: Connection) -> int:
+    """How many answers may be on their way."""
+    return max(1, min(WINDOW, connection.receive_maximum // 4))
 
 
 class Herald:
@@ -37,30 +38,73 @@ class Herald:
         self._connection = connection
         self._status_topic = status_topic
         self._said: bytes | None = None
-        self._receipt: MQTTMessageInfo | None = None
+        self._status_receipt: MQTTMessageInfo | None = None
+        self._on_way: deque[MQTTMessageInfo | Inbound] = deque()
+        self._refused: str | None = None
 
-    def say(self, status: bytes | None, responses: deque[Response]) -> bool:
-        """Whether the broker has the latest `status` and all `responses`; else one more is on its way."""
-        if self._receipt is not None and not self._receipt.is_published():
+    @property
+    def status_unanswered(self) -> bool:
+        return _is_on_way(self._status_receipt)
+
+    @property
+    def status_refused(self) -> str | None:
+        """Why the broker has not got the latest status."""
+        return self._refused
+
+    def note_ack(self, packet_id: int, reason: ReasonCode) -> None:
+        """The broker's answer to any message of the connection."""
+        if self._status_receipt is not None and packet_id == self._status_receipt.mid:
+            self._refused = str(reason) if reason.is_failure else None
+        elif reason.is_failure and any(
+            isinstance(one, MQTTMessageInfo) and one.mid == packet_id for one in self._on_way
+        ):
+            log.warning("response_refused", reason=str(reason))
+
+    def say(self, status: bytes | None, sayings: Sayings, *, leaving: bool = False) -> bool:
+        """Whether the broker has the latest `status` and all of `sayings`; else more is on its way.
+
+        When `leaving` the status goes last: with its acknowledgement the broker has read all before it.
+        """
+        self._land()
+        while self._responses_on_way() < herald_window(self._connection) and (one := sayings.next()):
+            if isinstance(one, Response):
+                self._respond(one)
+            else:
+                self._on_way.append(one)
+        self._land()
+        waits = bool(self._on_way) or sayings.waiting()
+        held_back = self.status_unanswered or (leaving and waits)
+        if status is not None and status != self._said and not held_back:
+            self._say_status(status)
             return False
-        if status is not None and status != self._said:
-            self._said = status
-            self._receipt = self._connection.publish(self._status_topic, status, TOPICS["status"], JSON)
-            return False
-        if responses:
-            self._respond(responses.popleft())
-            return False
-        return True
+        return not (self.status_unanswered or waits)
+
+    def _land(self) -> None:
+        while self._on_way:
+            first = self._on_way[0]
+            if isinstance(first, Inbound):
+                self._connection.acknowledge(first)
+            elif _is_on_way(first):
+                return
+            self._on_way.popleft()
+
+    def _responses_on_way(self) -> int:
+        return sum(isinstance(one, MQTTMessageInfo) for one in self._on_way)
+
+    def _say_status(self, status: bytes) -> None:
+        self._said = status
+        try:
+            self._check_size(self._status_topic, status)
+        except ValueError as error:  # sent all the same, it would end every connection
+            self._refused = str(error)
+            return
+        self._status_receipt = self._connection.publish(self._status_topic, status, TOPICS["status"], JSON)
 
     def _respond(self, response: Response) -> None:
         """Its topic comes from outside: a response that cannot be sent must not cost the connection."""
-        size = FRAMING_BYTES + len(response.topic.encode(errors="replace")) + len(response.payload)
-        size += len(response.correlation_data or b"")
-        limit = self._connection.maximum_packet_bytes
         try:
-            if limit is not None and size > limit:
-                raise ValueError(f"its packet of {size} bytes is over the broker's limit of {limit}")
-            self._receipt = self._connection.publish(
+            self._check_size(response.topic, response.payload, response.correlation_data)
+            receipt = self._connection.publish(
                 response.topic,
                 response.payload,
                 TOPICS["rsp"],
@@ -69,3 +113,17 @@ class Herald:
             )
         except (ValueError, MQTTException) as error:
             log.warning("response_dropped", topic=response.topic, reason=str(error))
+        else:
+            self._on_way.append(receipt)
+
+    def _check_size(self, topic: str, payload: bytes, correlation_data: bytes | None = None) -> None:
+        """Raises ValueError for more than the broker takes."""
+        size = FRAMING_BYTES + len(topic.encode(errors="replace")) + len(payload)
+        size += len(correlation_data or b"")
+        limit = self._connection.maximum_packet_bytes
+        if limit is not None and size > limit:
+            raise ValueError(f"its packet of {size} bytes is over the broker's limit of {limit}")
+
+
+def _is_on_way(receipt: MQTTMessageInfo | None) -> bool:
+    return receipt is not None and not receipt.is_published()

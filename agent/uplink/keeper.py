@@ -16,10 +16,11 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.clock import Clock
-from agent.uplink import outbox_file, spool, waiting
+from agent.uplink import outbox_file, replayed, spool, waiting
 from agent.uplink.events import EventMaker
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import FullError, explained
+from agent.uplink.replayed import Replayed
 from agent.uplink.row import Row
 from agent.uplink.spool import Evicted, Limits, Tidied, Usage
 
@@ -95,12 +96,13 @@ class Keeper:
         with self._keeping() as database:
             return waiting.confirm(database, result_ids)
 
-    def replay(self, from_sequence: int, to_sequence: int) -> int:
-        """Queue delivered verdicts of the history once more, flagged as replayed; how many."""
+    def replay(self, from_sequence: int, to_sequence: int) -> Replayed:
+        """Queue delivered verdicts of the history once more, flagged as replayed."""
         with self._keeping() as database:
             queued = waiting.replay(database, from_sequence, to_sequence)
+            there = replayed.sequences(database, from_sequence, to_sequence)
         self._outbox.tell()
-        return queued
+        return replayed.told(from_sequence, to_sequence, queued=queued, there=there)
 
     def remember(self, command_id: str, now: datetime) -> None:
         """A command was performed `now`; the last 10,000 are kept, whatever the wall clock says by then."""

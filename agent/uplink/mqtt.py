@@ -11,28 +11,33 @@ however often either arrives. A 3.1.1 broker cannot refuse a message: what it do
 store it acknowledges all the same.
 
 Commands wait in `inbound` until somebody takes and acknowledges them. What is not acknowledged
-comes again on the next connection, so the same command may come twice.
+comes again on the next connection, so the same command may come twice. An MQTT 5 broker sends a few
+at a time; what comes beyond the bound all the same is answered with 429, and where no more answers
+can wait it is neither answered nor acknowledged. A packet over our limit ends the connection.
 """
 
 from __future__ import annotations
 
-import queue
 import random
 import threading
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 import structlog
+from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.settings import Mqtt
 from agent.uplink import certificates, refusals
+from agent.uplink.bounded import OversizedError
 from agent.uplink.carrier import Carrier
-from agent.uplink.connection import CONNECT_TIMEOUT_S, INBOUND_BYTES, Connection
-from agent.uplink.herald import Herald, Response
-from agent.uplink.inbound import Inbound
+from agent.uplink.connection import CONNECT_TIMEOUT_S, Connection
+from agent.uplink.conversation import Conversation
+from agent.uplink.ear import DEAF_S
+from agent.uplink.forgetting import forget_session
+from agent.uplink.inbound import Inbound, Inbox
+from agent.uplink.intake import Intake
+from agent.uplink.link_state import LinkState
 from agent.uplink.payloads import JSON
 from agent.uplink.retry import (
     Ending,
@@ -45,32 +50,17 @@ from agent.uplink.retry import (
     next_protocol,
 )
 from agent.uplink.row import Waiting
+from agent.uplink.sayings import Response
 from agent.uplink.shipment import LinkEvent
+from agent.uplink.terms import Lessons, Terms, learned
 from agent.uplink.topics import TOPICS, Topics
 
 LOOP_S = 0.25
 LAST_WORDS_S = 2.0
 ANSWER_TIMEOUT_S = 10.0  # to CONNECT
-INBOUND_WAITING = 64
-RESPONSES_WAITING = 64
+ROOM_S = 0.01
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkState:
-    """How it stands with the broker; `since` is when that began.
-
-    `duplicate_client_id` holds from the moment another client is known to have our id until a
-    connection has lasted for a minute.
-    """
-
-    connected: bool
-    protocol: Protocol | None
-    reason: str
-    since: datetime
-    connects: int
-    duplicate_client_id: bool = False
 
 
 class MqttLink:
@@ -79,7 +69,7 @@ class MqttLink:
     def __init__(
         self, settings: Mqtt, *, topics: Topics, last_will: bytes, clock: Clock, rng: random.Random
     ) -> None:
-        self.inbound: queue.SimpleQueue[Inbound] = queue.SimpleQueue()
+        self._intake = Intake(topics, settings.response_prefixes, clock)
         self._settings = settings
         self._topics = topics
         self._last_will = last_will
@@ -93,12 +83,12 @@ class MqttLink:
             connected=False, protocol=None, reason="not started", since=clock.utc_now(), connects=0
         )
         self._live: Connection | None = None
+        self._conversation: Conversation | None = None  # the network thread only
         self._status: bytes | None = None  # the latest
-        self._responses: deque[Response] = deque()
-        self._inbound_dropped = 0
         self._carrier = Carrier(topics)
         # The network thread only.
         self._retry = Retry()
+        self._lessons = Lessons()
         self._attempts = 0  # the number of a connection, so that its packet ids are not taken for another's
         self._accepted_ns = 0
         self._doubted: str | None = None
@@ -108,14 +98,24 @@ class MqttLink:
         return self._state
 
     @property
+    def inbound(self) -> Inbox:
+        """Commands that wait to be taken."""
+        return self._intake.inbox
+
+    @property
     def failure(self) -> Exception | None:
         """Why the network thread ended; None while all is well. No packet and no callback can end it."""
         return self._failure
 
     @property
     def inbound_dropped(self) -> int:
-        """Messages acknowledged unread: too large, without a proper topic, or too many at a time."""
-        return self._inbound_dropped
+        """Messages that nobody reads: too large, without a proper topic, or too many for an answer."""
+        return self._intake.dropped
+
+    @property
+    def inbound_refused(self) -> int:
+        """Commands that were answered with 429, because too many waited."""
+        return self._intake.refused
 
     def silent_s(self) -> float:
         """For how long the network thread has not moved; more than a minute is a hang."""
@@ -143,20 +143,27 @@ class MqttLink:
             live.publish(self._topics.metrics(), payload, TOPICS["metrics"], JSON)
 
     def respond(self, topic: str, payload: bytes, correlation_data: bytes | None) -> None:
-        """Answer a command, within LOOP_S; dropped without a connection or behind too many others.
+        """Answer a command; waits behind too many other answers, and is dropped without a connection.
 
         Whether `topic` is allowed is for the caller to see.
         """
-        if self._live is None or len(self._responses) >= RESPONSES_WAITING:
-            log.warning("response_dropped", topic=topic, reason="no connection, or too many wait")
-            return
-        self._responses.append(Response(topic=topic, payload=payload, correlation_data=correlation_data))
+        response = Response(topic=topic, payload=payload, correlation_data=correlation_data)
+        while (live := self._live) is not None and not self._stopping.is_set():
+            if self._intake.sayings.offer(response):
+                live.wake()
+                return
+            self._stopping.wait(ROOM_S)
+        log.warning("response_dropped", topic=topic, reason="no connection")
 
     def acknowledge(self, inbound: Inbound) -> None:
-        """The broker need not send `inbound` again; one of an earlier connection comes again all the same."""
+        """The broker need not send `inbound` again, once it has the answers that were given before.
+
+        One of an earlier connection comes again all the same.
+        """
         live = self._live
         if live is not None:
-            live.acknowledge(inbound)
+            self._intake.sayings.acknowledge(inbound)
+            live.wake()
 
     def wake(self) -> None:
         self._carrier.wake()
@@ -183,86 +190,120 @@ class MqttLink:
 
     def _connect_once(self, protocol: Protocol) -> tuple[Outcome, str]:
         """One connection from its beginning to its end: how far it came, and why it ended."""
-        settings = self._settings
-        self._attempts += 1
-        connection = Connection(
-            settings,
-            number=self._attempts,
-            protocol=protocol,
-            client_id=self._topics.station,
-            on_ack=self._carrier.note_ack,
-            on_message=self._note_message,
-        )
+        settings, terms = self._settings, self._lessons.terms
+        connection = self._connection(protocol, terms)
+        conversation = Conversation(connection, self._topics)
+        self._conversation = conversation
         doubt: str | None = None
+        error: Exception | None = None
         self._accepted_ns = self._clock.monotonic_ns()
         try:
             doubt = certificates.doubt(settings, station=self._topics.station, now=self._clock.utc_now())
             if doubt not in (None, self._doubted):
                 log.warning("mqtt_certificate", reason=doubt)  # not every broker minds
             self._doubted = doubt
+            if terms.fresh and protocol == "3.1.1":
+                started_ns = self._clock.monotonic_ns()
+                forget_session(
+                    settings, self._topics.station, lambda: self._keeps_waiting(started_ns), LOOP_S
+                )
             connection.open(
                 will_topic=self._topics.status(), last_will=self._last_will, will=TOPICS["status"]
             )
-            self._converse(connection)
-        except Exception as error:
-            self._retry = after(self._retry, Ending(outcome="failed"))
-            return "failed", refusals.failed(error, settings, doubt)
-        finally:
-            self._hush(connection)
-        outcome, reason = refusals.ended(connection, settings, doubt)
+            self._converse(conversation)
+        except Exception as raised:
+            error = raised
+        parting = conversation.parting(error, self._lasted_s(), refusals.outcome(connection, error))
+        self._hush(connection)
+        guess = protocol == "3.1.1" or settings.protocol != "auto"
+        self._lessons = learned(self._lessons, parting, guess=guess)
         ending = Ending(
-            outcome=outcome,
+            outcome=parting.outcome,
             lasted_s=self._lasted_s(),
             taken_over=refusals.is_taken_over(connection),
-            explained=connection.dismissed,
+            explained=connection.dismissed or parting.oversized,
         )
         self._retry = after(self._retry, ending)
-        if outcome == "accepted" and self._retry.duplicate_client_id:
-            reason = refusals.rivalled(connection, settings, self._topics.station)
-        return outcome, reason
+        if isinstance(error, OversizedError):
+            self._intake.dropped += 1
+            reason = refusals.oversized(error, settings)
+            self._state = replace(self._state, oversized=reason)
+        elif error is not None:
+            reason = refusals.failed(error, settings, doubt)
+        else:
+            reason = refusals.ended(connection, settings, doubt)
+            if parting.outcome == "accepted" and self._retry.duplicate_client_id:
+                reason = refusals.rivalled(connection, settings, self._topics.station)
+        return parting.outcome, reason
 
-    def _converse(self, connection: Connection) -> None:
-        herald = Herald(connection, self._topics.status())
+    def _connection(self, protocol: Protocol, terms: Terms) -> Connection:
+        self._attempts += 1
+        return Connection(
+            self._settings,
+            number=self._attempts,
+            protocol=protocol,
+            client_id=self._topics.station,
+            terms=terms if protocol == "5" else replace(terms, fresh=False),
+            on_ack=self._note_ack,
+            on_message=self._intake.take,
+        )
+
+    def _keeps_waiting(self, since_ns: int) -> bool:
+        self._moved_ns = self._clock.monotonic_ns()
+        return not self._stopping.is_set() and self._moved_ns - since_ns < ANSWER_TIMEOUT_S * 1e9
+
+    def _converse(self, conversation: Conversation) -> None:
+        connection = conversation.connection
         opened_ns = self._clock.monotonic_ns()
         leaving_ns = 0
         while connection.turn(LOOP_S):
             self._moved_ns = self._clock.monotonic_ns()
             if connection.accepted:
-                self._attend(connection)
+                self._attend(conversation)
             elif self._moved_ns - opened_ns > ANSWER_TIMEOUT_S * 1e9:
                 raise TimeoutError("CONNECT was not answered")
-            said = not connection.accepted or herald.say(self._status, self._responses)
-            if self._stopping.is_set():
+            leaving = self._stopping.is_set()  # before looking at the status: it is the last then
+            said = not connection.accepted or conversation.say(
+                self._status, self._intake.sayings, leaving=leaving
+            )
+            if leaving:
                 leaving_ns = leaving_ns or self._moved_ns
                 if said or self._moved_ns - leaving_ns > LAST_WORDS_S * 1e9:
                     connection.hang_up()
                     return
 
-    def _attend(self, connection: Connection) -> None:
+    def _attend(self, conversation: Conversation) -> None:
         """What an accepted connection needs: to be made known, to hear commands, to outlive a rival."""
         if self._live is None:
             self._accepted_ns = self._moved_ns
-            connection.subscribe(self._topics.commands(), TOPICS["cmd"].qos)
-            self._set_up(connection)
-        subscription = connection.subscription
-        if subscription is not None and subscription.is_failure:
-            reason = refusals.unsubscribed(self._topics.commands(), subscription, self._settings)
-            if self._state.reason != reason:
-                log.warning("mqtt_commands_refused", reason=reason)
-                self._state = replace(self._state, reason=reason)
-        self._retry = lasting(self._retry, self._lasted_s())
+            self._set_up(conversation)
+        lasted_s = self._lasted_s()
+        conversation.attend(lasted_s)
+        lacks = conversation.lacks()
+        if lacks != self._state.lacks:
+            for lack in set(lacks) - set(self._state.lacks):
+                log.warning("mqtt_broker_limited", reason=lack)
+            self._state = replace(self._state, reason=self._connected_words(lacks), lacks=lacks)
+        self._retry = lasting(self._retry, lasted_s)
         if self._state.duplicate_client_id and not self._retry.duplicate_client_id:
             self._state = replace(self._state, duplicate_client_id=False)
+        if self._state.oversized is not None and lasted_s > DEAF_S:
+            self._state = replace(self._state, oversized=None)
+
+    def _connected_words(self, lacks: tuple[str, ...]) -> str:
+        return "; ".join((f"connected to {self._settings.host}:{self._settings.port}", *lacks))
 
     def _lasted_s(self) -> float:
         return (self._clock.monotonic_ns() - self._accepted_ns) / 1e9
 
-    def _set_up(self, connection: Connection) -> None:
+    def _set_up(self, conversation: Conversation) -> None:
+        connection, lacks = conversation.connection, self._state.lacks
         self._live = connection  # before the state says so
-        self._state = LinkState(
+        self._state = replace(
+            self._state,
             connected=True,
             protocol=connection.protocol,
-            reason=f"connected to {self._settings.host}:{self._settings.port}",
+            reason=self._connected_words(lacks),
             since=self._clock.utc_now(),
             connects=self._state.connects + 1,
             duplicate_client_id=self._retry.duplicate_client_id,
@@ -272,7 +313,8 @@ class MqttLink:
 
     def _hush(self, connection: Connection) -> None:
         self._live = None
-        self._responses.clear()
+        self._conversation = None
+        self._intake.sayings.clear()
         connection.drop()
         if connection.accepted:
             self._carrier.note_down()
@@ -284,19 +326,16 @@ class MqttLink:
             return
         if not self._stopping.is_set():
             log.warning("mqtt_disconnected", reason=reason)
-        self._state = LinkState(
+        self._state = replace(
+            self._state,
             connected=False,
             protocol=None,
             reason=reason,
             since=self._clock.utc_now(),
-            connects=self._state.connects,
             duplicate_client_id=self._retry.duplicate_client_id,
         )
 
-    def _note_message(self, inbound: Inbound) -> bool:
-        oversized = len(inbound.payload) > INBOUND_BYTES
-        if not inbound.topic or oversized or self.inbound.qsize() >= INBOUND_WAITING:
-            self._inbound_dropped += 1
-            return False
-        self.inbound.put(inbound)
-        return True
+    def _note_ack(self, packet_id: int, reason: ReasonCode) -> None:
+        self._carrier.note_ack(packet_id, reason)
+        if self._conversation is not None:
+            self._conversation.herald.note_ack(packet_id, reason)

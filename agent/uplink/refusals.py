@@ -9,8 +9,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.errors import PlumblineError, out_of_room
 from agent.settings import Mqtt
+from agent.uplink.bounded import OversizedError
 from agent.uplink.connection import Connection
 from agent.uplink.retry import Outcome
+from agent.uplink.terms import NO_QOS, NO_RETAIN
 
 NOT_AUTHORIZED = "Not authorized"
 BAD_CREDENTIALS = "Bad user name or password"
@@ -76,20 +78,45 @@ def alerted(alert: str, settings: Mqtt, doubt: str | None) -> str:
     return f"{_broker(settings)}: the broker refused us: {doubt or words} ({alert})"
 
 
-def ended(connection: Connection, settings: Mqtt, doubt: str | None) -> tuple[Outcome, str]:
-    """How far a connection came that ended without an error of ours, and why it ended."""
+def outcome(connection: Connection, error: Exception | None) -> Outcome:
+    """How far a connection came; `error` is what ended it, if anything was raised."""
+    answer = connection.answer
+    if connection.accepted and (error is None or isinstance(error, OversizedError)):
+        return "accepted"
+    if error is not None:
+        return "failed"
+    if answer is None:
+        return "failed" if connection.alert is not None else "hung_up"
+    return "unsupported" if str(answer) == UNSUPPORTED_PROTOCOL else "failed"
+
+
+def ended(connection: Connection, settings: Mqtt, doubt: str | None) -> str:
+    """Why a connection ended without an error of ours."""
     answer = connection.answer
     if connection.accepted:
-        return "accepted", f"{_broker(settings)}: connection lost ({connection.farewell}); it is tried again"
+        return f"{_broker(settings)}: connection lost ({connection.farewell}); it is tried again"
     if answer is None and connection.alert is not None:
-        return "failed", alerted(connection.alert, settings, doubt)
+        return alerted(connection.alert, settings, doubt)
     if answer is None:
-        return "hung_up", _hung_up(settings, doubt)
+        return _hung_up(settings, doubt)
     if str(answer) == UNSUPPORTED_PROTOCOL:
-        return "unsupported", _refused(answer, settings, "set mqtt.protocol to auto")
+        return _refused(answer, settings, "set mqtt.protocol to auto")
     if str(answer) in (NOT_AUTHORIZED, BAD_CREDENTIALS):
-        return "failed", _refused(answer, settings, doubt or "check mqtt.username and mqtt.password_file")
-    return "failed", _refused(answer, settings, "see the broker's log")
+        return _refused(answer, settings, doubt or "check mqtt.username and mqtt.password_file")
+    if answer.value == NO_RETAIN:
+        return _refused(answer, settings, "it is tried again without")
+    if answer.value == NO_QOS:
+        return _refused(answer, settings, "it is tried again with QoS 0")
+    return _refused(answer, settings, "see the broker's log")
+
+
+def oversized(error: OversizedError, settings: Mqtt) -> str:
+    """Why we ended the connection."""
+    lost = ", and with it the commands that waited in our session there" if error.kept else ""
+    return (
+        f"{_broker(settings)}: it began to send {error}; the connection was ended before that was read"
+        f"{lost}; see who publishes below this station's cmd/"
+    )
 
 
 def is_taken_over(connection: Connection) -> bool:
@@ -107,12 +134,50 @@ def rivalled(connection: Connection, settings: Mqtt, client_id: str) -> str:
     return f"{_broker(settings)}: {seen}; give every agent its own identity.station"
 
 
-def unsubscribed(topic_filter: str, reason: ReasonCode, settings: Mqtt) -> str:
-    """The broker accepted us and does not let us hear commands."""
+def unsubscribed(topic_filters: str, reason: ReasonCode) -> str:
+    """The broker accepted us and does not let us hear all commands."""
+    return f"it lets us receive no commands ({reason}); allow this station to read {topic_filters} there"
+
+
+def deaf(again_after_s: float) -> str:
+    """Hearing commands has cost connections."""
     return (
-        f"connected to {_broker(settings)}, but it lets us receive no commands ({reason}); "
-        f"allow this station to read {topic_filter} there"
+        "no commands are received: connections ended over what came in for this station; "
+        f"they are asked for again after {again_after_s:.0f} s; see who publishes below its cmd/"
     )
+
+
+def lacking(connection: Connection, status_topic: str) -> tuple[str, ...]:
+    """What the broker of an accepted connection does not do for us, one sentence each."""
+    lacks = []
+    if not connection.terms.will:
+        lacks.append(
+            "it does not take the last will, so that nobody is told when this station vanishes; "
+            f"allow this station to write {status_topic} there"
+        )
+    if not connection.terms.status:
+        lacks.append(
+            "it ends connections over the status, which is not said; "
+            f"allow this station to write {status_topic} there"
+        )
+    elif not connection.retains:
+        lacks.append(
+            "it keeps no retained messages, so that status and last will reach only those who are "
+            "subscribed at that moment; set retain_available true there"
+        )
+    if not connection.qos:
+        lacks.append(
+            "it takes messages of QoS 0 only, so that it can refuse none and commands may be lost on the "
+            "way; allow QoS 1 there"
+        )
+    if not connection.sessions:
+        lacks.append("it keeps no session, so that commands that are sent while we are away are lost")
+    return tuple(lacks)
+
+
+def status_untaken(reason: str, status_topic: str) -> str:
+    """The broker accepted us and has not got our status."""
+    return f"it does not take the status ({reason}); allow this station to write {status_topic} there"
 
 
 def _refused(answer: ReasonCode, settings: Mqtt, remedy: str) -> str:

@@ -15,6 +15,7 @@ Qos: TypeAlias = Literal[0, 1]
 TopicName: TypeAlias = Literal["verdict", "crop", "crop_header", "event", "status", "metrics", "cmd", "rsp"]
 
 _ID = re.compile(r"[a-z0-9_-]{1,64}")
+_ECHO = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,10 @@ class Topics:
 
     def rsp(self, name: str) -> str:
         return f"{self.prefix}/rsp/{_checked('command', name)}"
+
+    def rsp_of(self, asked: str) -> str:
+        """`rsp` of any name that stood in a `cmd` topic; `rsp/unknown` for one that is not repeated."""
+        return f"{self.prefix}/rsp/{asked if _ECHO.fullmatch(asked) else 'unknown'}"
 
     def commands(self) -> str:
         """The filter that matches every `cmd`."""

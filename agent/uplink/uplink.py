@@ -17,6 +17,7 @@ from agent.gateway_settings import Gateway as GatewaySettings
 from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.table import make_sink
 from agent.uplink import outbox_file
+from agent.uplink.bindings import Bindings
 from agent.uplink.courier import Courier
 from agent.uplink.cursor import Cursor
 from agent.uplink.desk import Desk
@@ -62,9 +63,11 @@ class Uplink:
     link: MqttLink
     courier: Courier
     desk: Desk
+    bindings: Bindings
     cursors: tuple[Cursor, ...]
     gateways: tuple[Gateway, ...]
     troubles: dict[str, Trouble] = field(default_factory=dict)  # as `watch` last saw them
+    lacks_told: set[str] = field(default_factory=set)  # of brokers, since the start
 
     def start(self) -> None:
         """Deliver; the outbox is open already."""
@@ -133,12 +136,24 @@ class Uplink:
         full = ("The outbox is full: it holds undelivered verdicts only",) if self.keeper.full else ()
         return (*full, *(trouble.detail for trouble in self.troubles.values()))
 
+    def lacks(self) -> tuple[str, ...]:
+        """What the broker does not do for us, one sentence each; the station works all the same."""
+        return self.link.state.lacks
+
     def _look(self) -> Tidied:
         """Raises FullError when the disk takes no event."""
         done = self.keeper.tidy()
         for name, rows in done.skipped.items():
             detail = f"gateway {name} was so far behind that {rows} rows were deleted before it came to them"
             self.keeper.note(self.events.row("gateway_skipped", "alarm", detail, gateway=name, rows=rows))
+        for lack in self.lacks():
+            if lack not in self.lacks_told:
+                self.keeper.note(self.events.row("broker_limited", "warning", f"the broker: {lack}"))
+                self.lacks_told.add(lack)
+        for camera, part in self.bindings.unused():
+            detail = f"camera {camera}: no trigger came in time for part {part.part_id}"
+            told = self.events.row("binding_unused", "warning", detail, camera=camera, part_id=part.part_id)
+            self.keeper.note(told)
         now = dict(self._troubles(self.courier.state))
         for key in now.keys() - self.troubles.keys():
             one = now[key]
@@ -159,6 +174,9 @@ class Uplink:
         if self.link.state.duplicate_client_id:
             detail = self.link.state.reason
             found.append(("twin", Trouble(event="duplicate_client_id", severity="alarm", detail=detail)))
+        if self.link.state.oversized is not None:
+            detail = self.link.state.oversized
+            found.append(("oversized", Trouble(event="inbound_oversized", severity="warning", detail=detail)))
         for gateway in (one.state for one in self.gateways):
             if gateway.failing is not None:
                 trouble = Trouble(
@@ -259,10 +277,17 @@ def _around(
     courier = Courier(
         outbox, link, clock=clock, window=wanted.mqtt.window, rules=wanted.delivery, report=report
     )
+    bindings = Bindings(
+        [camera.name for camera in wanted.cameras],
+        path=wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-bindings.json"),
+        clock=clock,
+    )
+    bindings.open()
     desk = Desk(
         link.inbound,
         topics=topics,
         actions=keeper,
+        bindings=bindings,
         answers=link,
         clock=clock,
         clock_synced=clock_synced,
@@ -304,6 +329,7 @@ def _around(
         link=link,
         courier=courier,
         desk=desk,
+        bindings=bindings,
         cursors=cursors,
         gateways=tuple(gateway(one, cursor) for one, cursor in zip(wanted.gateways, cursors, strict=True)),
     )

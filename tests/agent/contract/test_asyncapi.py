@@ -123,6 +123,7 @@ def test_addresses_are_the_topics_of_the_code() -> None:
         "cmd_ping": topics.cmd("ping"),
         "cmd_replay": topics.cmd("replay"),
         "cmd_ack": topics.cmd("ack"),
+        "cmd_bind": topics.cmd("bind"),
         "rsp": topics.rsp("ping"),
     }
 

@@ -16,6 +16,7 @@ from agent.messages import ModelMessage, SettingsMessage
 from agent.settings import Crops
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from agent.uplink.bindings import Bindings
 from agent.uplink.outbox import Outbox
 from agent.uplink.topics import Topics
 from tests.brokers import DEADLINE_S
@@ -31,6 +32,7 @@ class Desk:
     outbox: Outbox
     board: Board
     metrics: Metrics
+    bindings: Bindings
     clock: ManualClock
 
     def settle(self) -> None:
@@ -50,6 +52,7 @@ def desk(path: Path, *, crops: Crops | None = None, cameras: tuple[str, ...] = (
     outbox.open()
     board = Board(station="cell3-cam1", version="0", clock=clock)
     metrics = Metrics(list(cameras))
+    bindings = Bindings(cameras, path=path.with_name("bindings.json"), clock=clock)
     publisher = Publisher(
         outbox=outbox,
         topics=TOPICS,
@@ -59,9 +62,12 @@ def desk(path: Path, *, crops: Crops | None = None, cameras: tuple[str, ...] = (
         board=board,
         metrics=metrics,
         first_sequence=outbox.last_sequence() + 1,
+        bindings=bindings,
     )
     try:
-        yield Desk(publisher=publisher, outbox=outbox, board=board, metrics=metrics, clock=clock)
+        yield Desk(
+            publisher=publisher, outbox=outbox, board=board, metrics=metrics, bindings=bindings, clock=clock
+        )
     finally:
         outbox.close()
 

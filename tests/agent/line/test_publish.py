@@ -15,6 +15,7 @@ from agent.line.judge import Rules, judge
 from agent.line.publish import MAX_DEFECTS, Judged
 from agent.messages import Frame, Inspection, Judgement, Prepared
 from agent.settings import Crops
+from agent.uplink.arguments import Bind
 from agent.uplink.outbox_file import OutboxError
 from agent.uplink.payloads import encode
 from tests.agent.line.records import TOPICS, Desk, desk, stored, verdicts
@@ -301,3 +302,19 @@ def test_names_that_are_no_unicode_are_recorded_as_well_as_they_can_be(at: Desk,
     at.settle()
     assert [one["part_id"] for one in verdicts(path)] == ["cell?7", "cell?7"]
     assert verdicts(path)[1]["detail"] == "cell?7: is damaged"
+
+
+def test_a_record_says_the_part_and_the_order_that_were_bound_when_its_frame_was_captured(
+    at: Desk, path: Path
+) -> None:
+    at.bindings.bind(Bind(part_id="SN-1", job_id="WO-7"), 10)
+    at.bindings.bind(Bind(part_id="SN-2"), 30)
+    for number, captured_ns in enumerate((5, 20, 25, 30)):
+        at.publisher.record(
+            judged(replace(frame(number, good_picture()), captured_ns=captured_ns, part_id="file"))
+        )
+    at.bindings.bind(Bind(part_id="SN-3", job_id=None), 40)
+    at.publisher.record_skipped(replace(fault(5), captured_ns=50))
+    at.settle()
+    told = [(one["part_id"], one["job_id"]) for one in verdicts(path)]
+    assert told == [("file", None), ("SN-1", "WO-7"), ("file", "WO-7"), ("SN-2", "WO-7"), ("SN-3", None)]

@@ -7,6 +7,7 @@ import queue
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,12 @@ from hypothesis import settings as hypothesis_settings
 from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
+from agent.uplink.binding import Bound
+from agent.uplink.bindings import Bindings
 from agent.uplink.commands import Accepted, decide
 from agent.uplink.desk import Desk
 from agent.uplink.inbound import Inbound
+from agent.uplink.replayed import Replayed
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request
 from tests.agent.uplink.rows import TOPICS
 from tests.agent.uplink.test_commands import inbounds
@@ -30,10 +34,11 @@ class Station:
     diary: list[tuple[object, ...]] = field(default_factory=list)
     remembered: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
+    gone: tuple[tuple[int, int], ...] = ()
 
-    def replay(self, from_sequence: int, to_sequence: int) -> int:
+    def replay(self, from_sequence: int, to_sequence: int) -> Replayed:
         self._do("replay", from_sequence, to_sequence)
-        return to_sequence - from_sequence + 1
+        return Replayed(queued=5, waiting=0, gone=self.gone)
 
     def confirm(self, result_ids: Sequence[str]) -> int:
         self._do("confirm", *result_ids)
@@ -69,16 +74,20 @@ class Station:
 class Counter:
     """A desk with its inbox; `serve` waits until all is acknowledged."""
 
-    def __init__(self, station: Station, clock: ManualClock) -> None:
+    def __init__(
+        self, station: Station, clock: ManualClock, *, synced: bool | None = True, folder: Path | None = None
+    ) -> None:
         self.station = station
+        self.bindings = Bindings(["top"], path=(folder or Path("/nowhere")) / "bindings.json", clock=clock)
         self._inbox: queue.SimpleQueue[Inbound] = queue.SimpleQueue()
         self.desk = Desk(
             self._inbox,
             topics=TOPICS,
             actions=station,
+            bindings=self.bindings,
             answers=station,
             clock=clock,
-            clock_synced=lambda: True,
+            clock_synced=lambda: synced,
             allowed=allowed,
         )
 
@@ -119,7 +128,8 @@ def test_a_command_is_done_remembered_answered_and_acknowledged_in_this_order(co
                 "name": "replay",
                 "code": 200,
                 "message": "done",
-                "data": {"replayed": 5},
+                "data": {"replayed": 5, "waiting": 0, "gone": []},
+                "expiry_checked": True,
             },
             b"7",
         ),
@@ -176,8 +186,48 @@ def test_refusals_are_counted_each_and_logged_once_per_kind_and_minute(
 
 
 def test_what_nobody_can_be_told_is_acknowledged_all_the_same(counter: Counter) -> None:
-    counter.serve(command(topic=f"{TOPICS.prefix}/cmd/reboot"))
+    counter.serve(command(topic="plumbline/v1/a/b/c/another/cmd/ping"))
     assert counter.station.done() == ["acknowledge"]
+
+
+def test_what_is_gone_is_told_by_range(counter: Counter) -> None:
+    counter.station.gone = ((5, 6),)
+    counter.serve(command())
+    (told,) = counter.station.answers()
+    assert (told["code"], told["data"]) == (200, {"replayed": 5, "waiting": 0, "gone": [[5, 6]]})
+    assert "what is gone" in str(told["message"])
+
+
+@pytest.mark.parametrize(("synced", "said"), [(True, True), (None, True), (False, False)])
+@pytest.mark.parametrize("broken", ["", "replay"])
+def test_an_answer_says_when_expiry_was_not_looked_at(
+    clock: ManualClock, synced: bool | None, said: bool | None, broken: str
+) -> None:
+    station = Station(broken={broken})
+    Counter(station, clock, synced=synced).desk._take(command())
+    (answer,) = station.answers()
+    assert answer["expiry_checked"] is said
+    assert ("not synchronised" in str(answer["message"])) == (said is False and not broken)
+
+
+def test_a_part_and_an_order_are_bound_from_the_arrival_of_the_command(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    counter = Counter(Station(), clock, folder=tmp_path)
+    words = {"part_id": "SN-1", "job_id": "WO-7"}
+    counter.desk._take(command("bind", request(args=words), arrived_ns=100))
+    (answer,) = counter.station.answers()
+    assert (answer["code"], answer["data"]) == (200, {"cameras": ["top"]})
+    assert counter.bindings.of("top", 99) == Bound()
+    assert counter.bindings.of("top", 100) == Bound(part_id="SN-1", job_id="WO-7")
+    assert counter.bindings.of("top", 101) == Bound(job_id="WO-7")
+    late = command("bind", request(id="c-2", args={"part_id": "SN-2"}), arrived_ns=101)
+    counter.desk._take(late)
+    nowhere = command("bind", request(id="c-3", args={"part_id": "SN-2", "camera": "side"}))
+    counter.desk._take(nowhere)
+    told = [(answer["code"], answer["data"]) for answer in counter.station.answers()[1:]]
+    assert told == [(409, {"kind": "late", "cameras": ["top"]}), (422, {"kind": "bad_arguments"})]
+    assert counter.bindings.of("top", 102) == Bound(job_id="WO-7")
 
 
 def test_a_stopped_desk_leaves_what_waits_to_the_broker() -> None:

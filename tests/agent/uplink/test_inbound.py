@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.uplink.connection import INBOUND_BYTES, INBOUND_UNACKNOWLEDGED
-from agent.uplink.inbound import Inbound
-from agent.uplink.mqtt import INBOUND_WAITING, MqttLink
+from agent.uplink.inbound import WAITING, Inbound
+from agent.uplink.mqtt import MqttLink
 from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
 from tests.agent.uplink.links import connected, link_to, received
 from tests.agent.uplink.rows import TOPICS
@@ -33,11 +34,13 @@ class Mes:
         self._client.connect(HOST, port)
         self._client.loop_start()
 
-    def send(self, payload: bytes, *, topic: str = PING, qos: int = 1, **properties: object) -> None:
+    def send(
+        self, payload: bytes, *, topic: str = PING, qos: int = 1, retain: bool = False, **properties: object
+    ) -> None:
         said = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         for name, value in properties.items():
             setattr(said, name, value)
-        self._client.publish(topic, payload, qos, properties=said).wait_for_publish(DEADLINE_S)
+        self._client.publish(topic, payload, qos, retain, properties=said).wait_for_publish(DEADLINE_S)
 
     def stop(self) -> None:
         self._client.disconnect()
@@ -134,19 +137,27 @@ def test_trap_6_no_more_commands_come_unacknowledged_than_we_asked_for(
         assert link.inbound_dropped == 0
 
 
-def test_what_comes_beyond_the_bound_is_acknowledged_unread_and_counted(tmp_path: Path) -> None:
+def test_what_comes_beyond_the_bound_is_answered_with_429_and_acknowledged(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path / "mosquitto", "max_inflight_messages 0")  # 3.1.1 has no other limit
     broker.start()
+    subscriber = Subscriber(broker.port, TOPICS.rsp("ping"))
+    subscriber.start()
     mes = Mes(broker.port)
     try:
         with connected(mqtt(broker.port, "3.1.1")) as link:
-            for number in range(INBOUND_WAITING + 5):
-                mes.send(b"%d" % number)
-            eventually(lambda: link.inbound_dropped == 5, "the rest is dropped")
-            kept = [received(link) for _ in range(INBOUND_WAITING)]
-            assert [got.payload for got in kept] == [b"%d" % number for number in range(INBOUND_WAITING)]
+            for number in range(WAITING + 5):
+                mes.send(b'{"id": "%d"}' % number)
+            eventually(lambda: len(subscriber.received) == 5, "the rest is refused")
+            answers = [json.loads(got.payload) for got in subscriber.received]
+            told = [(answer["code"], answer["id"], answer["data"]) for answer in answers]
+            assert told == [(429, str(number), {"kind": "busy"}) for number in range(WAITING, WAITING + 5)]
+            assert (link.inbound_refused, link.inbound_dropped) == (5, 0)
+            kept = [received(link) for _ in range(WAITING)]
+            assert [got.payload for got in kept] == [b'{"id": "%d"}' % number for number in range(WAITING)]
             for got in kept:
                 link.acknowledge(got)
+            link.respond(TOPICS.rsp("ping"), b"behind them", None)
+            eventually(lambda: subscriber.received[-1].payload == b"behind them", "the broker has read them")
             mes.send(b"there is room again")
             assert received(link).payload == b"there is room again"
         with connected(mqtt(broker.port, "3.1.1")) as link:
@@ -154,23 +165,21 @@ def test_what_comes_beyond_the_bound_is_acknowledged_unread_and_counted(tmp_path
             assert none_waits(link)
     finally:
         mes.stop()
+        subscriber.stop()
         broker.stop()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_oversized_command_is_never_seen_and_holds_nothing_up(
-    mosquitto: Mosquitto, mes: Mes, protocol: str
+def test_a_broker_of_mqtt_5_is_told_our_limit_and_sends_no_oversized_command(
+    mosquitto: Mosquitto, mes: Mes
 ) -> None:
-    with connected(mqtt(mosquitto.port, protocol)) as link:
+    with connected(mqtt(mosquitto.port)) as link:
         mes.send(b"x" * (INBOUND_BYTES + 1))
         mes.send(b"behind it")
         got = received(link)
         assert got.payload == b"behind it"
         link.acknowledge(got)
-        # An MQTT 5 broker was told and does not send it at all.
-        assert link.inbound_dropped == (0 if protocol == "5" else 1)
-        assert link.state.connects == 1
-    with connected(mqtt(mosquitto.port, protocol)) as link:
+        assert (link.inbound_dropped, link.state.connects) == (0, 1)
+    with connected(mqtt(mosquitto.port)) as link:
         assert none_waits(link)
 
 

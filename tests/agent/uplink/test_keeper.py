@@ -135,11 +135,11 @@ def test_history_is_kept_for_its_days(
     deliver(outbox, "verdict")
     clock.advance(6 * DAY_S)
     keeper.tidy()
-    assert keeper.replay(1, 1) == 1
+    assert keeper.replay(1, 1).queued == 1
     deliver_replays(outbox)
     clock.advance(2 * DAY_S)
     assert keeper.tidy().trimmed == 1
-    assert keeper.replay(1, 1) == 0
+    assert keeper.replay(1, 1).queued == 0
 
 
 def deliver_replays(outbox: Outbox) -> list[Row]:
@@ -208,15 +208,15 @@ def test_a_replay_is_flagged_and_goes_last_and_only_as_far_as_allowed(
     commit(outbox, *(dataclasses.replace(verdict(number), payload=payload) for number in range(1, 11)))
     deliver(outbox, "verdict")
     commit(outbox, verdict(11), crop(1))
-    assert keeper.replay(3, 20) == 8, "3 to 10; 11 still waits for its first time"
-    assert keeper.replay(3, 5) == 0, "they wait already"
+    assert keeper.replay(3, 20).queued == 8, "3 to 10; 11 still waits for its first time"
+    assert keeper.replay(3, 5).queued == 0, "they wait already"
     found = outbox.lease(20, replays=2)
     assert [one.row.id for one in found] == ["verdict-11", "crop-1", "verdict-3", "verdict-4"]
     row = found[2].row
     assert json.loads(row.payload) == {"replayed": True, "detail": '"replayed":false'}
     assert ("replayed", "true") in row.properties
     assert len(deliver_replays(outbox)) == 8
-    assert keeper.replay(1, 2) == 2, "delivered history can be asked for again and again"
+    assert keeper.replay(1, 2).queued == 2, "delivered history can be asked for again and again"
 
 
 def test_confirmed_verdicts_go_and_others_stay(outbox: Outbox, keep: Callable[..., Keeper]) -> None:
@@ -228,7 +228,7 @@ def test_confirmed_verdicts_go_and_others_stay(outbox: Outbox, keep: Callable[..
     assert outbox.resend(before_round=7) == 0
     assert outbox.resend(before_round=8) == 2
     assert ids(outbox, "verdict") == ["verdict-1", "verdict-3", "verdict-5"]
-    assert keeper.replay(1, 9) == 2, "what the MES confirmed is history"
+    assert keeper.replay(1, 9).queued == 2, "what the MES confirmed is history"
 
 
 def test_what_is_unconfirmed_at_the_end_is_sent_again_after_a_start(tmp_path: Path, outbox: Outbox) -> None:

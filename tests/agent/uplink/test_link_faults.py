@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from agent.uplink.connection import NOTICED_WITHIN, Connection
-from agent.uplink.mqtt import INBOUND_WAITING, LOOP_S
+from agent.uplink.inbound import WAITING
+from agent.uplink.mqtt import LOOP_S
 from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
 from tests.agent.uplink.links import Impatient, link_to
 from tests.agent.uplink.rows import TOPICS, verdict
@@ -105,7 +106,7 @@ def test_trap_14_four_hundred_connections_of_malformed_frames_cost_only_themselv
         )
         subscriber.stop()
         assert one.link.state.connected
-        assert one.link.inbound.qsize() <= INBOUND_WAITING
+        assert one.link.inbound.qsize() <= WAITING
     finally:
         one.stop()
         mosquitto.stop()

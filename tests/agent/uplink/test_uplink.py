@@ -25,12 +25,12 @@ from tests.agent.uplink.stations import mqtt, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Received, Subscriber, eventually
 
 
-def built(path: Path, port: int, **others: object) -> Uplink:
+def built(path: Path, port: int, protocol: str = "5", **others: object) -> Uplink:
     clock = SystemClock()
     wanted = Settings.model_validate(
         {
             "identity": Identity(site="site", area="area", line="line", station="station"),
-            "mqtt": mqtt(port),
+            "mqtt": mqtt(port, protocol),
             "outbox": OutboxSettings(path=path, min_free_bytes=0),
             **others,
         }
@@ -132,7 +132,7 @@ def test_a_replay_arrives_flagged_beside_new_verdicts(
     one.start()
     one.outbox.append([verdict(number) for number in range(1, 51)]).result(DEADLINE_S)
     eventually(lambda: one.outbox.depth().rows == 0, "all are delivered")
-    assert one.keeper.replay(11, 30) == 20
+    assert one.keeper.replay(11, 30).queued == 20
     eventually(lambda: one.outbox.depth().replaying == 0 and len(subscriber.received) == 70, "all again")
     again = flagged(subscriber)
     assert [json.loads(got.payload)["sequence"] for got in again] == list(range(11, 31))
@@ -170,12 +170,66 @@ def test_commands_of_the_mes_are_performed_and_answered(
     assert (confirmed["code"], confirmed["data"]) == (200, {"confirmed": 2})
     assert one.outbox.depth().unconfirmed == 1
     again = ask(mosquitto.port, "replay", {"from_sequence": 1, "to_sequence": 3})
-    assert (again["code"], again["data"]) == (200, {"replayed": 2})
+    assert (again["code"], again["data"]) == (200, {"replayed": 2, "waiting": 1, "gone": []})
     eventually(lambda: len(flagged(subscriber)) == 2, "both are said again")
     assert ask(mosquitto.port, "ping", {"loud": True})["code"] == 422
     assert one.desk.refusals["bad_arguments"] == 1
     one.stop(status("stopped"))
     assert one.outbox.last_sequence() == 3
+
+
+def test_what_a_broker_lacks_is_told_once_as_an_event_and_delivery_goes_on(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "mosquitto", "retain_available false")
+    broker.start()
+    subscriber = Subscriber(broker.port, f"{TOPICS.prefix}/#")
+    subscriber.start()
+    one = built(tmp_path / "outbox.sqlite3", broker.port)
+    one.start()
+    try:
+        eventually(lambda: one.watch() and one.lacks(), "it is known")
+        eventually(lambda: one.watch() and events_at(subscriber) == ["broker_limited"], "it is told")
+        connection = one.link._live
+        assert connection is not None
+        connection.drop()
+        eventually(lambda: one.link.state.connects == 2 and one.watch(), "it is back")
+        one.watch()
+        one.outbox.append([verdict(1)]).result(DEADLINE_S)
+        eventually(lambda: not one.outbox.depth().rows, "all is delivered")
+        assert events_at(subscriber) == ["broker_limited"]
+        assert one.words() == (), "the station does its work"
+    finally:
+        one.stop(status("stopped"))
+        subscriber.stop()
+        broker.stop()
+
+
+def test_a_packet_over_our_limit_is_told_as_an_event(
+    tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber
+) -> None:
+    one = built(tmp_path / "outbox.sqlite3", mosquitto.port, "3.1.1")
+    one.start()
+    eventually(lambda: one.link._live and one.link._live.subscription, "it hears commands")
+    publish.single(TOPICS.cmd("ping"), b"x" * 300_000, hostname=HOST, port=mosquitto.port)
+    eventually(lambda: one.watch() and events_at(subscriber) == ["inbound_oversized"], "it is told")
+    assert "at most 262144 are taken" in one.words()[0]
+    one.stop(status("stopped"))
+
+
+def test_a_part_for_which_no_trigger_came_is_told_as_an_event(
+    tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber
+) -> None:
+    one = built(tmp_path / "outbox.sqlite3", mosquitto.port)
+    one.start()
+    for part in ("SN-1", "SN-2"):
+        assert ask(mosquitto.port, "bind", {"part_id": part})["code"] == 200
+    (camera,) = Settings().cameras
+    bound = one.bindings.of(camera.name, one.clock.monotonic_ns())
+    assert bound.part_id == "SN-2"
+    one.watch()
+    eventually(lambda: events_at(subscriber) == ["binding_unused"], "it is told")
+    (told,) = [json.loads(got.payload) for got in subscriber.received if got.topic == TOPICS.event()]
+    assert told["data"] == {"camera": camera.name, "part_id": "SN-1"}
+    one.stop(status("stopped"))
 
 
 def flagged(subscriber: Subscriber) -> list[Received]:
