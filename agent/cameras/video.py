@@ -7,6 +7,7 @@ from typing import cast
 
 import cv2
 
+from agent.address import masked
 from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.images import from_opencv
@@ -33,14 +34,14 @@ class VideoFileCamera:
     def open(self) -> None:
         if not Path(self._source.url).is_file():
             raise CameraError(
-                f"{self._source.url}: no such video file; set source.url to a file or rtsp:// address"
+                f"{masked(self._source.url)}: no such video file; set source.url to a file or rtsp:// address"
             )
         self._capture = cv2.VideoCapture(self._source.url, cv2.CAP_FFMPEG)
         self._read_in_pass = 0
         if not self._capture.isOpened():
             self.close()
             raise CameraError(
-                f"{self._source.url}: is not a video OpenCV can read; convert or replace the file"
+                f"{masked(self._source.url)}: is not a video OpenCV can read; convert or replace the file"
             )
 
     def grab(self, timeout_s: float) -> Frame | None:
@@ -67,7 +68,7 @@ class VideoFileCamera:
     def _read(self) -> Pixels | None:
         """The next picture, from the start again where the source repeats; None at the end."""
         if self._capture is None:
-            raise CameraError(f"{self._source.url}: is not open; call open first")
+            raise CameraError(f"{masked(self._source.url)}: is not open; call open first")
         ok, picture = self._capture.read()
         if not ok and self._source.repeat and self._read_in_pass:
             self.close()

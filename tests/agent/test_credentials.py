@@ -16,6 +16,7 @@ def test_a_plain_path_is_itself(tmp_path: Path) -> None:
 
 def test_a_systemd_credential_is_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret \n", encoding="utf-8")
+    (tmp_path / "password").chmod(0o600)
     environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     path = Path("%d/password")
     assert is_credential(path)
@@ -40,5 +41,5 @@ def test_a_secret_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(CredentialError, match=r"k: .*secret: No such file or directory; it must exist"):
         read_secret(path, key="k", environment={})
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(CredentialError, match=r"k: .*secret: it is not text in UTF-8"):
+    with pytest.raises(CredentialError, match=r"k: .*secret: is UTF-16, not UTF-8"):
         read_secret(path, key="k", environment={})

@@ -97,6 +97,7 @@ def test_an_id_that_no_header_can_hold_is_unacceptable(mes: Receiver) -> None:
 def test_the_receiver_can_check_the_signature(mes: Receiver, tmp_path: Path) -> None:
     secret_file = tmp_path / "secret"
     secret_file.write_text(f"whsec_{base64.b64encode(SECRET).decode()}\n")
+    secret_file.chmod(0o600)
     deliver(sink(mes.url, secret_file=secret_file), crop(1))
     headers, body = mes.requests[0].headers, mes.requests[0].body
     assert headers["webhook-timestamp"] == str(int(NOW.timestamp()))
@@ -208,7 +209,7 @@ def test_a_receiver_that_hangs_up_or_is_silent_or_absent_is_a_failure_with_a_rem
     with pytest.raises(GatewayError, match="connection refused; check url"):
         deliver(sink(f"http://127.0.0.1:{free_port()}/"), verdict(1))
     with pytest.raises(GatewayError, match="the name does not resolve"):
-        deliver(sink("http://mes.invalid/"), verdict(1))
+        deliver(sink("https://mes.invalid/"), verdict(1))
     with pytest.raises(GatewayError, match="not an address"):
         deliver(sink("http://mes:99999/"), verdict(1))
 

@@ -144,6 +144,7 @@ def test_with_certificates_on_both_sides_rows_are_delivered(
     with mutual(tmp_path, plant) as broker:
         certificate_file, key_file = plant.certify(OURS, password="of the key")
         (tmp_path / "password").write_text("of the key\n", encoding="utf-8")
+        (tmp_path / "password").chmod(0o600)
         settings = mqtt(
             broker.port,
             protocol,
