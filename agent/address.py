@@ -37,7 +37,7 @@ def masked(address: str) -> str:
 
 def masked_text(text: str) -> str:
     """Free text with every address in it masked."""
-    return _ADDRESS.sub(lambda found: masked(found[0]), text)
+    return _ADDRESS.sub(lambda found: masked(found[0]) + ":" * found[0].endswith(":"), text)
 
 
 def masked_values(value: Any) -> Any:

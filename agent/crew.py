@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,11 @@ class Crew:
         thread = threading.Thread(target=self._watch, args=(name, run), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def stop_on_signals(self) -> None:
+        """Have SIGINT and SIGTERM set `stop`, from the main thread."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self.stop.set())
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Until somebody fails or `stop` is set, or the time is over."""

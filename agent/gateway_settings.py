@@ -41,8 +41,8 @@ class WebhookGateway(Section):
             raise ValueError("url is no address; write https://HOST:PORT/PATH") from error
         if self.url.startswith("http://") and not _is_loopback(host):
             raise ValueError(
-                f"url: plain http goes to this machine only, not to {host}; write https://, or have a proxy on"
-                " this machine encrypt"
+                f"url: plain http goes to this machine only, not to {host}; write https://, or have a proxy"
+                " on this machine encrypt"
             )
         if self.ca_file is not None and not self.url.startswith("https://"):
             raise ValueError("ca_file is used with https only; change url or remove ca_file")

@@ -225,9 +225,7 @@ def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -
     return _parse(text, name=name, base=base, environment=environment)[0]
 
 
-def _parse(
-    text: str, *, name: str, base: Path, environment: Mapping[str, str]
-) -> tuple[Settings, Places]:
+def _parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> tuple[Settings, Places]:
     try:
         data, lines = strict_yaml.load(text, name=name)
     except strict_yaml.YamlError as error:

@@ -95,7 +95,9 @@ def _item(place: list[Any], keys: Keys, variable: str, is_last: bool, origin: di
     if not isinstance(number, int):
         raise _Wrong(f"{_dotted(keys[:-1])}: is a list; name an item of it by its number, from 0")
     if number > len(place):
-        raise _Wrong(f"{_dotted(keys)}: there are {len(place)} of them, so the next one is number {len(place)}")
+        raise _Wrong(
+            f"{_dotted(keys)}: there are {len(place)} of them, so the next one is number {len(place)}"
+        )
     if number == len(place):
         place.append(None if is_last else {})
         origin[keys] = variable
@@ -124,8 +126,8 @@ def _value(text: str, keys: Keys, root: type[BaseModel]) -> Any:
         place, _, words = str(error).partition(": ")
         where = place.removeprefix("value:")
         raise _Wrong(
-            f"{_dotted(keys)}: is not written as YAML at {where}: {words}; quote it: a text with # : , [ or {{"
-            " in it stands in quotes"
+            f"{_dotted(keys)}: is not written as YAML at {where}: {words}; quote it: a text with # : , [ or"
+            " { in it stands in quotes"
         ) from error
     if re.search(r"(?m)(?:^|\s)#", text) and "#" not in str(value):
         raise _Wrong(f"{_dotted(keys)}: what follows the # would be lost; quote it, or leave it out")

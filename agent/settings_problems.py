@@ -18,7 +18,9 @@ from agent.settings_shape import Keys
 
 LONGEST_SHOWN = 80
 
-_SECRET = re.compile(r"pass|pwd|secret|token|key|auth|cred|sig|pin|user|login|url|uri|address|cookie|cert", re.I)
+_SECRET = re.compile(
+    r"pass|pwd|secret|token|key|auth|cred|sig|pin|user|login|url|uri|address|cookie|cert", re.I
+)
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _SECRET_KEYS = {
     "password": "password_file",
@@ -73,7 +75,9 @@ def _line(problem: Any, places: Places, root: type[BaseModel]) -> str:
     value = problem["input"]
     message = _message(kind, context, problem["msg"], keys)
     words = shown(message)
-    return f"{places.of(keys)}: {dotted(keys)}: {words}{_got(value, keys, kind)}{_meant(kind, context, value)}"
+    return (
+        f"{places.of(keys)}: {dotted(keys)}: {words}{_got(value, keys, kind)}{_meant(kind, context, value)}"
+    )
 
 
 def _message(kind: str, context: Mapping[str, Any], message: str, keys: Keys) -> str:
@@ -98,7 +102,7 @@ def _unknown(location: Keys, keys: Keys, root: type[BaseModel]) -> str:
     there = [] if section is None else list(section.model_fields)
     file_key = _SECRET_KEYS.get(key.lower())
     if file_key is not None and (not there or file_key in there):
-        return f"unknown key; a secret does not stand in settings: write it to a file and name that in {file_key}"
+        return f"unknown key; secrets do not stand in settings: write it to a file, name that in {file_key}"
     near = get_close_matches(key.lower(), there, 1, 0.6)
     if near:
         return f"unknown key; did you mean {near[0]}?"
@@ -120,7 +124,9 @@ def _section(location: Keys, keys: Keys, root: type[BaseModel]) -> type[BaseMode
     """The section that has the unknown key; the tag says which, where it comes in kinds."""
     candidates = shape.sections(shape.kinds_at(root, keys[:-1]))
     tags = set(location) - set(keys)
-    chosen = [one for one in candidates if "kind" in one.model_fields and one.model_fields["kind"].default in tags]
+    chosen = [
+        one for one in candidates if "kind" in one.model_fields and one.model_fields["kind"].default in tags
+    ]
     return next(iter(chosen or candidates), None)
 
 
@@ -160,8 +166,8 @@ _WORDS = {
 }
 
 _PATTERNS = {
-    WEB_ADDRESS: "is no address that can be used; write https://HOST:PORT/PATH in ASCII, without user and password:"
-    " a secret stands in secret_file",
+    WEB_ADDRESS: "is no address that can be used; write https://HOST:PORT/PATH in ASCII, without user and"
+    " password: a secret stands in secret_file",
     SPARKPLUG_NAME: "write 1 to 64 characters without +, /, # and spaces",
-    IDENTIFIER: "write 1 to 64 of the characters a-z, 0-9, _ and -; capitals, spaces and dots cannot stand there",
+    IDENTIFIER: "write 1 to 64 of the characters a-z, 0-9, _ and -; no capitals, no spaces, no dots",
 }

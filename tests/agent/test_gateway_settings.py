@@ -28,7 +28,10 @@ def parsed(text: str) -> Settings:
         ("{kind: webhook, url: 'http://mes/ x'}", "gateways.0.url: is no address that can be used; "),
         ("{kind: webhook, url: 'http:///x'}", "gateways.0.url: is no address that can be used; "),
         ("{kind: webhook, url: 'ftp://mes/'}", "gateways.0.url: is no address that can be used; "),
-        ("{kind: webhook, url: 'http://127.0.0.1', ca_file: a}", "gateways.0: ca_file is used with https only; "),
+        (
+            "{kind: webhook, url: 'http://127.0.0.1', ca_file: a}",
+            "gateways.0: ca_file is used with https only; ",
+        ),
         ("{kind: webhook, url: 'http://mes', secret: a}", "gateways.0.secret: unknown key; "),
         ("{kind: folder, path: a, keep_days: -1}", "gateways.0.keep_days: Input should be greater than or"),
         ("{kind: opcua, key_file: a}", "gateways.0: certificate_file and key_file go together; "),

@@ -238,6 +238,7 @@ def test_files_of_ours_that_cannot_be_used_are_named_with_key_and_remedy(
     junk.write_bytes(b"\xff nothing to see here")
     junk.chmod(0o640)
     secret = tmp_path / "wrong"
+    secret.touch(mode=0o600)
     secret.write_text("wrong\n", encoding="utf-8")
     missing = tmp_path / "missing"
     cases: list[tuple[dict[str, Path], str]] = [
