@@ -37,7 +37,13 @@ def masked(address: str) -> str:
 
 def masked_text(text: str) -> str:
     """Free text with every address in it masked."""
-    return _ADDRESS.sub(lambda found: masked(found[0]) + ":" * found[0].endswith(":"), text)
+    return _ADDRESS.sub(_masked_match, text)
+
+
+def _masked_match(found: re.Match[str]) -> str:
+    """The colon after an address, as errors have it, is not part of it."""
+    address = found[0].removesuffix(":")
+    return masked(address) + found[0][len(address) :]
 
 
 def masked_values(value: Any) -> Any:

@@ -103,18 +103,18 @@ def _unknown(location: Keys, keys: Keys, root: type[BaseModel]) -> str:
     file_key = _SECRET_KEYS.get(key.lower())
     if file_key is not None and (not there or file_key in there):
         return f"unknown key; secrets do not stand in settings: write it to a file, name that in {file_key}"
+    nested = [place for place in shape.places_of(root) if len(place) > 1]
+    elsewhere = [place for place in nested if place[-1] == key]
     near = get_close_matches(key.lower(), there, 1, 0.6)
-    if near:
+    if near and not elsewhere:
         return f"unknown key; did you mean {near[0]}?"
-    elsewhere = [place for place in shape.places_of(root) if len(place) > 1 and place[-1] == key]
     if not elsewhere:
-        names = get_close_matches(key.lower(), {place[-1] for place in shape.places_of(root)}, 1, 0.75)
-        elsewhere = [place for place in shape.places_of(root) if names and place[-1] == names[0]]
-        elsewhere = [place for place in elsewhere if len(place) > 1] or elsewhere
+        names = get_close_matches(key.lower(), {place[-1] for place in nested}, 1, 0.75)
+        elsewhere = [place for place in nested if names and place[-1] == names[0]]
     if elsewhere:
         name = elsewhere[0][-1]
         sections = sorted({".".join(place[:-1]) for place in elsewhere})
-        under = " or ".join(one for one in sections if one) or "no section"
+        under = " or ".join(sections)
         start = "it belongs" if name == key else f"did you mean {name}? It belongs"
         return f"unknown key here; {start} under {under}"
     return f"unknown key; there are {', '.join(there)}" if there else "unknown key; see config/agent.yaml"

@@ -93,8 +93,8 @@ def source_of(text: str) -> Source:
         return GenicamSource(address=text)
     except ValidationError as error:
         raise CameraError(
-            f"{masked(text)}: no file or folder of that name, and no camera; give rtsp://..., /dev/videoN, a path,"
-            " an IPv4 address or Vendor-Model-Serial"
+            f"{masked(text)}: no file or folder of that name, and no camera; give rtsp://..., /dev/videoN,"
+            " a path, an IPv4 address or Vendor-Model-Serial"
         ) from error
 
 
