@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from agent.address import masked_text
@@ -101,7 +102,7 @@ def _of_gateway(gateway: Gateway) -> Iterator[tuple[Keys, Callable[[], object]]]
             for key in ("certificate_file", "key_file"):
                 path = getattr(gateway, key)
                 if path is not None and not _is_elsewhere(path):
-                    yield (key,), lambda path=path: _file(path)
+                    yield (key,), partial(_file, path)
             if gateway.key_file is not None and not _is_elsewhere(gateway.key_file):
                 key_file = gateway.key_file
                 yield ("key_file",), lambda: check_private(key_file, key="key_file")

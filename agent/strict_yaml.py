@@ -49,9 +49,9 @@ def load(text: str, *, name: str) -> tuple[Any, dict[Path, int]]:
 
 def plain(text: str) -> Any:
     """One unquoted value on its own: nothing, a boolean, a number, or the text as it stands, `#` and all."""
-    resolver = yaml.resolver.BaseResolver
-    tag = resolver.resolve(_StrictLoader(""), yaml.ScalarNode, text, (True, False))
-    return _StrictLoader("").construct_object(yaml.ScalarNode(tag, text))
+    loader = _StrictLoader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    return loader.construct_object(yaml.ScalarNode(tag, text))
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -159,6 +159,76 @@ def test_simulate_with_an_id_that_cannot_stand_in_a_topic_says_so(plumbline: Plu
     assert ended.code == 2 and "station: 'Cell 3' cannot stand in a topic" in ended.complaint()
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("simulate",), "--hours"),
+        (("simulate",), "--speed"),
+        (("simulate",), "--rate-hz"),
+        (("demo",), "--duration"),
+        (("bench",), "--seconds"),
+        (("calibrate", "flat", "-c", "x", "--camera", "a"), "--exposure-us"),
+        (("calibrate", "scale", "-c", "x", "--camera", "a"), "--pitch-mm"),
+        (("outbox", "export", "-c", "x"), "--to"),
+        (("simulate",), "--seed"),
+    ],
+)
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan", "-1", "1e300", "9" * 30, "x"])
+def test_a_number_out_of_reason_is_a_usage_error(
+    plumbline: Plumbline, words: tuple[str, ...], option: str, number: str
+) -> None:
+    ended = plumbline(*words, f"{option}={number}")
+    assert ended.code == 2 and "Traceback" not in ended.err and option in ended.err
+
+
+@pytest.mark.parametrize(
+    "name", ["part[red].png", "lot[/b].png", "[line3].yaml", ":smile:.png", "a\x1b[31mb.png"]
+)
+def test_names_are_shown_as_they_are(plumbline: Plumbline, bundle: Path, tmp_path: Path, name: str) -> None:
+    visible = name.replace("\x1b", "\\x1b")
+    missing = plumbline("inspect", tmp_path / name, "--bundle", bundle)
+    assert missing.code == 2 and visible in missing.complaint()
+    missing = plumbline("validate", tmp_path / name)
+    assert missing.code == 2 and f"{visible}: no such file" in missing.complaint()
+    cv2.imwrite(str(tmp_path / "good.png"), good_picture(40, 40))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "good.png").rename(tmp_path / f"{name}.png")
+    judged = plumbline("inspect", tmp_path / f"{name}.png", "--bundle", bundle)
+    assert judged.code == 0 and Path(visible).name in judged.out
+    file = config(tmp_path, bundle=str(bundle)).rename(tmp_path / f"{name}.yaml")
+    assert f"{visible}.yaml: good" in plumbline("validate", "--no-files", file).out
+
+
+def test_wrong_paths_are_told_before_anything_slow_is_imported(tmp_path: Path) -> None:
+    script = """
+import sys
+from agent.__main__ import main
+sys.argv = ["plumbline", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 2
+print({"torch", "cv2", "openvino", "numpy"} & set(sys.modules))
+"""
+    for words in (
+        ("inspect", "none.png", "--bundle", "none"),
+        ("inspect", tmp_path, "--bundle", "none"),
+        ("bundle", "verify", "none", "--key", "none.pem"),
+        ("calibrate", "flat", "-c", "none", "--camera", "a", "--white", "none.png"),
+        ("calibrate", "scale", "-c", "none", "--camera", "a", "--pitch-mm", "1", "--source", "none.png"),
+        ("validate", "none.yaml"),
+    ):
+        ended = process("-c", script, *words)
+        assert ended.out.splitlines()[-1] == "set()", words
+        assert "none" in ended.complaint() and "source.path" not in ended.err
+
+
+def test_a_camera_that_is_tried_does_not_show_its_password(plumbline: Plumbline) -> None:
+    for address in ("http://u:p@ss/GEH#EIM?@127.0.0.1:1/x", "rtsp://127.0.0.1:1/x?user=a&password=GEHEIM"):
+        ended = plumbline("camera", "test", address)
+        assert ended.code == 2 and "GEH" not in ended.err + ended.out and "127.0.0.1:1" in ended.err
+
+
 def test_bundle_info_says_what_is_inside(plumbline: Plumbline, bundle: Path) -> None:
     ended = plumbline("bundle", "info", bundle)
     assert (ended.code, ended.err) == (0, "")
