@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import tempfile
-import threading
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
-from agent import calibrate_commands, engine_commands, logs, settings
+from agent import calibrate_commands, camera_commands, engine_commands, logs, settings, simulate_command
+from agent.address import masked, masked_text
 from agent.camera_settings import MAX_MEGAPIXELS
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.mended import run_mended
+from agent.settings_problems import dotted
+from agent.terminal import console, finite, say
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help=__doc__,
+    pretty_exceptions_enable=False,  # they would print the values of variables, and those may be secrets
+)
 bundle_app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, or check it on this machine.")
 outbox_app = typer.Typer(no_args_is_help=True, help="Look at what waits for the broker and what it has had.")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(outbox_app, name="outbox")
-camera_app = typer.Typer(no_args_is_help=True, help="Look for cameras, or try one.")
-app.add_typer(camera_app, name="camera")
+app.add_typer(camera_commands.app, name="camera")
 app.add_typer(calibrate_commands.app, name="calibrate")
 app.add_typer(engine_commands.app, name="engines")
-console = Console()
+app.command("simulate")(simulate_command.simulate)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
-First = Annotated[int, typer.Option("--from", min=1, help="first sequence")]
-Last = Annotated[int, typer.Option("--to", min=1, help="last sequence")]
 MAX_SEQUENCE = (1 << 63) - 1
+First = Annotated[int, typer.Option("--from", min=1, max=MAX_SEQUENCE, help="first sequence")]
+Last = Annotated[int, typer.Option("--to", min=1, max=MAX_SEQUENCE, help="last sequence")]
+MONTH_S = 31 * 86_400
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folder or .plumb file")]
 
 
@@ -48,12 +51,14 @@ def run(config: Config) -> None:
 
     wanted = settings.load(config)
     logs.configure(wanted.logs, station=wanted.identity.station)
-    run_mended(lambda crew: build(wanted, SystemClock(), crew).run(), _stop_on_signals, SystemClock())
+    run_mended(lambda crew: build(wanted, SystemClock(), crew).run(), Crew.stop_on_signals, SystemClock())
 
 
 @app.command()
 def demo(
-    duration: Annotated[float | None, typer.Option(min=1, help="seconds; default: until Ctrl-C")] = None,
+    duration: Annotated[
+        float | None, typer.Option(min=1, max=MONTH_S, callback=finite, help="seconds; default: until Ctrl-C")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="the page's port; 0 takes a free one")] = 8080,
     bundle: Annotated[Path | None, typer.Option(help="another model than the sample")] = None,
     camera: Annotated[
@@ -65,7 +70,7 @@ def demo(
     from agent.demo_report import show
 
     crew = Crew()
-    _stop_on_signals(crew)
+    crew.stop_on_signals()
     built = parts.build_demo(
         page_port=port,
         bundle=bundle or parts.SAMPLE_BUNDLE,
@@ -78,10 +83,25 @@ def demo(
 
 
 @app.command()
-def validate(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
-    """All problems of a settings file at once; exit 0 or 2."""
-    wanted = settings.load(file)
-    console.print(f"{file}: good, digest {wanted.digest()[:12]}", highlight=False, soft_wrap=True)
+def validate(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    files: Annotated[
+        bool,
+        typer.Option("--files/--no-files", help="look at the bundle, folders and secrets that it names, too"),
+    ] = True,
+) -> None:
+    """All problems of a settings file at once, and of what it points to; exit 0 or 2."""
+    wanted, places = settings.load_with_places(file)
+    if files:
+        from agent import references
+
+        missing = [
+            f"{places.of(keys)}: {dotted(keys)}: {words}" for keys, words in references.problems(wanted)
+        ]
+        if missing:
+            raise settings.SettingsError(missing)
+    unseen = "" if files else "; the files and folders that it names were not looked at"
+    say(f"{file}: good, digest {wanted.digest()[:12]}{unseen}")
 
 
 @app.command()
@@ -96,6 +116,10 @@ def inspect(
     ] = MAX_MEGAPIXELS,
 ) -> None:
     """Judge picture files; exit 1 when one could not be judged."""
+    for path in images:
+        _must_be_there(path, "IMAGE", "give picture files, or folders of them")
+    _must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
+
     from agent.bundle import open_bundle
     from agent.engines import open_engine
     from agent.inspect_files import inspect_files, start_report, write
@@ -110,8 +134,7 @@ def inspect(
         undecided += record["verdict"] not in ("pass", "fail")
         score = f"{record['score']['normalized']:7.1f}" if "score" in record else "      -"
         words = record.get("detail") or f"{len(record['defects'])} defects"
-        line = f"{record['verdict']:9} {score}  {shown(record['part_id'])}  {words}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(f"{record['verdict']:9} {score}  {record['part_id']}  {words}")
         if out is not None:
             write(one, out)
     if undecided:
@@ -120,7 +143,9 @@ def inspect(
 
 @app.command()
 def bench(
-    seconds: Annotated[float, typer.Option(min=1, help="for each measurement")] = 10.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=3600, callback=finite, help="for each measurement")
+    ] = 10.0,
     bundle: Annotated[Path | None, typer.Option(help="another model than the sample")] = None,
     json_out: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
 ) -> None:
@@ -147,57 +172,6 @@ def schema(
     typer.echo(json.dumps(contract.printed(what), indent=2))
 
 
-@app.command()
-def simulate(
-    hours: Annotated[float, typer.Option(min=0.001, help="of the day, from its first shift on")] = 24.0,
-    speed: Annotated[float, typer.Option(min=1, help="how many times faster than life")] = 600.0,
-    cameras: Annotated[int, typer.Option(min=1, max=16)] = 2,
-    rate_hz: Annotated[float, typer.Option(min=0.001, help="parts a second at full speed")] = 1.0,
-    seed: Annotated[int, typer.Option(help="the same day for the same seed")] = 0,
-    host: Annotated[str, typer.Option(help="of the broker")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 1883,
-    site: str = "site",
-    area: str = "area",
-    line: str = "line",
-    station: Annotated[str, typer.Option(help="also the MQTT client id")] = "simulated",
-    outbox: Annotated[
-        Path | None, typer.Option(help="keep what waits, and go on from it; default: a temporary file")
-    ] = None,
-) -> None:
-    """A day of verdicts for a broker or an MES, without camera or model; every one says is_simulated."""
-    from agent.day import day
-    from agent.simulate import simulate as play
-
-    try:
-        identity = settings.Identity(site=site, area=area, line=line, station=station)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise PlumblineError(
-            f"{first['loc'][0]}: {first['input']!r} cannot stand in a topic; use 1 to 64 of a-z, 0-9, _ and -"
-        ) from error
-    crew = Crew()
-    _stop_on_signals(crew)
-    names = tuple(f"cam{number}" for number in range(1, cameras + 1))
-    with tempfile.TemporaryDirectory(prefix="plumbline-simulate-") as folder:
-        path = outbox or Path(folder) / "outbox.sqlite3"
-        played = play(
-            day(seed, hours=hours, cameras=names, rate_hz=rate_hz),
-            station=settings.Settings(
-                identity=identity,
-                mqtt=settings.Mqtt(host=host, port=port),
-                outbox=settings.Outbox(path=path, min_free_bytes=0),
-            ),
-            hours=hours,
-            speed=speed,
-            seed=seed,
-            clock=SystemClock(),
-            stop=crew.stop,
-        )
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(played.verdicts.items()))
-    typer.echo(f"{sum(played.verdicts.values())} verdicts: {counts or 'none'}; {played.crops} crops")
-    typer.echo(f"sequence {played.first_sequence} to {played.last_sequence}, {played.waiting} rows waiting")
-
-
 @bundle_app.command("info")
 def bundle_info(bundle: BundlePath) -> None:
     """What is inside."""
@@ -205,7 +179,7 @@ def bundle_info(bundle: BundlePath) -> None:
 
     opened = open_bundle(bundle)
     manifest = opened.manifest
-    table = Table("what", "value", title=f"{manifest.name} {opened.sha256[:12]}")
+    table = Table("what", "value", title=shown(f"{manifest.name} {opened.sha256[:12]}"))
     rows = {
         "licence": manifest.licence,
         "counter": manifest.counter,
@@ -222,10 +196,10 @@ def bundle_info(bundle: BundlePath) -> None:
         "features": manifest.provenance.features,
     }
     for key, value in rows.items():
-        table.add_row(key, str(value))
+        table.add_row(key, shown(str(value)))
     console.print(table)
     for command in manifest.provenance.commands:
-        console.print(f"made by: {command}", highlight=False, soft_wrap=True)
+        say(f"made by: {command}")
 
 
 def _interval(value: float, interval: tuple[float, float]) -> str:
@@ -238,6 +212,9 @@ def bundle_verify(
     key: Annotated[Path | None, typer.Option(help="trusted Ed25519 public key in PEM")] = None,
 ) -> None:
     """Digests, signature and golden scores on this machine; exit 0 or 1."""
+    if key is not None:
+        _must_be_there(key, "--key", "give the public key's file in PEM")
+
     from agent.bundle import MANIFEST, SIGNATURE, open_bundle
     from agent.engines import open_engine
     from agent.engines.engine import golden_difference
@@ -246,66 +223,24 @@ def bundle_verify(
 
     try:
         opened = open_bundle(bundle)
-        console.print(f"digests: {len(opened.manifest.files)} files match")
+        say(f"digests: {len(opened.manifest.files)} files match")
         envelope = opened.files.get(SIGNATURE)
         if key is not None:
             if envelope is None:
                 raise PlumblineError(f"{bundle}: not signed, though a key was given")
             verify_signature(envelope, opened.files[MANIFEST], BUNDLE_TYPE, load_public_key(key))
-            console.print("signature: by the trusted key")
+            say("signature: by the trusted key")
         else:
             claimed = "none" if envelope is None else f"claims key {', '.join(signers(envelope))}"
-            console.print(f"signature: {claimed}; not checked, give --key")
+            say(f"signature: {claimed}; not checked, give --key")
         for precision in ("f32", "auto"):
             engine = open_engine(opened, settings.Engine(kind="openvino", precision=precision))
             difference = golden_difference(engine, opened)
             name = engine.describe().name
-            console.print(f"golden scores: {name} within {difference:.1e} of score or threshold")
+            say(f"golden scores: {name} within {difference:.1e} of score or threshold")
     except PlumblineError as error:
         _complain(error)
         raise typer.Exit(1) from error
-
-
-@camera_app.command("list")
-def camera_list() -> None:
-    """GigE Vision and USB3 Vision cameras that answer a broadcast on any interface; exit 1 when none does."""
-    from agent.cameras.probe import discover
-
-    found = discover()
-    table = Table("address", "Vendor-Model-Serial", "protocol", title=f"{len(found)} cameras")
-    for one in found:
-        table.add_row(one.address, one.device_id, one.protocol)
-    console.print(table)
-    if not found:
-        raise typer.Exit(1)
-
-
-@camera_app.command("test")
-def camera_test(
-    source: Annotated[
-        str, typer.Argument(help="address, Vendor-Model-Serial, rtsp://..., /dev/videoN, file or folder")
-    ],
-) -> None:
-    """Grab ten frames; rate and loss. Exit 0, or 1 when frames were missing or lost."""
-    from agent.cameras.probe import TRIED_FRAMES, source_of, try_camera
-    from agent.cameras.table import make_camera
-
-    clock = SystemClock()
-    tried = try_camera(make_camera("test", source_of(source), clock), clock)
-    rate = "-" if tried.rate_hz is None else f"{tried.rate_hz:.1f} frames/s"
-    size = "-" if tried.shape is None else " x ".join(map(str, tried.shape))
-    lines = [
-        f"{source}: {tried.frames} of {TRIED_FRAMES} frames, {tried.faults} faults, {rate}",
-        f"lines x width x channels: {size}, {tried.bit_depth} bits; {tried.lines_lost} lines lost",
-    ]
-    if tried.stream is not None:
-        moved = {name: count for name, count in tried.stream.statistics.items() if count}
-        lines.append(f"socket: {tried.stream.socket}, {tried.stream.pixel_format}, {moved}")
-        lines += [] if tried.stream.warning is None else [f"warning: {tried.stream.warning}"]
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-    if not tried.is_good:
-        raise typer.Exit(1)
 
 
 @outbox_app.command("status")
@@ -333,7 +268,7 @@ def outbox_status(config: Config) -> None:
         for one in dead_letters(path)
     ]
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(line)
 
 
 @outbox_app.command("export")
@@ -352,7 +287,7 @@ def outbox_replay(config: Config, first: First, last: Last) -> None:
 
     path = settings.load(config).outbox.path
     queued = ask_again(path, first, last)
-    console.print(f"{path}: {queued} verdicts will be said again", highlight=False, soft_wrap=True)
+    say(f"{path}: {queued} verdicts will be said again")
     if not queued:
         raise typer.Exit(1)
 
@@ -372,28 +307,21 @@ def outbox_salvage(
 
     fresh = into or file.with_name(file.name + ".salvaged")
     done = salvage_by_hand(file, fresh)
-    console.print(f"{fresh}: {done.words()}", highlight=False, soft_wrap=True, markup=False)
+    say(f"{fresh}: {done.words()}")
     if not done.is_whole:
         raise typer.Exit(1)
-
-
-def _stop_on_signals(crew: Crew) -> threading.Event:
-    """The crew stops on either; the answer is set once one came."""
-    asked = threading.Event()
-
-    def stop(*_: object) -> None:
-        asked.set()
-        crew.stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    return asked
 
 
 def _complain(error: PlumblineError) -> None:
     """Problems of settings stand alone, as file:line: editors can then jump to them."""
     lines = error.problems if isinstance(error, settings.SettingsError) else [f"plumbline: {error}"]
-    print("\n".join(lines), file=sys.stderr)
+    print("\n".join(shown(masked_text(line)) for line in lines), file=sys.stderr)
+
+
+def _must_be_there(path: Path, option: str, remedy: str) -> None:
+    """Said at once, before what is slow to import."""
+    if not path.exists():
+        raise PlumblineError(f"{option} {masked(str(path))}: no such file or folder; {remedy}")
 
 
 def main() -> None:

@@ -10,12 +10,15 @@ import typer
 
 from agent import settings
 from agent.clock import SystemClock
+from agent.errors import PlumblineError
+from agent.foreign import shown
+from agent.terminal import finite
 
 app = typer.Typer(no_args_is_help=True, help="Measure a camera's light, sensor and scale.")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
 CameraName = Annotated[str, typer.Option("--camera", help="its name in the settings")]
-Lines = Annotated[int, typer.Option(min=1, help="to take from the camera")]
+Lines = Annotated[int, typer.Option(min=1, max=10_000_000, help="to take from the camera")]
 
 
 @app.command("flat")
@@ -28,7 +31,8 @@ def calibrate_flat(
     dark: Annotated[str, typer.Option(help="covered lens: the same, or none")] = "camera",
     lines: Lines = 2048,
     exposure_us: Annotated[
-        float | None, typer.Option(min=0, help="as the camera has it; kept with the calibration")
+        float | None,
+        typer.Option(min=0, max=1e9, callback=finite, help="as the camera has it; kept with the calibration"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -39,6 +43,9 @@ def calibrate_flat(
     ] = None,
 ) -> None:
     """Flat field from dark and white frames; stop the agent first when it has the camera."""
+    _must_be_there(white, "--white", "camera")
+    _must_be_there(dark, "--dark", "camera", "none")
+
     from agent import calibrate
 
     wanted = calibrate.camera_of(settings.load(config), camera)
@@ -69,12 +76,17 @@ def calibrate_flat(
 def calibrate_scale(
     config: Config,
     camera: CameraName,
-    pitch_mm: Annotated[float, typer.Option(min=0.001, help="one dark and one light stripe together")],
+    pitch_mm: Annotated[
+        float,
+        typer.Option(min=0.001, max=10_000, callback=finite, help="one dark and one light stripe together"),
+    ],
     source: Annotated[str, typer.Option(help="picture of the target, or camera")] = "camera",
     direction: Annotated[Literal["across", "down", "both"], typer.Option()] = "both",
     lines: Lines = 2048,
 ) -> None:
     """Millimetres per pixel and per line from a stripe or checker target of known pitch."""
+    _must_be_there(source, "--source", "camera")
+
     from agent import calibrate
 
     found = calibrate.calibrate_scale(
@@ -92,6 +104,12 @@ def calibrate_scale(
                 f"{key}: {pitch_mm / period.period_px:.7g}"
                 f"  # +- {share:.3%}, period {period.period_px:.3f} {unit}"
             )
+
+
+def _must_be_there(source: str, option: str, *words: str) -> None:
+    if source not in words and not Path(source).exists():
+        other = " or ".join(words)
+        raise PlumblineError(f"{option} {shown(source)}: no such file or folder; give pictures, or {other}")
 
 
 def _ask(please: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,18 @@ class Crew:
         thread = threading.Thread(target=self._watch, args=(name, run), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def stop_on_signals(self) -> threading.Event:
+        """Have SIGINT and SIGTERM set `stop`, from the main thread; the answer is set once one came."""
+        asked = threading.Event()
+
+        def stop(*_: object) -> None:
+            asked.set()
+            self.stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        return asked
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Until somebody fails or `stop` is set, or the time is over."""

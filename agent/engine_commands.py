@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from agent import settings
 from agent.clock import rfc3339
+from agent.foreign import shown
+from agent.terminal import console, say
 
 app = typer.Typer(no_args_is_help=True, help="Compiled engines of this machine: build, list, prune.")
-console = Console()
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
 
@@ -29,15 +30,17 @@ def build(config: Config) -> None:
     wanted = settings.load(config)
     bundle = open_bundle(wanted.bundle)
     cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
-    with console.status(f"building for {bundle.manifest.name}") as status:
-        engine = open_engine(bundle, wanted.engine, cache=cache, say=status.update)
+    with console.status(_words(f"building for {bundle.manifest.name}")) as status:
+        engine = open_engine(
+            bundle, wanted.engine, cache=cache, say=lambda words: status.update(_words(words))
+        )
     found = engine.describe()
     how = "from the cache" if found.from_cache else "compiled"
-    _say(f"{found.name}, {found.runtime}, {found.device}: {how} in {found.open_s:.1f} s")
-    _say(f"golden scores within {golden_difference(engine, bundle):.1e} of score or threshold")
+    say(f"{found.name}, {found.runtime}, {found.device}: {how} in {found.open_s:.1f} s")
+    say(f"golden scores within {golden_difference(engine, bundle):.1e} of score or threshold")
     engine.close()
     if cache.trouble is not None:
-        _say(f"engine cache: {cache.trouble}")
+        say(f"engine cache: {cache.trouble}")
         raise typer.Exit(1)
 
 
@@ -49,11 +52,11 @@ def list_(config: Config) -> None:
     wanted = settings.load(config)
     folder = wanted.engine_cache()
     entries = EngineCache(folder, wanted.engine.cache_max_bytes).entries()
-    _say(f"{folder}: {len(entries)} engines, {sum(one.size_bytes for one in entries) / 1e6:.1f} MB")
+    say(f"{folder}: {len(entries)} engines, {sum(one.size_bytes for one in entries) / 1e6:.1f} MB")
     for one in entries:
         used = rfc3339(datetime.fromtimestamp(one.used, timezone.utc))
         state = f"not usable: {one.damage}" if one.damage else "good"
-        _say(
+        say(
             f"  {one.engine} {one.precision} for {one.bundle}: {one.runtime}, {one.device}; "
             f"{one.size_bytes / 1e6:.1f} MB, built in {one.build_s:.1f} s, used {used}, {state}"
         )
@@ -73,9 +76,9 @@ def prune(
     cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
     gone = cache.prune(max_bytes=0 if everything else None)
     for path in gone:
-        _say(f"deleted {path}")
-    _say(f"{len(gone)} deleted, {len(cache.entries())} kept")
+        say(f"deleted {path}")
+    say(f"{len(gone)} deleted, {len(cache.entries())} kept")
 
 
-def _say(line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
+def _words(line: str) -> Text:
+    return Text(shown(line))

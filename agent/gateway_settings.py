@@ -10,6 +10,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -17,7 +18,9 @@ from agent.section import Identifier, Section
 
 MAX_GATEWAYS = 8
 
-Name = Annotated[str, Field(pattern=r"^[^+/#\s]{1,64}$")]
+WEB_ADDRESS = r"^https?://[A-Za-z0-9._:\[\]-]+([/?][!$-~]*)?$"
+SPARKPLUG_NAME = r"^[^+/#\s]{1,64}$"
+Name = Annotated[str, Field(pattern=SPARKPLUG_NAME)]
 
 
 class WebhookGateway(Section):
@@ -25,13 +28,22 @@ class WebhookGateway(Section):
 
     kind: Literal["webhook"] = "webhook"
     name: Identifier = "webhook"
-    url: str = Field(pattern=r"^https?://[A-Za-z0-9._:\[\]-]+([/?][!$-~]*)?$")
+    url: str = Field(pattern=WEB_ADDRESS)
     timeout_s: float = Field(10.0, ge=0.1, le=120)
     secret_file: Path | None = None
     ca_file: Path | None = None
 
     @model_validator(mode="after")
     def _nothing_is_left_unused(self) -> WebhookGateway:
+        try:
+            host, _ = urlsplit(self.url).hostname or "", urlsplit(self.url).port
+        except ValueError as error:
+            raise ValueError("url is no address; write https://HOST:PORT/PATH") from error
+        if self.url.startswith("http://") and not _is_loopback(host):
+            raise ValueError(
+                f"url: plain http goes to this machine only, not to {host}; write https://, or have a proxy"
+                " on this machine encrypt"
+            )
         if self.ca_file is not None and not self.url.startswith("https://"):
             raise ValueError("ca_file is used with https only; change url or remove ca_file")
         return self

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from agent import settings
+from agent.address import masked_values
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -27,6 +28,7 @@ def configure(wanted: settings.Logs, **bound: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             lambda _logger, _method, event: {**bound, **event},
             structlog.processors.format_exc_info,
+            lambda _logger, _method, event: masked_values(event),  # whatever an exception or a library said
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[wanted.level]),

@@ -16,15 +16,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from agent import strict_yaml
+from agent import bounded, strict_yaml
+from agent.address import masked_text
 from agent.camera_settings import Camera, VideoSource
 from agent.credentials import is_credential
 from agent.errors import PlumblineError
+from agent.foreign import shown
 from agent.gateway_settings import MAX_GATEWAYS, Gateway
 from agent.section import Identifier
 from agent.section import Section as _Section
-
-ENVIRONMENT_PREFIX = "PLUMBLINE_"
+from agent.settings_environment import override
+from agent.settings_problems import Places, problems_of
 
 
 class SettingsError(PlumblineError):
@@ -220,17 +222,29 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     Relative paths are taken from the file's folder, but for systemd credentials (`%d/...`). Raises
     SettingsError with every problem at once, each as `file:line: key.path: message (got value)`.
     """
+    return load_with_places(path, environment)[0]
+
+
+def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[Settings, Places]:
+    """As `load`, and where each key was written."""
+    name = masked_text(shown(str(path)))
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError([f"{path}: no such file; start from config/agent.yaml"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{path}: cannot be read as text: {error}"]) from error
-    return parse(text, name=str(path), base=path.parent, environment=environment)
+        text = bounded.text_of(bounded.read(path, max_bytes=strict_yaml.MAX_BYTES))
+    except bounded.UnreadableError as error:
+        if not os.path.lexists(path):
+            raise SettingsError([f"{name}: no such file; start from config/agent.yaml"]) from None
+        raise SettingsError(
+            [f"{name}: cannot be read as text: {error}; settings are a small file in UTF-8"]
+        ) from error
+    return _parse(text, name=name, base=path.parent, environment=environment)
 
 
 def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> Settings:
     """As `load`, from text; `base` is the folder that relative paths start from."""
+    return _parse(text, name=name, base=base, environment=environment)[0]
+
+
+def _parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> tuple[Settings, Places]:
     try:
         data, lines = strict_yaml.load(text, name=name)
     except strict_yaml.YamlError as error:
@@ -239,89 +253,16 @@ def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -
         raise SettingsError([f"{name}:1: the file is empty; start from config/agent.yaml"])
     if not isinstance(data, dict):
         raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
-    overridden, bad = _override(data, environment)
+    overridden, bad = override(data, environment, Settings)
+    places = Places(name=name, lines=lines, overridden=overridden)
     try:
         # JSON mode: strict about text against number, yet lists are tuples and text is a path.
         settings = Settings.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        problems = error.errors()
-        # A list whose items are bad is also called too short.
-        below = {one["loc"][:length] for one in problems for length in range(len(one["loc"]))}
-        deepest = [one for one in problems if one["type"] != "too_short" or one["loc"] not in below]
-        raise SettingsError([*bad, *(_problem(one, name, lines, overridden) for one in deepest)]) from error
+        raise SettingsError([*bad, *problems_of(error, places, Settings)]) from error
     if bad:
         raise SettingsError(bad)
-    return _anchored(settings, base)
-
-
-def _override(
-    data: dict[str, Any], environment: Mapping[str, str]
-) -> tuple[dict[strict_yaml.Path, str], list[str]]:
-    """Write PLUMBLINE_A__B=value into data["a"]["b"]; where each override came from, and what was wrong."""
-    origin: dict[strict_yaml.Path, str] = {}
-    problems: list[str] = []
-    for variable, value in sorted(environment.items()):
-        if not variable.startswith(ENVIRONMENT_PREFIX):
-            continue
-        keys = variable[len(ENVIRONMENT_PREFIX) :].lower().split("__")
-        if keys[0] not in Settings.model_fields:
-            known = ", ".join(Settings.model_fields)
-            problems.append(f"environment {variable}: {keys[0]}: unknown key; there are {known}")
-            continue
-        try:
-            place = _place(data, keys[:-1])
-            place[keys[-1]] = strict_yaml.load(value, name="value")[0]
-        except strict_yaml.YamlError as error:
-            problems.append(f"environment {variable}: {'.'.join(keys)}: {error}")
-        except _NoKeys as error:
-            problems.append(f"environment {variable}: {error}")
-        origin[tuple(keys)] = variable
-    return origin, problems
-
-
-class _NoKeys(Exception):
-    """An override goes below something that has no keys."""
-
-
-def _place(data: dict[str, Any], keys: list[str]) -> dict[str, Any]:
-    """The mapping at `keys`, made where there is none yet."""
-    for depth, key in enumerate(keys, 1):
-        data = data.setdefault(key, {})
-        if not isinstance(data, dict):
-            whole = ENVIRONMENT_PREFIX + "__".join(keys[:depth]).upper()
-            raise _NoKeys(
-                f"{'.'.join(keys[:depth])}: has no keys; give it as a whole in {whole} or in the file"
-            )
-    return data
-
-
-def _problem(
-    problem: Any, name: str, lines: dict[strict_yaml.Path, int], overridden: dict[strict_yaml.Path, str]
-) -> str:
-    keys = problem["loc"]
-    # A tagged union puts the tag into the location; the file has no such key.
-    if keys[2:3] == ("source",):
-        keys = keys[:3] + keys[4:]
-    elif keys[:1] == ("gateways",):
-        keys = keys[:2] + keys[3:]
-    above = [keys[:length] for length in range(len(keys), -1, -1)]
-    variable = next((overridden[path] for path in above if path in overridden), None)
-    line = next((lines[path] for path in above if path in lines), 1)
-    place = f"environment {variable}" if variable else f"{name}:{line}"
-    words = _WORDS.get(problem["type"])
-    message = words.format(**problem.get("ctx", {})) if words else problem["msg"]
-    value = problem["input"]
-    got = "" if isinstance(value, dict | list) else f" (got {'nothing' if value is None else repr(value)})"
-    return f"{place}: {'.'.join(map(str, keys)) or 'settings'}: {message}{got}"
-
-
-_WORDS = {
-    "extra_forbidden": "unknown key; see config/agent.yaml for the keys there are",
-    "missing": "required key is missing",
-    "union_tag_invalid": "kind must be one of {expected_tags}, not '{tag}'",
-    "union_tag_not_found": "kind is missing; see config/agent.yaml for the kinds there are",
-    "value_error": "{error}",
-}
+    return _anchored(settings, base), places
 
 
 def _anchored(settings: Settings, base: Path) -> Settings:

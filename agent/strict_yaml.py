@@ -14,6 +14,8 @@ import yaml
 from agent.errors import PlumblineError
 
 MAX_BYTES = 256 * 1024
+MAX_DEPTH = 32
+MAX_NODES = 20_000
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -30,8 +32,9 @@ def load(text: str, *, name: str) -> tuple[Any, dict[Path, int]]:
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise YamlError(f"{name}:1:1: larger than {MAX_BYTES} bytes; settings are small, check the file")
     try:
-        node = yaml.compose(text, _StrictLoader)
-        data = yaml.load(text, _StrictLoader)  # noqa: S506 - the loader is a SafeLoader
+        loader = _StrictLoader(text)
+        node = loader.get_single_node()
+        return (loader.construct_document(node), _lines(node, ())) if node else (None, {})
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
@@ -42,21 +45,37 @@ def load(text: str, *, name: str) -> tuple[Any, dict[Path, int]]:
             f"{name}:{len(before)}:{len(before[-1]) + 1}: character #x{error.character:04x} is not allowed;"
             " remove it"
         ) from error
-    except RecursionError:
-        raise YamlError(f"{name}:1:1: nested too deeply; settings are shallow, check the file") from None
-    return data, _lines(node, ()) if node else {}
+
+
+def plain(text: str) -> Any:
+    """One unquoted value on its own: nothing, a boolean, a number, or the text as it stands, `#` and all."""
+    loader = _StrictLoader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    return loader.construct_object(yaml.ScalarNode(tag, text))
 
 
 class _StrictLoader(yaml.SafeLoader):
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = self._nodes = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed; repeat the value", mark)
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if event.tag is not None:
-            problem = f"tag {event.tag!r} is not allowed; write the plain value"
+            # Its name is not said: it may be a password that begins with an exclamation mark.
+            problem = "tag not allowed; quote a text that begins with !"
             raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        return super().compose_node(parent, index)
+        self._depth += 1
+        self._nodes += 1
+        if self._depth > MAX_DEPTH or self._nodes > MAX_NODES:
+            problem = f"nested too deeply or too long; {MAX_DEPTH} levels and {MAX_NODES} values are the most"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:

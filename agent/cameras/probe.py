@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from agent.address import masked
 from agent.camera_settings import FolderSource, GenicamSource, Source, VideoSource
 from agent.cameras.camera import Camera, CameraError, EndOfStream
 from agent.cameras.genicam.camera import GenicamCamera, Stream
@@ -92,8 +93,8 @@ def source_of(text: str) -> Source:
         return GenicamSource(address=text)
     except ValidationError as error:
         raise CameraError(
-            f"{text}: no file or folder of that name, and no camera; give rtsp://..., /dev/videoN, a path, an"
-            " IPv4 address or Vendor-Model-Serial"
+            f"{masked(text)}: no file or folder of that name, and no camera; give rtsp://..., /dev/videoN,"
+            " a path, an IPv4 address or Vendor-Model-Serial"
         ) from error
 
 

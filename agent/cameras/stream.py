@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import queue
-import re
 import threading
 from collections.abc import Callable
 from typing import TypeAlias, cast
@@ -13,6 +12,7 @@ from typing import TypeAlias, cast
 import cv2
 from cv2.typing import MatLike
 
+from agent.address import connectable, masked
 from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, CameraMisconfigured
 from agent.cameras.formats.described import Damaged
@@ -46,31 +46,26 @@ def connect_opencv(source: VideoSource) -> Reader:
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, math.ceil(source.open_timeout_s * 1000)),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, math.ceil(source.read_timeout_s * 1000)),
         ]
-        reader = cv2.VideoCapture(source.url, cv2.CAP_FFMPEG, timeouts)
+        reader = cv2.VideoCapture(connectable(source.url), cv2.CAP_FFMPEG, timeouts)
         remedy = "check address, user and password, and that the camera is on"
     if not reader.isOpened():
         reader.release()
-        if source.url.startswith("rtsp://"):
+        if source.url.lower().startswith("rtsp://"):
             _raise_what_it_says(source)
-        raise CameraError(f"{shown(source.url)}: no video within {source.open_timeout_s:g} s; {remedy}")
+        raise CameraError(f"{masked(source.url)}: no video within {source.open_timeout_s:g} s; {remedy}")
     return reader if source.url.startswith("/dev/") else checked(reader)
 
 
 def _raise_what_it_says(source: VideoSource) -> None:
     """Raises where the server itself says why there is no video."""
-    status = describe(source.url, min(PROBE_S, source.open_timeout_s))
+    status = describe(connectable(source.url), min(PROBE_S, source.open_timeout_s))
     if status in (401, 403):
         raise CameraMisconfigured(
-            f"{shown(source.url)}: refused user or password ({status}); set them in source.url, as"
+            f"{masked(source.url)}: refused user or password ({status}); set them in source.url, as"
             " rtsp://USER:PASSWORD@HOST/PATH with %-escapes for special characters"
         )
     if status is not None and status >= 400:
-        raise CameraError(f"{shown(source.url)}: answers {status}; check the path in source.url")
-
-
-def shown(url: str) -> str:
-    """The address without the user and password it may hold."""
-    return re.sub(r"//[^/]*@", "//***@", url)
+        raise CameraError(f"{masked(source.url)}: answers {status}; check the path in source.url")
 
 
 class StreamCamera:
@@ -131,7 +126,7 @@ class StreamCamera:
             why = f"OpenCV failed: {error}"
         reader.release()
         _hand_over(
-            CameraError(f"{shown(self._source.url)}: {why}; check the camera and its network"), ready, stop
+            CameraError(f"{masked(self._source.url)}: {why}; check the camera and its network"), ready, stop
         )
 
     def _stream(self, reader: Reader, ready: Ready, stop: threading.Event) -> str:
@@ -164,7 +159,7 @@ class StreamCamera:
                 camera=self._name,
                 frame_id=frame_id,
                 reason="camera_error",
-                detail=f"{shown(self._source.url)}: a picture came damaged ({picture}); check the network",
+                detail=f"{masked(self._source.url)}: a picture came damaged ({picture}); check the network",
                 captured_ns=read_ns,
                 captured_at=self._clock.utc_now(),
             )

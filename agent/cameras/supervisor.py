@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import structlog
 
+from agent.address import masked_text
 from agent.cameras.camera import Camera, CameraError, CameraInUse, CameraMisconfigured, EndOfStream
 from agent.cameras.life import CameraState, Counts, Life, OpenFailure, Told
 from agent.cameras.session import Session
@@ -131,7 +132,7 @@ class Supervisor:
             if isinstance(error, EndOfStream):
                 self._life.finished("the source has given all it had")
             elif isinstance(error, PlumblineError):
-                self._life.failed(self._clock.monotonic_ns(), _why(error), str(error))
+                self._life.failed(self._clock.monotonic_ns(), _why(error), masked_text(str(error)))
                 self._release()
             else:
                 self._failure = error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 from agent import camera_settings
 from agent.camera_settings import (
@@ -16,7 +15,7 @@ from agent.camera_settings import (
     VideoSource,
 )
 from agent.cameras.arrivals import Arrivals
-from agent.cameras.camera import Camera, CameraError
+from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
 from agent.cameras.genicam.accounting import Books
 from agent.cameras.genicam.camera import GenicamCamera
@@ -25,11 +24,9 @@ from agent.cameras.images import list_images
 from agent.cameras.life import Patience
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.stream import StreamCamera, is_live
-from agent.cameras.strip import check_widths
 from agent.cameras.video import VideoFileCamera
 from agent.cameras.watched_folder import WatchedFolderCamera
 from agent.clock import Clock
-from agent.foreign import shown
 
 OPEN_S = 20.0  # a driver that needs longer hangs; sources with a timeout of their own have it on top
 
@@ -81,16 +78,3 @@ def patience(wanted: camera_settings.Camera) -> Patience:
 def can_wait(source: Source) -> bool:
     """Whether the next picture is still there later; a simulated belt runs on as a real one does."""
     return isinstance(source, FolderSource) or (isinstance(source, VideoSource) and not is_live(source.url))
-
-
-def check_source(source: Source) -> None:
-    """What can be known of a source of files without opening a camera; raises CameraError."""
-    match source:
-        case FolderSource(watch=True) if source.path.is_dir():
-            return
-        case FolderSource():
-            list_images(source.path)
-        case LinescanSimSource():
-            check_widths(list_images(source.path))
-        case VideoSource() if not is_live(source.url) and not Path(source.url).is_file():
-            raise CameraError(f"{shown(source.url)}: no such video file; set source.url")

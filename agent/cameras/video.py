@@ -7,6 +7,7 @@ from typing import cast
 
 import cv2
 
+from agent.address import masked
 from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.formats.described import Damaged
@@ -36,14 +37,14 @@ class VideoFileCamera:
     def open(self) -> None:
         if not Path(self._source.url).is_file():
             raise CameraError(
-                f"{self._source.url}: no such video file; set source.url to a file or rtsp:// address"
+                f"{masked(self._source.url)}: no such video file; set source.url to a file or rtsp:// address"
             )
         capture = cv2.VideoCapture(self._source.url, cv2.CAP_FFMPEG)
         self._read_in_pass = 0
         if not capture.isOpened():
             capture.release()
             raise CameraError(
-                f"{self._source.url}: is not a video OpenCV can read; convert or replace the file"
+                f"{masked(self._source.url)}: is not a video OpenCV can read; convert or replace the file"
             )
         self._reader = checked(capture)
 
@@ -53,7 +54,7 @@ class VideoFileCamera:
         try:
             picture = self._read()
         except Damaged as error:
-            return self._fault(f"{self._source.url}: picture {self._frame_id} is damaged ({error})")
+            return self._fault(f"{masked(self._source.url)}: picture {self._frame_id} is damaged ({error})")
         if picture is None:
             raise EndOfStream
         frame = Frame(
@@ -74,7 +75,7 @@ class VideoFileCamera:
     def _read(self) -> Pixels | None:
         """The next picture, from the start again where the source repeats; None at the end."""
         if self._reader is None:
-            raise CameraError(f"{self._source.url}: is not open; call open first")
+            raise CameraError(f"{masked(self._source.url)}: is not open; call open first")
         found, picture = self._reader.read()
         if not found and self._source.repeat and self._read_in_pass:
             self.close()

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from agent.credentials import locate
+from agent.credentials import check_private, locate
 from agent.gateway_settings import OpcUaGateway
 from agent.gateways.gateway import GatewayError
 
@@ -54,6 +54,7 @@ async def secure(server: Server, settings: OpcUaGateway) -> None:
         return
     key_file = locate(settings.key_file, key="key_file")
     _check_pair(settings.certificate_file, key_file)
+    check_private(key_file, key="key_file")
     folder = settings.trusted_folder
     clients = Clients(None if folder is None else certificates_in(folder))
     await server.load_certificate(settings.certificate_file, "pem")

@@ -93,10 +93,23 @@ def config(folder: Path, **sections: object) -> Path:
 
 
 @pytest.mark.parametrize("file", ["agent.yaml", "sites/example.yaml"])
-def test_validate_accepts_the_shipped_files(plumbline: Plumbline, file: str) -> None:
-    ended = plumbline("validate", CONFIG / file)
+def test_validate_without_files_accepts_the_shipped_ones_and_says_what_it_did_not_see(
+    plumbline: Plumbline, file: str
+) -> None:
+    ended = plumbline("validate", "--no-files", CONFIG / file)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith(f"{CONFIG / file}: good, digest ")
+    assert ended.out.endswith("were not looked at\n")
+
+
+def test_validate_names_the_line_of_what_is_not_there(plumbline: Plumbline) -> None:
+    ended = plumbline("validate", CONFIG / "agent.yaml")
+    lines = (CONFIG / "agent.yaml").read_text().splitlines()
+    bundle, frames = lines.index("bundle: bundle") + 1, lines.index("      path: frames") + 1
+    said = ended.err.splitlines()
+    assert ended.code == 2 and len(said) == 2
+    assert said[0].startswith(f"{CONFIG}/agent.yaml:{bundle}: bundle: {CONFIG}/bundle: no such bundle")
+    assert said[1].startswith(f"{CONFIG}/agent.yaml:{frames}: cameras.0.source.path: {CONFIG}/frames: ")
 
 
 def test_validate_prints_every_problem_in_a_line_of_its_own(plumbline: Plumbline, tmp_path: Path) -> None:
@@ -107,7 +120,7 @@ def test_validate_prints_every_problem_in_a_line_of_its_own(plumbline: Plumbline
     assert ended.err.splitlines() == [
         f"{path}:2: mqtt.port: Input should be greater than or equal to 1 (got 0)",
         f"{path}:3: mqtt.tls: Input should be a valid boolean (got 'on')",
-        f"{path}:4: page.prot: unknown key; see config/agent.yaml for the keys there are (got 1)",
+        f"{path}:4: page.prot: unknown key; did you mean port?",
     ]
 
 
@@ -136,7 +149,7 @@ def test_an_unknown_schema_or_command_is_a_usage_error(plumbline: Plumbline) -> 
 def test_simulate_says_what_it_told_and_what_waits(plumbline: Plumbline, tmp_path: Path) -> None:
     words = ("simulate", "--hours", "0.05", "--rate-hz", "0.2", "--port", str(free_port()), "--outbox")
     ended = plumbline(*words, tmp_path / "outbox.sqlite3")
-    assert ended.code == 0, ended.err
+    assert ended.code == 1 and f"stay in {tmp_path}" in ended.err
     first, second = ended.out.splitlines()
     assert " verdicts: " in first and second.startswith("sequence 1 to ") and " rows waiting" in second
 
@@ -144,6 +157,76 @@ def test_simulate_says_what_it_told_and_what_waits(plumbline: Plumbline, tmp_pat
 def test_simulate_with_an_id_that_cannot_stand_in_a_topic_says_so(plumbline: Plumbline) -> None:
     ended = plumbline("simulate", "--station", "Cell 3")
     assert ended.code == 2 and "station: 'Cell 3' cannot stand in a topic" in ended.complaint()
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("simulate",), "--hours"),
+        (("simulate",), "--speed"),
+        (("simulate",), "--rate-hz"),
+        (("demo",), "--duration"),
+        (("bench",), "--seconds"),
+        (("calibrate", "flat", "-c", "x", "--camera", "a"), "--exposure-us"),
+        (("calibrate", "scale", "-c", "x", "--camera", "a"), "--pitch-mm"),
+        (("outbox", "export", "-c", "x"), "--to"),
+        (("simulate",), "--seed"),
+    ],
+)
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan", "-1", "1e300", "9" * 30, "x"])
+def test_a_number_out_of_reason_is_a_usage_error(
+    plumbline: Plumbline, words: tuple[str, ...], option: str, number: str
+) -> None:
+    ended = plumbline(*words, f"{option}={number}")
+    assert ended.code == 2 and "Traceback" not in ended.err and option in ended.err
+
+
+@pytest.mark.parametrize(
+    "name", ["part[red].png", "lot[/b].png", "[line3].yaml", ":smile:.png", "a\x1b[31mb.png"]
+)
+def test_names_are_shown_as_they_are(plumbline: Plumbline, bundle: Path, tmp_path: Path, name: str) -> None:
+    visible = name.replace("\x1b", "\\x1b")
+    missing = plumbline("inspect", tmp_path / name, "--bundle", bundle)
+    assert missing.code == 2 and visible in missing.complaint()
+    missing = plumbline("validate", tmp_path / name)
+    assert missing.code == 2 and f"{visible}: no such file" in missing.complaint()
+    cv2.imwrite(str(tmp_path / "good.png"), good_picture(40, 40))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "good.png").rename(tmp_path / f"{name}.png")
+    judged = plumbline("inspect", tmp_path / f"{name}.png", "--bundle", bundle)
+    assert judged.code == 0 and Path(visible).name in judged.out
+    file = config(tmp_path, bundle=str(bundle)).rename(tmp_path / f"{name}.yaml")
+    assert f"{visible}.yaml: good" in plumbline("validate", "--no-files", file).out
+
+
+def test_wrong_paths_are_told_before_anything_slow_is_imported(tmp_path: Path) -> None:
+    script = """
+import sys
+from agent.__main__ import main
+sys.argv = ["plumbline", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 2
+print({"torch", "cv2", "openvino", "numpy"} & set(sys.modules))
+"""
+    for words in (
+        ("inspect", "none.png", "--bundle", "none"),
+        ("inspect", tmp_path, "--bundle", "none"),
+        ("bundle", "verify", "none", "--key", "none.pem"),
+        ("calibrate", "flat", "-c", "none", "--camera", "a", "--white", "none.png"),
+        ("calibrate", "scale", "-c", "none", "--camera", "a", "--pitch-mm", "1", "--source", "none.png"),
+        ("validate", "none.yaml"),
+    ):
+        ended = process("-c", script, *words)
+        assert ended.out.splitlines()[-1] == "set()", words
+        assert "none" in ended.complaint() and "source.path" not in ended.err
+
+
+def test_a_camera_that_is_tried_does_not_show_its_password(plumbline: Plumbline) -> None:
+    for address in ("http://u:p@ss/GEH#EIM?@127.0.0.1:1/x", "rtsp://127.0.0.1:1/x?user=a&password=GEHEIM"):
+        ended = plumbline("camera", "test", address)
+        assert ended.code == 2 and "GEH" not in ended.err + ended.out and "127.0.0.1:1" in ended.err
 
 
 def test_bundle_info_says_what_is_inside(plumbline: Plumbline, bundle: Path) -> None:
@@ -347,7 +430,7 @@ def test_calibrate_flat_stores_a_file_that_the_settings_can_name(
         "calibrate", "flat", "-c", station, "--camera", "top", "--white", tmp_path / "target.png"
     )
     assert again.code == 2 and "dark picture: its mean is" in again.complaint()
-    assert plumbline("validate", station).code == 0
+    assert plumbline("validate", "--no-files", station).code == 0
 
 
 def test_calibrate_flat_refuses_a_saturated_target_and_an_unknown_camera(

@@ -50,16 +50,16 @@ def test_a_file_that_says_nothing_special_gives_the_defaults() -> None:
         ("mqtt: {host: 7}", "mqtt.host: Input should be a valid string (got 7)"),
         ("mqtt: {host: ''}", "mqtt.host: String should have at least 1 character (got '')"),
         ("mqtt: 1883", "mqtt: Input should be an object (got 1883)"),
-        ("mqtt: {hots: x}", "mqtt.hots: unknown key; see config/agent.yaml for the keys there are (got 'x')"),
-        ("mqqt: {}", "mqqt: unknown key; see config/agent.yaml for the keys there are"),
-        ("identity: {site: Halle 3}", "identity.site: String should match pattern '^[a-z0-9_-]{1,64}$' "),
+        ("mqtt: {hots: x}", "mqtt.hots: unknown key; did you mean host?"),
+        ("mqqt: {}", "mqqt: unknown key; did you mean mqtt?"),
+        ("identity: {site: Halle 3}", "identity.site: write 1 to 64 of the characters a-z, 0-9, "),
         ("logs: {level: INFO}", "logs.level: Input should be 'debug', 'info', 'warning' or 'error' (got "),
         ("version: 2", "version: Input should be 1 (got 2)"),
         ("judge: {threshold: .nan}", "judge.threshold: Input should be a finite number (got nan)"),
         ("judge: {threshold: .inf}", "judge.threshold: Input should be a finite number (got inf)"),
         ("judge: {threshold: -.inf}", "judge.threshold: Input should be "),
         ("cameras: {name: top}", "cameras: Input should be a valid array"),
-        ("cameras: [top]", "cameras.0: Input should be an object (got 'top')"),
+        ("cameras: [top]", "cameras.0: Input should be an object (got text)"),
         ("cameras: [{source: {kind: folder}}]", "cameras.0.source.path: required key is missing"),
         (
             "cameras: [{source: {kind: video, url: x, open_timeout_s: 0}}]",
@@ -218,7 +218,7 @@ def test_other_variables_are_left_alone() -> None:
         ("PLUMBLINE_MQTT__PORT", "0", "mqtt.port: Input should be greater than or equal to 1 (got 0)"),
         ("PLUMBLINE_MQTT__TLS", "on", "mqtt.tls: Input should be a valid boolean (got 'on')"),
         ("PLUMBLINE_MQTT__HOTS", "x", "mqtt.hots: unknown key"),
-        ("PLUMBLINE_MQTT", "x", "mqtt: Input should be an object (got 'x')"),
+        ("PLUMBLINE_MQTT", "x", "mqtt: Input should be an object (got text)"),
     ],
 )
 def test_a_bad_override_names_its_variable(variable: str, value: str, words: str) -> None:
@@ -284,8 +284,12 @@ def test_an_empty_file_is_called_empty(text: str) -> None:
     ("environment", "words"),
     [
         (
-            {"PLUMBLINE_CAMERAS__0__NAME": "left"},
-            "cameras: has no keys; give it as a whole in PLUMBLINE_CAMERAS or in the file",
+            {"PLUMBLINE_CAMERAS__2__NAME": "left"},
+            "cameras.2: there are 1 of them, so the next one is number 1",
+        ),
+        (
+            {"PLUMBLINE_CAMERAS__TOP__NAME": "left"},
+            "cameras: is a list; name an item of it by its number, from 0",
         ),
         (
             {"PLUMBLINE_MQTT__PORT__X": "1"},
@@ -306,9 +310,9 @@ def test_an_override_does_not_hide_a_problem_of_the_file() -> None:
 
 @pytest.mark.parametrize("value", ["[", "a: *b", "\udcff", "!!bool yes"])
 def test_an_override_that_is_no_yaml_is_refused_beside_other_problems(value: str) -> None:
-    found = problems("page: {port: x}\n", {"PLUMBLINE_MQTT__HOST": value})
+    found = problems("page: {port: x}\n", {"PLUMBLINE_GATEWAYS": value})
     assert len(found) == 2
-    assert found[0].startswith("environment PLUMBLINE_MQTT__HOST: mqtt.host: ")
+    assert found[0].startswith("environment PLUMBLINE_GATEWAYS: gateways: ")
     assert found[1].startswith("a.yaml:1: page.port: ")
 
 

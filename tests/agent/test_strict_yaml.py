@@ -157,7 +157,12 @@ def test_tags_are_refused_where_they_stand(text: str) -> None:
 
 
 def test_values_nested_beyond_reason_are_refused() -> None:
-    assert refusal("a: " + "[" * 5000).startswith("a.yaml:1:1: nested too deeply")
+    for opening in ("[", "{", "- ", "? ", "[{a: "):
+        assert "nested too deeply" in refusal("a:\n  " + opening * 5000)
+
+
+def test_more_values_than_settings_can_have_are_refused() -> None:
+    assert "nested too deeply or too long" in refusal("a: [" + "1," * strict_yaml.MAX_NODES + "]\n")
 
 
 def test_a_number_with_thousands_of_digits_is_no_number() -> None:

@@ -31,7 +31,7 @@ def made(**values: object) -> Sink:
 @pytest.mark.parametrize(
     ("values", "name"),
     [
-        ({"kind": "webhook", "url": "http://mes/"}, "WebhookSink"),
+        ({"kind": "webhook", "url": "https://mes/"}, "WebhookSink"),
         ({"kind": "folder", "path": "results"}, "FolderSink"),
         ({"kind": "opcua"}, "OpcUaSink"),
         ({"kind": "modbus"}, "ModbusSink"),

@@ -97,6 +97,7 @@ def test_an_id_that_no_header_can_hold_is_unacceptable(mes: Receiver) -> None:
 def test_the_receiver_can_check_the_signature(mes: Receiver, tmp_path: Path) -> None:
     secret_file = tmp_path / "secret"
     secret_file.write_text(f"whsec_{base64.b64encode(SECRET).decode()}\n")
+    secret_file.chmod(0o600)
     deliver(sink(mes.url, secret_file=secret_file), crop(1))
     headers, body = mes.requests[0].headers, mes.requests[0].body
     assert headers["webhook-timestamp"] == str(int(NOW.timestamp()))
@@ -116,8 +117,11 @@ def test_the_signature_is_that_of_the_specifications_example() -> None:
 )
 def test_a_secret_that_is_none_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
     path = tmp_path / "secret"
+    path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(GatewayError, match="write whsec_ and 24 to 64 random bytes") as caught:
+    with pytest.raises(
+        GatewayError, match=r"write whsec_ and 24 to 64 random bytes|is empty; write"
+    ) as caught:
         read_secret(path)
     assert not text or text not in str(caught.value) or text == "whsec_"
 
@@ -208,9 +212,7 @@ def test_a_receiver_that_hangs_up_or_is_silent_or_absent_is_a_failure_with_a_rem
     with pytest.raises(GatewayError, match="connection refused; check url"):
         deliver(sink(f"http://127.0.0.1:{free_port()}/"), verdict(1))
     with pytest.raises(GatewayError, match="the name does not resolve"):
-        deliver(sink("http://mes.invalid/"), verdict(1))
-    with pytest.raises(GatewayError, match="not an address"):
-        deliver(sink("http://mes:99999/"), verdict(1))
+        deliver(sink("https://mes.invalid/"), verdict(1))
 
 
 def test_only_a_receiver_that_the_ca_vouches_for_is_trusted(tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def test_wrong_credentials_are_a_state_with_a_remedy(tmp_path: Path) -> None:
     settings = mqtt(broker.port, username="agent", password_file=secret)
     try:
         assert "mqtt.password_file" in reason_of(station(tmp_path / "1.sqlite3", settings), "No such file")
+        secret.touch(mode=0o600)
         secret.write_text("wrong\n", encoding="utf-8")
         assert "mqtt.password_file" in reason_of(station(tmp_path / "2.sqlite3", settings), "Not authorized")
         secret.write_text("right\n", encoding="utf-8")

@@ -144,6 +144,7 @@ def test_with_certificates_on_both_sides_rows_are_delivered(
     with mutual(tmp_path, plant) as broker:
         certificate_file, key_file = plant.certify(OURS, password="of the key")
         (tmp_path / "password").write_text("of the key\n", encoding="utf-8")
+        (tmp_path / "password").chmod(0o600)
         settings = mqtt(
             broker.port,
             protocol,
@@ -237,6 +238,7 @@ def test_files_of_ours_that_cannot_be_used_are_named_with_key_and_remedy(
     junk.write_bytes(b"\xff nothing to see here")
     junk.chmod(0o640)
     secret = tmp_path / "wrong"
+    secret.touch(mode=0o600)
     secret.write_text("wrong\n", encoding="utf-8")
     missing = tmp_path / "missing"
     cases: list[tuple[dict[str, Path], str]] = [

@@ -1,0 +1,162 @@
+"""What settings point to: models, pictures, calibrations, certificates, secrets, folders. Opened to be seen.
+
+Nothing is made or changed, and nothing is asked over the network.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from agent.address import masked_text
+from agent.camera_settings import Camera, FolderSource, HarvestersSource, LinescanSimSource, VideoSource
+from agent.clock import SystemClock
+from agent.credentials import READABLE, VARIABLE, check_private, is_credential, read_secret
+from agent.errors import PlumblineError
+from agent.foreign import shown
+from agent.gateway_settings import FolderGateway, Gateway, OpcUaGateway, SparkplugGateway, WebhookGateway
+from agent.settings import Settings
+from agent.settings_shape import Keys
+
+
+class _Absent(PlumblineError):
+    """A file or folder is not what the settings need."""
+
+
+def problems(settings: Settings) -> Iterator[tuple[Keys, str]]:
+    """Every key whose file or folder cannot be used as it is, with the reason and the remedy."""
+    for keys, look in _looks(settings):
+        try:
+            look()
+        except PlumblineError as error:
+            yield keys, masked_text(shown(str(error).removeprefix(f"{keys[-1]}: ")))
+
+
+def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    from agent.bundle import open_bundle
+
+    yield ("bundle",), lambda: open_bundle(settings.bundle)
+    for number, camera in enumerate(settings.cameras):
+        for keys, look in _of_camera(camera):
+            yield ("cameras", number, *keys), look
+    yield ("outbox", "path"), lambda: _outbox(settings.outbox.path)
+    yield ("engine", "cache"), lambda: _can_be_made(settings.engine_cache())
+    if settings.mqtt.tls:
+        from agent.uplink.certificates import tls_context
+
+        if not any(_is_elsewhere(path) for path in (settings.mqtt.cert_file, settings.mqtt.key_file)):
+            yield ("mqtt", "tls"), lambda: tls_context(settings.mqtt)
+    if settings.mqtt.password_file is not None:
+        yield ("mqtt", "password_file"), _secret(settings.mqtt.password_file)
+    for number, gateway in enumerate(settings.gateways):
+        for keys, look in _of_gateway(gateway):
+            yield ("gateways", number, *keys), look
+
+
+def _of_camera(camera: Camera) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    from agent.cameras.stream import is_live
+    from agent.cameras.table import make_camera
+    from agent.web import calibration
+
+    def opened() -> None:
+        source = make_camera(camera.name, camera.source, SystemClock())
+        source.open()
+        source.close()
+
+    match camera.source:
+        case FolderSource() | LinescanSimSource():
+            yield ("source", "path"), opened
+        case VideoSource(url=url) if not is_live(url):
+            yield ("source", "url"), opened
+        case HarvestersSource(producer=producer):
+            yield ("source", "producer"), lambda: _file(producer)
+        case _:
+            pass
+    if camera.flat_field.file is not None:
+        yield ("flat_field", "file"), lambda: calibration.load(camera.name, camera.flat_field)
+    folder = camera.web.roll.folder
+    if folder is not None:
+        yield ("web", "roll", "folder"), lambda: _can_be_made(folder)
+
+
+def _of_gateway(gateway: Gateway) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    match gateway:
+        case FolderGateway():
+            yield ("path",), lambda: _can_be_made(gateway.path)
+        case WebhookGateway():
+            if gateway.secret_file is not None:
+                from agent.gateways.webhook import read_secret as read_signing_secret
+
+                path = gateway.secret_file
+                if not _is_elsewhere(path):
+                    yield ("secret_file",), lambda: read_signing_secret(path)
+            yield from _authority(gateway.ca_file)
+        case SparkplugGateway():
+            if gateway.password_file is not None:
+                yield ("password_file",), _secret(gateway.password_file)
+            yield from _authority(gateway.ca_file)
+        case OpcUaGateway():
+            for key in ("certificate_file", "key_file"):
+                path = getattr(gateway, key)
+                if path is not None and not _is_elsewhere(path):
+                    yield (key,), partial(_file, path)
+            if gateway.key_file is not None and not _is_elsewhere(gateway.key_file):
+                key_file = gateway.key_file
+                yield ("key_file",), lambda: check_private(key_file, key="key_file")
+            if gateway.trusted_folder is not None:
+                folder = gateway.trusted_folder
+                yield ("trusted_folder",), lambda: _folder(folder)
+        case _:
+            pass
+
+
+def _is_elsewhere(path: Path | None) -> bool:
+    """A credential that systemd hands over at the start of the unit: it is not there for whoever looks."""
+    return path is not None and is_credential(path) and not os.environ.get(VARIABLE)
+
+
+def _secret(path: Path) -> Callable[[], object]:
+    return lambda: None if _is_elsewhere(path) else read_secret(path, key="password_file")
+
+
+def _authority(ca_file: Path | None) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    def look() -> None:
+        try:
+            ssl.create_default_context(cafile=ca_file)
+        except OSError as error:
+            raise _Absent(f"{ca_file}: not usable as certificates ({error}); {READABLE}") from error
+
+    if ca_file is not None and not _is_elsewhere(ca_file):
+        yield ("ca_file",), look
+
+
+def _file(path: Path) -> None:
+    if not path.is_file():
+        raise _Absent(f"{path}: no such file; {READABLE}")
+    if not os.access(path, os.R_OK):
+        raise _Absent(f"{path}: cannot be read; {READABLE}")
+
+
+def _folder(path: Path) -> None:
+    if not path.is_dir():
+        raise _Absent(f"{path}: no such folder; make it, or set another")
+
+
+def _outbox(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise _Absent(f"{path}: its folder must exist; make it, or mount the disk that it is on")
+    if path.is_dir():
+        raise _Absent(f"{path}: is a folder; name a file in it")
+    if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise _Absent(f"{path}: cannot be written; give the agent's user write permission to file and folder")
+
+
+def _can_be_made(path: Path) -> None:
+    nearest = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not nearest.is_dir():
+        raise _Absent(f"{path}: {nearest} is no folder; remove it, or set another")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise _Absent(f"{path}: {nearest} cannot be written; give the agent's user write permission to it")
