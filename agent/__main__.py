@@ -14,15 +14,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from agent import calibrate_commands, engine_commands, logs, settings
+from agent import bundle_commands, calibrate_commands, engine_commands, logs, settings
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-bundle_app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, or check it on this machine.")
 outbox_app = typer.Typer(no_args_is_help=True, help="Look at what waits for the broker and what it has had.")
-app.add_typer(bundle_app, name="bundle")
+app.add_typer(bundle_commands.app, name="bundle")
 app.add_typer(outbox_app, name="outbox")
 camera_app = typer.Typer(no_args_is_help=True, help="Look for cameras, or try one.")
 app.add_typer(camera_app, name="camera")
@@ -34,7 +33,6 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see conf
 First = Annotated[int, typer.Option("--from", min=1, help="first sequence")]
 Last = Annotated[int, typer.Option("--to", min=1, help="last sequence")]
 MAX_SEQUENCE = (1 << 63) - 1
-BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folder or .plumb file")]
 
 
 @app.command()
@@ -190,74 +188,6 @@ def simulate(
     counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(played.verdicts.items()))
     typer.echo(f"{sum(played.verdicts.values())} verdicts: {counts or 'none'}; {played.crops} crops")
     typer.echo(f"sequence {played.first_sequence} to {played.last_sequence}, {played.waiting} rows waiting")
-
-
-@bundle_app.command("info")
-def bundle_info(bundle: BundlePath) -> None:
-    """What is inside."""
-    from agent.bundle import open_bundle
-
-    opened = open_bundle(bundle)
-    manifest = opened.manifest
-    table = Table("what", "value", title=f"{manifest.name} {opened.sha256[:12]}")
-    rows = {
-        "licence": manifest.licence,
-        "counter": manifest.counter,
-        "method": f"{manifest.provenance.method} {manifest.provenance.preset}, {manifest.provenance.created}",
-        "input": f"{manifest.input.tile_px} px, {manifest.input.channels} channels, x {manifest.input.scale}",
-        "threshold": _interval(manifest.threshold.raw, manifest.threshold.interval),
-        **{
-            f"threshold in {name}": _interval(one.threshold.raw, one.threshold.interval)
-            for name, one in (manifest.variants or {}).items()
-        },
-        "target false-reject rate": f"{manifest.threshold.target_false_reject_rate:.3f} "
-        f"from {manifest.threshold.good_frames} good frames",
-        "size": f"{sum(map(len, opened.files.values())) / 1e6:.1f} MB",
-        "features": manifest.provenance.features,
-    }
-    for key, value in rows.items():
-        table.add_row(key, str(value))
-    console.print(table)
-    for command in manifest.provenance.commands:
-        console.print(f"made by: {command}", highlight=False, soft_wrap=True)
-
-
-def _interval(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.4f}, 95 % interval {interval[0]:.4f} to {interval[1]:.4f}"
-
-
-@bundle_app.command("verify")
-def bundle_verify(
-    bundle: BundlePath,
-    key: Annotated[Path | None, typer.Option(help="trusted Ed25519 public key in PEM")] = None,
-) -> None:
-    """Digests, signature and golden scores on this machine; exit 0 or 1."""
-    from agent.bundle import MANIFEST, SIGNATURE, open_bundle
-    from agent.engines import open_engine
-    from agent.engines.engine import golden_difference
-    from agent.signing import BUNDLE_TYPE, load_public_key, signers
-    from agent.signing import verify as verify_signature
-
-    try:
-        opened = open_bundle(bundle)
-        console.print(f"digests: {len(opened.manifest.files)} files match")
-        envelope = opened.files.get(SIGNATURE)
-        if key is not None:
-            if envelope is None:
-                raise PlumblineError(f"{bundle}: not signed, though a key was given")
-            verify_signature(envelope, opened.files[MANIFEST], BUNDLE_TYPE, load_public_key(key))
-            console.print("signature: by the trusted key")
-        else:
-            claimed = "none" if envelope is None else f"claims key {', '.join(signers(envelope))}"
-            console.print(f"signature: {claimed}; not checked, give --key")
-        for precision in ("f32", "auto"):
-            engine = open_engine(opened, settings.Engine(kind="openvino", precision=precision))
-            difference = golden_difference(engine, opened)
-            name = engine.describe().name
-            console.print(f"golden scores: {name} within {difference:.1e} of score or threshold")
-    except PlumblineError as error:
-        _complain(error)
-        raise typer.Exit(1) from error
 
 
 @camera_app.command("list")

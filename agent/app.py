@@ -38,6 +38,7 @@ from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer
+from agent.trust import require_trusted
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted
 from agent.uplink.roll_event import tell_roll
@@ -180,6 +181,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
     """
     bundle = open_bundle(wanted.bundle)
+    require_trusted(bundle, wanted.trust)
     metrics = Metrics([camera.name for camera in wanted.cameras])
     engine = Switch()
     room = make_room(

@@ -25,9 +25,11 @@ def build(config: Config) -> None:
     from agent.engines import open_engine
     from agent.engines.cache import EngineCache
     from agent.engines.engine import golden_difference
+    from agent.trust import require_trusted
 
     wanted = settings.load(config)
     bundle = open_bundle(wanted.bundle)
+    require_trusted(bundle, wanted.trust)
     cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
     with console.status(f"building for {bundle.manifest.name}") as status:
         engine = open_engine(bundle, wanted.engine, cache=cache, say=status.update)
