@@ -11,6 +11,7 @@ from rich.console import Console
 
 from agent import settings
 from agent.clock import rfc3339
+from agent.foreign import shown
 
 app = typer.Typer(no_args_is_help=True, help="Compiled engines of this machine: build, list, prune.")
 console = Console()
@@ -54,10 +55,15 @@ def list_(config: Config) -> None:
     _say(f"{folder}: {len(entries)} engines, {sum(one.size_bytes for one in entries) / 1e6:.1f} MB")
     for one in entries:
         used = rfc3339(datetime.fromtimestamp(one.used, timezone.utc))
-        state = f"not usable: {one.damage}" if one.damage else "good"
+        if one.damage:
+            _say(
+                f"  {shown(one.path.name)}: {one.size_bytes / 1e6:.1f} MB, not ours: {one.damage}; built anew"
+            )
+            continue
         _say(
-            f"  {one.engine} {one.precision} for {one.bundle}: {one.runtime}, {one.device}; "
-            f"{one.size_bytes / 1e6:.1f} MB, built in {one.build_s:.1f} s, used {used}, {state}"
+            f"  {shown(one.engine)} {shown(one.precision)} for {shown(one.bundle)}: {shown(one.runtime)}, "
+            f"{shown(one.device)}; {one.size_bytes / 1e6:.1f} MB, built in {one.build_s:.1f} s, used {used}, "
+            "good"
         )
 
 
@@ -75,8 +81,12 @@ def prune(
     cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
     gone = cache.prune(max_bytes=0 if everything else None)
     for path in gone:
-        _say(f"deleted {path}")
-    _say(f"{len(gone)} deleted, {len(cache.entries())} kept")
+        _say(f"deleted {shown(str(path))}")
+    kept = cache.entries()
+    for one in kept:
+        if one.damage:
+            _say(f"not deleted: {shown(str(one.path))}: {one.damage}; delete it by hand")
+    _say(f"{len(gone)} deleted, {len(kept)} kept")
 
 
 def _say(line: str) -> None:
