@@ -90,13 +90,15 @@ def inspect(
     from agent.bundle import open_bundle
     from agent.engines import open_engine
     from agent.inspect_files import inspect_files, start_report, write
+    from agent.line.taught import Taught
 
     opened = open_bundle(bundle)
     engine = open_engine(opened, settings.Engine())
     if out is not None:
         start_report(out)
     undecided = 0
-    for one in inspect_files(images, opened, engine, SystemClock()):
+    taught = Taught("pictures", bundle=opened.manifest.name, at_least=8)
+    for one in inspect_files(images, opened, engine, SystemClock(), taught):
         record = one.record
         undecided += record["verdict"] not in ("pass", "fail")
         score = f"{record['score']['normalized']:7.1f}" if "score" in record else "      -"
@@ -106,6 +108,8 @@ def inspect(
         )
         if out is not None:
             write(one, out)
+    if warning := taught.words():
+        print(f"plumbline: {warning}", file=sys.stderr)
     if undecided:
         raise typer.Exit(1)
 

@@ -33,6 +33,7 @@ from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.line.publish import Judged, Origin, Publisher
+from agent.line.taught import Taught
 from agent.messages import ModelMessage, Scale, SettingsMessage
 from agent.status.board import Board
 from agent.status.health import assess
@@ -74,6 +75,7 @@ class App:
     metrics: Metrics
     rolls: Rolls
     drifts: dict[str, Drift]
+    taught: dict[str, Taught]
     page: PageServer | None
     crew: Crew
 
@@ -124,6 +126,7 @@ class App:
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             self.board.uplink_troubles(self.uplink.words())
             light = [drift.words() for drift in self.drifts.values()]
+            light += [taught.words() for taught in self.taught.values()]
             self.board.light_troubles(tuple(words for words in light if words))
             self.board.engine_troubles(self.room.words())
             engine = self.engine.describe().name
@@ -227,6 +230,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         rolls=rolls,
     )
     drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
+    taught = {one.name: Taught(f"Camera {one.name}", bundle=bundle.manifest.name) for one in wanted.cameras}
     captures = {camera.name: Capture(wanted.line.mode, wanted.line.ring_frames) for camera in wanted.cameras}
     cameras = {
         camera.name: _supervisor(camera, make, captures[camera.name], clock, board)
@@ -249,6 +253,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             clock=clock,
             spans=_spans(camera, wanted.judge.min_area_px),
             drift=drifts.get(camera.name),
+            taught=taught[camera.name],
             restored=wanted.page.enabled,
         )
         for camera in wanted.cameras
@@ -268,6 +273,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         metrics=metrics,
         rolls=rolls,
         drifts=drifts,
+        taught=taught,
         page=PageServer(board, metrics, host=wanted.page.host, port=wanted.page.port)
         if wanted.page.enabled
         else None,

@@ -23,6 +23,7 @@ from agent.errors import PlumblineError
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
 from agent.line.prepare import PrepareError, eight_bits, prepare
+from agent.line.taught import Taught
 from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
 from agent.status.heatmap import heatmap
 
@@ -41,8 +42,12 @@ class Inspected:
     picture: Pixels | None  # RGB: input, restoration and heat map side by side
 
 
-def inspect_files(paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: Clock) -> Iterator[Inspected]:
+def inspect_files(
+    paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: Clock, taught: Taught | None = None
+) -> Iterator[Inspected]:
     """Every picture file of `paths`, folders included; an unreadable one is skipped and says why.
+
+    `taught` sees every frame that is judged.
 
     Raises CameraError for a path that does not exist or holds no picture.
     """
@@ -64,6 +69,8 @@ def inspect_files(paths: Sequence[Path], bundle: Bundle, engine: Engine, clock: 
             yield Inspected(record=_skipped(item, str(error)), picture=None)
             continue
         judgement = judge(item, inspection, rules)
+        if taught is not None:
+            taught.see(inspection.evidence, judgement.threshold)
         stem = item.part_id or f"frame{item.frame_id}"
         names[stem] += 1
         picture = f"{stem}.png" if names[stem] == 1 else f"{stem}-{names[stem]}.png"

@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from agent.__main__ import app
 from agent.bundle import Bundle, open_bundle
 from agent.clock import ManualClock
 from agent.engines.engine import Answer
@@ -67,3 +69,18 @@ def test_a_score_that_is_no_number_is_left_out_of_the_report(bundle: Bundle, tmp
     (record,) = report([tmp_path / "one.png"], bundle, Lost(), tmp_path / "out")
     assert (record["verdict"], record["reason"]) == ("undecided", "not_finite")
     assert "score" not in record
+
+
+def test_inspect_says_once_that_the_pictures_are_of_something_else(tmp_path: Path) -> None:
+    """The small bundle finds strange what is bright."""
+    write_small(tmp_path / "small")
+    for folder, level in (("dark", 40), ("bright", 200)):
+        (tmp_path / folder).mkdir()
+        for number in range(10):
+            cv2.imwrite(str(tmp_path / folder / f"{number}.png"), np.full((32, 32), level, np.uint8))
+        done = CliRunner().invoke(
+            app, ["inspect", str(tmp_path / folder), "--bundle", str(tmp_path / "small")]
+        )
+        words = "this is not what the bundle small was taught"
+        assert done.stderr.count(words) == (folder == "bright")
+        assert len(done.stdout.splitlines()) == 10
