@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
-from agent import calibrate_commands, camera_commands, engine_commands, logs, settings, simulate_command
-from agent.address import masked, masked_text
+from agent import (
+    bundle_commands,
+    calibrate_commands,
+    camera_commands,
+    engine_commands,
+    logs,
+    settings,
+    simulate_command,
+)
+from agent.address import masked_text
 from agent.camera_settings import MAX_MEGAPIXELS
 from agent.clock import SystemClock
 from agent.crew import Crew
@@ -19,7 +26,7 @@ from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.mended import run_mended
 from agent.settings_problems import dotted
-from agent.terminal import console, finite, say
+from agent.terminal import console, finite, must_be_there, say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,9 +34,8 @@ app = typer.Typer(
     help=__doc__,
     pretty_exceptions_enable=False,  # they would print the values of variables, and those may be secrets
 )
-bundle_app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, or check it on this machine.")
 outbox_app = typer.Typer(no_args_is_help=True, help="Look at what waits for the broker and what it has had.")
-app.add_typer(bundle_app, name="bundle")
+app.add_typer(bundle_commands.app, name="bundle")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(camera_commands.app, name="camera")
 app.add_typer(calibrate_commands.app, name="calibrate")
@@ -41,7 +47,6 @@ MAX_SEQUENCE = (1 << 63) - 1
 First = Annotated[int, typer.Option("--from", min=1, max=MAX_SEQUENCE, help="first sequence")]
 Last = Annotated[int, typer.Option("--to", min=1, max=MAX_SEQUENCE, help="last sequence")]
 MONTH_S = 31 * 86_400
-BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folder or .plumb file")]
 
 
 @app.command()
@@ -117,19 +122,23 @@ def inspect(
 ) -> None:
     """Judge picture files; exit 1 when one could not be judged."""
     for path in images:
-        _must_be_there(path, "IMAGE", "give picture files, or folders of them")
-    _must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
+        must_be_there(path, "IMAGE", "give picture files, or folders of them")
+    must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
 
     from agent.bundle import open_bundle
     from agent.engines import open_engine
     from agent.inspect_files import inspect_files, start_report, write
+    from agent.line.taught import Taught
 
     if out is not None:
         start_report(out)
     opened = open_bundle(bundle)
     engine = open_engine(opened, settings.Engine())
     undecided = 0
-    for one in inspect_files(images, opened, engine, SystemClock(), max_megapixels):
+    taught = Taught("pictures", bundle=opened.manifest.name, at_least=8)
+    for one in inspect_files(
+        images, opened, engine, SystemClock(), taught=taught, max_megapixels=max_megapixels
+    ):
         record = one.record
         undecided += record["verdict"] not in ("pass", "fail")
         score = f"{record['score']['normalized']:7.1f}" if "score" in record else "      -"
@@ -137,6 +146,8 @@ def inspect(
         say(f"{record['verdict']:9} {score}  {record['part_id']}  {words}")
         if out is not None:
             write(one, out)
+    if warning := taught.words():
+        print(f"plumbline: {warning}", file=sys.stderr)
     if undecided:
         raise typer.Exit(1)
 
@@ -170,77 +181,6 @@ def schema(
     from agent import contract
 
     typer.echo(json.dumps(contract.printed(what), indent=2))
-
-
-@bundle_app.command("info")
-def bundle_info(bundle: BundlePath) -> None:
-    """What is inside."""
-    from agent.bundle import open_bundle
-
-    opened = open_bundle(bundle)
-    manifest = opened.manifest
-    table = Table("what", "value", title=shown(f"{manifest.name} {opened.sha256[:12]}"))
-    rows = {
-        "licence": manifest.licence,
-        "counter": manifest.counter,
-        "method": f"{manifest.provenance.method} {manifest.provenance.preset}, {manifest.provenance.created}",
-        "input": f"{manifest.input.tile_px} px, {manifest.input.channels} channels, x {manifest.input.scale}",
-        "threshold": _interval(manifest.threshold.raw, manifest.threshold.interval),
-        **{
-            f"threshold in {name}": _interval(one.threshold.raw, one.threshold.interval)
-            for name, one in (manifest.variants or {}).items()
-        },
-        "target false-reject rate": f"{manifest.threshold.target_false_reject_rate:.3f} "
-        f"from {manifest.threshold.good_frames} good frames",
-        "size": f"{sum(map(len, opened.files.values())) / 1e6:.1f} MB",
-        "features": manifest.provenance.features,
-    }
-    for key, value in rows.items():
-        table.add_row(key, shown(str(value)))
-    console.print(table)
-    for command in manifest.provenance.commands:
-        say(f"made by: {command}")
-
-
-def _interval(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.4f}, 95 % interval {interval[0]:.4f} to {interval[1]:.4f}"
-
-
-@bundle_app.command("verify")
-def bundle_verify(
-    bundle: BundlePath,
-    key: Annotated[Path | None, typer.Option(help="trusted Ed25519 public key in PEM")] = None,
-) -> None:
-    """Digests, signature and golden scores on this machine; exit 0 or 1."""
-    if key is not None:
-        _must_be_there(key, "--key", "give the public key's file in PEM")
-
-    from agent.bundle import MANIFEST, SIGNATURE, open_bundle
-    from agent.engines import open_engine
-    from agent.engines.engine import golden_difference
-    from agent.signing import BUNDLE_TYPE, load_public_key, signers
-    from agent.signing import verify as verify_signature
-
-    try:
-        opened = open_bundle(bundle)
-        say(f"digests: {len(opened.manifest.files)} files match")
-        envelope = opened.files.get(SIGNATURE)
-        if key is not None:
-            if envelope is None:
-                raise PlumblineError(f"{bundle}: not signed, though a key was given")
-            verify_signature(envelope, opened.files[MANIFEST], BUNDLE_TYPE, load_public_key(key))
-            say("signature: by the trusted key")
-        else:
-            claimed = "none" if envelope is None else f"claims key {', '.join(signers(envelope))}"
-            say(f"signature: {claimed}; not checked, give --key")
-        for precision in ("f32", "auto"):
-            engine = open_engine(opened, settings.Engine(kind="openvino", precision=precision))
-            difference = golden_difference(engine, opened)
-            name = engine.describe().name
-            say(f"golden scores: {name} within {difference:.1e} of score or threshold")
-    except PlumblineError as error:
-        _complain(error)
-        raise typer.Exit(1) from error
 
 
 @outbox_app.command("status")
@@ -316,12 +256,6 @@ def _complain(error: PlumblineError) -> None:
     """Problems of settings stand alone, as file:line: editors can then jump to them."""
     lines = error.problems if isinstance(error, settings.SettingsError) else [f"plumbline: {error}"]
     print("\n".join(shown(masked_text(line)) for line in lines), file=sys.stderr)
-
-
-def _must_be_there(path: Path, option: str, remedy: str) -> None:
-    """Said at once, before what is slow to import."""
-    if not path.exists():
-        raise PlumblineError(f"{option} {masked(str(path))}: no such file or folder; {remedy}")
 
 
 def main() -> None:

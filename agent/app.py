@@ -33,11 +33,13 @@ from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.line.publish import Judged, Origin, Publisher
+from agent.line.taught import Taught
 from agent.messages import ModelMessage, Scale, SettingsMessage
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer, make_server
+from agent.trust import require_trusted
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted, show_depth
 from agent.uplink.outbox_file import check_place
@@ -75,6 +77,7 @@ class App:
     metrics: Metrics
     rolls: Rolls
     drifts: dict[str, Drift]
+    taught: dict[str, Taught]
     page: PageServer | None
     crew: Crew
 
@@ -125,6 +128,7 @@ class App:
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             self.board.uplink_troubles(self.uplink.words())
             light = [drift.words() for drift in self.drifts.values()]
+            light += [taught.words() for taught in self.taught.values()]
             self.board.light_troubles(tuple(words for words in light if words))
             self.board.engine_troubles(self.room.words())
             engine = self.engine.describe().name
@@ -189,6 +193,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     """
     check_place(wanted.outbox.path)  # before the engines' cache makes a folder beside it
     bundle = open_bundle(wanted.bundle)
+    require_trusted(bundle, wanted.trust)
     metrics = Metrics([camera.name for camera in wanted.cameras])
     engine = Switch()
     room = make_room(
@@ -240,6 +245,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         rolls=rolls,
     )
     drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
+    taught = {one.name: Taught(f"Camera {one.name}", bundle=bundle.manifest.name) for one in wanted.cameras}
     captures = {
         camera.name: Capture(wanted.line.mode, wanted.line.ring_frames, source_waits=can_wait(camera.source))
         for camera in wanted.cameras
@@ -265,6 +271,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             clock=clock,
             spans=_spans(camera, wanted.judge.min_area_px),
             drift=drifts.get(camera.name),
+            taught=taught[camera.name],
             restored=wanted.page.enabled,
         )
         for camera in wanted.cameras
@@ -284,6 +291,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         metrics=metrics,
         rolls=rolls,
         drifts=drifts,
+        taught=taught,
         page=make_server(board, metrics, wanted.page),
         crew=crew,
     )

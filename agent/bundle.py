@@ -12,24 +12,21 @@ Never a pickle. A bundle is never modified after it is written; `open_bundle` ch
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import lzma
 import shutil
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent import strict_yaml
-from agent.errors import PlumblineError
+from agent.bundle_files import BundleError as BundleError
+from agent.bundle_files import left_by, open_files
+from agent.foreign import shown
+from agent.golden import GoldenError, read_scores, read_tiles
 from agent.messages import Floats, Pixels
 
 MANIFEST = "manifest.yaml"
@@ -37,22 +34,14 @@ MODEL = "model.onnx"
 SIGNATURE = "signature"
 GOLDEN_TILES = "golden/tiles.npy"
 GOLDEN_SCORES = "golden/scores.npy"
-MAX_FILE_BYTES = 512 * 1024 * 1024
-# zipfile lets its parts' own errors through; RuntimeError is an encrypted entry.
-DAMAGED_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-)
-
-
-class BundleError(PlumblineError):
-    """The bundle cannot be trusted or read; says which file and what to do."""
+MAX_MANIFEST_BYTES = strict_yaml.MAX_BYTES
+MAX_SIGNATURE_BYTES = 2 * MAX_MANIFEST_BYTES  # it holds the manifest in base64
+# An export gives 0.002 and 0.15. Ten times and twice that still tells one model from another; beyond, the
+# golden tiles would let any engine pass.
+MAX_TOLERANCE_F32 = 0.02
+MAX_TOLERANCE_LOWER = 0.3
+SAID_PROBLEMS = 8
+MAX_THRESHOLD = 1e6  # as in the settings
 
 
 class _Part(BaseModel):
@@ -83,7 +72,7 @@ class MapSpec(_Part):
 class Threshold(_Part):
     """Raw score at which a frame fails, with where it came from."""
 
-    raw: float = Field(gt=0)
+    raw: float = Field(gt=0, le=MAX_THRESHOLD)
     target_false_reject_rate: float = Field(gt=0, lt=1)
     interval: tuple[float, float] = Field(description="95 % bootstrap interval of raw")
     good_frames: int = Field(ge=1)
@@ -105,8 +94,8 @@ class Provenance(_Part):
 class GoldenSpec(_Part):
     """Largest allowed difference from a golden score, as a share of the threshold or of a score above it."""
 
-    tolerance_f32: float = Field(gt=0)
-    tolerance_bf16: float = Field(gt=0)
+    tolerance_f32: float = Field(gt=0, le=MAX_TOLERANCE_F32)
+    tolerance_bf16: float = Field(gt=0, le=MAX_TOLERANCE_LOWER)
 
 
 Precision = Literal["bf16", "f16", "int8"]  # besides f32, which every bundle has
@@ -134,6 +123,13 @@ class Manifest(_Part):
     )
     provenance: Provenance
     files: dict[str, str] = Field(description="SHA-256 of every file but manifest and signature")
+
+    @model_validator(mode="after")
+    def _lists_neither_itself_nor_its_signature(self) -> Manifest:
+        for name in (MANIFEST, SIGNATURE):
+            if name in self.files:
+                raise ValueError(f"files lists {name}, which cannot have a digest in it")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,40 +170,79 @@ class Bundle:
 
     def golden(self) -> tuple[Pixels, Floats]:
         """Tiles (N, H, W, C) uint8 and their scores (N,) float32."""
-        tiles, scores = (
-            np.load(io.BytesIO(self.files[name]), allow_pickle=False)
-            for name in (GOLDEN_TILES, GOLDEN_SCORES)
-        )
-        return tiles, scores
+        tiles = _golden_tiles(self)
+        return tiles, _golden_scores(self, GOLDEN_SCORES, len(tiles), self.manifest.threshold)
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Read a bundle folder or `.plumb` file and check every digest.
+    """Read a bundle folder or `.plumb` file and check every digest and all golden arrays.
 
-    Raises BundleError naming the file when one is missing, foreign, too large or differs.
+    Only what the manifest lists is read, each file once. Raises BundleError naming the file when one is
+    missing, foreign, too large or differs.
     """
-    files = _read_zip(path) if path.is_file() else _read_folder(path)
-    if MANIFEST not in files:
-        raise BundleError(f"{path}: no {MANIFEST}; this is not a model bundle, check the setting `bundle`")
-    manifest = parse_manifest(files[MANIFEST], name=f"{path}/{MANIFEST}")
-    for name, digest in manifest.files.items():
-        if name not in files:
-            raise BundleError(f"{path}/{name}: missing, though the manifest lists it; copy the bundle again")
-        found = hashlib.sha256(files[name]).hexdigest()
-        if found != digest:
+    place = shown(str(path))
+    with open_files(path) as there:
+        if MANIFEST not in there.sizes:
             raise BundleError(
-                f"{path}/{name}: digest {found[:12]}... differs from the manifest's {digest[:12]}...; "
-                "the file was changed or damaged, copy the bundle again"
+                f"{place}: no {MANIFEST}; this is not a model bundle, check the setting `bundle`"
             )
-    unlisted = sorted(set(files) - set(manifest.files) - {MANIFEST, SIGNATURE})
-    if unlisted:
-        raise BundleError(f"{path}/{unlisted[0]}: not listed in the manifest; a bundle is never added to")
+        manifest_data = there.read(MANIFEST, MAX_MANIFEST_BYTES)
+        manifest = parse_manifest(manifest_data, name=f"{place}/{MANIFEST}")
+        _refuse_strangers(manifest, there.sizes, path)
+        files = {MANIFEST: manifest_data}
+        if SIGNATURE in there.sizes:
+            files[SIGNATURE] = there.read(SIGNATURE, MAX_SIGNATURE_BYTES)
+        for name, digest in manifest.files.items():
+            files[name] = there.read(name)
+            found = hashlib.sha256(files[name]).hexdigest()
+            if found != digest:
+                raise BundleError(
+                    f"{place}/{name}: digest {found[:12]}... differs from the manifest's "
+                    f"{shown(digest[:12])}...; the file was changed or damaged, copy the bundle again"
+                )
+    bundle = Bundle(
+        path=path, manifest=manifest, sha256=hashlib.sha256(manifest_data).hexdigest(), files=files
+    )
+    tiles, _ = bundle.golden()
+    for variant in (manifest.variants or {}).values():
+        _golden_scores(bundle, variant.scores, len(tiles), variant.threshold)
+    return bundle
+
+
+def _golden_tiles(bundle: Bundle) -> Pixels:
+    spec = bundle.manifest.input
+    try:
+        return read_tiles(bundle.files[GOLDEN_TILES], tile_px=spec.tile_px, channels=spec.channels)
+    except GoldenError as error:
+        raise BundleError(f"{bundle.path}/{GOLDEN_TILES}: {error}; export the bundle again") from error
+
+
+def _golden_scores(bundle: Bundle, name: str, tiles: int, threshold: Threshold) -> Floats:
+    try:
+        return read_scores(bundle.files[name], tiles=tiles, threshold=threshold.raw)
+    except GoldenError as error:
+        raise BundleError(f"{bundle.path}/{shown(name)}: {error}; export the bundle again") from error
+
+
+def _refuse_strangers(manifest: Manifest, sizes: Mapping[str, int], path: Path) -> None:
+    """What is there must be what the manifest lists, and that must be what a bundle needs."""
+    place = shown(str(path))
+    for name in manifest.files:
+        if name not in sizes:
+            raise BundleError(
+                f"{place}/{shown(name)}: missing, though the manifest lists it; copy the bundle again"
+            )
+    for name in sorted(set(sizes) - set(manifest.files) - {MANIFEST, SIGNATURE}):
+        system = left_by(name)
+        origin = "" if system is None else f"; {system} leaves such files"
+        remedy = f"`zip -d {shown(path.name)} '{shown(name)}'`" if path.is_file() else "delete it"
+        raise BundleError(
+            f"{place}/{shown(name)}: not listed in the manifest{origin}; a bundle is never added to: {remedy}"
+        )
     own = [name for one in (manifest.variants or {}).values() for name in (one.graph, one.scores)]
     for name in (MODEL, GOLDEN_TILES, GOLDEN_SCORES, *own):
-        if name not in files:
-            raise BundleError(f"{path}: no {name}; export the bundle again")
-    digest = hashlib.sha256(files[MANIFEST]).hexdigest()
-    return Bundle(path=path, manifest=manifest, sha256=digest, files=files)
+        if name not in manifest.files:
+            raise BundleError(f"{place}: no {shown(name)}; export the bundle again")
 
 
 def parse_manifest(data: bytes, *, name: str) -> Manifest:
@@ -216,10 +251,11 @@ def parse_manifest(data: bytes, *, name: str) -> Manifest:
         content, _ = strict_yaml.load(data.decode("utf-8"), name=name)
         return Manifest.model_validate_json(json.dumps(content), strict=True)
     except (strict_yaml.YamlError, UnicodeDecodeError) as error:
-        raise BundleError(f"{name}: {error}") from error
+        raise BundleError(f"{name}: {shown(str(error))}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise BundleError(f"{name}: {problems}") from error
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        more = f"; and {len(problems) - SAID_PROBLEMS} more" if len(problems) > SAID_PROBLEMS else ""
+        raise BundleError(f"{name}: {shown('; '.join(problems[:SAID_PROBLEMS]))}{more}") from error
 
 
 def with_digests(manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
@@ -256,29 +292,3 @@ def manifest_bytes(manifest: Manifest) -> bytes:
     """The manifest as it stands on disk."""
     content = manifest.model_dump(mode="json")
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100).encode()
-
-
-def _read_folder(path: Path) -> dict[str, bytes]:
-    if not path.is_dir():
-        raise BundleError(f"{path}: no such bundle; check the setting `bundle`")
-    found: dict[str, bytes] = {}
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            if file.stat().st_size > MAX_FILE_BYTES:
-                raise BundleError(f"{file}: larger than {MAX_FILE_BYTES} bytes")
-            found[file.relative_to(path).as_posix()] = file.read_bytes()
-    return found
-
-
-def _read_zip(path: Path) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found: dict[str, bytes] = {}
-            for entry in archive.infolist():
-                if entry.file_size > MAX_FILE_BYTES:
-                    raise BundleError(f"{path}/{entry.filename}: larger than {MAX_FILE_BYTES} bytes")
-                if not entry.is_dir():
-                    found[entry.filename] = archive.read(entry)
-            return found
-    except DAMAGED_ZIP as error:
-        raise BundleError(f"{path}: neither a bundle folder nor a readable .plumb file: {error}") from error

@@ -26,9 +26,11 @@ def build(config: Config) -> None:
     from agent.engines import open_engine
     from agent.engines.cache import EngineCache
     from agent.engines.engine import golden_difference
+    from agent.trust import require_trusted
 
     wanted = settings.load(config)
     bundle = open_bundle(wanted.bundle)
+    require_trusted(bundle, wanted.trust)
     cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
     with console.status(_words(f"building for {bundle.manifest.name}")) as status:
         engine = open_engine(
@@ -55,10 +57,13 @@ def list_(config: Config) -> None:
     say(f"{folder}: {len(entries)} engines, {sum(one.size_bytes for one in entries) / 1e6:.1f} MB")
     for one in entries:
         used = rfc3339(datetime.fromtimestamp(one.used, timezone.utc))
-        state = f"not usable: {one.damage}" if one.damage else "good"
+        if one.damage:
+            say(f"  {one.path.name}: {one.size_bytes / 1e6:.1f} MB, not ours: {one.damage}; built anew")
+            continue
         say(
-            f"  {one.engine} {one.precision} for {one.bundle}: {one.runtime}, {one.device}; "
-            f"{one.size_bytes / 1e6:.1f} MB, built in {one.build_s:.1f} s, used {used}, {state}"
+            f"  {one.engine} {one.precision} for {one.bundle}: {one.runtime}, "
+            f"{one.device}; {one.size_bytes / 1e6:.1f} MB, built in {one.build_s:.1f} s, used {used}, "
+            "good"
         )
 
 
@@ -77,7 +82,11 @@ def prune(
     gone = cache.prune(max_bytes=0 if everything else None)
     for path in gone:
         say(f"deleted {path}")
-    say(f"{len(gone)} deleted, {len(cache.entries())} kept")
+    kept = cache.entries()
+    for one in kept:
+        if one.damage:
+            say(f"not deleted: {one.path}: {one.damage}; delete it by hand")
+    say(f"{len(gone)} deleted, {len(kept)} kept")
 
 
 def _words(line: str) -> Text:

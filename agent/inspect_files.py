@@ -25,6 +25,7 @@ from agent.foreign import shown, stored
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
 from agent.line.prepare import PrepareError, eight_bits, prepare
+from agent.line.taught import Taught
 from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
 from agent.status.heatmap import heatmap
 
@@ -50,8 +51,11 @@ def inspect_files(
     engine: Engine,
     clock: Clock,
     max_megapixels: float = MAX_MEGAPIXELS,
+    taught: Taught | None = None,
 ) -> Iterator[Inspected]:
     """Every picture file of `paths`, folders included; an unreadable one is skipped and says why.
+
+    `taught` sees every frame that is judged.
 
     Raises CameraError for a path that does not exist or holds no picture.
     """
@@ -74,6 +78,8 @@ def inspect_files(
             yield Inspected(record=_skipped(file, str(error)), picture=None)
             continue
         judgement = judge(item, inspection, rules)
+        if taught is not None:
+            taught.see(inspection.evidence, judgement.threshold)
         record = _record(file, inspection, judgement, bundle, engine)
         yield Inspected(
             record={**record, "picture": _free_name(file, taken)},

@@ -63,6 +63,13 @@ class Engine(_Section):
     cache_max_bytes: int = Field(1_000_000_000, ge=0)
 
 
+class Trust(_Section):
+    """Which bundles may run."""
+
+    keys: tuple[Path, ...] = Field((), max_length=16)
+    lowest_counter: int = Field(1, ge=1)
+
+
 class Judge(_Section):
     threshold: float | None = Field(None, ge=1e-6, le=1e6)
     min_area_px: int = Field(16, ge=1)
@@ -175,6 +182,7 @@ class Settings(_Section):
     revision: int = Field(0, ge=0)
     identity: Identity = Identity()
     bundle: Path = Path("bundle")
+    trust: Trust = Trust()
     cameras: tuple[Camera, ...] = Field((Camera(),), min_length=1, max_length=16)
     line: Line = Line()
     engine: Engine = Engine()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from agent.address import masked
+from agent.errors import PlumblineError
 from agent.foreign import shown
 
 console = Console(markup=False, highlight=False, emoji=False)
@@ -22,3 +25,9 @@ def finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number")
     return value
+
+
+def must_be_there(path: Path, option: str, remedy: str) -> None:
+    """Said at once, before what is slow to import."""
+    if not path.exists():
+        raise PlumblineError(f"{option} {masked(str(path))}: no such file or folder; {remedy}")

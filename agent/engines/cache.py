@@ -6,6 +6,7 @@ owns or may write is refused. What is damaged or refused is deleted and built ag
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import structlog
 
@@ -24,6 +25,7 @@ from agent.engines.engine import EngineError
 log = structlog.get_logger()
 
 PARTIAL = ".partial"
+ASIDE = ".not-ours"
 PARTIAL_AGE_S = 3600.0  # older ones are left by a process that died
 HEADER_BYTES = 65_536
 
@@ -66,14 +68,15 @@ class EngineCache:
         """What was stored under `key`; None when nothing was. Raises EntryDamaged, CacheError."""
         path = self._folder / key.file_name()
         try:
-            with path.open("rb") as file:
-                _refuse_foreign(os.fstat(file.fileno()))
+            with _opened(path) as file:
+                if os.fstat(file.fileno()).st_size > self._max_bytes:
+                    raise EntryDamaged("it is larger than engine.cache_max_bytes")
                 entry = decode(file.read(), key)
-            os.utime(path)
+                os.utime(file.fileno())
         except FileNotFoundError:
             return None
         except EntryDamaged as error:
-            raise EntryDamaged(f"{path}: {error}; it is built anew") from None
+            raise EntryDamaged(f"{path}: not ours: {error}; it is built anew") from None
         except OSError as error:
             raise CacheError(f"{path}: cannot be read: {error.strerror}; engines are built anew") from error
         return entry
@@ -96,8 +99,13 @@ class EngineCache:
             ) from error
 
     def discard(self, key: Key) -> None:
+        """Make room for a new engine; a folder in its place may hold what is not ours, and is moved aside."""
+        path = self._folder / key.file_name()
         with suppress(OSError):
-            (self._folder / key.file_name()).unlink()
+            if path.is_dir() and not path.is_symlink():
+                path.rename(path.with_suffix(ASIDE))
+            else:
+                path.unlink()
 
     def entries(self) -> list[Listed]:
         """Every engine in the folder, last used first."""
@@ -110,12 +118,12 @@ class EngineCache:
     def prune(self, *, keep: Path | None = None, max_bytes: int | None = None) -> list[Path]:
         """Delete what is damaged, then what was not used for longest until the rest fits.
 
-        Returns what was deleted.
+        Returns what was deleted. What cannot be deleted, such as a folder, stays in `entries`.
         """
         limit = self._max_bytes if max_bytes is None else max_bytes
         gone = []
         for path in self._folder.glob(f"*{PARTIAL}"):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 if time.time() - path.stat().st_mtime > PARTIAL_AGE_S:
                     gone.append(path)
         listed = self.entries()
@@ -126,9 +134,7 @@ class EngineCache:
             if size > limit and one.path != keep:
                 gone.append(one.path)
                 size -= one.size_bytes
-        for path in gone:
-            path.unlink(missing_ok=True)
-        return gone
+        return [path for path in gone if _deleted(path)]
 
     def _write(self, path: Path, data: bytes) -> None:
         handle, name = tempfile.mkstemp(suffix=PARTIAL, prefix=f"{path.stem}-", dir=self._folder)
@@ -170,7 +176,7 @@ def open_cached(
     if entry is not None:
         try:
             return load(entry, True)
-        except EngineError as error:
+        except (EngineError, KeyError) as error:  # KeyError: its parts have other names
             assert cache is not None
             cache.discard(key)
             _note(cache, f"{key.file_name()}: did not prove itself: {error}; it is built anew")
@@ -210,7 +216,34 @@ def _note(cache: EngineCache, words: str) -> None:
     log.warning("engine_cache_trouble", words=words)
 
 
+def _deleted(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file of ours, open to read. Raises EntryDamaged for what is not, OSError."""
+    try:
+        # Not through a link, and without waiting for the other end of a pipe.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise EntryDamaged("it is a link or no file") from None
+        raise
+    try:
+        _refuse_foreign(os.fstat(handle))
+    except EntryDamaged:
+        os.close(handle)
+        raise
+    return os.fdopen(handle, "rb")
+
+
 def _refuse_foreign(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise EntryDamaged("it is no file")
     if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise EntryDamaged("another user owns it or may write it")
 
@@ -219,16 +252,20 @@ def _listed(path: Path) -> Listed:
     damage = None
     key: dict[str, str] = {}
     build_s = 0.0
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        try:
-            _refuse_foreign(status)
+    status = path.lstat()
+    try:
+        with _opened(path) as file:
+            status = os.fstat(file.fileno())
             header, size = read_header(file.read(HEADER_BYTES))
-            key, build_s = header["key"], header["build_s"]
-            if status.st_size != size:
-                damage = f"{status.st_size} bytes in place of {size}"
-        except EntryDamaged as error:
-            damage = str(error)
+        key, build_s = header["key"], header["build_s"]
+        if status.st_size != size:
+            damage = f"{status.st_size} bytes in place of {size}"
+    except EntryDamaged as error:
+        damage = str(error)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        damage = f"it cannot be read: {error.strerror}"
     return Listed(
         path=path,
         size_bytes=status.st_size,

@@ -15,13 +15,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from agent.bundle import Bundle
 from agent.engines.engine import BATCHES, EngineError
+from agent.foreign import shown
 
 MAGIC = b"PLUMBLINE-ENGINE/1\n"
+LONGEST_BUILD_S = 1e7
 
 
 class EntryDamaged(EngineError):
@@ -111,7 +113,7 @@ def decode(data: bytes, key: Key) -> Entry:
     for part in header["parts"]:
         found = rest[start : start + part["bytes"]]
         if hashlib.sha256(found).hexdigest() != part["sha256"]:
-            raise EntryDamaged(f"its part {part['name']} is cut short or was changed")
+            raise EntryDamaged(f"its part {shown(part['name'])} is cut short or was changed")
         parts[part["name"]] = found
         start += part["bytes"]
     if start != len(rest):
@@ -132,8 +134,41 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
     line, ended, parts = rest.partition(b"\n")
     if not found or not ended or hashlib.sha256(line).hexdigest().encode() != digest:
         raise EntryDamaged("its header is cut short or was changed")
-    header: dict[str, Any] = json.loads(line)
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError):
+        raise EntryDamaged("its header is no JSON") from None
+    if not _is_header(header):
+        raise EntryDamaged("its header is not one that this version writes")
     return header, parts
+
+
+def _is_header(header: Any) -> bool:
+    """Whoever wrote the header could hash it too, so its digest says nothing of its shape."""
+    if not isinstance(header, dict) or set(header) != {"key", "build_s", "parts"}:
+        return False
+    key, build_s, parts = header["key"], header["build_s"], header["parts"]
+    return (
+        isinstance(key, dict)
+        and set(key) == {field.name for field in fields(Key)}
+        and all(isinstance(key[name], list if name in ("batches", "flags") else str) for name in key)
+        and type(build_s) in (int, float)
+        and 0 <= build_s < LONGEST_BUILD_S
+        and isinstance(parts, list)
+        and all(_is_part(part) for part in parts)
+        and len({part["name"] for part in parts}) == len(parts)
+    )
+
+
+def _is_part(part: Any) -> bool:
+    return (
+        isinstance(part, dict)
+        and set(part) == {"name", "bytes", "sha256"}
+        and isinstance(part["name"], str)
+        and type(part["bytes"]) is int
+        and part["bytes"] >= 0
+        and isinstance(part["sha256"], str)
+    )
 
 
 def _canonical(content: dict[str, Any]) -> str:

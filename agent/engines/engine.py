@@ -11,8 +11,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from agent.bundle import Bundle, BundleError
+from agent.bundle import MODEL, Bundle, BundleError
 from agent.errors import PlumblineError
+from agent.foreign import shown
 from agent.messages import Floats, Pixels
 
 BATCHES = (4, 1)  # the only batch sizes an engine is built for, largest first
@@ -80,6 +81,8 @@ def golden_difference(engine: Engine, bundle: Bundle) -> float:
     alone = np.concatenate([engine.run(tile[None], restored=False).scores for tile in tiles])
     together = engine.run(tiles, restored=False).scores
     threshold = bundle.manifest.threshold.raw
+    if alone.shape != expected.shape or together.shape != expected.shape:
+        raise EngineError(f"{bundle.path}: its graph gives no score for each tile; export the bundle again")
     # NaN is larger than anything for np.max, not for max().
     return float(np.max([largest_difference(found, expected, threshold) for found in (alone, together)]))
 
@@ -129,7 +132,13 @@ def proven(engine: E, bundle: Bundle) -> E:
     try:
         warm_up(engine, bundle)
         check_golden(engine, bundle)
-    except BaseException:
+    except BaseException as error:
         engine.close()
-        raise
+        # Runtimes raise what they like; of a graph with other inputs or outputs more than that.
+        if isinstance(error, PlumblineError) or not isinstance(error, Exception):
+            raise
+        words = shown(" ".join(str(error).split())[:200])
+        raise EngineError(
+            f"{bundle.path}/{MODEL}: does not run here: {words}; export the bundle again"
+        ) from error
     return engine

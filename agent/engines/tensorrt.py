@@ -226,7 +226,7 @@ def _kept_timing(cache: EngineCache | None, key: Key) -> bytes:
     except (EntryDamaged, CacheError):
         cache.discard(key)
         return b""
-    return b"" if entry is None else entry.parts[TIMING]
+    return b"" if entry is None else entry.parts.get(TIMING, b"")
 
 
 def _timing_key(key: Key) -> Key:

@@ -24,6 +24,7 @@ from agent.uplink.row import Waiting
 TICK_S = 1.0
 STOP_S = 5.0
 FIRST_PAUSE_S = 2.0
+SHORT_PAUSE_S = 0.2  # of a sink that took some
 PAUSE_S = 30.0
 
 log = structlog.get_logger(__name__)
@@ -33,11 +34,15 @@ class GatewayError(PlumblineError):
     """A sink cannot take rows now; the text names the place, the value and the remedy.
 
     Rows of the batch up to `taken` have arrived. `retry_after_s` is the pause that the other side asked for.
+    With `progressed` some of the batch has arrived, so the sink works and the pause stays short.
     """
 
-    def __init__(self, message: str, *, taken: int = 0, retry_after_s: float = 0.0) -> None:
+    def __init__(
+        self, message: str, *, taken: int = 0, retry_after_s: float = 0.0, progressed: bool = False
+    ) -> None:
         super().__init__(message)
         self.taken = taken
+        self.progressed = progressed or taken > 0
         self.retry_after_s = retry_after_s
 
 
@@ -163,8 +168,10 @@ class Gateway:
         except GatewayError as error:
             self._pass(rows, error.taken)
             self._close()
-            self._move(failed(self._state, str(error), self._clock.utc_now()))
-            pause_s = backoff_s(self._state.failures - 1, self._rng, first_s=FIRST_PAUSE_S, longest_s=PAUSE_S)
+            now, fresh = self._clock.utc_now(), error.progressed
+            self._move(failed(self._state, str(error), now, progressed=fresh))
+            first_s = SHORT_PAUSE_S if fresh else FIRST_PAUSE_S
+            pause_s = backoff_s(self._state.failures - 1, self._rng, first_s=first_s, longest_s=PAUSE_S)
             wait_unless(self._stopping, max(pause_s, error.retry_after_s), self._clock)
         else:
             self._pass(rows, rows[-1].seq if rows else 0)
@@ -213,10 +220,10 @@ def passed(state: GatewayState, seq: int, *, delivered: int, unacceptable: int) 
     )
 
 
-def failed(state: GatewayState, reason: str, now: datetime) -> GatewayState:
-    """Another try failed; `since` stays at the first of the row."""
+def failed(state: GatewayState, reason: str, now: datetime, *, progressed: bool = False) -> GatewayState:
+    """Another try failed; `since` stays at the first of the row, `failures` counts from the last progress."""
     since = now if state.failing is None else state.since
-    return replace(state, failing=reason, since=since, failures=state.failures + 1)
+    return replace(state, failing=reason, since=since, failures=1 if progressed else state.failures + 1)
 
 
 def recovered(state: GatewayState, now: datetime) -> GatewayState:

@@ -8,6 +8,10 @@ With a secret, `webhook-id` (the record's id), `webhook-timestamp` (seconds) and
 ("v1," and base64 of HMAC-SHA256 over id.timestamp.body) let the receiver tell who sent it and when.
 A record may arrive more than once: receivers de-duplicate on `webhook-id`.
 
+A receiver that works gets up to LANES records at once, and one that it fails to take is tried again by
+itself while others pass: a record may arrive up to ROWS - 1 places late, and `sequence` in a verdict is its
+order. A receiver that took none of the last ones gets one at a time, with the pauses of every gateway.
+
 Not covered: proxies, redirects (a redirect is a failure), login other than by signature, and a receiver
 that drips its answer byte by byte, each within `timeout_s`: it holds this gateway, and no other.
 """
@@ -20,6 +24,8 @@ import hmac
 import http.client
 import socket
 import ssl
+import threading
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -31,9 +37,16 @@ from agent.clock import Clock
 from agent.errors import out_of_room
 from agent.gateway_settings import WebhookGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
+from agent.gateways.health import Health
 from agent.uplink.row import Row, Waiting
 
-NEVER = frozenset({400, 413, 415, 422})  # the receiver has looked at the record and will not have it
+NEVER = frozenset(
+    {400, 409, 413, 415, 422, 431}
+)  # the receiver has looked at the record and will not have it
+PASSING = frozenset({408, 425, 429, *range(500, 600)})  # another try may well succeed
+ROWS = 8
+LANES = 4
+TRIES = 6  # of a row, before the whole gateway pauses
 ANSWER_BYTES = 4096
 QUOTED_CHARACTERS = 200
 LONGEST_PAUSE_S = 900.0
@@ -41,10 +54,39 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 (it marks a secret)
 SECRET_BYTES = range(24, 65)
 
 
-class WebhookSink:
-    """One connection, kept open for as long as it lasts."""
+class _Failed(GatewayError):
+    """A row was not taken; `passing` where another try may succeed without anybody's help."""
 
-    rows_at_a_time = 1
+    def __init__(self, message: str, *, passing: bool, retry_after_s: float = 0.0) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.passing = passing
+
+
+class _Batch:
+    """Rows on their way over several connections, and what became of each."""
+
+    def __init__(self, rows: Sequence[Waiting]) -> None:
+        self.waiting = deque(rows)
+        self.taken: set[int] = set()
+        self.unacceptable: dict[int, Unacceptable] = {}
+        self.failed: dict[int, _Failed] = {}
+        self.gave_up: _Failed | None = None  # nothing more is to be tried now
+        self.bug: Exception | None = None
+
+    def next(self) -> Waiting | None:
+        """The next row for a lane; None when the lane may stop."""
+        if self.gave_up is not None or self.bug is not None:
+            return None
+        try:
+            return self.waiting.popleft()
+        except IndexError:
+            return None
+
+
+class WebhookSink:
+    """A few connections, kept open for as long as they last."""
+
+    rows_at_a_time = ROWS
 
     def __init__(self, settings: WebhookGateway, clock: Clock) -> None:
         self._settings = settings
@@ -53,7 +95,9 @@ class WebhookSink:
         self._place = f"{parts.scheme}://{parts.netloc}{parts.path}"  # a query may hold a token
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._secret: bytes | None = None
-        self._connection: http.client.HTTPConnection | None = None
+        self._connections: list[http.client.HTTPConnection] = []
+        self._health = Health()
+        self._taken: set[int] = set()  # behind a row that was not
 
     def open(self) -> None:
         settings = self._settings
@@ -62,29 +106,100 @@ class WebhookSink:
         try:
             host, port = parts.hostname or "", parts.port
             if parts.scheme == "http":
-                self._connection = http.client.HTTPConnection(host, port, timeout=settings.timeout_s)
+                self._connections = [
+                    http.client.HTTPConnection(host, port, timeout=settings.timeout_s) for _ in range(LANES)
+                ]
             else:
-                self._connection = http.client.HTTPSConnection(
-                    host, port, timeout=settings.timeout_s, context=_trusting(settings.ca_file)
-                )
+                context = _trusting(settings.ca_file)
+                self._connections = [
+                    http.client.HTTPSConnection(host, port, timeout=settings.timeout_s, context=context)
+                    for _ in range(LANES)
+                ]
         except (ValueError, http.client.InvalidURL) as error:
             raise GatewayError(f"{self._place}: not an address ({error}); check url") from error
 
     def deliver(self, rows: Sequence[Waiting]) -> None:
-        for waiting in rows:
-            self._deliver(waiting)
+        batch = _Batch([one for one in rows if one.seq not in self._taken])
+        if self._health.share() == 0:  # nothing is known of it, or nothing good
+            self._work(self._connections[0], batch, at_most=1)
+        lanes = [
+            threading.Thread(target=self._work, args=(connection, batch), name="webhook", daemon=True)
+            for connection in self._connections[1 : len(batch.waiting)]
+        ]
+        for lane in lanes:
+            lane.start()
+        self._work(self._connections[0], batch)
+        for lane in lanes:
+            lane.join()
+        if batch.bug is not None:
+            raise batch.bug
+        self._taken |= batch.taken
+        self._settle(rows, batch)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        for connection in self._connections:
+            connection.close()
+        self._connections = []
 
-    def _deliver(self, waiting: Waiting) -> None:
+    def _settle(self, rows: Sequence[Waiting], batch: _Batch) -> None:
+        """Raise what the first row that was not taken has met."""
+        passed = 0
+        for one in rows:
+            if one.seq in self._taken:
+                self._taken.discard(one.seq)
+                passed = one.seq
+                continue
+            reason = batch.unacceptable.get(one.seq)
+            if reason is not None:
+                raise reason
+            error = batch.failed.get(one.seq) or batch.gave_up
+            assert error is not None
+            raise GatewayError(
+                str(error), taken=passed, retry_after_s=error.retry_after_s, progressed=bool(batch.taken)
+            )
+
+    def _work(
+        self, connection: http.client.HTTPConnection, batch: _Batch, at_most: int | None = None
+    ) -> None:
+        """One lane: rows of the batch in their order, until none is left or the receiver takes none."""
+        try:
+            while at_most != 0 and (one := batch.next()) is not None:
+                self._persist(connection, one, batch)
+                at_most = None if at_most is None else at_most - 1
+        except Exception as error:  # for the gateway's thread to raise
+            batch.bug = error
+
+    def _persist(self, connection: http.client.HTTPConnection, waiting: Waiting, batch: _Batch) -> None:
+        for _ in range(TRIES):
+            try:
+                self._deliver(connection, waiting)
+            except Unacceptable as error:
+                self._health.note(taken=True)  # the receiver works, it is this row
+                batch.unacceptable[waiting.seq] = error
+                return
+            except _Failed as error:
+                self._health.note(taken=False)
+                batch.failed[waiting.seq] = error
+                connection.close()
+                pause_s = self._health.pause_s()
+                if pause_s is None or not error.passing or error.retry_after_s:
+                    batch.gave_up = error
+                if batch.gave_up is not None or pause_s is None:
+                    return
+                self._clock.sleep(pause_s)
+            else:
+                self._health.note(taken=True)
+                batch.failed.pop(waiting.seq, None)
+                batch.taken.add(waiting.seq)
+                return
+
+    def _deliver(self, connection: http.client.HTTPConnection, waiting: Waiting) -> None:
         try:
             headers = self._headers(waiting.row)
-            status, pause, answer = self._exchange(waiting.row.payload, headers)
+            status, pause, answer = self._exchange(connection, waiting.row.payload, headers)
         except (OSError, http.client.HTTPException) as error:
-            raise GatewayError(f"{self._place}: {_explained(error)}") from error
+            passing = isinstance(error, ConnectionError | http.client.HTTPException)
+            raise _Failed(f"{self._place}: {_explained(error)}", passing=passing) from error
         except ValueError as error:
             raise Unacceptable(waiting, f"it cannot stand in headers: {error}") from error
         if 200 <= status < 300:
@@ -93,7 +208,8 @@ class WebhookSink:
         if status in NEVER:
             raise Unacceptable(waiting, said)
         pause_s = retry_after_s(pause, self._clock.utc_now())
-        raise GatewayError(f"{said}; see the receiver's log", retry_after_s=pause_s)
+        words = f"{said}; see the receiver's log"
+        raise _Failed(words, passing=status in PASSING, retry_after_s=pause_s)
 
     def _headers(self, row: Row) -> dict[str, str]:
         headers = {"Content-Type": row.content_type, "webhook-id": row.id, **cloud_event_headers(row)}
@@ -103,10 +219,10 @@ class WebhookSink:
             headers["webhook-signature"] = signature(self._secret, row.id, seconds, row.payload)
         return headers
 
-    def _exchange(self, body: bytes, headers: dict[str, str]) -> tuple[int, str | None, str]:
+    def _exchange(
+        self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, str | None, str]:
         """Status, Retry-After and the beginning of the answer."""
-        connection = self._connection
-        assert connection is not None
         kept = connection.sock is not None
         try:
             connection.request("POST", self._target, body, headers)

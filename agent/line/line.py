@@ -16,6 +16,7 @@ from agent.line.infer import infer
 from agent.line.judge import Rules, find_regions, judge
 from agent.line.prepare import PrepareError, prepare
 from agent.line.publish import Judged, Publisher
+from agent.line.taught import Taught
 from agent.messages import Frame, FrameFault, Judgement, Verdict
 from agent.web.drift import Drift
 from agent.web.spans import Spans, Window
@@ -43,6 +44,7 @@ class Line:
         clock: Clock,
         spans: Spans[Judged] | None = None,
         drift: Drift | None = None,
+        taught: Taught | None = None,
         restored: bool = True,
     ) -> None:
         """`restored` False leaves restorations on the engine's device: nobody will look at them."""
@@ -54,6 +56,7 @@ class Line:
         self._clock = clock
         self._spans = spans
         self._drift = drift
+        self._taught = taught
         self._taken_ns = 0
         self._restored = restored
 
@@ -82,6 +85,8 @@ class Line:
             judgement=judge(frame, inspection, self._rules),
             judged_ns=self._clock.monotonic_ns(),
         )
+        if self._taught is not None:
+            self._taught.see(inspection.evidence, judged.judgement.threshold)
         if self._drift is not None and judged.judgement.verdict == "pass":
             self._drift.see(frame.image)
         if self._spans is None:

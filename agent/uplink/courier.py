@@ -17,6 +17,7 @@ from agent.settings import Delivery
 from agent.uplink.delivery import decide
 from agent.uplink.outbox import Outbox
 from agent.uplink.row import Waiting
+from agent.uplink.share import take
 from agent.uplink.shipment import (
     Acknowledged,
     Await,
@@ -140,8 +141,8 @@ class Courier:
                     self._outbox.resend(before_round)
                 case Report(refusal=refusal):
                     self._note_refusal(refusal)
-                case Load(limit=limit, kinds=kinds, replays=replays, exclude=exclude):
-                    rows = self._outbox.lease(limit, kinds=kinds, replays=replays, exclude=exclude)
+                case Load(limit=limit, replays=replays):
+                    rows = take(action, self._outbox.lease)
                     cut = sum(waiting.replayed for waiting in rows) == replays > 0
                     complete = len(rows) < limit and not cut
                     events.appendleft(RowsWaiting(rows=rows, complete=complete))

@@ -12,7 +12,8 @@ Acknowledgements are noted together, when half of the window is free or nothing 
 transaction for many rows.
 
 Where the MES confirms (`confirmed_by_mes`), an acknowledged verdict stays, and is queued again when
-a whole round has passed without the confirmation. Replays go last, and at most `replays_per_s`.
+a whole round has passed without the confirmation. Replays go last, and at most `replays_per_s`; what
+comes behind verdicts has a share of the turns all the same, see `share.py`.
 """
 
 from __future__ import annotations
@@ -222,7 +223,8 @@ def _load(state: CourierState) -> tuple[CourierState, tuple[Action, ...]]:
     if not state.connected or state.drained or room <= 0 or not kinds:
         return state, ()
     replays = max(0, int(state.replay_allowance))
-    return state, (Load(limit=room, kinds=kinds, replays=replays, exclude=_held(state)),)
+    exclude, published = _held(state), state.publications
+    return state, (Load(limit=room, kinds=kinds, replays=replays, exclude=exclude, published=published),)
 
 
 def _flight(state: CourierState, seq: int) -> Flight | None:

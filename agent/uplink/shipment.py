@@ -105,10 +105,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
+    """Rows to publish next; `published` counts turns, see `share.take`."""
+
     limit: int
     kinds: tuple[Kind, ...]
     replays: int
     exclude: tuple[int, ...]
+    published: int = 0
 
 
 Action: TypeAlias = "Publish | Forget | Await | Resend | Report | Load"

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from agent.__main__ import app
 from agent.bundle import Bundle, open_bundle
 from agent.clock import ManualClock
 from agent.engines.engine import Answer
@@ -134,3 +136,18 @@ def test_a_picture_beyond_the_bound_is_skipped_with_the_remedy(bundle: Bundle, t
     (one,) = inspect_files([tmp_path / "large.png"], bundle, FakeEngine(), ManualClock(), 0.01)
     assert one.record["verdict"] == "skipped" and "100 x 120 pixels" in one.record["detail"]
     assert "max_megapixels" in one.record["detail"]
+
+
+def test_inspect_says_once_that_the_pictures_are_of_something_else(tmp_path: Path) -> None:
+    """The small bundle finds strange what is bright."""
+    write_small(tmp_path / "small")
+    for folder, level in (("dark", 40), ("bright", 200)):
+        (tmp_path / folder).mkdir()
+        for number in range(10):
+            cv2.imwrite(str(tmp_path / folder / f"{number}.png"), np.full((32, 32), level, np.uint8))
+        done = CliRunner().invoke(
+            app, ["inspect", str(tmp_path / folder), "--bundle", str(tmp_path / "small")]
+        )
+        words = "this is not what the bundle small was taught"
+        assert done.stderr.count(words) == (folder == "bright")
+        assert len(done.stdout.splitlines()) == 10

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.uplink.delivery import QUARANTINE_AT, QUARANTINE_PAUSES, REFUSED_ROWS, decide, packet_bytes
-from agent.uplink.outbox_file import KINDS
+from agent.uplink.outbox_file import KINDS, Kind
 from agent.uplink.row import Row, Waiting
+from agent.uplink.share import take
 from agent.uplink.shipment import (
     Acknowledged,
     Await,
@@ -112,13 +114,18 @@ class World:
             self.stored.pop(seq)
 
     def load(self, load: Load) -> RowsWaiting:
-        found = [
+        found = take(load, self.lease)
+        return RowsWaiting(rows=found, complete=len(found) < load.limit)
+
+    def lease(
+        self, limit: int, *, kinds: Collection[Kind], replays: int, exclude: Collection[int]
+    ) -> tuple[Waiting, ...]:
+        return tuple(
             Waiting(seq=seq, row=row)
-            for kind in load.kinds
+            for kind in KINDS
             for seq, row in self.stored.items()
-            if row.kind == kind and seq not in load.exclude and seq not in self.unconfirmed
-        ][: load.limit]
-        return RowsWaiting(rows=tuple(found), complete=len(found) < load.limit)
+            if row.kind == kind and kind in kinds and seq not in exclude and seq not in self.unconfirmed
+        )[:limit]
 
 
 STEPS = st.one_of(

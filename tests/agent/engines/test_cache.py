@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from agent.__main__ import app
 from agent.bundle import open_bundle
 from agent.engines.cache import CacheError, EngineCache, NotCompiled, is_cached, open_cached
-from agent.engines.cache_entry import Entry, EntryDamaged, Key, decode, encode
+from agent.engines.cache_entry import MAGIC, Entry, EntryDamaged, Key, decode, encode
 from agent.engines.engine import EngineError
 from agent.engines.openvino import open_openvino
 from tests.agent.engines.small_bundle import small_tiles, write_small
@@ -211,3 +216,126 @@ def _key_of(data: bytes) -> Key:
 
     found = read_header(data)[0]["key"]
     return Key(**{**found, "batches": tuple(found["batches"]), "flags": tuple(found["flags"])})
+
+
+def rehashed(header: object, parts: bytes = b"") -> bytes:
+    line = json.dumps(header).encode() if not isinstance(header, bytes) else header
+    return MAGIC + hashlib.sha256(line).hexdigest().encode() + b"\n" + line + b"\n" + parts
+
+
+GOOD = json.loads(encode(KEY, ENTRY).split(b"\n")[2])
+PART = GOOD["parts"][0]
+HEADERS = [
+    {},
+    [],
+    None,
+    "text",
+    b"no json",
+    b"[" * 60_000,
+    *({name: GOOD[name] for name in GOOD if name != left_out} for left_out in GOOD),
+    *({**GOOD, "key": {**GOOD["key"], name: value}} for name in GOOD["key"] for value in (None, 5, {})),
+    *({**GOOD, "parts": [{**PART, name: value}]} for name in PART for value in (None, [], 1.5, -1)),
+    *({**GOOD, "build_s": value} for value in (None, "x", -1, 1e300, [])),
+    {**GOOD, "key": {}},
+    {**GOOD, "parts": {}},
+    {**GOOD, "parts": [PART, PART]},
+    {**GOOD, "parts": [{**PART, "bytes": 1 << 60}]},
+    {**GOOD, "more": 1},
+]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda header: str(header)[:60])
+def test_a_header_of_another_shape_is_not_ours_though_its_digest_fits(
+    cache: EngineCache, header: object
+) -> None:
+    cache.store(KEY, ENTRY)
+    path = path_of(cache)
+    path.write_bytes(rehashed(header, b"four" * 9))
+    assert [one.damage is not None for one in cache.entries()] == [True]
+    with pytest.raises(EntryDamaged, match=r"not ours: .*built anew"):
+        cache.load(KEY)
+    assert not is_cached(cache, KEY)
+    assert cache.entries() == []
+
+
+IN_ITS_PLACE = ["folder", "full folder", "pipe", "socket", "loop", "link", "dangling", "huge"]
+
+
+def put(kind: str, path: Path) -> None:
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "full folder":
+            (path / "mine").mkdir(parents=True)
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            os.mknod(path, 0o600 | stat.S_IFSOCK)
+        case "loop":
+            path.symlink_to(path)
+        case "link":
+            path.with_name("elsewhere").write_bytes(encode(KEY, ENTRY))
+            path.symlink_to(path.with_name("elsewhere"))
+        case "dangling":
+            path.symlink_to("nowhere")
+        case _:
+            with path.open("wb") as file:
+                file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize("kind", IN_ITS_PLACE)
+def test_whatever_stands_in_an_engine_s_place_is_not_ours_and_the_engine_is_built_anew(
+    cache: EngineCache, kind: str
+) -> None:
+    cache.store(KEY, ENTRY)
+    path = path_of(cache)
+    path.unlink()
+    put(kind, path)
+    (listed,) = cache.entries()
+    assert listed.damage is not None
+    served = open_cached(cache, KEY, build=lambda: ENTRY.parts, load=lambda entry, _: entry.parts)
+    assert served == ENTRY.parts and cache.trouble is None
+    found = cache.load(KEY)
+    assert found is not None and found.parts == ENTRY.parts
+    assert kind != "full folder" or (path.with_suffix(".not-ours") / "mine").is_dir()
+    assert kind != "link" or path.with_name("elsewhere").exists()
+
+
+@pytest.mark.parametrize("kind", IN_ITS_PLACE)
+def test_list_and_prune_survive_it_and_name_it(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "engines").mkdir()
+    put(kind, tmp_path / "engines" / "x.engine")
+    (tmp_path / "engines" / "y.partial").mkdir()
+    os.utime(tmp_path / "engines" / "y.partial", (0, 0))
+    (tmp_path / "s.yaml").write_text("bundle: x\nengine:\n  cache: engines\n")
+    listed = CliRunner().invoke(app, ["engines", "list", "-c", str(tmp_path / "s.yaml")])
+    assert listed.exit_code == 0 and "x.engine" in listed.output and "not ours" in listed.output
+    pruned = CliRunner().invoke(app, ["engines", "prune", "-c", str(tmp_path / "s.yaml")])
+    assert pruned.exit_code == 0 and "x.engine" in pruned.output
+    assert "folder" in kind or not (tmp_path / "engines" / "x.engine").is_symlink()
+
+
+def test_what_a_header_claims_is_shown_escaped(tmp_path: Path) -> None:
+    key = replace(KEY, bundle="\x1b[31m[red]", device="[/x]\n", runtime="\r", engine="\x07")
+    EngineCache(tmp_path, CAP).store(replace(KEY), ENTRY)
+    (tmp_path / "x.engine").write_bytes(encode(key, ENTRY))
+    (tmp_path / "x.engine").chmod(0o600)
+    (tmp_path / "s.yaml").write_text("bundle: x\nengine:\n  cache: .\n")
+    listed = CliRunner().invoke(app, ["engines", "list", "-c", str(tmp_path / "s.yaml")])
+    assert listed.exit_code == 0 and "\x1b" not in listed.output
+    assert r"\x07 tf32 for \x1b[31m[red]: \r, [/x]\n" in listed.output
+
+
+def test_an_entry_whose_parts_have_other_names_is_built_anew(tmp_path: Path) -> None:
+    bundle = open_bundle(write_small(tmp_path / "small"))
+    cache = EngineCache(tmp_path / "engines", 100_000_000)
+    open_openvino(bundle, precision="f32", threads=1, cache=cache).close()
+    (one,) = cache.entries()
+    header = json.loads(one.path.read_bytes().split(b"\n")[2])
+    parts = one.path.read_bytes().split(b"\n", 3)[3]
+    for part in header["parts"]:
+        part["name"] += "x"
+    one.path.write_bytes(rehashed(header, parts))
+    engine = open_openvino(bundle, precision="f32", threads=1, cache=cache)
+    assert not engine.describe().from_cache
+    engine.close()

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from agent import settings
-from agent.bundle import open_bundle
+from agent.bundle import BundleError, open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import (
     BATCHES,
@@ -135,9 +136,8 @@ def test_a_bundle_with_a_wrong_golden_score_is_refused(tmp_path: Path, wanted: s
 def test_a_golden_score_that_is_no_number_is_refused(tmp_path: Path) -> None:
     scores = scores_of(small_tiles())
     scores[0] = np.nan
-    bundle = open_bundle(write_small(tmp_path / "small", scores=scores))
-    with pytest.raises(EngineError, match="golden scores"):
-        open_engine(bundle, CHOICES[0])
+    with pytest.raises(BundleError, match="finite"):
+        open_bundle(write_small(tmp_path / "small", scores=scores))
 
 
 @pytest.mark.parametrize("size", BATCHES)
@@ -188,3 +188,23 @@ def test_a_model_that_is_no_graph_is_refused_with_the_bundle_named(
     bundle = open_bundle(write_small(tmp_path / "small", model=model))
     with pytest.raises(EngineError, match="small"):
         open_engine(bundle, wanted)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+@pytest.mark.parametrize("wanted", CHOICES[:2], ids=lambda wanted: f"{wanted.kind}-{wanted.precision}")
+def test_a_graph_of_something_else_is_refused_in_one_line(
+    tmp_path: Path, wanted: settings.Engine, outputs: int
+) -> None:
+    value = onnx.helper.make_tensor_value_info
+    names = [f"y{number}" for number in range(outputs)]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["x"], [name]) for name in names],
+        "other",
+        [value("x", onnx.TensorProto.FLOAT, [1, 3])],
+        [value(name, onnx.TensorProto.FLOAT, [1, 3]) for name in names],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    bundle = open_bundle(write_small(tmp_path / "small", model=model.SerializeToString()))
+    with pytest.raises(EngineError, match=r"small") as caught:
+        open_engine(bundle, wanted)
+    assert len(str(caught.value).splitlines()) == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,9 @@ class Receiver:
     requests: list[Request] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     connections: int = 0
+    refuses: Callable[[Request], bool] = lambda request: False  # with 503, whatever `answers` say
+    delay_s: float = 0.0  # before each answer
+    most_at_once: int = 0
     lasting: bool = True  # False: closes every connection after its answer, without saying so
 
     def taken(self) -> list[str]:
@@ -46,6 +50,7 @@ class Receiver:
 def receiver(tls: tuple[Path, Path] | None = None) -> Iterator[Receiver]:
     """A running server; `tls` is its certificate and key."""
     one = Receiver()
+    at_once: list[None] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -59,6 +64,13 @@ def receiver(tls: tuple[Path, Path] | None = None) -> Iterator[Receiver]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             one.requests.append(Request(path=self.path, headers=headers, body=body))
             answer = one.answers.pop(0) if one.answers else Answer()
+            if one.refuses(one.requests[-1]):
+                answer = Answer(status=503)
+            if one.delay_s:
+                at_once.append(None)
+                one.most_at_once = max(one.most_at_once, len(at_once))
+                time.sleep(one.delay_s)
+                at_once.pop()
             if answer.wait is not None:
                 answer.wait.wait()
             if answer.hang_up or not one.lasting:

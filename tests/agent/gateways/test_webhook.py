@@ -5,17 +5,29 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
+import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import SupportsIndex
 
 import pytest
 
 from agent.clock import ManualClock
 from agent.gateway_settings import WebhookGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
-from agent.gateways.webhook import WebhookSink, cloud_event_headers, read_secret, retry_after_s, signature
+from agent.gateways.webhook import (
+    LANES,
+    ROWS,
+    WebhookSink,
+    cloud_event_headers,
+    read_secret,
+    retry_after_s,
+    signature,
+)
 from agent.uplink.row import Row
 from tests.agent.gateways.receiver import Answer, Receiver, receiver
 from tests.agent.gateways.records import JPEG, FakeRecords, crop, gateway, result_id, verdict, waiting
@@ -131,7 +143,7 @@ def test_a_missing_secret_names_its_file(tmp_path: Path) -> None:
         read_secret(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("status", [400, 413, 415, 422])
+@pytest.mark.parametrize("status", [400, 409, 413, 415, 422, 431])
 def test_a_record_that_the_receiver_will_never_have_is_unacceptable(mes: Receiver, status: int) -> None:
     mes.answers = [Answer(status=status, body=b"no such\r\nfield")]
     with pytest.raises(Unacceptable) as caught:
@@ -228,7 +240,7 @@ def test_only_a_receiver_that_the_ca_vouches_for_is_trusted(tmp_path: Path) -> N
     assert len(mes.requests) == 1
 
 
-def test_records_arrive_in_order_through_failures_and_the_refused_one_is_reported(mes: Receiver) -> None:
+def test_records_arrive_through_failures_and_the_refused_one_is_reported(mes: Receiver) -> None:
     mes.answers = [Answer(), Answer(status=500), Answer(status=422), Answer(hang_up=True)]
     records = FakeRecords([verdict(number) for number in range(1, 6)])
     reported: list[str] = []
@@ -242,9 +254,103 @@ def test_records_arrive_in_order_through_failures_and_the_refused_one_is_reporte
     while one.step():
         pass
     webhook.close()
-    assert reported == [result_id(2)]
-    assert mes.taken() == [result_id(number) for number in (1, 2, 2, 3, 3, 4, 5)]
+    assert len(reported) == 1
+    assert set(mes.taken()) == {result_id(number) for number in range(1, 6)}
+    assert mes.taken()[0] == result_id(1)  # alone, as long as nothing is known of the receiver
     assert (one.state.delivered, one.state.unacceptable) == (4, 1)
+
+
+class Flaky(list[Answer]):
+    """Answers for ever: each is bad by chance, or where the turn says so."""
+
+    def __init__(self, bad: Answer, is_bad: Callable[[int], bool]) -> None:
+        super().__init__([Answer()])  # never empty
+        self._bad, self._is_bad, self._turn = bad, is_bad, itertools.count()
+
+    def pop(self, index: SupportsIndex = 0) -> Answer:
+        return self._bad if self._is_bad(next(self._turn)) else Answer()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [Answer(status=500), Answer(status=503), Answer(status=429), Answer(status=408), Answer(hang_up=True)],
+    ids=lambda bad: str(bad.status if not bad.hang_up else "hang up"),
+)
+@pytest.mark.parametrize("every", ["second", "half"])
+def test_a_receiver_that_fails_half_of_the_time_has_all_within_seconds(
+    mes: Receiver, bad: Answer, every: str
+) -> None:
+    rng = random.Random(2)
+    mes.answers = Flaky(
+        bad, (lambda turn: turn % 2 == 1) if every == "second" else lambda _: rng.random() < 0.5
+    )
+    records = FakeRecords([verdict(number) for number in range(1, 25)])
+    one = gateway(records, sink(mes.url))
+    one.start()
+    began = time.monotonic()
+    eventually(lambda: records.cursor == 24, "all have arrived")
+    one.stop()
+    assert time.monotonic() - began < 8
+    assert set(mes.taken()) == {result_id(number) for number in range(1, 25)}
+    assert one.state.delivered == 24
+
+
+def test_a_row_that_is_refused_for_now_holds_no_other_and_none_is_late_by_more_than_a_batch(
+    mes: Receiver,
+) -> None:
+    records = FakeRecords([verdict(number) for number in range(1, 41)])
+    stubborn = result_id(5)
+    mes.refuses = lambda request: request.headers["webhook-id"] == stubborn and len(mes.requests) < 30
+    webhook = sink(mes.url)
+    one = gateway(records, webhook)
+    while records.cursor < 40:
+        one.step()
+    webhook.close()
+    arrived = list(dict.fromkeys(reversed(mes.taken())))[::-1]
+    for place, id_ in enumerate(arrived):
+        if id_ != stubborn:
+            assert abs(place + 1 - int(id_[-12:])) < ROWS
+    assert mes.taken().count(stubborn) > 1
+    others = [id_ for id_ in mes.taken() if id_ != stubborn]
+    assert len(others) == len(set(others)) == 39  # what has arrived is not sent again
+
+
+def test_a_working_receiver_has_several_at_once_and_never_more_than_the_lanes(mes: Receiver) -> None:
+    mes.delay_s = 0.02
+    records = FakeRecords([verdict(number) for number in range(1, 33)])
+    webhook = sink(mes.url)
+    one = gateway(records, webhook)
+    while records.cursor < 32:
+        one.step()
+    webhook.close()
+    assert 1 < mes.most_at_once <= LANES
+    assert sorted(mes.taken()) == [result_id(number) for number in range(1, 33)]
+
+
+def test_a_receiver_that_is_away_is_asked_by_one_row_at_a_time(mes: Receiver) -> None:
+    mes.answers = Flaky(Answer(status=500), lambda _: True)
+    webhook = sink(mes.url)
+    records = FakeRecords([verdict(number) for number in range(1, 20)])
+    one = gateway(records, webhook, clock=ManualClock())
+    for _ in range(4):
+        one.step()
+    webhook.close()
+    assert mes.taken() == [result_id(1)] * 4
+    assert one.state.failures == 4
+
+
+def test_a_pause_that_the_receiver_asks_for_ends_the_batch(mes: Receiver) -> None:
+    records, clock = FakeRecords([verdict(number) for number in range(1, 20)]), ManualClock(NOW)
+    webhook = sink(mes.url)
+    one = gateway(records, webhook, clock=clock)
+    one.step()
+    assert records.cursor == 8
+    before_ns = clock.monotonic_ns()
+    mes.answers = Flaky(Answer(status=429, headers={"Retry-After": "77"}), lambda _: True)
+    one.step()
+    webhook.close()
+    assert clock.monotonic_ns() - before_ns >= 77_000_000_000
+    assert len(mes.requests) <= 8 + LANES
 
 
 def test_a_receiver_that_never_answers_does_not_hold_another_gateway(

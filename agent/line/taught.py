@@ -1,0 +1,51 @@
+"""Whether the pictures are what the bundle was taught: a model finds nearly all of a foreign picture strange.
+
+A defect is a part of a picture: the median of a frame's evidence stays far below the threshold, in defective
+parts too. Of pictures of another product or under another light it comes near the threshold. Measured with
+the sample bundle, as a share of the threshold: 656 solar cells, good and bad, 0.23 and one in twenty above
+0.65, yet never eight in a row with a median above 0.78; metal 1.08 and 0.97, fabric 0.86. One frame says
+little; the median of the last ones does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from agent.messages import Floats
+
+REMEMBERED = 32  # frames
+LIMIT = 0.8  # of the threshold
+OVER = 0.7  # the warning ends below this, so that it does not flicker
+
+
+class Taught:
+    """The last frames of one source; written by its line, read by the watch."""
+
+    def __init__(self, source: str, *, bundle: str, at_least: int = 16) -> None:
+        """`bundle` is its name; no word is said before `at_least` frames."""
+        self._source = source
+        self._bundle = bundle
+        self._at_least = at_least
+        self._shares: deque[float] = deque(maxlen=REMEMBERED)
+        self._warning: str | None = None
+
+    def see(self, evidence: Floats, threshold: float) -> None:
+        """A judged frame, whatever its verdict; `evidence` (h, w) and threshold are raw."""
+        share = float(np.median(evidence)) / threshold
+        if not np.isfinite(share):
+            return
+        self._shares.append(share)
+        middle = float(np.median(self._shares))
+        if len(self._shares) < self._at_least or middle <= (OVER if self._warning else LIMIT):
+            self._warning = None
+            return
+        self._warning = (
+            f"{self._source}: this is not what the bundle {self._bundle} was taught: most of each of the "
+            f"last {len(self._shares)} pictures looks like a defect to it; check bundle, product and light"
+        )
+
+    def words(self) -> str | None:
+        """The warning, None when all is well."""
+        return self._warning
