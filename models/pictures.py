@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -88,7 +89,7 @@ def _marked(path: Path) -> tuple[Flags, bool]:
     return levels > top / 2, True
 
 
-def _levels(path: Path, coded: bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+def _levels(path: Path, coded: bytes) -> npt.NDArray[Any]:
     """The strongest channel of the mask, (H, W); transparency counts where no colour differs."""
     try:
         # At any depth, or class 1 of a 16-bit mask would become 0; unturned, as its image is read.
@@ -99,7 +100,8 @@ def _levels(path: Path, coded: bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.
         raise DataError(f"{path}: is absent, damaged or not an image; replace the mask")
     if mask.ndim == 2:
         return mask
-    colours, alpha = mask[..., :3].max(2), mask[..., 3] if mask.shape[2] == 4 else None
+    colours: npt.NDArray[Any] = mask[..., :3].max(2)
+    alpha = mask[..., 3] if mask.shape[2] == 4 else None
     if alpha is None or (alpha == alpha[0, 0]).all():
         return colours
     if (mask[..., :3] == mask[0, 0, :3]).all():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.bundle import MANIFEST
 from agent.errors import PlumblineError
-from models.data import DataError, read_set, summary
+from models.data import DataError, check_pictures, read_set, summary
 
 RUN = "run.yaml"
 STUDENT = "student.yaml"  # beside it when the run is a student's
@@ -79,4 +79,8 @@ def preview_test_split(root: Path) -> list[str]:
         raise DataError(
             f"{root}: the test split needs good and defective pictures, under test/good and test/<defect>"
         )
-    return summary(root, found)
+    soft = check_pictures([item for item in found.items if item.split == "test"])
+    lines = summary(root, found)
+    if soft:
+        lines.append(f"{soft[0]} and {len(soft) - 1} masks more are lossy or blurred: cut in the middle")
+    return lines
