@@ -17,10 +17,18 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from agent import strict_yaml
 from agent.bundle_files import BundleError as BundleError
@@ -77,6 +85,17 @@ class Threshold(_Part):
     interval: tuple[float, float] = Field(description="95 % bootstrap interval of raw")
     good_frames: int = Field(ge=1)
     source: str
+    provisional_rate: float | None = Field(
+        None, gt=0, lt=1, description="all that so few good frames can promise, where it is above the target"
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before_where_it_holds(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Devices that do not know the field read every bundle whose threshold keeps its target."""
+        content: dict[str, Any] = plain(self)
+        if self.provisional_rate is None:
+            content.pop("provisional_rate", None)
+        return content
 
 
 class Provenance(_Part):

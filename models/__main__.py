@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,13 +13,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agent.bundle import refuse_existing
 from agent.errors import PlumblineError
+from agent.foreign import shown
 from agent.sample import load_cells
+from models import preflight
+from models.held import TARGET, preview
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
 
-LAYOUTS = "MVTec-AD layout, a manifest.csv, or VisA's split csv"
+LAYOUTS = "MVTec-AD layout, a manifest.csv, VisA's split csv, or a plain folder of good parts"
 Data = Annotated[Path, typer.Option("--data", help=LAYOUTS)]
 AllData = Annotated[
     list[Path], typer.Option("--data", help=f"{LAYOUTS}; give it again for each further product")
@@ -44,12 +50,12 @@ def sample(
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(cell.image, folder / cell.image.name)
         counts[cell.split] = counts.get(cell.split, 0) + 1
-    console.print(f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
+    _say([f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items())])
 
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="decodiff, diffusionad, glad or diad")],
+    method: Annotated[Literal["decodiff", "diffusionad", "glad", "diad"], typer.Argument()],
     data: AllData,
     out: Out,
     preset: Annotated[Literal["nano", "edge", "paper"], typer.Option()] = "edge",
@@ -62,12 +68,13 @@ def train(
     ] = None,
 ) -> None:
     """Train a teacher on good parts; the same command resumes, and `torchrun` spreads it over GPUs."""
-    from models.methods import METHODS
+    preflight.need_folder(weights, "--weights")
+    preflight.need_writable_folder(out, "--out")
+    _say(preview(data))
+
     from models.train import train as run
 
-    if method not in METHODS:
-        raise typer.BadParameter(f"{method!r} is not a method; there are: {', '.join(METHODS)}")
-    console.print(f"teacher: {run(method, data, preset, out, seed=seed, images=images, weights=weights)}")
+    _say([f"teacher: {run(method, data, preset, out, seed=seed, images=images, weights=weights)}"])
 
 
 @app.command()
@@ -83,9 +90,14 @@ def distill(
     ] = None,
 ) -> None:
     """Teach the one-step student; the same command resumes."""
+    for teacher in teachers:
+        preflight.need_run(teacher, student=False)
+    preflight.need_writable_folder(out, "--out")
+    _say(preview(data))
+
     from models.distill import distill as run
 
-    console.print(f"student: {run(teachers, data, out, seed=seed, images=images)}")
+    _say([f"student: {run(teachers, data, out, seed=seed, images=images)}"])
 
 
 @app.command()
@@ -95,7 +107,7 @@ def export(
     out: Out,
     name: Annotated[str, typer.Option(help="the bundle's name")] = "bundle",
     licence: Annotated[str, typer.Option(help="terms of the weights")] = "unspecified",
-    target: Annotated[float, typer.Option(min=1e-6, max=0.5, help="target false-reject rate")] = 0.05,
+    target: Annotated[float, typer.Option(min=1e-6, max=0.5, help="target false-reject rate")] = TARGET,
     counter: Annotated[int, typer.Option(min=1, help="release number of this name")] = 1,
     key: Annotated[Path | None, typer.Option(help="Ed25519 private key in PEM to sign with")] = None,
     command: Annotated[
@@ -103,6 +115,12 @@ def export(
     ] = None,
 ) -> None:
     """Calibrate and write the bundle; refused when engines disagree."""
+    preflight.need_run(student, student=True)
+    preflight.need_file(key, "--key")
+    preflight.need_writable_folder(out.parent, "--out")
+    refuse_existing(out)
+    _say(preview(data, target))
+
     from models.export import export as run
 
     bundle = run(
@@ -116,9 +134,10 @@ def export(
         counter=counter,
         key=key,
     )
-    console.print(
-        f"{out}: {bundle.manifest.name} {bundle.sha256[:12]}, threshold {bundle.manifest.threshold.raw:.4f}"
-    )
+    threshold = bundle.manifest.threshold
+    rate = threshold.provisional_rate
+    kept = "" if rate is None else f", provisional: it keeps a false-reject rate of {rate:.1%} only"
+    _say([f"{out}: {bundle.manifest.name} {bundle.sha256[:12]}, threshold {threshold.raw:.4f}{kept}"])
 
 
 @app.command()
@@ -142,7 +161,7 @@ def variants(
     made = add_variants(bundle, data, out, precisions=chosen, counter=counter, key=key)
     for name, one in (made.manifest.variants or {}).items():
         shift = one.threshold.raw / made.manifest.threshold.raw - 1
-        console.print(f"{out}: {name} {one.threshold.raw:.4f}, {shift:+.1%} of f32's threshold")
+        _say([f"{out}: {name} {one.threshold.raw:.4f}, {shift:+.1%} of f32's threshold"])
 
 
 @app.command()
@@ -159,6 +178,11 @@ def evaluate(
     report: Annotated[Path | None, typer.Option(help="write curves and worst errors here")] = None,
 ) -> None:
     """Figures on the test split."""
+    preflight.need_model(model)
+    preflight.need_writable_file(json_file, "--json")
+    preflight.need_writable_folder(report, "--report")
+    _say(preflight.preview_test_split(data))
+
     from models import evaluate as run
     from models.ablate import ablate
     from models.report import write_evidence, write_report
@@ -182,7 +206,14 @@ def evaluate(
         content = columns if yardstick else columns["model"]
         json_file.write_text(json.dumps(content, indent=2) + "\n")
     if report is not None:
-        console.print(f"{report}: {', '.join(sorted(path.name for path in report.iterdir()))}")
+        _say([f"{report}: {', '.join(sorted(path.name for path in report.iterdir()))}"])
+
+
+def _say(lines: Sequence[str]) -> None:
+    """As they stand, once for all processes that `torchrun` has started."""
+    if os.environ.get("RANK", "0") == "0":
+        for line in lines:
+            console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _side_by_side(columns: dict[str, dict[str, float | int | None]]) -> Table:
@@ -202,7 +233,8 @@ def main() -> None:
     try:
         app()
     except PlumblineError as error:
-        Console(stderr=True).print(f"plumbline-lab: {error}", style="red", highlight=False, soft_wrap=True)
+        words = "\n".join(shown(line) for line in f"plumbline-lab: {error}".split("\n"))
+        Console(stderr=True).print(words, style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(2) from error
 
 

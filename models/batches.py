@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +13,11 @@ from torch import Tensor
 
 from agent.bundle import InputSpec
 from agent.messages import Flags, Pixels
-from models.data import DataError, Item, good_training, hold_out, load_items, load_tiles
+from models.data import Item, load_tiles
 from models.parts.anomalies import spoil
 from models.parts.batch import Batch
 from models.parts.variation import moved, relit
 from models.product import Mirror, Product, cut_foreground, load_textures, read_product
-
-HOLD_OUT_EVERY = 8  # every 8th run of good parts calibrates and is never trained on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +48,6 @@ class Tiles:
         """All tiles in order as images, `count` at a time."""
         for start in range(0, len(self), count):
             yield to_images(self.pixels[start : start + count])
-
-
-def good_items(roots: Sequence[Path]) -> tuple[list[Item], list[Item]]:
-    """Good training pictures of all data sets, and those that are held back. Raises DataError."""
-    names = [root.resolve().name for root in roots]
-    for root, name in zip(roots, names, strict=True):
-        if names.count(name) > 1:
-            raise DataError(f"{root}: product {name!r} stands twice; rename a folder or give it once")
-    kept: list[Item] = []
-    held: list[Item] = []
-    for root in roots:
-        some, others = hold_out(good_training(load_items(root), root), HOLD_OUT_EVERY)
-        kept += some
-        held += others
-    return kept, held
 
 
 def as_tiles(items: Sequence[Item], spec: InputSpec) -> Tiles:

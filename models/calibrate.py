@@ -21,15 +21,14 @@ def calibrate(scores: Floats, *, target: float, source: str, seed: int = 0) -> T
     """The smallest threshold that keeps the expected false-reject rate of new good parts at `target`.
 
     Split conformal: the ceil((n + 1)(1 - target))-th smallest of n exchangeable good scores. The interval is
-    the 95 % bootstrap of that order statistic. Raises CalibrationError when n is too small for the target.
+    the 95 % bootstrap of that order statistic. Where n is too small for the target the threshold is
+    provisional: the largest score sets it, and it names the rate that it keeps. Raises CalibrationError for
+    n = 0.
     """
     count = len(scores)
-    rank = math.ceil((count + 1) * (1 - target))
-    if rank > count:
-        needed = math.ceil((1 - target) / target)
-        raise CalibrationError(
-            f"{count} good frames cannot show a false-reject rate of {target}: give at least {needed}"
-        )
+    if count == 0:
+        raise CalibrationError(f"no good frames to calibrate on: give at least {frames_needed(target)}")
+    rank = min(count, math.ceil((count + 1) * (1 - target)))
     resampled = np.random.default_rng(seed).choice(scores, (RESAMPLES, count))
     low, high = np.quantile(_just_above(np.sort(resampled)[:, rank - 1]), [0.025, 0.975])
     return Threshold(
@@ -38,7 +37,19 @@ def calibrate(scores: Floats, *, target: float, source: str, seed: int = 0) -> T
         interval=(float(low), float(high)),
         good_frames=count,
         source=source,
+        provisional_rate=None if count >= frames_needed(target) else promised(count),
     )
+
+
+def frames_needed(target: float) -> int:
+    """How many good frames can promise a false-reject rate of `target`."""
+    # Rounded, because (1 - 0.05) / 0.05 is a little above 19.
+    return math.ceil(round((1 - target) / target, 6))
+
+
+def promised(count: int) -> float:
+    """The lowest expected false-reject rate that `count` good frames can promise: above the largest score."""
+    return 1 / (count + 1)
 
 
 def _just_above(scores: Floats) -> Floats:

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from models import checkpoint
 from models import student as student_file
-from models.batches import Tiles, as_tiles, draw_batch, good_items
+from models.batches import Tiles, as_tiles, draw_batch
 from models.fit import Draw, fit, new_fabric
+from models.held import good_items
 from models.methods.method import Method
 from models.parts.batch import Batch
 from models.parts.features import load_features

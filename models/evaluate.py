@@ -24,9 +24,10 @@ from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Flags, Floats, Pixels
 from agent.web.seams import mosaic
 from models import metrics
-from models.batches import good_items, to_images
+from models.batches import to_images
 from models.data import DataError, Item, check_pictures, load_items, load_tiles, read_image, read_mask
 from models.distill import load_student
+from models.held import good_items
 from models.methods.method import Method
 from models.precision import autocast
 from models.student import Student, to_pixels

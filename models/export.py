@@ -38,12 +38,13 @@ from agent.engines import open_engine
 from agent.engines.engine import EngineError, largest_difference, tolerance
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
-from models.batches import Tiles, as_tiles, draw_batch, good_items
+from models.batches import Tiles, as_tiles, draw_batch
 from models.calibrate import calibrate
 from models.data import Item
 from models.distill import load_student
 from models.evaluate import Inspector, by_engine, by_student, judge_item
 from models.graph_lint import lint
+from models.held import good_items
 from models.metrics import auroc
 from models.parts.anomalies import spoil
 from models.precision import has_bf16

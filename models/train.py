@@ -14,16 +14,15 @@ from torch import Tensor
 
 from agent.bundle import InputSpec
 from agent.errors import PlumblineError
-from models import checkpoint
-from models.batches import as_tiles, draw_batch, good_items
+from models import checkpoint, preflight
+from models.batches import as_tiles, draw_batch
 from models.data import input_spec
 from models.fit import Draw, fit, new_fabric
+from models.held import good_items
 from models.methods import METHODS
 from models.plans import TEACHERS, tile_px
 
-RUN = "run.yaml"
-STUDENT = "student.yaml"  # beside it when the run is a student's
-WEIGHTS = "weights.pt"
+RUN, STUDENT, WEIGHTS = preflight.RUN, preflight.STUDENT, preflight.WEIGHTS
 
 
 class RunError(PlumblineError):

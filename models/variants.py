@@ -35,11 +35,12 @@ from agent.bundle import (
 from agent.engines.engine import Answer, largest_difference
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
-from models.batches import as_tiles, draw_batch, good_items
+from models.batches import as_tiles, draw_batch
 from models.calibrate import calibrate
 from models.data import Item
 from models.evaluate import Inspector, judge_item
 from models.graph_lint import lint
+from models.held import good_items
 from models.lowered import lowered
 from models.quantized import quantized
 from models.student import to_pixels

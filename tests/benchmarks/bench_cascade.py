@@ -29,11 +29,12 @@ from torch import Tensor, nn
 
 from agent.bundle import Bundle, InputSpec, open_bundle
 from agent.messages import Flags, Floats, Pixels
-from models.batches import Tiles, as_tiles, draw_batch, good_items, to_images
+from models.batches import Tiles, as_tiles, draw_batch, to_images
 from models.data import Item, load_tiles
 from models.distill import load_student
 from models.evaluate import checked_split
 from models.export import to_onnx
+from models.held import good_items
 from models.metrics import auroc
 from models.parts.features import Features, load_features
 from models.student import FEATURE_STAGES, to_pixels

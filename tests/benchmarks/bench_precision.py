@@ -17,11 +17,11 @@ import numpy as np
 
 from agent.bundle import Bundle, Precision, open_bundle
 from models import metrics
-from models.batches import good_items
 from models.calibrate import calibrate
 from models.data import Item
 from models.evaluate import Inspector, Judged, checked_split, judge_item
 from models.export import frame_scores
+from models.held import good_items
 from models.variants import PRECISIONS, by_openvino, by_openvino_bf16, by_session, scale_tiles, typed_graph
 
 HEAD = (

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from agent.messages import Pixels
-from models.batches import Tiles, as_tiles, draw_batch, good_items
+from models.batches import Tiles, as_tiles, draw_batch
 from models.data import DataError, input_spec
+from models.held import good_items
 from models.product import Product
 from tests.models.tiny import write_tiny
 

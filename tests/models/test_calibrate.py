@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.bundle import Threshold
 from agent.errors import PlumblineError
 from agent.messages import Floats
-from models.calibrate import calibrate
+from models.calibrate import calibrate, frames_needed, promised
 
 
 def scores(count: int, seed: int = 0) -> Floats:
@@ -61,10 +62,34 @@ def test_the_threshold_is_the_next_number_after_its_frame() -> None:
 @pytest.mark.parametrize(
     ("count", "target", "needed"), [(18, 0.05, 19), (0, 0.05, 19), (98, 0.01, 99), (1, 0.3, 3)]
 )
-def test_too_few_frames_say_how_many_are_needed(count: int, target: float, needed: int) -> None:
-    with pytest.raises(PlumblineError, match=rf"{count} good frames .* at least {needed}"):
-        calibrate(scores(count), target=target, source="test")
-    calibrate(scores(needed), target=target, source="test")
+def test_too_few_frames_make_a_provisional_threshold_that_says_what_it_keeps(
+    count: int, target: float, needed: int
+) -> None:
+    assert frames_needed(target) == needed
+    assert calibrate(scores(needed), target=target, source="test").provisional_rate is None
+    if count == 0:
+        with pytest.raises(PlumblineError, match=rf"no good frames .* at least {needed}"):
+            calibrate(scores(count), target=target, source="test")
+        return
+    few = calibrate(scores(count), target=target, source="test")
+    assert few.raw > scores(count).max()
+    assert few.provisional_rate == promised(count) > target
+
+
+@given(count=st.integers(1, 30), target=st.floats(0.01, 0.5))
+def test_a_manifest_names_the_provisional_rate_only_where_there_is_one(count: int, target: float) -> None:
+    found = calibrate(scores(count), target=target, source="test")
+    content = found.model_dump(mode="json")
+    assert ("provisional_rate" in content) == (count < frames_needed(target))
+    assert Threshold.model_validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_a_provisional_threshold_keeps_the_rate_that_it_names(count: int) -> None:
+    fresh = scores(20_000, seed=1)
+    found = [calibrate(scores(count, seed), target=0.05, source="test") for seed in range(100, 700)]
+    rates = [rejected(fresh, one.raw) for one in found]
+    assert np.mean(rates) == pytest.approx(promised(count), abs=4 * np.std(rates) / np.sqrt(len(rates)))
 
 
 def test_the_same_scores_give_the_same_threshold_and_interval() -> None:

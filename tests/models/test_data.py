@@ -109,6 +109,7 @@ def test_a_name_with_brackets_finds_its_mask(mvtec: Path) -> None:
 
 
 def test_a_folder_of_no_known_layout_says_what_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a picture")
     with pytest.raises(DataError, match=r"neither train/good .* manifest\.csv nor split_csv/1cls\.csv"):
         load_items(tmp_path)
 

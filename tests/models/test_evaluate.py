@@ -11,8 +11,8 @@ import pytest
 from agent.bundle import open_bundle
 from agent.messages import Pixels
 from models import evaluate
-from models.batches import good_items
 from models.data import load_tiles
+from models.held import good_items
 from models.train import read_run, train
 from models.yardstick import Yardstick, build_memory
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, write_tiny
