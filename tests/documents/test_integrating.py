@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +12,11 @@ from agent.contract import examples, printed
 from agent.gateways import modbus, opcua
 from agent.gateways.webhook import NEVER, cloud_event_headers
 from agent.messages import REASONS
-from agent.uplink.commands import CODES, COMMANDS, Response
+from agent.uplink.arguments import COMMANDS
+from agent.uplink.commands import CODES, Response
 from agent.uplink.events import EVENT_NAMES, EventMessage
 from agent.uplink.payloads import Status
+from agent.uplink.replayed import RANGES, told
 from agent.uplink.topics import TOPICS
 from tests.documents.blocks import ROOT
 
@@ -76,16 +77,8 @@ def test_every_code_stands_there() -> None:
 
 
 def test_what_a_replay_may_answer_stands_there() -> None:
-    code = ast.parse((ROOT / "agent/uplink/desk.py").read_text(encoding="utf-8"))
-    (act,) = [one for one in ast.walk(code) if isinstance(one, ast.FunctionDef) and one.name == "_act"]
-    answers = {
-        key.value
-        for one in ast.walk(act)
-        if isinstance(one, ast.Dict)
-        for key in one.keys
-        if isinstance(key, ast.Constant)
-    }
-    assert answers and answers <= CODE
+    many = told(1, 3 * RANGES, queued=0, there=range(1, 3 * RANGES, 2))
+    assert many.data().keys() == {"replayed", "waiting", "gone", "gone_beyond"} <= CODE
 
 
 def test_answers_events_and_statuses_are_named() -> None:
