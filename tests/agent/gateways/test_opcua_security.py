@@ -51,6 +51,7 @@ def certificate(folder: Path, name: str, *, days: float = 1) -> tuple[Path, Path
     key_file.write_bytes(
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+    key_file.chmod(0o600)
     return certificate_file, key_file
 
 
