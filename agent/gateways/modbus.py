@@ -156,17 +156,18 @@ class ModbusSink:
 
 
 class _Handler(ServerRequestHandler):
-    """One client's connection, which remembers when it last asked."""
+    """One client's connection, which remembers whether it ever asked, and when it was last heard."""
 
+    has_asked = False
     heard_s = 0.0
 
     def callback_data(self, data: bytes, addr: tuple[str, int] | None = None) -> int:
-        self.heard_s = self.loop.time()
+        self.has_asked, self.heard_s = True, self.loop.time()
         return int(super().callback_data(data, addr))
 
 
 class _Server(ModbusTcpServer):
-    """With room for CONNECTIONS: a newcomer comes in for whoever has not asked for longest.
+    """With room for CONNECTIONS: for a newcomer goes who never asked, else who has not asked for longest.
 
     Descriptors that idle connections hold would be missing to the recording.
     """
@@ -174,7 +175,7 @@ class _Server(ModbusTcpServer):
     def callback_new_connection(self) -> ServerRequestHandler:
         if len(self.active_connections) >= CONNECTIONS:
             present = [one for one in self.active_connections.values() if isinstance(one, _Handler)]
-            min(present, key=lambda one: one.heard_s).close()
+            min(present, key=lambda one: (one.has_asked, one.heard_s)).close()
         handler = _Handler(self, self.trace_packet, self.trace_pdu, self.trace_connect)  # type: ignore[no-untyped-call]
         handler.heard_s = self.loop.time()
         return handler
