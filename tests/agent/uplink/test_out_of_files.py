@@ -36,7 +36,7 @@ def work(path: Path, port: int) -> None:
     eventually(
         lambda: one.outbox.depth().rows <= 1, "the broker has all"
     )  # and the gateway tells its trouble
-    assert one.keeper.replay(1, 400) == 400
+    assert one.keeper.replay(1, 400).queued == 400
     one.keeper.note(one.events.row("spool_recovered", "info", "there is room"))
     one.keeper.remember("a", one.clock.utc_now())
     one.watch()
