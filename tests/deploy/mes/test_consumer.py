@@ -15,7 +15,8 @@ import pytest
 from pydantic import JsonValue
 
 from agent.contract import examples
-from agent.uplink.commands import Accepted, Ack, Replay, Response, decide
+from agent.uplink.arguments import Ack, Replay
+from agent.uplink.commands import Accepted, Response, decide
 from agent.uplink.inbound import Inbound
 from agent.uplink.payloads import encode
 from tests.brokers import Mosquitto, eventually
