@@ -130,7 +130,7 @@ def test_in_its_gateway_the_heart_beats_while_nothing_happens() -> None:
     courier = gateway(FakeRecords(), one.sink)
     courier.start()
     eventually(one.client.connect, "the server listens")
-    eventually(lambda: one.block()[1] >= 3, "the heart beats", timeout_s=20)
+    eventually(lambda: one.block()[1] >= 3, "the heart beats")
     courier.stop()
     one.client.close()
     assert courier.failure is None
