@@ -211,6 +211,7 @@ def test_names_from_outside_cannot_become_markup(board: Board, page: PageServer,
     assert browser.evaluate("document.querySelector('img[src=x]')") is None
 
 
+@pytest.mark.slow
 def test_a_page_without_an_answer_says_so_and_recovers(
     board: Board, page: PageServer, browser: Browser
 ) -> None:
@@ -227,6 +228,7 @@ def test_a_page_without_an_answer_says_so_and_recovers(
     assert browser.text("#health") == "Running"
 
 
+@pytest.mark.slow
 def test_a_line_that_outruns_the_page_leaves_no_broken_picture(
     board: Board, page: PageServer, browser: Browser
 ) -> None:

@@ -7,6 +7,8 @@ import shutil
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.brokers import Subscriber, eventually
 from tests.e2e.agent_process import STATION, AgentProcess
 from tests.lived import Lived
@@ -26,6 +28,7 @@ def status(subscriber: Subscriber) -> dict[str, str]:
     return told
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_absent_at_the_start_degrades_and_comes_later_while_others_serve(
     agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
 ) -> None:
@@ -53,6 +56,7 @@ def test_a_camera_that_is_absent_at_the_start_degrades_and_comes_later_while_oth
     assert agent.stop() == 0, agent.log()
 
 
+@pytest.mark.slow
 def test_an_agent_whose_only_camera_is_absent_runs_says_so_and_stops_with_0(
     agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
 ) -> None:

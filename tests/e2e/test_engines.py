@@ -15,6 +15,7 @@ from tests.e2e.agent_process import STATION, AgentProcess
 pytest.importorskip("elpv_dataset")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_gpu() is not None, reason="this machine has a GPU")
 def test_an_agent_that_cannot_have_its_engine_judges_with_the_next_and_is_degraded(
     tmp_path: Path, mosquitto: Mosquitto

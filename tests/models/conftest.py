@@ -6,6 +6,16 @@ import pytest
 
 from tests.models.workshop import Workshop, make
 
+TRAINED = {"made", "both"}  # fixtures that train: whoever asks for them first waits for it
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever looks at a trained model is slow."""
+    for item in items:
+        if TRAINED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Workshop:

@@ -181,6 +181,7 @@ def test_a_process_that_dies_is_a_lost_camera_and_a_new_one_serves() -> None:
     camera.close()
 
 
+@pytest.mark.slow
 @needs_producer
 def test_a_frozen_process_is_silent_and_close_ends_it(camera: HarvestersCamera) -> None:
     grabbed(camera)
@@ -194,6 +195,7 @@ def test_a_frozen_process_is_silent_and_close_ends_it(camera: HarvestersCamera) 
         os.kill(process, 0)
 
 
+@pytest.mark.slow
 @needs_producer
 def test_a_slow_reader_loses_frames_as_faults_and_none_is_torn() -> None:
     camera = opened(buffers=3)
@@ -233,6 +235,7 @@ def test_a_slot_that_was_written_over_is_not_taken_for_the_picture() -> None:
     reader.close()
 
 
+@pytest.mark.slow
 @needs_producer
 def test_a_process_that_is_killed_again_and_again_is_followed_by_a_new_epoch_and_leaves_nothing() -> None:
     cameras: list[HarvestersCamera] = []

@@ -104,6 +104,7 @@ def newest(watched: Watched) -> Frame:
     return item
 
 
+@pytest.mark.slow
 @needs_server
 def test_a_server_that_freezes_and_one_that_is_killed_are_followed_by_fresh_frames(server: Server) -> None:
     with streaming(server) as one:

@@ -166,6 +166,7 @@ def test_a_hundred_losses_leave_exact_counts_and_nothing_behind() -> None:
     assert_exact(one)
 
 
+@pytest.mark.slow
 def test_a_camera_is_back_within_three_seconds_of_its_return() -> None:
     plant = Plant()
     with watched(plant, Patience(), Pauses()) as one:

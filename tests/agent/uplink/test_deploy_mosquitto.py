@@ -186,6 +186,7 @@ def test_whoever_shows_no_valid_certificate_is_told_so_in_words(
         link.stop()
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_outlives_a_killed_broker(
     plant: Plant, mes: Subscriber, link: MqttLink
 ) -> None:

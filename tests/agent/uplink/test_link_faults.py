@@ -125,7 +125,7 @@ def test_trap_4_an_exception_in_a_callback_costs_the_connection_and_nothing_else
         acknowledged(self, *arguments)
 
     monkeypatch.setattr(Connection, "_published", spoilt)
-    one = station(tmp_path / "outbox.sqlite3", mqtt(mosquitto.port))
+    one = station(tmp_path / "outbox.sqlite3", mqtt(mosquitto.port), Impatient(1))
     one.start()
     try:
         one.outbox.append([verdict(1), verdict(2)]).result(DEADLINE_S)
@@ -151,6 +151,7 @@ def test_trap_4_a_broker_that_never_answers_connect_is_given_up(
             link.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 @pytest.mark.parametrize("busy", [True, False])
 def test_trap_9_a_half_open_link_is_noticed_within_one_and_a_half_keepalives(

@@ -17,6 +17,7 @@ WATCHED_S = 4.0
 TAKEN_OVER = bytes([0xE0, 2, 0x8E, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_trap_10_of_two_agents_with_one_client_id_one_says_so_and_leaves_the_other_in_peace(
     mosquitto: Mosquitto, protocol: str
