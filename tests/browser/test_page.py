@@ -108,6 +108,7 @@ def test_figures_of_any_size_stay_in_their_cells(
     assert browser.errors == []
 
 
+@pytest.mark.slow
 def test_a_station_that_skips_is_not_shown_in_green(board: Board, page: PageServer, browser: Browser) -> None:
     judge(board, range(99))
     browser.open(page.url)

@@ -3,8 +3,11 @@ from __future__ import annotations
 import warnings
 
 import pytest
+import torch
 
 from tests.models.workshop import Workshop, make
+
+torch.set_num_threads(1)  # nets so small wait for each other's threads longer than they compute
 
 TRAINED = {"made", "both"}  # fixtures that train: whoever asks for them first waits for it
 

@@ -113,6 +113,7 @@ def ended(guest: socket.socket) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "say",
     [
@@ -148,6 +149,7 @@ def test_a_head_that_comes_byte_by_byte_is_cut_short(server: PageServer, metrics
     assert metrics.snapshot()["page_turned_away"] == 1
 
 
+@pytest.mark.slow
 def test_readers_that_do_not_read_are_sent_away(board: Board, server: PageServer, metrics: Metrics) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (1600, 1600, 3), np.uint8)
     board.rejected(verdict(1, "fail"), image=noise, restored=None, evidence=None, threshold=THRESHOLD)

@@ -78,6 +78,7 @@ def malformed(connack: bytes, seed: int) -> bytes:
     return (connack if seed % 3 else b"") + bytes(spoilt)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("protocol", "connack"), [("5", CONNACK_5), ("3.1.1", CONNACK_311)])
 def test_trap_14_four_hundred_connections_of_malformed_frames_cost_only_themselves(
     tmp_path: Path, protocol: str, connack: bytes

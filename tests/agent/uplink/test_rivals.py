@@ -56,6 +56,7 @@ def test_trap_10_a_broker_that_says_session_taken_over_is_believed_at_once() -> 
             link.stop()
 
 
+@pytest.mark.slow
 def test_a_rival_that_stays_away_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.uplink.retry.RIVAL_GONE_S", 1.0)
 

@@ -93,6 +93,7 @@ def mono(simulated: SimulatedCamera) -> SimulatedCamera:
     return simulated
 
 
+@pytest.mark.slow
 def test_chunks_say_line_encoder_and_input_lines_of_each_block(mono: SimulatedCamera) -> None:
     items, _, _ = run_through(mono)
     got = [item for item in items if isinstance(item, Frame)]
@@ -105,6 +106,7 @@ def test_chunks_say_line_encoder_and_input_lines_of_each_block(mono: SimulatedCa
     assert np.diff([frame.captured_ns for frame in got]).min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cues", "lost"),
     [
@@ -130,6 +132,7 @@ def test_lines_given_out_and_lines_lost_are_the_lines_sent(
     assert sum(item.lines_lost for item in items) == lost
 
 
+@pytest.mark.slow
 def test_block_ids_wrap_without_a_loss(mono: SimulatedCamera) -> None:
     items, before, after = run_through(mono, next_block_id=65_520)
     assert [item.frame_id for item in items] == list(range(40))
@@ -158,6 +161,7 @@ def test_lost_packets_are_sent_again_and_a_block_with_too_many_of_them_is_accoun
     assert lines(items) == after.lines - before.lines
 
 
+@pytest.mark.slow
 def test_lines_keep_their_place_when_the_cameras_counter_wraps(mono: SimulatedCamera) -> None:
     items, _, _ = run_through(mono, next_line=(1 << 32) - 2 * HEIGHT)
     firsts = [item.first_line for item in items]
@@ -234,6 +238,7 @@ def test_pictures_that_are_kept_do_not_change_and_do_not_stop_the_camera(mono: S
     assert stream is not None and stream.statistics["n_failures"] == 0
 
 
+@pytest.mark.slow
 def test_other_traffic_of_the_interface_is_never_taken_for_the_cameras(mono: SimulatedCamera) -> None:
     stop = threading.Event()
 
