@@ -53,15 +53,10 @@ class Orders:
 class Hasty(random.Random):
     """Waits in proportion, but not as long."""
 
-    def __new__(cls, seed: int, *, haste: float) -> Hasty:
-        return super().__new__(cls, seed)
-
-    def __init__(self, seed: int, *, haste: float) -> None:
-        super().__init__(seed)
-        self._haste = haste
+    haste = 1.0
 
     def uniform(self, a: float, b: float) -> float:
-        return super().uniform(a, b) / self._haste
+        return super().uniform(a, b) / self.haste
 
 
 class JumpingClock(SystemClock):
@@ -85,7 +80,9 @@ def run(orders: Orders, pipe: Connection) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (orders.file_limit_bytes, limit))
     clock: Clock = JumpingClock() if orders.mishap == "clock_jumps" else SystemClock()
     settings = mqtt(orders.port, keepalive_s=orders.keepalive_s)
-    one = station(orders.outbox, settings, Hasty(1, haste=orders.haste), window=orders.window, clock=clock)
+    rng = Hasty(1)
+    rng.haste = orders.haste
+    one = station(orders.outbox, settings, rng, window=orders.window, clock=clock)
     one.start()
     _Conversation(orders, one, pipe).hold()
 
