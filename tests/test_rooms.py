@@ -1,5 +1,9 @@
 """The suite by rooms: nothing is left out, and a crash is told by the test that it ended."""
 
+from __future__ import annotations
+
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,19 @@ def test_every_test_file_is_in_one_room() -> None:
     files = [file for room in rooms().values() for file in room]
     assert sorted(files) == sorted(HERE.rglob("test_*.py"))
     assert {"agent/line", "agent/uplink", "models", "models/methods", "tests"} <= set(rooms())
+
+
+@pytest.mark.slow
+def test_the_fast_run_touches_every_room() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not slow"],
+        cwd=HERE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    fast = {HERE.parent / line.partition("::")[0] for line in found.stdout.splitlines() if "::" in line}
+    assert [room for room, files in rooms().items() if not fast & {*files}] == []
 
 
 def room(folder: Path, **tests: str) -> Result:

@@ -73,6 +73,7 @@ def test_the_same_seed_makes_the_same_rows() -> None:
     assert script().rows(failed[0], 1) == script().rows(failed[0], 1)
 
 
+@pytest.mark.slow
 def test_a_consumer_ends_with_as_many_rows_as_were_committed_and_no_gap(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:

@@ -34,6 +34,7 @@ def test_overlap_and_scale_change_the_load_as_they_should() -> None:
     assert line_load(**plain | {"width_px": 100}, overlap_px=32, scale=1.0).tiles_across == 1
 
 
+@pytest.mark.slow
 def test_a_row_is_measured_and_shown_with_its_share_of_the_ceilings() -> None:
     bundle = open_bundle(SAMPLE)
     engine = open_engine(bundle, settings.Engine(kind="openvino", precision="f32", threads=1))
@@ -54,6 +55,7 @@ def test_a_row_is_measured_and_shown_with_its_share_of_the_ceilings() -> None:
     assert line_words(bundle, [row]).startswith("8192 px at 50 kHz: ")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this torch has a GPU")
 def test_without_a_gpu_the_bench_says_that_nothing_was_measured() -> None:
     command = [sys.executable, "-m", "tests.benchmarks.bench_gpu"]

@@ -39,7 +39,7 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 START_TIMEOUT_S = 60.0
-END_TIMEOUT_S = 10.0
+END_TIMEOUT_S = 60.0
 STEP_S = 0.05
 
 
@@ -140,7 +140,7 @@ class Browser:
             raise BrowserError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    def wait_until(self, expression: str, *, timeout_s: float = 30.0) -> Any:
+    def wait_until(self, expression: str, *, timeout_s: float = 60.0) -> Any:
         """The first truthy value of the expression."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -152,14 +152,14 @@ class Browser:
             f"not true within {timeout_s} s: {expression}\nerrors: {self.errors}\npage says: {text}"
         )
 
-    def wait_for(self, selector: str, *, timeout_s: float = 30.0) -> None:
+    def wait_for(self, selector: str, *, timeout_s: float = 60.0) -> None:
         """Until an element that matches is there and takes up room."""
         self.wait_until(
             f"[...document.querySelectorAll({json.dumps(selector)})].some(e => e.getClientRects().length)",
             timeout_s=timeout_s,
         )
 
-    def wait_for_pictures(self, *, timeout_s: float = 30.0) -> None:
+    def wait_for_pictures(self, *, timeout_s: float = 60.0) -> None:
         """Until every image in the window is loaded; those further down load when scrolled to."""
         self.wait_until(
             "[...document.images].filter(i => i.getBoundingClientRect().top < innerHeight)"

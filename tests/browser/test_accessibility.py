@@ -23,6 +23,7 @@ def skip(board: Board, numbers: range) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scene", "width", "dark"),
     [

@@ -108,6 +108,7 @@ def test_figures_of_any_size_stay_in_their_cells(
     assert browser.errors == []
 
 
+@pytest.mark.slow
 def test_a_station_that_skips_is_not_shown_in_green(board: Board, page: PageServer, browser: Browser) -> None:
     judge(board, range(99))
     browser.open(page.url)
@@ -211,6 +212,7 @@ def test_names_from_outside_cannot_become_markup(board: Board, page: PageServer,
     assert browser.evaluate("document.querySelector('img[src=x]')") is None
 
 
+@pytest.mark.slow
 def test_a_page_without_an_answer_says_so_and_recovers(
     board: Board, page: PageServer, browser: Browser
 ) -> None:
@@ -227,6 +229,7 @@ def test_a_page_without_an_answer_says_so_and_recovers(
     assert browser.text("#health") == "Running"
 
 
+@pytest.mark.slow
 def test_a_line_that_outruns_the_page_leaves_no_broken_picture(
     board: Board, page: PageServer, browser: Browser
 ) -> None:

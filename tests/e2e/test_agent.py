@@ -22,6 +22,7 @@ SCHEMA = Verdict.model_json_schema(by_alias=True)
 RESIDENT_LIMIT_MB = 500
 
 
+@pytest.mark.slow
 def test_every_message_of_a_running_agent_fits_the_contract(
     agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
 ) -> None:
@@ -43,6 +44,7 @@ def test_every_message_of_a_running_agent_fits_the_contract(
     assert "torch imported: False" in agent.log()
 
 
+@pytest.mark.slow
 def test_lost_lines_are_told_and_never_pass(agent: AgentProcess, subscriber: Subscriber) -> None:
     """The camera drops 5 lines now and then: 5 of 300 are within the limit, and are told."""
     agent.settings["cameras"][0]["web"]["max_invalid_ratio"] = 0.01  # type: ignore[index]
@@ -60,6 +62,7 @@ def test_lost_lines_are_told_and_never_pass(agent: AgentProcess, subscriber: Sub
     )
 
 
+@pytest.mark.slow
 def test_a_calibrated_web_is_told_in_mm_and_its_roll_has_a_map(
     agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
 ) -> None:
@@ -95,6 +98,7 @@ def test_a_calibrated_web_is_told_in_mm_and_its_roll_has_a_map(
     assert all(Path(file).parent == tmp_path / "rolls" and Path(file).exists() for file in told["files"])
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_for_ten_seconds_loses_nothing(
     agent: AgentProcess, subscriber: Subscriber, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
@@ -117,6 +121,7 @@ def test_a_broker_that_is_away_for_ten_seconds_loses_nothing(
     assert first_seen == list(range(1, total + 1))
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_absent_at_start_is_told_everything_later(
     agent: AgentProcess, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
@@ -131,6 +136,7 @@ def test_a_broker_that_is_absent_at_start_is_told_everything_later(
     client.stop()
 
 
+@pytest.mark.slow
 def test_sequences_go_on_after_a_sigkill_and_a_restart(
     agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
 ) -> None:

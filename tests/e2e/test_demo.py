@@ -27,6 +27,7 @@ def demo() -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_the_page_of_a_running_demo_shows_a_reject(demo: subprocess.Popen[str], tmp_path: Path) -> None:
     chromium = find_chromium()
     assert chromium, "chromium is not installed: apt-get install chromium"
@@ -49,6 +50,7 @@ def test_the_page_of_a_running_demo_shows_a_reject(demo: subprocess.Popen[str], 
     assert (tmp_path / "page.png").stat().st_size > 20_000
 
 
+@pytest.mark.slow
 def test_a_bounded_demo_ends_by_itself_with_a_report() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "agent", "demo", "--duration", "6", "--port", "0"],
@@ -63,6 +65,7 @@ def test_a_bounded_demo_ends_by_itself_with_a_report() -> None:
     assert frames and int(frames.group(1)) > 10
 
 
+@pytest.mark.slow
 @needs_aravis
 def test_the_same_cells_come_through_a_gige_vision_camera() -> None:
     done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.e2e.agent_process import STATION, AgentProcess
 pytest.importorskip("elpv_dataset")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_gpu() is not None, reason="this machine has a GPU")
 def test_an_agent_that_cannot_have_its_engine_judges_with_the_next_and_is_degraded(
     tmp_path: Path, mosquitto: Mosquitto
@@ -24,12 +26,11 @@ def test_an_agent_that_cannot_have_its_engine_judges_with_the_next_and_is_degrad
     subscriber.start()
     agent.start()
     try:
-        eventually(lambda: bool(of(subscriber, "verdict")), "a verdict")
-        eventually(lambda: any(one["state"] == "degraded" for one in of(subscriber, "status")), "a status")
-        status = of(subscriber, "status")[-1]
+        eventually(lambda: any(is_by_openvino(one) for one in of(subscriber, "status")), "it is degraded")
+        status = next(one for one in of(subscriber, "status") if is_by_openvino(one))
         assert "engine.kind: tensorrt needs" in status["reason"]
-        assert status["engine"].startswith("openvino-")
-        assert {one["model"]["engine"] for one in of(subscriber, "verdict")} == {status["engine"]}
+        eventually(lambda: status["engine"] in engines(subscriber), "the next one judges")
+        assert engines(subscriber) <= {"onnxruntime-f32", status["engine"]}  # until OpenVINO is compiled
         assert list((tmp_path / "engines").glob("openvino-*.engine"))
         assert agent.stop() == 0
     finally:
@@ -37,5 +38,14 @@ def test_an_agent_that_cannot_have_its_engine_judges_with_the_next_and_is_degrad
         subscriber.stop()
 
 
-def of(subscriber: Subscriber, kind: str) -> list[dict[str, object]]:
+def is_by_openvino(status: dict[str, Any]) -> bool:
+    return status["state"] == "degraded" and status["engine"].startswith("openvino-")
+
+
+def engines(subscriber: Subscriber) -> set[str]:
+    """Which ones have judged."""
+    return {one["model"]["engine"] for one in of(subscriber, "verdict")}
+
+
+def of(subscriber: Subscriber, kind: str) -> list[dict[str, Any]]:
     return [json.loads(one.payload) for one in list(subscriber.received) if f"/{kind}" in one.topic]

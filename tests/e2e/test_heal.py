@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.brokers import Mosquitto, eventually
 from tests.deploy.mes.told import Process, rows
 from tests.e2e.agent_process import STATION, AgentProcess
@@ -15,6 +17,7 @@ LOST_ROWS = "FROM verdicts WHERE sequence BETWEEN ? AND ?"
 START_S = 150.0  # a loaded machine takes its time to compile the model
 
 
+@pytest.mark.slow
 def test_rows_that_a_consumer_has_lost_come_back_flagged_from_a_running_agent(
     tmp_path: Path, mosquitto: Mosquitto, agent: AgentProcess
 ) -> None:

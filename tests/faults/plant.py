@@ -19,7 +19,7 @@ from tests.faults.rows import TOPICS, Recipe
 from tests.faults.station_main import Orders
 from tests.faults.station_process import StationProcess
 
-PATIENCE_S = 35.0  # the longest back-off is 30 s
+PATIENCE_S = 60.0  # the longest back-off is 30 s
 SAVES_AT_ITS_END = ("autosave_on_changes false", "autosave_interval 0")  # not after every message
 
 
@@ -75,16 +75,16 @@ class Plant:
         self._remember(camera, station)
         return code
 
-    def finish(self, fault: str, *, passed: Collection[str] = (), patience_s: float = PATIENCE_S) -> Balance:
+    def finish(self, fault: str, *, passed: Collection[str] = ()) -> Balance:
         """Let all stations append no more and deliver what waits, and settle the accounts.
 
-        When nothing has moved for `patience_s`, they are settled as they are.
+        When nothing has moved for `PATIENCE_S`, they are settled as they are.
         """
         last = {camera: station.halt() for camera, station in self._living.items()}
         committed = [
             row for camera in last for row in replace(self.recipe, camera=camera).appends(last[camera])
         ]
-        self._wait_for(committed, patience_s)
+        self._wait_for(committed)
         for camera, station in self._living.items():
             station.stop()
             self._remember(camera, station)
@@ -105,9 +105,9 @@ class Plant:
             (got.topic, got.payload) for got in received
         }
 
-    def _wait_for(self, committed: Collection[Row], patience_s: float) -> None:
+    def _wait_for(self, committed: Collection[Row]) -> None:
         before, moved_s = (-1, -1), time.monotonic()
-        while time.monotonic() - moved_s < patience_s:
+        while time.monotonic() - moved_s < PATIENCE_S:
             now = (len(self.subscriber.received), self.rows_waiting())
             if now[1] == 0 and self.has_arrived(committed):
                 return

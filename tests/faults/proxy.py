@@ -19,7 +19,7 @@ from tests.brokers import HOST, free_port
 CHUNK_BYTES = 16 * 1024
 CHUNKS_HELD = 64  # in each direction; more is left in the kernel, as a full link leaves it
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
-CUE_TIMEOUT_S = 10.0
+CUE_TIMEOUT_S = 60.0
 
 _Result = TypeVar("_Result")
 

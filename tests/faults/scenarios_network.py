@@ -29,10 +29,13 @@ def blackhole(folder: Path) -> Balance:
 
 
 def resets(folder: Path, *, seed: int = 1, resets: int = 5) -> Balance:
-    """Both ends are reset at random moments; the last time the port is closed for a while, too."""
+    """Both ends are reset at random moments; the last time the port is closed for a while, too.
+
+    So many resets look like a rival, after whom the station would wait half a minute.
+    """
     rng = random.Random(seed)
     with Plant(folder) as plant:
-        station = plant.start()
+        station = plant.start(haste=20.0)
         for number in range(1, resets + 1):
             station.wait_for_connection(number)
             time.sleep(rng.uniform(0.1, 0.5))

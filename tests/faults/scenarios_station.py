@@ -41,7 +41,7 @@ def a_callback_raises(folder: Path) -> Balance:
     with Plant(folder) as plant:
         station = plant.start(mishap="on_publish_raises")
         station.wait_for(200)
-        return plant.finish("a callback raises", patience_s=10)
+        return plant.finish("a callback raises")
 
 
 def a_disk_that_fails(folder: Path) -> Balance:

@@ -7,6 +7,7 @@ the appending, `stop` ends the station as the agent ends. SIGKILL needs no cue.
 from __future__ import annotations
 
 import os
+import random
 import resource
 import sys
 import threading
@@ -44,8 +45,18 @@ class Orders:
     appends: int | None = None  # None: until it is halted
     window: int = 20
     keepalive_s: int = 5
+    haste: float = 1.0  # the waits between two connections are divided by it
     mishap: Mishap = "none"
     file_limit_bytes: int | None = None  # no file may grow beyond this, as on a full disk
+
+
+class Hasty(random.Random):
+    """Waits in proportion, but not as long."""
+
+    haste = 1.0
+
+    def uniform(self, a: float, b: float) -> float:
+        return super().uniform(a, b) / self.haste
 
 
 class JumpingClock(SystemClock):
@@ -69,7 +80,9 @@ def run(orders: Orders, pipe: Connection) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (orders.file_limit_bytes, limit))
     clock: Clock = JumpingClock() if orders.mishap == "clock_jumps" else SystemClock()
     settings = mqtt(orders.port, keepalive_s=orders.keepalive_s)
-    one = station(orders.outbox, settings, window=orders.window, clock=clock)
+    rng = Hasty(1)
+    rng.haste = orders.haste
+    one = station(orders.outbox, settings, rng, window=orders.window, clock=clock)
     one.start()
     _Conversation(orders, one, pipe).hold()
 

@@ -81,14 +81,14 @@ def test_a_mapping_that_the_journal_cannot_follow_is_an_error() -> None:
 @pytest.fixture
 def upstream() -> Iterator[socket.socket]:
     with socket.create_server((HOST, 0)) as server:
-        server.settimeout(10)
+        server.settimeout(60)
         yield server
 
 
 def test_the_proxy_holds_back_resets_and_refuses(upstream: socket.socket) -> None:
     proxy = FaultProxy(upstream.getsockname()[1])
     proxy.start()
-    with socket.create_connection((HOST, proxy.port), timeout=10) as near, upstream.accept()[0] as far:
+    with socket.create_connection((HOST, proxy.port), timeout=60) as near, upstream.accept()[0] as far:
         far.settimeout(0.2)
         near.sendall(b"passes")
         assert far.recv(100) == b"passes"
@@ -97,12 +97,12 @@ def test_the_proxy_holds_back_resets_and_refuses(upstream: socket.socket) -> Non
         with pytest.raises(TimeoutError):
             far.recv(100)
         proxy.heal()
-        far.settimeout(10)
+        far.settimeout(60)
         assert far.recv(100) == b"waits"
         proxy.reset()
         with pytest.raises(ConnectionResetError):
             near.recv(100)
     proxy.refuse()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((HOST, proxy.port), timeout=10)
+        socket.create_connection((HOST, proxy.port), timeout=60)
     proxy.stop()

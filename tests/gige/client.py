@@ -16,7 +16,7 @@ from agent.messages import Frame, FrameFault
 from tests.gige.pixels import Grey
 from tests.gige.webs import lines_at
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 QUIET_S = 0.5  # after which a belt that stands has nothing more to say
 
 

@@ -14,11 +14,14 @@ from agent.engines.engine import golden_difference
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 
+OPENVINO = settings.Engine(kind="openvino", precision="f32")
+ONNXRUNTIME = settings.Engine(kind="onnxruntime")
+EAGER = settings.Engine(kind="eager")
 ENGINES = (
-    settings.Engine(kind="openvino", precision="f32"),
+    pytest.param(OPENVINO, marks=pytest.mark.slow),
     settings.Engine(kind="openvino", precision="auto"),
-    settings.Engine(kind="onnxruntime"),
-    settings.Engine(kind="eager"),
+    pytest.param(ONNXRUNTIME, marks=pytest.mark.slow),
+    pytest.param(EAGER, marks=pytest.mark.slow),
 )
 
 
@@ -37,22 +40,19 @@ def test_the_golden_scores_are_reproduced_within_the_manifest_s_tolerance(
     assert golden_difference(engine, sample) <= allowed
 
 
+@pytest.mark.slow
 def test_openvino_f32_gives_the_eager_twin_s_maps_and_restorations(sample: Bundle) -> None:
     tiles, _ = sample.golden()
-    plain = open_engine(sample, settings.Engine(kind="eager")).run(tiles[:4])
-    fast = open_engine(sample, settings.Engine(kind="openvino", precision="f32")).run(tiles[:4])
+    plain = open_engine(sample, EAGER).run(tiles[:4])
+    fast = open_engine(sample, OPENVINO).run(tiles[:4])
     assert np.allclose(plain.maps, fast.maps, rtol=1e-3, atol=1e-3 * float(plain.maps.max()))
     assert np.abs(plain.restored.astype(int) - fast.restored.astype(int)).max() <= 1
 
 
+@pytest.mark.slow
 def test_f32_engines_agree_to_a_ten_thousandth_in_every_score(sample: Bundle) -> None:
     tiles, _ = sample.golden()
-    found = [
-        open_engine(sample, wanted).run(tiles).scores
-        for wanted in ENGINES
-        if wanted.kind != "openvino" or wanted.precision == "f32"
-    ]
-    assert len(found) == 3
+    found = [open_engine(sample, wanted).run(tiles).scores for wanted in (OPENVINO, ONNXRUNTIME, EAGER)]
     assert max(np.abs(one - found[0]).max() for one in found) <= 1e-4
 
 

@@ -3,8 +3,21 @@ from __future__ import annotations
 import warnings
 
 import pytest
+import torch
 
 from tests.models.workshop import Workshop, make
+
+torch.set_num_threads(1)  # nets so small wait for each other's threads longer than they compute
+
+TRAINED = {"made", "both"}  # fixtures that train: whoever asks for them first waits for it
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever looks at a trained model is slow."""
+    for item in items:
+        if TRAINED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

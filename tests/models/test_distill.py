@@ -106,6 +106,7 @@ def test_the_frozen_features_keep_their_statistics_in_training() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, student.features.buffers(), strict=True))
 
 
+@pytest.mark.slow
 def test_batch_norm_takes_its_statistics_from_good_parts() -> None:
     student, tiles = new(), as_tiles(textures(8))
     first = student.restorer.stem[1]
@@ -120,6 +121,7 @@ def test_batch_norm_takes_its_statistics_from_good_parts() -> None:
     assert torch.equal(first.running_mean, repeated)
 
 
+@pytest.mark.slow
 def test_good_parts_have_evidence_of_mean_0_and_spread_1() -> None:
     student, tiles = new(), as_tiles(textures(8))
     with torch.no_grad():
@@ -134,6 +136,7 @@ def test_good_parts_have_evidence_of_mean_0_and_spread_1() -> None:
         assert float((evidence[:, index].exp() - 1).mean()) == pytest.approx(1, rel=0.1)
 
 
+@pytest.mark.slow
 def test_what_lies_behind_a_product_does_not_scale_its_evidence() -> None:
     """The right half is background: whatever it shows, the scales are those of the left half's cells."""
     plain = textures(8)
@@ -152,6 +155,7 @@ def test_what_lies_behind_a_product_does_not_scale_its_evidence() -> None:
     assert not torch.allclose(scales[0], scales[1], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_restoration_as_good_as_bf16_can_show_counts_as_usual() -> None:
     student, tiles = new(), as_tiles(textures(8))  # untrained: it restores every pixel as it is
     finish(student, tiles, tiles, seed=0)

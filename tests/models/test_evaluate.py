@@ -34,6 +34,7 @@ def teacher(data: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_yardstick_s_row_stands_beside_the_model_s(data: Path, teacher: Path, tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     output = run_lab("evaluate", teacher, "--data", data, "--yardstick", "--json", file, "--report", tmp_path)

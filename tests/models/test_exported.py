@@ -218,6 +218,7 @@ def test_too_few_good_frames_for_the_target_write_no_bundle(made: Workshop, tmp_
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.slow
 def test_a_student_whose_good_frames_bf16_scores_otherwise_is_not_exported(
     made: Workshop, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +235,7 @@ def test_a_student_whose_good_frames_bf16_scores_otherwise_is_not_exported(
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.slow
 def test_a_student_with_batch_norm_statistics_of_other_pictures_is_not_exported(
     made: Workshop, tmp_path: Path
 ) -> None:

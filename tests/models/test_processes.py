@@ -42,6 +42,7 @@ def losses(run: Path) -> list[float]:
         return [float(row["deviation"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_losses_of_one_with_the_same_batch(data: Path, tmp_path: Path) -> None:
     alone, both = tmp_path / "alone", tmp_path / "both"
     for done in (train(data, alone), train(data, both, *torchrun(2))):
@@ -54,6 +55,7 @@ def test_two_processes_have_the_losses_of_one_with_the_same_batch(data: Path, tm
         assert torch.allclose(weights.float(), two[key].float(), atol=5e-3), key
 
 
+@pytest.mark.slow
 def test_processes_that_do_not_divide_the_batch_are_refused(data: Path, tmp_path: Path) -> None:
     done = train(data, tmp_path / "run", *torchrun(3))
     assert done.returncode != 0

@@ -70,6 +70,7 @@ def test_a_product_given_twice_is_refused(both: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_one_bundle_serves_all_its_products(both: Path) -> None:
     run_lab(
         "export", both / "student", *data(both), "--out", both / "bundle", "--name", "both", "--target", 0.3

@@ -115,6 +115,7 @@ def test_the_threshold_decides_what_is_said_and_where_evidence_is_hot() -> None:
         assert unknown.mean() > max(below.mean(), above.mean())  # fewer words, more white
 
 
+@pytest.mark.slow
 def test_a_report_is_two_pictures_with_and_without_masks_and_threshold(tmp_path: Path) -> None:
     unmarked = [one if one.item.is_good else replace(one, mask=None) for one in split()]
     silent = [replace(one, score=0.0, map=np.zeros_like(one.map)) for one in split()]

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 FIGURES = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro_03")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["teacher", "student", "bundle"])
 def test_what_was_made_is_evaluated_and_reported(made: Workshop, tmp_path: Path, what: str) -> None:
     output = run_lab(
@@ -70,6 +71,7 @@ def test_the_student_and_its_bundle_judge_alike(made: Workshop, tmp_path: Path) 
         assert found[0][name] == pytest.approx(found[1][name], abs=0.06)  # the bundle may run in bf16
 
 
+@pytest.mark.slow
 def test_a_finished_command_given_again_changes_nothing(made: Workshop) -> None:
     for folder, command in ((made.teacher, train_command(made)), (made.student, distill_command(made))):
         before = torch.load(folder / WEIGHTS, weights_only=True)

@@ -117,6 +117,7 @@ def test_the_memory_is_a_tenth_of_at_most_so_many_random_patches(
     assert all((there == one).all(1).any() for one in few)
 
 
+@pytest.mark.slow
 @given(seed=SEEDS)
 def test_each_chosen_patch_is_the_farthest_from_those_before_it(seed: int) -> None:
     patches = torch.randn(60, 20, generator=generator(seed))

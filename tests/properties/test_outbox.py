@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -99,4 +100,4 @@ class OutboxIsAList(RuleBasedStateMachine):
 OutboxIsAList.TestCase.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestOutboxIsAList = OutboxIsAList.TestCase
+TestOutboxIsAList = pytest.mark.slow(OutboxIsAList.TestCase)

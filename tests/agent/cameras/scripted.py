@@ -14,7 +14,7 @@ from agent.clock import SystemClock
 from agent.messages import Frame, FrameFault
 from tests.fakes import NOON
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -26,6 +26,7 @@ class Plant:
     hang_in: str | None = None  # open, grab or close
     frozen: bool = False  # grab keeps its timeout and gives nothing
     let_go: threading.Event = field(default_factory=threading.Event)  # ends every hang
+    hanging: int = 0  # calls that have not come back
     connections: list[Connection] = field(default_factory=list)
 
     def connect(self) -> Connection:
@@ -38,7 +39,9 @@ class Plant:
 
     def hang(self, where: str) -> None:
         if self.hang_in == where:
+            self.hanging += 1
             assert self.let_go.wait(PATIENCE_S)
+            self.hanging -= 1
 
 
 class Connection:

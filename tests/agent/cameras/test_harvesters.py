@@ -26,6 +26,7 @@ from agent.clock import SystemClock
 from agent.messages import Frame, FrameFault
 from tests.agent.cameras.scripted import eventually
 from tests.agent.cameras.watched import watched_camera
+from tests.lived import Lived
 
 SPEC = find_spec("genicam")
 PRODUCER = Path(SPEC.origin).parent / "TLSimu.cti" if SPEC and SPEC.origin else Path("TLSimu.cti")
@@ -34,7 +35,7 @@ needs_producer = pytest.mark.skipif(
 )
 MONO = "SN_InterfaceA_0"
 COLOUR = "SN_InterfaceA_1"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def camera_on(device: str = MONO, *features: FeatureWrite, **settings: object) -> HarvestersCamera:
@@ -180,30 +181,37 @@ def test_a_process_that_dies_is_a_lost_camera_and_a_new_one_serves() -> None:
     camera.close()
 
 
+@pytest.mark.slow
 @needs_producer
 def test_a_frozen_process_is_silent_and_close_ends_it(camera: HarvestersCamera) -> None:
     grabbed(camera)
     process = pid(camera)
     os.kill(process, signal.SIGSTOP)
-    deadline = time.monotonic() + PATIENCE_S
-    while camera.grab(0.3) is not None:
-        assert time.monotonic() < deadline
-    began = time.monotonic()
-    camera.close()
-    assert time.monotonic() - began < 5.0
+    eventually(lambda: camera.grab(0.3) is None, "nothing comes any more")
+    with Lived() as closing:
+        camera.close()
+    assert closing.seconds < 5.0
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
 
 
+@pytest.mark.slow
 @needs_producer
 def test_a_slow_reader_loses_frames_as_faults_and_none_is_torn() -> None:
     camera = opened(buffers=3)
-    time.sleep(1.0)
-    items = [grabbed(camera) for _ in range(60)]
+    items: list[Frame | FrameFault] = []
+
+    def loses_one() -> bool:
+        time.sleep(0.2)
+        items.append(grabbed(camera))
+        return isinstance(items[-1], FrameFault)
+
+    eventually(loses_one, "frames are lost")
+    items += [grabbed(camera) for _ in range(60)]
     camera.close()
-    assert [item.frame_id for item in items] == list(range(60))
+    assert [item.frame_id for item in items] == list(range(len(items)))
     lost = [item for item in items if isinstance(item, FrameFault)]
-    assert lost and "source.buffers" in lost[0].detail
+    assert "source.buffers" in lost[0].detail
     assert camera.stats().get("torn", 0) == 0
 
 
@@ -227,6 +235,7 @@ def test_a_slot_that_was_written_over_is_not_taken_for_the_picture() -> None:
     reader.close()
 
 
+@pytest.mark.slow
 @needs_producer
 def test_a_process_that_is_killed_again_and_again_is_followed_by_a_new_epoch_and_leaves_nothing() -> None:
     cameras: list[HarvestersCamera] = []

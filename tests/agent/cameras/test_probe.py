@@ -74,6 +74,7 @@ def can_make_networks() -> bool:
     return made.returncode == 0
 
 
+@pytest.mark.slow
 @needs_aravis
 def test_a_camera_is_tried_from_the_command_line() -> None:
     with SimulatedCamera({"noise": "512x256", "height": 64, "line_rate_hz": 3200}) as simulated:
@@ -95,6 +96,7 @@ def test_without_the_right_to_packet_sockets_frames_come_over_udp() -> None:
         assert "socket: udp, Mono8" in done.stdout
 
 
+@pytest.mark.slow
 @needs_aravis
 @pytest.mark.skipif(not can_make_networks(), reason="this machine lets nobody make a network of its own")
 def test_a_camera_is_found_by_broadcast_and_opened_by_address_without_a_packet_elsewhere() -> None:

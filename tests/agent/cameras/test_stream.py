@@ -24,7 +24,7 @@ from agent.cameras.stream import StreamCamera, is_live
 from agent.clock import ManualClock, SystemClock
 from agent.messages import Frame, FrameFault
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -198,13 +198,13 @@ def test_a_folder_waits_for_a_slow_line_and_a_stop_does_not_wait_for_it(tmp_path
     )
     thread = threading.Thread(target=supervisor.run, args=(stop,))
     thread.start()
-    taken = [capture.take(20.0) for _ in range(30)]
+    taken = [capture.take(60.0) for _ in range(30)]
     assert [item.part_id if isinstance(item, Frame) else None for item in taken] == [
         f"part{number % 9}" for number in range(30)
     ]
     assert supervisor.counts().frames >= 30
     stop.set()
-    thread.join(20.0)
+    thread.join(60.0)
     assert not thread.is_alive() and capture.overloaded == 0
 
 

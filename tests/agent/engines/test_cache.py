@@ -60,6 +60,7 @@ def test_every_field_of_the_key_makes_another_engine(field: str) -> None:
         decode(encode(KEY, ENTRY), other)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.text(min_size=1, max_size=8), st.binary(max_size=64), max_size=4), st.floats(0, 1e6)
 )

@@ -134,5 +134,5 @@ def test_a_thread_that_waits_for_a_slot_hears_that_it_was_lost() -> None:
     waiting = threading.Thread(target=wait)
     waiting.start()
     ring.lose(4)
-    waiting.join(10)
+    waiting.join(60)
     assert "restart the agent" in heard[0]

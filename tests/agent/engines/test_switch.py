@@ -26,7 +26,7 @@ class Slow(FakeEngine):
 
     def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
         self.entered.set()
-        assert self.go.wait(30)
+        assert self.go.wait(60)
         return FakeEngine.run(self, tiles, restored=restored)
 
 
@@ -43,12 +43,12 @@ def test_an_old_engine_is_closed_after_its_last_frame() -> None:
     answers: list[Answer] = []
     line = threading.Thread(target=lambda: answers.append(switch.run(TILES)))
     line.start()
-    assert slow.entered.wait(30)
+    assert slow.entered.wait(60)
     switch.serve(new)
     assert switch.run(TILES).engine == "new"
     assert not slow.closed
     slow.go.set()
-    line.join(30)
+    line.join(60)
     assert slow.closed and not new.closed
     assert answers[0].engine == "old"
 
@@ -73,7 +73,7 @@ def test_swaps_under_running_lines_lose_no_frame_and_close_every_engine_but_the_
         switch.serve(engine)
     stop.set()
     for one in lines:
-        one.join(30)
+        one.join(60)
     assert problems == []
     assert [engine.closed for engine in engines] == [True] * 199 + [False]
     switch.close()
@@ -86,12 +86,12 @@ def test_a_run_that_does_not_come_back_shows_by_its_age() -> None:
     switch.serve(slow)
     line = threading.Thread(target=lambda: switch.run(TILES))
     line.start()
-    assert slow.entered.wait(30)
+    assert slow.entered.wait(60)
     now[0] = 161.0
     assert switch.longest_s() == 61.0
     assert "Engine stuck has not answered for more than 60 s" in Room([], switch).words()[0]
     slow.go.set()
-    line.join(30)
+    line.join(60)
     assert switch.longest_s() == 0.0
 
 

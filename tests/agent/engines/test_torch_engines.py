@@ -26,6 +26,7 @@ def sample() -> Bundle:
     return open_bundle(SAMPLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 4])
 def test_the_exported_program_gives_the_graph_s_own_results(sample: Bundle, batch: int) -> None:
     tiles = torch.from_numpy(sample.golden()[0][:batch])
@@ -43,6 +44,7 @@ def test_the_graph_reads_no_shape_from_a_tensor(sample: Bundle) -> None:
     assert score.shape == (4,) and map_.shape[0] == 4 and restored.shape == (4, 256, 256, 1)
 
 
+@pytest.mark.slow
 def test_the_graph_in_bf16_gives_the_golden_scores_within_the_manifest_s_tolerance(sample: Bundle) -> None:
     tiles, expected = sample.golden()
     with torch.no_grad():

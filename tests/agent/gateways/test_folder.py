@@ -271,6 +271,7 @@ def test_without_keep_days_nothing_is_deleted(tmp_path: Path) -> None:
     assert files(tmp_path) == [f"verdicts-{DAY}.jsonl"]
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_leaves_at_most_one_torn_line(tmp_path: Path) -> None:
     program = f"""
 import itertools

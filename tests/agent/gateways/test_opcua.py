@@ -176,6 +176,7 @@ def test_nobody_is_an_administrator(plant: Hmi) -> None:
         plant.ask(nothing, client)
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_named() -> None:
     one = hmi()
     with socket.create_server((HOST, int(one.url.rpartition(":")[2]))):

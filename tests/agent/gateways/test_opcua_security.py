@@ -121,6 +121,7 @@ def test_a_client_that_does_without_encryption_all_the_same_is_refused(guarded: 
         read(guarded)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("heedless")
 def test_without_a_folder_any_certificate_will_do_but_one_there_must_be(pairs: dict[str, Pair]) -> None:
     one = hmi(certificate_file=pairs["server"][0], key_file=pairs["server"][1])

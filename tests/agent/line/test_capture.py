@@ -18,7 +18,7 @@ from agent.line.capture import FAULTS_WAITING, THUMBNAIL_PX, THUMBNAILS_WAITING,
 from agent.messages import Frame, FrameFault
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def frame(

@@ -23,6 +23,7 @@ def rows_of(number: int) -> list[Row]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_rows_committed_are_rows_received_through_absence_death_and_restart_of_the_broker(
     tmp_path: Path, mosquitto: Mosquitto, protocol: str

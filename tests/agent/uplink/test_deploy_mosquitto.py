@@ -180,12 +180,13 @@ def test_whoever_shows_no_valid_certificate_is_told_so_in_words(
     link = link_to(plant.settings(shown))
     link.start()
     try:
-        eventually(lambda: words in link.state.reason, "it is refused in words", 20)
+        eventually(lambda: words in link.state.reason, "it is refused in words")
         assert link.state.connects == 0
     finally:
         link.stop()
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_outlives_a_killed_broker(
     plant: Plant, mes: Subscriber, link: MqttLink
 ) -> None:
@@ -201,7 +202,7 @@ def test_what_was_acknowledged_outlives_a_killed_broker(
     again = plant.subscriber("mes", "plumbline/v1/#")
     again.start()
     sent = {verdict(sequence).payload for sequence in range(1, 21)}
-    eventually(lambda: sent <= {got.payload for got in again.received}, "all arrived", 20)
+    eventually(lambda: sent <= {got.payload for got in again.received}, "all arrived")
     again.stop()
 
 

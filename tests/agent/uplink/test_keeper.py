@@ -188,6 +188,7 @@ def test_told_to_go_on_the_line_goes_on_into_the_reserve(
     commit(outbox, verdict(1))
 
 
+@pytest.mark.slow
 def test_a_held_outbox_commits_what_it_was_given_when_it_is_closed(
     outbox: Outbox, keep: Callable[..., Keeper], disk: Disk
 ) -> None:

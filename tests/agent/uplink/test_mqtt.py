@@ -46,6 +46,7 @@ def test_the_status_is_retained_and_a_clean_stop_says_stopped(
         subscriber.stop()
 
 
+@pytest.mark.slow
 def test_a_killed_agent_is_reported_offline_by_the_broker(tmp_path: Path, mosquitto: Mosquitto) -> None:
     subscriber = listening(mosquitto.port, "mes")
     command = [sys.executable, "-m", "tests.agent.uplink.vanishing"]
@@ -92,6 +93,7 @@ def test_a_crop_over_the_brokers_packet_limit_does_not_hold_up_the_verdicts(tmp_
         broker.stop()
 
 
+@pytest.mark.slow
 def test_rows_that_the_broker_may_not_take_from_us_stay(tmp_path: Path) -> None:
     acl = tmp_path / "acl"
     acl.write_text(f"topic write {TOPICS.crop('top')}\n", encoding="utf-8")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from agent.clock import SystemClock
 from agent.uplink.outbox import Outbox
 
@@ -15,6 +17,7 @@ KILLS = 10
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_ten_kills_leave_no_gap_and_lose_nothing_that_was_announced(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
     rng = random.Random(7)

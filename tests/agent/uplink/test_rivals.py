@@ -17,6 +17,7 @@ WATCHED_S = 4.0
 TAKEN_OVER = bytes([0xE0, 2, 0x8E, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_trap_10_of_two_agents_with_one_client_id_one_says_so_and_leaves_the_other_in_peace(
     mosquitto: Mosquitto, protocol: str
@@ -55,6 +56,7 @@ def test_trap_10_a_broker_that_says_session_taken_over_is_believed_at_once() -> 
             link.stop()
 
 
+@pytest.mark.slow
 def test_a_rival_that_stays_away_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.uplink.retry.RIVAL_GONE_S", 1.0)
 

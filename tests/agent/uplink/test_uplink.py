@@ -7,6 +7,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from agent.gateway_settings import FolderGateway
 from agent.settings import Delivery, Identity, Settings
 from agent.settings import Outbox as OutboxSettings
 from agent.uplink import uplink
+from agent.uplink.courier import Courier
 from agent.uplink.payloads import cloud_event
 from agent.uplink.row import Row, Waiting
 from agent.uplink.uplink import Uplink
@@ -97,7 +99,10 @@ def test_a_gateway_that_fails_is_told_and_told_again_when_it_is_well(
     one.stop(status("stopped"))
 
 
-def test_verdicts_that_nobody_hears_are_told_as_an_event(tmp_path: Path, mosquitto: Mosquitto) -> None:
+def test_verdicts_that_nobody_hears_are_told_as_an_event(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uplink, "Courier", partial(Courier, retry_pause_s=0.5))
     one = built(tmp_path / "outbox.sqlite3", mosquitto.port, delivery=Delivery(require_subscriber=True))
     one.start()
     one.outbox.append([verdict(1)]).result(DEADLINE_S)
@@ -107,7 +112,7 @@ def test_verdicts_that_nobody_hears_are_told_as_an_event(tmp_path: Path, mosquit
     assert one.outbox.depth().kinds["verdict"] == 1
     late = Subscriber(mosquitto.port, f"{TOPICS.prefix}/#", "late")
     late.start()
-    eventually(lambda: one.outbox.depth().rows == 0, "it is delivered once somebody listens", 2 * DEADLINE_S)
+    eventually(lambda: one.outbox.depth().rows == 0, "it is delivered once somebody listens")
     assert [json.loads(got.payload)["sequence"] for got in late.received if "verdict" in got.topic] == [1]
     one.stop(status("stopped"))
     late.stop()
@@ -157,6 +162,7 @@ def ask(port: int, name: str, arguments: dict[str, object]) -> dict[str, object]
     return answer
 
 
+@pytest.mark.slow
 def test_commands_of_the_mes_are_performed_and_answered(
     tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber
 ) -> None:

@@ -234,6 +234,7 @@ def stripes(period_px: float, *, checker: bool, seed: int, lines: int = 128, wid
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)[:, :, np.newaxis]
 
 
+@pytest.mark.slow
 @given(st.floats(6, 90), st.booleans(), st.integers(0, 2**16))
 def test_the_period_of_a_target_is_found_within_its_uncertainty(
     period_px: float, checker: bool, seed: int

@@ -193,6 +193,7 @@ def test_a_kill_between_receive_and_commit_loses_nothing(
     consumer.stop()
 
 
+@pytest.mark.slow
 def test_a_consumer_that_is_killed_again_and_again_ends_with_every_verdict(
     consumer: Process, station: Publisher, stored: sqlite3.Connection
 ) -> None:

@@ -96,6 +96,7 @@ def station(mosquitto: Mosquitto) -> Iterator[Publisher]:
     publisher.stop()
 
 
+@pytest.mark.slow
 def test_what_stations_say_of_themselves_reaches_either_database(
     url: str, mosquitto: Mosquitto, station: Publisher
 ) -> None:

@@ -141,6 +141,7 @@ def test_no_random_number_comes_from_elsewhere(method: ModuleType) -> None:
     assert all(torch.equal(loss[name], again[name]) for name in loss)
 
 
+@pytest.mark.slow
 def test_it_overfits_one_picture(method: ModuleType) -> None:
     only = tiles(1)
     picture = only.sample(1).expand(8, -1, -1, -1)
@@ -163,6 +164,7 @@ def test_it_overfits_one_picture(method: ModuleType) -> None:
     assert after < 0.6 * before
 
 
+@pytest.mark.slow
 def test_a_planted_defect_scores_above_good_parts(method: ModuleType) -> None:
     model = trained(method, tiles(16), STEPS)
     good = to_images(tiles(6, seed=9).pixels)

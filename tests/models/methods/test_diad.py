@@ -221,6 +221,7 @@ def test_the_score_is_the_maximum_after_eight_pools_that_follow_the_picture_s_si
     assert pooled_maximum(spot).item() == pytest.approx(pooled_maximum(large).item(), rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_short_training_lowers_both_losses_and_tells_planted_defects() -> None:
     rng = np.random.default_rng(0)
     woven_tiles = np.stack([woven(rng)[8:72, 8:72] for _ in range(64)])

@@ -256,6 +256,7 @@ def test_weights_are_refused_because_none_are_published(preset: str, tmp_path: P
         adapted(PRESETS[preset], channels=3, products=1, weights=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_short_training_restores_better_and_scores_planted_defects_above_good_parts(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pixels = np.stack([woven(rng)[:64, :64] for _ in range(24)])

@@ -306,6 +306,7 @@ def test_a_picture_s_result_does_not_depend_on_its_neighbours() -> None:
         assert torch.allclose(alone.image, together.image[k : k + 1], atol=5e-3)
 
 
+@pytest.mark.slow
 def test_a_short_training_lowers_the_loss_and_tells_scratches_from_good() -> None:
     rng = np.random.default_rng(0)
 

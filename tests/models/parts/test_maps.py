@@ -113,6 +113,7 @@ def test_the_geometric_mean_needs_both() -> None:
     assert geometric_mean(torch.tensor(-1.0), torch.tensor(9.0)) == 0.0
 
 
+@pytest.mark.slow
 @given(seed=SEEDS)
 def test_losses_fall_as_the_answer_gets_surer_and_right(seed: int) -> None:
     target = (randn(seed, 2, 1, 8, 8) > 1).float()

@@ -53,6 +53,7 @@ def test_perlin_noise_is_the_faded_blend_of_corner_gradients(
             assert noise[row, column] == pytest.approx(2**0.5 * (upper * (1 - u) + lower * u), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_most_perlin_masks_are_one_blob_and_some_are_many() -> None:
     drawn = [perlin(128, 128, np.random.default_rng(seed)) for seed in range(300)]
     blobs = [cv2.connectedComponents((weights > 0).astype(np.uint8))[0] - 1 for weights in drawn]

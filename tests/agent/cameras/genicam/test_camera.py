@@ -93,6 +93,7 @@ def mono(simulated: SimulatedCamera) -> SimulatedCamera:
     return simulated
 
 
+@pytest.mark.slow
 def test_chunks_say_line_encoder_and_input_lines_of_each_block(mono: SimulatedCamera) -> None:
     items, _, _ = run_through(mono)
     got = [item for item in items if isinstance(item, Frame)]
@@ -105,6 +106,7 @@ def test_chunks_say_line_encoder_and_input_lines_of_each_block(mono: SimulatedCa
     assert np.diff([frame.captured_ns for frame in got]).min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cues", "lost"),
     [
@@ -130,12 +132,14 @@ def test_lines_given_out_and_lines_lost_are_the_lines_sent(
     assert sum(item.lines_lost for item in items) == lost
 
 
+@pytest.mark.slow
 def test_block_ids_wrap_without_a_loss(mono: SimulatedCamera) -> None:
     items, before, after = run_through(mono, next_block_id=65_520)
     assert [item.frame_id for item in items] == list(range(40))
     assert lines(items) == after.lines - before.lines and not any(item.lines_lost for item in items)
 
 
+@pytest.mark.slow
 def test_lost_packets_are_sent_again_and_a_block_with_too_many_of_them_is_accounted_for(
     mono: SimulatedCamera,
 ) -> None:
@@ -157,6 +161,7 @@ def test_lost_packets_are_sent_again_and_a_block_with_too_many_of_them_is_accoun
     assert lines(items) == after.lines - before.lines
 
 
+@pytest.mark.slow
 def test_lines_keep_their_place_when_the_cameras_counter_wraps(mono: SimulatedCamera) -> None:
     items, _, _ = run_through(mono, next_line=(1 << 32) - 2 * HEIGHT)
     firsts = [item.first_line for item in items]
@@ -164,6 +169,7 @@ def test_lines_keep_their_place_when_the_cameras_counter_wraps(mono: SimulatedCa
     assert np.diff(firsts).tolist() == [HEIGHT] * 39
 
 
+@pytest.mark.slow
 def test_over_triggering_and_reversal_show_in_the_encoder_alone(mono: SimulatedCamera) -> None:
     over, before, after = run_through(mono, over_trigger_blocks=2)
     encoders = [item.encoder for item in over if item.encoder is not None]
@@ -177,6 +183,7 @@ def test_over_triggering_and_reversal_show_in_the_encoder_alone(mono: SimulatedC
     assert lines(back) == after.lines - before.lines
 
 
+@pytest.mark.slow
 def test_windows_of_a_web_keep_every_line_in_its_place_and_mark_the_lost_ones(mono: SimulatedCamera) -> None:
     mono.cue(blocks=0)
     web, windows = Web(100), []
@@ -198,6 +205,7 @@ def test_windows_of_a_web_keep_every_line_in_its_place_and_mark_the_lost_ones(mo
             assert np.array_equal(window.image[valid, :, 0], rows[valid])
 
 
+@pytest.mark.slow
 def test_each_lost_frame_of_an_area_camera_is_a_fault_in_its_place(mono: SimulatedCamera) -> None:
     mono.cue(blocks=0)
     plain = {"line_counter_chunk": None, "encoder_chunk": None, "line_status_chunk": None}
@@ -230,6 +238,7 @@ def test_pictures_that_are_kept_do_not_change_and_do_not_stop_the_camera(mono: S
     assert stream is not None and stream.statistics["n_failures"] == 0
 
 
+@pytest.mark.slow
 def test_other_traffic_of_the_interface_is_never_taken_for_the_cameras(mono: SimulatedCamera) -> None:
     stop = threading.Event()
 
@@ -302,6 +311,7 @@ def test_chunks_and_packet_sizes_are_checked_at_the_start(
         pass
 
 
+@pytest.mark.slow
 def test_an_address_without_a_camera_is_an_error_that_names_it() -> None:
     with pytest.raises(CameraError, match=r"top at 127\.250\.0\.9.*check that it is on"):
         GenicamCamera("top", source("127.250.0.9"), SystemClock()).open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 
 from agent import camera_settings
 from agent.cameras.life import Patience
@@ -25,6 +26,7 @@ ARGUMENTS = {"noise": "512x1024", "height": 64, "line_rate_hz": 6400}
 CUTS = 2
 
 
+@pytest.mark.slow
 def test_lines_that_passed_while_the_cable_was_out_are_lost_in_their_place() -> None:
     with SimulatedCamera(ARGUMENTS) as simulated:
         wanted = camera_settings.Camera(source=source(simulated.address), web=Web(window_lines=WINDOW))
