@@ -187,3 +187,11 @@ def test_deep_samples_are_read_as_stored(tmp_path: Path) -> None:
     for suffix in (".png", ".tif"):
         cv2.imwrite(str(tmp_path / f"deep{suffix}"), deep)
         assert np.array_equal(read_stored(tmp_path / f"deep{suffix}"), deep)
+
+
+@pytest.mark.parametrize("compression", [1, 2, 4, 5])
+def test_a_bmp_of_run_lengths_is_refused(tmp_path: Path, compression: int) -> None:
+    data = bytearray(coded("bmp", part(colour=False)))
+    data[30:34] = struct.pack("<I", compression)
+    with pytest.raises(ImageError, match="save it without compression"):
+        read(tmp_path, bytes(data))
