@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import re
+import stat
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -69,7 +71,7 @@ def read_stored(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Samples:
     """
     name = shown(str(path))
     try:
-        if (size := path.stat().st_size) > max_megapixels * 1e6 * BYTES_PER_PIXEL + HEADERS:
+        if (size := _size_bytes(path)) > max_megapixels * 1e6 * BYTES_PER_PIXEL + HEADERS:
             raise ImageError(f"{name}: {_too_large(f'{size} bytes', max_megapixels)}")
         data = path.read_bytes()
     except OSError as error:
@@ -86,6 +88,7 @@ def size_of(path: Path) -> tuple[int, int]:
     """Width and height as the header says; the rest of the file may be damaged. Raises ImageError."""
     name = shown(str(path))
     try:
+        _size_bytes(path)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             kind = _kind(data[:8])
             header = None if kind is None else kind.describe(data)
@@ -120,6 +123,14 @@ def _decoded(data: bytes, name: str, max_megapixels: float) -> Samples:
     if decoded is None:
         raise Damaged("it does not decode")
     return cast(Samples, decoded)
+
+
+def _size_bytes(path: Path) -> int:
+    """Raises OSError, also for pipes and devices, which would be waited for, or read, for ever."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return found.st_size
 
 
 def _kind(data: bytes) -> ModuleType | None:

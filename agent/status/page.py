@@ -7,6 +7,7 @@ that a web page elsewhere cannot read it by pointing its own name here (DNS rebi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,7 +60,11 @@ def page_app(board: Board, metrics: Metrics, *, host_names: frozenset[str] | Non
         return _jpeg(pictures.get(request.path_params["view"]))
 
     def strip_picture(request: Request) -> Response:
-        frame = shown.strip_frame(request.path_params["camera"], request.path_params["frame_id"])
+        number = request.path_params["frame_id"]
+        frame_id = (
+            int(number) if re.fullmatch("[0-9]{1,20}", number) else -1
+        )  # Python converts no 4301 digits
+        frame = shown.strip_frame(request.path_params["camera"], frame_id)
         return _gone("this frame is no longer in the strip") if frame is None else _jpeg(frame.picture)
 
     def healthz(_: Request) -> Response:
@@ -74,7 +79,7 @@ def page_app(board: Board, metrics: Metrics, *, host_names: frozenset[str] | Non
     routes += [
         Route("/api/state", api_state),
         Route("/api/rejects/{result_id}/{view}.jpg", reject_picture),
-        Route("/api/strip/{camera}/{frame_id:int}.jpg", strip_picture),
+        Route("/api/strip/{camera}/{frame_id}.jpg", strip_picture),
         Route("/healthz", healthz),
         Route("/metrics", metrics_text),
     ]
@@ -99,7 +104,7 @@ class _Guard:
             await send(message)
 
         host = Headers(scope=scope).get("host", "")
-        if self._host_names is not None and _without_port(host) not in self._host_names:
+        if self._host_names is not None and _name(host) not in self._host_names:
             refusal = PlainTextResponse(
                 f"host {host!r} is not served here; open the page as http://127.0.0.1:PORT/,"
                 " or add the name to page.allowed_hosts in the settings\n",
@@ -110,10 +115,10 @@ class _Guard:
         await self._app(scope, receive, guarded)
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0].lower() + "]"
-    return host.partition(":")[0].lower()
+def _name(host: str) -> str:
+    """Without port and the dot of a full name; empty for what is no host."""
+    parts = re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*?)\.?(:[0-9]*)?", host)
+    return parts[1].lower() if parts else ""
 
 
 def _asset(name: str, media_type: str) -> Callable[[Request], Response]:

@@ -14,6 +14,7 @@ from agent.messages import Verdict
 WINDOW_S = 60
 FEW = 3  # single records without a decision are no trouble of the station
 NOTHING_S = 10.0  # that a slow camera may be without one decision
+IDLE_S = 300.0  # without a record until a line has nothing to do, rather than seldom something
 HOLD_S = 10.0  # within the limit until a trouble is over, so that words do not come and go
 NAMED = 8  # reasons told apart; the rest are OTHER
 OTHER = "other"
@@ -96,16 +97,19 @@ def look(
     tally: Tally,
     details: Mapping[str, str],
     *,
+    in_a_row: int,
     max_unjudged_share: float,
     now_ns: int,
 ) -> Trouble | None:
     """The trouble there is now, given the one before.
 
     Grounds are only added while it lasts, so that its words settle. It ends with records that are judged:
-    a camera that gives nothing more has not got better.
+    a camera that gives nothing more has not got better. `in_a_row`: records without a decision since the last
+    one that was judged.
     """
-    few = sum(tally.unjudged.values()) < (FEW if max_unjudged_share else 1)
-    if (tally.unjudged_share > max_unjudged_share and not few) or tally.nothing_s >= NOTHING_S:
+    enough = FEW if max_unjudged_share else 1
+    much = tally.unjudged_share > max_unjudged_share and sum(tally.unjudged.values()) >= enough
+    if much or (tally.nothing_s >= NOTHING_S and in_a_row >= enough):
         main = max(tally.unjudged, key=lambda reason: tally.unjudged[reason])
         shares = {reason: count / tally.count for reason, count in tally.unjudged.items()}
         found = [main, *(reason for reason, share in shares.items() if share > max_unjudged_share)]
@@ -135,12 +139,16 @@ class CameraWork:
         self._minute = Minute()
         self._details: dict[str, str] = {}  # of the latest record of each reason in the minute
         self._trouble: Trouble | None = None
+        self._in_a_row = FEW  # without a decision; a camera of which nothing was ever judged has no credit
+        self._record_ns = 0
         self._frames = 0
         self._frame_ns = 0
         self._unrecorded_ns: int | None = None  # when the first frame after the last record came
 
     def recorded(self, verdict: Verdict, now_ns: int) -> None:
         reason = None if verdict.verdict in ("pass", "fail") else verdict.reason or OTHER
+        self._in_a_row = 0 if reason is None else self._in_a_row + 1
+        self._record_ns = now_ns
         reason = self._minute.add(reason, now_ns)
         if reason is not None:
             self._details[reason] = verdict.detail or ""
@@ -157,10 +165,12 @@ class CameraWork:
         """`ended`: the camera will give nothing more, so its last minute is all there is to say of it."""
         tally = self._minute.tally(now_ns)
         self._details = {reason: self._details[reason] for reason in tally.unjudged}
+        is_over = tally.count == 0 and (ended or now_ns - self._record_ns >= IDLE_S * 1e9)
         self._trouble = look(
-            None if ended and tally.count == 0 else self._trouble,
+            None if is_over else self._trouble,
             tally,
             self._details,
+            in_a_row=self._in_a_row,
             max_unjudged_share=max_unjudged_share,
             now_ns=now_ns,
         )

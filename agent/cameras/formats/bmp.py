@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from agent.cameras.formats.described import Damaged, Described
+from agent.cameras.formats.described import Damaged, Described, Unjudgeable
 
 MAGIC = b"BM"
 _UNCOMPRESSED = (0, 3, 6)  # RGB, and RGB with masks
@@ -17,13 +17,12 @@ def describe(data: bytes) -> Described:
 
 
 def check(data: bytes) -> None:
-    """Raises Damaged where rows are missing; changed pixels cannot be seen."""
+    """Raises Damaged where rows are missing; changed pixels cannot be seen. Unjudgeable for run lengths."""
     width, height, bits, compression = _header(data)
     start = int.from_bytes(data[10:14], "little")
-    if compression in _UNCOMPRESSED:
-        needed = start + (width * bits + 31) // 32 * 4 * height
-    else:  # run lengths, which the file itself must know
-        needed = start + int.from_bytes(data[34:38], "little")
+    if compression not in _UNCOMPRESSED:  # zeros in run lengths are ends of rows, and the rest is made up
+        raise Unjudgeable("BMP with run lengths, whose damage cannot be seen; save it without compression")
+    needed = start + (width * bits + 31) // 32 * 4 * height
     if len(data) < needed:
         raise Damaged(f"it is cut off after {len(data)} of {needed} bytes")
 

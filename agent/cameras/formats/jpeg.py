@@ -6,6 +6,7 @@ not known. DECISIONS.md says how often.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from agent.cameras.formats.described import Damaged, Described
 from agent.messages import Pixels
 
 MAGIC = b"\xff\xd8"
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # that ends coded data
 
 
 def describe(data: bytes) -> Described:
@@ -37,7 +39,8 @@ def _check_for_nothing(data: bytes) -> None:
     """Zeros where nothing was ever written decode to blocks, and now and then to the right number of them.
 
     In a sequential picture they mean the first code of a table over and over. Where that code ends a block,
-    flat pictures have such runs; elsewhere nothing in the world has two blocks of equal coefficients.
+    flat pictures have such runs; elsewhere nothing in the world has two blocks of equal coefficients. Zeros
+    outside the coded data, in thumbnails, profiles and what a camera's disk puts behind a file, are none.
     """
     longest = 0
     for marker, content in _segments(data):
@@ -48,20 +51,23 @@ def _check_for_nothing(data: bytes) -> None:
                 if symbol == 0:
                     return
                 longest = max(longest, length + (symbol & 15))
-    if longest and bytes(2 * (63 * longest + 27) // 8) in data[data.index(b"\xff\xda") :]:
-        raise Damaged("a part of it is zeros")
+        if marker == 0xDA and longest and bytes(2 * (63 * longest + 27) // 8) in content:
+            raise Damaged("a part of it is zeros")
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and content of those before the first scan."""
+    """Marker and content of each, up to the end of the picture; of a scan, its coded data."""
     at = 2
-    while at + 4 <= len(data) and data[at + 1] != 0xDA:
+    while at + 4 <= len(data) and data[at + 1] != 0xD9:
         if data[at + 1] == 0xFF:  # fill
             at += 1
             continue
-        size = int.from_bytes(data[at + 2 : at + 4], "big")
-        yield data[at + 1], data[at + 4 : at + 2 + size]
-        at += 2 + size
+        marker, start = data[at + 1], at + 4
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xDA:
+            end = _MARKER.search(data, at)
+            start, at = at, end.start() if end else len(data)
+        yield marker, data[start:at]
 
 
 def _first_codes(tables: bytes) -> Iterator[tuple[int, int]]:

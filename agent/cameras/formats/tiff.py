@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from itertools import islice
 
 from agent.cameras.formats import jpeg, lzw, packbits
 from agent.cameras.formats.described import Damaged, Described, Unjudgeable
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PAGES = 100_000
+MAX_BITS = 64  # of a pixel, in all its channels
+_PIECE = 1 << 16  # bytes of Deflate, which make a thousand times as many at most
 
 _KINDS = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = 254, 256, 257, 258, 259
@@ -42,11 +45,16 @@ def check(data: bytes) -> None:
     page = next(_pages(data))
     if not (_one(page, _WIDTH) and _one(page, _HEIGHT)):
         raise Damaged("it has no pixels")
+    if (bits := max(page.get(_BITS, (1,))) * _one(page, _SAMPLES, 1)) > MAX_BITS:
+        raise Unjudgeable(f"TIFF with {bits} bits per pixel; save it with 8 bits per channel")
     tiled = _TILE_STARTS in page
     starts, sizes = page.get(_TILE_STARTS if tiled else _STARTS), page.get(_TILE_SIZES if tiled else _SIZES)
-    wanted = list(_lengths(page, tiled))
-    if starts is None or sizes is None or not len(starts) == len(sizes) == len(wanted):
-        raise Damaged(f"it does not say where its {len(wanted)} strips are")
+    if starts is None or sizes is None:
+        raise Damaged("it does not say where its strips are")
+    # A small file can ask for more strips than memory holds.
+    wanted = list(islice(_lengths(page, tiled), len(starts) + 1))
+    if not len(starts) == len(sizes) == len(wanted):
+        raise Damaged(f"it says of {len(starts)} strips where they are, and of {len(sizes)} how long")
     for number, (start, size, length) in enumerate(zip(starts, sizes, wanted, strict=True)):
         if start + size > len(data) or not size:
             raise Damaged(f"its strip {number} of {len(wanted)} is cut off")
@@ -80,11 +88,14 @@ def _follow(page: Tags, coded: bytes, length: int) -> None:
 
 
 def _inflated_size(coded: bytes, length: int) -> int:
-    inflate = zlib.decompressobj()
+    inflate, made = zlib.decompressobj(), 0
     try:
-        made = len(inflate.decompress(coded, length))
-        if not inflate.eof:  # what may follow is the checksum
-            made += len(inflate.decompress(inflate.unconsumed_tail, 1))
+        for at in range(0, len(coded), _PIECE):
+            made += len(inflate.decompress(coded[at : at + _PIECE]))
+            if made > length:
+                raise Damaged(f"more than {length} bytes")
+            if inflate.eof:
+                break
     except zlib.error as error:
         raise Damaged(str(error)) from error
     if not inflate.eof:
@@ -133,23 +144,27 @@ class _Layout:
 
 
 def _pages(data: bytes) -> Iterator[Tags]:
-    """The tags of each page that are used here; raises Damaged."""
+    """The tags that are used here; of pages after the first, only of what kind they are. Raises Damaged."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[:4] in MAGICS[2:]
     layout = _Layout(order, "Q", "Q") if big else _Layout(order, "I", "H")
     (place,) = layout.read(layout.offset, data, 8 if big else 4)
     seen: set[int] = set()
+    total = 0  # bytes of directories
     while True:
-        if place in seen or len(seen) > MAX_PAGES:
+        if place in seen or len(seen) > MAX_PAGES or total > len(data):
             raise Damaged("its pages go round in a circle")
+        tags, size, following = _page(layout, data, place, {_SUBFILE} if seen else _WANTED)
         seen.add(place)
-        tags, place = _page(layout, data, place)
+        total += size
         yield tags
-        if not place:
+        if not following:
             return
+        place = following
 
 
-def _page(layout: _Layout, data: bytes, place: int) -> tuple[Tags, int]:
+def _page(layout: _Layout, data: bytes, place: int, wanted: Set[int]) -> tuple[Tags, int, int]:
+    """The tags, the size of the directory, and where the next one is."""
     head, field = struct.calcsize("=" + layout.count), struct.calcsize("=" + layout.offset)
     (entries,) = layout.read(layout.count, data, place)
     entry = 4 + 2 * field
@@ -159,7 +174,7 @@ def _page(layout: _Layout, data: bytes, place: int) -> tuple[Tags, int]:
     tags: Tags = {}
     for at in range(place + head, end, entry):
         tag, kind, count = layout.read("HH" + layout.offset, data, at)
-        if tag not in _WANTED:
+        if tag not in wanted:
             continue
         if kind not in _KINDS:
             raise Damaged(f"its tag {tag} is of no known kind")
@@ -170,4 +185,4 @@ def _page(layout: _Layout, data: bytes, place: int) -> tuple[Tags, int]:
         if value + size > len(data):
             raise Damaged(f"its tag {tag} lies beyond the end of the file")
         tags[tag] = layout.read(f"{count}{_KINDS[kind]}", data, value)
-    return tags, layout.read(layout.offset, data, end)[0]
+    return tags, end - place, layout.read(layout.offset, data, end)[0]

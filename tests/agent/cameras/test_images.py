@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cameras.camera import CameraError
-from agent.cameras.images import ImageError, list_images, natural_key, read_image
+from agent.cameras.images import ImageError, list_images, natural_key, read_image, size_of
 
 
 def smooth(height: int = 40, width: int = 60) -> np.ndarray:
@@ -94,3 +95,21 @@ def test_natural_order_does_not_depend_on_the_order_of_listing(names: list[str])
 def test_numbers_in_names_sort_by_value(low: int, high: int, word: str) -> None:
     low, high = sorted((low, high))
     assert natural_key(f"{word}{low}.png") <= natural_key(f"{word}{high}.png")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "circle"])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    """It may have taken the place of a file since the folder was listed."""
+    path = tmp_path / "part.png"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case _:
+            path.symlink_to(path)
+    for read in (read_image, size_of):
+        with pytest.raises(ImageError, match=r"part\.png: .*cannot be read"):
+            read(path)

@@ -95,6 +95,8 @@ def test_a_page_that_only_asks_for_the_state_costs_no_encoding(client: httpx.Cli
         "/api/rejects/nobody/input.jpg",
         "/api/rejects/0192-top-3/secret.jpg",
         "/api/strip/top/99.jpg",
+        "/api/strip/top/-1.jpg",
+        f"/api/strip/top/{'9' * 5000}.jpg",
         "/api/strip/..%2f..%2f/0.jpg",
         "/../page.py",
         "/page.html",
@@ -147,7 +149,13 @@ def test_metrics_are_prometheus_text(client: httpx.Client) -> None:
     assert "plumbline_frames" in names
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8080", "", "10.0.0.7", "[::2]:80"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "127.0.0.1.evil.example:8080", "", "10.0.0.7", "[::2]:80", "localhost.."),
+        *("localhost:80@evil.example", "[::1]evil.example", "[::1", "localhost:evil", "localhost:80:80"),
+    ],
+)
 def test_on_loopback_a_foreign_host_name_is_refused(client: httpx.Client, host: str) -> None:
     for path in ("/", "/api/state", "/metrics"):
         answer = client.get(path, headers={"Host": host})
@@ -155,7 +163,9 @@ def test_on_loopback_a_foreign_host_name_is_refused(client: httpx.Client, host: 
         assert "open the page as http://127.0.0.1" in answer.text
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9000", "127.0.0.1:1", "[::1]:8080"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:9000", "127.0.0.1:1", "[::1]:8080", "localhost.:80"]
+)
 def test_loopback_names_are_served_on_any_port_so_that_a_tunnel_works(
     client: httpx.Client, host: str
 ) -> None:

@@ -14,7 +14,7 @@ from agent.clock import ManualClock
 from agent.messages import VerdictName
 from agent.status.board import Board
 from agent.status.health import assess
-from agent.status.work import HOLD_S, NAMED, WINDOW_S, Minute
+from agent.status.work import FEW, HOLD_S, IDLE_S, NAMED, WINDOW_S, Minute
 from tests.agent.status.samples import verdict
 
 SECOND = 10**9
@@ -147,6 +147,41 @@ def test_a_single_damaged_picture_is_no_trouble_of_the_station() -> None:
         record(board, "skipped" if damaged else "pass", "camera_error" if damaged else None)
         clock.advance(0.5)
         assert assess(board.snapshot()).state == "running"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_slow_line_that_fails_to_judge_a_part_now_and_then_is_running(seed: int) -> None:
+    """Where a minute holds one part, a single one of them is all there was."""
+    rng, clock = random.Random(seed), ManualClock()
+    board = new_board(clock)
+    record(board, "pass")
+    for _ in range(20):
+        for _ in range(rng.randint(0, FEW - 1)):
+            clock.advance(rng.randint(WINDOW_S + 1, 10 * WINDOW_S))
+            record(board, "undecided", "camera_error")
+            clock.advance(rng.randint(0, WINDOW_S))
+            assert assess(board.snapshot()).state == "running"
+        clock.advance(WINDOW_S + 1)
+        record(board, "pass")
+
+
+@pytest.mark.parametrize("reason", ["overload", "camera_error", "engine_error"])
+@pytest.mark.parametrize("count", [FEW, 40])
+def test_a_line_that_stands_still_between_shifts_has_no_trouble(count: int, reason: str) -> None:
+    """However its last minute was: nothing is left undone."""
+    clock = ManualClock()
+    board = new_board(clock)
+    record(board, "pass")
+    for _ in range(count):
+        clock.advance(1)
+        record(board, "skipped", reason)
+    assert assess(board.snapshot()).state == "degraded"
+    clock.advance(IDLE_S)
+    for _ in range(8 * 60):
+        assert assess(board.snapshot()).state == "running"
+        clock.advance(60)
+    record(board, "pass")
+    assert assess(board.snapshot()).state == "running"
 
 
 @pytest.mark.parametrize("seed", range(5))

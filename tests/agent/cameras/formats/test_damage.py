@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -39,6 +40,42 @@ def test_a_whole_file_reads_as_opencv_reads_it(tmp_path: Path, way: str, colour:
 def test_what_follows_the_end_of_a_whole_file_is_let_be(tmp_path: Path, way: str) -> None:
     data = coded(way, part(colour=True))
     assert np.array_equal(read(tmp_path, data + b"\0maker's notes" * 99), opencv(data))
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("jpeg")])
+@pytest.mark.parametrize("colour", [False, True])
+def test_zeros_beside_the_coded_data_of_a_jpeg_are_no_damage(tmp_path: Path, way: str, colour: bool) -> None:
+    data = coded(way, part(colour=colour))
+    thumbnail = coded("jpeg", part(60, 45, colour=colour))
+    zeros = bytes(random.Random(way).randrange(60, 4000))
+    for marker in (0xE1, 0xE2, 0xFE):
+        content = thumbnail + zeros
+        segment = struct.pack(">BBH", 0xFF, marker, 2 + len(content)) + content
+        with_segment = data[:2] + segment + data[2:]
+        assert np.array_equal(read(tmp_path, with_segment), opencv(data))
+        cut = with_segment[: (len(with_segment) + len(segment)) // 2] + zeros
+        with pytest.raises(ImageError, match=r"is damaged \("):
+            read(tmp_path, cut)
+    assert np.array_equal(read(tmp_path, data + zeros), opencv(data))
+    assert np.array_equal(read(tmp_path, data + zeros + data), opencv(data))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_small_tiff_that_asks_for_much_is_refused_with_little(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    width, height = rng.choice([(14_000, 14_000), (1, 100_000_000), (100_000_000, 1), (9999, 3)])
+    tiled, samples, bits = rng.random() < 0.5, rng.choice([1, 3, 200, 65_535]), rng.choice([8, 64, 65_535])
+    layout = {322: 1, 323: 1, 324: 0, 325: 1} if tiled else {273: 0, 278: 1, 279: 1}
+    tags = {256: width, 257: height, 258: bits, 259: 1, 277: samples, 284: rng.choice([1, 2]), **layout}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageError):
+            read(tmp_path, data)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -150,3 +187,11 @@ def test_deep_samples_are_read_as_stored(tmp_path: Path) -> None:
     for suffix in (".png", ".tif"):
         cv2.imwrite(str(tmp_path / f"deep{suffix}"), deep)
         assert np.array_equal(read_stored(tmp_path / f"deep{suffix}"), deep)
+
+
+@pytest.mark.parametrize("compression", [1, 2, 4, 5])
+def test_a_bmp_of_run_lengths_is_refused(tmp_path: Path, compression: int) -> None:
+    data = bytearray(coded("bmp", part(colour=False)))
+    data[30:34] = struct.pack("<I", compression)
+    with pytest.raises(ImageError, match="save it without compression"):
+        read(tmp_path, bytes(data))
