@@ -23,10 +23,10 @@ from agent.credentials import is_credential
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.gateway_settings import MAX_GATEWAYS, Gateway
-from agent.section import Identifier
+from agent.section import Host, Identifier
 from agent.section import Section as _Section
 from agent.settings_environment import override
-from agent.settings_problems import Places, problems_of
+from agent.settings_problems import Places, problems_of, unusable_texts
 
 
 class SettingsError(PlumblineError):
@@ -102,7 +102,7 @@ class Delivery(_Section):
 
 
 class Mqtt(_Section):
-    host: str = Field("127.0.0.1", min_length=1)
+    host: Host = "127.0.0.1"
     port: int = Field(1883, ge=1, le=65_535)
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     keepalive_s: int = Field(20, ge=5, le=1200)
@@ -154,7 +154,7 @@ class Health(_Section):
 
 class Page(_Section):
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
     allowed_hosts: tuple[str, ...] = Field((), max_length=16)
 
@@ -263,6 +263,7 @@ def _parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) 
         raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
     overridden, bad = override(data, environment, Settings)
     places = Places(name=name, lines=lines, overridden=overridden)
+    bad += unusable_texts(data, places)
     try:
         # JSON mode: strict about text against number, yet lists are tuples and text is a path.
         settings = Settings.model_validate_json(json.dumps(data), strict=True)
