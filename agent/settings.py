@@ -129,13 +129,19 @@ class Mqtt(_Section):
     @field_validator("response_prefixes")
     @classmethod
     def _prefixes_are_whole_levels(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
-        for prefix in prefixes:
+        for number, prefix in enumerate(prefixes):
             if not re.fullmatch(r"[^$/+#\x00](?:[^+#\x00]*[^/+#\x00])?", prefix):
                 raise ValueError(
-                    f"{prefix!r} cannot begin a topic; write whole levels such as mes/answers, with no slash "
+                    f"{_item(number, prefix)} cannot begin a topic; write whole levels such as"
+                    " mes/answers, with no slash "
                     "at either end, no + or #, and no $ at the start"
                 )
         return prefixes
+
+
+def _item(number: int, text: str) -> str:
+    """An item of a list, by its number where it may hold a login."""
+    return f"number {number}" if "@" in text or "://" in text else repr(text)
 
 
 _NEEDS = {
@@ -161,10 +167,11 @@ class Page(_Section):
     @field_validator("allowed_hosts")
     @classmethod
     def _hosts_are_bare_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
+        for number, name in enumerate(names):
             if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]", name):
                 raise ValueError(
-                    f"{name!r} is no bare host name; write what stands between http:// and the port or path,"
+                    f"{_item(number, name)} is no bare host name; write what stands between"
+                    " http:// and the port or path,"
                     " such as cell3.plant.example, or [fd00::7] for an IPv6 address"
                 )
         return names

@@ -149,3 +149,14 @@ def test_an_error_that_nobody_explains_says_no_value() -> None:
     with pytest.raises(ValidationError) as caught:
         settings.Mqtt.model_validate({"password": "GEHEIM1", "host": "u:GEHEIM2@h", "port": "GEHEIM3"})
     assert "GEHEIM" not in str(caught.value)
+
+
+@given(
+    SECRET,
+    st.sampled_from(
+        ["mqtt: {{response_prefixes: [a, 'x://u:{}@h/#']}}", "page: {{allowed_hosts: [a, '{}@b']}}"]
+    ),
+)
+def test_items_of_lists_are_refused_by_number(secret: str, section: str) -> None:
+    said = refused(section.format(secret))
+    assert "number 1 " in said and secret not in said
