@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from agent.section import Identifier, Section
+from agent.section import Host, Identifier, Section
 
 MAX_GATEWAYS = 8
 
@@ -38,7 +38,7 @@ class WebhookGateway(Section):
         try:
             host, _ = urlsplit(self.url).hostname or "", urlsplit(self.url).port
         except ValueError as error:
-            raise ValueError("url is no address; write https://HOST:PORT/PATH") from error
+            raise ValueError("url is no address; write https://HOST:PORT, and a path behind it") from error
         if self.url.startswith("http://") and not _is_loopback(host):
             raise ValueError(
                 f"url: plain http goes to this machine only, not to {host}; write https://, or have a proxy"
@@ -63,7 +63,7 @@ class OpcUaGateway(Section):
 
     kind: Literal["opcua"] = "opcua"
     name: Identifier = "opcua"
-    host: str = Field("127.0.0.1", min_length=1)
+    host: Host = "127.0.0.1"
     port: int = Field(4840, ge=1, le=65_535)
     certificate_file: Path | None = None
     key_file: Path | None = None
@@ -97,7 +97,7 @@ class ModbusGateway(Section):
 
     kind: Literal["modbus"] = "modbus"
     name: Identifier = "modbus"
-    host: str = Field("127.0.0.1", min_length=1)
+    host: Host = "127.0.0.1"
     port: int = Field(5020, ge=1, le=65_535)
 
 
@@ -106,7 +106,7 @@ class SparkplugGateway(Section):
 
     kind: Literal["sparkplug"] = "sparkplug"
     name: Identifier = "sparkplug"
-    host: str = Field("127.0.0.1", min_length=1)
+    host: Host = "127.0.0.1"
     port: int = Field(1883, ge=1, le=65_535)
     group: Name = "plumbline"
     primary_host: Name | None = None

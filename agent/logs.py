@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+import traceback
+from types import TracebackType
 from typing import Any
 
 import structlog
 
 from agent import settings
-from agent.address import masked_values
+from agent.address import masked_text, masked_values
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def _tell_trace(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """What nobody foresaw: the trace, but an exception's text may hold an address with its password."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(masked_text(text), end="", file=sys.stderr)
 
 
 def configure(wanted: settings.Logs, **bound: str) -> None:
@@ -21,6 +30,8 @@ def configure(wanted: settings.Logs, **bound: str) -> None:
         if wanted.format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    sys.excepthook = _tell_trace
+    threading.excepthook = lambda died: _tell_trace(died.exc_type, died.exc_value, died.exc_traceback)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

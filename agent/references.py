@@ -1,15 +1,17 @@
 """What settings point to: models, pictures, calibrations, certificates, secrets, folders. Opened to be seen.
 
-Nothing is made or changed, and nothing is asked over the network.
+Nothing is made or changed, and nothing is asked over the network; an engine is opened and closed.
 """
 
 from __future__ import annotations
 
 import os
 import ssl
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.address import masked_text
 from agent.camera_settings import Camera, FolderSource, HarvestersSource, LinescanSimSource, VideoSource
@@ -20,6 +22,9 @@ from agent.foreign import shown
 from agent.gateway_settings import FolderGateway, Gateway, OpcUaGateway, SparkplugGateway, WebhookGateway
 from agent.settings import Settings
 from agent.settings_shape import Keys
+
+if TYPE_CHECKING:
+    from agent.bundle import Bundle
 
 
 class _Absent(PlumblineError):
@@ -33,27 +38,66 @@ def problems(settings: Settings) -> Iterator[tuple[Keys, str]]:
             look()
         except PlumblineError as error:
             yield keys, masked_text(shown(str(error).removeprefix(f"{keys[-1]}: ")))
+        except OSError as error:  # of a name that is too long, a share that went away
+            yield keys, masked_text(shown(f"cannot be looked at: {error.strerror or error}; set another"))
 
 
 def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
-    from agent.bundle import open_bundle
+    from agent.status.server import check_address
 
-    yield ("bundle",), lambda: open_bundle(settings.bundle)
+    yield from _of_model(settings)
     for number, camera in enumerate(settings.cameras):
         for keys, look in _of_camera(camera):
             yield ("cameras", number, *keys), look
+    if settings.page.enabled:
+        yield ("page",), lambda: check_address(settings.page.host, settings.page.port)
     yield ("outbox", "path"), lambda: _outbox(settings.outbox.path)
     yield ("engine", "cache"), lambda: _can_be_made(settings.engine_cache())
     if settings.mqtt.tls:
         from agent.uplink.certificates import tls_context
 
-        if not any(_is_elsewhere(path) for path in (settings.mqtt.cert_file, settings.mqtt.key_file)):
+        mqtt = settings.mqtt
+        if not any(map(_is_elsewhere, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file, mqtt.key_password_file))):
             yield ("mqtt", "tls"), lambda: tls_context(settings.mqtt)
     if settings.mqtt.password_file is not None:
         yield ("mqtt", "password_file"), _secret(settings.mqtt.password_file)
     for number, gateway in enumerate(settings.gateways):
         for keys, look in _of_gateway(gateway):
             yield ("gateways", number, *keys), look
+
+
+def _of_model(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    """The bundle, whether it is trusted here, and whether an engine serves it on this machine."""
+    from agent.bundle import open_bundle
+    from agent.trust import require_trusted
+
+    yield ("bundle",), lambda: open_bundle(settings.bundle)
+    try:
+        bundle = open_bundle(settings.bundle)
+    except (PlumblineError, OSError):
+        return  # told above
+    yield ("trust",), lambda: require_trusted(bundle, settings.trust)
+    yield ("engine",), lambda: _an_engine_serves(bundle, settings)
+
+
+def _an_engine_serves(bundle: Bundle, settings: Settings) -> None:
+    from agent.engines.choice import look_around
+    from agent.engines.room import make_room
+    from agent.engines.switch import Switch
+
+    switch = Switch()
+    with tempfile.TemporaryDirectory(prefix="plumbline-engines-") as folder:  # the agent's own stays as it is
+        try:
+            make_room(
+                bundle,
+                settings.engine,
+                look_around(),
+                folder=Path(folder),
+                switch=switch,
+                failed=lambda name: None,
+            ).open_first()
+        finally:
+            switch.close()
 
 
 def _of_camera(camera: Camera) -> Iterator[tuple[Keys, Callable[[], object]]]:
@@ -150,6 +194,10 @@ def _outbox(path: Path) -> None:
         raise _Absent(f"{path}: its folder must exist; make it, or mount the disk that it is on")
     if path.is_dir():
         raise _Absent(f"{path}: is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise _Absent(f"{path}: is a device or a pipe; name a file on a disk")
+    if path.parts[:2] in (("/", "proc"), ("/", "sys")):
+        raise _Absent(f"{path}: is in the kernel's own folder; name a file on a disk")
     if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise _Absent(f"{path}: cannot be written; give the agent's user write permission to file and folder")
 

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 IDENTIFIER = r"^[a-z0-9_-]{1,64}$"
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+
+_LABEL = re.compile(r"[\w-]{1,63}")
+
+
+def _host(text: str) -> str:
+    """Never says what it refuses: a host is where addresses with passwords are pasted."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if len(text) > 253 or not all(_LABEL.fullmatch(one) for one in text.removesuffix(".").split(".")):
+            raise ValueError(
+                "is no host name or IP address; write it alone, such as broker.plant.example or 10.0.0.5:"
+                " scheme, port, user and password have keys of their own, and IPv6 stands without brackets"
+            ) from None
+    return text
+
+
+Host = Annotated[str, Field(min_length=1), AfterValidator(_host)]
 
 
 class Section(BaseModel):
     """A mapping of known keys that never changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)

@@ -23,10 +23,10 @@ from agent.credentials import is_credential
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.gateway_settings import MAX_GATEWAYS, Gateway
-from agent.section import Identifier
+from agent.section import Host, Identifier
 from agent.section import Section as _Section
 from agent.settings_environment import override
-from agent.settings_problems import Places, problems_of
+from agent.settings_problems import Places, problems_of, unusable_texts
 
 
 class SettingsError(PlumblineError):
@@ -102,7 +102,7 @@ class Delivery(_Section):
 
 
 class Mqtt(_Section):
-    host: str = Field("127.0.0.1", min_length=1)
+    host: Host = "127.0.0.1"
     port: int = Field(1883, ge=1, le=65_535)
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     keepalive_s: int = Field(20, ge=5, le=1200)
@@ -129,13 +129,19 @@ class Mqtt(_Section):
     @field_validator("response_prefixes")
     @classmethod
     def _prefixes_are_whole_levels(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
-        for prefix in prefixes:
+        for number, prefix in enumerate(prefixes):
             if not re.fullmatch(r"[^$/+#\x00](?:[^+#\x00]*[^/+#\x00])?", prefix):
                 raise ValueError(
-                    f"{prefix!r} cannot begin a topic; write whole levels such as mes/answers, with no slash "
+                    f"{_item(number, prefix)} cannot begin a topic; write whole levels such as"
+                    " mes/answers, with no slash "
                     "at either end, no + or #, and no $ at the start"
                 )
         return prefixes
+
+
+def _item(number: int, text: str) -> str:
+    """An item of a list, by its number where it may hold a login."""
+    return f"number {number}" if "@" in text or "://" in text else repr(text)
 
 
 _NEEDS = {
@@ -154,17 +160,18 @@ class Health(_Section):
 
 class Page(_Section):
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
     allowed_hosts: tuple[str, ...] = Field((), max_length=16)
 
     @field_validator("allowed_hosts")
     @classmethod
     def _hosts_are_bare_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
+        for number, name in enumerate(names):
             if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]", name):
                 raise ValueError(
-                    f"{name!r} is no bare host name; write what stands between http:// and the port or path,"
+                    f"{_item(number, name)} is no bare host name; write what stands between"
+                    " http:// and the port or path,"
                     " such as cell3.plant.example, or [fd00::7] for an IPv6 address"
                 )
         return names
@@ -263,6 +270,7 @@ def _parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) 
         raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
     overridden, bad = override(data, environment, Settings)
     places = Places(name=name, lines=lines, overridden=overridden)
+    bad += unusable_texts(data, places)
     try:
         # JSON mode: strict about text against number, yet lists are tuples and text is a path.
         settings = Settings.model_validate_json(json.dumps(data), strict=True)

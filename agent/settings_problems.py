@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -17,6 +18,7 @@ from agent.section import IDENTIFIER
 from agent.settings_shape import Keys
 
 LONGEST_SHOWN = 80
+LONGEST_TEXT = 4095  # bytes of a path on Linux
 
 _SECRET = re.compile(
     r"pass|pwd|secret|token|key|auth|cred|sig|pin|user|login|url|uri|address|cookie|cert", re.I
@@ -61,6 +63,22 @@ def problems_of(error: ValidationError, places: Places, root: type[BaseModel]) -
     return [_line(one, places, root) for one in deepest]
 
 
+def unusable_texts(value: Any, places: Places, keys: Keys = ()) -> Iterator[str]:
+    """One line for each text that no file, host or broker could be given; its value is not said."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from unusable_texts(below, places, (*keys, key))
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            yield from unusable_texts(below, places, (*keys, number))
+    elif isinstance(value, str):
+        place = f"{places.of(keys)}: {dotted(keys)}"
+        if any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in value):
+            yield f"{place}: has line ends or other control characters in it; write it in one line, without"
+        elif len(value) > LONGEST_TEXT:
+            yield f"{place}: has {len(value)} characters; {LONGEST_TEXT} are the most"
+
+
 def dotted(keys: Keys) -> str:
     """The key's path, for people; a key that is no name is not said, it may be anything."""
     names = (str(key) if isinstance(key, int) or _KEY.fullmatch(key) else "(no name)" for key in keys)
@@ -73,14 +91,20 @@ def _line(problem: Any, places: Places, root: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return f"{places.of(keys)}: {dotted(keys)}: {_unknown(problem['loc'], keys, root)}"
     value = problem["input"]
-    message = _message(kind, context, problem["msg"], keys)
+    message = _message(kind, context, problem["msg"], value)
     words = shown(message)
     return (
         f"{places.of(keys)}: {dotted(keys)}: {words}{_got(value, keys, kind)}{_meant(kind, context, value)}"
     )
 
 
-def _message(kind: str, context: Mapping[str, Any], message: str, keys: Keys) -> str:
+def _message(kind: str, context: Mapping[str, Any], message: str, value: Any) -> str:
+    if (
+        kind in ("int_type", "int_parsing")
+        and isinstance(value, str)
+        and re.fullmatch(r"[-+]?\d{19,}", value)
+    ):
+        return "has too many digits"
     if kind == "string_pattern_mismatch":
         return _PATTERNS.get(context["pattern"], message)
     words = _WORDS.get(kind)
@@ -139,7 +163,7 @@ def _got(value: Any, keys: Keys, kind: str) -> str:
     if not isinstance(value, str):
         return "" if keys and _SECRET.search(str(keys[-1])) else f" (got {value!r})"
     key = next((key for key in reversed(keys) if isinstance(key, str)), "")
-    if _SECRET.search(key) or "://" in value or "@" in value:
+    if _SECRET.search(key) or (value and key == "host") or "://" in value or "@" in value:
         return ""
     if kind in ("model_type", "model_attributes_type", "dict_type", "tuple_type", "list_type"):
         return " (got text)"
@@ -166,8 +190,8 @@ _WORDS = {
 }
 
 _PATTERNS = {
-    WEB_ADDRESS: "is no address that can be used; write https://HOST:PORT/PATH in ASCII, without user and"
-    " password: a secret stands in secret_file",
+    WEB_ADDRESS: "is no address that can be used; write https://HOST:PORT and a path in ASCII, without user"
+    " and password: a secret stands in secret_file",
     SPARKPLUG_NAME: "write 1 to 64 characters without +, /, # and spaces",
     IDENTIFIER: "write 1 to 64 of the characters a-z, 0-9, _ and -; no capitals, no spaces, no dots",
 }

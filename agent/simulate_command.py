@@ -54,8 +54,10 @@ def simulate(
         raise PlumblineError(
             f"{first['loc'][0]}: {first['input']!r} cannot stand in a topic; use 1 to 64 of a-z, 0-9, _ and -"
         ) from error
-    if not host:
-        raise PlumblineError("--host: is empty; give the broker's name or address")
+    try:
+        broker = settings.Mqtt(host=host, port=port)
+    except ValidationError as error:
+        raise PlumblineError("--host: is no host name or IP address; give the broker's, alone") from error
     crew = Crew()
     crew.stop_on_signals()
     names = tuple(f"cam{number}" for number in range(1, cameras + 1))
@@ -65,7 +67,7 @@ def simulate(
             day(seed, hours=hours, cameras=names, rate_hz=rate_hz),
             station=settings.Settings(
                 identity=identity,
-                mqtt=settings.Mqtt(host=host, port=port),
+                mqtt=broker,
                 outbox=settings.Outbox(path=path, min_free_bytes=0),
             ),
             hours=hours,

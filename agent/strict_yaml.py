@@ -1,6 +1,6 @@
 """PyYAML without its surprises, and with the line of every key.
 
-Refused: aliases, duplicate keys, tags. `on`, `yes`, `1:30`, `0777`, `1e3` and dates stay text; only
+Refused: anchors, aliases, duplicate keys, tags. `on`, `yes`, `1:30`, `0777`, `1e3` and dates stay text; only
 `true` and `false` are booleans, only decimal digits are integers, only decimals with a point are floats.
 """
 
@@ -64,6 +64,9 @@ class _StrictLoader(yaml.SafeLoader):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed; repeat the value", mark)
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.anchor is not None:
+            problem = "anchors are not allowed; quote a text that begins with &"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
         if event.tag is not None:
             # Its name is not said: it may be a password that begins with an exclamation mark.
             problem = "tag not allowed; quote a text that begins with !"

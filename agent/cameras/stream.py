@@ -61,8 +61,8 @@ def _raise_what_it_says(source: VideoSource) -> None:
     status = describe(connectable(source.url), min(PROBE_S, source.open_timeout_s))
     if status in (401, 403):
         raise CameraMisconfigured(
-            f"{masked(source.url)}: refused user or password ({status}); set them in source.url, as"
-            " rtsp://USER:PASSWORD@HOST/PATH with %-escapes for special characters"
+            f"{masked(source.url)}: refused user or password ({status}); set them in source.url,"
+            " before the host and an @, with %-escapes for special characters"
         )
     if status is not None and status >= 400:
         raise CameraError(f"{masked(source.url)}: answers {status}; check the path in source.url")

@@ -92,7 +92,7 @@ class WebhookSink:
         self._settings = settings
         self._clock = clock
         parts = urlsplit(settings.url)
-        self._place = f"{parts.scheme}://{parts.netloc}{parts.path}"  # a query may hold a token
+        self._place = f"{parts.scheme}://{parts.netloc}"  # path and query may be a token
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._secret: bytes | None = None
         self._connections: list[http.client.HTTPConnection] = []

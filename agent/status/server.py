@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import threading
@@ -100,6 +101,19 @@ def make_server(board: Board, metrics: Metrics, wanted: settings.Page) -> PageSe
     if not wanted.enabled:
         return None
     return PageServer(board, metrics, host=wanted.host, port=wanted.port, allowed_hosts=wanted.allowed_hosts)
+
+
+def check_address(host: str, port: int) -> None:
+    """That the page may listen there; a port that is taken, maybe by a running agent, is no fault.
+
+    Raises PageError.
+    """
+    try:
+        _bind(host, port, 0).close()
+    except PageError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
+            raise
 
 
 def _bind(host: str, port: int, backlog: int) -> socket.socket:

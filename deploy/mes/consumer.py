@@ -32,6 +32,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -210,10 +211,17 @@ def _text(text: str) -> str:
     return text
 
 
+def _host(text: str) -> str:
+    """Where addresses with passwords are pasted, and errors would name them: argparse says no value here."""
+    if not re.fullmatch(r"[\w.:%-]+", text):
+        raise ConsumerError("--host: give the broker's name or IP address alone; without user and password")
+    return text
+
+
 def parse(words: Sequence[str]) -> argparse.Namespace:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--database", required=True, help="sqlite:///FILE or postgresql://USER@HOST/NAME")
-    shared.add_argument("--host", type=_text, default="127.0.0.1", help="of the broker")
+    shared.add_argument("--host", type=_host, default="127.0.0.1", help="of the broker")
     shared.add_argument("--port", type=_port, default=1883)
     shared.add_argument(
         "--client-id", type=_text, default="mes", help="names the durable session; one for each consumer"
@@ -237,8 +245,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def main() -> int:
-    options = parse(sys.argv[1:])
     try:
+        options = parse(sys.argv[1:])
         if options.verb == "gaps":
             database = Database(options.database, may_make=False)
             code = report(options, database)

@@ -21,6 +21,7 @@ from gaps import Gap, Gone
 
 COMMAND_LIFE = timedelta(minutes=5)
 ANSWER_TIMEOUT_S = 10.0
+MAX_PASSWORD_BYTES = 4096
 REPLAYED_AT_A_TIME = 100_000  # the station takes no more in one command
 
 
@@ -72,11 +73,17 @@ def _password(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        if path.exists() and not path.is_file():
+            raise ConsumerError(f"--password-file {path}: no file; name one that holds the password")
+        with path.open("rb") as file:  # of what is larger the start is no password either
+            password = file.read(MAX_PASSWORD_BYTES + 1).decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
         raise ConsumerError(f"--password-file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConsumerError(f"--password-file {path}: not text in UTF-8; write it anew") from error
+    if not password.strip() or not password.isprintable() or len(password) > MAX_PASSWORD_BYTES:
+        raise ConsumerError(f"--password-file {path}: it holds the password in one line and nothing else")
+    return password
 
 
 def command(args: dict[str, Any]) -> tuple[str, bytes]:

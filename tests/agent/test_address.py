@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -45,7 +48,7 @@ def test_user_and_password_end_at_the_last_at(scheme: str, secret: tuple[str, li
         assert not any(word in shown for word in words), shown
         assert "admin" not in shown
     if not set("?&#;") & set(password):
-        assert masked(address) == f"{scheme}://***@camera.example:554/stream"
+        assert masked(address) == f"{scheme}://***@camera.example:554/***"
 
 
 @given(NAMES, secrets())
@@ -60,7 +63,9 @@ def test_nothing_of_a_query_is_shown(name: str, secret: tuple[str, list[str]]) -
         assert not any(word in masked(address) for word in words), masked(address)
 
 
-@pytest.mark.parametrize("place", ["/dev/video0", "/data/part[red].mp4", "rtsp://cam-3:554/stream1", "a-b-1"])
+@pytest.mark.parametrize(
+    "place", ["/dev/video0", "/data/part[red].mp4", "rtsp://cam-3:554", "http://[::1]:8080/", "a-b-1"]
+)
 def test_what_holds_no_secret_stays(place: str) -> None:
     assert masked(place) == place
     assert masked_text(f"{place}: no video") == f"{place}: no video"
@@ -105,6 +110,53 @@ def test_the_log_masks_what_others_said(capsys: pytest.CaptureFixture[str]) -> N
         structlog.configure(**before)
     line = capsys.readouterr().err
     assert "GEHEIM" not in line and json.loads(line)["event"] == "failed"
+
+
+@given(secrets(), st.sampled_from(["cam.example", "[fd00::7]:554", "10.0.0.9"]))
+def test_no_part_of_an_address_but_the_host_is_shown(secret: tuple[str, list[str]], host: str) -> None:
+    value, words = secret
+    for address in (
+        f"rtsps://{host}/{words[0]}/live",
+        f"https://{host}/services/{'/'.join(words)}",
+        f"http://{host}/live#{value}",
+        f"srt://{host}?passphrase={value}",
+        f"rtsp:\\/\\/admin:{words[0]}@{host}\\/live",
+        f"rtsp:\\\\admin:{words[0]}@{host}\\live",
+        f"rtsp%3A%2F%2Fadmin%3A{words[0]}%40cam",
+        f"8rtsp://admin:{words[0]}@{host}/live",
+        f"admin:{words[0]}@{host}/live?token={words[-1]}",
+        f"//admin:{words[0]}@{host}/live",
+        f"rtsp:admin:{words[0]}@{host}/live",
+    ):
+        for shown in (masked(address), masked_text(f"cannot open '{address}': no"), masked_text(address)):
+            assert not any(word in shown for word in words), shown
+            assert "%3A" in address or "@" in value or host in shown
+
+
+def test_nothing_that_an_event_holds_is_rendered_unmasked(capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config()
+    logs.configure(Logs())
+    try:
+        error = OSError("cannot open rtsp://admin:GEHEIM1@host")
+        structlog.get_logger().error("failed", error=error, path=Path("/srv/admin:GEHEIM2@host"), of={error})
+    finally:
+        structlog.configure(**before)
+    assert "GEHEIM" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("thread", [False, True])
+def test_a_trace_of_what_nobody_foresaw_is_masked(thread: bool) -> None:
+    code = (
+        "from agent import logs; from agent.settings import Logs; import threading\n"
+        "logs.configure(Logs())\n"
+        "def fail():\n"
+        "    try: raise ValueError('rtsp://admin:GEHEIM'+'1@host')\n"
+        "    except ValueError as error: raise OSError('http://h/?t=GEHEIM'+'2') from error\n"
+    ) + ("t=threading.Thread(target=fail); t.start(); t.join()" if thread else "fail()")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ValueError: rtsp://***@host" in done.stderr and "OSError" in done.stderr
+    assert "GEHEIM1" not in done.stderr and "GEHEIM2" not in done.stderr
+    assert done.returncode == (0 if thread else 1)
 
 
 def test_values_that_are_no_text_stay() -> None:

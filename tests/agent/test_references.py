@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import cv2
+import pytest
 import yaml
 
 from agent import references, settings
+from agent.app import build
+from agent.clock import SystemClock
+from agent.crew import Crew
+from agent.errors import PlumblineError
 from tests.agent.engines.small_bundle import write_small
 from tests.fakes import good_picture
 
@@ -83,3 +90,43 @@ def test_every_reference_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_credentials_of_systemd_are_not_looked_for_outside_its_unit(tmp_path: Path) -> None:
     found = missing(tmp_path, mqtt={"username": "u", "password_file": "%d/password"})
     assert "mqtt.password_file" not in found
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"trust": {"keys": ["none.pem"]}}, "trust"),
+        ({"trust": {"lowest_counter": 99}}, "trust"),
+        ({"engine": {"kind": "openvino", "device": "cuda"}}, "engine"),
+        ({"engine": {"kind": "onnxruntime", "precision": "int8"}}, "engine"),
+        ({"page": {"host": "203.0.113.9"}}, "page"),
+        ({"outbox": {"path": "pipe"}}, "outbox.path"),
+        ({"outbox": {"path": "/dev/null"}}, "outbox.path"),
+        ({"outbox": {"path": "/proc/outbox"}}, "outbox.path"),
+        ({"outbox": {"path": "x" * 300}}, "outbox.path"),
+    ],
+)
+def test_what_run_refuses_is_a_problem(tmp_path: Path, section: dict[str, object], key: str) -> None:
+    write_small(tmp_path / "bundle")
+    (tmp_path / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "frames" / "a.png"), good_picture(40, 40))
+    os.mkfifo(tmp_path / "pipe")
+    assert list(missing(tmp_path, **section)) == [key]
+    with pytest.raises(PlumblineError):
+        app = build(settings.load(tmp_path / "agent.yaml", {}), SystemClock(), Crew())
+        app.uplink.outbox.close()
+        assert app.page is not None
+        app.page.start()
+
+
+def test_a_port_that_a_running_agent_has_is_no_problem(tmp_path: Path) -> None:
+    write_small(tmp_path / "bundle")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "page" not in missing(tmp_path, page={"port": taken.getsockname()[1]})
+
+
+@pytest.mark.parametrize("key", ["ca_file", "key_password_file"])
+def test_a_credential_of_systemd_is_not_looked_for(tmp_path: Path, key: str) -> None:
+    pair = {"cert_file": "none", "key_file": "none"} if key == "key_password_file" else {}
+    found = missing(tmp_path, mqtt={"tls": True, key: "%d/secret", **pair})
+    assert "mqtt.tls" not in found

@@ -125,7 +125,7 @@ def test_a_gate_has_room_between_its_bounds(parts: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("mqtt: &a {port: 1}\npage: *a\n", "a.yaml:2:7: aliases are not allowed"),
+        ("mqtt: &a {port: 1}\npage: *a\n", "a.yaml:1:7: anchors are not allowed"),
         ("mqtt: {port: 1}\nmqtt: {port: 2}\n", "a.yaml:2:1: duplicate key 'mqtt' (first on line 1)"),
         ("mqtt:\n  port: 1\n  port: 2\n", "a.yaml:3:3: duplicate key 'port' (first on line 2)"),
         ("- mqtt\n", "a.yaml:1: settings are a mapping of keys, got list"),

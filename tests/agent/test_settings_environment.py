@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent import settings
 from agent.settings import Settings, SettingsError
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
+TEXTS = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(
     lambda text: text != "null"
 )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from agent import settings
 from agent.settings import Settings, SettingsError
@@ -97,3 +99,64 @@ def test_an_address_that_is_encrypted_or_on_this_machine_is_taken(url: str) -> N
 
 def test_a_port_that_is_none_is_refused() -> None:
     assert "url is no address" in refused("gateways: [{kind: webhook, url: 'https://mes:99999/'}]\n")
+
+
+@given(
+    st.sampled_from(
+        ["mqtt: {{host: {}}}", "page: {{host: {}}}"]
+        + [f"gateways: [{{{{kind: {kind}, host: {{}}}}}}]" for kind in ("opcua", "modbus", "sparkplug")]
+    ),
+    st.sampled_from(
+        ["{}", "{}@h", "mqtt://{}@h:1883", "h/?t={}", "[::1]{}", "h:{}", "a..{}", "{} b", "x\n{}"]
+    ),
+    st.from_regex(r"u:GEHEIM[0-9]{1,3}", fullmatch=True),
+)
+def test_what_is_no_host_is_refused_where_hosts_stand(section: str, form: str, secret: str) -> None:
+    text = section.format(json.dumps(form.format(secret)))
+    with pytest.raises(SettingsError) as caught:
+        settings.parse(text, name="a.yaml", base=Path("/"), environment={})
+    assert "is no host name or IP address" in str(caught.value)
+    assert "GEHEIM" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.9", "::1", "fe80::1%eth0", "broker", "b_1.plant.example.", "bücher"]
+)
+def test_hosts_are_taken(host: str) -> None:
+    assert settings.Mqtt(host=host).host == host
+
+
+@given(
+    st.sampled_from(["\0", "\n", "\x1b", "\x85", "\u2028"]),
+    st.sampled_from(
+        [
+            "bundle: {}",
+            "outbox: {{path: {}}}",
+            "mqtt: {{username: {}}}",
+            "trust: {{keys: [a, {}]}}",
+            "cameras: [{{name: a, source: {{kind: folder, path: {}}}}}]",
+        ]
+    ),
+)
+def test_no_text_has_control_characters(control: str, section: str) -> None:
+    text = section.format(json.dumps(f"GEHEIM{control}x"))
+    with pytest.raises(SettingsError, match="control characters") as caught:
+        settings.parse(text, name="a.yaml", base=Path("/"), environment={})
+    assert "GEHEIM" not in str(caught.value)
+
+
+def test_an_error_that_nobody_explains_says_no_value() -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings.Mqtt.model_validate({"password": "GEHEIM1", "host": "u:GEHEIM2@h", "port": "GEHEIM3"})
+    assert "GEHEIM" not in str(caught.value)
+
+
+@given(
+    SECRET,
+    st.sampled_from(
+        ["mqtt: {{response_prefixes: [a, 'x://u:{}@h/#']}}", "page: {{allowed_hosts: [a, '{}@b']}}"]
+    ),
+)
+def test_items_of_lists_are_refused_by_number(secret: str, section: str) -> None:
+    said = refused(section.format(secret))
+    assert "number 1 " in said and secret not in said

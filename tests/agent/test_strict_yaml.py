@@ -115,7 +115,7 @@ def test_an_empty_document_is_nothing() -> None:
 
 
 def test_aliases_are_refused_where_they_stand() -> None:
-    assert refusal("a: &one {b: 1}\nc: *one\n") == "a.yaml:2:4: aliases are not allowed; repeat the value"
+    assert refusal("a: {b: 1}\nc: *one\n") == "a.yaml:2:4: aliases are not allowed; repeat the value"
 
 
 def test_merge_keys_do_not_merge() -> None:
@@ -181,3 +181,12 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         strict_yaml.load(text, name="a.yaml")
     except YamlError as error:
         assert str(error).startswith("a.yaml:") and "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: &word x", "a: [&word x]", "a: {b: &word {c: d}}", "&word a: b", "&word\na: b"]
+)
+def test_an_anchor_is_no_lost_start_of_a_text(text: str) -> None:
+    with pytest.raises(YamlError, match="quote a text that begins with &") as caught:
+        strict_yaml.load(text, name="a.yaml")
+    assert "word" not in str(caught.value)

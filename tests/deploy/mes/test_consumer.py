@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +23,7 @@ from agent.uplink.commands import Accepted, Response, decide
 from agent.uplink.inbound import Inbound
 from agent.uplink.payloads import encode
 from tests.brokers import Mosquitto, eventually
-from tests.deploy.mes.told import SOURCE, TOPIC, Process, Publisher, holds, rows, verdict
+from tests.deploy.mes.told import CONSUMER, SOURCE, TOPIC, Process, Publisher, holds, rows, verdict
 
 
 @pytest.fixture
@@ -265,3 +268,33 @@ def test_a_database_that_cannot_be_opened_is_one_clear_line(database: str) -> No
     process = Process(database, 1)
     code, said = process.gaps()
     assert code == 2 and len(said.splitlines()) == 1 and said.startswith("consumer: ")
+
+
+def refused(tmp_path: Path, *words: str) -> str:
+    """What the one line says."""
+    command = [sys.executable, CONSUMER, "run", "--database", f"sqlite:///{tmp_path}/mes.sqlite3", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"two\nGEHEIM\n", b"GEHEIM\0", b"GEHEIM" * 1000, b"\xff\xfeG\0", b"GEHEIM\r\r x"]
+)
+def test_a_password_file_holds_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "secret").write_bytes(content)
+    said = refused(tmp_path, "--username", "mes", "--password-file", str(tmp_path / "secret"))
+    assert "--password-file" in said and "GEHEIM" not in said
+
+
+def test_what_is_no_file_is_not_read_as_a_password(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in ("/dev/zero", str(tmp_path / "pipe"), str(tmp_path)):
+        assert "no file" in refused(tmp_path, "--username", "mes", "--password-file", place)
+
+
+@pytest.mark.parametrize(
+    "host", ["mes:GEHEIM@broker", "mqtt://GEHEIM", "mqtts://mes:GEHEIM@b:8883", "GEHEIM b"]
+)
+def test_an_address_is_no_host_and_is_not_told(tmp_path: Path, host: str) -> None:
+    assert "GEHEIM" not in refused(tmp_path, "--host", host)
