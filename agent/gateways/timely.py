@@ -1,7 +1,7 @@
 """HTTP answers that must be whole by a deadline, however slowly they are dripped.
 
-A socket's own timeout begins anew with each byte, so a receiver that sends one now and then, or "100 Continue"
-for ever, would hold its sender without end.
+A socket's own timeout begins anew with each byte, so a receiver that sends one now and then, or
+"100 Continue" for ever, would hold its sender without end.
 """
 
 from __future__ import annotations
