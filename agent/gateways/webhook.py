@@ -12,8 +12,7 @@ A receiver that works gets up to LANES records at once, and one that it fails to
 itself while others pass: a record may arrive up to ROWS - 1 places late, and `sequence` in a verdict is its
 order. A receiver that took none of the last ones gets one at a time, with the pauses of every gateway.
 
-Not covered: proxies, redirects (a redirect is a failure), login other than by signature, and a receiver
-that drips its answer byte by byte, each within `timeout_s`: it holds this gateway, and no other.
+Not covered: proxies, redirects (a redirect is a failure) and login other than by signature.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ from agent.errors import out_of_room
 from agent.gateway_settings import WebhookGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.gateways.health import Health
+from agent.gateways.timely import TimelyResponse
 from agent.uplink.row import Row, Waiting
 
 NEVER = frozenset(
@@ -117,6 +117,8 @@ class WebhookSink:
                 ]
         except (ValueError, http.client.InvalidURL) as error:
             raise GatewayError(f"{self._place}: not an address ({error}); check url") from error
+        for connection in self._connections:
+            connection.response_class = TimelyResponse
 
     def deliver(self, rows: Sequence[Waiting]) -> None:
         batch = _Batch([one for one in rows if one.seq not in self._taken])
@@ -234,9 +236,10 @@ class WebhookSink:
             # A connection that was idle had been closed at the other end, which says nothing of the receiver.
             connection.request("POST", self._target, body, headers)
             response = connection.getresponse()
-        answer = response.read(ANSWER_BYTES)
-        if not response.isclosed():  # more than anybody needs to read
-            response.close()
+        with response:
+            answer = response.read(ANSWER_BYTES)
+            rest = not response.isclosed()
+        if rest:  # more than anybody needs to read
             connection.close()
         said = answer[:QUOTED_CHARACTERS].decode(errors="replace")
         printable = "".join(one if one.isprintable() else " " for one in said).strip()
@@ -279,11 +282,11 @@ def retry_after_s(header: str | None, now: datetime) -> float:
     """The pause that a Retry-After header asks for, at most LONGEST_PAUSE_S; 0 without a sensible one."""
     if header is None:
         return 0.0
-    if header.strip().isdigit():
+    if header.isascii() and header.strip().isdigit():
         return min(float(header), LONGEST_PAUSE_S)
     try:
         at = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if at.tzinfo is None:
         at = at.replace(tzinfo=timezone.utc)

@@ -31,6 +31,8 @@ def open_or_mend(path: Path, *, clock: Clock) -> None:
                 raise DamagedError(f"{path}: empty, though it had rows")
             if _has_unread_verdicts(path):
                 raise DamagedError(f"{path}-wal: damaged in front of verdicts")
+            if outbox_file.forbids_writing(path):
+                raise DamagedError(f"{path}: its head has SQLite only read it")
             outbox_file.open_file(path, clock=clock)
         except DamagedError as error:
             log.error("outbox_damaged", path=str(path), reason=str(error))

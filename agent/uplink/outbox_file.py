@@ -15,8 +15,8 @@ from typing import IO, Literal, TypeAlias
 
 from agent.clock import Clock
 from agent.errors import PlumblineError
-from agent.uplink import age
-from agent.uplink.outbox_schema import CREATE, MIGRATIONS, NAMES, SCHEMA_VERSION
+from agent.uplink import age, sound
+from agent.uplink.outbox_schema import CREATE, MIGRATIONS, SCHEMA_VERSION
 
 Kind: TypeAlias = Literal["verdict", "event", "crop"]
 KINDS: tuple[Kind, ...] = ("verdict", "event", "crop")  # priority; the index is the column `class`
@@ -34,7 +34,10 @@ _FULL = "database or disk is full"
 _DAMAGE = (
     *("file is not a database", "database disk image is malformed", "malformed database schema"),
     "unsupported file format",
+    "constraint failed",  # a number that another one in the file contradicts
 )
+_UNWRITABLE = "readonly database"
+_WRITES_BY = 18  # place in the head of a file: the version of SQLite's format that may write it, 1 or 2
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
 _OUT_OF_FILES = "too many open files in this process; raise LimitNOFILE of its unit, or see what holds them"
 _LIVED = "SELECT lived_ns FROM record WHERE seq ="
@@ -44,7 +47,7 @@ NEWEST_PLAUSIBLE = 1000  # of a schema's versions; a file of ours that says more
 _CAUSES: dict[str, str] = {
     **dict.fromkeys(_DAMAGE, "damaged; its next open saves what can be read and sets the file aside"),
     _NOT_OPENED: "cannot be opened; the folder must exist and the agent's user own it",
-    "readonly database": "cannot be written; give the agent's user write permission to file and folder",
+    _UNWRITABLE: "cannot be written; give the agent's user write permission to file and folder",
     _FULL: "the disk is full; free space on the disk that holds it",
     "disk I/O error": "the disk does not take it; check free space, quota and the kernel log",
     "database is locked": f"another program held it for {BUSY_TIMEOUT_S:.0f} s; stop that program",
@@ -102,12 +105,13 @@ def open_file(path: Path, *, clock: Clock) -> None:
                 f"{path}: schema version {version} was written by a newer agent, this one knows "
                 f"{SCHEMA_VERSION}; install that version again or set outbox.path to another file"
             )
-        if version not in range(SCHEMA_VERSION + 1) or (version == 0 and ours):
+        misnamed = (version == 0 and ours) or sound.is_later(names, version)
+        if version not in range(SCHEMA_VERSION + 1) or misnamed:
             raise DamagedError(f"{path}: damaged (schema version {version})")
         if version == 0 and names:
             raise OutboxError(f"{path}: it is another program's database; set outbox.path to another file")
         if is_suspect(path):
-            _check_integrity(database, path)
+            _check_integrity(database, path, deep=version == SCHEMA_VERSION)
         if version == 0:
             database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before the first table
         database.execute("PRAGMA journal_mode = WAL")
@@ -115,20 +119,8 @@ def open_file(path: Path, *, clock: Clock) -> None:
             database.executescript(CREATE)
         for later in range(max(version, 1) + 1, SCHEMA_VERSION + 1 if version else 0):
             database.executescript(MIGRATIONS[later])
-        _check_tables(database, path)
-
-
-def _check_tables(database: sqlite3.Connection, path: Path) -> None:
-    """That all tables are there, and no damage on the way to their ends."""
-    names = {str(name) for (name,) in database.execute("SELECT name FROM sqlite_master")}
-    if missing := NAMES - names:
-        raise DamagedError(f"{path}: damaged (without {', '.join(sorted(missing))})")
-    for table, rows in (("progress", 1), ("age", 1), ("tally", 5)):
-        (found,) = database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
-        if found != rows:
-            raise DamagedError(f"{path}: damaged ({found} rows in {table})")
-    for table in ("waiting", "record", "history"):
-        database.execute(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT 1").fetchone()
+        if (problem := sound.problem(database, path)) is not None:
+            raise DamagedError(f"{path}: damaged ({problem})")
 
 
 def suspect(path: Path) -> None:
@@ -145,8 +137,10 @@ def is_suspect(path: Path) -> bool:
     return suspicion(path).exists()
 
 
-def _check_integrity(database: sqlite3.Connection, path: Path) -> None:
+def _check_integrity(database: sqlite3.Connection, path: Path, *, deep: bool) -> None:
     found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found == "ok" and deep:
+        found = sound.deep_problem(database) or "ok"
     if found != "ok":
         raise DamagedError(f"{path}: damaged ({found})")
     suspicion(path).unlink()
@@ -296,6 +290,8 @@ def explained(path: Path, error: Exception) -> OutboxError:
     theirs, cause = next(((one, ours) for one, ours in _CAUSES.items() if one in str(error)), ("", ""))
     if theirs == _NOT_OPENED and _is_out_of_files():
         cause = _OUT_OF_FILES
+    if theirs == _UNWRITABLE and forbids_writing(path):
+        theirs, cause = _DAMAGE[0], _CAUSES[_DAMAGE[0]]
     kind = DamagedError if theirs in _DAMAGE else FullError if theirs == _FULL else OutboxError
     if kind is DamagedError:
         suspect(path)
@@ -324,6 +320,16 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise explained(path, error) from error
+
+
+def forbids_writing(path: Path) -> bool:
+    """Whether the file's own head has SQLite only read it, which no agent ever wrote."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_WRITES_BY + 1)
+    except OSError:
+        return False
+    return len(head) > _WRITES_BY and head[_WRITES_BY] > 2
 
 
 def _is_out_of_files() -> bool:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
+from agent.foreign import stored
 from agent.uplink import sqlite_trees as trees
 from agent.uplink.outbox_file import KINDS, REPLAY_CLASS, UNCONFIRMED_CLASS
 from agent.uplink.seal import digest, is_plausible, is_typed
+from agent.uplink.sound import LARGEST
 from agent.uplink.sqlite_pages import Pages
 from agent.uplink.sqlite_trees import Cell, Value
 
@@ -78,7 +80,11 @@ def read(pages: Pages) -> Wreck:
             if entry is not None and shape is not None and shape in broken:
                 _take(wreck, shape, cell, *entry)
     wreck.known.update(wreck.waiting, wreck.history, wreck.sequences.values())
+    wreck.known = {seq for seq in wreck.known if 0 < seq < LARGEST}
     wreck.highest_seq = max(wreck.highest_seq, *wreck.known, *wreck.records, 0)
+    there = {name: seq for name, seq in wreck.cursors.items() if 0 <= seq <= wreck.highest_seq}
+    wreck.cursors_whole &= there == wreck.cursors
+    wreck.cursors = there
     return wreck
 
 
@@ -90,6 +96,7 @@ def saved(pages: Pages, wreck: Wreck) -> Iterator[Saved | int]:
         yield seq if row is None else row
 
 
+_BESIDE = frozenset({"cursor", "dead_letter", "command"})
 # What is read of a file, and whether it lies in the tree of an index.
 _FROM_LEAVES = frozenset({"progress", "sqlite_sequence", "age", "record", "waiting", "history"})
 _TABLES = {
@@ -114,9 +121,12 @@ def roots(pages: Pages) -> dict[str, int]:
 
 
 def _take(wreck: Wreck, name: str, cell: Cell, rowid: int, values: tuple[Value, ...]) -> None:
+    if name in _BESIDE and not all(_is_text(value) for value in values if isinstance(value, str)):
+        return
     match name, values:
         case "record", _ if _is_record(values):
-            wreck.records.setdefault(rowid, cell)
+            if 0 < rowid < LARGEST:
+                wreck.records.setdefault(rowid, cell)
         case "waiting", (None, int(number), int(), *_) if number in _WAITING_CLASSES:
             wreck.waiting.setdefault(rowid, number)
         case "history", (None,):
@@ -125,7 +135,7 @@ def _take(wreck: Wreck, name: str, cell: Cell, rowid: int, values: tuple[Value, 
             wreck.last_sequence = last
         case "progress", (int(last), int(undigested)):
             wreck.last_sequence, wreck.undigested = last, undigested
-        case "sqlite_sequence", ("record" | "outbox", int(highest)):
+        case "sqlite_sequence", ("record" | "outbox", int(highest)) if highest < LARGEST:
             wreck.highest_seq = max(highest, wreck.highest_seq)
         case "age", (str(), int(), int(), int(), int(lived_ns)):
             wreck.lived_ns = max(lived_ns, wreck.lived_ns)
@@ -139,6 +149,11 @@ def _take(wreck: Wreck, name: str, cell: Cell, rowid: int, values: tuple[Value, 
             wreck.sequences[sequence] = seq
         case "id", (str(), int(seq)):
             wreck.known.add(seq)
+
+
+def _is_text(value: str) -> bool:
+    """Whether it is Unicode, and can be written anew."""
+    return stored(value) == value
 
 
 def _shape(values: tuple[Value, ...]) -> str | None:

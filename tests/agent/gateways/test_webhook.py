@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import SupportsIndex
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from agent.clock import ManualClock
 from agent.gateway_settings import WebhookGateway
@@ -192,6 +194,15 @@ def test_retry_after_is_honoured_by_the_gateway(mes: Receiver) -> None:
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, pause_s: float) -> None:
     assert retry_after_s(header, NOW) == pause_s
+
+
+@given(header=st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=40))
+@example("\xb2")
+@example("1\xb9")
+@example("Mon, 01 Jan 2099 00:00:00 +999999999999999")
+@example("Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
+def test_no_retry_after_ends_the_gateway(header: str) -> None:
+    assert 0 <= retry_after_s(header, NOW) <= 900
 
 
 def test_rows_go_over_one_connection_and_an_idle_one_that_was_closed_costs_nothing(mes: Receiver) -> None:
