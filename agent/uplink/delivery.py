@@ -223,8 +223,15 @@ def _load(state: CourierState) -> tuple[CourierState, tuple[Action, ...]]:
     if not state.connected or state.drained or room <= 0 or not kinds:
         return state, ()
     replays = max(0, int(state.replay_allowance))
-    exclude, published = _held(state), state.publications
-    return state, (Load(limit=room, kinds=kinds, replays=replays, exclude=exclude, published=published),)
+    load = Load(
+        limit=room,
+        kinds=kinds,
+        replays=replays,
+        exclude=_held(state),
+        published=state.publications,
+        troubled=frozenset(pending),
+    )
+    return state, (load,)
 
 
 def _flight(state: CourierState, seq: int) -> Flight | None:

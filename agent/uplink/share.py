@@ -2,7 +2,8 @@
 
 Of every ten rows published one is an event, one a replay and one a crop, as long as such rows wait; every
 other turn goes by priority. So verdicts have seven turns of ten or more, and a class of rows that waits is
-never passed over for more than nine rows, however fast verdicts come.
+never passed over for more than nine rows, however fast verdicts come. A kind of which the broker has
+refused a row goes last until its pause is over: some brokers end the connection for each.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def take(load: Load, lease: Lease) -> tuple[Waiting, ...]:
         return first  # all that wait
     kept: list[Waiting] = []
     for kind in _TURNS.values():
+        if kind in load.troubled:
+            continue
         share = turns(load.published, load.limit, kind)
         mine = [one for one in first if _kind(one) == kind][:share]
         if len(mine) < share and (kind is None or kind in load.kinds):

@@ -105,13 +105,14 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Rows to publish next; `published` counts turns, see `share.take`."""
+    """Rows to publish next; `published` counts turns, see `share.take`. `troubled` kinds have none."""
 
     limit: int
     kinds: tuple[Kind, ...]
     replays: int
     exclude: tuple[int, ...]
     published: int = 0
+    troubled: frozenset[Kind] = frozenset()
 
 
 Action: TypeAlias = "Publish | Forget | Await | Resend | Report | Load"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import pytest
@@ -120,6 +120,15 @@ def test_a_kind_that_may_not_go_has_no_turn(blocked: Kind) -> None:
     kinds = tuple(kind for kind in KINDS if kind != blocked)
     rows = take(load(20, 0, kinds=kinds), shelf.lease)
     assert len(rows) == 20 and blocked not in {class_of(one) for one in rows}
+
+
+@given(st.sampled_from(["event", "crop"]), st.integers(0, 20), st.integers(1, 20))
+def test_a_kind_that_was_refused_goes_behind_what_was_not(refused: Kind, published: int, limit: int) -> None:
+    shelf = Shelf()
+    for kind in [refused, "verdict"] * 30:
+        shelf.commit(kind)
+    wanted = replace(load(limit, published), troubled=frozenset([refused]))
+    assert {class_of(one) for one in take(wanted, shelf.lease)} == {"verdict"}
 
 
 @given(st.integers(0, 5), st.integers(1, 40))
