@@ -13,6 +13,7 @@ from agent.cameras import images
 from agent.line.prepare import with_channels
 from agent.messages import Flags, Pixels
 from models.items import DataError, Item
+from models.stages import SILENT, Stages
 
 LEVELS = 16  # of a drawn mask at most; more are a lossy file or soft edges
 NEARLY_FULL = 0.9
@@ -60,13 +61,13 @@ def read_mask(item: Item, shape: tuple[int, int]) -> Flags | None:
     return flags
 
 
-def check_pictures(items: Sequence[Item]) -> list[Path]:
+def check_pictures(items: Sequence[Item], stages: Stages = SILENT) -> list[Path]:
     """Read every picture and mask once: what is bad is told before hours of work. Raises DataError.
 
     Returns the masks that had to be cut in the middle, because their levels are blurred.
     """
     soft = []
-    for item in items:
+    for item in stages.over(items, "checking pictures and masks"):
         height, width = read_image(item.image).shape[:2]
         read_mask(item, (height, width))
         if item.mask is not None and _marked(item.mask)[1]:
