@@ -148,8 +148,8 @@ def export(
             stages=stages,
         )
     threshold = bundle.manifest.threshold
-    rate = threshold.provisional_rate
-    kept = "" if rate is None else f", provisional: it keeps a false-reject rate of {rate:.1%} only"
+    words = threshold.provisional_words()
+    kept = f", {words}" if words else ""
     _say([f"{out}: {bundle.manifest.name} {bundle.sha256[:12]}, threshold {threshold.raw:.4f}{kept}"])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
 
 from agent import settings
 from agent.__main__ import app as device
@@ -214,12 +215,16 @@ def test_too_few_good_frames_for_the_target_make_a_provisional_threshold(
 ) -> None:
     command = export_command(made, tmp_path / "bundle")
     command[command.index("--target") + 1] = 0.05
-    assert "provisional: it keeps a false-reject rate of 14.3% only" in run(lab, *command).output
+    assert (
+        "provisional: with 6 good frames it promises a false-reject rate of 14.3%"
+        in run(lab, *command).output
+    )
     threshold = open_bundle(tmp_path / "bundle").manifest.threshold
     assert threshold.provisional_rate == pytest.approx(1 / 7)
-    shown = run(device, "bundle", "info", tmp_path / "bundle").output
-    assert "provisional" in shown
-    assert "14.3%" in shown
+    assert "provisional: with 6 good frames" in run(device, "bundle", "info", tmp_path / "bundle").output
+    picture = next((made.data / "test/good").iterdir())
+    told = CliRunner().invoke(device, ["inspect", str(picture), "--bundle", str(tmp_path / "bundle")])
+    assert "threshold is provisional" in told.stderr
 
 
 def test_a_student_whose_good_frames_bf16_scores_otherwise_is_not_exported(
@@ -244,7 +249,7 @@ def test_a_student_with_batch_norm_statistics_of_other_pictures_is_not_exported(
     shutil.copytree(made.student, tmp_path / "student")
     weights = torch.load(made.student / WEIGHTS, weights_only=True)
     for name, values in weights.items():
-        if name.startswith("finder") and name.endswith("running_mean"):
+        if name.startswith(("finder", "restorer")) and name.endswith("running_mean"):
             values.add_(20 * weights[name.replace("mean", "var")].sqrt())
     torch.save(weights, tmp_path / "student" / WEIGHTS)
     with pytest.raises(ExportError, match="tells synthetic defects from good parts with an AUROC of"):
