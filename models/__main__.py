@@ -169,6 +169,7 @@ def variants(
     for wanted in precision or ():
         if wanted not in precisions:
             raise typer.BadParameter(f"{wanted!r} is not a precision; there are: {', '.join(precisions)}")
+    preflight.need_bundle(bundle)
     target = open_bundle(bundle).manifest.threshold.target_false_reject_rate
     preflight.need_key(key)
     preflight.need_writable_folder(out.parent, "--out")

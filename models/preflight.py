@@ -43,6 +43,15 @@ def need_model(path: Path) -> None:
         raise PreflightError(f"{path}: holds neither a bundle nor a finished run")
 
 
+def need_bundle(path: Path) -> None:
+    """Refuse what is no bundle, in words of this command. Raises BundleError for a damaged one."""
+    if not path.exists():
+        raise PreflightError(f"{path}: does not exist; check the argument BUNDLE")
+    if path.is_dir() and not (path / MANIFEST).is_file():
+        raise PreflightError(f"{path}: holds no bundle; check the argument BUNDLE")
+    open_bundle(path)
+
+
 def need_file(path: Path | None, option: str) -> None:
     """Refuse a file to read that is not there."""
     if path is not None and not path.is_file():
