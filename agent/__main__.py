@@ -146,6 +146,8 @@ def inspect(
         say(f"{record['verdict']:9} {score}  {record['part_id']}  {words}")
         if out is not None:
             write(one, out)
+    if provisional := opened.manifest.threshold.provisional_words():
+        print(f"plumbline: the bundle's threshold is {provisional}", file=sys.stderr)
     if warning := taught.words():
         print(f"plumbline: {warning}", file=sys.stderr)
     if undecided:

@@ -225,6 +225,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         bundle=bundle.manifest.name,
         bundle_sha256=bundle.sha256,
         threshold=calibrated.get(engine.describe().precision, threshold),
+        provisional_rate=_provisional_rate(wanted, bundle),
     )
     scales = _scales(wanted.cameras)
     rolls = Rolls(
@@ -344,7 +345,12 @@ def _origin(
     return Origin(
         station=wanted.identity.station,
         boot_id=boot_id,
-        model=ModelMessage(bundle=bundle.manifest.name, sha256=bundle.sha256, engine=engine.describe().name),
+        model=ModelMessage(
+            bundle=bundle.manifest.name,
+            sha256=bundle.sha256,
+            engine=engine.describe().name,
+            provisional_rate=_provisional_rate(wanted, bundle),
+        ),
         engine=lambda: engine.describe().name,
         settings=SettingsMessage(version=wanted.revision, sha256=wanted.digest()),
         simulated=frozenset(camera.name for camera in wanted.cameras if camera.source.kind == "linescan-sim"),
@@ -352,6 +358,11 @@ def _origin(
         new_id=lambda: new_uuid7(clock),
         scales=scales,
     )
+
+
+def _provisional_rate(wanted: settings.Settings, bundle: Bundle) -> float | None:
+    """Nothing is provisional of a threshold that the settings have."""
+    return None if wanted.judge.threshold else bundle.manifest.threshold.provisional_rate
 
 
 def _status_message(

@@ -89,6 +89,15 @@ class Threshold(_Part):
         None, gt=0, lt=1, description="all that so few good frames can promise, where it is above the target"
     )
 
+    def provisional_words(self) -> str | None:
+        """What to tell of a threshold from too few good frames; None where it keeps its target."""
+        if self.provisional_rate is None:
+            return None
+        return (
+            f"provisional: with {self.good_frames} good frames it promises a false-reject rate of "
+            f"{self.provisional_rate:.1%}, not of {self.target_false_reject_rate:.1%}"
+        )
+
     @model_serializer(mode="wrap")
     def _as_before_where_it_holds(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Devices that do not know the field read every bundle whose threshold keeps its target."""

@@ -37,6 +37,7 @@ def info(bundle: BundlePath) -> None:
         },
         "target false-reject rate": f"{manifest.threshold.target_false_reject_rate:.3f} "
         f"from {manifest.threshold.good_frames} good frames",
+        **({"threshold is": words} if (words := manifest.threshold.provisional_words()) else {}),
         "size": f"{sum(map(len, opened.files.values())) / 1e6:.1f} MB",
         "features": manifest.provenance.features,
     }

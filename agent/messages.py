@@ -211,6 +211,10 @@ class ModelMessage(_Message):
     bundle: str = Field(description="name of the model bundle")
     sha256: str = Field(description="of the bundle's manifest")
     engine: str = Field(description="that judged this frame, with its precision; empty where none did")
+    provisional_rate: float | None = Field(
+        None,
+        description="false-reject rate of a threshold from few good parts; null where it keeps its target",
+    )
 
 
 class SettingsMessage(_Message):

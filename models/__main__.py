@@ -7,22 +7,27 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
-from agent.bundle import refuse_existing
+from agent.bundle import Precision, open_bundle, refuse_existing
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.sample import load_cells
 from models import preflight
 from models.held import TARGET, preview
+from models.stages import stages_on
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
 
+LOADING = "loading torch"
+Columns = dict[str, dict[str, float | int | None]]
+POOLED = "the column model pools the scores of {}"
 LAYOUTS = "MVTec-AD layout, a manifest.csv, VisA's split csv, or a plain folder of good parts"
 Data = Annotated[Path, typer.Option("--data", help=LAYOUTS)]
 AllData = Annotated[
@@ -70,11 +75,14 @@ def train(
     """Train a teacher on good parts; the same command resumes, and `torchrun` spreads it over GPUs."""
     preflight.need_folder(weights, "--weights")
     preflight.need_writable_folder(out, "--out")
+    preflight.need_no_other(out, student=False)
     _say(preview(data))
 
-    from models.train import train as run
-
-    _say([f"teacher: {run(method, data, preset, out, seed=seed, images=images, weights=weights)}"])
+    with stages_on(console) as stages:
+        with stages.stage(LOADING):
+            from models.train import train as run
+        made = run(method, data, preset, out, seed=seed, images=images, weights=weights, stages=stages)
+    _say([f"teacher: {made}"])
 
 
 @app.command()
@@ -93,11 +101,14 @@ def distill(
     for teacher in teachers:
         preflight.need_run(teacher, student=False)
     preflight.need_writable_folder(out, "--out")
+    preflight.need_no_other(out, student=True)
     _say(preview(data))
 
-    from models.distill import distill as run
-
-    _say([f"student: {run(teachers, data, out, seed=seed, images=images)}"])
+    with stages_on(console) as stages:
+        with stages.stage(LOADING):
+            from models.distill import distill as run
+        made = run(teachers, data, out, seed=seed, images=images, stages=stages)
+    _say([f"student: {made}"])
 
 
 @app.command()
@@ -116,27 +127,29 @@ def export(
 ) -> None:
     """Calibrate and write the bundle; refused when engines disagree."""
     preflight.need_run(student, student=True)
-    preflight.need_file(key, "--key")
+    preflight.need_key(key)
     preflight.need_writable_folder(out.parent, "--out")
     refuse_existing(out)
     _say(preview(data, target))
 
-    from models.export import export as run
-
-    bundle = run(
-        student,
-        data,
-        out,
-        name=name,
-        licence=licence,
-        commands=tuple(command or ()),
-        target=target,
-        counter=counter,
-        key=key,
-    )
+    with stages_on(console) as stages:
+        with stages.stage(LOADING):
+            from models.export import export as run
+        bundle = run(
+            student,
+            data,
+            out,
+            name=name,
+            licence=licence,
+            commands=tuple(command or ()),
+            target=target,
+            counter=counter,
+            key=key,
+            stages=stages,
+        )
     threshold = bundle.manifest.threshold
-    rate = threshold.provisional_rate
-    kept = "" if rate is None else f", provisional: it keeps a false-reject rate of {rate:.1%} only"
+    words = threshold.provisional_words()
+    kept = f", {words}" if words else ""
     _say([f"{out}: {bundle.manifest.name} {bundle.sha256[:12]}, threshold {threshold.raw:.4f}{kept}"])
 
 
@@ -152,13 +165,22 @@ def variants(
     key: Annotated[Path | None, typer.Option(help="Ed25519 private key in PEM to sign with")] = None,
 ) -> None:
     """Write a bundle that has graphs and thresholds for other precisions, too."""
-    from models.variants import PRECISIONS, add_variants
+    precisions: tuple[Precision, ...] = get_args(Precision)
+    for wanted in precision or ():
+        if wanted not in precisions:
+            raise typer.BadParameter(f"{wanted!r} is not a precision; there are: {', '.join(precisions)}")
+    preflight.need_bundle(bundle)
+    target = open_bundle(bundle).manifest.threshold.target_false_reject_rate
+    preflight.need_key(key)
+    preflight.need_writable_folder(out.parent, "--out")
+    refuse_existing(out)
+    _say(preview(data, target))
 
-    for name in precision or ():
-        if name not in PRECISIONS:
-            raise typer.BadParameter(f"{name!r} is not a precision; there are: {', '.join(PRECISIONS)}")
-    chosen = [name for name in PRECISIONS if not precision or name in precision]
-    made = add_variants(bundle, data, out, precisions=chosen, counter=counter, key=key)
+    chosen = [name for name in precisions if not precision or name in precision]
+    with stages_on(console) as stages:
+        with stages.stage(LOADING):
+            from models.variants import add_variants
+        made = add_variants(bundle, data, out, precisions=chosen, counter=counter, key=key, stages=stages)
     for name, one in (made.manifest.variants or {}).items():
         shift = one.threshold.raw / made.manifest.threshold.raw - 1
         _say([f"{out}: {name} {one.threshold.raw:.4f}, {shift:+.1%} of f32's threshold"])
@@ -179,31 +201,44 @@ def evaluate(
 ) -> None:
     """Figures on the test split."""
     preflight.need_model(model)
+    preflight.need_product(model, product)
     preflight.need_writable_file(json_file, "--json")
     preflight.need_writable_folder(report, "--report")
-    _say(preflight.preview_test_split(data))
+    with stages_on(console) as stages:
+        lines = preflight.preview_test_split(data, stages)
+    _say(lines)
 
-    from models import evaluate as run
-    from models.ablate import ablate
-    from models.report import write_evidence, write_report
-    from models.train import STUDENT
-
-    figures, judged = run.evaluate(model, data, product)
-    columns: dict[str, dict[str, float | int | None]] = {"model": figures.as_dict()}
-    if report is not None:
-        write_report(figures, judged, report)
-        if (model / STUDENT).is_file():
-            kinds = ablate(model, data)
-            console.print(_side_by_side({kind: one.as_dict() for kind, one in kinds.items()}))
-            write_evidence(kinds, report)
-    if yardstick:
-        figures, judged, minutes = run.evaluate_yardstick(model, data)
-        columns["yardstick"] = {**figures.as_dict(), "build_minutes": minutes}
+    with stages_on(console) as stages:
+        with stages.stage(LOADING):
+            from models import evaluate as run
+            from models.ablate import ablate
+            from models.report import write_evidence, write_report
+            from models.train import STUDENT
+        figures, judged = run.evaluate(model, data, product, stages)
+        columns: Columns = {"model": figures.as_dict()}
+        products = run.by_product(judged, figures.threshold)
         if report is not None:
-            write_report(figures, judged, report / "yardstick")
-    console.print(_side_by_side(columns))
+            with stages.stage("drawing the report"):
+                write_report(figures, judged, report)
+            if (model / STUDENT).is_file():
+                kinds = ablate(model, data, stages)
+                console.print(_side_by_side({kind: one.as_dict() for kind, one in kinds.items()}))
+                write_evidence(kinds, report)
+        if yardstick:
+            figures, judged, minutes = run.evaluate_yardstick(model, data, stages=stages)
+            columns["yardstick"] = {**figures.as_dict(), "build_minutes": minutes}
+            if report is not None:
+                with stages.stage("drawing the yardstick's report"):
+                    write_report(figures, judged, report / "yardstick")
+    own = {name: one.as_dict() for name, one in products.items() if one is not None}
+    if products:
+        _say([POOLED.format(", ".join(products))])
+        _say([f"{name}: no figures of its own: good or bad pictures only" for name in products.keys() - own])
+    console.print(_side_by_side({**columns, **{f"product {name}": one for name, one in own.items()}}))
     if json_file is not None:
-        content = columns if yardstick else columns["model"]
+        content: dict[str, Any] = {**columns} if yardstick else {**columns["model"]}
+        if products:
+            content |= {"pooled": list(products), "products": own}
         json_file.write_text(json.dumps(content, indent=2) + "\n")
     if report is not None:
         _say([f"{report}: {', '.join(sorted(path.name for path in report.iterdir()))}"])
@@ -216,9 +251,9 @@ def _say(lines: Sequence[str]) -> None:
             console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
 
 
-def _side_by_side(columns: dict[str, dict[str, float | int | None]]) -> Table:
+def _side_by_side(columns: Columns) -> Table:
     """A row for every figure that any column has."""
-    table = Table("figure", *columns)
+    table = Table("figure", *(Column(Text(shown(name))) for name in columns))
     for key in dict.fromkeys(key for column in columns.values() for key in column):
         values = [column.get(key) for column in columns.values()]
         table.add_row(

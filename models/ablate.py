@@ -16,6 +16,7 @@ from models.data import Item
 from models.distill import load_student
 from models.evaluate import Figures, Inspector, Judged, checked_split, figures, judge_item
 from models.parts.maps import top_mean
+from models.stages import SILENT, Stages
 from models.student import EVIDENCE, Student, to_pixels
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -29,18 +30,20 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def ablate(run_folder: Path, data: Path) -> dict[str, Figures]:
+def ablate(run_folder: Path, data: Path, stages: Stages = SILENT) -> dict[str, Figures]:
     """The figures of each of KINDS on the test split, from one look at each picture.
 
     Raises RunError when the folder has no finished student, DataError for unusable data.
     """
     run, student = load_student(run_folder)
-    return by_kind(student, checked_split(data), run.input)
+    return by_kind(student, checked_split(data, stages), run.input, stages)
 
 
-def by_kind(student: Student, items: Sequence[Item], spec: InputSpec) -> dict[str, Figures]:
+def by_kind(
+    student: Student, items: Sequence[Item], spec: InputSpec, stages: Stages = SILENT
+) -> dict[str, Figures]:
     judged: dict[str, list[Judged]] = {kind: [] for kind in KINDS}
-    for item in items:
+    for item in stages.over(items, "judging by each kind of evidence"):
         by_weights = _looking_once(student)
         for kind, names in KINDS.items():
             judged[kind].append(judge_item(item, by_weights(only(student, names)), spec))

@@ -18,6 +18,7 @@ from models.parts.anomalies import spoil
 from models.parts.batch import Batch
 from models.parts.variation import moved, relit
 from models.product import Mirror, Product, cut_foreground, load_textures, read_product
+from models.stages import SILENT, Stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +51,21 @@ class Tiles:
             yield to_images(self.pixels[start : start + count])
 
 
-def as_tiles(items: Sequence[Item], spec: InputSpec) -> Tiles:
+def as_tiles(items: Sequence[Item], spec: InputSpec, stages: Stages = SILENT) -> Tiles:
     """The tiles of pictures of one or several products, each with its own rules. Raises DataError."""
     names = sorted({item.product for item in items})
     own = [[item for item in items if item.product == name] for name in names]
     rules = [read_product(some[0].folder) for some in own]
-    cut = [load_tiles(some, spec) for some in own]
+    cut = [
+        load_tiles(stages.over(some, f"reading pictures of {name}"), spec)
+        for name, some in zip(names, own, strict=True)
+    ]
     foreground = None
     if any(rule.foreground != "all" for rule in rules):
-        places = [cut_foreground(some, spec, rule) for some, rule in zip(own, rules, strict=True)]
+        places = [
+            cut_foreground(stages.over(some, f"looking for {name} in its pictures"), spec, rule)
+            for name, some, rule in zip(names, own, rules, strict=True)
+        ]
         foreground = np.concatenate(places)
     return Tiles(
         pixels=np.concatenate(cut),

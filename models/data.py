@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,7 +148,7 @@ def input_spec(items: Sequence[Item], tile_px: int) -> InputSpec:
     )
 
 
-def load_tiles(items: Sequence[Item], spec: InputSpec) -> Pixels:
+def load_tiles(items: Iterable[Item], spec: InputSpec) -> Pixels:
     """Every tile of every picture as the device would cut it, uint8 (N, tile, tile, C)."""
     tiles = []
     for item in items:

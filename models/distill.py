@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import checkpoint
+from models import checkpoint, preflight
 from models import student as student_file
 from models.batches import Tiles, as_tiles, draw_batch
 from models.fit import Draw, fit, new_fabric
@@ -31,6 +31,7 @@ from models.parts.losses import focal, soft_dice
 from models.plans import STUDENTS
 from models.precision import autocast
 from models.product import MIRRORS, Mirror
+from models.stages import SILENT, Stages
 from models.student import FEATURE_STAGES, Student
 from models.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, load_teacher, read_run
 
@@ -111,24 +112,24 @@ def distill(
     *,
     seed: int = 0,
     images: int | None = None,
+    stages: Stages = SILENT,
 ) -> Path:
     """Train the student of one or several teachers into `out`; the same command resumes.
 
-    Raises RunError for an unfinished teacher, teachers of different inputs or an `out` of another run, and
-    DataError for unusable data.
+    Raises RunError for an unfinished teacher, teachers of different inputs or an `out` of another run,
+    PreflightError for an `out` of a teacher and DataError for unusable data.
     """
     loaded = [load_teacher(teacher) for teacher in teachers]
     runs = [one for one, _ in loaded]
     run = common(runs, teachers)
-    if (out / RUN).is_file() and not (out / STUDENT).is_file():
-        raise RunError(f"{out}: holds a teacher; choose another --out")
+    preflight.need_no_other(out, student=True)
     good, held = good_items(data)
     names = tuple(sorted({item.product for item in good}))
     if names != run.data:
         raise RunError(
             f"the teachers know {', '.join(run.data)}, the data are {', '.join(names)}; give the same --data"
         )
-    tiles, held_tiles = as_tiles(good, run.input), as_tiles(held, run.input)
+    tiles, held_tiles = (as_tiles(some, run.input, stages) for some in (good, held))
     plan = STUDENTS[run.preset].sized(images, seed)
     fabric = new_fabric()
     claim(
@@ -137,7 +138,7 @@ def distill(
         write=fabric.global_rank == 0,
     )
     claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)
-    lessons = _kept_lessons([method for _, method in loaded], tiles, run, out, seed, fabric)
+    lessons = _kept_lessons([method for _, method in loaded], tiles, run, out, seed, fabric, stages)
     torch.manual_seed(seed)
     student = new_student(run).to(fabric.device)
     for net in (student.restorer, student.finder, student.features):
@@ -152,10 +153,10 @@ def distill(
         terms: dict[str, Tensor] = module.loss(others.to(fabric.device), some.to(fabric.device))
         return terms
 
-    label = f"student of {', '.join(one.method for one in runs)} {run.preset}"
-    average = fit(pupil, losses, plan, out, label=label, fabric=fabric)
+    label = f"training the student of {', '.join(one.method for one in runs)} {run.preset}"
+    average = fit(pupil, losses, plan, out, label=label, fabric=fabric, stages=stages)
     if fabric.global_rank == 0:
-        finish(average.student, tiles, held_tiles, seed)
+        finish(average.student, tiles, held_tiles, seed, stages)
         checkpoint.save(out / WEIGHTS, average.student.cpu().state_dict())
     fabric.barrier()
     return out / WEIGHTS
@@ -193,43 +194,52 @@ def load_student(folder: Path) -> tuple[Run, Student]:
 
 
 def ask(
-    teachers: Sequence[Method], tiles: Tiles, count: int, stride: int, seed: int, device: torch.device
+    teachers: Sequence[Method],
+    tiles: Tiles,
+    count: int,
+    stride: int,
+    seed: int,
+    device: torch.device,
+    stages: Stages = SILENT,
 ) -> Lessons:
     """`count` pictures, most of them spoilt, and the mean of what the teachers make of them."""
     rng = np.random.default_rng(seed)
     batch = draw_batch(tiles, count, SPOILT_SHARE, rng, vary=True)
     restored, maps = torch.zeros_like(batch.seen), torch.zeros_like(batch.mask)
-    for teacher in teachers:
-        images, found = _inspected(teacher, batch, seed, device)
+    for number, teacher in enumerate(teachers, 1):
+        name = f"asking teacher {number} of {len(teachers)} about {count} pictures"
+        images, found = _inspected(teacher, batch, seed, device, stages, name)
         usual = torch.quantile(found[~batch.spoilt].flatten()[:: max(1, found.numel() // 2_000_000)], 0.999)
         restored += images / len(teachers)
         maps += (found / (2 * usual.clamp_min(1e-6))).clamp(0, 1) / len(teachers)
     return Lessons(batch=batch, restored=restored, maps=F.max_pool2d(maps, stride))
 
 
-def finish(student: Student, tiles: Tiles, held: Tiles, seed: int) -> None:
+def finish(student: Student, tiles: Tiles, held: Tiles, seed: int, stages: Stages = SILENT) -> None:
     """BatchNorm statistics from good parts, then the scales of the evidence from held-back good parts.
 
     Only the foreground counts, where a product has one: what lies behind it is not what it is judged by.
     """
-    reestimate_batch_norm(student, tiles, seed)
+    reestimate_batch_norm(student, tiles, seed, stages)
     student.eval()
     device = student.mean.device
     places = held.places(student.config.stride).to(device)  # (N, 1, h, w)
     parts = list(zip(held.in_images(16), torch.split(places, 16), strict=True))
     with torch.no_grad():
-        sums = [_squares(student, images.to(device), place) for images, place in parts]
+        measured = stages.over(parts, "measuring held-back good parts")
+        sums = [_squares(student, images.to(device), place) for images, place in measured]
         for index, stage in enumerate(FEATURE_STAGES):
             total = torch.stack([found[index][0] for found in sums]).sum(0)
             count = torch.stack([found[index][1] for found in sums]).sum()
             student.usual(stage).copy_((total / count).clamp_min(1e-6))
-        evidence = torch.cat([student.evidence(images.to(device))[1] for images, _ in parts])
+        scaled = stages.over(parts, "scaling what held-back good parts show")
+        evidence = torch.cat([student.evidence(images.to(device))[1] for images, _ in scaled])
     inside = evidence.transpose(0, 1)[:, places[:, 0] > 0]  # (len(EVIDENCE), cells)
     student.mean.copy_(inside.mean(1))
     student.spread.copy_(inside.std(1).clamp_min(SPREAD_FLOOR))
 
 
-def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int) -> None:
+def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT) -> None:
     """Replace the running statistics by a plain average over good tiles."""
     trained = (student.restorer, student.finder)
     norms = [one for net in trained for one in net.modules() if isinstance(one, nn.BatchNorm2d)]
@@ -239,7 +249,7 @@ def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int) -> None:
         norm.train()
     rng = np.random.default_rng(seed)
     with torch.no_grad():
-        for _ in range(BATCH_NORM_BATCHES):
+        for _ in stages.over(range(BATCH_NORM_BATCHES), "averaging over good parts"):
             good = draw_batch(tiles, 16, 0.0, rng, vary=True)
             student.evidence(good.clean.to(student.mean.device))
 
@@ -273,13 +283,13 @@ def _squares(student: Student, images: Tensor, place: Tensor) -> list[tuple[Tens
 
 
 def _kept_lessons(
-    teachers: Sequence[Any], tiles: Tiles, run: Run, out: Path, seed: int, fabric: Any
+    teachers: Sequence[Any], tiles: Tiles, run: Run, out: Path, seed: int, fabric: Any, stages: Stages
 ) -> Lessons:
     """The lessons in `out`, asked for by the first process where they are not there yet."""
     if fabric.global_rank == 0 and not (out / LESSONS).is_file():
         here = [teacher.to(fabric.device) for teacher in teachers]
         stride = student_file.PRESETS[run.preset].stride
-        made = ask(here, tiles, LESSON_COUNTS[run.preset], stride, seed, fabric.device)
+        made = ask(here, tiles, LESSON_COUNTS[run.preset], stride, seed, fabric.device, stages)
         checkpoint.save(
             out / LESSONS,
             {
@@ -294,10 +304,12 @@ def _kept_lessons(
     return Lessons(batch=Batch(**kept["batch"]), restored=kept["restored"].float(), maps=kept["maps"])
 
 
-def _inspected(teacher: Method, batch: Batch, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _inspected(
+    teacher: Method, batch: Batch, seed: int, device: torch.device, stages: Stages, name: str
+) -> tuple[Tensor, Tensor]:
     """The teacher's restorations (N, C, H, W) and maps (N, 1, H, W) of what is seen."""
     images, maps = [], []
-    for start in range(0, len(batch.seen), INSPECTED_AT_ONCE):
+    for start in stages.over(range(0, len(batch.seen), INSPECTED_AT_ONCE), name):
         part = slice(start, start + INSPECTED_AT_ONCE)
         with autocast(device):
             found = teacher.inspect(

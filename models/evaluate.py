@@ -23,15 +23,16 @@ from agent.line.infer import lay_out
 from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Flags, Floats, Pixels
 from agent.web.seams import mosaic
-from models import metrics
+from models import metrics, preflight
 from models.batches import to_images
 from models.data import DataError, Item, check_pictures, load_items, load_tiles, read_image, read_mask
 from models.distill import load_student
 from models.held import good_items
 from models.methods.method import Method
 from models.precision import autocast
+from models.stages import SILENT, Stages
 from models.student import Student, to_pixels
-from models.train import RUN, STUDENT, RunError, load_teacher, read_run
+from models.train import STUDENT, load_teacher, read_run
 from models.yardstick import build_memory
 
 Inspector = Callable[[Pixels], Answer]  # tiles (N, H, W, C), as an engine takes them
@@ -71,27 +72,32 @@ class Figures:
         return asdict(self)
 
 
-def evaluate(model: Path, data: Path, product: str | None = None) -> tuple[Figures, list[Judged]]:
+def evaluate(
+    model: Path, data: Path, product: str | None = None, stages: Stages = SILENT
+) -> tuple[Figures, list[Judged]]:
     """Judge the test split below `data` with the run or bundle at `model`.
 
     A teacher of several products is told which one the pictures show when `product` is given. Raises
-    RunError, BundleError or DataError when either cannot be used.
+    RunError, PreflightError, BundleError or DataError when either cannot be used.
     """
     inspector, spec, threshold = open_inspector(model, product)
-    judged = judge_split(data, inspector, spec)
+    judged = judge_split(data, inspector, spec, stages)
     return figures(judged, threshold), judged
 
 
-def evaluate_yardstick(model: Path, data: Path, seed: int = 0) -> tuple[Figures, list[Judged], float]:
+def evaluate_yardstick(
+    model: Path, data: Path, seed: int = 0, stages: Stages = SILENT
+) -> tuple[Figures, list[Judged], float]:
     """The same split, tiles and seams judged by good patches of the training parts below `data`.
 
     Last come the minutes that it took to remember them. Raises what `evaluate` does, and WeightsError.
     """
     spec = input_of(model)
     started = time.perf_counter()
-    yardstick = build_memory(load_tiles(good_items([data])[0], spec), seed)
+    good = stages.over(good_items([data])[0], "reading good parts")
+    yardstick = build_memory(load_tiles(good, spec), seed, stages)
     minutes = (time.perf_counter() - started) / 60
-    judged = judge_split(data, yardstick.inspect, spec)
+    judged = judge_split(data, yardstick.inspect, spec, stages)
     return figures(judged, None), judged, minutes
 
 
@@ -109,9 +115,7 @@ def input_of(model: Path) -> InputSpec:
 
 def open_inspector(model: Path, product: str | None = None) -> tuple[Inspector, InputSpec, float | None]:
     """How to judge tiles with a bundle, a student's run or a teacher's run, and the bundle's threshold."""
-    is_teacher = (model / RUN).is_file() and not (model / STUDENT).is_file()
-    if product is not None and not is_teacher:
-        raise RunError(f"{model}: only a teacher's run can be told the product; leave --product out")
+    preflight.need_product(model, product)
     if is_bundle(model):
         bundle = open_bundle(model)
         engine = open_engine(bundle, settings.Engine())
@@ -121,8 +125,6 @@ def open_inspector(model: Path, product: str | None = None) -> tuple[Inspector, 
         run, student = load_student(model)
         return by_student(student), run.input, None
     run, method = load_teacher(model)
-    if product is not None and product not in run.data:
-        raise RunError(f"{model}: knows {', '.join(run.data)}, not {product!r}; give one of these")
     index = None if product is None else run.data.index(product)
     return by_teacher(method, run.seed, index), run.input, None
 
@@ -159,15 +161,16 @@ def by_student(student: Student) -> Inspector:
     return inspect
 
 
-def judge_split(data: Path, inspector: Inspector, spec: InputSpec) -> list[Judged]:
+def judge_split(data: Path, inspector: Inspector, spec: InputSpec, stages: Stages = SILENT) -> list[Judged]:
     """Every test picture below `data`. Raises DataError before any is judged when one cannot be read."""
-    return [judge_item(item, inspector, spec) for item in checked_split(data)]
+    items = checked_split(data, stages)
+    return [judge_item(item, inspector, spec) for item in stages.over(items, "judging the test split")]
 
 
-def checked_split(data: Path) -> list[Item]:
+def checked_split(data: Path, stages: Stages = SILENT) -> list[Item]:
     """The test pictures below `data`, all of them readable. Raises DataError."""
     items = [item for item in load_items(data) if item.split == "test"]
-    check_pictures(items)
+    check_pictures(items, stages)
     return items
 
 
@@ -218,6 +221,19 @@ def figures(judged: Sequence[Judged], threshold: float | None) -> Figures:
         threshold=threshold,
         seconds_per_image=float(np.mean([one.seconds for one in judged])),
     )
+
+
+def by_product(judged: Sequence[Judged], threshold: float | None) -> dict[str, Figures | None]:
+    """The figures of each product where there are several; None for one with one kind of picture only."""
+    own: dict[str, list[Judged]] = {}
+    for one in sorted(judged, key=lambda one: one.item.product):
+        own.setdefault(one.item.product, []).append(one)
+    if len(own) == 1:
+        return {}
+    return {
+        name: figures(some, threshold) if len({one.item.is_good for one in some}) == 2 else None
+        for name, some in own.items()
+    }
 
 
 def pixel_figures(judged: Sequence[Judged]) -> metrics.PixelFigures | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -48,6 +48,7 @@ from models.held import good_items
 from models.metrics import auroc
 from models.parts.anomalies import spoil
 from models.precision import has_bf16
+from models.stages import SILENT, Stages
 from models.student import Student, to_pixels
 from models.train import WEIGHTS
 from models.variants import make as make_variant
@@ -81,6 +82,7 @@ def export(
     target: float = 0.05,
     counter: int = 1,
     key: Path | None = None,
+    stages: Stages = SILENT,
 ) -> Bundle:
     """Calibrate the student in `run_folder` on held-back good parts and write the bundle `out`.
 
@@ -90,15 +92,17 @@ def export(
     refuse_existing(out)
     run, student = load_student(run_folder)
     held = good_items(data)[1]
-    scores = frame_scores(held, by_student(student), run.input)
+    judged = stages.over(held, "judging held-back good parts")
+    scores = frame_scores(judged, by_student(student), run.input)
     threshold = calibrate(
         scores, target=target, source=f"{', '.join(run.data)}: held-back good training parts"
     )
-    graph = to_onnx(student, run.input)
+    with stages.stage("writing the graph"):
+        graph = to_onnx(student, run.input)
     tiles = golden_tiles(run.input)
     with torch.no_grad():
         golden_scores = student(torch.from_numpy(tiles))[0].numpy()
-    _refuse_blind(student, as_tiles(held, run.input))
+    _refuse_blind(student, as_tiles(held, run.input, stages), stages)
     files = {
         MODEL: graph,
         GOLDEN_TILES: _npy(tiles),
@@ -130,7 +134,7 @@ def export(
     )
     if has_bf16(torch.device("cpu")):  # then engines serve in it here
         plain = Bundle(path=out, manifest=manifest, sha256="", files=files)
-        made = make_variant(plain, "bf16", held, tiles[:0])
+        made = make_variant(plain, "bf16", held, tiles[:0], stages)
         manifest = manifest.model_copy(update={"variants": {"bf16": made.variant}})
         files |= made.files
     manifest = with_digests(manifest, files)
@@ -138,23 +142,22 @@ def export(
     if key is not None:
         signature = signing.sign(manifest_bytes(manifest), signing.BUNDLE_TYPE, signing.load_private_key(key))
     step = max(1, len(held) // COMPARED_FRAMES)
-    _refuse_disagreement(manifest, files, held[::step], scores[::step])
+    _refuse_disagreement(manifest, files, held[::step], scores[::step], stages)
     write_bundle(out, manifest, files, signature)
     return open_bundle(out)
 
 
-def synthetic_auroc(student: Student, held: Tiles, seed: int = 0) -> float:
+def synthetic_auroc(student: Student, held: Tiles, stages: Stages = SILENT, seed: int = 0) -> float:
     """How well scores tell held-back good tiles from the same with synthetic defects."""
     rng = np.random.default_rng(seed)
     batch = draw_batch(held, SYNTHETIC_PAIRS, 1.0, rng)
     spoilt = batch.spoilt.numpy()
-    scores = []
+    pictures = torch.cat([batch.clean[spoilt], batch.seen[spoilt]])
     with torch.no_grad():
-        for images in (batch.clean[spoilt], batch.seen[spoilt]):
-            parts = [student(to_pixels(part))[0] for part in torch.split(images, 8)]
-            scores.append(torch.cat(parts).numpy())
+        parts = stages.over(torch.split(pictures, 8), "judging synthetic defects")
+        scores = torch.cat([student(to_pixels(part))[0] for part in parts]).numpy()
     labels = np.repeat([False, True], spoilt.sum())
-    return auroc(labels, np.concatenate(scores))
+    return auroc(labels, scores)
 
 
 def to_onnx(student: Student, spec: InputSpec) -> bytes:
@@ -187,7 +190,7 @@ def to_onnx(student: Student, spec: InputSpec) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def frame_scores(items: Sequence[Item], inspector: Inspector, spec: InputSpec) -> Floats:
+def frame_scores(items: Iterable[Item], inspector: Inspector, spec: InputSpec) -> Floats:
     return np.array([judge_item(item, inspector, spec).score for item in items], np.float32)
 
 
@@ -205,9 +208,9 @@ def golden_tiles(spec: InputSpec, seed: int = 0) -> Pixels:
     return np.stack(tiles)
 
 
-def _refuse_blind(student: Student, held: Tiles) -> None:
+def _refuse_blind(student: Student, held: Tiles, stages: Stages) -> None:
     """A student whose BatchNorm statistics come from spoilt pictures fails here, however low its losses."""
-    found = synthetic_auroc(student, held)
+    found = synthetic_auroc(student, held, stages)
     if not found >= SYNTHETIC_AUROC_MIN:
         raise ExportError(
             f"no bundle written: the student tells synthetic defects from good parts with an AUROC of "
@@ -216,7 +219,7 @@ def _refuse_blind(student: Student, held: Tiles) -> None:
 
 
 def _refuse_disagreement(
-    manifest: Manifest, files: Mapping[str, bytes], held: Sequence[Item], scores: Floats
+    manifest: Manifest, files: Mapping[str, bytes], held: Sequence[Item], scores: Floats, stages: Stages
 ) -> None:
     """Eager torch and this machine's engine, in f32 and as it will serve, must score as the student does.
 
@@ -227,11 +230,13 @@ def _refuse_disagreement(
         write_bundle(trial, manifest, files, None)
         bundle = open_bundle(trial)
         try:
-            engines = [open_engine(bundle, wanted) for wanted in COMPARED_ENGINES]
+            opened = stages.over(COMPARED_ENGINES, "opening engines")
+            engines = [open_engine(bundle, wanted) for wanted in opened]
         except EngineError as error:
             raise ExportError(f"no bundle written: {error}") from error
         for engine in engines:
-            found = frame_scores(held, by_engine(engine), manifest.input)
+            compared = stages.over(held, f"comparing {engine.describe().name}")
+            found = frame_scores(compared, by_engine(engine), manifest.input)
             difference = largest_difference(found, scores, manifest.threshold.raw)
             if not difference <= tolerance(engine, bundle):
                 raise ExportError(

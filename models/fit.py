@@ -22,13 +22,13 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from agent.errors import PlumblineError
 from models import checkpoint
 from models.plans import Plan
 from models.precision import autocast
+from models.stages import SILENT, Stages
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "losses.csv"
@@ -87,6 +87,7 @@ def fit(
     *,
     label: str,
     fabric: Fabric,
+    stages: Stages = SILENT,
     stop_after: int | None = None,
 ) -> M:
     """Train `module` in place on the sum of `losses`; returns the EMA copy, in eval mode.
@@ -108,8 +109,7 @@ def fit(
     if hasattr(module, "loss"):
         wrapped.mark_forward_method("loss")
     book = _Book(run, first, plan.batch) if fabric.global_rank == 0 else None
-    with _progress(silent=fabric.global_rank != 0) as progress:
-        bar = progress.add_task(label, total=plan.steps, completed=first, terms="")
+    with stages.stage(label, plan.steps, first) as told:
         for step in range(first, last):
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * plan.decay(step)
@@ -126,7 +126,7 @@ def fit(
                 if (step + 1) % plan.checkpoint_every == 0 or step + 1 == last:
                     book.close_page(step + 1)  # first: a cut between the two is mended on resumption
                     _save(run / CHECKPOINT, step + 1, module, average, optimiser)
-            progress.update(bar, advance=1, terms=_words(means))
+            told(_words(means))
     fabric.barrier()
     return average.eval()
 
@@ -226,17 +226,6 @@ def _groups(module: nn.Module, plan: Plan) -> list[dict[str, Any]]:
 
 def _words(terms: Mapping[str, Tensor | float]) -> str:
     return " ".join(f"{name} {float(value):.4f}" for name, value in terms.items())
-
-
-def _progress(*, silent: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[terms]}"),
-        disable=silent,
-    )
 
 
 def _follow(average: nn.Module, module: nn.Module, keep: float) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +13,7 @@ from agent.cameras import images
 from agent.line.prepare import with_channels
 from agent.messages import Flags, Pixels
 from models.items import DataError, Item
+from models.stages import SILENT, Stages
 
 LEVELS = 16  # of a drawn mask at most; more are a lossy file or soft edges
 NEARLY_FULL = 0.9
@@ -61,13 +61,13 @@ def read_mask(item: Item, shape: tuple[int, int]) -> Flags | None:
     return flags
 
 
-def check_pictures(items: Sequence[Item]) -> list[Path]:
+def check_pictures(items: Sequence[Item], stages: Stages = SILENT) -> list[Path]:
     """Read every picture and mask once: what is bad is told before hours of work. Raises DataError.
 
     Returns the masks that had to be cut in the middle, because their levels are blurred.
     """
     soft = []
-    for item in items:
+    for item in stages.over(items, "checking pictures and masks"):
         height, width = read_image(item.image).shape[:2]
         read_mask(item, (height, width))
         if item.mask is not None and _marked(item.mask)[1]:
@@ -77,10 +77,9 @@ def check_pictures(items: Sequence[Item]) -> list[Path]:
 
 def _marked(path: Path) -> tuple[Flags, bool]:
     """What the mask in a file marks, and whether its levels had to be cut in the middle."""
-    coded = _bytes(path)
-    levels = _levels(path, coded)
+    levels = _levels(path)
     found = np.unique(levels)
-    soft = coded.startswith(JPEG) or len(found) > LEVELS
+    soft = _is_jpeg(path) or len(found) > LEVELS
     if not soft:
         return levels > 0, False
     top = float(found[-1])
@@ -89,15 +88,15 @@ def _marked(path: Path) -> tuple[Flags, bool]:
     return levels > top / 2, True
 
 
-def _levels(path: Path, coded: bytes) -> npt.NDArray[Any]:
+def _levels(path: Path) -> npt.NDArray[Any]:
     """The strongest channel of the mask, (H, W); transparency counts where no colour differs."""
     try:
         # At any depth, or class 1 of a 16-bit mask would become 0; unturned, as its image is read.
-        mask = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_UNCHANGED) if coded else None
-    except cv2.error:
-        mask = None
-    if mask is None or mask.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{path}: is absent, damaged or not an image; replace the mask")
+        mask: npt.NDArray[Any] = images.read_stored(path)
+    except images.ImageError as error:
+        raise DataError(str(error)) from error
+    if mask.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"{path}: has {mask.dtype} pixels; save the mask with 8 or 16 bits")
     if mask.ndim == 2:
         return mask
     colours: npt.NDArray[Any] = mask[..., :3].max(2)
@@ -109,8 +108,6 @@ def _levels(path: Path, coded: bytes) -> npt.NDArray[Any]:
     return np.where(alpha > 0, colours, 0).astype(mask.dtype)
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: is absent, damaged or not an image; replace the mask") from error
+def _is_jpeg(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(JPEG)) == JPEG

@@ -6,7 +6,7 @@ Without the file the defaults hold; `config/product.yaml` repeats them with a co
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,7 +81,7 @@ def find_foreground(picture: Pixels, product: Product) -> Flags:
     return np.asarray(cv2.drawContours(mask, outlines, -1, 1, cv2.FILLED) > 0, np.bool_)
 
 
-def cut_foreground(items: Sequence[Item], spec: InputSpec, product: Product) -> Flags:
+def cut_foreground(items: Iterable[Item], spec: InputSpec, product: Product) -> Flags:
     """Where the product is on each tile that `load_tiles` cuts, (N, tile, tile). Raises DataError."""
     cut = []
     for item in items:

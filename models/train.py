@@ -21,6 +21,7 @@ from models.fit import Draw, fit, new_fabric
 from models.held import good_items
 from models.methods import METHODS
 from models.plans import TEACHERS, tile_px
+from models.stages import SILENT, Stages
 
 RUN, STUDENT, WEIGHTS = preflight.RUN, preflight.STUDENT, preflight.WEIGHTS
 
@@ -50,11 +51,12 @@ def train(
     seed: int = 0,
     images: int | None = None,
     weights: Path | None = None,
+    stages: Stages = SILENT,
 ) -> Path:
     """Train `method` on the good training parts below each of `data` into `out`; returns the weights' path.
 
-    Raises DataError for unusable data, WeightsError for absent published weights and RunError when `out`
-    holds a run of other options.
+    Raises DataError for unusable data, WeightsError for absent published weights, RunError when `out` holds a
+    run of other options and PreflightError when it holds a student.
     """
     good, held = good_items(data)
     spec = input_spec(good, tile_px(method, preset))
@@ -67,9 +69,8 @@ def train(
         input=spec,
         weights=str(weights) if weights else None,
     )
-    if (out / STUDENT).is_file():
-        raise RunError(f"{out}: holds a student; choose another --out")
-    tiles = as_tiles(good, spec)
+    preflight.need_no_other(out, student=False)
+    tiles = as_tiles(good, spec, stages)
     plan = TEACHERS[method, preset].sized(images, seed)
     fabric = new_fabric()
     model = build(run).to(fabric.device, memory_format=torch.channels_last)
@@ -81,10 +82,12 @@ def train(
         terms: dict[str, Tensor] = module.loss(batch.to(fabric.device), draw.torch)
         return terms
 
-    average = fit(model, losses, plan, out, label=f"{method} {preset}", fabric=fabric)
+    label = f"training {method} {preset}"
+    average = fit(model, losses, plan, out, label=label, fabric=fabric, stages=stages)
     if fabric.global_rank == 0:
         rng = torch.Generator().manual_seed(seed)
-        average.fit_evidence(as_tiles(held, spec).sample(64).to(fabric.device), rng)
+        some = as_tiles(held, spec, stages).sample(64).to(fabric.device)
+        average.fit_evidence(some, rng, stages)
         checkpoint.save(out / WEIGHTS, average.state_dict())
     fabric.barrier()
     return out / WEIGHTS

@@ -43,6 +43,7 @@ from models.graph_lint import lint
 from models.held import good_items
 from models.lowered import lowered
 from models.quantized import quantized
+from models.stages import SILENT, Stages
 from models.student import to_pixels
 
 PRECISIONS: tuple[Precision, ...] = ("bf16", "f16", "int8")
@@ -70,6 +71,7 @@ def add_variants(
     precisions: Sequence[Precision],
     counter: int | None = None,
     key: Path | None = None,
+    stages: Stages = SILENT,
 ) -> Bundle:
     """The bundle `source` with variants in `precisions` as the new bundle `out`; those it has are kept.
 
@@ -79,8 +81,8 @@ def add_variants(
     refuse_existing(out)
     bundle = open_bundle(source)
     good, held = good_items(data)
-    scales = scale_tiles(good, bundle) if "int8" in precisions else bundle.golden()[0][:0]
-    made = {one: make(bundle, one, held, scales) for one in precisions}
+    scales = scale_tiles(good, bundle, stages) if "int8" in precisions else bundle.golden()[0][:0]
+    made = {one: make(bundle, one, held, scales, stages) for one in precisions}
     manifest = bundle.manifest.model_copy(
         update={
             "counter": bundle.manifest.counter + 1 if counter is None else counter,
@@ -101,15 +103,19 @@ def add_variants(
     return open_bundle(out)
 
 
-def make(bundle: Bundle, precision: Precision, held: Sequence[Item], scales: Pixels) -> Made:
+def make(
+    bundle: Bundle, precision: Precision, held: Sequence[Item], scales: Pixels, stages: Stages = SILENT
+) -> Made:
     """One variant, calibrated on the held-back good parts; `scales` are tiles for INT8."""
     base = bundle.manifest
-    graph = typed_graph(bundle.model, precision, scales)
+    with stages.stage(f"writing the graph in {precision}"):
+        graph = typed_graph(bundle.model, precision, scales)
     inspector = by_openvino_bf16(bundle.model) if precision == "bf16" else by_session(graph)
     golden = inspector(bundle.golden()[0]).scores
     if precision == "bf16":
         _refuse_difference(graph, bundle, golden)
-    scores = np.array([judge_item(item, inspector, base.input).score for item in held], np.float32)
+    judged = stages.over(held, f"judging held-back good parts in {precision}")
+    scores = np.array([judge_item(item, inspector, base.input).score for item in judged], np.float32)
     runtime = "OpenVINO" if precision == "bf16" else "ONNX Runtime"
     threshold: Threshold = calibrate(
         scores,
@@ -135,10 +141,10 @@ def typed_graph(model: bytes, precision: Precision, scales: Pixels) -> bytes:
     return bytes(found.SerializeToString())
 
 
-def scale_tiles(good: Sequence[Item], bundle: Bundle, seed: int = 0) -> Pixels:
+def scale_tiles(good: Sequence[Item], bundle: Bundle, stages: Stages = SILENT, seed: int = 0) -> Pixels:
     """Good training tiles and as many with synthetic defects, drawn as in training."""
     batch = draw_batch(
-        as_tiles(good, bundle.manifest.input), 2 * SCALE_TILES, 0.5, np.random.default_rng(seed)
+        as_tiles(good, bundle.manifest.input, stages), 2 * SCALE_TILES, 0.5, np.random.default_rng(seed)
     )
     return to_pixels(batch.seen).numpy()
 

@@ -25,6 +25,7 @@ from agent.messages import Pixels
 from models.batches import to_images
 from models.parts.features import STRIDES, Features, load_features
 from models.parts.maps import Blur
+from models.stages import SILENT, Stages
 
 STAGES = (2, 4)  # of EfficientNet-Lite0: strides 8 and 16
 COVERED = 100_000  # patches, drawn at random, that the memory must stand for
@@ -64,7 +65,7 @@ class Yardstick:
         return distance, (1 - distances.softmax(0)[0]) * distance[worst]
 
 
-def build_memory(tiles: Pixels, seed: int) -> Yardstick:
+def build_memory(tiles: Pixels, seed: int, stages: Stages = SILENT) -> Yardstick:
     """A yardstick from good tiles (N, H, W, C); equal seeds give equal ones. Raises WeightsError."""
     rng = torch.Generator().manual_seed(seed)
     features = load_features(STAGES)
@@ -73,10 +74,11 @@ def build_memory(tiles: Pixels, seed: int) -> Yardstick:
     drawn[torch.randperm(len(drawn), generator=rng)[:COVERED]] = True
     found = []
     with torch.no_grad():
-        for tile, chosen in zip(tiles, drawn.view(len(tiles), cells), strict=True):
+        pairs = list(zip(tiles, drawn.view(len(tiles), cells), strict=True))
+        for tile, chosen in stages.over(pairs, "looking at good patches"):
             found.append(embed(features, tile[None])[0].flatten(1).T[chosen])
         patches = torch.cat(found)  # (<= COVERED, C)
-        return Yardstick(features=features, memory=patches[coreset(patches, SHARE, rng)])
+        return Yardstick(features=features, memory=patches[coreset(patches, SHARE, rng, stages)])
 
 
 def embed(features: Features, tiles: Pixels) -> Tensor:
@@ -89,7 +91,7 @@ def embed(features: Features, tiles: Pixels) -> Tensor:
     return torch.cat([F.interpolate(level, size=grid, mode="bilinear") for level in levels], 1)
 
 
-def coreset(patches: Tensor, share: float, rng: torch.Generator) -> Tensor:
+def coreset(patches: Tensor, share: float, rng: torch.Generator, stages: Stages = SILENT) -> Tensor:
     """Indices of a share of the patches (P, C), each the farthest from all that were chosen before it."""
     projection = torch.randn(patches.shape[1], PROJECTED, generator=rng) / PROJECTED**0.5
     # (PROJECTED, P), because rows of (P, PROJECTED) would make every step three times as slow.
@@ -98,7 +100,7 @@ def coreset(patches: Tensor, share: float, rng: torch.Generator) -> Tensor:
     uncovered = torch.full_like(squares, torch.inf)  # squared distance to the nearest chosen one
     last = int(torch.randint(len(patches), (), generator=rng))
     chosen = [last]
-    while len(chosen) < max(NEIGHBOURS, round(share * len(patches))):
+    for _ in stages.over(range(1, max(NEIGHBOURS, round(share * len(patches)))), "choosing patches to keep"):
         to_last = squares + squares[last] - 2 * (points[:, last] @ points)
         torch.minimum(uncovered, to_last, out=uncovered)
         uncovered[last] = -torch.inf

@@ -64,6 +64,7 @@ class Serving:
     bundle: str
     bundle_sha256: str
     threshold: float
+    provisional_rate: float | None = None  # false rejects that it promises, where it does not keep its target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +170,23 @@ class Board:
         self._engine_troubles: tuple[str, ...] = ()
         self._rejects: deque[Reject] = deque(maxlen=REJECTS)
 
-    def serving(self, *, engine: str, bundle: str, bundle_sha256: str, threshold: float) -> None:
+    def serving(
+        self,
+        *,
+        engine: str,
+        bundle: str,
+        bundle_sha256: str,
+        threshold: float,
+        provisional_rate: float | None = None,
+    ) -> None:
         """A model is ready to judge, or another one took over."""
-        serving = Serving(engine=engine, bundle=bundle, bundle_sha256=bundle_sha256, threshold=threshold)
+        serving = Serving(
+            engine=engine,
+            bundle=bundle,
+            bundle_sha256=bundle_sha256,
+            threshold=threshold,
+            provisional_rate=provisional_rate,
+        )
         with self._lock:
             self._serving = serving
 

@@ -34,6 +34,7 @@ def state(snapshot: Snapshot) -> dict[str, Any]:
             "bundle": serving.bundle,
             "sha256": serving.bundle_sha256,
             "threshold": serving.threshold,
+            "provisional_rate": serving.provisional_rate,
         },
         "verdicts": dict(snapshot.counts),
         "last_minute": _work([camera.work.tally for camera in snapshot.cameras]),

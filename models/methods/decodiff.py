@@ -36,6 +36,7 @@ from models.parts.codec import Codec, Unshuffle, load_sd_vae
 from models.parts.maps import Blur, geometric_mean, percentile, top_mean
 from models.parts.schedule import cosine
 from models.parts.unet import UNet
+from models.stages import SILENT, Stages
 
 LATENT_CHANNELS_SD = 4
 
@@ -186,7 +187,7 @@ class DeCoDiff(nn.Module):
         last = torch.full((len(z),), times[-1])
         return self.deviation.clean(z, self.net(z, last, products).float(), last)
 
-    def fit_evidence(self, good: Tensor, rng: torch.Generator) -> None:
+    def fit_evidence(self, good: Tensor, rng: torch.Generator, stages: Stages = SILENT) -> None:
         """Set both clips to the 99.5th percentile of what held-back good parts (B, C, H, W) show."""
         with torch.no_grad():
             z = self.codec.encode(good)

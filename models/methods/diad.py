@@ -53,6 +53,7 @@ from models.parts.schedule import scaled_linear
 from models.parts.stable_diffusion import prompt_embedding, sd_unet
 from models.parts.unet import UNet
 from models.precision import autocast
+from models.stages import SILENT, Stages
 
 FEATURE_STAGES = (1, 2, 4)  # of EfficientNet-Lite0: strides 4, 8, 16
 PUBLISHED_PX = 256  # the picture size that the blur and the pools are meant for
@@ -171,7 +172,7 @@ class DiAD(nn.Module):
         if isinstance(self.codec, Unshuffle):
             self.codec.fit(good)
 
-    def fit_evidence(self, good: Tensor, rng: torch.Generator) -> None:
+    def fit_evidence(self, good: Tensor, rng: torch.Generator, stages: Stages = SILENT) -> None:
         """Nothing to take: a cosine distance has its own scale."""
 
     def loss(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:

@@ -47,6 +47,7 @@ from models.parts.maps import top_mean
 from models.parts.schedule import linear
 from models.parts.segmenter import Segmenter
 from models.parts.unet import UNet
+from models.stages import SILENT, Stages
 
 TOP_PX, TOP_OF_PX = 50, 256 * 256  # the score is the mean of the 50 largest of 256 x 256 map pixels
 TOP_PX_MIN = 5
@@ -165,7 +166,7 @@ class DiffusionAD(nn.Module):
     def fit_statistics(self, good: Tensor) -> None:
         """Nothing: pixels in [-1, 1] are what the noise is made for."""
 
-    def fit_evidence(self, good: Tensor, rng: torch.Generator) -> None:
+    def fit_evidence(self, good: Tensor, rng: torch.Generator, stages: Stages = SILENT) -> None:
         """Nothing: the map is a probability already."""
 
     def loss(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:

@@ -52,6 +52,7 @@ from models.parts.schedule import cosine, scaled_linear
 from models.parts.stable_diffusion import NEEDED, prompt_embedding, require_parts, sd_unet
 from models.parts.unet import UNet
 from models.precision import autocast
+from models.stages import SILENT, Stages
 
 PROMPT = "a photo of sks"
 
@@ -211,17 +212,17 @@ class Glad(nn.Module):
             undecided[rows] = ~far & (now >= self.config.fallback)
         return x0, peaks
 
-    def fit_evidence(self, good: Tensor, rng: torch.Generator) -> None:
+    def fit_evidence(self, good: Tensor, rng: torch.Generator, stages: Stages = SILENT) -> None:
         """Take tau and the scale of the pixel term from held-back good parts (B, C, H, W)."""
         groups = torch.split(good, 8)
         with torch.no_grad():
             noise = _one_noise(self.codec.encode(good[:1]), rng)
             peaks, features, pixels = [], [], []
-            for images in groups:
+            for images in stages.over(groups, "finding what good parts show"):
                 z = self.codec.encode(images)
                 peaks.append(self.restore(z, noise.expand_as(z), torch.full_like(self.tau, torch.inf))[1])
             self.tau = percentile(torch.cat(peaks), 0.99)
-            for images in groups:
+            for images in stages.over(groups, "scaling what good parts show"):
                 z = self.codec.encode(images)
                 restored = self.codec.decode(self.restore(z, noise.expand_as(z), self.tau)[0])
                 by_features, by_pixels = self._differences(images, restored)

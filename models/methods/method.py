@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from models.parts.batch import Batch
+from models.stages import SILENT, Stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Method(Protocol):
     def fit_statistics(self, good: Tensor) -> None:
         """Before training: take constants, such as the whitening of latents, from good parts (B, C, H, W)."""
 
-    def fit_evidence(self, good: Tensor, rng: torch.Generator) -> None:
+    def fit_evidence(self, good: Tensor, rng: torch.Generator, stages: Stages = SILENT) -> None:
         """After training: take thresholds and scales of the maps from held-back good parts (B, C, H, W)."""
 
     def loss(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:

@@ -108,6 +108,7 @@ def test_the_published_example_is_a_verdict_and_all_its_names_are_sent() -> None
     assert sent.pop("detail", "absent") is None
     assert sent.pop("continued_from_line", "absent") is None
     assert sent["defects"][0].pop("bbox_web", "absent") is None
+    assert sent["model"].pop("provisional_rate", "absent") is None
     assert sent == example
     assert keys_of(sent) == keys_of(example)
 

@@ -296,8 +296,8 @@ def test_a_good_picture_has_an_empty_mask_and_an_unmarked_one_has_none(tmp_path:
             "size",
             rf"a mask of {WIDTH // 2} x {HEIGHT // 2} pixels for an image of {WIDTH} x {HEIGHT}; draw it",
         ),
-        ("absent", "is absent, damaged or not an image; replace"),
-        ("text", "is absent, damaged or not an image; replace"),
+        ("absent", r"cannot be read \(No such file or directory\); check"),
+        ("text", r"is damaged or not an image \(.*\); replace"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_named_before_anything_is_judged(

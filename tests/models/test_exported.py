@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
 
 from agent import settings
 from agent.__main__ import app as device
@@ -21,7 +22,6 @@ from agent.bundle import GOLDEN_SCORES, MANIFEST, MODEL, Bundle, BundleError, op
 from agent.bundle import with_digests as digested
 from agent.engines import open_engine
 from agent.engines.engine import Engine, EngineError, golden_difference, largest_difference, tolerance
-from agent.errors import PlumblineError
 from agent.messages import Pixels
 from models.__main__ import app as lab
 from models.data import load_items
@@ -67,7 +67,7 @@ def test_the_bundle_says_what_it_is_and_where_it_came_from(bundle: Bundle) -> No
     assert (manifest.input.tile_px, manifest.input.channels, manifest.input.scale) == (64, 1, 0.8)
     assert (manifest.provenance.method, manifest.provenance.preset) == ("decodiff", "nano")
     assert manifest.provenance.data == manifest.threshold.source.split(":")[0] == "tiny"
-    assert manifest.threshold.good_frames == 3
+    assert manifest.threshold.good_frames == 6
     assert manifest.threshold.interval[0] <= manifest.threshold.raw <= manifest.threshold.interval[1]
 
 
@@ -210,12 +210,21 @@ def test_an_existing_bundle_is_never_exported_over(made: Workshop) -> None:
     assert open_bundle(made.bundle).sha256 == before
 
 
-def test_too_few_good_frames_for_the_target_write_no_bundle(made: Workshop, tmp_path: Path) -> None:
+def test_too_few_good_frames_for_the_target_make_a_provisional_threshold(
+    made: Workshop, tmp_path: Path
+) -> None:
     command = export_command(made, tmp_path / "bundle")
     command[command.index("--target") + 1] = 0.05
-    with pytest.raises(PlumblineError, match="3 good frames cannot show a false-reject rate"):
-        run(lab, *command)
-    assert not (tmp_path / "bundle").exists()
+    assert (
+        "provisional: with 6 good frames it promises a false-reject rate of 14.3%"
+        in run(lab, *command).output
+    )
+    threshold = open_bundle(tmp_path / "bundle").manifest.threshold
+    assert threshold.provisional_rate == pytest.approx(1 / 7)
+    assert "provisional: with 6 good frames" in run(device, "bundle", "info", tmp_path / "bundle").output
+    picture = next((made.data / "test/good").iterdir())
+    told = CliRunner().invoke(device, ["inspect", str(picture), "--bundle", str(tmp_path / "bundle")])
+    assert "threshold is provisional" in told.stderr
 
 
 @pytest.mark.slow
@@ -242,7 +251,7 @@ def test_a_student_with_batch_norm_statistics_of_other_pictures_is_not_exported(
     shutil.copytree(made.student, tmp_path / "student")
     weights = torch.load(made.student / WEIGHTS, weights_only=True)
     for name, values in weights.items():
-        if name.startswith("finder") and name.endswith("running_mean"):
+        if name.startswith(("finder", "restorer")) and name.endswith("running_mean"):
             values.add_(20 * weights[name.replace("mean", "var")].sqrt())
     torch.save(weights, tmp_path / "student" / WEIGHTS)
     with pytest.raises(ExportError, match="tells synthetic defects from good parts with an AUROC of"):

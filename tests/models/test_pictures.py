@@ -87,3 +87,29 @@ def test_a_good_part_has_no_marked_pixel(tmp_path: Path) -> None:
     assert not np.any(read_mask(masked(tmp_path / "e.png", TRUTH * 0, defect="good"), SHAPE))
     with pytest.raises(DataError, match="which is good"):
         read_mask(masked(tmp_path / "m.png", TRUTH, defect="good"), SHAPE)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    suffix=st.sampled_from([".png", ".jpg", ".tif", ".bmp"]), share=st.floats(0, 0.9), zeroed=st.booleans()
+)
+def test_a_mask_that_lost_its_end_is_refused_not_read_as_smaller(
+    tmp_path: Path, suffix: str, share: float, zeroed: bool
+) -> None:
+    item = masked(tmp_path / f"m{suffix}", np.random.default_rng(0).integers(0, 2, SHAPE, np.uint8) * 255)
+    assert item.mask is not None
+    whole = item.mask.read_bytes()
+    kept = whole[: int(share * len(whole))]
+    item.mask.write_bytes(kept + bytes(len(whole) - len(kept)) if zeroed and suffix == ".png" else kept)
+    with pytest.raises(DataError, match="replace or remove"):
+        read_mask(item, SHAPE)
+
+
+def test_a_mask_of_several_pages_or_of_fractions_is_refused(tmp_path: Path) -> None:
+    pages = [Image.fromarray(TRUTH * 255), Image.fromarray(TRUTH * 0)]
+    pages[0].save(tmp_path / "m.tif", save_all=True, append_images=pages[1:])
+    item = Item(image=tmp_path / "i.png", split="test", defect="dent", mask=tmp_path / "m.tif")
+    with pytest.raises(DataError, match="holds 2 pictures"):
+        read_mask(item, SHAPE)
+    with pytest.raises(DataError, match="8 or 16 bits"):
+        read_mask(masked(tmp_path / "f.tif", TRUTH.astype(np.float32)), SHAPE)

@@ -11,6 +11,7 @@ import yaml
 from agent.bundle import open_bundle
 from models.__main__ import app as lab
 from models.data import DataError
+from models.preflight import PreflightError
 from models.train import RUN, STUDENT, RunError
 from tests.models.tiny import write_tiny
 from tests.models.workshop import run, run_lab
@@ -51,9 +52,9 @@ def test_each_product_is_judged_by_itself(both: Path, tmp_path: Path, product: s
 
 def test_a_teacher_may_be_told_the_product(both: Path) -> None:
     run_lab("evaluate", both / "decodiff", "--data", both / "gasket", "--product", "gasket")
-    with pytest.raises(RunError, match="knows gasket, washer, not 'nut'"):
+    with pytest.raises(PreflightError, match="knows gasket, washer, not 'nut'"):
         run(lab, "evaluate", both / "decodiff", "--data", both / "gasket", "--product", "nut")
-    with pytest.raises(RunError, match="only a teacher's run can be told the product"):
+    with pytest.raises(PreflightError, match="only a teacher's run can be told the product"):
         run(lab, "evaluate", both / "student", "--data", both / "gasket", "--product", "gasket")
 
 

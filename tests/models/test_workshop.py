@@ -16,6 +16,7 @@ from agent.errors import PlumblineError
 from models.__main__ import app as lab
 from models.__main__ import main
 from models.checkpoint import CheckpointError
+from models.preflight import PreflightError
 from models.train import WEIGHTS, RunError
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST
 from tests.models.workshop import (
@@ -112,9 +113,9 @@ def test_weights_of_another_shape_are_refused_by_name(made: Workshop, tmp_path: 
 
 def test_a_teacher_s_and_a_student_s_folder_are_not_mixed_up(made: Workshop) -> None:
     before = {file: file.read_bytes() for folder in (made.teacher, made.student) for file in folder.iterdir()}
-    with pytest.raises(RunError, match="holds a teacher; choose another --out"):
+    with pytest.raises(PreflightError, match="holds a teacher; choose another --out"):
         run(lab, *distill_command(dataclasses.replace(made, student=made.teacher)))
-    with pytest.raises(RunError, match="holds a student; choose another --out"):
+    with pytest.raises(PreflightError, match="holds a student; choose another --out"):
         run(lab, *train_command(dataclasses.replace(made, teacher=made.student)))
     assert before == {
         file: file.read_bytes() for folder in (made.teacher, made.student) for file in folder.iterdir()
@@ -122,9 +123,9 @@ def test_a_teacher_s_and_a_student_s_folder_are_not_mixed_up(made: Workshop) -> 
 
 
 def test_an_unfinished_teacher_or_student_says_how_to_finish(made: Workshop, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no finished teacher; run `plumbline-lab train"):
+    with pytest.raises(PreflightError, match="no finished teacher; run `plumbline-lab train"):
         run(lab, *distill_command(dataclasses.replace(made, teacher=tmp_path)))
-    with pytest.raises(RunError, match="no finished student; run `plumbline-lab distill"):
+    with pytest.raises(PreflightError, match="no finished student; run `plumbline-lab distill"):
         run(lab, *export_command(dataclasses.replace(made, student=made.teacher), tmp_path / "bundle"))
 
 

@@ -306,7 +306,9 @@ function draw(state) {
   setText(byId("station"), state.station);
   const model = state.model;
   const words = model && `Model ${model.bundle} (${model.sha256.slice(0, 12)}) on ${model.engine}, threshold ${model.threshold.toPrecision(4)}`;
-  setText(byId("model"), words ?? "No model loaded");
+  const rate = model?.provisional_rate;
+  const kept = rate == null ? "" : `, provisional: it promises a false-reject rate of ${(100 * rate).toFixed(1)} % only`;
+  setText(byId("model"), words ? words + kept : "No model loaded");
   const unjudged = unjudgedWords(state.last_minute);
   if (state.health.state === "running" && unjudged) drawHealth("partly", [unjudged]);
   else drawHealth(state.health.state, state.health.reasons);

@@ -59,6 +59,7 @@ def test_the_state_has_what_the_page_shows(client: httpx.Client, board: Board) -
     assert state["verdicts"] == {"pass": 3, "fail": 1, "undecided": 0, "skipped": 0}
     assert state["reject_ratio"] == 0.25
     assert state["model"]["engine"] == "openvino-bf16"
+    assert state["model"]["provisional_rate"] is None
     assert state["latency_ms"]["capture_to_recorded"] == {"count": 4, "p50": 15.0, "p99": 15.0}
     assert state["broker"]["words"] == "Broker connected; nothing waits in the outbox"
     (camera,) = state["cameras"]
