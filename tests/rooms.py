@@ -1,5 +1,7 @@
 """The whole suite, a process for each room: a crash ends one room, and says which test it ended.
 
+As many rooms run at once as there are cores, since most wait most of the time; what a room printed comes
+when it has ended, the longest rooms are begun first.
 `python -m tests.rooms [pytest's options]`, as `make test` does; exit code 0 when every room passed, else 1.
 """
 
@@ -13,12 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
 SPLIT = (("agent",), ("models",))  # their folders are rooms of their own; what lies loose in them is one more
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
+FIRST = ("agent/uplink", "faults", "e2e", "models", "agent/cameras")  # the longest
 NO_TESTS = 5  # pytest's exit code where the options leave none
 
 
@@ -57,28 +61,26 @@ def rooms(root: Path = HERE) -> dict[str, list[Path]]:
     return found
 
 
-def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> Result:
-    """Run these files in a process of their own, output passed on, and count what came of them."""
+def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> tuple[Result, str]:
+    """Run these files in a process of their own; what came of them, and what pytest printed."""
     with tempfile.TemporaryDirectory(prefix="plumbline-tests-") as folder:
         at = Path(folder) / "at"
         started = time.monotonic()
-        last = ""
-        with subprocess.Popen(
+        done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "tests.rooms", *options, *map(str, files)],
             cwd=HERE.parent,
             env={**os.environ, AT: str(at)},
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-        ) as child:
-            assert child.stdout is not None
-            for line in child.stdout:
-                print(line, end="", flush=True)
-                last = line.strip() or last
-        code = child.returncode
+            check=False,
+        )
+        code, lines = done.returncode, done.stdout.strip().splitlines()
         died_in = at.read_text() if code < 0 and at.exists() else ""
         seconds = time.monotonic() - started
-    return Result(room=room, code=code, counts=counted(last), seconds=seconds, died_in=died_in)
+    counts = counted(lines[-1] if lines else "")
+    return Result(room=room, code=code, counts=counts, seconds=seconds, died_in=died_in), done.stdout
 
 
 def counted(summary: str) -> dict[str, int]:
@@ -104,13 +106,18 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 
 
 def main(options: Sequence[str]) -> int:
-    results = []
-    for room, files in rooms().items():
-        print(f"\n== {room}", flush=True)
-        results.append(run_room(room, files, options))
+    every = rooms()
+    results = {}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        begun = sorted(every, key=lambda room: FIRST.index(room) if room in FIRST else len(FIRST))
+        running = [pool.submit(run_room, room, every[room], options) for room in begun]
+        for one in as_completed(running):
+            result, printed = one.result()
+            print(f"\n== {result.room}\n{printed.strip()}", flush=True)
+            results[result.room] = result
     print()
-    print(table(results))
-    return 0 if all(one.is_good for one in results) else 1
+    print(table([results[room] for room in every]))
+    return 0 if all(one.is_good for one in results.values()) else 1
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def test_the_fast_run_touches_every_room() -> None:
 def room(folder: Path, **tests: str) -> Result:
     file = folder / "test_made_up.py"
     file.write_text("import os, signal\n" + "".join(f"def test_{n}(): {body}\n" for n, body in tests.items()))
-    return run_room("made up", [file], ["-p", "no:cacheprovider"])
+    return run_room("made up", [file], ["-p", "no:cacheprovider"])[0]
 
 
 def test_a_crash_is_told_by_the_test_that_it_ended(tmp_path: Path) -> None:
@@ -53,12 +53,13 @@ def test_outcomes_are_counted(tmp_path: Path, body: str, code: int, failed: int)
 def test_a_file_that_cannot_be_imported_fails_its_room(tmp_path: Path) -> None:
     file = tmp_path / "test_made_up.py"
     file.write_text("import nothing_of_that_name\n")
-    result = run_room("made up", [file], ["-p", "no:cacheprovider"])
+    result, printed = run_room("made up", [file], ["-p", "no:cacheprovider"])
+    assert "nothing_of_that_name" in printed
     assert (result.is_good, result.failed) == (False, 1)
 
 
 def test_a_room_of_which_the_options_leave_nothing_is_no_failure(tmp_path: Path) -> None:
     file = tmp_path / "test_made_up.py"
     file.write_text("def test_one(): pass\n")
-    result = run_room("made up", [file], ["-k", "nothing", "-p", "no:cacheprovider"])
+    result, _ = run_room("made up", [file], ["-k", "nothing", "-p", "no:cacheprovider"])
     assert (result.is_good, result.failed) == (True, 0)
