@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
+from agent.clock import Clock
 from agent.errors import PlumblineError
 from agent.messages import Frame, FrameFault
 
@@ -40,6 +41,22 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Let go of the source; does nothing when it is not open."""
+
+
+def fault_now(
+    camera: str, frame_id: int, detail: str, clock: Clock, *, part_id: str | None = None, first_line: int = 0
+) -> FrameFault:
+    """A trigger of this moment without a picture that can be judged, `camera_error`."""
+    return FrameFault(
+        camera=camera,
+        frame_id=frame_id,
+        reason="camera_error",
+        detail=detail,
+        captured_ns=clock.monotonic_ns(),
+        captured_at=clock.utc_now(),
+        part_id=part_id,
+        first_line=first_line,
+    )
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.camera_settings import FolderSource
-from agent.cameras.camera import CameraError, EndOfStream
+from agent.cameras.camera import CameraError, EndOfStream, fault_now
 from agent.cameras.images import ImageError, list_images, read_image
 from agent.cameras.pace import Pace
 from agent.clock import Clock
@@ -45,15 +45,7 @@ class FolderCamera:
         try:
             image = read_image(file, self._source.max_megapixels)
         except ImageError as error:
-            return FrameFault(
-                camera=self._name,
-                frame_id=frame_id,
-                reason="camera_error",
-                detail=str(error),
-                captured_ns=self._clock.monotonic_ns(),
-                captured_at=self._clock.utc_now(),
-                part_id=stored(file.stem),
-            )
+            return fault_now(self._name, frame_id, str(error), self._clock, part_id=stored(file.stem))
         return Frame(
             camera=self._name,
             frame_id=frame_id,

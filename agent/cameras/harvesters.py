@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.camera_settings import HarvestersSource
-from agent.cameras.camera import CameraError, CameraInUse, CameraMisconfigured
+from agent.cameras.camera import CameraError, CameraInUse, CameraMisconfigured, fault_now
 from agent.cameras.channel import Channel, Gone
 from agent.cameras.images import from_opencv
 from agent.cameras.slots import Slots
@@ -164,11 +164,5 @@ class HarvestersCamera:
         )
 
     def _fault(self, frame_id: int, why: str) -> FrameFault:
-        return FrameFault(
-            camera=self._name,
-            frame_id=frame_id,
-            reason="camera_error",
-            detail=f"camera {self._name}: frame {frame_id} {why}",
-            captured_ns=self._clock.monotonic_ns(),
-            captured_at=self._clock.utc_now(),
-        )
+        detail = f"camera {self._name}: frame {frame_id} {why}"
+        return fault_now(self._name, frame_id, detail, self._clock)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.camera_settings import LinescanSimSource
-from agent.cameras.camera import CameraError, EndOfStream
+from agent.cameras.camera import CameraError, EndOfStream, fault_now
 from agent.cameras.pace import wait_until
 from agent.cameras.strip import Strip, check_widths
 from agent.clock import Clock
@@ -117,14 +117,7 @@ class LinescanSimCamera:
         return timedelta(microseconds=(self._clock.monotonic_ns() - self._due_ns) / 1000)
 
     def _fault(self, detail: str) -> FrameFault:
-        fault = FrameFault(
-            camera=self._name,
-            frame_id=self._frame_id,
-            reason="camera_error",
-            detail=detail,
-            captured_ns=self._clock.monotonic_ns(),
-            captured_at=self._clock.utc_now(),
-            first_line=self._first_line(),
-        )
+        first_line = self._first_line()
+        fault = fault_now(self._name, self._frame_id, detail, self._clock, first_line=first_line)
         self._frame_id += 1
         return fault

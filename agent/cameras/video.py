@@ -9,7 +9,7 @@ import cv2
 
 from agent.address import masked
 from agent.camera_settings import VideoSource
-from agent.cameras.camera import CameraError, EndOfStream
+from agent.cameras.camera import CameraError, EndOfStream, fault_now
 from agent.cameras.formats.described import Damaged
 from agent.cameras.images import from_opencv
 from agent.cameras.mjpeg import Reader, checked
@@ -87,13 +87,6 @@ class VideoFileCamera:
         return from_opencv(cast(Pixels, picture))
 
     def _fault(self, detail: str) -> FrameFault:
-        fault = FrameFault(
-            camera=self._name,
-            frame_id=self._frame_id,
-            reason="camera_error",
-            detail=detail,
-            captured_ns=self._clock.monotonic_ns(),
-            captured_at=self._clock.utc_now(),
-        )
+        fault = fault_now(self._name, self._frame_id, detail, self._clock)
         self._frame_id += 1
         return fault

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.camera_settings import FolderSource
 from agent.cameras.arrivals import Arrivals, Place, Stamp
-from agent.cameras.camera import CameraError
+from agent.cameras.camera import CameraError, fault_now
 from agent.cameras.images import SUFFIXES, ImageError, read_image
 from agent.cameras.pace import Pace
 from agent.clock import Clock
@@ -107,15 +107,8 @@ class WatchedFolderCamera:
 
     def _fault(self, place: Place, detail: str) -> FrameFault:
         self._arrivals.gave(place)
-        fault = FrameFault(
-            camera=self._name,
-            frame_id=self._frame_id,
-            reason="camera_error",
-            detail=detail,
-            captured_ns=self._clock.monotonic_ns(),
-            captured_at=self._clock.utc_now(),
-            part_id=stored(Path(place.name).stem),
-        )
+        part_id = stored(Path(place.name).stem)
+        fault = fault_now(self._name, self._frame_id, detail, self._clock, part_id=part_id)
         self._frame_id += 1
         return fault
 
