@@ -13,6 +13,7 @@ from agent.messages import Pixels
 from models import evaluate
 from models.data import load_tiles
 from models.held import good_items
+from models.stages import Stages
 from models.train import read_run, train
 from models.yardstick import Yardstick, build_memory
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, write_tiny
@@ -64,9 +65,9 @@ def test_the_yardstick_remembers_what_training_saw_and_nothing_held_back(
 ) -> None:
     seen: list[Pixels] = []
 
-    def building(tiles: Pixels, seed: int) -> Yardstick:
+    def building(tiles: Pixels, seed: int, stages: Stages) -> Yardstick:
         seen.append(tiles)
-        return build_memory(tiles, seed)
+        return build_memory(tiles, seed, stages)
 
     monkeypatch.setattr(evaluate, "build_memory", building)
     evaluate.evaluate_yardstick(teacher, data)
