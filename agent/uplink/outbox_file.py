@@ -149,17 +149,20 @@ def _check_integrity(database: sqlite3.Connection, path: Path, *, deep: bool) ->
 def check_place(path: Path) -> None:
     """That the folder is there: a disk that is not mounted must not become a folder on another one.
 
-    Raises OutboxError.
+    And that nothing is there but a file: who opens a pipe waits for ever. Raises OutboxError.
     """
     folder = path.parent
     try:
         there = folder.is_dir()
+        special = path.exists() and not path.is_file()
     except OSError as error:
         raise explained_os(path, error) from error
     if not there:
         tilde = any(part.startswith("~") for part in path.parts)
         remedy = "~ is not expanded here, write the whole path" if tilde else "mount its disk, or make it"
         raise OutboxError(f"{path}: the folder must exist, and {folder} does not; {remedy}")
+    if special:
+        raise OutboxError(f"{path}: is a folder, a device or a pipe; name a file on a disk")
 
 
 def lock(path: Path) -> IO[str]:

@@ -69,7 +69,7 @@ def test_an_agent_makes_no_folder_where_a_disk_may_be_missing(tmp_path: Path, pl
 
 
 def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
-    assert "cannot be opened" in open_error(tmp_path)
+    assert "is a folder, a device or a pipe; name a file" in open_error(tmp_path)
 
 
 def test_a_file_of_somebody_else(tmp_path: Path) -> None:
