@@ -100,7 +100,16 @@ def crowd(
 
 
 def healthy(server: PageServer) -> bool:
-    return httpx.get(f"{server.url}healthz", trust_env=False, timeout=DEADLINE_S).status_code == 200
+    """Asked as a probe does, which may ask again: here it comes from the address of the crowd."""
+    for attempt in range(3):
+        try:
+            answer = httpx.get(f"{server.url}healthz", trust_env=False, timeout=DEADLINE_S)
+        except httpx.TransportError:
+            if attempt == 2:
+                raise
+        else:
+            return answer.status_code == 200
+    return False
 
 
 def ended(guest: socket.socket) -> bool:
