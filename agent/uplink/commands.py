@@ -258,7 +258,8 @@ def _explained(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part)[:64] for part in first["loc"]) or "the arguments"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place}: {first['msg']}{more}; see `plumbline schema command`"
+    problem = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
+    return f"{place}: {problem}{more}; see `plumbline schema command`"
 
 
 def _id_of(content: Any) -> str | None:
