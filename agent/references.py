@@ -190,12 +190,9 @@ def _folder(path: Path) -> None:
 
 
 def _outbox(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise _Absent(f"{path}: its folder must exist; make it, or mount the disk that it is on")
-    if path.is_dir():
-        raise _Absent(f"{path}: is a folder; name a file in it")
-    if path.exists() and not path.is_file():
-        raise _Absent(f"{path}: is a device or a pipe; name a file on a disk")
+    from agent.uplink.outbox_file import check_place
+
+    check_place(path)
     if path.parts[:2] in (("/", "proc"), ("/", "sys")):
         raise _Absent(f"{path}: is in the kernel's own folder; name a file on a disk")
     if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
