@@ -15,17 +15,17 @@ from agent import (
     camera_commands,
     engine_commands,
     logs,
-    settings,
     simulate_command,
 )
 from agent.address import masked_text
-from agent.camera_settings import MAX_MEGAPIXELS
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.mended import run_mended
-from agent.settings_problems import dotted
+from agent.settings import settings
+from agent.settings.camera import MAX_MEGAPIXELS
+from agent.settings.problems import dotted
 from agent.terminal import console, finite, must_be_there, say
 
 app = typer.Typer(

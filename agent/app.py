@@ -16,9 +16,7 @@ from importlib.metadata import version
 
 import structlog
 
-from agent import camera_settings, settings
 from agent.bundle import Bundle, open_bundle
-from agent.camera_settings import Source
 from agent.cameras.camera import Camera
 from agent.cameras.counted import CameraCounted
 from agent.cameras.life import CameraState, Life
@@ -35,6 +33,9 @@ from agent.line.line import Line
 from agent.line.publish import Judged, Origin, Publisher
 from agent.line.taught import Taught
 from agent.messages import ModelMessage, Scale, SettingsMessage
+from agent.settings import camera as camera_settings
+from agent.settings import settings
+from agent.settings.camera import Source
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics

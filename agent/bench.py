@@ -17,7 +17,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from agent import camera_settings, settings
 from agent.app import App, build
 from agent.bundle import open_bundle
 from agent.cameras.images import read_image
@@ -28,6 +27,8 @@ from agent.engines.choice import RANKING, lacks, look_around
 from agent.engines.engine import BATCHES, Engine
 from agent.messages import Frame, Pixels
 from agent.sample import SampleError, load_cells
+from agent.settings import camera as camera_settings
+from agent.settings import settings
 
 PACED_SHARE = 0.5  # of the measured maximum rate, for the latency that a line sees
 FRAMES = 64

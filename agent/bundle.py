@@ -30,12 +30,12 @@ from pydantic import (
     model_validator,
 )
 
-from agent import strict_yaml
 from agent.bundle_files import BundleError as BundleError
 from agent.bundle_files import left_by, open_files
 from agent.foreign import shown
 from agent.golden import GoldenError, read_scores, read_tiles
 from agent.messages import Floats, Pixels
+from agent.settings import strict_yaml
 
 MANIFEST = "manifest.yaml"
 MODEL = "model.onnx"

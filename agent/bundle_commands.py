@@ -57,10 +57,10 @@ def verify(
     if key is not None:
         must_be_there(key, "--key", "give the public key's file in PEM")
 
-    from agent import settings
     from agent.bundle import MANIFEST, SIGNATURE, open_bundle
     from agent.engines import open_engine
     from agent.engines.engine import golden_difference
+    from agent.settings import settings
     from agent.signing import BUNDLE_TYPE, load_public_key
     from agent.signing import verify as verify_signature
 

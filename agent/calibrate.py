@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.camera_settings import MAX_MEGAPIXELS
-from agent.camera_settings import Camera as CameraSettings
 from agent.cameras.camera import EndOfStream
 from agent.cameras.images import list_images, read_image
 from agent.cameras.table import make_camera
@@ -20,7 +18,9 @@ from agent.clock import Clock, rfc3339
 from agent.errors import PlumblineError
 from agent.foreign import stored
 from agent.messages import Floats, Frame, Samples
-from agent.settings import Settings
+from agent.settings.camera import MAX_MEGAPIXELS
+from agent.settings.camera import Camera as CameraSettings
+from agent.settings.settings import Settings
 from agent.web import calibration
 from agent.web.calibration import Averages, Provenance
 from agent.web.flatfield import FlatField, flat_field

@@ -18,7 +18,6 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent import camera_settings, settings, web_settings
 from agent.app import App, build
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.table import make_camera
@@ -27,6 +26,9 @@ from agent.crew import Crew
 from agent.demo_gige import GigeBelt
 from agent.messages import Verdict
 from agent.sample import Cell, load_cells
+from agent.settings import camera as camera_settings
+from agent.settings import settings
+from agent.settings import web as web_settings
 from agent.uplink.broker import EmbeddedBroker
 
 SAMPLE_BUNDLE = Path(__file__).resolve().parent.parent / "models" / "bundles" / "elpv"

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.camera_settings import FeatureWrite, GenicamSource
 from agent.cameras.camera import CameraError
+from agent.settings.camera import FeatureWrite, GenicamSource
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKET_BYTES = 9000

@@ -13,9 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent import camera_settings, settings
 from agent.bundle import Bundle
-from agent.camera_settings import MAX_MEGAPIXELS
 from agent.cameras.folder import FolderCamera
 from agent.cameras.images import list_images
 from agent.clock import Clock
@@ -27,6 +25,9 @@ from agent.line.judge import Rules, judge
 from agent.line.prepare import PrepareError, eight_bits, prepare
 from agent.line.taught import Taught
 from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
+from agent.settings import camera as camera_settings
+from agent.settings import settings
+from agent.settings.camera import MAX_MEGAPIXELS
 from agent.status.heatmap import heatmap
 
 REPORT = "report.jsonl"

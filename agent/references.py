@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.address import masked_text
-from agent.camera_settings import Camera, FolderSource, HarvestersSource, LinescanSimSource, VideoSource
 from agent.clock import SystemClock
-from agent.credentials import READABLE, VARIABLE, check_private, is_credential, read_secret
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.gateway_settings import FolderGateway, Gateway, OpcUaGateway, SparkplugGateway, WebhookGateway
-from agent.settings import Settings
-from agent.settings_shape import Keys
+from agent.settings.camera import Camera, FolderSource, HarvestersSource, LinescanSimSource, VideoSource
+from agent.settings.credentials import READABLE, VARIABLE, check_private, is_credential, read_secret
+from agent.settings.gateways import FolderGateway, Gateway, OpcUaGateway, SparkplugGateway, WebhookGateway
+from agent.settings.settings import Settings
+from agent.settings.shape import Keys
 
 if TYPE_CHECKING:
     from agent.bundle import Bundle

@@ -33,7 +33,7 @@ from agent.messages import (
     Verdict,
     VerdictName,
 )
-from agent.settings import Settings
+from agent.settings.settings import Settings
 from agent.uplink import uplink
 from agent.uplink.payloads import Status, StatusName, crop_row, encode, verdict_row
 from agent.uplink.row import Row

@@ -7,7 +7,7 @@ import structlog
 from agent.bundle import MANIFEST, SIGNATURE, Bundle
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.settings import Trust
+from agent.settings.settings import Trust
 from agent.signing import BUNDLE_TYPE, SignatureError, load_public_key, verify
 
 log = structlog.get_logger(__name__)

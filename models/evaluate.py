@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 import torch
 
-from agent import settings
 from agent.bundle import MANIFEST, InputSpec, open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import Answer, Engine
 from agent.line.infer import lay_out
 from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Flags, Floats, Pixels
+from agent.settings import settings
 from agent.web.seams import mosaic
 from models import metrics, preflight
 from models.batches import to_images

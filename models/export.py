@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 import torch
 
-from agent import settings, signing
+from agent import signing
 from agent.bundle import (
     GOLDEN_SCORES,
     GOLDEN_TILES,
@@ -38,6 +38,7 @@ from agent.engines import open_engine
 from agent.engines.engine import EngineError, largest_difference, tolerance
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
+from agent.settings import settings
 from models.batches import Tiles, as_tiles, draw_batch
 from models.calibrate import calibrate
 from models.data import Item

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent import strict_yaml
 from agent.bundle import InputSpec
 from agent.cameras import images
 from agent.line.prepare import cut_tiles, scaled, with_channels
 from agent.messages import Flags, Pixels
+from agent.settings import strict_yaml
 from models.data import DataError, Item, read_image
 
 PRODUCT = "product.yaml"

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.camera_settings import FeatureWrite
 from agent.cameras.camera import CameraMisconfigured
+from agent.settings.camera import FeatureWrite
 
 READ_ONLY, WRITE_ONLY, READ_WRITE = 3, 2, 4  # GenApi EAccessMode
 ROUNDING = 1e-3  # of a float; a camera that keeps steps is told apart from one that took another value

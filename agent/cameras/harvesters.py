@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from agent.camera_settings import HarvestersSource
 from agent.cameras.camera import CameraError, CameraInUse, CameraMisconfigured, fault_now
 from agent.cameras.channel import Channel, Gone
 from agent.cameras.images import from_opencv
 from agent.cameras.slots import Slots
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import HarvestersSource
 
 END_S = 2.0
 MISSING_FAULTS = 1000  # of a longer gap the rest is only counted

@@ -15,12 +15,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from agent.camera_settings import HarvestersSource
 from agent.cameras.camera import CameraError, CameraInUse, CameraMisconfigured
 from agent.cameras.channel import Channel, Gone
 from agent.cameras.genapi import write_features
 from agent.cameras.slots import Slots
 from agent.messages import Pixels
+from agent.settings.camera import HarvestersSource
 
 FETCH_S = 0.1
 CHANNELS = {"RGB8": 3, "BGR8": 3, "Mono8": 1}

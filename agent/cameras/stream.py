@@ -13,7 +13,6 @@ import cv2
 from cv2.typing import MatLike
 
 from agent.address import connectable, masked
-from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, CameraMisconfigured
 from agent.cameras.formats.described import Damaged
 from agent.cameras.images import from_opencv
@@ -22,6 +21,7 @@ from agent.cameras.pace import Pace
 from agent.cameras.rtsp_probe import describe
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault, Pixels
+from agent.settings.camera import VideoSource
 
 CLOSE_PATIENCE_S = 1.0
 PROBE_S = 2.0

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.camera_settings import MAX_MEGAPIXELS
 from agent.cameras.camera import CameraError, CameraMisconfigured
 from agent.cameras.images import ImageError, read_image, size_of
 from agent.foreign import shown
 from agent.messages import Pixels
+from agent.settings.camera import MAX_MEGAPIXELS
 
 
 def check_widths(images: Sequence[Path]) -> None:

@@ -5,15 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from agent import camera_settings
-from agent.camera_settings import (
-    FolderSource,
-    GenicamSource,
-    HarvestersSource,
-    LinescanSimSource,
-    Source,
-    VideoSource,
-)
 from agent.cameras.arrivals import Arrivals
 from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
@@ -27,6 +18,15 @@ from agent.cameras.stream import StreamCamera, is_live
 from agent.cameras.video import VideoFileCamera
 from agent.cameras.watched_folder import WatchedFolderCamera
 from agent.clock import Clock
+from agent.settings import camera as camera_settings
+from agent.settings.camera import (
+    FolderSource,
+    GenicamSource,
+    HarvestersSource,
+    LinescanSimSource,
+    Source,
+    VideoSource,
+)
 
 OPEN_S = 20.0  # a driver that needs longer hangs; sources with a timeout of their own have it on top
 

@@ -8,7 +8,6 @@ from typing import cast
 import cv2
 
 from agent.address import masked
-from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, EndOfStream, fault_now
 from agent.cameras.formats.described import Damaged
 from agent.cameras.images import from_opencv
@@ -16,6 +15,7 @@ from agent.cameras.mjpeg import Reader, checked
 from agent.cameras.pace import Pace
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault, Pixels
+from agent.settings.camera import VideoSource
 
 
 class VideoFileCamera:

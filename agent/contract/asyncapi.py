@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.contract import examples, schemas
 from agent.messages import Verdict
-from agent.settings import Mqtt
+from agent.settings.settings import Mqtt
 from agent.uplink.arguments import COMMANDS, CommandName
 from agent.uplink.commands import CODES, Response
 from agent.uplink.events import EventMessage

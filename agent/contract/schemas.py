@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
 from agent.messages import REASONS
-from agent.settings import Settings
+from agent.settings.settings import Settings
 from agent.status.metrics import METRICS, Metric
 from agent.uplink.arguments import COMMANDS, CommandName
 from agent.uplink.commands import Request

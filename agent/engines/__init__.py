@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from agent import settings
 from agent.bundle import Bundle
 from agent.engines.cache import EngineCache, is_cached
 from agent.engines.choice import RANKING, Kind, Machine, choose, lacks, look_around
 from agent.engines.engine import Engine, EngineError, EngineUnavailable
 from agent.engines.gpu import Gpu
+from agent.settings import settings
 
 
 def open_engine(

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import structlog
 
-from agent import settings
 from agent.bundle import Bundle
 from agent.engines import is_compiled, open_kind
 from agent.engines.apart import Order, compile_apart
@@ -21,6 +20,7 @@ from agent.engines.engine import Engine, EngineError
 from agent.engines.failover import Compile, Open, Standing, StartOver, next_step
 from agent.engines.gpu import Gpu
 from agent.engines.switch import Switch
+from agent.settings import settings
 
 log = structlog.get_logger()
 

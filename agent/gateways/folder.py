@@ -20,8 +20,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from agent.clock import Clock
-from agent.gateway_settings import FolderGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
+from agent.settings.gateways import FolderGateway
 from agent.uplink.row import Row, Waiting
 
 SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png"}

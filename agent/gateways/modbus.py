@@ -38,11 +38,11 @@ from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.clock import Clock
-from agent.gateway_settings import ModbusGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.loop import LoopThread
 from agent.messages import Verdict
+from agent.settings.gateways import ModbusGateway
 from agent.uplink.row import Waiting
 
 LAYOUT = 1

@@ -16,7 +16,6 @@ from typing import cast
 import numpy as np
 import structlog
 
-from agent import settings
 from agent.clock import Clock, rfc3339
 from agent.foreign import stored
 from agent.line.crops import Crop, cut_crops, cut_sample
@@ -41,6 +40,7 @@ from agent.messages import (
     TimingMessage,
     Verdict,
 )
+from agent.settings import settings
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from agent.uplink import payloads

@@ -12,8 +12,8 @@ from typing import Any
 
 import uvicorn
 
-from agent import settings
 from agent.errors import PlumblineError
+from agent.settings import settings
 from agent.status.board import Board
 from agent.status.connections import LIMITS, Door, Guest, Limits
 from agent.status.metrics import Metrics

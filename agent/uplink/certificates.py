@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.oid import NameOID
 
 from agent.clock import rfc3339
-from agent.credentials import locate, read_secret
 from agent.errors import PlumblineError
-from agent.settings import Mqtt
+from agent.settings.credentials import locate, read_secret
+from agent.settings.settings import Mqtt
 
 READABLE_BY_OTHERS = 0o004
 

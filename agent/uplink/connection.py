@@ -22,8 +22,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.credentials import read_secret
-from agent.settings import Mqtt
+from agent.settings.credentials import read_secret
+from agent.settings.settings import Mqtt
 from agent.uplink.bounded import BoundedClient
 from agent.uplink.certificates import tls_context
 from agent.uplink.inbound import Inbound

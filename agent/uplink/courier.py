@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from agent.clock import Clock
-from agent.settings import Delivery
+from agent.settings.settings import Delivery
 from agent.uplink.delivery import decide
 from agent.uplink.outbox import Outbox
 from agent.uplink.row import Waiting

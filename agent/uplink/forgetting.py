@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.settings import Mqtt
+from agent.settings.settings import Mqtt
 from agent.uplink.connection import Connection
 from agent.uplink.terms import Terms
 from agent.uplink.topics import TOPICS

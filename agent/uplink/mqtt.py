@@ -27,7 +27,7 @@ import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
-from agent.settings import Mqtt
+from agent.settings.settings import Mqtt
 from agent.uplink import certificates, refusals
 from agent.uplink.bounded import OversizedError
 from agent.uplink.carrier import Carrier

@@ -8,7 +8,7 @@ import ssl
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.errors import PlumblineError, out_of_room
-from agent.settings import Mqtt
+from agent.settings.settings import Mqtt
 from agent.uplink.bounded import OversizedError
 from agent.uplink.connection import Connection
 from agent.uplink.retry import Outcome

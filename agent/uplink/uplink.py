@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic import JsonValue
 
-from agent import settings
 from agent.clock import Clock, clock_synced, uuid7_after
 from agent.errors import PlumblineError
-from agent.gateway_settings import Gateway as GatewaySettings
 from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.table import make_sink
+from agent.settings import settings
+from agent.settings.gateways import Gateway as GatewaySettings
 from agent.uplink import outbox_file
 from agent.uplink.bindings import Bindings
 from agent.uplink.courier import Courier

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent import web_settings
 from agent.foreign import shown
 from agent.messages import Floats, Samples
+from agent.settings import web as web_settings
 from agent.web.flatfield import FlatField, FlatFieldError, flat_field
 
 MIN_LINES = 256

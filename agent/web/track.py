@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from agent import camera_settings, web_settings
 from agent.messages import Frame, FrameFault
+from agent.settings import camera as camera_settings
+from agent.settings import web as web_settings
 from agent.web.aspect import Aspect
 from agent.web.belt import Clocked, Triggered
 from agent.web.calibration import load

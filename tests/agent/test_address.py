@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from agent import logs
 from agent.address import connectable, masked, masked_text, masked_values
-from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError
 from agent.cameras.stream import StreamCamera
 from agent.clock import SystemClock
-from agent.settings import Logs
+from agent.settings.camera import VideoSource
+from agent.settings.settings import Logs
 from tests.fakes import good_picture
 
 WORDS = st.from_regex(r"[A-Z]{3}[0-9]{3}", fullmatch=True)

@@ -11,11 +11,11 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.errors import out_of_room
-from agent.gateway_settings import SparkplugGateway, WebhookGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.sparkplug import SparkplugSink
 from agent.gateways.webhook import WebhookSink
-from agent.settings import Mqtt
+from agent.settings.gateways import SparkplugGateway, WebhookGateway
+from agent.settings.settings import Mqtt
 from agent.uplink import refusals
 from agent.uplink.row import Waiting
 from tests.agent.gateways.records import verdict, waiting

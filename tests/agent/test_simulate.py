@@ -15,8 +15,8 @@ import pytest
 from agent.clock import ManualClock, SystemClock
 from agent.contract import printed
 from agent.day import Piece, day
-from agent.settings import Identity, Mqtt, Settings
-from agent.settings import Outbox as OutboxSettings
+from agent.settings.settings import Identity, Mqtt, Settings
+from agent.settings.settings import Outbox as OutboxSettings
 from agent.simulate import Played, Script, simulate
 from agent.uplink.outbox import Outbox
 from agent.uplink.topics import Topics

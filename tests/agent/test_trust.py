@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from structlog.typing import EventDict
 from typer.testing import CliRunner
 
-from agent import app, settings
+from agent import app
 from agent.__main__ import app as commands
 from agent.bundle import MANIFEST, SIGNATURE, manifest_bytes, open_bundle, write_bundle
 from agent.clock import SystemClock
 from agent.crew import Crew
+from agent.settings import settings
 from agent.signing import BUNDLE_TYPE, sign
 from agent.trust import NotTrusted, require_trusted
 from tests.agent.engines.small_bundle import small_files, small_manifest, write_small

@@ -27,7 +27,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from agent import settings
 from agent.bench import percentiles
 from agent.bundle import Bundle, open_bundle
 from agent.engines import open_kind
@@ -38,6 +37,7 @@ from agent.engines.engine import Engine, EngineError, largest_difference
 from agent.engines.ring import one_by_one
 from agent.engines.torch_cuda import Autocast, open_eager_cuda
 from agent.messages import Floats, Pixels
+from agent.settings import settings
 from tests.benchmarks.line_arithmetic import engines_needed, line_load
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"

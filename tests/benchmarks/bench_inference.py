@@ -17,11 +17,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from agent import settings
 from agent.bench import machine
 from agent.bundle import open_bundle
 from agent.engines import open_engine
 from agent.messages import Pixels
+from agent.settings import settings
 from models.batches import to_images
 from models.evaluate import by_engine, by_teacher
 from models.methods import METHODS

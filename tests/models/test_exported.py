@@ -16,13 +16,13 @@ import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from agent import settings
 from agent.__main__ import app as device
 from agent.bundle import GOLDEN_SCORES, MANIFEST, MODEL, Bundle, BundleError, open_bundle, write_bundle
 from agent.bundle import with_digests as digested
 from agent.engines import open_engine
 from agent.engines.engine import Engine, EngineError, golden_difference, largest_difference, tolerance
 from agent.messages import Pixels
+from agent.settings import settings
 from models.__main__ import app as lab
 from models.data import load_items
 from models.distill import load_student

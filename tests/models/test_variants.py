@@ -11,11 +11,11 @@ import pytest
 import torch
 import yaml
 
-from agent import settings
 from agent.__main__ import app as device
 from agent.bundle import MANIFEST, Bundle, BundleError, open_bundle, parse_manifest, write_bundle
 from agent.engines import open_engine
 from agent.engines.engine import EngineUnavailable, check_golden
+from agent.settings import settings
 from models.__main__ import app as lab
 from models.graph_lint import lint
 from models.precision import has_bf16

@@ -17,13 +17,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from agent.camera_settings import FeatureWrite, HarvestersSource
 from agent.cameras.camera import CameraError, CameraMisconfigured
 from agent.cameras.harvesters import HarvestersCamera
 from agent.cameras.harvesters_process import delivered
 from agent.cameras.slots import Slots
 from agent.clock import SystemClock
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import FeatureWrite, HarvestersSource
 from tests.agent.cameras.scripted import eventually
 from tests.agent.cameras.watched import watched_camera
 from tests.lived import Lived

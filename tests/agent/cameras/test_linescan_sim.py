@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.camera_settings import LinescanSimSource
 from agent.cameras.camera import CameraError, CameraMisconfigured, EndOfStream
 from agent.cameras.linescan_sim import LinescanSimCamera
 from agent.cameras.table import make_camera
 from agent.clock import ManualClock
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import LinescanSimSource
 
 RATE_HZ = 1000.0
 

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, CameraMisconfigured
 from agent.cameras.rtsp_probe import describe
 from agent.cameras.stream import StreamCamera
 from agent.clock import SystemClock
 from agent.messages import Frame
+from agent.settings.camera import VideoSource
 from tests.agent.cameras.scripted import eventually
 from tests.agent.cameras.watched import Watched, watched_camera
 

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from cv2.typing import MatLike
 
-from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError
 from agent.cameras.formats.described import Damaged
 from agent.cameras.stream import StreamCamera, is_live
 from agent.clock import ManualClock, SystemClock
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import VideoSource
 
 PATIENCE_S = 60.0
 

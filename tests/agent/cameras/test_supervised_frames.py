@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from agent import camera_settings
-from agent.camera_settings import FolderSource, LinescanSimSource
 from agent.cameras.camera import Camera, CameraError, EndOfStream
 from agent.cameras.folder import FolderCamera
 from agent.cameras.images import read_image
@@ -23,6 +21,8 @@ from agent.cameras.table import can_wait
 from agent.clock import ManualClock, SystemClock
 from agent.line.capture import Capture
 from agent.messages import Frame, FrameFault
+from agent.settings import camera as camera_settings
+from agent.settings.camera import FolderSource, LinescanSimSource
 from agent.web.flatfield import FlatField, flat_field
 from agent.web.track import Track, make_track
 from agent.web.windows import Web

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.camera_settings import FolderSource, LinescanSimSource, VideoSource
 from agent.cameras.camera import CameraError
 from agent.cameras.folder import FolderCamera
 from agent.cameras.linescan_sim import LinescanSimCamera
@@ -17,6 +16,7 @@ from agent.cameras.table import make_camera
 from agent.cameras.video import VideoFileCamera
 from agent.clock import ManualClock
 from agent.messages import Frame
+from agent.settings.camera import FolderSource, LinescanSimSource, VideoSource
 
 
 def test_each_kind_of_source_has_its_camera(tmp_path: Path) -> None:

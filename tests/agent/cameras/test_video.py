@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.video import VideoFileCamera
 from agent.clock import ManualClock
 from agent.messages import FrameFault
+from agent.settings.camera import VideoSource
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent import settings
 from agent.bundle import open_bundle
 from agent.clock import ManualClock
 from agent.engines import open_kind
@@ -30,6 +29,7 @@ from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.messages import Verdict
+from agent.settings import settings
 from tests.agent.engines.small_bundle import small_tiles, write_small
 from tests.agent.line.records import desk
 from tests.fakes import FakeEngine, frame, good_picture, spec

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from agent import settings
 from agent.bundle import open_bundle
 from agent.engines import open_kind
 from agent.engines.cache import EngineCache
@@ -23,6 +22,7 @@ from agent.engines.cuda_runtime import Cuda
 from agent.engines.engine import EngineError, EngineUnavailable
 from agent.engines.gpu import Gpu
 from agent.engines.tensorrt import build_engines, engine_key, import_tensorrt, load_ring, options_of
+from agent.settings import settings
 from tests.agent.engines.fake_cuda import FakeCuda
 from tests.agent.engines.small_bundle import write_small
 

@@ -15,7 +15,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from agent import settings
 from agent.bundle import Bundle, open_bundle
 from agent.engines import is_compiled, open_kind
 from agent.engines.cache import EngineCache, NotCompiled
@@ -24,6 +23,7 @@ from agent.engines.engine import DeviceLost, Engine, EngineError, OutOfMemory
 from agent.engines.gpu import Gpu
 from agent.engines.room import Candidate, Room
 from agent.engines.switch import Switch
+from agent.settings import settings
 from tests.agent.engines.fake_cuda import FakeCuda
 from tests.agent.engines.fake_tensorrt import FakeTensorRt
 from tests.agent.engines.small_bundle import scores_of, small_tiles, write_small

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from agent import settings
 from agent.bundle import Bundle, open_bundle
 from agent.engines import open_kind
 from agent.engines.choice import RANKING
@@ -16,6 +15,7 @@ from agent.engines.engine import DeviceLost, EngineUnavailable, OutOfMemory
 from agent.engines.gpu import Gpu
 from agent.engines.torch_cuda import Autocast, named
 from agent.engines.torch_trt import ByBatch, export_graph
+from agent.settings import settings
 
 SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
 GPU = Gpu(name="H100", capability="9.0", driver="13.0")

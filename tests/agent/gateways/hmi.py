@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from asyncua import Client, ua
 
-from agent.gateway_settings import OpcUaGateway
 from agent.gateways.opcua import NAMESPACE, OpcUaSink
+from agent.settings.gateways import OpcUaGateway
 from agent.uplink.row import Row
 from tests.agent.gateways.records import waiting
 from tests.agent.uplink.rows import TOPICS

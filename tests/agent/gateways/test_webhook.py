@@ -19,7 +19,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
-from agent.gateway_settings import WebhookGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.gateways.webhook import (
     LANES,
@@ -30,6 +29,7 @@ from agent.gateways.webhook import (
     retry_after_s,
     signature,
 )
+from agent.settings.gateways import WebhookGateway
 from agent.uplink.row import Row
 from tests.agent.gateways.receiver import Answer, Receiver, receiver
 from tests.agent.gateways.records import JPEG, FakeRecords, crop, gateway, result_id, verdict, waiting

@@ -13,7 +13,7 @@ from typing import Any
 from agent.clock import Clock, ManualClock, new_uuid7
 from agent.line.publish import Origin, Publisher
 from agent.messages import ModelMessage, SettingsMessage
-from agent.settings import Crops
+from agent.settings.settings import Crops
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from agent.uplink.bindings import Bindings

@@ -14,7 +14,7 @@ import pytest
 from agent.line.judge import Rules, judge
 from agent.line.publish import MAX_DEFECTS, Judged
 from agent.messages import Frame, Inspection, Judgement, Prepared
-from agent.settings import Crops
+from agent.settings.settings import Crops
 from agent.uplink.arguments import Bind
 from agent.uplink.outbox_file import OutboxError
 from agent.uplink.payloads import encode

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.clock import SystemClock
-from agent.settings import Mqtt
+from agent.settings.settings import Mqtt
 from agent.uplink.inbound import Inbound
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.shipment import LinkEvent

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.clock import Clock, SystemClock
-from agent.settings import Mqtt
+from agent.settings.settings import Mqtt
 from agent.uplink.courier import Courier
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.outbox import Outbox

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings import Mqtt
+from agent.settings.settings import Mqtt
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.row import Row, Waiting
 from agent.uplink.shipment import Connected, LinkEvent, Refused

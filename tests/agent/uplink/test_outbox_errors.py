@@ -15,8 +15,8 @@ from agent.app import build
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.demo import SAMPLE_BUNDLE
-from agent.settings import Outbox as OutboxSettings
-from agent.settings import Settings
+from agent.settings.settings import Outbox as OutboxSettings
+from agent.settings.settings import Settings
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import OutboxError, read_depth
 from tests.agent.uplink.rows import crop, event

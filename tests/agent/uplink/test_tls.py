@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import PlumblineError
-from agent.settings import Mqtt
+from agent.settings.settings import Mqtt
 from agent.uplink.certificates import tls_context
 from tests.agent.uplink.authority import Authority
 from tests.agent.uplink.rows import TOPICS, verdict

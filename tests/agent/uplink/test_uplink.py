@@ -14,9 +14,9 @@ import pytest
 from paho.mqtt import publish
 
 from agent.clock import SystemClock, new_uuid7
-from agent.gateway_settings import FolderGateway
-from agent.settings import Delivery, Identity, Settings
-from agent.settings import Outbox as OutboxSettings
+from agent.settings.gateways import FolderGateway
+from agent.settings.settings import Delivery, Identity, Settings
+from agent.settings.settings import Outbox as OutboxSettings
 from agent.uplink import uplink
 from agent.uplink.courier import Courier
 from agent.uplink.payloads import cloud_event

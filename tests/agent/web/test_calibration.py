@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import web_settings
 from agent.calibrate import CalibrationError, calibrate_flat, calibrate_scale, camera_of
-from agent.camera_settings import Camera, LinescanSimSource
 from agent.cameras.images import ImageError
 from agent.clock import ManualClock
 from agent.errors import PlumblineError
 from agent.messages import Pixels
-from agent.settings import Settings
+from agent.settings import web as web_settings
+from agent.settings.camera import Camera, LinescanSimSource
+from agent.settings.settings import Settings
 from agent.web.calibration import MIN_LINES, averages, load, measured, read
 from agent.web.flatfield import FlatFieldError
 from agent.web.pitch import PitchError, period_across, period_down

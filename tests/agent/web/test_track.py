@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent import web_settings
-from agent.camera_settings import Camera, LinescanSimSource
 from agent.clock import ManualClock
 from agent.line.prepare import eight_bits, prepare
 from agent.messages import Frame, Samples
+from agent.settings import web as web_settings
+from agent.settings.camera import Camera, LinescanSimSource
 from agent.web.calibration import Provenance, save
 from agent.web.flatfield import FlatFieldError
 from agent.web.track import make_track

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.camera_settings import FeatureWrite
 from agent.cameras.camera import CameraError
 from agent.cameras.genicam.camera import GenicamCamera
 from agent.clock import SystemClock
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import FeatureWrite
 from agent.web.windows import Web
 from tests.gige.aravis import needs_aravis
 from tests.gige.belt import TICKS_PER_LINE, Counts

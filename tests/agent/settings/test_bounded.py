@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent import bounded, settings
-from agent.bounded import UnreadableError
-from agent.settings import SettingsError
+from agent.settings import bounded, settings
+from agent.settings.bounded import UnreadableError
+from agent.settings.settings import SettingsError
 
 
 def test_a_regular_file_is_read_up_to_its_bound(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent import settings
-from agent.settings import Settings, SettingsError
-from agent.settings_shape import places_of
+from agent.settings import settings
+from agent.settings.settings import Settings, SettingsError
+from agent.settings.shape import places_of
 
 SECRET = st.from_regex(r"[A-Z]{4}[0-9]{4}[A-Za-z]{0,8}", fullmatch=True)
 

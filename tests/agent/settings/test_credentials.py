@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.credentials import CredentialError, is_credential, locate, read_secret
+from agent.settings.credentials import CredentialError, is_credential, locate, read_secret
 
 
 def test_a_plain_path_is_itself(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agent import settings_shape as shape
-from agent import strict_yaml
-from agent.settings_shape import Keys
+from agent.settings import shape as shape
+from agent.settings import strict_yaml
+from agent.settings.shape import Keys
 
 PREFIX = "PLUMBLINE_"
 

@@ -9,9 +9,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.section import Identifier
-from agent.section import Section as _Section
-from agent.web_settings import FlatField, Web
+from agent.settings.section import Identifier
+from agent.settings.section import Section as _Section
+from agent.settings.web import FlatField, Web
 
 MAX_MEGAPIXELS = 200.0  # 24,000 lines of 8,192 pixels; 0.6 GB in colour
 

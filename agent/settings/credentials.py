@@ -11,9 +11,9 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent import bounded
 from agent.errors import PlumblineError
 from agent.foreign import shown
+from agent.settings import bounded
 
 VARIABLE = "CREDENTIALS_DIRECTORY"
 MAX_BYTES = 4096

@@ -11,9 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import camera_settings, settings
 from agent.line.publish import MAX_DEFECTS
-from agent.settings import Settings, SettingsError
+from agent.settings import camera as camera_settings
+from agent.settings import settings
+from agent.settings.settings import Settings, SettingsError
 
 LINE = re.compile(r"^(a\.yaml:\d+(:\d+)?|environment PLUMBLINE_\w+): \S.*$")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import settings
-from agent.settings import Settings, SettingsError
+from agent.settings import settings
+from agent.settings.settings import Settings, SettingsError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(
     lambda text: text != "null"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent import settings
-from agent.settings import Settings, SettingsError
+from agent.settings import settings
+from agent.settings.settings import Settings, SettingsError
 
 
 def parsed(text: str) -> Settings:

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import strict_yaml
-from agent.strict_yaml import YamlError
+from agent.settings import strict_yaml
+from agent.settings.strict_yaml import YamlError
 
 
 def value(text: str) -> Any:

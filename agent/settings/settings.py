@@ -16,17 +16,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from agent import bounded, strict_yaml
 from agent.address import masked_text
-from agent.camera_settings import Camera, VideoSource
-from agent.credentials import is_credential
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.gateway_settings import MAX_GATEWAYS, Gateway
-from agent.section import Host, Identifier
-from agent.section import Section as _Section
-from agent.settings_environment import override
-from agent.settings_problems import Places, problems_of, unusable_texts
+from agent.settings import bounded, strict_yaml
+from agent.settings.camera import Camera, VideoSource
+from agent.settings.credentials import is_credential
+from agent.settings.environment import override
+from agent.settings.gateways import MAX_GATEWAYS, Gateway
+from agent.settings.problems import Places, problems_of, unusable_texts
+from agent.settings.section import Host, Identifier
+from agent.settings.section import Section as _Section
 
 
 class SettingsError(PlumblineError):

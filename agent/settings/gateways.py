@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from agent.section import Host, Identifier, Section
+from agent.settings.section import Host, Identifier, Section
 
 MAX_GATEWAYS = 8
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from agent import settings_shape as shape
 from agent.foreign import shown
-from agent.gateway_settings import SPARKPLUG_NAME, WEB_ADDRESS
-from agent.section import IDENTIFIER
-from agent.settings_shape import Keys
+from agent.settings import shape as shape
+from agent.settings.gateways import SPARKPLUG_NAME, WEB_ADDRESS
+from agent.settings.section import IDENTIFIER
+from agent.settings.shape import Keys
 
 LONGEST_SHOWN = 80
 LONGEST_TEXT = 4095  # bytes of a path on Linux

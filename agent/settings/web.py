@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from agent.section import Section as _Section
+from agent.settings.section import Section as _Section
 
 
 class Encoder(_Section):

@@ -13,17 +13,18 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from agent import gateway_settings, settings
-from agent.camera_settings import (
+from agent.contract import printed
+from agent.settings import gateways as gateway_settings
+from agent.settings import settings
+from agent.settings.camera import (
     FolderSource,
     GenicamSource,
     HarvestersSource,
     LinescanSimSource,
     VideoSource,
 )
-from agent.contract import printed
-from agent.gateway_settings import FolderGateway
-from agent.settings import Settings
+from agent.settings.gateways import FolderGateway
+from agent.settings.settings import Settings
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 AGENT_YAML = (CONFIG / "agent.yaml").read_text(encoding="utf-8")
