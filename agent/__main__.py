@@ -125,7 +125,7 @@ def inspect(
         must_be_there(path, "IMAGE", "give picture files, or folders of them")
     must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
 
-    from agent.bundle import open_bundle
+    from agent.bundle.bundle import open_bundle
     from agent.engines import open_engine
     from agent.inspect_files import inspect_files, start_report, write
     from agent.line.taught import Taught

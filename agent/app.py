@@ -16,7 +16,8 @@ from importlib.metadata import version
 
 import structlog
 
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
+from agent.bundle.trust import require_trusted
 from agent.cameras.camera import Camera
 from agent.cameras.counted import CameraCounted
 from agent.cameras.life import CameraState, Life
@@ -40,7 +41,6 @@ from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer, make_server
-from agent.trust import require_trusted
 from agent.uplink import payloads, uplink
 from agent.uplink.counted import Counted, show_depth
 from agent.uplink.outbox_file import check_place

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.app import App, build
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.cameras.images import read_image
 from agent.clock import Clock
 from agent.crew import Crew

@@ -20,7 +20,7 @@ BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folde
 @app.command()
 def info(bundle: BundlePath) -> None:
     """What is inside."""
-    from agent.bundle import open_bundle
+    from agent.bundle.bundle import open_bundle
 
     opened = open_bundle(bundle)
     manifest = opened.manifest
@@ -57,12 +57,12 @@ def verify(
     if key is not None:
         must_be_there(key, "--key", "give the public key's file in PEM")
 
-    from agent.bundle import MANIFEST, SIGNATURE, open_bundle
+    from agent.bundle.bundle import MANIFEST, SIGNATURE, open_bundle
+    from agent.bundle.signing import BUNDLE_TYPE, load_public_key
+    from agent.bundle.signing import verify as verify_signature
     from agent.engines import open_engine
     from agent.engines.engine import golden_difference
     from agent.settings import settings
-    from agent.signing import BUNDLE_TYPE, load_public_key
-    from agent.signing import verify as verify_signature
 
     try:
         opened = open_bundle(bundle)
@@ -91,6 +91,6 @@ def _interval(value: float, interval: tuple[float, float]) -> str:
 def _claimed(envelope: bytes | None) -> str:
     if envelope is None:
         return "none"
-    from agent.signing import signers
+    from agent.bundle.signing import signers
 
     return "claims " + (", ".join(f"key '{one}'" for one in signers(envelope)) or "no key")

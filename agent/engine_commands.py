@@ -22,11 +22,11 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see conf
 @app.command()
 def build(config: Config) -> None:
     """Open the engine of the settings, so that the agent finds it compiled; exit 2 when none serves."""
-    from agent.bundle import open_bundle
+    from agent.bundle.bundle import open_bundle
+    from agent.bundle.trust import require_trusted
     from agent.engines import open_engine
     from agent.engines.cache import EngineCache
     from agent.engines.engine import golden_difference
-    from agent.trust import require_trusted
 
     wanted = settings.load(config)
     bundle = open_bundle(wanted.bundle)

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.bundle import Bundle
+from agent.bundle.bundle import Bundle
 from agent.cameras.folder import FolderCamera
 from agent.cameras.images import list_images
 from agent.clock import Clock

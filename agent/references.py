@@ -24,7 +24,7 @@ from agent.settings.settings import Settings
 from agent.settings.shape import Keys
 
 if TYPE_CHECKING:
-    from agent.bundle import Bundle
+    from agent.bundle.bundle import Bundle
 
 
 class _Absent(PlumblineError):
@@ -68,8 +68,8 @@ def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
 
 def _of_model(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
     """The bundle, whether it is trusted here, and whether an engine serves it on this machine."""
-    from agent.bundle import open_bundle
-    from agent.trust import require_trusted
+    from agent.bundle.bundle import open_bundle
+    from agent.bundle.trust import require_trusted
 
     yield ("bundle",), lambda: open_bundle(settings.bundle)
     try:

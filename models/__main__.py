@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from agent.bundle import Precision, open_bundle, refuse_existing
+from agent.bundle.bundle import Precision, open_bundle, refuse_existing
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.sample import load_cells

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.engines.engine import Answer
 from agent.messages import Pixels
 from models.batches import to_images

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.messages import Flags, Pixels
 from models.data import Item, load_tiles
 from models.parts.anomalies import spoil

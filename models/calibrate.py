@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from agent.bundle import Threshold
+from agent.bundle.bundle import Threshold
 from agent.errors import PlumblineError
 from agent.messages import Floats
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.foreign import shown
 from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Pixels

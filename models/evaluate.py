@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from agent.bundle import MANIFEST, InputSpec, open_bundle
+from agent.bundle.bundle import MANIFEST, InputSpec, open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import Answer, Engine
 from agent.line.infer import lay_out

@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 import torch
 
-from agent import signing
-from agent.bundle import (
+from agent.bundle import signing
+from agent.bundle.bundle import (
     GOLDEN_SCORES,
     GOLDEN_TILES,
     MODEL,

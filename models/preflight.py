@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from agent import signing
-from agent.bundle import MANIFEST, open_bundle
+from agent.bundle import signing
+from agent.bundle.bundle import MANIFEST, open_bundle
 from agent.errors import PlumblineError
 from models.data import DataError, check_pictures, read_set, summary
 from models.stages import SILENT, Stages

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.cameras import images
 from agent.line.prepare import cut_tiles, scaled, with_channels
 from agent.messages import Flags, Pixels

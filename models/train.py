@@ -12,7 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.errors import PlumblineError
 from models import checkpoint, preflight
 from models.batches import as_tiles, draw_batch

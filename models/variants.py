@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from agent import signing
-from agent.bundle import (
+from agent.bundle import signing
+from agent.bundle.bundle import (
     MODEL,
     Bundle,
     Precision,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from agent.bundle import Bundle
+from agent.bundle.bundle import Bundle
 from agent.engines.cache import EngineCache, is_cached
 from agent.engines.choice import RANKING, Kind, Machine, choose, lacks, look_around
 from agent.engines.engine import Engine, EngineError, EngineUnavailable

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
 
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_kind
 from agent.engines.cache import EngineCache
 from agent.engines.choice import Kind

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.bundle import Bundle
+from agent.bundle.bundle import Bundle
 from agent.engines import is_compiled, open_kind
 from agent.engines.apart import Order, compile_apart
 from agent.engines.cache import EngineCache, NotCompiled

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agent.bundle import MODEL, Bundle
+from agent.bundle.bundle import MODEL, Bundle
 from agent.engines.cache import CacheError, EngineCache, open_cached
 from agent.engines.cache_entry import Entry, EntryDamaged, Key, key_of
 from agent.engines.cuda_runtime import RESULTS, TILES, Cuda, RuntimeSlot

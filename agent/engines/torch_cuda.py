@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agent.bundle import Bundle, InputSpec
+from agent.bundle.bundle import Bundle, InputSpec
 from agent.engines.eager import read_graph
 from agent.engines.engine import (
     Answer,

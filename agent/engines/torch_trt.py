@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agent.bundle import Bundle, InputSpec
+from agent.bundle.bundle import Bundle, InputSpec
 from agent.engines.eager import read_graph
 from agent.engines.engine import BATCHES, EngineError, EngineUnavailable
 from agent.engines.ring import RingEngine

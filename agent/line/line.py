@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import structlog
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.clock import Clock
 from agent.engines.engine import Engine
 from agent.line.capture import Capture, without_picture

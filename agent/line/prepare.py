@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import cv2
 import numpy as np
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.clock import Clock
 from agent.errors import PlumblineError
 from agent.messages import Frame, Pixels, Prepared, Samples

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.__main__ import app
-from agent.bundle import MANIFEST, manifest_bytes, write_bundle
+from agent.bundle.bundle import MANIFEST, manifest_bytes, write_bundle
 from agent.foreign import shown
 from tests.agent.engines.small_bundle import small_files, small_manifest
 

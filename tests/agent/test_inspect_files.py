@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from agent.__main__ import app
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import ManualClock
 from agent.engines.engine import Answer
 from agent.inspect_files import REPORT, InspectError, inspect_files, start_report, write

@@ -27,7 +27,7 @@ import torch
 from scipy.stats import beta
 from torch import Tensor, nn
 
-from agent.bundle import Bundle, InputSpec, open_bundle
+from agent.bundle.bundle import Bundle, InputSpec, open_bundle
 from agent.messages import Flags, Floats, Pixels
 from models.batches import Tiles, as_tiles, draw_batch, to_images
 from models.data import Item, load_tiles

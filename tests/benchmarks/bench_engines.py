@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.bench import machine
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import BATCHES
 from agent.settings import settings

@@ -28,7 +28,7 @@ from rich.table import Table
 from torch import nn
 
 from agent.bench import percentiles
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_kind
 from agent.engines.cache import EngineCache
 from agent.engines.choice import RANKING, lacks, look_around

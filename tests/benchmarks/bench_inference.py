@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.bench import machine
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.engines import open_engine
 from agent.messages import Pixels
 from agent.settings import settings

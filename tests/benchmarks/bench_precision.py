@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.bundle import Bundle, Precision, open_bundle
+from agent.bundle.bundle import Bundle, Precision, open_bundle
 from models import metrics
 from models.calibrate import calibrate
 from models.data import Item

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import golden_difference
 from agent.settings import settings

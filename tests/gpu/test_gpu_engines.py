@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_engine, open_kind
 from agent.engines.cache import EngineCache
 from agent.engines.choice import RANKING, Kind, lacks, look_around

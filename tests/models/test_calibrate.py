@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.bundle import Threshold
+from agent.bundle.bundle import Threshold
 from agent.errors import PlumblineError
 from agent.messages import Floats
 from models.calibrate import calibrate, frames_needed, promised

@@ -181,7 +181,7 @@ def test_several_teachers_are_named_together(run_of_tiny: Run) -> None:
 
 @pytest.fixture
 def run_of_tiny() -> Run:
-    from agent.bundle import InputSpec
+    from agent.bundle.bundle import InputSpec
 
     spec = InputSpec(channels=1, tile_px=64, overlap_px=8, scale=0.8)
     return Run(method="decodiff", preset="nano", seed=0, data=("tiny",), input=spec)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.messages import Pixels
 from models import evaluate
 from models.data import load_tiles

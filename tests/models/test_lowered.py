@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.messages import Floats, Pixels
 from models.graph_lint import element_types, lint, opset_of
 from models.lowered import Half, half_nodes, lowered

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from models.data import DataError, good_training, load_items, load_tiles
 from models.product import (
     TEXTURE_PX,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from models.__main__ import app as lab
 from models.data import DataError
 from models.preflight import PreflightError

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from agent.__main__ import app as device
-from agent.bundle import MANIFEST, Bundle, BundleError, open_bundle, parse_manifest, write_bundle
+from agent.bundle.bundle import MANIFEST, Bundle, BundleError, open_bundle, parse_manifest, write_bundle
 from agent.engines import open_engine
 from agent.engines.engine import EngineUnavailable, check_golden
 from agent.settings import settings

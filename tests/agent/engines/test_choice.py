@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.engines import open_engine
 from agent.engines.choice import RANKING, Machine, choose, lacks, look_around
 from agent.engines.engine import EngineUnavailable

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from agent.bundle import BundleError, open_bundle
+from agent.bundle.bundle import BundleError, open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import (
     BATCHES,

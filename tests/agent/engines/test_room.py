@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.clock import ManualClock
 from agent.engines import open_kind
 from agent.engines.apart import Order, compile_apart

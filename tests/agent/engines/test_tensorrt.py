@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.engines import open_kind
 from agent.engines.cache import EngineCache
 from agent.engines.choice import RANKING

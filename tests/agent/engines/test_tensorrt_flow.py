@@ -15,7 +15,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import is_compiled, open_kind
 from agent.engines.cache import EngineCache, NotCompiled
 from agent.engines.choice import RANKING

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_kind
 from agent.engines.choice import RANKING
 from agent.engines.eager import read_graph

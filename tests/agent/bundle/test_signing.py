@@ -14,7 +14,15 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.signing import SignatureError, key_id, load_private_key, load_public_key, sign, signers, verify
+from agent.bundle.signing import (
+    SignatureError,
+    key_id,
+    load_private_key,
+    load_public_key,
+    sign,
+    signers,
+    verify,
+)
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))

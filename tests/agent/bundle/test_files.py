@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent import bundle_files
-from agent.bundle import MANIFEST, BundleError, manifest_bytes, open_bundle
-from agent.bundle_files import MAX_ENTRIES, left_by, open_files
+from agent.bundle import files as bundle_files
+from agent.bundle.bundle import MANIFEST, BundleError, manifest_bytes, open_bundle
+from agent.bundle.files import MAX_ENTRIES, left_by, open_files
 from agent.foreign import shown
 from tests.agent.engines.small_bundle import small_files, small_manifest, write_small
 

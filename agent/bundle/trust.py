@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import structlog
 
-from agent.bundle import MANIFEST, SIGNATURE, Bundle
+from agent.bundle.bundle import MANIFEST, SIGNATURE, Bundle
+from agent.bundle.signing import BUNDLE_TYPE, SignatureError, load_public_key, verify
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.settings.settings import Trust
-from agent.signing import BUNDLE_TYPE, SignatureError, load_public_key, verify
 
 log = structlog.get_logger(__name__)
 

@@ -30,10 +30,10 @@ from pydantic import (
     model_validator,
 )
 
-from agent.bundle_files import BundleError as BundleError
-from agent.bundle_files import left_by, open_files
+from agent.bundle.files import BundleError as BundleError
+from agent.bundle.files import left_by, open_files
+from agent.bundle.golden import GoldenError, read_scores, read_tiles
 from agent.foreign import shown
-from agent.golden import GoldenError, read_scores, read_tiles
 from agent.messages import Floats, Pixels
 from agent.settings import strict_yaml
 

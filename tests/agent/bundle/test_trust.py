@@ -17,14 +17,14 @@ from typer.testing import CliRunner
 
 from agent import app
 from agent.__main__ import app as commands
-from agent.bundle import MANIFEST, SIGNATURE, manifest_bytes, open_bundle, write_bundle
+from agent.bundle.bundle import MANIFEST, SIGNATURE, manifest_bytes, open_bundle, write_bundle
+from agent.bundle.signing import BUNDLE_TYPE, sign
+from agent.bundle.trust import NotTrusted, require_trusted
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.settings import settings
-from agent.signing import BUNDLE_TYPE, sign
-from agent.trust import NotTrusted, require_trusted
+from tests.agent.bundle.test_signing import public_pem
 from tests.agent.engines.small_bundle import small_files, small_manifest, write_small
-from tests.agent.test_signing import public_pem
 
 KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(4)]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.golden import MAX_TILES, GoldenError, read_scores, read_tiles
+from agent.bundle.golden import MAX_TILES, GoldenError, read_scores, read_tiles
 from tests.agent.engines.small_bundle import scores_of, small_tiles
 
 TILES = small_tiles()

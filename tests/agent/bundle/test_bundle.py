@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.bundle import (
+from agent.bundle.bundle import (
     GOLDEN_SCORES,
     GOLDEN_TILES,
     MANIFEST,
@@ -27,7 +27,7 @@ from agent.bundle import (
     parse_manifest,
     write_bundle,
 )
-from agent.signing import BUNDLE_TYPE, SignatureError, verify
+from agent.bundle.signing import BUNDLE_TYPE, SignatureError, verify
 from tests.agent.engines.small_bundle import (
     scores_of,
     small_files,
