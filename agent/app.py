@@ -21,8 +21,8 @@ from agent.bundle.trust import require_trusted
 from agent.cameras.camera import Camera
 from agent.cameras.counted import CameraCounted
 from agent.cameras.life import CameraState, Life
+from agent.cameras.make import can_wait, connections, patience
 from agent.cameras.supervisor import Supervisor
-from agent.cameras.table import can_wait, connections, patience
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.crew import Crew
 from agent.engines.choice import look_around

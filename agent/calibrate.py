@@ -13,7 +13,7 @@ import numpy as np
 
 from agent.cameras.camera import EndOfStream
 from agent.cameras.images import list_images, read_image
-from agent.cameras.table import make_camera
+from agent.cameras.make import make_camera
 from agent.clock import Clock, rfc3339
 from agent.errors import PlumblineError
 from agent.foreign import stored

@@ -36,8 +36,8 @@ def camera_test(
     ],
 ) -> None:
     """Grab ten frames; rate and loss. Exit 0, or 1 when frames were missing or lost."""
+    from agent.cameras.make import make_camera
     from agent.cameras.probe import TRIED_FRAMES, source_of, try_camera
-    from agent.cameras.table import make_camera
 
     clock = SystemClock()
     tried = try_camera(make_camera("test", source_of(source), clock), clock)

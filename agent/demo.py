@@ -19,8 +19,8 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.app import App, build
-from agent.cameras.linescan_sim import LinescanSimCamera
-from agent.cameras.table import make_camera
+from agent.cameras.make import make_camera
+from agent.cameras.simulated.linescan import LinescanSimCamera
 from agent.clock import Clock
 from agent.crew import Crew
 from agent.demo_gige import GigeBelt

@@ -101,8 +101,8 @@ def _an_engine_serves(bundle: Bundle, settings: Settings) -> None:
 
 
 def _of_camera(camera: Camera) -> Iterator[tuple[Keys, Callable[[], object]]]:
-    from agent.cameras.stream import is_live
-    from agent.cameras.table import make_camera
+    from agent.cameras.make import make_camera
+    from agent.cameras.video.stream import is_live
     from agent.web import calibration
 
     def opened() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from agent import logs
 from agent.address import connectable, masked, masked_text, masked_values
 from agent.cameras.camera import CameraError
-from agent.cameras.stream import StreamCamera
+from agent.cameras.video.stream import StreamCamera
 from agent.clock import SystemClock
 from agent.settings.camera import VideoSource
 from agent.settings.settings import Logs

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.cameras.harvesters import HarvestersCamera
+from agent.cameras.gentl.camera import HarvestersCamera
 from agent.cameras.life import Patience, Pauses
 from agent.clock import SystemClock
 from agent.messages import Frame

@@ -15,9 +15,9 @@ from agent.cameras.camera import Camera, CameraError, EndOfStream
 from agent.cameras.folder import FolderCamera
 from agent.cameras.images import read_image
 from agent.cameras.life import Life, Patience, Pauses
-from agent.cameras.linescan_sim import LinescanSimCamera
+from agent.cameras.make import can_wait
+from agent.cameras.simulated.linescan import LinescanSimCamera
 from agent.cameras.supervisor import Supervisor
-from agent.cameras.table import can_wait
 from agent.clock import ManualClock, SystemClock
 from agent.line.capture import Capture
 from agent.messages import Frame, FrameFault

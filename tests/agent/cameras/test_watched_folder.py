@@ -14,7 +14,7 @@ import pytest
 from agent.cameras import watched_folder
 from agent.cameras.arrivals import STUCK_S, Arrivals, Stamp
 from agent.cameras.camera import CameraError
-from agent.cameras.table import can_wait, connections
+from agent.cameras.make import can_wait, connections
 from agent.cameras.watched_folder import WatchedFolderCamera
 from agent.clock import ManualClock
 from agent.messages import Frame, FrameFault

@@ -9,7 +9,7 @@ import pytest
 from agent.cameras.camera import CameraError
 from agent.cameras.genicam import library
 from agent.cameras.genicam.camera import GenicamCamera
-from agent.cameras.table import make_camera
+from agent.cameras.make import make_camera
 from agent.clock import ManualClock
 from agent.settings import settings
 from agent.settings.camera import GenicamSource

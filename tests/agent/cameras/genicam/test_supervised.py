@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agent.cameras.life import Patience
-from agent.cameras.table import connections
+from agent.cameras.make import connections
 from agent.clock import SystemClock
 from agent.messages import Frame
 from agent.settings import camera as camera_settings

@@ -16,9 +16,9 @@ from agent.address import connectable, masked
 from agent.cameras.camera import CameraError, CameraMisconfigured
 from agent.cameras.formats.described import Damaged
 from agent.cameras.images import from_opencv
-from agent.cameras.mjpeg import Reader, checked
 from agent.cameras.pace import Pace
-from agent.cameras.rtsp_probe import describe
+from agent.cameras.video.mjpeg import Reader, checked
+from agent.cameras.video.rtsp_probe import describe
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault, Pixels
 from agent.settings.camera import VideoSource

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cameras.camera import CameraError
-from agent.cameras.strip import Strip
+from agent.cameras.simulated.strip import Strip
 
 
 def save(file: Path, first_value: int, height: int, width: int = 3) -> Path:

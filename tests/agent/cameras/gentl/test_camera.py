@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from agent.cameras.camera import CameraError, CameraMisconfigured
-from agent.cameras.harvesters import HarvestersCamera
-from agent.cameras.harvesters_process import delivered
-from agent.cameras.slots import Slots
+from agent.cameras.gentl.camera import HarvestersCamera
+from agent.cameras.gentl.driver import delivered
+from agent.cameras.gentl.slots import Slots
 from agent.clock import SystemClock
 from agent.messages import Frame, FrameFault
 from agent.settings.camera import FeatureWrite, HarvestersSource

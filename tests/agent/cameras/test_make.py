@@ -10,10 +10,10 @@ import pytest
 
 from agent.cameras.camera import CameraError
 from agent.cameras.folder import FolderCamera
-from agent.cameras.linescan_sim import LinescanSimCamera
-from agent.cameras.stream import StreamCamera
-from agent.cameras.table import make_camera
-from agent.cameras.video import VideoFileCamera
+from agent.cameras.make import make_camera
+from agent.cameras.simulated.linescan import LinescanSimCamera
+from agent.cameras.video.stream import StreamCamera
+from agent.cameras.video.video import VideoFileCamera
 from agent.clock import ManualClock
 from agent.messages import Frame
 from agent.settings.camera import FolderSource, LinescanSimSource, VideoSource

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cameras.camera import CameraError, CameraMisconfigured, EndOfStream
-from agent.cameras.linescan_sim import LinescanSimCamera
-from agent.cameras.table import make_camera
+from agent.cameras.make import make_camera
+from agent.cameras.simulated.linescan import LinescanSimCamera
 from agent.clock import ManualClock
 from agent.messages import Frame, FrameFault
 from agent.settings.camera import LinescanSimSource

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.cameras.camera import CameraError, EndOfStream
-from agent.cameras.video import VideoFileCamera
+from agent.cameras.video.video import VideoFileCamera
 from agent.clock import ManualClock
 from agent.messages import FrameFault
 from agent.settings.camera import VideoSource

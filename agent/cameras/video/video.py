@@ -11,8 +11,8 @@ from agent.address import masked
 from agent.cameras.camera import CameraError, EndOfStream, fault_now
 from agent.cameras.formats.described import Damaged
 from agent.cameras.images import from_opencv
-from agent.cameras.mjpeg import Reader, checked
 from agent.cameras.pace import Pace
+from agent.cameras.video.mjpeg import Reader, checked
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault, Pixels
 from agent.settings.camera import VideoSource

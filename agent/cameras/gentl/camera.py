@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.cameras.camera import CameraError, CameraInUse, CameraMisconfigured, fault_now
-from agent.cameras.channel import Channel, Gone
+from agent.cameras.gentl.channel import Channel, Gone
+from agent.cameras.gentl.slots import Slots
 from agent.cameras.images import from_opencv
-from agent.cameras.slots import Slots
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault
 from agent.settings.camera import HarvestersSource
@@ -50,7 +50,7 @@ class HarvestersCamera:
         self._channel = Channel(ours)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this very package
-                [sys.executable, "-m", "agent.cameras.harvesters_process", str(theirs.fileno())],
+                [sys.executable, "-m", "agent.cameras.gentl.driver", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # producers print what they like

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from agent.cameras.camera import CameraError, CameraMisconfigured
-from agent.cameras.rtsp_probe import describe
-from agent.cameras.stream import StreamCamera
+from agent.cameras.video.rtsp_probe import describe
+from agent.cameras.video.stream import StreamCamera
 from agent.clock import SystemClock
 from agent.messages import Frame
 from agent.settings.camera import VideoSource

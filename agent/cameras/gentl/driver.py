@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.cameras.camera import CameraError, CameraInUse, CameraMisconfigured
-from agent.cameras.channel import Channel, Gone
-from agent.cameras.genapi import write_features
-from agent.cameras.slots import Slots
+from agent.cameras.gentl.channel import Channel, Gone
+from agent.cameras.gentl.genapi import write_features
+from agent.cameras.gentl.slots import Slots
 from agent.messages import Pixels
 from agent.settings.camera import HarvestersSource
 

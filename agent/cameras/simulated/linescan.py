@@ -14,7 +14,7 @@ import numpy as np
 
 from agent.cameras.camera import CameraError, EndOfStream, fault_now
 from agent.cameras.pace import wait_until
-from agent.cameras.strip import Strip, check_widths
+from agent.cameras.simulated.strip import Strip, check_widths
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault, Pixels
 from agent.settings.camera import LinescanSimSource

@@ -10,12 +10,12 @@ from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
 from agent.cameras.genicam.accounting import Books
 from agent.cameras.genicam.camera import GenicamCamera
-from agent.cameras.harvesters import HarvestersCamera
+from agent.cameras.gentl.camera import HarvestersCamera
 from agent.cameras.images import list_images
 from agent.cameras.life import Patience
-from agent.cameras.linescan_sim import LinescanSimCamera
-from agent.cameras.stream import StreamCamera, is_live
-from agent.cameras.video import VideoFileCamera
+from agent.cameras.simulated.linescan import LinescanSimCamera
+from agent.cameras.video.stream import StreamCamera, is_live
+from agent.cameras.video.video import VideoFileCamera
 from agent.cameras.watched_folder import WatchedFolderCamera
 from agent.clock import Clock
 from agent.settings import camera as camera_settings

@@ -19,7 +19,7 @@ from cv2.typing import MatLike
 
 from agent.cameras.camera import CameraError
 from agent.cameras.formats.described import Damaged
-from agent.cameras.stream import StreamCamera, is_live
+from agent.cameras.video.stream import StreamCamera, is_live
 from agent.clock import ManualClock, SystemClock
 from agent.messages import Frame, FrameFault
 from agent.settings.camera import VideoSource
