@@ -21,10 +21,10 @@ from agent.messages import Floats, Frame, Samples
 from agent.settings.camera import MAX_MEGAPIXELS
 from agent.settings.camera import Camera as CameraSettings
 from agent.settings.settings import Settings
-from agent.web import calibration
-from agent.web.calibration import Averages, Provenance
-from agent.web.flatfield import FlatField, flat_field
-from agent.web.pitch import Period, period_across, period_down
+from agent.track import calibration
+from agent.track.calibration import Averages, Provenance
+from agent.track.flatfield import FlatField, flat_field
+from agent.track.pitch import Period, period_across, period_down
 
 CAMERA = "camera"  # a source's name for the camera itself
 SILENCE_S = 10.0

@@ -103,7 +103,7 @@ def _an_engine_serves(bundle: Bundle, settings: Settings) -> None:
 def _of_camera(camera: Camera) -> Iterator[tuple[Keys, Callable[[], object]]]:
     from agent.cameras.make import make_camera
     from agent.cameras.video.stream import is_live
-    from agent.web import calibration
+    from agent.track import calibration
 
     def opened() -> None:
         source = make_camera(camera.name, camera.source, SystemClock())

@@ -20,9 +20,9 @@ from agent.engines import open_engine
 from agent.engines.engine import Answer, Engine
 from agent.line.infer import lay_out
 from agent.line.prepare import cut_tiles, scaled
+from agent.line.seams import mosaic
 from agent.messages import Flags, Floats, Pixels
 from agent.settings import settings
-from agent.web.seams import mosaic
 from models import metrics, preflight
 from models.batches import to_images
 from models.data import DataError, Item, check_pictures, load_items, load_tiles, read_image, read_mask

@@ -18,6 +18,8 @@ import structlog
 
 from agent.clock import Clock, rfc3339
 from agent.foreign import stored
+from agent.line.binding import Bound
+from agent.line.bindings import Bindings
 from agent.line.crops import Crop, cut_crops, cut_sample
 from agent.line.judge import invalid_ratio
 from agent.line.prepare import eight_bits
@@ -40,15 +42,13 @@ from agent.messages import (
     TimingMessage,
     Verdict,
 )
+from agent.rolls.rolls import Rolls
 from agent.settings import settings
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from agent.uplink import payloads
-from agent.uplink.binding import Bound
-from agent.uplink.bindings import Bindings
 from agent.uplink.outbox import Outbox
 from agent.uplink.topics import Topics
-from agent.web.rolls import Rolls
 
 log = structlog.get_logger()
 

@@ -18,8 +18,8 @@ import structlog
 from pydantic import JsonValue
 
 from agent.clock import Clock
+from agent.line.bindings import Bindings
 from agent.uplink.arguments import Ack, Bind, Ping, Replay
-from agent.uplink.bindings import Bindings
 from agent.uplink.commands import (
     CODES,
     Accepted,

@@ -14,10 +14,10 @@ from agent.clock import Clock, clock_synced, uuid7_after
 from agent.errors import PlumblineError
 from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.table import make_sink
+from agent.line.bindings import Bindings
 from agent.settings import settings
 from agent.settings.gateways import Gateway as GatewaySettings
 from agent.uplink import outbox_file
-from agent.uplink.bindings import Bindings
 from agent.uplink.courier import Courier
 from agent.uplink.cursor import Cursor
 from agent.uplink.desk import Desk

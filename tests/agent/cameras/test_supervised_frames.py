@@ -23,9 +23,9 @@ from agent.line.capture import Capture
 from agent.messages import Frame, FrameFault
 from agent.settings import camera as camera_settings
 from agent.settings.camera import FolderSource, LinescanSimSource
-from agent.web.flatfield import FlatField, flat_field
-from agent.web.track import Track, make_track
-from agent.web.windows import Web
+from agent.track.flatfield import FlatField, flat_field
+from agent.track.track import Track, make_track
+from agent.track.windows import Web
 from tests.agent.line.test_capture import drained, fault, frame, told
 
 LOST = CameraError("scripted: gone")

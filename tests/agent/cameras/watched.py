@@ -15,7 +15,7 @@ from agent.clock import SystemClock
 from agent.line.capture import Capture
 from agent.messages import Frame, FrameFault
 from agent.settings import camera as camera_settings
-from agent.web.track import make_track
+from agent.track.track import make_track
 from tests.agent.cameras.scripted import PATIENCE_S, eventually
 
 

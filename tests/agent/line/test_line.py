@@ -27,7 +27,7 @@ from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.messages import Frame, FrameFault
 from agent.settings.camera import Camera, FolderSource
-from agent.web.track import make_track
+from agent.track.track import make_track
 from tests.agent.line.records import Desk, desk, verdicts
 from tests.brokers import DEADLINE_S
 from tests.fakes import FakeEngine, bad_picture, fault, frame, good_picture, spec

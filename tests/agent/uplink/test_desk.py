@@ -15,8 +15,8 @@ from hypothesis import settings as hypothesis_settings
 from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
-from agent.uplink.binding import Bound
-from agent.uplink.bindings import Bindings
+from agent.line.binding import Bound
+from agent.line.bindings import Bindings
 from agent.uplink.commands import Accepted, decide
 from agent.uplink.desk import Desk
 from agent.uplink.inbound import Inbound

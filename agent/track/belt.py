@@ -30,8 +30,8 @@ import numpy as np
 import structlog
 
 from agent.messages import Frame
-from agent.web.aspect import resampled
-from agent.web.blocks import TrackError, placed, validity
+from agent.track.aspect import resampled
+from agent.track.blocks import TrackError, placed, validity
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from agent.line.seams import Region
 from agent.messages import Box, Defect, Judgement
-from agent.web.seams import Region
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.messages import Pixels, Samples
-from agent.web.flatfield import FlatField, FlatFieldError, correct_plain, flat_field
+from agent.track.flatfield import FlatField, FlatFieldError, correct_plain, flat_field
 
 
 def uneven(width: int, channels: int, seed: int) -> tuple[Pixels, Pixels, np.random.Generator]:

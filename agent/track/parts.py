@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from agent.messages import Flags, Frame, FrameFault, Samples
-from agent.web.blocks import placed, runs, validity
-from agent.web.windows import Item
+from agent.track.blocks import placed, runs, validity
+from agent.track.windows import Item
 
 
 class Inside(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from agent.messages import Flags, Floats, Frame
-from agent.web.blocks import TrackError
+from agent.track.blocks import TrackError
 
 
 class Gate:

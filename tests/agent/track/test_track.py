@@ -14,12 +14,12 @@ from agent.line.prepare import eight_bits, prepare
 from agent.messages import Frame, Samples
 from agent.settings import web as web_settings
 from agent.settings.camera import Camera, LinescanSimSource
-from agent.web.calibration import Provenance, save
-from agent.web.flatfield import FlatFieldError
-from agent.web.track import make_track
-from agent.web.windows import Item
-from tests.agent.web.blocks import NOON
-from tests.agent.web.strips import AITEX, fixed_pattern
+from agent.track.calibration import Provenance, save
+from agent.track.flatfield import FlatFieldError
+from agent.track.track import make_track
+from agent.track.windows import Item
+from tests.agent.track.blocks import NOON
+from tests.agent.track.strips import AITEX, fixed_pattern
 from tests.fakes import spec
 
 

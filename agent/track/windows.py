@@ -14,7 +14,7 @@ import numpy as np
 import structlog
 
 from agent.messages import Flags, Frame, FrameFault, Samples
-from agent.web.blocks import runs, validity
+from agent.track.blocks import runs, validity
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from agent.messages import Flags, Frame, Samples
-from agent.web.blocks import placed
-from agent.web.carry import Carry
+from agent.track.blocks import placed
+from agent.track.carry import Carry
 
 MAX_GAP_LINES = 64  # filled in here; longer ones are left to the windows
 

@@ -20,9 +20,9 @@ from agent.messages import Pixels
 from agent.settings import web as web_settings
 from agent.settings.camera import Camera, LinescanSimSource
 from agent.settings.settings import Settings
-from agent.web.calibration import MIN_LINES, averages, load, measured, read
-from agent.web.flatfield import FlatFieldError
-from agent.web.pitch import PitchError, period_across, period_down
+from agent.track.calibration import MIN_LINES, averages, load, measured, read
+from agent.track.flatfield import FlatFieldError
+from agent.track.pitch import PitchError, period_across, period_down
 
 WIDTH = 96
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.web.tiles import cut, plan
+from agent.line.tiles import cut, plan
 
 
 def test_a_frame_of_one_tile_is_one_tile() -> None:

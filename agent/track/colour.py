@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from agent.messages import Flags, Frame, Samples
-from agent.web.blocks import placed
-from agent.web.carry import Carry
+from agent.track.blocks import placed
+from agent.track.carry import Carry
 
 
 class ColourShift:

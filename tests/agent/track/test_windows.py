@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.messages import Frame, FrameFault
-from agent.web.windows import MISSING_FAULTS, Item, Web
-from tests.agent.web.blocks import NOON, block, numbers
+from agent.track.windows import MISSING_FAULTS, Item, Web
+from tests.agent.track.blocks import NOON, block, numbers
 
 
 def frames(items: list[Item]) -> list[Frame]:

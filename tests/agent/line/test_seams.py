@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agent.line.seams import defects, mosaic
 from agent.messages import Defect, Floats
-from agent.web.seams import defects, mosaic
 
 
 def found_in(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agent.line.drift import LEARNED, Drift, levels
 from agent.messages import Samples
-from agent.web.drift import LEARNED, Drift, levels
 
 
 def window(level: float, *, last: float = 1.0, seed: int = 0) -> Samples:

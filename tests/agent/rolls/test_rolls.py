@@ -13,10 +13,10 @@ import numpy as np
 from agent.clock import ManualClock
 from agent.contract import examples
 from agent.messages import Scale, Verdict
+from agent.rolls.event import DEFECTS_TOLD, tell_roll
+from agent.rolls.roll_map import RED, draw, strongest, write
+from agent.rolls.rolls import Roll, Rolls
 from agent.uplink.events import EventMaker
-from agent.uplink.roll_event import DEFECTS_TOLD, tell_roll
-from agent.web.roll_map import RED, draw, strongest, write
-from agent.web.rolls import Roll, Rolls
 from tests.agent.line.records import TOPICS
 
 SCALE = Scale(mm_per_px=0.5, mm_per_line=2.0)

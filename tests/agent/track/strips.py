@@ -9,8 +9,8 @@ import numpy as np
 
 from agent.cameras.images import read_image
 from agent.messages import Samples
-from agent.web.calibration import averages
-from agent.web.flatfield import flat_field
+from agent.track.calibration import averages
+from agent.track.flatfield import flat_field
 
 AITEX = Path(__file__).parents[4] / "shared" / "data" / "aitex_fabric"  # beside the checkout
 

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from agent.clock import rfc3339
 from agent.messages import Pixels
-from agent.web.rolls import Roll, RollDefect
+from agent.rolls.rolls import Roll, RollDefect
 
 WIDTH, MARGIN, ROW_HEIGHT, ROW_GAP = 1600, 90, 150, 56
 HEAD, LISTED, LINE_HEIGHT = 120, 8, 26

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from agent.messages import Flags, Frame, Samples
-from agent.web.blocks import validity
+from agent.track.blocks import validity
 
 
 class Carry:

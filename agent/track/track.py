@@ -13,14 +13,14 @@ from typing import Protocol
 from agent.messages import Frame, FrameFault
 from agent.settings import camera as camera_settings
 from agent.settings import web as web_settings
-from agent.web.aspect import Aspect
-from agent.web.belt import Clocked, Triggered
-from agent.web.calibration import load
-from agent.web.colour import ColourShift
-from agent.web.flatfield import FlatField
-from agent.web.gate import Gate, StatusLine
-from agent.web.parts import EachBlock, Parts
-from agent.web.windows import Item, Web
+from agent.track.aspect import Aspect
+from agent.track.belt import Clocked, Triggered
+from agent.track.calibration import load
+from agent.track.colour import ColourShift
+from agent.track.flatfield import FlatField
+from agent.track.gate import Gate, StatusLine
+from agent.track.parts import EachBlock, Parts
+from agent.track.windows import Item, Web
 
 
 class Stage(Protocol):

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.clock import Clock
 from agent.errors import PlumblineError
-from agent.uplink import binding
+from agent.line import binding
+from agent.line.binding import Bound, Job, Part, Timeline
 from agent.uplink.arguments import Bind, Word
-from agent.uplink.binding import Bound, Job, Part, Timeline
 from agent.uplink.commands import NotDoneError
 
 log = structlog.get_logger(__name__)

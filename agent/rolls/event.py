@@ -6,10 +6,10 @@ from pathlib import Path
 
 import structlog
 
+from agent.rolls import roll_map
+from agent.rolls.rolls import Roll
 from agent.uplink.events import EventMaker
 from agent.uplink.row import Row
-from agent.web import roll_map
-from agent.web.rolls import Roll
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.foreign import shown
 from agent.messages import Floats, Samples
 from agent.settings import web as web_settings
-from agent.web.flatfield import FlatField, FlatFieldError, flat_field
+from agent.track.flatfield import FlatField, FlatFieldError, flat_field
 
 MIN_LINES = 256
 MAX_DARK = 0.25  # mean level of the covered lens

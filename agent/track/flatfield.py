@@ -1,6 +1,6 @@
 """Column by column correction of light and sensor: out = (raw - dark[x]) * gain[x].
 
-Dark levels and gains come from a calibration (`agent/web/calibration.py`): the mean of some thousand lines
+Dark levels and gains come from a calibration (`agent/track/calibration.py`): the mean of some thousand lines
 of the covered lens and of an even white target, taken with the exposure that is used for inspection.
 """
 
