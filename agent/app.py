@@ -24,6 +24,7 @@ from agent.cameras.life import CameraState, Life
 from agent.cameras.make import can_wait, connections, patience
 from agent.cameras.supervisor import Supervisor
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
+from agent.contract import payloads
 from agent.crew import Crew
 from agent.engines.choice import look_around
 from agent.engines.room import Room, make_room
@@ -46,7 +47,7 @@ from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.server import PageServer, make_server
 from agent.track.track import make_track
-from agent.uplink import payloads, uplink
+from agent.uplink import uplink
 from agent.uplink.counted import Counted, show_depth
 from agent.uplink.outbox_file import check_place
 from agent.uplink.uplink import Uplink

@@ -19,6 +19,9 @@ import cv2
 import numpy as np
 
 from agent.clock import Clock, new_uuid7, rfc3339
+from agent.contract.payloads import Status, StatusName, crop_row, encode, verdict_row
+from agent.contract.row import Row
+from agent.contract.topics import Topics
 from agent.day import FRAME_PX, Piece
 from agent.messages import (
     EVALUATION,
@@ -35,9 +38,6 @@ from agent.messages import (
 )
 from agent.settings.settings import Settings
 from agent.uplink import uplink
-from agent.uplink.payloads import Status, StatusName, crop_row, encode, verdict_row
-from agent.uplink.row import Row
-from agent.uplink.topics import Topics
 from agent.uplink.uplink import Uplink
 
 THRESHOLD = 0.031

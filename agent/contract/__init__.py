@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from agent.contract import asyncapi, schemas
+from agent.contract.events import EventMessage
+from agent.contract.payloads import Status
 from agent.messages import Verdict
-from agent.uplink.events import EventMessage
-from agent.uplink.payloads import Status
+from agent.schemas import asyncapi
+from agent.schemas import json_schemas as schemas
 
 Contract: TypeAlias = Literal["settings", "verdict", "event", "status", "metrics", "command", "asyncapi"]
 

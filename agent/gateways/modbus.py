@@ -38,12 +38,12 @@ from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.clock import Clock
+from agent.contract.row import Waiting
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.loop import LoopThread
 from agent.messages import Verdict
 from agent.settings.gateways import ModbusGateway
-from agent.uplink.row import Waiting
 
 LAYOUT = 1
 BLOCK_REGISTERS = 16

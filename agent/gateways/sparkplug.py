@@ -25,6 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
+from agent.contract.row import Waiting
 from agent.errors import out_of_room
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
@@ -33,7 +34,6 @@ from agent.gateways.sparkplug_payload import REBIRTH, DataType, Metric, asks_for
 from agent.messages import Verdict
 from agent.settings.credentials import CredentialError, read_secret
 from agent.settings.gateways import SparkplugGateway
-from agent.uplink.row import Waiting
 
 NAMESPACE = "spBv1.0"
 ANSWER_S = 5.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from agent.clock import Clock
+from agent.contract.topics import Topics
 from agent.gateways.folder import FolderSink
 from agent.gateways.gateway import GatewayError, Sink
 from agent.gateways.sparkplug import SparkplugSink
@@ -17,7 +18,6 @@ from agent.settings.gateways import (
     SparkplugGateway,
     WebhookGateway,
 )
-from agent.uplink.topics import Topics
 
 
 def make_sink(

@@ -17,10 +17,10 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.clock import Clock
+from agent.contract.arguments import Bind, Word
 from agent.errors import PlumblineError
 from agent.line import binding
 from agent.line.binding import Bound, Job, Part, Timeline
-from agent.uplink.arguments import Bind, Word
 from agent.uplink.commands import NotDoneError
 
 log = structlog.get_logger(__name__)

@@ -17,6 +17,8 @@ import numpy as np
 import structlog
 
 from agent.clock import Clock, rfc3339
+from agent.contract import payloads
+from agent.contract.topics import Topics
 from agent.foreign import stored
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
@@ -46,9 +48,7 @@ from agent.rolls.rolls import Rolls
 from agent.settings import settings
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.uplink import payloads
 from agent.uplink.outbox import Outbox
-from agent.uplink.topics import Topics
 
 log = structlog.get_logger()
 

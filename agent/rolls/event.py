@@ -6,10 +6,10 @@ from pathlib import Path
 
 import structlog
 
+from agent.contract.events import EventMaker
+from agent.contract.row import Row
 from agent.rolls import roll_map
 from agent.rolls.rolls import Roll
-from agent.uplink.events import EventMaker
-from agent.uplink.row import Row
 
 log = structlog.get_logger(__name__)
 

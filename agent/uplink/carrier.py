@@ -15,12 +15,12 @@ from typing import TypeAlias
 from paho.mqtt.exception import MQTTException
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.contract.payloads import JSON, crop_header
+from agent.contract.row import Waiting
+from agent.contract.topics import TOPICS, Topics
 from agent.uplink.connection import Connection
 from agent.uplink.herald import herald_window
-from agent.uplink.payloads import JSON, crop_header
-from agent.uplink.row import Waiting
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Unheard, Woken
-from agent.uplink.topics import TOPICS, Topics
 
 NO_SUBSCRIBERS = 0x10
 

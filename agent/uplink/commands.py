@@ -20,11 +20,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
-from agent import strict_json
+from agent.contract import strict_json
+from agent.contract.arguments import COMMANDS, Arguments, CommandName, Strict
+from agent.contract.inbound import Inbound
+from agent.contract.topics import Topics
 from agent.errors import PlumblineError
-from agent.uplink.arguments import COMMANDS, Arguments, CommandName, Strict
-from agent.uplink.inbound import Inbound
-from agent.uplink.topics import Topics
 
 MAXIMUM_BYTES = 64 * 1024
 

@@ -22,14 +22,14 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from agent.contract.inbound import Inbound
+from agent.contract.topics import TOPICS, Delivery
 from agent.settings.credentials import read_secret
 from agent.settings.settings import Mqtt
 from agent.uplink.bounded import BoundedClient
 from agent.uplink.certificates import tls_context
-from agent.uplink.inbound import Inbound
 from agent.uplink.retry import Protocol
 from agent.uplink.terms import Terms
-from agent.uplink.topics import TOPICS, Delivery
 
 SESSION_EXPIRY_S = 3600
 WILL_DELAY_S = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.contract.topics import Topics
 from agent.uplink import refusals
 from agent.uplink.bounded import OversizedError
 from agent.uplink.connection import Connection
@@ -10,7 +11,6 @@ from agent.uplink.herald import Herald
 from agent.uplink.retry import Outcome
 from agent.uplink.sayings import Sayings
 from agent.uplink.terms import Parting, Question
-from agent.uplink.topics import Topics
 
 
 class Conversation:

@@ -6,10 +6,10 @@ import itertools
 import sqlite3
 from typing import cast
 
+from agent.contract.row import Changed, Waiting
 from agent.uplink import outbox_file
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import START, explained, transaction
-from agent.uplink.row import Changed, Waiting
 from agent.uplink.seal import RECORD_COLUMNS
 from agent.uplink.seal import opened as row_of
 from agent.uplink.waiting import PASSED_BY_ALL

@@ -18,8 +18,11 @@ import structlog
 from pydantic import JsonValue
 
 from agent.clock import Clock
+from agent.contract.arguments import Ack, Bind, Ping, Replay
+from agent.contract.inbound import Inbound
+from agent.contract.payloads import encode
+from agent.contract.topics import Topics
 from agent.line.bindings import Bindings
-from agent.uplink.arguments import Ack, Bind, Ping, Replay
 from agent.uplink.commands import (
     CODES,
     Accepted,
@@ -31,10 +34,7 @@ from agent.uplink.commands import (
     decide,
     response_to,
 )
-from agent.uplink.inbound import Inbound
-from agent.uplink.payloads import encode
 from agent.uplink.replayed import Replayed
-from agent.uplink.topics import Topics
 
 LOG_EVERY_S = 60.0
 

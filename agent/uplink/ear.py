@@ -6,10 +6,10 @@ filter, is asked for each command by its name.
 
 from __future__ import annotations
 
+from agent.contract.arguments import COMMANDS
+from agent.contract.topics import Topics
 from agent.uplink import refusals
-from agent.uplink.arguments import COMMANDS
 from agent.uplink.connection import Connection
-from agent.uplink.topics import Topics
 
 DEAF_S = 300.0  # after which commands are asked for on a connection that was begun without
 

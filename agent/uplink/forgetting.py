@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent.contract.topics import TOPICS
 from agent.settings.settings import Mqtt
 from agent.uplink.connection import Connection
 from agent.uplink.terms import Terms
-from agent.uplink.topics import TOPICS
 
 
 def forget_session(settings: Mqtt, client_id: str, keeps_waiting: Callable[[], bool], turn_s: float) -> None:

@@ -14,11 +14,11 @@ from paho.mqtt.client import MQTTMessageInfo
 from paho.mqtt.exception import MQTTException
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.contract.inbound import Inbound
+from agent.contract.payloads import JSON
+from agent.contract.topics import TOPICS
 from agent.uplink.connection import Connection
-from agent.uplink.inbound import Inbound
-from agent.uplink.payloads import JSON
 from agent.uplink.sayings import Response, Sayings
-from agent.uplink.topics import TOPICS
 
 FRAMING_BYTES = 64  # of a PUBLISH packet without user properties, a few too many
 WINDOW = 8

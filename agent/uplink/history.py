@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.contract.row import Waiting
 from agent.uplink import outbox_file, waiting
 from agent.uplink.outbox_file import explained, transaction
-from agent.uplink.row import Waiting
 from agent.uplink.seal import RECORD_COLUMNS, opened
 
 

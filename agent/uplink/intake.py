@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.clock import Clock
+from agent.contract.inbound import Inbound, Inbox
+from agent.contract.payloads import encode
+from agent.contract.topics import Topics, allowed_response_topic
 from agent.uplink.commands import busy, response_to
-from agent.uplink.inbound import Inbound, Inbox
-from agent.uplink.payloads import encode
 from agent.uplink.sayings import Response, Sayings
-from agent.uplink.topics import Topics, allowed_response_topic
 
 
 class Intake:

@@ -16,12 +16,12 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.clock import Clock
+from agent.contract.events import EventMaker
+from agent.contract.row import Row
 from agent.uplink import outbox_file, replayed, spool, waiting
-from agent.uplink.events import EventMaker
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import FullError, explained
 from agent.uplink.replayed import Replayed
-from agent.uplink.row import Row
 from agent.uplink.spool import Evicted, Limits, Tidied, Usage
 
 COMMANDS_KEPT = 10_000

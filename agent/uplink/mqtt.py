@@ -27,6 +27,10 @@ import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
+from agent.contract.inbound import Inbound, Inbox
+from agent.contract.payloads import JSON
+from agent.contract.row import Waiting
+from agent.contract.topics import TOPICS, Topics
 from agent.settings.settings import Mqtt
 from agent.uplink import certificates, refusals
 from agent.uplink.bounded import OversizedError
@@ -35,10 +39,8 @@ from agent.uplink.connection import CONNECT_TIMEOUT_S, Connection
 from agent.uplink.conversation import Conversation
 from agent.uplink.ear import DEAF_S
 from agent.uplink.forgetting import forget_session
-from agent.uplink.inbound import Inbound, Inbox
 from agent.uplink.intake import Intake
 from agent.uplink.link_state import LinkState
-from agent.uplink.payloads import JSON
 from agent.uplink.retry import (
     Ending,
     Outcome,
@@ -49,11 +51,9 @@ from agent.uplink.retry import (
     lasting,
     next_protocol,
 )
-from agent.uplink.row import Waiting
 from agent.uplink.sayings import Response
 from agent.uplink.shipment import LinkEvent
 from agent.uplink.terms import Lessons, Terms, learned
-from agent.uplink.topics import TOPICS, Topics
 
 LOOP_S = 0.25
 LAST_WORDS_S = 2.0

@@ -27,6 +27,7 @@ from typing import IO, TypeVar, cast
 import structlog
 
 from agent.clock import Clock
+from agent.contract.row import Changed, Row, Waiting
 from agent.uplink import age, outbox_file, waiting
 from agent.uplink.age import Age, Anchor
 from agent.uplink.appends import Append, next_group
@@ -34,7 +35,6 @@ from agent.uplink.compact import compact
 from agent.uplink.mend import open_or_mend
 from agent.uplink.outbox_file import KINDS, DamagedError, Depth, FullError, Kind, OutboxError, explained
 from agent.uplink.reserve import Reserve
-from agent.uplink.row import Changed, Row, Waiting
 from agent.uplink.salvage import Salvage
 from agent.uplink.seal import seal
 from agent.uplink.waiting import Stamp

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from agent.uplink.inbound import Inbound
+from agent.contract.inbound import Inbound
 
 WAITING = 1024
 WAITING_BYTES = 4 * 1024 * 1024

@@ -12,9 +12,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from agent.contract.row import Changed, Row, Waiting
 from agent.foreign import stored
 from agent.uplink.outbox_file import KINDS
-from agent.uplink.row import Changed, Row, Waiting
 
 DIGEST_BYTES = 16
 Sealed: TypeAlias = tuple[str, int, str, str, str, int | None, bytes, int, bytes]

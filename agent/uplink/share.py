@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
+from agent.contract.row import Waiting
 from agent.uplink.outbox_file import KINDS, Kind
-from agent.uplink.row import Waiting
 from agent.uplink.shipment import Load
 
 PERIOD = 10

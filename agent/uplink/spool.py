@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.uplink.row import Row
+from agent.contract.row import Row
 from agent.uplink.waiting import Stamp, insert, marks
 
 ROWS_AT_ONCE = 500

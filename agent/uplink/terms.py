@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from agent.contract.topics import Qos
 from agent.uplink.retry import STABLE_S, Outcome
-from agent.uplink.topics import Qos
 
 Question: TypeAlias = Literal["status", "commands"]
 

@@ -11,6 +11,9 @@ import structlog
 from pydantic import JsonValue
 
 from agent.clock import Clock, clock_synced, uuid7_after
+from agent.contract.events import EventMaker, Severity
+from agent.contract.row import Changed, Row
+from agent.contract.topics import Topics, allowed_response_topic
 from agent.errors import PlumblineError
 from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.table import make_sink
@@ -21,15 +24,12 @@ from agent.uplink import outbox_file
 from agent.uplink.courier import Courier
 from agent.uplink.cursor import Cursor
 from agent.uplink.desk import Desk
-from agent.uplink.events import EventMaker, Severity
 from agent.uplink.keeper import Keeper
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import BROKER, DamagedError, FullError
-from agent.uplink.row import Changed, Row
 from agent.uplink.shipment import CourierState, Refusal
 from agent.uplink.spool import DAY_S, Limits, Tidied
-from agent.uplink.topics import Topics, allowed_response_topic
 
 HANG_S = 60.0
 DRAIN_S = 5.0  # how long a finished run may take to deliver what waits

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from agent.contract.row import Changed, Row, Waiting
 from agent.uplink.outbox_file import BROKER, KINDS, REPLAY_CLASS, UNCONFIRMED_CLASS, Kind
-from agent.uplink.row import Changed, Row, Waiting
 from agent.uplink.seal import RECORD_COLUMNS, Sealed, opened, seal
 
 # What every gateway has come past; without gateways that is everything.

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 import pytest
 
 from agent.clock import ManualClock
+from agent.contract.row import Waiting
 from agent.errors import out_of_room
 from agent.gateways.gateway import GatewayError
 from agent.gateways.sparkplug import SparkplugSink
@@ -17,7 +18,6 @@ from agent.gateways.webhook import WebhookSink
 from agent.settings.gateways import SparkplugGateway, WebhookGateway
 from agent.settings.settings import Mqtt
 from agent.uplink import refusals
-from agent.uplink.row import Waiting
 from tests.agent.gateways.records import verdict, waiting
 
 OURS = [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agent.contract.payloads import encode
 from agent.line.publish import MAX_DEFECTS, MAX_DETAIL
 from agent.messages import (
     EVALUATION,
@@ -23,7 +24,6 @@ from agent.messages import (
     TimingMessage,
     Verdict,
 )
-from agent.uplink.payloads import encode
 
 SCHEMA = Verdict.model_json_schema(by_alias=True)
 MAX_BYTES = 8192

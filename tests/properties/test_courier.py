@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.contract.row import Row, Waiting
 from agent.uplink.delivery import QUARANTINE_AT, QUARANTINE_PAUSES, REFUSED_ROWS, decide, packet_bytes
 from agent.uplink.outbox_file import KINDS, Kind
-from agent.uplink.row import Row, Waiting
 from agent.uplink.share import take
 from agent.uplink.shipment import (
     Acknowledged,

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from asyncua import Client, ua
 
+from agent.contract.row import Row
 from agent.gateways.opcua import NAMESPACE, OpcUaSink
 from agent.settings.gateways import OpcUaGateway
-from agent.uplink.row import Row
 from tests.agent.gateways.records import waiting
 from tests.agent.uplink.rows import TOPICS
 from tests.brokers import DEADLINE_S, HOST, free_port

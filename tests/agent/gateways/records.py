@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 
 from agent.clock import Clock, SystemClock, rfc3339
+from agent.contract.events import EventMaker
+from agent.contract.payloads import crop_row, verdict_row
+from agent.contract.row import Row, Waiting
 from agent.gateways.gateway import Gateway, Sink, Unacceptable
 from agent.messages import (
     EVALUATION,
@@ -19,9 +22,6 @@ from agent.messages import (
     Verdict,
     VerdictName,
 )
-from agent.uplink.events import EventMaker
-from agent.uplink.payloads import crop_row, verdict_row
-from agent.uplink.row import Row, Waiting
 from tests.agent.uplink.rows import TOPICS
 
 MORNING = datetime(2026, 11, 24, 7, 15, 3, 412000, tzinfo=timezone.utc)

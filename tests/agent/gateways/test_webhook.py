@@ -19,6 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
+from agent.contract.row import Row
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.gateways.webhook import (
     LANES,
@@ -30,7 +31,6 @@ from agent.gateways.webhook import (
     signature,
 )
 from agent.settings.gateways import WebhookGateway
-from agent.uplink.row import Row
 from tests.agent.gateways.receiver import Answer, Receiver, receiver
 from tests.agent.gateways.records import JPEG, FakeRecords, crop, gateway, result_id, verdict, waiting
 from tests.agent.uplink.authority import Authority

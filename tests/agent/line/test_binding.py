@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
+from agent.contract.arguments import Bind
 from agent.line.binding import GRACE_NS, KEPT, Bound, Job, Part, Timeline, bound, settled
 from agent.line.bindings import BindingError, Bindings
-from agent.uplink.arguments import Bind
 from agent.uplink.commands import NotDoneError
 
 SECOND_NS = 1_000_000_000

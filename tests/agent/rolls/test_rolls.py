@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from agent.clock import ManualClock
-from agent.contract import examples
+from agent.contract.events import EventMaker
 from agent.messages import Scale, Verdict
 from agent.rolls.event import DEFECTS_TOLD, tell_roll
 from agent.rolls.roll_map import RED, draw, strongest, write
 from agent.rolls.rolls import Roll, Rolls
-from agent.uplink.events import EventMaker
+from agent.schemas import examples
 from tests.agent.line.records import TOPICS
 
 SCALE = Scale(mm_per_px=0.5, mm_per_line=2.0)

@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta, timezone
 
 from agent.clock import rfc3339
-from agent.uplink.inbound import Inbound
+from agent.contract.inbound import Inbound
 from tests.agent.uplink.rows import TOPICS
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)  # where a ManualClock begins

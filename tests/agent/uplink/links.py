@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.clock import SystemClock
+from agent.contract.inbound import Inbound
 from agent.settings.settings import Mqtt
-from agent.uplink.inbound import Inbound
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.shipment import LinkEvent
 from tests.agent.uplink.rows import TOPICS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agent.uplink.row import Row
-from agent.uplink.topics import Topics
+from agent.contract.row import Row
+from agent.contract.topics import Topics
 
 TOPICS = Topics(site="site", area="area", line="line", station="station")
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock, new_uuid7, uuid7_after
+from agent.contract.events import EventMaker
 from agent.uplink.age import Anchor, Moment, lived_ns
-from agent.uplink.events import EventMaker
 from agent.uplink.keeper import Keeper
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import read_depth

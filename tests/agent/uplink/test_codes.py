@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agent.uplink import inbound, uplink
+from agent.contract import inbound
+from agent.uplink import uplink
 from agent.uplink.commands import CODES, MAXIMUM_BYTES
 from agent.uplink.outbox_file import OutboxError
 from agent.uplink.uplink import Uplink

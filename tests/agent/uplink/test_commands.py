@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import rfc3339
-from agent.uplink.arguments import COMMANDS, MAXIMUM_REPLAY, MAXIMUM_WORD, Ack, Bind, Ping, Replay
+from agent.contract.arguments import COMMANDS, MAXIMUM_REPLAY, MAXIMUM_WORD, Ack, Bind, Ping, Replay
+from agent.contract.inbound import Inbound
 from agent.uplink.commands import CODES, MAXIMUM_BYTES, Accepted, Rejected, busy, decide
-from agent.uplink.inbound import Inbound
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request
 from tests.agent.uplink.rows import TOPICS
 

@@ -15,11 +15,11 @@ from hypothesis import settings as hypothesis_settings
 from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
+from agent.contract.inbound import Inbound
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
 from agent.uplink.commands import Accepted, decide
 from agent.uplink.desk import Desk
-from agent.uplink.inbound import Inbound
 from agent.uplink.replayed import Replayed
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request
 from tests.agent.uplink.rows import TOPICS

@@ -13,8 +13,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from agent.contract.inbound import WAITING, Inbound
 from agent.uplink.connection import INBOUND_BYTES, INBOUND_UNACKNOWLEDGED
-from agent.uplink.inbound import WAITING, Inbound
 from agent.uplink.mqtt import MqttLink
 from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
 from tests.agent.uplink.links import connected, link_to, received

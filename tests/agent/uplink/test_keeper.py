@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from agent.clock import ManualClock
+from agent.contract.events import EventMaker
+from agent.contract.row import Row
 from agent.uplink.cursor import Cursor
-from agent.uplink.events import EventMaker
 from agent.uplink.history import dead_letters
 from agent.uplink.keeper import Keeper
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import FullError
-from agent.uplink.row import Row
 from agent.uplink.spool import DAY_S, Limits, Usage, excess_bytes, has_room
 from tests.agent.uplink.rows import TOPICS, crop, event, verdict
 from tests.brokers import DEADLINE_S, eventually

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from agent.contract.inbound import WAITING
 from agent.uplink.connection import NOTICED_WITHIN, Connection
-from agent.uplink.inbound import WAITING
 from agent.uplink.mqtt import LOOP_S
 from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
 from tests.agent.uplink.links import Impatient, link_to

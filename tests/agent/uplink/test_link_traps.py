@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.uplink.row import Waiting
+from agent.contract.row import Waiting
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, Refused, Unheard
 from tests.agent.uplink.links import link_to, next_event
 from tests.agent.uplink.rows import TOPICS, crop, verdict

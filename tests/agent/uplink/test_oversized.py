@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from agent.contract.inbound import WAITING_BYTES
 from agent.uplink.bounded import HEADER_BYTES
 from agent.uplink.connection import INBOUND_BYTES
-from agent.uplink.inbound import WAITING_BYTES
 from tests.agent.uplink.links import Impatient, connected, link_to, received
 from tests.agent.uplink.picky_broker import PickyBroker
 from tests.agent.uplink.rows import TOPICS, verdict

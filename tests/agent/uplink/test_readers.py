@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.clock import ManualClock
+from agent.contract.events import EventMaker
 from agent.uplink.cursor import Cursor
-from agent.uplink.events import EventMaker
 from agent.uplink.keeper import Keeper
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import Reader, read_depth

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
-from agent.uplink.events import EventMaker
+from agent.contract.events import EventMaker
 from agent.uplink.keeper import Keeper
 from agent.uplink.outbox import Outbox
 from agent.uplink.replayed import RANGES, Replayed, told

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from agent.clock import ManualClock
+from agent.contract.row import Row
 from agent.uplink import mend, outbox_file, reserve, salvage, sqlite_pages, sqlite_trees
 from agent.uplink.cursor import Cursor
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import OutboxError
-from agent.uplink.row import Row
 from agent.uplink.salvage import Salvage, gaps, spans
 from tests.agent.uplink import version_1
 from tests.agent.uplink.rows import crop, event, verdict

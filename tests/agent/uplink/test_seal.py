@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
+from agent.contract.row import Changed, Row
 from agent.uplink.cursor import Cursor
 from agent.uplink.history import ask_again, dead_letters, delivered_verdicts, span
 from agent.uplink.outbox import Outbox
 from agent.uplink.outbox_file import KINDS
-from agent.uplink.row import Changed, Row
 from agent.uplink.seal import digest
 from tests.agent.uplink import version_1
 from tests.agent.uplink.rows import TOPICS, crop, event, verdict

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.contract.row import Row, Waiting
 from agent.uplink.delivery import decide
 from agent.uplink.outbox_file import KINDS, Kind
-from agent.uplink.row import Row, Waiting
 from agent.uplink.share import PERIOD, take, turns
 from agent.uplink.shipment import (
     Acknowledged,

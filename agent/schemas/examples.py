@@ -10,6 +10,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from agent.clock import rfc3339
+from agent.contract.arguments import CommandName
+from agent.contract.events import EventMessage
+from agent.contract.payloads import Status, crop_row, encode, verdict_row
+from agent.contract.row import Row
+from agent.contract.topics import Topics
 from agent.messages import (
     CropRef,
     DefectMessage,
@@ -21,12 +26,7 @@ from agent.messages import (
     Verdict,
 )
 from agent.status.metrics import Metrics
-from agent.uplink.arguments import CommandName
 from agent.uplink.commands import Response
-from agent.uplink.events import EventMessage
-from agent.uplink.payloads import Status, crop_row, encode, verdict_row
-from agent.uplink.row import Row
-from agent.uplink.topics import Topics
 
 TOPICS = Topics(site="plant1", area="press", line="l2", station="cell3-cam1")
 CAMERA = "top"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.uplink.topics import TOPICS, Topics, allowed_response_topic
+from agent.contract.topics import TOPICS, Topics, allowed_response_topic
 
 STATION = Topics(site="plant1", area="press", line="l-2", station="cell3-cam1")
 

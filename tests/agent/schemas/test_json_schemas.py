@@ -7,9 +7,10 @@ import json
 import jsonschema
 import pytest
 
-from agent.contract import examples, printed
+from agent.contract import printed
+from agent.contract.events import EVENT_NAMES
+from agent.schemas import examples
 from agent.status.metrics import METRICS, Metrics
-from agent.uplink.events import EVENT_NAMES
 
 
 def valid(what: str, instance: object) -> None:

@@ -15,9 +15,9 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.clock import rfc3339
+from agent.contract.row import Row
+from agent.contract.topics import Topics
 from agent.messages import Box, Verdict
-from agent.uplink.row import Row
-from agent.uplink.topics import Topics
 
 JSON = "application/json"
 CROP_SCHEMA = "plumbline.crop/1"

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agent.clock import Clock, rfc3339
-from agent.uplink.payloads import JSON, cloud_event, encode
-from agent.uplink.row import Row
-from agent.uplink.topics import Topics
+from agent.contract.payloads import JSON, cloud_event, encode
+from agent.contract.row import Row
+from agent.contract.topics import Topics
 
 Severity: TypeAlias = Literal["info", "warning", "alarm"]
 

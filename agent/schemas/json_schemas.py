@@ -13,12 +13,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
+from agent.contract.arguments import COMMANDS, CommandName
+from agent.contract.events import EVENT_NAMES
 from agent.messages import REASONS
 from agent.settings.settings import Settings
 from agent.status.metrics import METRICS, Metric
-from agent.uplink.arguments import COMMANDS, CommandName
 from agent.uplink.commands import Request
-from agent.uplink.events import EVENT_NAMES
 
 Schema = dict[str, Any]
 

@@ -9,11 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agent.contract import examples
-from agent.contract.asyncapi import PREFIX, document
+from agent.contract.inbound import Inbound
+from agent.contract.topics import TOPICS, Topics
+from agent.schemas import examples
+from agent.schemas.asyncapi import PREFIX, document
 from agent.uplink.commands import CODES, COMMANDS, Accepted, decide
-from agent.uplink.inbound import Inbound
-from agent.uplink.topics import TOPICS, Topics
 
 OFFICIAL = Path(__file__).resolve().parents[2] / "data" / "asyncapi-3.0.0.json"
 STATION = {"site": "s", "area": "a", "line": "l", "station": "st"}

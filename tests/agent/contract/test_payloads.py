@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from agent.clock import ManualClock
-from agent.uplink.payloads import crop_header, crop_row
+from agent.contract.payloads import crop_header, crop_row
 from tests.agent.uplink.rows import TOPICS
 from tests.agent.uplink.stations import status
 

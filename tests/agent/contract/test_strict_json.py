@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.strict_json import LARGEST_INTEGER, MAXIMUM_DEPTH, StrictJsonError, parse
+from agent.contract.strict_json import LARGEST_INTEGER, MAXIMUM_DEPTH, StrictJsonError, parse
 
 JSON = st.recursive(
     st.none()

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from agent.contract import examples, schemas
+from agent.contract.arguments import COMMANDS, CommandName
+from agent.contract.events import EventMessage
+from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header
+from agent.contract.row import Row
+from agent.contract.topics import TOPICS, TopicName
 from agent.messages import Verdict
+from agent.schemas import examples
+from agent.schemas import json_schemas as schemas
 from agent.settings.settings import Mqtt
-from agent.uplink.arguments import COMMANDS, CommandName
 from agent.uplink.commands import CODES, Response
-from agent.uplink.events import EventMessage
-from agent.uplink.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header
-from agent.uplink.row import Row
-from agent.uplink.topics import TOPICS, TopicName
 
 PREFIX = "plumbline/v1/{site}/{area}/{line}/{station}"
 SENT: dict[TopicName, str] = {  # and the rest of the address

@@ -14,10 +14,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from agent.contract import examples, printed
-from agent.contract.asyncapi import document
-from agent.contract.schemas import DRAFT, BothDrafts
+from agent.contract import printed
 from agent.messages import REASONS
+from agent.schemas import examples
+from agent.schemas.asyncapi import document
+from agent.schemas.json_schemas import DRAFT, BothDrafts
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ["verdict", "event", "status", "metrics", "command", "settings"]
