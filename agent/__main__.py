@@ -22,7 +22,7 @@ from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.mended import run_mended
+from agent.outbox.mended import run_mended
 from agent.settings import settings
 from agent.settings.camera import MAX_MEGAPIXELS
 from agent.settings.problems import dotted
@@ -188,8 +188,8 @@ def schema(
 @outbox_app.command("status")
 def outbox_status(config: Config) -> None:
     """What waits, what can be replayed, and what was refused; works beside a running agent."""
-    from agent.uplink.history import dead_letters, span
-    from agent.uplink.outbox_file import read_depth
+    from agent.outbox.file import read_depth
+    from agent.outbox.history import dead_letters, span
 
     path = settings.load(config).outbox.path
     depth, history = read_depth(path, clock=SystemClock()), span(path)
@@ -216,7 +216,7 @@ def outbox_status(config: Config) -> None:
 @outbox_app.command("export")
 def outbox_export(config: Config, first: First = 1, last: Last = MAX_SEQUENCE) -> None:
     """Delivered verdicts as JSON Lines, by sequence."""
-    from agent.uplink.history import delivered_verdicts
+    from agent.outbox.history import delivered_verdicts
 
     for payload in delivered_verdicts(settings.load(config).outbox.path, first, last):
         typer.echo(payload)
@@ -225,7 +225,7 @@ def outbox_export(config: Config, first: First = 1, last: Last = MAX_SEQUENCE) -
 @outbox_app.command("replay")
 def outbox_replay(config: Config, first: First, last: Last) -> None:
     """Have the agent publish delivered verdicts again, flagged as replayed; exit 1 when there are none."""
-    from agent.uplink.history import ask_again
+    from agent.outbox.history import ask_again
 
     path = settings.load(config).outbox.path
     queued = ask_again(path, first, last)
@@ -245,7 +245,7 @@ def outbox_salvage(
 
     The agent does so by itself at its start. The fresh file may stand at outbox.path while no agent runs.
     """
-    from agent.uplink.salvage import salvage_by_hand
+    from agent.outbox.salvage import salvage_by_hand
 
     fresh = into or file.with_name(file.name + ".salvaged")
     done = salvage_by_hand(file, fresh)

@@ -37,6 +37,7 @@ from agent.line.publish import Judged, Origin, Publisher
 from agent.line.spans import Spans
 from agent.line.taught import Taught
 from agent.messages import ModelMessage, Scale, SettingsMessage
+from agent.outbox.file import check_place
 from agent.rolls.event import tell_roll
 from agent.rolls.rolls import Roll, Rolls
 from agent.settings import camera as camera_settings
@@ -49,7 +50,6 @@ from agent.status.server import PageServer, make_server
 from agent.track.track import make_track
 from agent.uplink import uplink
 from agent.uplink.counted import Counted, show_depth
-from agent.uplink.outbox_file import check_place
 from agent.uplink.uplink import Uplink
 
 log = structlog.get_logger()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.foreign import shown
-from agent.uplink.outbox_file import Kind
+from agent.outbox.file import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

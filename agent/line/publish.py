@@ -44,11 +44,11 @@ from agent.messages import (
     TimingMessage,
     Verdict,
 )
+from agent.outbox.outbox import Outbox
 from agent.rolls.rolls import Rolls
 from agent.settings import settings
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.uplink.outbox import Outbox
 
 log = structlog.get_logger()
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.contract.row import Row
-from agent.uplink.outbox_file import KINDS, Kind
+from agent.outbox.file import KINDS, Kind
 from agent.uplink.shipment import (
     SECOND_NS,
     Acknowledged,

@@ -23,6 +23,7 @@ from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
 from agent.contract.topics import Topics
 from agent.line.bindings import Bindings
+from agent.outbox.replayed import Replayed
 from agent.uplink.commands import (
     CODES,
     Accepted,
@@ -34,7 +35,6 @@ from agent.uplink.commands import (
     decide,
     response_to,
 )
-from agent.uplink.replayed import Replayed
 
 LOG_EVERY_S = 60.0
 

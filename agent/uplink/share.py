@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from agent.contract.row import Waiting
-from agent.uplink.outbox_file import KINDS, Kind
+from agent.outbox.file import KINDS, Kind
 from agent.uplink.shipment import Load
 
 PERIOD = 10

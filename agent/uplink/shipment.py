@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from agent.contract.row import Waiting
-from agent.uplink.outbox_file import Kind
+from agent.outbox.file import Kind
 
 SECOND_NS = 1_000_000_000
 

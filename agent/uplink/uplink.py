@@ -18,18 +18,18 @@ from agent.errors import PlumblineError
 from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.table import make_sink
 from agent.line.bindings import Bindings
+from agent.outbox import file as outbox_file
+from agent.outbox.cursor import Cursor
+from agent.outbox.file import BROKER, DamagedError, FullError
+from agent.outbox.keeper import Keeper
+from agent.outbox.outbox import Outbox
+from agent.outbox.spool import DAY_S, Limits, Tidied
 from agent.settings import settings
 from agent.settings.gateways import Gateway as GatewaySettings
-from agent.uplink import outbox_file
 from agent.uplink.courier import Courier
-from agent.uplink.cursor import Cursor
 from agent.uplink.desk import Desk
-from agent.uplink.keeper import Keeper
 from agent.uplink.mqtt import MqttLink
-from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import BROKER, DamagedError, FullError
 from agent.uplink.shipment import CourierState, Refusal
-from agent.uplink.spool import DAY_S, Limits, Tidied
 
 HANG_S = 60.0
 DRAIN_S = 5.0  # how long a finished run may take to deliver what waits

@@ -19,11 +19,12 @@ import yaml
 
 from agent.__main__ import main
 from agent.clock import SystemClock
-from agent.uplink import outbox_file, waiting
-from agent.uplink.outbox import Outbox
+from agent.outbox import file as outbox_file
+from agent.outbox import waiting
+from agent.outbox.outbox import Outbox
 from tests.agent.engines.small_bundle import write_small
-from tests.agent.uplink import version_1
-from tests.agent.uplink.rows import crop, verdict
+from tests.agent.outbox import version_1
+from tests.agent.outbox.rows import crop, verdict
 from tests.brokers import DEADLINE_S, free_port
 from tests.fakes import good_picture
 

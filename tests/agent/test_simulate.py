@@ -16,10 +16,10 @@ from agent.clock import ManualClock, SystemClock
 from agent.contract import printed
 from agent.contract.topics import Topics
 from agent.day import Piece, day
+from agent.outbox.outbox import Outbox
 from agent.settings.settings import Identity, Mqtt, Settings
 from agent.settings.settings import Outbox as OutboxSettings
 from agent.simulate import Played, Script, simulate
-from agent.uplink.outbox import Outbox
 from tests.brokers import HOST, Mosquitto, free_port
 from tests.deploy.mes.told import Process, holds
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from agent.clock import SystemClock
 from agent.contract.row import Row
-from agent.uplink.outbox import Outbox
+from agent.outbox.outbox import Outbox
 
 VERDICT_BYTES = 1500
 CROP_BYTES = 64_000

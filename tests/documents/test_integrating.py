@@ -16,9 +16,9 @@ from agent.contract.topics import TOPICS
 from agent.gateways import modbus, opcua
 from agent.gateways.webhook import NEVER, cloud_event_headers
 from agent.messages import REASONS
+from agent.outbox.replayed import RANGES, told
 from agent.schemas import examples
 from agent.uplink.commands import CODES, Response
-from agent.uplink.replayed import RANGES, told
 from tests.documents.blocks import ROOT
 
 TEXT = (ROOT / "INTEGRATING.md").read_text(encoding="utf-8")

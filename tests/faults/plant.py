@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.clock import SystemClock
 from agent.contract.row import Row
-from agent.uplink.outbox import Outbox
+from agent.outbox.outbox import Outbox
 from tests.brokers import Mosquitto, Subscriber
 from tests.faults.ledger import Balance, settle
 from tests.faults.proxy import FaultProxy

@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent.clock import ManualClock
 from agent.contract.row import Row
-from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import KINDS, Kind
+from agent.outbox.file import KINDS, Kind
+from agent.outbox.outbox import Outbox
 from tests.brokers import DEADLINE_S
 
 TEXT = st.text(max_size=20)

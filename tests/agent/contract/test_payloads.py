@@ -7,7 +7,7 @@ import json
 
 from agent.clock import ManualClock
 from agent.contract.payloads import crop_header, crop_row
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.stations import status
 
 IMAGE = b"\xff\xd8 not quite a picture"

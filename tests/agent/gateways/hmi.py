@@ -13,7 +13,7 @@ from agent.contract.row import Row
 from agent.gateways.opcua import NAMESPACE, OpcUaSink
 from agent.settings.gateways import OpcUaGateway
 from tests.agent.gateways.records import waiting
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S, HOST, free_port
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from agent.messages import (
     Verdict,
     VerdictName,
 )
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 
 MORNING = datetime(2026, 11, 24, 7, 15, 3, 412000, tzinfo=timezone.utc)
 SCORE = ScoreMessage(raw=0.0371, threshold=0.031, normalized=119.7)

@@ -17,7 +17,7 @@ from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.gateways.opcua import ACTIVATION_S, CONNECTIONS, FIELDS
 from tests.agent.gateways.hmi import Hmi, hmi
 from tests.agent.gateways.records import MORNING, crop, result_id, verdict
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S, HOST
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from agent.clock import ManualClock
 from agent.gateways.gateway import GatewayError, Sink
 from agent.gateways.table import make_sink
 from agent.settings.gateways import Gateway
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 
 ROOT = Path(__file__).parents[3]
 

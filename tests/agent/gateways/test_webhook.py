@@ -33,8 +33,8 @@ from agent.gateways.webhook import (
 from agent.settings.gateways import WebhookGateway
 from tests.agent.gateways.receiver import Answer, Receiver, receiver
 from tests.agent.gateways.records import JPEG, FakeRecords, crop, gateway, result_id, verdict, waiting
+from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.authority import Authority
-from tests.agent.uplink.rows import TOPICS
 from tests.brokers import eventually, free_port
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

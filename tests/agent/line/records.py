@@ -15,10 +15,10 @@ from agent.contract.topics import Topics
 from agent.line.bindings import Bindings
 from agent.line.publish import Origin, Publisher
 from agent.messages import ModelMessage, SettingsMessage
+from agent.outbox.outbox import Outbox
 from agent.settings.settings import Crops
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.uplink.outbox import Outbox
 from tests.brokers import DEADLINE_S
 
 TOPICS = Topics(site="site", area="area", line="line", station="cell3-cam1")

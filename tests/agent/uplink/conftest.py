@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import ManualClock
-from agent.uplink.outbox import Outbox
+from agent.outbox.outbox import Outbox
 
 
 @pytest.fixture

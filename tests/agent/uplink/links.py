@@ -12,7 +12,7 @@ from agent.contract.inbound import Inbound
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.shipment import LinkEvent
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.stations import status
 from tests.brokers import DEADLINE_S, eventually
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from agent.clock import Clock, SystemClock
 from agent.contract.payloads import Status, StatusName, encode
+from agent.outbox.outbox import Outbox
 from agent.settings.settings import Mqtt
 from agent.uplink.courier import Courier
 from agent.uplink.mqtt import MqttLink
-from agent.uplink.outbox import Outbox
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S, HOST, eventually
 
 

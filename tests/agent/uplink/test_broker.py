@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.uplink.broker import BrokerError, EmbeddedBroker
-from tests.agent.uplink.rows import TOPICS, crop, verdict
+from tests.agent.outbox.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import mqtt, station
 from tests.brokers import DEADLINE_S, HOST, Subscriber, eventually
 

@@ -16,11 +16,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agent.contract import inbound
+from agent.outbox.file import OutboxError
 from agent.uplink import uplink
 from agent.uplink.commands import CODES, MAXIMUM_BYTES
-from agent.uplink.outbox_file import OutboxError
 from agent.uplink.uplink import Uplink
-from tests.agent.uplink.rows import TOPICS, verdict
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.stations import status
 from tests.agent.uplink.test_inbound import PROTOCOLS, Mes
 from tests.agent.uplink.test_uplink import built, dated

@@ -18,9 +18,9 @@ from agent.contract.topics import Topics
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.shipment import Connected, LinkEvent, Refused
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.authority import Authority
 from tests.agent.uplink.links import link_to, next_event, received
-from tests.agent.uplink.rows import TOPICS, verdict
 from tests.agent.uplink.stations import mqtt, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually
 

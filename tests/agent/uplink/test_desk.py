@@ -18,11 +18,11 @@ from agent.clock import ManualClock
 from agent.contract.inbound import Inbound
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
+from agent.outbox.replayed import Replayed
 from agent.uplink.commands import Accepted, decide
 from agent.uplink.desk import Desk
-from agent.uplink.replayed import Replayed
+from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request
-from tests.agent.uplink.rows import TOPICS
 from tests.agent.uplink.test_commands import inbounds
 from tests.brokers import eventually
 

@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 from agent.clock import SystemClock, rfc3339
 from agent.contract import inbound
 from agent.uplink.uplink import Uplink
-from tests.agent.uplink.rows import TOPICS, verdict
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.stations import status
 from tests.agent.uplink.test_uplink import built, dated
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually

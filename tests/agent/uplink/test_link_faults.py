@@ -12,9 +12,9 @@ import pytest
 from agent.contract.inbound import WAITING
 from agent.uplink.connection import NOTICED_WITHIN, Connection
 from agent.uplink.mqtt import LOOP_S
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
 from tests.agent.uplink.links import Impatient, link_to
-from tests.agent.uplink.rows import TOPICS, verdict
 from tests.agent.uplink.stations import mqtt, station, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually
 from tests.lived import Lived

@@ -14,7 +14,7 @@ from agent.clock import SystemClock
 from agent.contract.row import Waiting
 from agent.uplink.mqtt import MqttLink
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent
-from tests.agent.uplink.rows import TOPICS, crop, event, verdict
+from tests.agent.outbox.rows import TOPICS, crop, event, verdict
 from tests.agent.uplink.stations import mqtt, station, status
 from tests.brokers import DEADLINE_S, HOST, eventually, free_port
 

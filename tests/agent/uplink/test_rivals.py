@@ -7,9 +7,9 @@ import time
 
 import pytest
 
+from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.bad_broker import CONNACK_5, BadBroker
 from tests.agent.uplink.links import link_to
-from tests.agent.uplink.rows import TOPICS
 from tests.agent.uplink.stations import mqtt
 from tests.brokers import Mosquitto, eventually
 

@@ -13,8 +13,8 @@ import pytest
 from agent.errors import PlumblineError
 from agent.settings.settings import Mqtt
 from agent.uplink.certificates import tls_context
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.authority import Authority
-from tests.agent.uplink.rows import TOPICS, verdict
 from tests.agent.uplink.stations import mqtt, station
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, eventually
 

@@ -22,7 +22,7 @@ from agent.settings.settings import Outbox as OutboxSettings
 from agent.uplink import uplink
 from agent.uplink.courier import Courier
 from agent.uplink.uplink import Uplink
-from tests.agent.uplink.rows import TOPICS, crop, verdict
+from tests.agent.outbox.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import mqtt, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Received, Subscriber, eventually
 
