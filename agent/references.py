@@ -54,7 +54,7 @@ def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
     yield ("outbox", "path"), lambda: _outbox(settings.outbox.path)
     yield ("engine", "cache"), lambda: _can_be_made(settings.engine_cache())
     if settings.mqtt.tls:
-        from agent.uplink.certificates import tls_context
+        from agent.uplink.mqtt.certificates import tls_context
 
         mqtt = settings.mqtt
         if not any(map(_is_elsewhere, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file, mqtt.key_password_file))):

@@ -28,7 +28,7 @@ from agent.settings import settings
 from agent.settings.gateways import Gateway as GatewaySettings
 from agent.uplink.courier import Courier
 from agent.uplink.desk import Desk
-from agent.uplink.mqtt import MqttLink
+from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import CourierState, Refusal
 
 HANG_S = 60.0

@@ -17,7 +17,7 @@ from agent.gateways.sparkplug import SparkplugSink
 from agent.gateways.webhook import WebhookSink
 from agent.settings.gateways import SparkplugGateway, WebhookGateway
 from agent.settings.settings import Mqtt
-from agent.uplink import refusals
+from agent.uplink.mqtt import refusals
 from tests.agent.gateways.records import verdict, waiting
 
 OURS = [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from agent.clock import SystemClock
 from agent.contract.inbound import Inbound
 from agent.settings.settings import Mqtt
-from agent.uplink.mqtt import MqttLink
+from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import LinkEvent
 from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.stations import status

@@ -11,7 +11,7 @@ from agent.contract.payloads import Status, StatusName, encode
 from agent.outbox.outbox import Outbox
 from agent.settings.settings import Mqtt
 from agent.uplink.courier import Courier
-from agent.uplink.mqtt import MqttLink
+from agent.uplink.mqtt.link import MqttLink
 from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S, HOST, eventually
 

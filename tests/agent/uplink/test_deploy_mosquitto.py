@@ -16,7 +16,7 @@ import pytest
 from agent.contract.row import Row, Waiting
 from agent.contract.topics import Topics
 from agent.settings.settings import Mqtt
-from agent.uplink.mqtt import MqttLink
+from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import Connected, LinkEvent, Refused
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.authority import Authority

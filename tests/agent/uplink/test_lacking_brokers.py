@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.uplink.terms import NO_RETAIN, Lessons, Parting, learned
+from agent.uplink.mqtt.terms import NO_RETAIN, Lessons, Parting, learned
 from tests.agent.outbox.rows import TOPICS, crop, event, verdict
 from tests.agent.uplink.links import Impatient
 from tests.agent.uplink.picky_broker import Connect, PickyBroker

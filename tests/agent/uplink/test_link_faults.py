@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from agent.contract.inbound import WAITING
-from agent.uplink.connection import NOTICED_WITHIN, Connection
-from agent.uplink.mqtt import LOOP_S
+from agent.uplink.mqtt.connection import NOTICED_WITHIN, Connection
+from agent.uplink.mqtt.link import LOOP_S
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
 from tests.agent.uplink.links import Impatient, link_to

@@ -12,7 +12,7 @@ import pytest
 
 from agent.clock import SystemClock
 from agent.contract.row import Waiting
-from agent.uplink.mqtt import MqttLink
+from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent
 from tests.agent.outbox.rows import TOPICS, crop, event, verdict
 from tests.agent.uplink.stations import mqtt, station, status

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from agent.contract.inbound import WAITING_BYTES
-from agent.uplink.bounded import HEADER_BYTES
-from agent.uplink.connection import INBOUND_BYTES
+from agent.uplink.mqtt.bounded import HEADER_BYTES
+from agent.uplink.mqtt.connection import INBOUND_BYTES
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.links import Impatient, connected, link_to, received
 from tests.agent.uplink.picky_broker import PickyBroker

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from agent.contract.topics import TOPICS
 from agent.settings.settings import Mqtt
-from agent.uplink.connection import Connection
-from agent.uplink.terms import Terms
+from agent.uplink.mqtt.connection import Connection
+from agent.uplink.mqtt.terms import Terms
 
 
 def forget_session(settings: Mqtt, client_id: str, keeps_waiting: Callable[[], bool], turn_s: float) -> None:

@@ -32,16 +32,16 @@ from agent.contract.payloads import JSON
 from agent.contract.row import Waiting
 from agent.contract.topics import TOPICS, Topics
 from agent.settings.settings import Mqtt
-from agent.uplink import certificates, refusals
-from agent.uplink.bounded import OversizedError
-from agent.uplink.carrier import Carrier
-from agent.uplink.connection import CONNECT_TIMEOUT_S, Connection
-from agent.uplink.conversation import Conversation
-from agent.uplink.ear import DEAF_S
-from agent.uplink.forgetting import forget_session
-from agent.uplink.intake import Intake
-from agent.uplink.link_state import LinkState
-from agent.uplink.retry import (
+from agent.uplink.mqtt import certificates, refusals
+from agent.uplink.mqtt.bounded import OversizedError
+from agent.uplink.mqtt.carrier import Carrier
+from agent.uplink.mqtt.connection import CONNECT_TIMEOUT_S, Connection
+from agent.uplink.mqtt.conversation import Conversation
+from agent.uplink.mqtt.ear import DEAF_S
+from agent.uplink.mqtt.forgetting import forget_session
+from agent.uplink.mqtt.intake import Intake
+from agent.uplink.mqtt.link_state import LinkState
+from agent.uplink.mqtt.retry import (
     Ending,
     Outcome,
     Protocol,
@@ -51,9 +51,9 @@ from agent.uplink.retry import (
     lasting,
     next_protocol,
 )
-from agent.uplink.sayings import Response
+from agent.uplink.mqtt.sayings import Response
+from agent.uplink.mqtt.terms import Lessons, Terms, learned
 from agent.uplink.shipment import LinkEvent
-from agent.uplink.terms import Lessons, Terms, learned
 
 LOOP_S = 0.25
 LAST_WORDS_S = 2.0

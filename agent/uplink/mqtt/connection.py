@@ -26,10 +26,10 @@ from agent.contract.inbound import Inbound
 from agent.contract.topics import TOPICS, Delivery
 from agent.settings.credentials import read_secret
 from agent.settings.settings import Mqtt
-from agent.uplink.bounded import BoundedClient
-from agent.uplink.certificates import tls_context
-from agent.uplink.retry import Protocol
-from agent.uplink.terms import Terms
+from agent.uplink.mqtt.bounded import BoundedClient
+from agent.uplink.mqtt.certificates import tls_context
+from agent.uplink.mqtt.retry import Protocol
+from agent.uplink.mqtt.terms import Terms
 
 SESSION_EXPIRY_S = 3600
 WILL_DELAY_S = 5

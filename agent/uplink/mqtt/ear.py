@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from agent.contract.arguments import COMMANDS
 from agent.contract.topics import Topics
-from agent.uplink import refusals
-from agent.uplink.connection import Connection
+from agent.uplink.mqtt import refusals
+from agent.uplink.mqtt.connection import Connection
 
 DEAF_S = 300.0  # after which commands are asked for on a connection that was begun without
 

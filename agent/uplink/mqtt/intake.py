@@ -10,7 +10,7 @@ from agent.contract.inbound import Inbound, Inbox
 from agent.contract.payloads import encode
 from agent.contract.topics import Topics, allowed_response_topic
 from agent.uplink.commands import busy, response_to
-from agent.uplink.sayings import Response, Sayings
+from agent.uplink.mqtt.sayings import Response, Sayings
 
 
 class Intake:

@@ -18,8 +18,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.contract.payloads import JSON, crop_header
 from agent.contract.row import Waiting
 from agent.contract.topics import TOPICS, Topics
-from agent.uplink.connection import Connection
-from agent.uplink.herald import herald_window
+from agent.uplink.mqtt.connection import Connection
+from agent.uplink.mqtt.herald import herald_window
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Unheard, Woken
 
 NO_SUBSCRIBERS = 0x10

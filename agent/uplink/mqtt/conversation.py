@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from agent.contract.topics import Topics
-from agent.uplink import refusals
-from agent.uplink.bounded import OversizedError
-from agent.uplink.connection import Connection
-from agent.uplink.ear import Ear
-from agent.uplink.herald import Herald
-from agent.uplink.retry import Outcome
-from agent.uplink.sayings import Sayings
-from agent.uplink.terms import Parting, Question
+from agent.uplink.mqtt import refusals
+from agent.uplink.mqtt.bounded import OversizedError
+from agent.uplink.mqtt.connection import Connection
+from agent.uplink.mqtt.ear import Ear
+from agent.uplink.mqtt.herald import Herald
+from agent.uplink.mqtt.retry import Outcome
+from agent.uplink.mqtt.sayings import Sayings
+from agent.uplink.mqtt.terms import Parting, Question
 
 
 class Conversation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.uplink.retry import Protocol
+from agent.uplink.mqtt.retry import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

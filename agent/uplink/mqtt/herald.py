@@ -17,8 +17,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import JSON
 from agent.contract.topics import TOPICS
-from agent.uplink.connection import Connection
-from agent.uplink.sayings import Response, Sayings
+from agent.uplink.mqtt.connection import Connection
+from agent.uplink.mqtt.sayings import Response, Sayings
 
 FRAMING_BYTES = 64  # of a PUBLISH packet without user properties, a few too many
 WINDOW = 8

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from agent.contract.topics import Qos
-from agent.uplink.retry import STABLE_S, Outcome
+from agent.uplink.mqtt.retry import STABLE_S, Outcome
 
 Question: TypeAlias = Literal["status", "commands"]
 

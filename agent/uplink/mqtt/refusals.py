@@ -9,10 +9,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.errors import PlumblineError, out_of_room
 from agent.settings.settings import Mqtt
-from agent.uplink.bounded import OversizedError
-from agent.uplink.connection import Connection
-from agent.uplink.retry import Outcome
-from agent.uplink.terms import NO_QOS, NO_RETAIN
+from agent.uplink.mqtt.bounded import OversizedError
+from agent.uplink.mqtt.connection import Connection
+from agent.uplink.mqtt.retry import Outcome
+from agent.uplink.mqtt.terms import NO_QOS, NO_RETAIN
 
 NOT_AUTHORIZED = "Not authorized"
 BAD_CREDENTIALS = "Bad user name or password"
