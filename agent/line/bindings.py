@@ -21,7 +21,7 @@ from agent.contract.arguments import Bind, Word
 from agent.errors import PlumblineError
 from agent.line import binding
 from agent.line.binding import Bound, Job, Part, Timeline
-from agent.uplink.commands import NotDoneError
+from agent.remote.admission import NotDoneError
 
 log = structlog.get_logger(__name__)
 

@@ -16,10 +16,10 @@ from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Statu
 from agent.contract.row import Row
 from agent.contract.topics import TOPICS, TopicName
 from agent.messages import Verdict
+from agent.remote.admission import CODES, Response
 from agent.schemas import examples
 from agent.schemas import json_schemas as schemas
 from agent.settings.settings import Mqtt
-from agent.uplink.commands import CODES, Response
 
 PREFIX = "plumbline/v1/{site}/{area}/{line}/{station}"
 SENT: dict[TopicName, str] = {  # and the rest of the address

@@ -25,8 +25,8 @@ from agent.messages import (
     TimingMessage,
     Verdict,
 )
+from agent.remote.admission import Response
 from agent.status.metrics import Metrics
-from agent.uplink.commands import Response
 
 TOPICS = Topics(site="plant1", area="press", line="l2", station="cell3-cam1")
 CAMERA = "top"

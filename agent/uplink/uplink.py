@@ -24,10 +24,10 @@ from agent.outbox.file import BROKER, DamagedError, FullError
 from agent.outbox.keeper import Keeper
 from agent.outbox.outbox import Outbox
 from agent.outbox.spool import DAY_S, Limits, Tidied
+from agent.remote.desk import Desk
 from agent.settings import settings
 from agent.settings.gateways import Gateway as GatewaySettings
 from agent.uplink.courier import Courier
-from agent.uplink.desk import Desk
 from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import CourierState, Refusal
 

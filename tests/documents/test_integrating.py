@@ -17,8 +17,8 @@ from agent.gateways import modbus, opcua
 from agent.gateways.webhook import NEVER, cloud_event_headers
 from agent.messages import REASONS
 from agent.outbox.replayed import RANGES, told
+from agent.remote.admission import CODES, Response
 from agent.schemas import examples
-from agent.uplink.commands import CODES, Response
 from tests.documents.blocks import ROOT
 
 TEXT = (ROOT / "INTEGRATING.md").read_text(encoding="utf-8")

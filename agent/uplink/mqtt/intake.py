@@ -9,7 +9,7 @@ from agent.clock import Clock
 from agent.contract.inbound import Inbound, Inbox
 from agent.contract.payloads import encode
 from agent.contract.topics import Topics, allowed_response_topic
-from agent.uplink.commands import busy, response_to
+from agent.remote.admission import busy, response_to
 from agent.uplink.mqtt.sayings import Response, Sayings
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from agent.contract.inbound import Inbound
 from agent.contract.topics import TOPICS, Topics
+from agent.remote.admission import CODES, COMMANDS, Accepted, decide
 from agent.schemas import examples
 from agent.schemas.asyncapi import PREFIX, document
-from agent.uplink.commands import CODES, COMMANDS, Accepted, decide
 
 OFFICIAL = Path(__file__).resolve().parents[2] / "data" / "asyncapi-3.0.0.json"
 STATION = {"site": "s", "area": "a", "line": "l", "station": "st"}

@@ -20,8 +20,8 @@ from pydantic import JsonValue
 from agent.contract.arguments import Ack, Replay
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
+from agent.remote.admission import Accepted, Response, decide
 from agent.schemas import examples
-from agent.uplink.commands import Accepted, Response, decide
 from tests.brokers import Mosquitto, eventually
 from tests.deploy.mes.told import CONSUMER, SOURCE, TOPIC, Process, Publisher, holds, rows, verdict
 

@@ -3,7 +3,7 @@
 A command is `plumbline.command/1` on `cmd/{name}`, and its answer `plumbline.response/1` goes to
 the request's ResponseTopic, or to `rsp/{name}` where it has none, also for a name that no command
 has; for one that cannot stand in a topic to `rsp/unknown`. Nothing here does anything: `decide` says
-whether a message is a command that may run now, `agent/uplink/desk.py` runs it.
+whether a message is a command that may run now, `agent/remote/desk.py` runs it.
 
 A command runs once for each id: one that arrives again, as the broker may send it, is answered
 with 409 and not run again. It expires, so that one which waited in the broker is not run a

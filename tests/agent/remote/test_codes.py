@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from agent.contract import inbound
 from agent.outbox.file import OutboxError
+from agent.remote.admission import CODES, MAXIMUM_BYTES
 from agent.uplink import uplink
-from agent.uplink.commands import CODES, MAXIMUM_BYTES
 from agent.uplink.uplink import Uplink
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.stations import status

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent.clock import rfc3339
 from agent.contract.arguments import COMMANDS, MAXIMUM_REPLAY, MAXIMUM_WORD, Ack, Bind, Ping, Replay
 from agent.contract.inbound import Inbound
-from agent.uplink.commands import CODES, MAXIMUM_BYTES, Accepted, Rejected, busy, decide
+from agent.remote.admission import CODES, MAXIMUM_BYTES, Accepted, Rejected, busy, decide
 from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request
 

@@ -19,11 +19,11 @@ from agent.contract.inbound import Inbound
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
 from agent.outbox.replayed import Replayed
-from agent.uplink.commands import Accepted, decide
-from agent.uplink.desk import Desk
+from agent.remote.admission import Accepted, decide
+from agent.remote.desk import Desk
 from tests.agent.outbox.rows import TOPICS
+from tests.agent.remote.test_admission import inbounds
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request
-from tests.agent.uplink.test_commands import inbounds
 from tests.brokers import eventually
 
 

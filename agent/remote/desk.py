@@ -24,7 +24,7 @@ from agent.contract.payloads import encode
 from agent.contract.topics import Topics
 from agent.line.bindings import Bindings
 from agent.outbox.replayed import Replayed
-from agent.uplink.commands import (
+from agent.remote.admission import (
     CODES,
     Accepted,
     Command,
