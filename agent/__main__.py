@@ -127,8 +127,8 @@ def inspect(
 
     from agent.bundle.bundle import open_bundle
     from agent.engines import open_engine
-    from agent.inspect_files import inspect_files, start_report, write
     from agent.line.taught import Taught
+    from agent.replay.files import inspect_files, start_report, write
 
     if out is not None:
         start_report(out)
@@ -164,7 +164,7 @@ def bench(
 ) -> None:
     """Stage latencies and throughput on this machine."""
     from agent import demo as parts
-    from agent.bench import measure, show
+    from agent.replay.bench import measure, show
 
     figures = measure(bundle or parts.SAMPLE_BUNDLE, seconds, SystemClock())
     if json_out:

@@ -1,4 +1,4 @@
-"""plumbline calibrate: the commands; what they do stands in `agent/calibrate.py`."""
+"""plumbline calibrate: the commands; what they do stands in `agent/teach/calibrate.py`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def calibrate_flat(
     _must_be_there(white, "--white", "camera")
     _must_be_there(dark, "--dark", "camera", "none")
 
-    from agent import calibrate
+    from agent.teach import calibrate
 
     wanted = calibrate.camera_of(settings.load(config), camera)
     file = out or wanted.flat_field.file or config.parent / "calibration" / f"{camera}.npz"
@@ -87,7 +87,7 @@ def calibrate_scale(
     """Millimetres per pixel and per line from a stripe or checker target of known pitch."""
     _must_be_there(source, "--source", "camera")
 
-    from agent import calibrate
+    from agent.teach import calibrate
 
     found = calibrate.calibrate_scale(
         calibrate.camera_of(settings.load(config), camera),

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.bench import machine
 from agent.bundle.bundle import open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import BATCHES
+from agent.replay.bench import machine
 from agent.settings import settings
 from models.evaluate import Inspector, by_engine
 from models.variants import by_openvino, by_session, typed_graph

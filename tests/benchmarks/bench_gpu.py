@@ -27,7 +27,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from agent.bench import percentiles
 from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_kind
 from agent.engines.cache import EngineCache
@@ -37,6 +36,7 @@ from agent.engines.engine import Engine, EngineError, largest_difference
 from agent.engines.ring import one_by_one
 from agent.engines.torch_cuda import Autocast, open_eager_cuda
 from agent.messages import Floats, Pixels
+from agent.replay.bench import percentiles
 from agent.settings import settings
 from tests.benchmarks.line_arithmetic import engines_needed, line_load
 

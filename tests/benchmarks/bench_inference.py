@@ -17,10 +17,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from agent.bench import machine
 from agent.bundle.bundle import open_bundle
 from agent.engines import open_engine
 from agent.messages import Pixels
+from agent.replay.bench import machine
 from agent.settings import settings
 from models.batches import to_images
 from models.evaluate import by_engine, by_teacher

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.bench import machine
+from agent.replay.bench import machine
 from models.fit import Cost, read_cost
 from models.methods import METHODS
 from models.plans import STUDENTS, TEACHERS

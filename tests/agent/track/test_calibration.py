@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.calibrate import CalibrationError, calibrate_flat, calibrate_scale, camera_of
 from agent.cameras.images import ImageError
 from agent.clock import ManualClock
 from agent.errors import PlumblineError
@@ -20,6 +19,7 @@ from agent.messages import Pixels
 from agent.settings import web as web_settings
 from agent.settings.camera import Camera, LinescanSimSource
 from agent.settings.settings import Settings
+from agent.teach.calibrate import CalibrationError, calibrate_flat, calibrate_scale, camera_of
 from agent.track.calibration import MIN_LINES, averages, load, measured, read
 from agent.track.flatfield import FlatFieldError
 from agent.track.pitch import PitchError, period_across, period_down

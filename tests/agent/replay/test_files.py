@@ -19,8 +19,8 @@ from agent.__main__ import app
 from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import ManualClock
 from agent.engines.engine import Answer
-from agent.inspect_files import REPORT, InspectError, inspect_files, start_report, write
 from agent.messages import Pixels
+from agent.replay.files import REPORT, InspectError, inspect_files, start_report, write
 from tests.agent.engines.small_bundle import write_small
 from tests.fakes import FakeEngine, bad_picture, good_picture
 
