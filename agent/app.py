@@ -38,6 +38,7 @@ from agent.line.spans import Spans
 from agent.line.taught import Taught
 from agent.messages import ModelMessage, Scale, SettingsMessage
 from agent.outbox.file import check_place
+from agent.page.server import PageServer, make_server
 from agent.rolls.event import tell_roll
 from agent.rolls.rolls import Roll, Rolls
 from agent.settings import camera as camera_settings
@@ -46,7 +47,6 @@ from agent.settings.camera import Source
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
-from agent.status.server import PageServer, make_server
 from agent.track.track import make_track
 from agent.uplink import uplink
 from agent.uplink.counted import Counted, show_depth

@@ -43,7 +43,7 @@ def problems(settings: Settings) -> Iterator[tuple[Keys, str]]:
 
 
 def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
-    from agent.status.server import check_address
+    from agent.page.server import check_address
 
     yield from _of_model(settings)
     for number, camera in enumerate(settings.cameras):

@@ -19,12 +19,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.page.shown import Shown
+from agent.page.state import state
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import CONTENT_TYPE, Metrics
 from agent.status.picture import Picture
-from agent.status.shown import Shown
-from agent.status.state import state
 
 STATIC = Path(__file__).parent / "static"
 ASSETS = {

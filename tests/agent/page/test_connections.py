@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import SystemClock
+from agent.page.connections import Limits, Visit, overdue, who_leaves
+from agent.page.server import PageServer
 from agent.status.board import Board
-from agent.status.connections import Limits, Visit, overdue, who_leaves
 from agent.status.metrics import Metrics
-from agent.status.server import PageServer
 from tests.agent.status.samples import THRESHOLD, verdict
 from tests.brokers import DEADLINE_S, eventually
 from tests.lived import Lived

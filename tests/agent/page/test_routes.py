@@ -14,10 +14,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.clock import ManualClock
+from agent.page.routes import ASSETS, STATIC
+from agent.page.server import PageError, PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.status.page import ASSETS, STATIC
-from agent.status.server import PageError, PageServer
 from tests.agent.status.samples import THRESHOLD, part, verdict
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import uvicorn
 
 from agent.errors import PlumblineError
+from agent.page.connections import LIMITS, Door, Guest, Limits
+from agent.page.routes import LOOPBACK_NAMES, page_app
 from agent.settings import settings
 from agent.status.board import Board
-from agent.status.connections import LIMITS, Door, Guest, Limits
 from agent.status.metrics import Metrics
-from agent.status.page import LOOPBACK_NAMES, page_app
 
 STOP_TIMEOUT_S = 5.0
 
