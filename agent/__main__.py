@@ -71,8 +71,8 @@ def demo(
     ] = "linescan-sim",
 ) -> None:
     """The whole product on this machine: simulated line camera, embedded broker, page."""
-    from agent import demo as parts
-    from agent.demo_report import show
+    from agent.demo import demo as parts
+    from agent.demo.report import show
 
     crew = Crew()
     crew.stop_on_signals()
@@ -163,7 +163,7 @@ def bench(
     json_out: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
 ) -> None:
     """Stage latencies and throughput on this machine."""
-    from agent import demo as parts
+    from agent.demo import demo as parts
     from agent.replay.bench import measure, show
 
     figures = measure(bundle or parts.SAMPLE_BUNDLE, seconds, SystemClock())

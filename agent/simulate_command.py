@@ -1,4 +1,4 @@
-"""`plumbline simulate`: the command; the day it plays stands in `agent/simulate.py`."""
+"""`plumbline simulate`: the command; the day it plays stands in `agent/demo/station.py`."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def simulate(
     ] = None,
 ) -> None:
     """A day of verdicts for a broker or an MES, without camera or model; every one says is_simulated."""
-    from agent.day import day
-    from agent.simulate import simulate as play
+    from agent.demo.day import day
+    from agent.demo.station import simulate as play
 
     try:
         identity = settings.Identity(site=site, area=area, line=line, station=station)

@@ -15,9 +15,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from agent.bundle.bundle import Precision, open_bundle, refuse_existing
+from agent.demo.cells import load_cells
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.sample import load_cells
 from models import preflight
 from models.held import TARGET, preview
 from models.stages import stages_on

@@ -22,11 +22,11 @@ from agent.bundle.bundle import open_bundle
 from agent.cameras.images import read_image
 from agent.clock import Clock
 from agent.crew import Crew
+from agent.demo.cells import SampleError, load_cells
 from agent.engines import open_engine
 from agent.engines.choice import RANKING, lacks, look_around
 from agent.engines.engine import BATCHES, Engine
 from agent.messages import Frame, Pixels
-from agent.sample import SampleError, load_cells
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 

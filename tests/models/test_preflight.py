@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent.demo import SAMPLE_BUNDLE
+from agent.demo.demo import SAMPLE_BUNDLE
 from agent.errors import PlumblineError
 from models.__main__ import app
 from models.methods import METHODS

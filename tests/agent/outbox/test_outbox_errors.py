@@ -14,7 +14,7 @@ import pytest
 from agent.app import build
 from agent.clock import SystemClock
 from agent.crew import Crew
-from agent.demo import SAMPLE_BUNDLE
+from agent.demo.demo import SAMPLE_BUNDLE
 from agent.outbox.file import OutboxError, read_depth
 from agent.outbox.outbox import Outbox
 from agent.settings.settings import Outbox as OutboxSettings

@@ -15,11 +15,11 @@ import pytest
 from agent.clock import ManualClock, SystemClock
 from agent.contract import printed
 from agent.contract.topics import Topics
-from agent.day import Piece, day
+from agent.demo.day import Piece, day
+from agent.demo.station import Played, Script, simulate
 from agent.outbox.outbox import Outbox
 from agent.settings.settings import Identity, Mqtt, Settings
 from agent.settings.settings import Outbox as OutboxSettings
-from agent.simulate import Played, Script, simulate
 from tests.brokers import HOST, Mosquitto, free_port
 from tests.deploy.mes.told import Process, holds
 

@@ -8,7 +8,7 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from agent.demo import Demo
+from agent.demo.demo import Demo
 from agent.status.board import Latency, Snapshot
 from agent.status.health import grounds_words, share_words
 

@@ -22,7 +22,7 @@ from agent.clock import Clock, new_uuid7, rfc3339
 from agent.contract.payloads import Status, StatusName, crop_row, encode, verdict_row
 from agent.contract.row import Row
 from agent.contract.topics import Topics
-from agent.day import FRAME_PX, Piece
+from agent.demo.day import FRAME_PX, Piece
 from agent.messages import (
     EVALUATION,
     Box,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
-from agent.demo_report import line
+from agent.demo.report import line
 from agent.messages import VerdictName
 from agent.status.board import Board, Snapshot
 from tests.agent.status.samples import verdict

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.uplink.broker import BrokerError, EmbeddedBroker
+from agent.demo.broker import BrokerError, EmbeddedBroker
 from tests.agent.outbox.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import mqtt, station
 from tests.brokers import DEADLINE_S, HOST, Subscriber, eventually

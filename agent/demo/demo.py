@@ -23,13 +23,13 @@ from agent.cameras.make import make_camera
 from agent.cameras.simulated.linescan import LinescanSimCamera
 from agent.clock import Clock
 from agent.crew import Crew
-from agent.demo_gige import GigeBelt
+from agent.demo.broker import EmbeddedBroker
+from agent.demo.cells import Cell, load_cells
+from agent.demo.gige import GigeBelt
 from agent.messages import Verdict
-from agent.sample import Cell, load_cells
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings import web as web_settings
-from agent.uplink.broker import EmbeddedBroker
 
 SAMPLE_BUNDLE = Path(__file__).resolve().parent.parent / "models" / "bundles" / "elpv"
 CELL_LINES = 300

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from agent.sample import RUN_OF_CELLS, Cell, load_cells
+from agent.demo.cells import RUN_OF_CELLS, Cell, load_cells
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.day import FRAME_PX, SHIFT_S, Piece, day, pace_at
+from agent.demo.day import FRAME_PX, SHIFT_S, Piece, day, pace_at
 
 CAMERAS = ("cam1", "cam2")
 
