@@ -16,9 +16,9 @@ import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from agent.__main__ import app as device
 from agent.bundle.bundle import GOLDEN_SCORES, MANIFEST, MODEL, Bundle, BundleError, open_bundle, write_bundle
 from agent.bundle.bundle import with_digests as digested
+from agent.cli.main import app as device
 from agent.engines import open_engine
 from agent.engines.engine import Engine, EngineError, golden_difference, largest_difference, tolerance
 from agent.messages import Pixels

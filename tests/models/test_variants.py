@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
-from agent.__main__ import app as device
 from agent.bundle.bundle import MANIFEST, Bundle, BundleError, open_bundle, parse_manifest, write_bundle
+from agent.cli.main import app as device
 from agent.engines import open_engine
 from agent.engines.engine import EngineUnavailable, check_golden
 from agent.settings import settings

@@ -16,10 +16,10 @@ from structlog.typing import EventDict
 from typer.testing import CliRunner
 
 from agent import app
-from agent.__main__ import app as commands
 from agent.bundle.bundle import MANIFEST, SIGNATURE, manifest_bytes, open_bundle, write_bundle
 from agent.bundle.signing import BUNDLE_TYPE, sign
 from agent.bundle.trust import NotTrusted, require_trusted
+from agent.cli.main import app as commands
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.settings import settings

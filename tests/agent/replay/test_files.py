@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from agent.__main__ import app
 from agent.bundle.bundle import Bundle, open_bundle
+from agent.cli.main import app
 from agent.clock import ManualClock
 from agent.engines.engine import Answer
 from agent.messages import Pixels

@@ -10,10 +10,10 @@ import cv2
 import pytest
 import yaml
 
-from agent import references
 from agent.app import build
 from agent.clock import SystemClock
 from agent.crew import Crew
+from agent.doctor import references
 from agent.errors import PlumblineError
 from agent.settings import settings
 from tests.agent.engines.small_bundle import write_small

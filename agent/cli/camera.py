@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 
 from agent.address import masked
+from agent.cli.terminal import console, say
 from agent.clock import SystemClock
 from agent.foreign import shown
-from agent.terminal import console, say
 
 app = typer.Typer(no_args_is_help=True, help="Look for cameras, or try one.")
 

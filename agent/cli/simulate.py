@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from agent.cli.terminal import finite
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.settings import settings
-from agent.terminal import finite
 
 MAX_SEED = (1 << 63) - 1
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
-from agent.__main__ import main
+from agent.cli.main import main
 from agent.clock import SystemClock
 from agent.outbox import file as outbox_file
 from agent.outbox import waiting

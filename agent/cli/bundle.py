@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from agent.cli.terminal import console, must_be_there, say
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.terminal import console, must_be_there, say
 
 app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, or check it on this machine.")
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folder or .plumb file")]

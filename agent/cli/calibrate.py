@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from agent.cli.terminal import finite
 from agent.clock import SystemClock
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.settings import settings
-from agent.terminal import finite
 
 app = typer.Typer(no_args_is_help=True, help="Measure a camera's light, sensor and scale.")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent.__main__ import app
 from agent.bundle.bundle import MANIFEST, manifest_bytes, write_bundle
+from agent.cli.main import app
 from agent.foreign import shown
 from tests.agent.engines.small_bundle import small_files, small_manifest
 

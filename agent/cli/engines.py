@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from agent.cli.terminal import console, say
 from agent.clock import rfc3339
 from agent.foreign import shown
 from agent.settings import settings
-from agent.terminal import console, say
 
 app = typer.Typer(no_args_is_help=True, help="Compiled engines of this machine: build, list, prune.")
 
