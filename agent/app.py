@@ -27,7 +27,7 @@ from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.contract import payloads
 from agent.crew import Crew
 from agent.engines.choice import look_around
-from agent.engines.room import Room, make_room
+from agent.engines.serving import Room, make_room
 from agent.engines.switch import NONE, Switch
 from agent.line.capture import Capture
 from agent.line.drift import Drift

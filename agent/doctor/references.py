@@ -82,7 +82,7 @@ def _of_model(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]
 
 def _an_engine_serves(bundle: Bundle, settings: Settings) -> None:
     from agent.engines.choice import look_around
-    from agent.engines.room import make_room
+    from agent.engines.serving import make_room
     from agent.engines.switch import Switch
 
     switch = Switch()

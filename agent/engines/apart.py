@@ -18,7 +18,7 @@ from agent.engines import open_kind
 from agent.engines.cache import EngineCache
 from agent.engines.choice import Kind
 from agent.engines.engine import EngineError
-from agent.engines.gpu import Gpu
+from agent.engines.gpu.device import Gpu
 from agent.settings import settings
 
 NICENESS = 15

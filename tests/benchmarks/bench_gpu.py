@@ -33,8 +33,8 @@ from agent.engines.cache import EngineCache
 from agent.engines.choice import RANKING, lacks, look_around
 from agent.engines.eager import read_graph
 from agent.engines.engine import Engine, EngineError, largest_difference
-from agent.engines.ring import one_by_one
-from agent.engines.torch_cuda import Autocast, open_eager_cuda
+from agent.engines.gpu.ring import one_by_one
+from agent.engines.gpu.torch_cuda import Autocast, open_eager_cuda
 from agent.messages import Floats, Pixels
 from agent.replay.bench import percentiles
 from agent.settings import settings

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from agent.bundle.bundle import Bundle, InputSpec
 from agent.engines.eager import read_graph
 from agent.engines.engine import BATCHES, EngineError, EngineUnavailable
-from agent.engines.ring import RingEngine
-from agent.engines.torch_cuda import open_module, require_cuda
+from agent.engines.gpu.ring import RingEngine
+from agent.engines.gpu.torch_cuda import open_module, require_cuda
 
 
 class ByBatch(nn.Module):

@@ -4,7 +4,7 @@ From JetPack's 10.3 to 11: strongly typed networks, so precision comes from the 
 batch size; a timing cache, so that the next build of a similar graph is faster. No torch.
 
 Not run on a GPU so far. The build half has been run without one by TensorRT-RTX, whose parser and builder
-have the same interface (`tests/agent/engines/test_tensorrt.py`, where that package is installed); the whole
+have the same interface (`tests/agent/engines/gpu/test_tensorrt.py`, where that package is installed); the whole
 way runs over fakes of both runtimes (`test_tensorrt_flow.py`).
 """
 
@@ -21,7 +21,6 @@ import numpy as np
 from agent.bundle.bundle import MODEL, Bundle
 from agent.engines.cache import CacheError, EngineCache, open_cached
 from agent.engines.cache_entry import Entry, EntryDamaged, Key, key_of
-from agent.engines.cuda_runtime import RESULTS, TILES, Cuda, RuntimeSlot
 from agent.engines.engine import (
     BATCHES,
     Description,
@@ -30,8 +29,9 @@ from agent.engines.engine import (
     OutOfMemory,
     proven,
 )
-from agent.engines.gpu import Gpu
-from agent.engines.ring import SLOTS, Ring, RingEngine
+from agent.engines.gpu.cuda_runtime import RESULTS, TILES, Cuda, RuntimeSlot
+from agent.engines.gpu.device import Gpu
+from agent.engines.gpu.ring import SLOTS, Ring, RingEngine
 
 Progress = Callable[[str], None]  # one line for people, whenever there is something new
 

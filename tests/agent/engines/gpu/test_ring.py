@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.engines.engine import Answer, Description, DeviceLost, OutOfMemory
-from agent.engines.ring import Loop, RingEngine, one_by_one, overlapped
+from agent.engines.gpu.ring import Loop, RingEngine, one_by_one, overlapped
 from agent.messages import Pixels
 from tests.agent.engines.fake_slots import FakeDevice
 

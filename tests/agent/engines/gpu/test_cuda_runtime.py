@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from agent.engines.cuda_runtime import Cuda, RuntimeSlot
 from agent.engines.engine import DeviceLost, EngineUnavailable, OutOfMemory
-from agent.engines.ring import Ring, one_by_one, overlapped
+from agent.engines.gpu.cuda_runtime import Cuda, RuntimeSlot
+from agent.engines.gpu.ring import Ring, one_by_one, overlapped
 from agent.messages import Pixels
 from tests.agent.engines.fake_cuda import FakeCuda
 
@@ -129,7 +129,7 @@ def test_a_driver_too_old_or_no_device_is_no_engine_here(error: str) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("cuda") is None, reason="cuda-bindings is not installed")
 def test_the_real_runtime_on_a_machine_without_a_driver_is_no_engine_here() -> None:
-    from agent.engines.gpu import find_gpu
+    from agent.engines.gpu.device import find_gpu
 
     if find_gpu() is not None:
         pytest.skip("this machine has a GPU")

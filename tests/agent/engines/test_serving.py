@@ -23,7 +23,7 @@ from agent.engines.apart import Order, compile_apart
 from agent.engines.cache import EngineCache, NotCompiled
 from agent.engines.choice import RANKING, Kind, Machine
 from agent.engines.engine import DeviceLost, Engine, EngineError, OutOfMemory
-from agent.engines.room import Candidate, Room, make_room
+from agent.engines.serving import Candidate, Room, make_room
 from agent.engines.switch import Switch
 from agent.line.capture import Capture
 from agent.line.judge import Rules

@@ -18,10 +18,10 @@ from agent.bundle.bundle import open_bundle
 from agent.engines import open_kind
 from agent.engines.cache import EngineCache
 from agent.engines.choice import RANKING
-from agent.engines.cuda_runtime import Cuda
 from agent.engines.engine import EngineError, EngineUnavailable
-from agent.engines.gpu import Gpu
-from agent.engines.tensorrt import build_engines, engine_key, import_tensorrt, load_ring, options_of
+from agent.engines.gpu.cuda_runtime import Cuda
+from agent.engines.gpu.device import Gpu
+from agent.engines.gpu.tensorrt import build_engines, engine_key, import_tensorrt, load_ring, options_of
 from agent.settings import settings
 from tests.agent.engines.fake_cuda import FakeCuda
 from tests.agent.engines.small_bundle import write_small

@@ -18,7 +18,7 @@ from agent.engines.cache import EngineCache, NotCompiled
 from agent.engines.choice import Kind, Machine, choose
 from agent.engines.engine import Engine, EngineError
 from agent.engines.failover import Compile, Open, Standing, StartOver, next_step
-from agent.engines.gpu import Gpu
+from agent.engines.gpu.device import Gpu
 from agent.engines.switch import Switch
 from agent.settings import settings
 

@@ -12,9 +12,9 @@ from agent.engines import open_kind
 from agent.engines.choice import RANKING
 from agent.engines.eager import read_graph
 from agent.engines.engine import DeviceLost, EngineUnavailable, OutOfMemory
-from agent.engines.gpu import Gpu
-from agent.engines.torch_cuda import Autocast, named
-from agent.engines.torch_trt import ByBatch, export_graph
+from agent.engines.gpu.device import Gpu
+from agent.engines.gpu.torch_cuda import Autocast, named
+from agent.engines.gpu.torch_trt import ByBatch, export_graph
 from agent.settings import settings
 
 SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"

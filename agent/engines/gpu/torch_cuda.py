@@ -24,7 +24,7 @@ from agent.engines.engine import (
     OutOfMemory,
     proven,
 )
-from agent.engines.ring import SLOTS, Loop, Ring, RingEngine, overlapped
+from agent.engines.gpu.ring import SLOTS, Loop, Ring, RingEngine, overlapped
 from agent.messages import Pixels
 
 WARM_UP_RUNS = 3  # before a capture: libraries choose and allocate then

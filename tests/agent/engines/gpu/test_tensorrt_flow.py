@@ -20,8 +20,8 @@ from agent.engines import is_compiled, open_kind
 from agent.engines.cache import EngineCache, NotCompiled
 from agent.engines.choice import RANKING
 from agent.engines.engine import DeviceLost, Engine, EngineError, OutOfMemory
-from agent.engines.gpu import Gpu
-from agent.engines.room import Candidate, Room
+from agent.engines.gpu.device import Gpu
+from agent.engines.serving import Candidate, Room
 from agent.engines.switch import Switch
 from agent.settings import settings
 from tests.agent.engines.fake_cuda import FakeCuda
