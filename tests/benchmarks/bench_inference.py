@@ -22,8 +22,8 @@ from agent.engines import open_engine
 from agent.messages import Pixels
 from agent.replay.bench import machine
 from agent.settings import settings
-from models.batches import to_images
-from models.evaluate import by_engine, by_teacher
+from models.data.batches import to_images
+from models.judging.evaluate import by_engine, by_teacher
 from models.methods import METHODS
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"

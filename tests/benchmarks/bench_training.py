@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.replay.bench import machine
-from models.fit import Cost, read_cost
 from models.methods import METHODS
-from models.plans import STUDENTS, TEACHERS
+from models.training.fit import Cost, read_cost
+from models.training.plans import STUDENTS, TEACHERS
 from tests.models.tiny import write_tiny
 
 
