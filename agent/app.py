@@ -25,6 +25,7 @@ from agent.cameras.make import can_wait, connections, patience
 from agent.cameras.supervisor import Supervisor
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.contract import payloads
+from agent.contract.verdict import ModelMessage, SettingsMessage
 from agent.crew import Crew
 from agent.engines.choice import look_around
 from agent.engines.serving import Room, make_room
@@ -36,7 +37,7 @@ from agent.line.line import Line
 from agent.line.publish import Judged, Origin, Publisher
 from agent.line.spans import Spans
 from agent.line.taught import Taught
-from agent.messages import ModelMessage, Scale, SettingsMessage
+from agent.messages import Scale
 from agent.outbox.file import check_place
 from agent.page.server import PageServer, make_server
 from agent.rolls.event import tell_roll

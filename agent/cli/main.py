@@ -178,9 +178,9 @@ def schema(
     ],
 ) -> None:
     """Print a contract: a JSON Schema, or the AsyncAPI document of the whole."""
-    from agent import contract
+    from agent.schemas.printed import printed
 
-    typer.echo(json.dumps(contract.printed(what), indent=2))
+    typer.echo(json.dumps(printed(what), indent=2))
 
 
 @outbox_app.command("status")

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.clock import rfc3339
 from agent.contract.row import Row
 from agent.contract.topics import Topics
-from agent.messages import Box, Verdict
+from agent.contract.verdict import Verdict
+from agent.messages import Box
 
 JSON = "application/json"
 CROP_SCHEMA = "plumbline.crop/1"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from agent.foreign import shown
-from agent.outbox.file import Kind
+
+Kind: TypeAlias = Literal["verdict", "event", "crop"]
+KINDS: tuple[Kind, ...] = ("verdict", "event", "crop")  # priority; the index is the column `class`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

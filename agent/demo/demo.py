@@ -22,16 +22,16 @@ from agent.app import App, build
 from agent.cameras.make import make_camera
 from agent.cameras.simulated.linescan import LinescanSimCamera
 from agent.clock import Clock
+from agent.contract.verdict import Verdict
 from agent.crew import Crew
 from agent.demo.broker import EmbeddedBroker
 from agent.demo.cells import Cell, load_cells
 from agent.demo.gige import GigeBelt
-from agent.messages import Verdict
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings import web as web_settings
 
-SAMPLE_BUNDLE = Path(__file__).resolve().parent.parent / "models" / "bundles" / "elpv"
+SAMPLE_BUNDLE = Path(__file__).resolve().parents[2] / "models" / "bundles" / "elpv"
 CELL_LINES = 300
 GOOD_PER_DEFECTIVE = 4  # a line makes mostly good parts
 LINE_RATE_HZ = 3000.0  # ten cells a second

@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.cameras.camera import CameraError
 from agent.settings.camera import FeatureWrite, GenicamSource
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 PACKET_BYTES = 9000
 
 

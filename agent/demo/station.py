@@ -22,10 +22,8 @@ from agent.clock import Clock, new_uuid7, rfc3339
 from agent.contract.payloads import Status, StatusName, crop_row, encode, verdict_row
 from agent.contract.row import Row
 from agent.contract.topics import Topics
-from agent.demo.day import FRAME_PX, Piece
-from agent.messages import (
+from agent.contract.verdict import (
     EVALUATION,
-    Box,
     CropRef,
     DefectMessage,
     FrameMessage,
@@ -34,8 +32,9 @@ from agent.messages import (
     SettingsMessage,
     TimingMessage,
     Verdict,
-    VerdictName,
 )
+from agent.demo.day import FRAME_PX, Piece
+from agent.messages import Box, VerdictName
 from agent.settings.settings import Settings
 from agent.uplink import uplink
 from agent.uplink.uplink import Uplink

@@ -28,11 +28,11 @@ from asyncua.server.event_generator import EventGenerator
 
 from agent.contract.row import Waiting
 from agent.contract.topics import Topics
+from agent.contract.verdict import Verdict
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.loop import LoopThread
 from agent.gateways.opcua_security import secure
-from agent.messages import Verdict
 from agent.settings.credentials import CredentialError
 from agent.settings.gateways import OpcUaGateway
 

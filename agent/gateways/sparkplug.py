@@ -26,12 +26,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.contract.row import Waiting
+from agent.contract.verdict import Verdict
 from agent.errors import out_of_room
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.sparkplug_host import HostState, heard
 from agent.gateways.sparkplug_payload import REBIRTH, DataType, Metric, asks_for_rebirth, encode
-from agent.messages import Verdict
 from agent.settings.credentials import CredentialError, read_secret
 from agent.settings.gateways import SparkplugGateway
 

@@ -10,6 +10,7 @@ import structlog
 
 from agent.bundle.bundle import InputSpec
 from agent.clock import Clock
+from agent.contract.verdict import Verdict
 from agent.engines.engine import Engine
 from agent.line.capture import Capture, without_picture
 from agent.line.drift import Drift
@@ -19,7 +20,7 @@ from agent.line.prepare import PrepareError, prepare
 from agent.line.publish import Judged, Publisher
 from agent.line.spans import Spans, Window
 from agent.line.taught import Taught
-from agent.messages import Frame, FrameFault, Judgement, Verdict
+from agent.messages import Frame, FrameFault, Judgement
 
 log = structlog.get_logger()
 

@@ -19,31 +19,24 @@ import structlog
 from agent.clock import Clock, rfc3339
 from agent.contract import payloads
 from agent.contract.topics import Topics
+from agent.contract.verdict import (
+    EVALUATION,
+    CropRef,
+    DefectMessage,
+    FrameMessage,
+    ModelMessage,
+    ScoreMessage,
+    SettingsMessage,
+    TimingMessage,
+    Verdict,
+)
 from agent.foreign import stored
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
 from agent.line.crops import Crop, cut_crops, cut_sample
 from agent.line.judge import invalid_ratio
 from agent.line.prepare import eight_bits
-from agent.messages import (
-    EVALUATION,
-    CropRef,
-    Defect,
-    DefectMessage,
-    Frame,
-    FrameFault,
-    FrameMessage,
-    Inspection,
-    Judgement,
-    ModelMessage,
-    Pixels,
-    Prepared,
-    Scale,
-    ScoreMessage,
-    SettingsMessage,
-    TimingMessage,
-    Verdict,
-)
+from agent.messages import Defect, Frame, FrameFault, Inspection, Judgement, Pixels, Prepared, Scale
 from agent.outbox.outbox import Outbox
 from agent.rolls.rolls import Rolls
 from agent.settings import settings

@@ -11,15 +11,14 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal, TypeAlias
+from typing import IO, Literal
 
 from agent.clock import Clock
+from agent.contract.row import KINDS, Kind
 from agent.errors import PlumblineError
 from agent.outbox import age, sound
 from agent.outbox.schema import CREATE, MIGRATIONS, SCHEMA_VERSION
 
-Kind: TypeAlias = Literal["verdict", "event", "crop"]
-KINDS: tuple[Kind, ...] = ("verdict", "event", "crop")  # priority; the index is the column `class`
 REPLAY_CLASS = 3  # delivered before and waiting to be said again
 BROKER = "mqtt"  # the broker's name among the readers
 START = ""  # the cursor at which new ones begin, while there is one: a damaged file has lost some

@@ -27,13 +27,13 @@ from typing import IO, TypeVar, cast
 import structlog
 
 from agent.clock import Clock
-from agent.contract.row import Changed, Row, Waiting
+from agent.contract.row import KINDS, Changed, Kind, Row, Waiting
 from agent.outbox import age, waiting
 from agent.outbox import file as outbox_file
 from agent.outbox.age import Age, Anchor
 from agent.outbox.appends import Append, next_group
 from agent.outbox.compact import compact
-from agent.outbox.file import KINDS, DamagedError, Depth, FullError, Kind, OutboxError, explained
+from agent.outbox.file import DamagedError, Depth, FullError, OutboxError, explained
 from agent.outbox.mend import open_or_mend
 from agent.outbox.reserve import Reserve
 from agent.outbox.salvage import Salvage

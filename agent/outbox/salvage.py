@@ -15,9 +15,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agent.contract.row import KINDS
 from agent.outbox import reserve, sqlite_pages, wreck
 from agent.outbox.file import (
-    KINDS,
     REPLAY_CLASS,
     START,
     OutboxError,

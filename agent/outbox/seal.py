@@ -12,9 +12,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from agent.contract.row import Changed, Row, Waiting
+from agent.contract.row import KINDS, Changed, Row, Waiting
 from agent.foreign import stored
-from agent.outbox.file import KINDS
 
 DIGEST_BYTES = 16
 Sealed: TypeAlias = tuple[str, int, str, str, str, int | None, bytes, int, bytes]

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from agent.contract.row import Changed, Row, Waiting
-from agent.outbox.file import BROKER, KINDS, REPLAY_CLASS, UNCONFIRMED_CLASS, Kind
+from agent.contract.row import KINDS, Changed, Kind, Row, Waiting
+from agent.outbox.file import BROKER, REPLAY_CLASS, UNCONFIRMED_CLASS
 from agent.outbox.seal import RECORD_COLUMNS, Sealed, opened, seal
 
 # What every gateway has come past; without gateways that is everything.

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
+from agent.contract.row import KINDS
 from agent.foreign import stored
 from agent.outbox import sqlite_trees as trees
-from agent.outbox.file import KINDS, REPLAY_CLASS, UNCONFIRMED_CLASS
+from agent.outbox.file import REPLAY_CLASS, UNCONFIRMED_CLASS
 from agent.outbox.seal import digest, is_plausible, is_typed
 from agent.outbox.sound import LARGEST
 from agent.outbox.sqlite_pages import Pages

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from agent.clock import rfc3339
-from agent.messages import Verdict
+from agent.contract.verdict import Verdict
 from agent.status.board import CameraView, Latency, Reject, Snapshot, StripFrame
 from agent.status.health import assess, broker_words, camera_words
 from agent.status.work import Tally

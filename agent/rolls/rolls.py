@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from agent.clock import Clock
-from agent.messages import Box, Scale, Verdict, VerdictName
+from agent.contract.verdict import Verdict
+from agent.messages import Box, Scale, VerdictName
 
 MAX_DEFECTS = 10_000  # kept for one roll; more are only counted
 

@@ -15,10 +15,9 @@ from agent.contract.events import EventMessage
 from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header
 from agent.contract.row import Row
 from agent.contract.topics import TOPICS, TopicName
-from agent.messages import Verdict
+from agent.contract.verdict import Verdict
 from agent.remote.admission import CODES, Response
-from agent.schemas import examples
-from agent.schemas import json_schemas as schemas
+from agent.schemas import examples, json_schemas
 from agent.settings.settings import Mqtt
 
 PREFIX = "plumbline/v1/{site}/{area}/{line}/{station}"
@@ -81,7 +80,7 @@ def document() -> Json:
         "channels": {**_sent_channels(), **_command_channels(), "rsp": _response_channel()},
         "operations": {**_sending(), **_receiving()},
         "components": {
-            "schemas": schemas.components((Verdict, EventMessage, Status, Response)),
+            "schemas": json_schemas.components((Verdict, EventMessage, Status, Response)),
             "messages": {**_sent_messages(), **_command_messages(), "response": _response()},
             "messageTraits": {"cloud_event": _cloud_event()},
             "parameters": {name: _parameter(name, meaning) for name, meaning in PARAMETERS.items()},

@@ -15,7 +15,7 @@ from agent.contract.events import EventMessage
 from agent.contract.payloads import Status, crop_row, encode, verdict_row
 from agent.contract.row import Row
 from agent.contract.topics import Topics
-from agent.messages import (
+from agent.contract.verdict import (
     CropRef,
     DefectMessage,
     FrameMessage,

@@ -15,7 +15,7 @@ from pydantic_core import core_schema
 
 from agent.contract.arguments import COMMANDS, CommandName
 from agent.contract.events import EVENT_NAMES
-from agent.messages import REASONS
+from agent.contract.verdict import REASONS
 from agent.remote.admission import Request
 from agent.settings.settings import Settings
 from agent.status.metrics import METRICS, Metric

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from agent.contract.row import Waiting
-from agent.outbox.file import KINDS, Kind
+from agent.contract.row import KINDS, Kind, Waiting
 from agent.uplink.shipment import Load
 
 PERIOD = 10

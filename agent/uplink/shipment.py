@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agent.contract.row import Waiting
-from agent.outbox.file import Kind
+from agent.contract.row import Kind, Waiting
 
 SECOND_NS = 1_000_000_000
 

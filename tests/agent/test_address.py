@@ -147,7 +147,7 @@ def test_nothing_that_an_event_holds_is_rendered_unmasked(capsys: pytest.Capture
 @pytest.mark.parametrize("thread", [False, True])
 def test_a_trace_of_what_nobody_foresaw_is_masked(thread: bool) -> None:
     code = (
-        "from agent import logs; from agent.settings import Logs; import threading\n"
+        "from agent import logs; from agent.settings.settings import Logs; import threading\n"
         "logs.configure(Logs())\n"
         "def fail():\n"
         "    try: raise ValueError('rtsp://admin:GEHEIM'+'1@host')\n"

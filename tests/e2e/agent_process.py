@@ -22,7 +22,7 @@ END_TIMEOUT_S = 60
 # Says at the end what a device must never have imported.
 ENTRY = """
 import sys
-from agent.__main__ import main
+from agent.cli.main import main
 try:
     main()
 finally:

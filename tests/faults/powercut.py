@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.clock import SystemClock
-from agent.outbox.file import KINDS, OutboxError
+from agent.contract.row import KINDS
+from agent.outbox.file import OutboxError
 from agent.outbox.outbox import Outbox
 from tests.faults.disk import Disk, Record, read_journal
 from tests.faults.ledger import Balance

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.contract.row import Row, Waiting
-from agent.outbox.file import KINDS, Kind
+from agent.contract.row import KINDS, Kind, Row, Waiting
 from agent.uplink.delivery import QUARANTINE_AT, QUARANTINE_PAUSES, REFUSED_ROWS, decide, packet_bytes
 from agent.uplink.share import take
 from agent.uplink.shipment import (

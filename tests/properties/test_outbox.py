@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent.clock import ManualClock
-from agent.contract.row import Row
-from agent.outbox.file import KINDS, Kind
+from agent.contract.row import KINDS, Kind, Row
 from agent.outbox.outbox import Outbox
 from tests.brokers import DEADLINE_S
 

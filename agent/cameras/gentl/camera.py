@@ -54,7 +54,7 @@ class HarvestersCamera:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # producers print what they like
-                cwd=Path(__file__).parents[2],  # `-m` finds this very package there
+                cwd=Path(__file__).parents[3],  # `-m` finds this very package there
                 start_new_session=True,  # Ctrl-C is for the agent, which then ends it
             )
         try:

@@ -1,4 +1,4 @@
-"""The driver process of a GenTL camera: `python -m agent.cameras.harvesters_process HANDLE`.
+"""The driver process of a GenTL camera: `python -m agent.cameras.gentl.driver HANDLE`.
 
 A vendor's producer may crash, hang or leak; here it takes nobody with it. The process says `opened`, then
 `frame` for each picture that lies in a slot, or once `error`; it ends when the agent closes the channel.

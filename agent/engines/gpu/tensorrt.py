@@ -4,8 +4,8 @@ From JetPack's 10.3 to 11: strongly typed networks, so precision comes from the 
 batch size; a timing cache, so that the next build of a similar graph is faster. No torch.
 
 Not run on a GPU so far. The build half has been run without one by TensorRT-RTX, whose parser and builder
-have the same interface (`tests/agent/engines/gpu/test_tensorrt.py`, where that package is installed); the whole
-way runs over fakes of both runtimes (`test_tensorrt_flow.py`).
+have the same interface (`tests/agent/engines/gpu/test_tensorrt.py`, where that package is installed); the
+whole way runs over fakes of both runtimes (`test_tensorrt_flow.py`).
 """
 
 from __future__ import annotations

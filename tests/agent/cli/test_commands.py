@@ -28,7 +28,7 @@ from tests.agent.outbox.rows import crop, verdict
 from tests.brokers import DEADLINE_S, free_port
 from tests.fakes import good_picture
 
-CONFIG = Path(__file__).resolve().parents[2] / "config"
+CONFIG = Path(__file__).resolve().parents[3] / "config"
 TIMEOUT_S = 120
 
 
@@ -203,7 +203,7 @@ def test_names_are_shown_as_they_are(plumbline: Plumbline, bundle: Path, tmp_pat
 def test_wrong_paths_are_told_before_anything_slow_is_imported(tmp_path: Path) -> None:
     script = """
 import sys
-from agent.__main__ import main
+from agent.cli.main import main
 sys.argv = ["plumbline", *sys.argv[1:]]
 try:
     main()
@@ -338,7 +338,7 @@ def test_inspect_of_an_empty_folder_says_so(plumbline: Plumbline, bundle: Path, 
 def test_help_needs_neither_torch_nor_opencv_nor_openvino() -> None:
     script = """
 import sys
-from agent.__main__ import main
+from agent.cli.main import main
 sys.argv = ["plumbline", "--help"]
 try:
     main()

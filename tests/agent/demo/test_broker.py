@@ -17,7 +17,7 @@ from tests.brokers import DEADLINE_S, HOST, Subscriber, eventually
 ROOT = Path(__file__).parents[3]
 HOLD = """
 import sys, time
-from agent.uplink.broker import EmbeddedBroker
+from agent.demo.broker import EmbeddedBroker
 broker = EmbeddedBroker()
 broker.start()
 print(broker.port, flush=True)

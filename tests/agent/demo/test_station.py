@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from agent.clock import ManualClock, SystemClock
-from agent.contract import printed
 from agent.contract.topics import Topics
 from agent.demo.day import Piece, day
 from agent.demo.station import Played, Script, simulate
 from agent.outbox.outbox import Outbox
+from agent.schemas.printed import printed
 from agent.settings.settings import Identity, Mqtt, Settings
 from agent.settings.settings import Outbox as OutboxSettings
 from tests.brokers import HOST, Mosquitto, free_port

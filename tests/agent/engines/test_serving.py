@@ -18,6 +18,7 @@ import pytest
 
 from agent.bundle.bundle import open_bundle
 from agent.clock import ManualClock
+from agent.contract.verdict import Verdict
 from agent.engines import open_kind
 from agent.engines.apart import Order, compile_apart
 from agent.engines.cache import EngineCache, NotCompiled
@@ -28,7 +29,6 @@ from agent.engines.switch import Switch
 from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
-from agent.messages import Verdict
 from agent.settings import settings
 from tests.agent.engines.small_bundle import small_tiles, write_small
 from tests.agent.line.records import desk

@@ -11,8 +11,7 @@ from agent.clock import Clock, SystemClock, rfc3339
 from agent.contract.events import EventMaker
 from agent.contract.payloads import crop_row, verdict_row
 from agent.contract.row import Row, Waiting
-from agent.gateways.gateway import Gateway, Sink, Unacceptable
-from agent.messages import (
+from agent.contract.verdict import (
     EVALUATION,
     FrameMessage,
     ModelMessage,
@@ -20,8 +19,9 @@ from agent.messages import (
     SettingsMessage,
     TimingMessage,
     Verdict,
-    VerdictName,
 )
+from agent.gateways.gateway import Gateway, Sink, Unacceptable
+from agent.messages import VerdictName
 from tests.agent.outbox.rows import TOPICS
 
 MORNING = datetime(2026, 11, 24, 7, 15, 3, 412000, tzinfo=timezone.utc)

@@ -12,9 +12,9 @@ from typing import Any
 
 from agent.clock import Clock, ManualClock, new_uuid7
 from agent.contract.topics import Topics
+from agent.contract.verdict import ModelMessage, SettingsMessage
 from agent.line.bindings import Bindings
 from agent.line.publish import Origin, Publisher
-from agent.messages import ModelMessage, SettingsMessage
 from agent.outbox.outbox import Outbox
 from agent.settings.settings import Crops
 from agent.status.board import Board

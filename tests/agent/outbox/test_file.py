@@ -130,7 +130,7 @@ def test_a_suspicion_that_proves_wrong_is_dropped(path: Path) -> None:
 def test_a_second_agent_is_kept_off_and_told_who_has_the_file(path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from agent.clock import SystemClock;"
-        "from agent.uplink.outbox import Outbox;"
+        "from agent.outbox.outbox import Outbox;"
         "o = Outbox(Path(sys.argv[1]), clock=SystemClock()); o.open(); print(flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as child:

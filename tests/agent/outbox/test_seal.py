@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
-from agent.contract.row import Changed, Row
+from agent.contract.row import KINDS, Changed, Row
 from agent.outbox.cursor import Cursor
-from agent.outbox.file import KINDS
 from agent.outbox.history import ask_again, dead_letters, delivered_verdicts, span
 from agent.outbox.outbox import Outbox
 from agent.outbox.seal import digest

@@ -12,7 +12,8 @@ import numpy as np
 
 from agent.clock import ManualClock
 from agent.contract.events import EventMaker
-from agent.messages import Scale, Verdict
+from agent.contract.verdict import Verdict
+from agent.messages import Scale
 from agent.rolls.event import DEFECTS_TOLD, tell_roll
 from agent.rolls.roll_map import RED, draw, strongest, write
 from agent.rolls.rolls import Roll, Rolls

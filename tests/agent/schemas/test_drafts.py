@@ -14,11 +14,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from agent.contract import printed
-from agent.messages import REASONS
+from agent.contract.verdict import REASONS
 from agent.schemas import examples
 from agent.schemas.asyncapi import document
 from agent.schemas.json_schemas import DRAFT, BothDrafts
+from agent.schemas.printed import printed
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ["verdict", "event", "status", "metrics", "command", "settings"]

@@ -7,9 +7,9 @@ import json
 import jsonschema
 import pytest
 
-from agent.contract import printed
 from agent.contract.events import EVENT_NAMES
 from agent.schemas import examples
+from agent.schemas.printed import printed
 from agent.status.metrics import METRICS, Metrics
 
 

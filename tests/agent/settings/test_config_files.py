@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from agent.contract import printed
+from agent.schemas.printed import printed
 from agent.settings import gateways as gateway_settings
 from agent.settings import settings
 from agent.settings.camera import (
@@ -26,7 +26,7 @@ from agent.settings.camera import (
 from agent.settings.gateways import FolderGateway
 from agent.settings.settings import Settings
 
-CONFIG = Path(__file__).resolve().parents[2] / "config"
+CONFIG = Path(__file__).resolve().parents[3] / "config"
 AGENT_YAML = (CONFIG / "agent.yaml").read_text(encoding="utf-8")
 EXAMPLE_LINE = re.compile(r"^( *)#((?:  )*(?:- )?[a-z_]+:.*|  +# .*)$")
 KEY = re.compile(r"^ *(?:- )?[a-z_]+:")

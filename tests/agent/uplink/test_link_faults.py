@@ -142,7 +142,7 @@ def test_trap_4_an_exception_in_a_callback_costs_the_connection_and_nothing_else
 def test_trap_4_a_broker_that_never_answers_connect_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("agent.uplink.mqtt.ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("agent.uplink.mqtt.link.ANSWER_TIMEOUT_S", 0.5)
     with BadBroker(lambda connection: time.sleep(5) or b"") as mute:
         link = link_to(mqtt(mute.port))
         link.start()

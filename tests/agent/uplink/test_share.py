@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.contract.row import Row, Waiting
-from agent.outbox.file import KINDS, Kind
+from agent.contract.row import KINDS, Kind, Row, Waiting
 from agent.uplink.delivery import decide
 from agent.uplink.share import PERIOD, take, turns
 from agent.uplink.shipment import (

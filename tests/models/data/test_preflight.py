@@ -80,7 +80,7 @@ def test_a_wrong_argument_is_named(
 
 def test_nothing_heavy_is_imported_before_the_cheap_checks() -> None:
     heavy = "{'torch', 'diffusers', 'onnx', 'openvino'}"
-    code = f"import sys, models.__main__; sys.exit(bool({heavy} & set(sys.modules)))"
+    code = f"import sys, models.cli.main; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

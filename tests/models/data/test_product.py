@@ -24,7 +24,7 @@ from models.data.product import (
 )
 from tests.models.tiny import write_tiny
 
-EXAMPLE = (Path(__file__).resolve().parents[2] / "config" / "product.yaml").read_text(encoding="utf-8")
+EXAMPLE = (Path(__file__).resolve().parents[3] / "config" / "product.yaml").read_text(encoding="utf-8")
 
 
 def read(folder: Path, text: str) -> Product:

@@ -19,7 +19,7 @@ from models.training.train import read_run, train
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, write_tiny
 from tests.models.workshop import run_lab
 
-BUNDLE = Path(evaluate.__file__).parent / "bundles" / "elpv"
+BUNDLE = Path(evaluate.__file__).parents[1] / "bundles" / "elpv"
 
 
 @pytest.fixture(scope="module")

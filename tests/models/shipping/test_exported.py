@@ -267,7 +267,7 @@ def test_the_golden_tiles_are_made_up_and_always_the_same(bundle: Bundle) -> Non
 
 
 def test_no_path_of_this_machine_is_in_any_file(made: Workshop) -> None:
-    here = str(Path(__file__).parents[2]).encode()
+    here = str(Path(__file__).parents[3]).encode()
     for file in made.bundle.rglob("*"):
         if file.is_file():
             content = file.read_bytes()

@@ -12,7 +12,7 @@ from onnx import helper
 from models.shipping.lint import RULES, lint
 from tests.models.shipping.broken_graphs import BROKEN, KEPT, graph
 
-SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv" / "model.onnx"
+SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv" / "model.onnx"
 
 
 @pytest.mark.parametrize("rule", BROKEN)

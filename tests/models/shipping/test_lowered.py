@@ -17,7 +17,7 @@ from models.shipping.lowered import Half, half_nodes, lowered
 from models.shipping.quantized import EXACT, quantized
 from models.shipping.variants import by_openvino, by_session
 
-SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
+SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
 EXACT_OPERATORS = {"Sub", "Div", "Pow", "Sqrt", "Log", "ReduceMean", "ReduceSum", "Softplus", "TopK", "Round"}
 HALVES: tuple[Half, ...] = ("f16", "bf16")
 

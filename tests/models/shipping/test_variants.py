@@ -24,7 +24,7 @@ from tests.fakes import FakeEngine
 from tests.models.workshop import Workshop, run, run_lab
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
+SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
 HAS_BF16 = has_bf16(torch.device("cpu"))
 
 

@@ -26,7 +26,7 @@ from agent.settings import settings
 from tests.agent.engines.fake_cuda import FakeCuda
 from tests.agent.engines.small_bundle import write_small
 
-SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
+SAMPLE = Path(__file__).parents[4] / "models" / "bundles" / "elpv"
 ORIN = Gpu(name="Orin", capability="8.7", driver="12.6")
 
 needs_rtx = pytest.mark.skipif(

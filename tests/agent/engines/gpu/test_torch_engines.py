@@ -17,7 +17,7 @@ from agent.engines.gpu.torch_cuda import Autocast, named
 from agent.engines.gpu.torch_trt import ByBatch, export_graph
 from agent.settings import settings
 
-SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
+SAMPLE = Path(__file__).parents[4] / "models" / "bundles" / "elpv"
 GPU = Gpu(name="H100", capability="9.0", driver="13.0")
 
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.contract.payloads import encode
-from agent.line.publish import MAX_DEFECTS, MAX_DETAIL
-from agent.messages import (
+from agent.contract.verdict import (
     EVALUATION,
     CropRef,
     DefectMessage,
@@ -24,6 +23,7 @@ from agent.messages import (
     TimingMessage,
     Verdict,
 )
+from agent.line.publish import MAX_DEFECTS, MAX_DETAIL
 
 SCHEMA = Verdict.model_json_schema(by_alias=True)
 MAX_BYTES = 8192
