@@ -19,7 +19,7 @@ import structlog
 from agent.cameras.camera import Camera
 from agent.cameras.counted import CameraCounted
 from agent.cameras.life import CameraState, Life
-from agent.cameras.make import can_wait, connections, patience
+from agent.cameras.make import can_wait, connections, is_simulated, patience
 from agent.cameras.supervisor import Supervisor
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.contract import payloads
@@ -231,7 +231,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         origin=Origin(
             station=wanted.identity.station,
             boot_id=boot_id,
-            simulated=frozenset(one.name for one in wanted.cameras if one.source.kind == "linescan-sim"),
+            simulated=frozenset(one.name for one in wanted.cameras if is_simulated(one.source)),
             scales=scales,
         ),
         clock=clock,
