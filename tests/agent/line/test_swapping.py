@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from agent.clock import SystemClock
 from agent.engines.engine import Answer
 from agent.line.capture import Capture
 from agent.line.line import HOLD_S, Line
-from agent.line.recipe import RecipeError
+from agent.line.recipe import Recipe, RecipeError
 from agent.line.taught import Taught
 from agent.messages import Frame, Pixels
 from agent.settings.camera import Camera, LinescanSimSource
@@ -30,7 +31,7 @@ from agent.settings.web import Web
 from agent.track.track import make_track
 from tests.agent.line.recipes import recipe, rules
 from tests.agent.line.records import Desk, desk, verdicts
-from tests.brokers import DEADLINE_S
+from tests.brokers import DEADLINE_S, eventually
 from tests.fakes import FakeEngine, bad_picture, fault, frame, good_picture
 
 LINES = 32
@@ -198,52 +199,75 @@ def test_a_warning_by_the_old_recipe_ends_with_it(one: Station) -> None:
 RATE_HZ = 200.0
 
 
-def test_swaps_at_rate_cost_no_frame_and_mix_no_two_recipes(tmp_path: Path) -> None:
-    recipes = [
-        recipe(
-            FakeEngine(tile_px=tile_px, name=f"engine{number}"),
-            sha256=f"{number:064x}",
-            revision=number,
-            tile_px=tile_px,
-            judged_by=rules(threshold=(number + 1) / 8, max_windows=number + 1),
-        )
-        for number, tile_px in enumerate((32, 48, 64, 32))
-    ]
-    picture = tmp_path / "picture.png"
-    cv2.imwrite(str(picture), bad_picture(320, 64, spots=((8, 20, 8, 200),)))
-    path, stop = tmp_path / "outbox.sqlite3", threading.Event()
-    source = LinescanSimSource(path=picture, line_rate_hz=LINES * RATE_HZ, height=LINES)
-    capture = Capture("accountable", ring_frames=64)
-    with desk(path) as at:
+class Belt:
+    """A line under load: windows of a simulated belt at RATE_HZ, each in a thread as the agent has it."""
+
+    def __init__(self, folder: Path, at: Desk, first: Recipe) -> None:
+        picture = folder / "picture.png"
+        cv2.imwrite(str(picture), bad_picture(320, 64, spots=((8, 20, 8, 200),)))
+        source = LinescanSimSource(path=picture, line_rate_hz=LINES * RATE_HZ, height=LINES)
         clock = SystemClock()
-        line = Line(camera="top", capture=capture, recipe=recipes[0], publisher=at.publisher, clock=clock)
-        camera = Supervisor(
+        self.capture = Capture("accountable", ring_frames=64)
+        self.line = Line(
+            camera="top", capture=self.capture, recipe=first, publisher=at.publisher, clock=clock
+        )
+        self._camera = Supervisor(
             name="top",
             make=lambda: LinescanSimCamera("top", [picture], source, clock),
             make_track=lambda: make_track(Camera(source=source, web=Web(window_lines=LINES))),
             life=Life(Patience(), random.Random(1)),
-            capture=capture,
+            capture=self.capture,
             clock=clock,
             report=lambda state, detail: None,
         )
-        threads = [threading.Thread(target=one, args=(stop,)) for one in (camera.run, line.run)]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        stop = threading.Event()
+        threads = [threading.Thread(target=one, args=(stop,)) for one in (self._camera.run, self.line.run)]
         for thread in threads:
             thread.start()
-        for wanted in itertools.cycle(recipes):
-            line.take_over(wanted)
-            time.sleep(0.002)  # the rate of the swaps, not a wait for anything
-            if at.outbox.last_sequence() >= 400:
-                break
-        stop.set()
-        for thread in threads:
-            thread.join(DEADLINE_S)
-            assert not thread.is_alive()
-        at.settle()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(DEADLINE_S)
+        assert not any(thread.is_alive() for thread in threads)
+
+    def judged(self, path: Path) -> list[dict[str, Any]]:
+        """The records, of which none is missing or there twice, but for those after the stop."""
         found = verdicts(path)
-    assert capture.overloaded == 0
-    assert [one["sequence"] for one in found] == list(range(1, capture.received + 1))
-    assert [one["frame"]["id"] for one in found] == list(range(capture.received))
-    judged = [one for one in found if one["reason"] != "stopped"]
+        assert self.capture.overloaded == 0
+        assert [one["sequence"] for one in found] == list(range(1, self.capture.received + 1))
+        assert [one["frame"]["id"] for one in found] == list(range(self.capture.received))
+        return [one for one in found if one["reason"] != "stopped"]
+
+
+def kind(number: int) -> Recipe:
+    """Of four that differ in everything."""
+    return recipe(
+        FakeEngine(tile_px=32 + 16 * number, name=f"engine{number}"),
+        sha256=f"{number:064x}",
+        revision=number,
+        tile_px=32 + 16 * number,
+        judged_by=rules(threshold=(number + 1) / 8, max_windows=number + 1),
+    )
+
+
+def test_swaps_at_rate_cost_no_frame_and_mix_no_two_recipes(tmp_path: Path) -> None:
+    recipes = [kind(number) for number in range(4)]
+    path = tmp_path / "outbox.sqlite3"
+    with desk(path) as at:
+        belt = Belt(tmp_path, at, recipes[0])
+        with belt.running():
+            for wanted in itertools.cycle(recipes):
+                belt.line.take_over(wanted)
+                time.sleep(0.002)  # the rate of the swaps, not a wait for anything
+                if at.outbox.last_sequence() >= 300:
+                    break
+        at.settle()
+    judged = belt.judged(path)
     assert {one["verdict"] for one in judged} == {"pass", "fail"}
     seen = {
         (
@@ -255,3 +279,18 @@ def test_swaps_at_rate_cost_no_frame_and_mix_no_two_recipes(tmp_path: Path) -> N
         for one in judged
     }
     assert seen == {(f"{n:064x}", n, f"engine{n}", (n + 1) / 8) for n in range(len(recipes))}
+
+
+def test_engines_of_a_recipe_that_is_no_longer_in_force_can_be_closed(tmp_path: Path) -> None:
+    path, old = tmp_path / "outbox.sqlite3", kind(0)
+    with desk(path) as at:
+        belt = Belt(tmp_path, at, old)
+        with belt.running():
+            for number in range(1, 60):
+                new = kind(number % 4)
+                belt.line.take_over(new)
+                eventually(lambda new=new: belt.line.recipe is new, "the new recipe is in force")
+                old.engine.close()
+                old = new
+        at.settle()
+    assert {one["verdict"] for one in belt.judged(path)} <= {"pass", "fail"}
