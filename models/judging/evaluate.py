@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from agent.bundle.bundle import MANIFEST, InputSpec, open_bundle
-from agent.engines import open_engine
 from agent.engines.engine import Answer, Engine
+from agent.engines.open import open_engine
 from agent.line.infer import lay_out
 from agent.line.prepare import cut_tiles, scaled
 from agent.line.seams import mosaic

@@ -34,8 +34,8 @@ from agent.bundle.bundle import (
     with_digests,
     write_bundle,
 )
-from agent.engines import open_engine
 from agent.engines.engine import EngineError, largest_difference, tolerance
+from agent.engines.open import open_engine
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
 from agent.settings import settings

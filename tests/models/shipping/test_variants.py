@@ -13,8 +13,8 @@ import yaml
 
 from agent.bundle.bundle import MANIFEST, Bundle, BundleError, open_bundle, parse_manifest, write_bundle
 from agent.cli.main import app as device
-from agent.engines import open_engine
 from agent.engines.engine import EngineUnavailable, check_golden
+from agent.engines.open import open_engine
 from agent.settings import settings
 from models.cli.main import app as lab
 from models.shipping.lint import lint
