@@ -63,7 +63,7 @@ PROMPT = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class DiADConfig:
     """Everything that defines a DiAD model; training adds only steps and rate."""
 
     channels: int = 1  # of the images
@@ -76,14 +76,14 @@ class Config:
     steps: int = 10
 
 
-PRESETS: dict[str, Config] = {
-    "nano": Config(codec_stride=4, widths=(16, 24), steps=5),
-    "edge": Config(),
-    "paper": Config(channels=3, codec="sd-vae", answers="noise"),
+PRESETS: dict[str, DiADConfig] = {
+    "nano": DiADConfig(codec_stride=4, widths=(16, 24), steps=5),
+    "edge": DiADConfig(),
+    "paper": DiADConfig(channels=3, codec="sd-vae", answers="noise"),
 }
 
 
-def build(config: Config) -> DiAD:
+def build(config: DiADConfig) -> DiAD:
     """The method with its codec and features; raises WeightsError when published weights are absent."""
     if config.codec == "unshuffle":
         net = GuidedUNet(config.channels * config.codec_stride**2, config.widths)
@@ -159,7 +159,7 @@ class DiAD(nn.Module):
     spoilt_share = 0.0
 
     def __init__(
-        self, config: Config, codec: Codec, net: GuidedUNet | PublishedNet, features: nn.Module
+        self, config: DiADConfig, codec: Codec, net: GuidedUNet | PublishedNet, features: nn.Module
     ) -> None:
         super().__init__()
         self.config = config
@@ -235,6 +235,6 @@ def pooled_maximum(maps: Tensor) -> Tensor:
     return maps.flatten(1).amax(1)
 
 
-def adapted(config: Config, *, channels: int, products: int, weights: Path | None) -> Config:
+def adapted(config: DiADConfig, *, channels: int, products: int, weights: Path | None) -> DiADConfig:
     """The preset for a data set; one model serves any number of products."""
     return replace(config, channels=channels, weights=str(weights) if weights else None)

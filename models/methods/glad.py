@@ -58,7 +58,7 @@ PROMPT = "a photo of sks"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class GladConfig:
     """Everything that defines a GLAD model; training adds only steps and rate."""
 
     channels: int = 1  # of the images
@@ -82,10 +82,10 @@ class Config:
     top: float = 250 / 512**2  # share of the map's pixels in the score
 
 
-PRESETS: dict[str, Config] = {
-    "nano": Config(codec_stride=4, widths=(32, 48)),
-    "edge": Config(),
-    "paper": Config(
+PRESETS: dict[str, GladConfig] = {
+    "nano": GladConfig(codec_stride=4, widths=(32, 48)),
+    "edge": GladConfig(),
+    "paper": GladConfig(
         channels=3,
         published=True,
         start=750,
@@ -98,7 +98,7 @@ PRESETS: dict[str, Config] = {
 }
 
 
-def build(config: Config) -> Glad:
+def build(config: GladConfig) -> Glad:
     """The method with its frozen nets; raises WeightsError for published weights that are absent."""
     if not config.published:
         codec = Unshuffle(config.channels, config.codec_stride)
@@ -147,7 +147,7 @@ class Glad(nn.Module):
     tau: Tensor
     pixel_scale: Tensor
 
-    def __init__(self, config: Config, codec: Codec, net: nn.Module, features: nn.Module) -> None:
+    def __init__(self, config: GladConfig, codec: Codec, net: nn.Module, features: nn.Module) -> None:
         super().__init__()
         self.config = config
         self.codec = codec
@@ -270,7 +270,7 @@ def fuse(own: Tensor, chain: Tensor, excess: Tensor, temperature: float) -> Tens
     return own.lerp(chain, torch.sigmoid(excess / temperature))
 
 
-def adapted(config: Config, *, channels: int, products: int, weights: Path | None) -> Config:
+def adapted(config: GladConfig, *, channels: int, products: int, weights: Path | None) -> GladConfig:
     """The preset for a data set, of whatever number of products: the network is never told which."""
     return replace(config, channels=channels, weights=str(weights) if weights else None)
 
