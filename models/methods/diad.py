@@ -186,7 +186,7 @@ class DiAD(nn.Module):
     def inspect(self, images: Tensor, rng: torch.Generator, products: Tensor | None = None) -> Restoration:
         with torch.no_grad(), autocast(images.device):
             restored = self.restore(images, rng)
-            maps = self._distance(images, restored)
+            maps = self.distance(images, restored)
         return Restoration(image=restored, map=maps, score=pooled_maximum(maps))
 
     def restore(self, images: Tensor, rng: torch.Generator) -> Tensor:
@@ -208,7 +208,8 @@ class DiAD(nn.Module):
     def _hint(self, images: Tensor, z: Tensor) -> Tensor:
         return images if self.config.codec == "sd-vae" else z
 
-    def _distance(self, images: Tensor, restored: Tensor) -> Tensor:
+    def distance(self, images: Tensor, restored: Tensor) -> Tensor:
+        """Cosine distances of three feature levels, summed at full size and blurred, (B, 1, H, W)."""
         pairs = zip(*(self.features(x.expand(-1, 3, -1, -1)) for x in (images, restored)), strict=True)
         levels = [
             F.interpolate(
