@@ -48,11 +48,11 @@ from models.parts.codec import Codec, Unshuffle, load_sd_vae
 from models.parts.dino import load_dino
 from models.parts.features import load_features
 from models.parts.maps import Blur, nearby_distance, nearest_distance, percentile, top_mean
+from models.parts.precision import autocast
 from models.parts.schedule import cosine, scaled_linear
 from models.parts.stable_diffusion import NEEDED, prompt_embedding, require_parts, sd_unet
 from models.parts.unet import UNet
 from models.stages import SILENT, Stages
-from models.training.precision import autocast
 
 PROMPT = "a photo of sks"
 
