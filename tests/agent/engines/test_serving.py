@@ -28,12 +28,12 @@ from agent.engines.serving import Candidate, Room, make_room
 from agent.engines.switch import Switch
 from agent.engines.table import RUNTIMES, Runtime
 from agent.line.capture import Capture
-from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.settings import settings
 from tests.agent.engines.small_bundle import small_tiles, write_small
+from tests.agent.line.recipes import recipe
 from tests.agent.line.records import desk
-from tests.fakes import FakeEngine, frame, good_picture, spec
+from tests.fakes import FakeEngine, frame, good_picture
 
 TILES = good_picture()[None]
 DEADLINE_S = 60.0
@@ -199,10 +199,9 @@ def test_frames_of_a_lost_engine_are_undecided_and_every_record_names_its_engine
     with desk(tmp_path / "outbox.sqlite3") as records, lived_in(gpu, cpu) as (_, switch, _):
         capture = Capture("accountable", 64)
         line = Line(
+            camera="top",
             capture=capture,
-            spec=spec(),
-            engine=switch,
-            rules=Rules(threshold=0.5, scale=1.0, stride_px=4, min_area_px=1, max_invalid_ratio=0.0),
+            recipe=recipe(switch),
             publisher=records.publisher,
             clock=ManualClock(),
         )
