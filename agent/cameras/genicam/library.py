@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -93,6 +94,11 @@ _GOBJECT: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "g_free": (None, (_P,)),
 }
 
+# These read a description with Aravis' parser, whose state is one static variable of the library: two at
+# a time mix up the features of two cameras, or end the process. Its own lock covers the first of them only.
+_PARSING = ("arv_camera_new", "arv_camera_create_chunk_parser")
+_parser = threading.Lock()
+
 ControlLost = ctypes.CFUNCTYPE(None, _P, _P)
 
 
@@ -115,6 +121,8 @@ class Library:
         for name, (result, arguments) in _FALLIBLE.items():
             error = ctypes.POINTER(ctypes.POINTER(_GError))
             self._functions[name] = self._raising(self._declared(name, result, (*arguments, error)))
+        for name in _PARSING:
+            self._functions[name] = _one_at_a_time(self._functions[name])
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         try:
@@ -143,6 +151,14 @@ class Library:
             return result
 
         return call
+
+
+def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        with _parser:
+            return function(*arguments)
+
+    return call
 
 
 @cache
