@@ -10,7 +10,9 @@ import pytest
 from agent.camera_settings import FeatureWrite
 from agent.cameras.camera import CameraError
 from agent.cameras.genicam.camera import GenicamCamera
+from agent.cameras.genicam.library import load
 from agent.clock import SystemClock
+from tests.agent.cameras.scripted import eventually
 from tests.gige.aravis import needs_aravis
 from tests.gige.client import frames, source
 from tests.gige.process import SimulatedCamera
@@ -43,6 +45,19 @@ def test_cameras_that_are_opened_at_once_all_stream() -> None:
         cameras = [camera(stack.enter_context(SimulatedCamera(ARGUMENTS))) for _ in range(AT_ONCE)]
         for _ in range(ROUNDS):
             list(pool.map(streams, cameras))
+
+
+def test_a_description_is_read_when_that_of_another_camera_has_been() -> None:
+    library, before = load(), LATE_AFTER[0]
+    with SimulatedCamera(ARGUMENTS) as one, SimulatedCamera(ARGUMENTS) as other, ThreadPoolExecutor() as pool:
+        handle = library.arv_camera_new(one.address.encode())
+        other.cue(answers=before, pause_s=MISSED_TWICE_S)
+        connecting = pool.submit(library.arv_camera_new, other.address.encode())
+        eventually(lambda: other.cue().commands == before, "the other one is half connected")
+        parser = library.arv_camera_create_chunk_parser(handle)
+        assert other.cue().commands > before
+        for made in (parser, handle, connecting.result()):
+            library.g_object_unref(made)
 
 
 @pytest.mark.slow
