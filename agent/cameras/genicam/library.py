@@ -6,6 +6,7 @@ import ctypes
 import importlib.util
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,11 @@ _GOBJECT: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 _UNANSWERED = (2, 4, 5)  # not connected, transfer error, timeout
 
-# These read a description with Aravis' parser, whose state is one static variable of the library: two at
-# a time mix up the features of two cameras, or end the process. Its own lock covers the first of them only.
-_PARSING = ("arv_camera_new", "arv_camera_create_chunk_parser")
-_parser = threading.Lock()
+# Two calls read a description with Aravis' parser, whose state is one static variable of the library: both
+# at a time mix up the features of two cameras, or end the process. Connecting may take seconds: a chunk
+# parser waits for one connection, and not behind all the cameras that want to connect.
+_connecting, _parsing = threading.Lock(), threading.Lock()
+_HELD = {"arv_camera_new": (_connecting, _parsing), "arv_camera_create_chunk_parser": (_parsing,)}
 
 ControlLost = ctypes.CFUNCTYPE(None, _P, _P)
 
@@ -129,8 +131,8 @@ class Library:
         for name, (result, arguments) in _FALLIBLE.items():
             error = ctypes.POINTER(ctypes.POINTER(_GError))
             self._functions[name] = self._raising(self._declared(name, result, (*arguments, error)))
-        for name in _PARSING:
-            self._functions[name] = _one_at_a_time(self._functions[name])
+        for name, locks in _HELD.items():
+            self._functions[name] = _holding(locks, self._functions[name])
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         try:
@@ -164,9 +166,11 @@ class Library:
         return call
 
 
-def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
+def _holding(locks: tuple[threading.Lock, ...], function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
-        with _parser:
+        with ExitStack() as held:
+            for lock in locks:
+                held.enter_context(lock)
             return function(*arguments)
 
     return call
