@@ -66,7 +66,9 @@ def faults(name: str, document: str) -> list[str]:
         for block in found
         if block.language not in {"sh", "yaml", "json", "text"}
     ]
-    told += [f"{b.place}: only sh runs, so only sh is marked" for b in found if b.not_run and b.language != "sh"]
+    told += [
+        f"{b.place}: only sh runs, so only sh is marked" for b in found if b.not_run and b.language != "sh"
+    ]
     told += [f"{b.place}: sh is run, not saved" for b in found if b.file and b.language == "sh"]
     inside = False
     lines = document.splitlines()

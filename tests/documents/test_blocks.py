@@ -23,7 +23,10 @@ RUN = {
     for name, found in ALL.items()
 }
 STATIONS = [
-    block for found in ALL.values() for block in found if block.language == "yaml" and "identity" in block.text
+    block
+    for found in ALL.values()
+    for block in found
+    if block.language == "yaml" and "identity" in block.text
 ]
 
 

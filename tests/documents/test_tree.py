@@ -33,6 +33,10 @@ def tree() -> list[str]:
     return named
 
 
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
 def anchors(text: str) -> set[str]:
     """Of the headings, as code hosts make them."""
     heads = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
@@ -40,13 +44,13 @@ def anchors(text: str) -> set[str]:
 
 
 def test_a_stranger_reads_the_readme_in_one_sitting() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
+    assert len(text_of("README.md").splitlines()) <= README_LINES
 
 
 @pytest.mark.parametrize("room", rooms())
 def test_every_room_stands_in_the_tree_and_in_the_architecture(room: str) -> None:
     assert room in tree()
-    assert f"`{room}/`" in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert f"`{room}/`" in text_of("ARCHITECTURE.md")
 
 
 def test_the_tree_names_nothing_twice_and_nothing_that_is_not_there() -> None:
@@ -55,15 +59,26 @@ def test_the_tree_names_nothing_twice_and_nothing_that_is_not_there() -> None:
 
 
 def test_the_architecture_names_no_file_or_folder_that_is_not_there() -> None:
-    text = FENCED.sub("", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
+    text = FENCED.sub("", text_of("ARCHITECTURE.md"))
     named = re.findall(r"`((?:agent|models|tests|config|deploy)/[\w./-]*)`", text)
     assert len(named) > 100
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_a_room_says_which_files_of_it_to_read_first() -> None:
+    rows = re.findall(
+        r"^\| ((?:`[\w/]+/`(?:, )?)+) \|.*\| (.+) \|$", text_of("ARCHITECTURE.md"), re.MULTILINE
+    )
+    assert len(rows) > 30
+    for cell, files in rows:
+        folders = [ROOT / folder for folder in re.findall(r"`([\w/]+/)`", cell)]
+        for file in re.findall(r"`([\w./]+)`", files):
+            assert any((folder / file).exists() for folder in folders), f"{cell}: {file}"
+
+
 @pytest.mark.parametrize("name", documents())
 def test_every_relative_link_of_a_document_leads_somewhere(name: str) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
+    text = text_of(name)
     for path, anchor in LINK.findall(FENCED.sub("", text)):
         target = (ROOT / name).parent / path if path else ROOT / name
         assert target.exists(), f"{name}: {path}"
