@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from agent.bundle.bundle import open_bundle
+from agent.messages import Samples
 from agent.settings import settings
 from tests.brokers import HOST, Mosquitto, free_port
 from tests.documents.blocks import ROOT, Block, blocks, documents, faults
@@ -31,15 +33,32 @@ STATIONS = [
 
 
 def of_tree(folder: Path) -> Path:
-    """A fresh folder in which the tree's files stand, and three pictures of a reader's own."""
+    """A fresh folder in which the tree's files stand, and a reader's own pictures and parts."""
     for name in ("agent", "config", "deploy", "models"):
         (folder / name).symlink_to(ROOT / name)
-    (folder / "pictures").mkdir()
     rng = np.random.default_rng(0)
-    for number in range(3):
-        picture = rng.integers(90, 110, (300, 300), dtype=np.uint8)
-        assert cv2.imwrite(str(folder / "pictures" / f"{number}.png"), picture)
+    write(folder / "pictures", [rng.integers(90, 110, (300, 300), dtype=np.uint8) for _ in range(3)])
+    write(folder / "parts/train/good", [part(rng) for _ in range(60)])
+    write(folder / "parts/test/good", [part(rng) for _ in range(4)])
+    write(folder / "parts/test/scratch", [scratched(part(rng), row) for row in range(20, 60, 10)])
     return folder
+
+
+def part(rng: np.random.Generator) -> Samples:
+    """A piece of woven ground, each a little different."""
+    clouds = cv2.GaussianBlur(rng.normal(0, 1, (96, 96)).astype(np.float32), (0, 0), 3) * 60
+    threads = 20 * np.sin(np.arange(96) / 9)
+    return np.clip(128 + clouds + threads, 0, 255).astype(np.uint8)
+
+
+def scratched(good: Samples, row: int) -> Samples:
+    return np.asarray(cv2.line(good, (10, row), (80, row + 20), 255, 3))
+
+
+def write(folder: Path, pictures: Sequence[Samples]) -> None:
+    folder.mkdir(parents=True)
+    for number, picture in enumerate(pictures):
+        assert cv2.imwrite(str(folder / f"{number:03}.png"), picture)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -89,6 +108,7 @@ def test_the_blocks_of_a_document_run_one_after_the_other_in_one_fresh_folder_wi
         "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
         "HOME": str(tmp_path),
         "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",  # nets this small are slowed by more on a busy machine
         "PLUMBLINE_MQTT__PORT": str(mosquitto.port),
         "PLUMBLINE_PAGE__PORT": str(free_port()),
     }
