@@ -37,6 +37,9 @@ from agent.line.taught import Taught
 from agent.messages import Scale
 from agent.outbox.file import check_place
 from agent.page.server import PageServer, make_server
+from agent.remote import remote
+from agent.remote.admission import turn_away
+from agent.remote.remote import Remote
 from agent.rolls.event import tell_roll
 from agent.rolls.rolls import Roll, Rolls
 from agent.settings import camera as camera_settings
@@ -72,6 +75,7 @@ class App:
     captures: dict[str, Capture]
     lines: dict[str, Line]
     uplink: Uplink
+    remote: Remote
     board: Board
     metrics: Metrics
     rolls: Rolls
@@ -93,6 +97,8 @@ class App:
                 last.callback(self.page.stop)
             last.callback(lambda: self.uplink.stop(self._status("stopped", None)))
             self.uplink.start()
+            last.callback(self.remote.stop)
+            self.remote.start()
             last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
             self.crew.start("engines", self.room.run)
@@ -123,6 +129,7 @@ class App:
         cameras = [(one, name, CameraCounted(name, self.metrics)) for name, one in self.cameras.items()]
         while not stop.wait(WATCH_EVERY_S):
             tidied = self.uplink.watch()
+            self.remote.watch()
             state = self.uplink.link.state
             self.board.link_state("connected" if state.connected else "lost", state.reason)
             self.board.uplink_troubles(self.uplink.words())
@@ -134,7 +141,7 @@ class App:
             self.board.engine(engine)
             depth = self.uplink.outbox.depth()
             show_depth(self.board, depth)
-            counted.take(self.uplink, depth, tidied)
+            counted.take(self.uplink, self.remote.desk, depth, tidied)
             for camera, name, camera_counted in cameras:
                 counts = camera.counts()
                 camera_counted.take(counts)
@@ -203,8 +210,14 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         _status_message(recipe, wanted.identity.station, boot_id, "offline", "connection lost", None, None)
     )
     up = uplink.build(
-        wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
+        wanted,
+        boot_id=boot_id,
+        last_will=last_will,
+        clock=clock,
+        new_id=lambda: new_uuid7(clock),
+        turn_away=turn_away,
     )
+    asked = remote.build(up, wanted, clock)
     board = Board(
         station=wanted.identity.station,
         version=VERSION,
@@ -240,7 +253,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         board=board,
         metrics=metrics,
         first_sequence=up.outbox.last_sequence() + 1,
-        bindings=up.bindings,
+        bindings=asked.bindings,
         rolls=rolls,
     )
     drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
@@ -276,6 +289,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         captures=captures,
         lines=lines,
         uplink=up,
+        remote=asked,
         board=board,
         metrics=metrics,
         rolls=rolls,

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from agent.clock import rfc3339
-from agent.contract.arguments import CommandName
+from agent.contract.arguments import COMMANDS
+from agent.contract.commands import Response
 from agent.contract.events import EventMessage
 from agent.contract.payloads import Status, crop_row, encode, verdict_row
 from agent.contract.row import Row
@@ -25,7 +26,6 @@ from agent.contract.verdict import (
     TimingMessage,
     Verdict,
 )
-from agent.remote.admission import Response
 from agent.status.metrics import Metrics
 
 TOPICS = Topics(site="plant1", area="press", line="l2", station="cell3-cam1")
@@ -125,18 +125,12 @@ def metrics() -> dict[str, Any]:
     return counted.snapshot()
 
 
-def command(name: CommandName) -> dict[str, Any]:
-    arguments: dict[CommandName, dict[str, Any]] = {
-        "ping": {},
-        "replay": {"from_sequence": 184_200, "to_sequence": 184_222},
-        "ack": {"result_ids": [RESULT]},
-        "bind": {"camera": CAMERA, "part_id": "SN-004711", "job_id": "WO-77", "timeout_s": 5.0},
-    }
+def command(name: str) -> dict[str, Any]:
     return {
         "schema": "plumbline.command/1",
         "id": f"mes-1-{name}-000017",
         "expires": rfc3339(WHEN.replace(minute=25)),
-        "args": arguments[name],
+        "args": dict(COMMANDS[name].example),
     }
 
 

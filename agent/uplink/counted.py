@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Protocol
 
 from agent.outbox.file import Depth
 from agent.outbox.spool import Tidied
@@ -17,6 +19,17 @@ def show_depth(board: Board, depth: Depth) -> None:
     board.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s, readers=readers)
 
 
+class Commands(Protocol):
+    """Who has done them."""
+
+    @property
+    def performed(self) -> int: ...
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """By kind."""
+
+
 class Counted:
     """Remembers what was counted; for one thread."""
 
@@ -28,9 +41,9 @@ class Counted:
         self._dropped = 0
         self._refusals: dict[str, int] = {}
 
-    def take(self, uplink: Uplink, depth: Depth, tidied: Tidied) -> None:
+    def take(self, uplink: Uplink, commands: Commands, depth: Depth, tidied: Tidied) -> None:
         """Everything that has happened since the last call."""
-        metrics, courier, desk, link = self._metrics, uplink.courier.state, uplink.desk, uplink.link
+        metrics, courier, link = self._metrics, uplink.courier.state, uplink.link
         metrics.outbox_depth(rows=depth.rows, size_bytes=depth.bytes, oldest_s=depth.oldest_s)
         for one in depth.readers:
             metrics.outbox_reader(one.name, rows=one.rows, oldest_s=one.oldest_s, refused=one.refused)
@@ -44,8 +57,8 @@ class Counted:
         }
         more = {name: count - self._before[name] for name, count in now.items()}
         metrics.delivery(crops_evicted=len(tidied.evicted), **more)
-        refusals = {**desk.refusals, "busy": link.inbound_refused}
-        performed, dropped = desk.performed, link.inbound_dropped
+        refusals = {**commands.refusals, "busy": link.inbound_refused}
+        performed, dropped = commands.performed, link.inbound_dropped
         metrics.commands(
             performed=performed - self._performed,
             refused={kind: count - self._refusals.get(kind, 0) for kind, count in refusals.items()},
