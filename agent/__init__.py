@@ -1,10 +1,12 @@
 """Plumbline, the device. A frame's journey:
 
 cameras/   a source hands over a frame, or says why it cannot
-web/       line blocks become windows of a flat, continuous web
+track/     a line camera's blocks become windows or parts of a flat, continuous web
 line/      Line.step: capture -> prepare -> infer -> judge -> publish
-uplink/    one durable record for each trigger, then the broker
-status/    what people see of it
+engines/   the bundle's model, on what this machine has
+outbox/    one durable record for each trigger
+uplink/    from there to the broker; gateways/ to other receivers
+status/    how the station stands; page/ shows it to people
 """
 
 import os

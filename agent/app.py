@@ -16,39 +16,42 @@ from importlib.metadata import version
 
 import structlog
 
-from agent import camera_settings, settings
-from agent.bundle import Bundle, open_bundle
-from agent.camera_settings import Source
+from agent.bundle.bundle import Bundle, open_bundle
+from agent.bundle.trust import require_trusted
 from agent.cameras.camera import Camera
 from agent.cameras.counted import CameraCounted
 from agent.cameras.life import CameraState, Life
+from agent.cameras.make import can_wait, connections, patience
 from agent.cameras.supervisor import Supervisor
-from agent.cameras.table import can_wait, connections, patience
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
+from agent.contract import payloads
+from agent.contract.verdict import ModelMessage, SettingsMessage
 from agent.crew import Crew
 from agent.engines.choice import look_around
-from agent.engines.room import Room, make_room
+from agent.engines.serving import Room, make_room
 from agent.engines.switch import NONE, Switch
 from agent.line.capture import Capture
+from agent.line.drift import Drift
 from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.line.publish import Judged, Origin, Publisher
+from agent.line.spans import Spans
 from agent.line.taught import Taught
-from agent.messages import ModelMessage, Scale, SettingsMessage
+from agent.messages import Scale
+from agent.outbox.file import check_place
+from agent.page.server import PageServer, make_server
+from agent.rolls.event import tell_roll
+from agent.rolls.rolls import Roll, Rolls
+from agent.settings import camera as camera_settings
+from agent.settings import settings
+from agent.settings.camera import Source
 from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
-from agent.status.server import PageServer, make_server
-from agent.trust import require_trusted
-from agent.uplink import payloads, uplink
+from agent.track.track import make_track
+from agent.uplink import uplink
 from agent.uplink.counted import Counted, show_depth
-from agent.uplink.outbox_file import check_place
-from agent.uplink.roll_event import tell_roll
 from agent.uplink.uplink import Uplink
-from agent.web.drift import Drift
-from agent.web.rolls import Roll, Rolls
-from agent.web.spans import Spans
-from agent.web.track import make_track
 
 log = structlog.get_logger()
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
-from agent import settings
 from agent.address import masked_text, masked_values
+from agent.settings import settings
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import cv2
 import numpy as np
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.engines.batches import by_batches
 from agent.engines.engine import BATCHES, Answer, Description
 from agent.messages import Floats, Frame, FrameFault, Pixels

@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SPLIT = (("agent",), ("models",))  # their folders are rooms of their own; what lies loose in them is one more
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
-FIRST = ("agent/uplink", "faults", "e2e", "models", "agent/cameras")  # the longest
+FIRST = ("agent/uplink", "agent/outbox", "faults", "e2e", "models", "agent/cameras")  # the longest
 NO_TESTS = 5  # pytest's exit code where the options leave none
 
 

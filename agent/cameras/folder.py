@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.camera_settings import FolderSource
 from agent.cameras.camera import CameraError, EndOfStream, fault_now
 from agent.cameras.images import ImageError, list_images, read_image
 from agent.cameras.pace import Pace
 from agent.clock import Clock
 from agent.foreign import shown, stored
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import FolderSource
 
 
 class FolderCamera:

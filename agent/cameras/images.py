@@ -13,13 +13,13 @@ from typing import cast
 import cv2
 import numpy as np
 
-from agent.camera_settings import MAX_MEGAPIXELS
 from agent.cameras.camera import CameraError
 from agent.cameras.formats import bmp, jpeg, png, tiff
 from agent.cameras.formats.described import Damaged, Unjudgeable
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.messages import Pixels, Samples
+from agent.settings.camera import MAX_MEGAPIXELS
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 KINDS = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))

@@ -8,14 +8,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.address import masked
-from agent.camera_settings import FolderSource, GenicamSource, Source, VideoSource
 from agent.cameras.camera import Camera, CameraError, EndOfStream
 from agent.cameras.genicam.camera import GenicamCamera, Stream
 from agent.cameras.genicam.library import load
 from agent.cameras.images import SUFFIXES
-from agent.cameras.stream import is_live
+from agent.cameras.video.stream import is_live
 from agent.clock import Clock
 from agent.messages import Frame
+from agent.settings.camera import FolderSource, GenicamSource, Source, VideoSource
 
 TRIED_FRAMES = 10
 PATIENCE_S = 10.0  # for all of them

@@ -23,7 +23,7 @@ from agent.clock import Clock
 from agent.errors import PlumblineError
 from agent.line.capture import Capture, Item, without_picture
 from agent.messages import Frame, FrameFault
-from agent.web.track import Track
+from agent.track.track import Track
 
 log = structlog.get_logger()
 

@@ -7,7 +7,6 @@ import stat
 from collections import deque
 from pathlib import Path
 
-from agent.camera_settings import FolderSource
 from agent.cameras.arrivals import Arrivals, Place, Stamp
 from agent.cameras.camera import CameraError, fault_now
 from agent.cameras.images import SUFFIXES, ImageError, read_image
@@ -15,6 +14,7 @@ from agent.cameras.pace import Pace
 from agent.clock import Clock
 from agent.foreign import shown, stored
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import FolderSource
 
 POLL_S = 0.25
 LISTING_SHARE = 0.1  # of the time, at most; a long listing is made less often

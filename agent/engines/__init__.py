@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from agent import settings
-from agent.bundle import Bundle
+from agent.bundle.bundle import Bundle
 from agent.engines.cache import EngineCache, is_cached
 from agent.engines.choice import RANKING, Kind, Machine, choose, lacks, look_around
 from agent.engines.engine import Engine, EngineError, EngineUnavailable
-from agent.engines.gpu import Gpu
+from agent.engines.gpu.device import Gpu
+from agent.settings import settings
 
 
 def open_engine(
@@ -64,7 +64,7 @@ def open_kind(
     Raises EngineError; NotCompiled where nothing usable is in the cache and `may_build` is False.
     """
     if kind.kind == "tensorrt":
-        from agent.engines.tensorrt import open_tensorrt, options_of
+        from agent.engines.gpu.tensorrt import open_tensorrt, options_of
 
         assert gpu is not None
         options = options_of(wanted.precision, wanted.workspace_bytes)
@@ -78,11 +78,11 @@ def open_kind(
 
         return open_openvino(bundle, precision=precision, threads=wanted.threads, cache=cache)
     if kind.kind == "torch_tensorrt":
-        from agent.engines.torch_trt import open_torch_tensorrt
+        from agent.engines.gpu.torch_trt import open_torch_tensorrt
 
         return open_torch_tensorrt(bundle, workspace_bytes=wanted.workspace_bytes)
     if kind.kind == "eager" and kind.device == "cuda":
-        from agent.engines.torch_cuda import open_eager_cuda
+        from agent.engines.gpu.torch_cuda import open_eager_cuda
 
         return open_eager_cuda(bundle, precision=precision)
     if precision == "bf16":
@@ -104,7 +104,7 @@ def is_compiled(
     """Whether a slow engine of the table lies whole in the cache. Raises EngineError when it never will."""
     if kind.kind != "tensorrt":
         return False
-    from agent.engines.tensorrt import engine_key, import_tensorrt, options_of
+    from agent.engines.gpu.tensorrt import engine_key, import_tensorrt, options_of
 
     assert gpu is not None
     trt, _ = import_tensorrt()

@@ -13,13 +13,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
 
-from agent import settings
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_kind
 from agent.engines.cache import EngineCache
 from agent.engines.choice import Kind
 from agent.engines.engine import EngineError
-from agent.engines.gpu import Gpu
+from agent.engines.gpu.device import Gpu
+from agent.settings import settings
 
 NICENESS = 15
 TIMEOUT_S = 3600.0

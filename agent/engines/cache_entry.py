@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from agent.bundle import Bundle
+from agent.bundle.bundle import Bundle
 from agent.engines.engine import BATCHES, EngineError
 from agent.foreign import shown
 

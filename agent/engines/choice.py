@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
-from agent import settings
 from agent.engines.engine import EngineUnavailable
-from agent.engines.gpu import Gpu, find_gpu
+from agent.engines.gpu.device import Gpu, find_gpu
+from agent.settings import settings
 
 Device: TypeAlias = Literal["cuda", "cpu"]
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from agent.bundle import MODEL, Bundle
+from agent.bundle.bundle import MODEL, Bundle
 from agent.engines.batches import by_batches
 from agent.engines.engine import Answer, Description, EngineError, proven
 from agent.messages import Pixels

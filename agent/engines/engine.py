@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from agent.bundle import MODEL, Bundle, BundleError
+from agent.bundle.bundle import MODEL, Bundle, BundleError
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.messages import Floats, Pixels

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agent.bundle import MODEL, Bundle
+from agent.bundle.bundle import MODEL, Bundle
 from agent.engines.batches import by_batches
 from agent.engines.cache import EngineCache, open_cached
 from agent.engines.cache_entry import Entry, key_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from agent.bundle import MODEL, Bundle
+from agent.bundle.bundle import MODEL, Bundle
 from agent.engines.batches import by_batches
 from agent.engines.engine import Answer, Description, EngineError, proven
 from agent.messages import Pixels

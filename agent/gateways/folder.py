@@ -20,9 +20,9 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from agent.clock import Clock
-from agent.gateway_settings import FolderGateway
+from agent.contract.row import Row, Waiting
 from agent.gateways.gateway import GatewayError, Unacceptable
-from agent.uplink.row import Row, Waiting
+from agent.settings.gateways import FolderGateway
 
 SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png"}
 BLOCK_BYTES = 65_536

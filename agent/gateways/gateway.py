@@ -18,8 +18,8 @@ import structlog
 
 from agent.backoff import backoff_s, wait_unless
 from agent.clock import Clock
+from agent.contract.row import Waiting
 from agent.errors import PlumblineError
-from agent.uplink.row import Waiting
 
 TICK_S = 1.0
 STOP_S = 5.0

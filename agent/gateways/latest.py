@@ -7,9 +7,9 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from agent.contract.row import Waiting
+from agent.contract.verdict import Verdict
 from agent.gateways.gateway import Unacceptable
-from agent.messages import Verdict
-from agent.uplink.row import Waiting
 
 
 def verdicts(rows: Sequence[Waiting]) -> tuple[list[Verdict], Unacceptable | None]:

@@ -38,12 +38,12 @@ from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.clock import Clock
-from agent.gateway_settings import ModbusGateway
+from agent.contract.row import Waiting
+from agent.contract.verdict import Verdict
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.loop import LoopThread
-from agent.messages import Verdict
-from agent.uplink.row import Waiting
+from agent.settings.gateways import ModbusGateway
 
 LAYOUT = 1
 BLOCK_REGISTERS = 16

@@ -26,15 +26,15 @@ from typing import Any
 from asyncua import Node, Server, ua
 from asyncua.server.event_generator import EventGenerator
 
-from agent.credentials import CredentialError
-from agent.gateway_settings import OpcUaGateway
+from agent.contract.row import Waiting
+from agent.contract.topics import Topics
+from agent.contract.verdict import Verdict
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.loop import LoopThread
 from agent.gateways.opcua_security import secure
-from agent.messages import Verdict
-from agent.uplink.row import Waiting
-from agent.uplink.topics import Topics
+from agent.settings.credentials import CredentialError
+from agent.settings.gateways import OpcUaGateway
 
 NAMESPACE = "urn:plumbline:results"
 START_S = 60.0

@@ -21,9 +21,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from agent.credentials import check_private, locate
-from agent.gateway_settings import OpcUaGateway
 from agent.gateways.gateway import GatewayError
+from agent.settings.credentials import check_private, locate
+from agent.settings.gateways import OpcUaGateway
 
 
 class Clients:

@@ -25,15 +25,15 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
-from agent.credentials import CredentialError, read_secret
+from agent.contract.row import Waiting
+from agent.contract.verdict import Verdict
 from agent.errors import out_of_room
-from agent.gateway_settings import SparkplugGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.sparkplug_host import HostState, heard
 from agent.gateways.sparkplug_payload import REBIRTH, DataType, Metric, asks_for_rebirth, encode
-from agent.messages import Verdict
-from agent.uplink.row import Waiting
+from agent.settings.credentials import CredentialError, read_secret
+from agent.settings.gateways import SparkplugGateway
 
 NAMESPACE = "spBv1.0"
 ANSWER_S = 5.0

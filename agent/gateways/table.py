@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from agent.clock import Clock
-from agent.gateway_settings import (
+from agent.contract.topics import Topics
+from agent.gateways.folder import FolderSink
+from agent.gateways.gateway import GatewayError, Sink
+from agent.gateways.sparkplug import SparkplugSink
+from agent.gateways.webhook import WebhookSink
+from agent.settings.gateways import (
     FolderGateway,
     Gateway,
     ModbusGateway,
@@ -13,11 +18,6 @@ from agent.gateway_settings import (
     SparkplugGateway,
     WebhookGateway,
 )
-from agent.gateways.folder import FolderSink
-from agent.gateways.gateway import GatewayError, Sink
-from agent.gateways.sparkplug import SparkplugSink
-from agent.gateways.webhook import WebhookSink
-from agent.uplink.topics import Topics
 
 
 def make_sink(

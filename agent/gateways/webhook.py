@@ -31,14 +31,14 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from agent import credentials
 from agent.clock import Clock
+from agent.contract.row import Row, Waiting
 from agent.errors import out_of_room
-from agent.gateway_settings import WebhookGateway
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.gateways.health import Health
 from agent.gateways.timely import TimelyResponse
-from agent.uplink.row import Row, Waiting
+from agent.settings import credentials
+from agent.settings.gateways import WebhookGateway
 
 NEVER = frozenset(
     {400, 409, 413, 415, 422, 431}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from agent import settings
 from agent.messages import Box, Defect, Pixels
+from agent.settings import settings
 
 QUALITIES = (92, 80, 65, 50, 35)
 SAMPLE_MARGIN_PX = 32

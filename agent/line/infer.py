@@ -8,8 +8,8 @@ import numpy as np
 
 from agent.clock import Clock
 from agent.engines.engine import Engine
+from agent.line import seams
 from agent.messages import Inspection, Pixels, Prepared
-from agent.web import seams
 
 
 def infer(prepared: Prepared, engine: Engine, clock: Clock, *, restored: bool = True) -> Inspection:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from agent.line import seams
+from agent.line.seams import Region
 from agent.messages import Defect, Frame, Inspection, Judgement
-from agent.web import seams
-from agent.web.seams import Region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,18 +8,19 @@ from dataclasses import replace
 
 import structlog
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.clock import Clock
+from agent.contract.verdict import Verdict
 from agent.engines.engine import Engine
 from agent.line.capture import Capture, without_picture
+from agent.line.drift import Drift
 from agent.line.infer import infer
 from agent.line.judge import Rules, find_regions, judge
 from agent.line.prepare import PrepareError, prepare
 from agent.line.publish import Judged, Publisher
+from agent.line.spans import Spans, Window
 from agent.line.taught import Taught
-from agent.messages import Frame, FrameFault, Judgement, Verdict
-from agent.web.drift import Drift
-from agent.web.spans import Spans, Window
+from agent.messages import Frame, FrameFault, Judgement
 
 log = structlog.get_logger()
 
@@ -30,7 +31,7 @@ HOLD_S = 10.0  # a window with an open defect waits for the next one; a belt tha
 class Line:
     """One camera's frames to records, in order; it never touches the network or waits for it.
 
-    With `spans` windows of an endless web wait for the defects that they name (`agent/web/spans.py`).
+    With `spans` windows of an endless web wait for the defects that they name (`agent/line/spans.py`).
     """
 
     def __init__(

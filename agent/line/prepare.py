@@ -11,11 +11,11 @@ from typing import TypeVar, cast
 import cv2
 import numpy as np
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.clock import Clock
 from agent.errors import PlumblineError
+from agent.line import tiles
 from agent.messages import Frame, Pixels, Prepared, Samples
-from agent.web import tiles
 
 S = TypeVar("S", bound=Samples)
 

@@ -16,39 +16,32 @@ from typing import cast
 import numpy as np
 import structlog
 
-from agent import settings
 from agent.clock import Clock, rfc3339
-from agent.foreign import stored
-from agent.line.crops import Crop, cut_crops, cut_sample
-from agent.line.judge import invalid_ratio
-from agent.line.prepare import eight_bits
-from agent.messages import (
+from agent.contract import payloads
+from agent.contract.topics import Topics
+from agent.contract.verdict import (
     EVALUATION,
     CropRef,
-    Defect,
     DefectMessage,
-    Frame,
-    FrameFault,
     FrameMessage,
-    Inspection,
-    Judgement,
     ModelMessage,
-    Pixels,
-    Prepared,
-    Scale,
     ScoreMessage,
     SettingsMessage,
     TimingMessage,
     Verdict,
 )
+from agent.foreign import stored
+from agent.line.binding import Bound
+from agent.line.bindings import Bindings
+from agent.line.crops import Crop, cut_crops, cut_sample
+from agent.line.judge import invalid_ratio
+from agent.line.prepare import eight_bits
+from agent.messages import Defect, Frame, FrameFault, Inspection, Judgement, Pixels, Prepared, Scale
+from agent.outbox.outbox import Outbox
+from agent.rolls.rolls import Rolls
+from agent.settings import settings
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.uplink import payloads
-from agent.uplink.binding import Bound
-from agent.uplink.bindings import Bindings
-from agent.uplink.outbox import Outbox
-from agent.uplink.topics import Topics
-from agent.web.rolls import Rolls
 
 log = structlog.get_logger()
 

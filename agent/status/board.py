@@ -15,7 +15,8 @@ from typing import Literal, TypeAlias
 
 from agent.cameras.life import CameraState, Counts
 from agent.clock import Clock
-from agent.messages import Floats, Pixels, Verdict, VerdictName
+from agent.contract.verdict import Verdict
+from agent.messages import Floats, Pixels, VerdictName
 from agent.status.heatmap import heatmap
 from agent.status.picture import Picture, shrink
 from agent.status.work import CameraWork, Work

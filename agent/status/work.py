@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from agent.messages import Verdict
+from agent.contract.verdict import Verdict
 
 WINDOW_S = 60
 FEW = 3  # single records without a decision are no trouble of the station

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from agent.outbox.file import Depth
+from agent.outbox.spool import Tidied
 from agent.status.board import Board, OutboxReader
 from agent.status.metrics import Metrics
-from agent.uplink.outbox_file import Depth
-from agent.uplink.spool import Tidied
 from agent.uplink.uplink import Uplink
 
 

@@ -13,10 +13,10 @@ from typing import Protocol
 import structlog
 
 from agent.clock import Clock
-from agent.settings import Delivery
+from agent.contract.row import Waiting
+from agent.outbox.outbox import Outbox
+from agent.settings.settings import Delivery
 from agent.uplink.delivery import decide
-from agent.uplink.outbox import Outbox
-from agent.uplink.row import Waiting
 from agent.uplink.share import take
 from agent.uplink.shipment import (
     Acknowledged,

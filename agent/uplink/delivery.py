@@ -20,8 +20,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.uplink.outbox_file import KINDS, Kind
-from agent.uplink.row import Row
+from agent.contract.row import KINDS, Kind, Row
 from agent.uplink.shipment import (
     SECOND_NS,
     Acknowledged,

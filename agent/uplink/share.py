@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from agent.uplink.outbox_file import KINDS, Kind
-from agent.uplink.row import Waiting
+from agent.contract.row import KINDS, Kind, Waiting
 from agent.uplink.shipment import Load
 
 PERIOD = 10

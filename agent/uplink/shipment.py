@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agent.uplink.outbox_file import Kind
-from agent.uplink.row import Waiting
+from agent.contract.row import Kind, Waiting
 
 SECOND_NS = 1_000_000_000
 

@@ -10,26 +10,26 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic import JsonValue
 
-from agent import settings
 from agent.clock import Clock, clock_synced, uuid7_after
+from agent.contract.events import EventMaker, Severity
+from agent.contract.row import Changed, Row
+from agent.contract.topics import Topics, allowed_response_topic
 from agent.errors import PlumblineError
-from agent.gateway_settings import Gateway as GatewaySettings
 from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.table import make_sink
-from agent.uplink import outbox_file
-from agent.uplink.bindings import Bindings
+from agent.line.bindings import Bindings
+from agent.outbox import file as outbox_file
+from agent.outbox.cursor import Cursor
+from agent.outbox.file import BROKER, DamagedError, FullError
+from agent.outbox.keeper import Keeper
+from agent.outbox.outbox import Outbox
+from agent.outbox.spool import DAY_S, Limits, Tidied
+from agent.remote.desk import Desk
+from agent.settings import settings
+from agent.settings.gateways import Gateway as GatewaySettings
 from agent.uplink.courier import Courier
-from agent.uplink.cursor import Cursor
-from agent.uplink.desk import Desk
-from agent.uplink.events import EventMaker, Severity
-from agent.uplink.keeper import Keeper
-from agent.uplink.mqtt import MqttLink
-from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import BROKER, DamagedError, FullError
-from agent.uplink.row import Changed, Row
+from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import CourierState, Refusal
-from agent.uplink.spool import DAY_S, Limits, Tidied
-from agent.uplink.topics import Topics, allowed_response_topic
 
 HANG_S = 60.0
 DRAIN_S = 5.0  # how long a finished run may take to deliver what waits

@@ -52,8 +52,8 @@ from models.parts.resnet import load_resnet50
 from models.parts.schedule import scaled_linear
 from models.parts.stable_diffusion import prompt_embedding, sd_unet
 from models.parts.unet import UNet
-from models.precision import autocast
 from models.stages import SILENT, Stages
+from models.training.precision import autocast
 
 FEATURE_STAGES = (1, 2, 4)  # of EfficientNet-Lite0: strides 4, 8, 16
 PUBLISHED_PX = 256  # the picture size that the blur and the pools are meant for

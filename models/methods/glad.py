@@ -51,8 +51,8 @@ from models.parts.maps import Blur, nearby_distance, nearest_distance, percentil
 from models.parts.schedule import cosine, scaled_linear
 from models.parts.stable_diffusion import NEEDED, prompt_embedding, require_parts, sd_unet
 from models.parts.unet import UNet
-from models.precision import autocast
 from models.stages import SILENT, Stages
+from models.training.precision import autocast
 
 PROMPT = "a photo of sks"
 

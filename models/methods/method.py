@@ -26,7 +26,7 @@ class Restoration:
 
 
 class Method(Protocol):
-    """A trainable module; `models/train.py` owns everything but the mathematics.
+    """A trainable module; `models/training/train.py` owns everything but the mathematics.
 
     Every random number comes from `rng`, a generator on the CPU. A picture's result never depends on the
     others of its batch.

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from agent import logs
 from agent.address import connectable, masked, masked_text, masked_values
-from agent.camera_settings import VideoSource
 from agent.cameras.camera import CameraError
-from agent.cameras.stream import StreamCamera
+from agent.cameras.video.stream import StreamCamera
 from agent.clock import SystemClock
-from agent.settings import Logs
+from agent.settings.camera import VideoSource
+from agent.settings.settings import Logs
 from tests.fakes import good_picture
 
 WORDS = st.from_regex(r"[A-Z]{3}[0-9]{3}", fullmatch=True)
@@ -147,7 +147,7 @@ def test_nothing_that_an_event_holds_is_rendered_unmasked(capsys: pytest.Capture
 @pytest.mark.parametrize("thread", [False, True])
 def test_a_trace_of_what_nobody_foresaw_is_masked(thread: bool) -> None:
     code = (
-        "from agent import logs; from agent.settings import Logs; import threading\n"
+        "from agent import logs; from agent.settings.settings import Logs; import threading\n"
         "logs.configure(Logs())\n"
         "def fail():\n"
         "    try: raise ValueError('rtsp://admin:GEHEIM'+'1@host')\n"

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from agent import logs
-from agent.settings import Logs
+from agent.settings.settings import Logs
 
 
 @pytest.fixture(autouse=True)

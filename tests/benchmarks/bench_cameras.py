@@ -19,11 +19,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.camera_settings import HarvestersSource
-from agent.cameras.harvesters import HarvestersCamera
+from agent.cameras.gentl.camera import HarvestersCamera
 from agent.cameras.life import Patience, Pauses
 from agent.clock import SystemClock
 from agent.messages import Frame
+from agent.settings.camera import HarvestersSource
 from tests.agent.cameras.scripted import GONE, Plant
 from tests.agent.cameras.watched import Watched, watched_camera
 

@@ -27,18 +27,18 @@ import torch
 from scipy.stats import beta
 from torch import Tensor, nn
 
-from agent.bundle import Bundle, InputSpec, open_bundle
+from agent.bundle.bundle import Bundle, InputSpec, open_bundle
 from agent.messages import Flags, Floats, Pixels
-from models.batches import Tiles, as_tiles, draw_batch, to_images
-from models.data import Item, load_tiles
-from models.distill import load_student
-from models.evaluate import checked_split
-from models.export import to_onnx
-from models.held import good_items
-from models.metrics import auroc
+from models.data.batches import Tiles, as_tiles, draw_batch, to_images
+from models.data.datasets import Item, load_tiles
+from models.data.held import good_items
+from models.judging.evaluate import checked_split
+from models.judging.metrics import auroc
 from models.parts.features import Features, load_features
-from models.student import FEATURE_STAGES, to_pixels
-from models.variants import by_openvino
+from models.shipping.export import to_onnx
+from models.shipping.variants import by_openvino
+from models.student.distill import load_student
+from models.student.student import FEATURE_STAGES, to_pixels
 from tests.benchmarks.bench_peers import compiled, exported
 from tests.benchmarks.turns import take_turns
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from agent import settings
-from agent.bench import machine
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import BATCHES
-from models.evaluate import Inspector, by_engine
-from models.variants import by_openvino, by_session, typed_graph
+from agent.replay.bench import machine
+from agent.settings import settings
+from models.judging.evaluate import Inspector, by_engine
+from models.shipping.variants import by_openvino, by_session, typed_graph
 from tests.benchmarks.turns import take_turns
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"

@@ -26,10 +26,10 @@ from agent.cameras.life import Life, Patience
 from agent.cameras.supervisor import Supervisor
 from agent.clock import SystemClock
 from agent.line.capture import Capture
+from agent.line.tiles import cut, plan
 from agent.messages import Frame, Pixels
-from agent.web.tiles import cut, plan
-from agent.web.track import Track
-from agent.web.windows import Web
+from agent.track.track import Track
+from agent.track.windows import Web
 from tests.benchmarks.bench_web import OVERLAP, TILE, WIDTH, WINDOW_LINES, processor, reference
 from tests.gige.client import source, until_quiet
 from tests.gige.process import SimulatedCamera

@@ -27,17 +27,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from agent import settings
-from agent.bench import percentiles
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_kind
 from agent.engines.cache import EngineCache
 from agent.engines.choice import RANKING, lacks, look_around
 from agent.engines.eager import read_graph
 from agent.engines.engine import Engine, EngineError, largest_difference
-from agent.engines.ring import one_by_one
-from agent.engines.torch_cuda import Autocast, open_eager_cuda
+from agent.engines.gpu.ring import one_by_one
+from agent.engines.gpu.torch_cuda import Autocast, open_eager_cuda
 from agent.messages import Floats, Pixels
+from agent.replay.bench import percentiles
+from agent.settings import settings
 from tests.benchmarks.line_arithmetic import engines_needed, line_load
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"

@@ -17,13 +17,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from agent import settings
-from agent.bench import machine
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.engines import open_engine
 from agent.messages import Pixels
-from models.batches import to_images
-from models.evaluate import by_engine, by_teacher
+from agent.replay.bench import machine
+from agent.settings import settings
+from models.data.batches import to_images
+from models.judging.evaluate import by_engine, by_teacher
 from models.methods import METHODS
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"

@@ -17,12 +17,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.distill import distill
-from models.evaluate import evaluate, evaluate_yardstick
-from models.export import export
-from models.fit import read_cost
+from models.judging.evaluate import evaluate, evaluate_yardstick
 from models.methods import METHODS
-from models.train import train
+from models.shipping.export import export
+from models.student.distill import distill
+from models.training.fit import read_cost
+from models.training.train import train
 
 COLUMNS = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro_03")
 HEAD = (

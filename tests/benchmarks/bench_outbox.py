@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.clock import SystemClock
-from agent.uplink.outbox import Outbox
-from agent.uplink.row import Row
+from agent.contract.row import Row
+from agent.outbox.outbox import Outbox
 
 VERDICT_BYTES = 1500
 CROP_BYTES = 64_000

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from agent.bench import machine
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
+from agent.replay.bench import machine
 from models.parts.features import Features
-from models.student import FEATURE_STAGES, PRESETS, Student
+from models.student.student import FEATURE_STAGES, PRESETS, Student
 from tests.benchmarks.peer_networks import SIDE_PX, EfficientAd, PatchMemory, Reverse
 from tests.benchmarks.turns import take_turns
 

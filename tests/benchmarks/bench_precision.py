@@ -15,14 +15,21 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.bundle import Bundle, Precision, open_bundle
-from models import metrics
-from models.calibrate import calibrate
-from models.data import Item
-from models.evaluate import Inspector, Judged, checked_split, judge_item
-from models.export import frame_scores
-from models.held import good_items
-from models.variants import PRECISIONS, by_openvino, by_openvino_bf16, by_session, scale_tiles, typed_graph
+from agent.bundle.bundle import Bundle, Precision, open_bundle
+from models.data.datasets import Item
+from models.data.held import good_items
+from models.data.threshold import calibrate
+from models.judging import metrics
+from models.judging.evaluate import Inspector, Judged, checked_split, judge_item
+from models.shipping.export import frame_scores
+from models.shipping.variants import (
+    PRECISIONS,
+    by_openvino,
+    by_openvino_bf16,
+    by_session,
+    scale_tiles,
+    typed_graph,
+)
 
 HEAD = (
     "| bundle | precision, runtime | I-AUROC | AUPRO@0.3 | threshold | shift | largest map difference "

@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.bench import machine
-from models.fit import Cost, read_cost
+from agent.replay.bench import machine
 from models.methods import METHODS
-from models.plans import STUDENTS, TEACHERS
+from models.training.fit import Cost, read_cost
+from models.training.plans import STUDENTS, TEACHERS
 from tests.models.tiny import write_tiny
 
 

@@ -22,8 +22,8 @@ from typing import TypeVar
 import structlog
 
 from agent.clock import SystemClock
-from agent.uplink.outbox import Outbox
-from agent.uplink.row import Row
+from agent.contract.row import Row
+from agent.outbox.outbox import Outbox
 from tests.agent.uplink.stations import Station, mqtt, station
 from tests.benchmarks.bench_outbox import cpu_model, crop, verdict
 from tests.brokers import Mosquitto, eventually

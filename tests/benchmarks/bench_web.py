@@ -17,16 +17,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from agent.line.tiles import cut, plan
 from agent.messages import Frame, Samples
-from agent.web.aspect import Aspect, resampled_plain, source_of
-from agent.web.belt import Clocked, Triggered
-from agent.web.colour import ColourShift, shifted_plain
-from agent.web.flatfield import FlatField, correct_plain, flat_field
-from agent.web.gate import Gate
-from agent.web.parts import Parts
-from agent.web.tiles import cut, plan
-from agent.web.windows import Web
-from tests.agent.web.strips import AITEX, fixed_pattern
+from agent.track.aspect import Aspect, resampled_plain, source_of
+from agent.track.belt import Clocked, Triggered
+from agent.track.colour import ColourShift, shifted_plain
+from agent.track.flatfield import FlatField, correct_plain, flat_field
+from agent.track.gate import Gate
+from agent.track.parts import Parts
+from agent.track.windows import Web
+from tests.agent.track.strips import AITEX, fixed_pattern
 
 WIDTH = 4096
 BLOCK_LINES = 128

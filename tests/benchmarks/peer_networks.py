@@ -3,7 +3,7 @@
 Each takes images (B, 3, 256, 256) and gives (score, map). Our own definitions after the papers' tables;
 accuracy is not claimed.
 
-    PatchMemory   models/yardstick.py's idea: EfficientNet-Lite0 patches against 10,000 remembered ones
+    PatchMemory   the idea of models/judging/yardstick.py: EfficientNet-Lite0 patches against 10,000 of them
     EfficientAd   EfficientAD-S (arXiv 2303.14535, tables 5 to 7): PDN-S teacher and student, autoencoder
     Reverse       RD4AD (arXiv 2201.10703): WideResNet-50-2 encoder, bottleneck embedding, mirrored decoder
 """

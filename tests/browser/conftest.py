@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from agent.clock import SystemClock
+from agent.page.server import PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.status.server import PageServer
 from tests.agent.status.samples import THRESHOLD
 from tests.browser.browser import Browser, find_chromium
 

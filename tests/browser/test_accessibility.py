@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agent.page.server import PageServer
 from agent.status.board import Board
-from agent.status.server import PageServer
 from tests.agent.status.samples import THRESHOLD, part, verdict
 from tests.browser.axe import violations
 from tests.browser.browser import Browser

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import cv2
 import pytest
 
+from agent.page.server import PageServer
 from agent.status.board import Board
-from agent.status.server import PageServer
 from tests.agent.status.samples import THRESHOLD, part, verdict
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
+from agent.page.server import PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.status.server import PageServer
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
 from tests.browser.test_page import judge

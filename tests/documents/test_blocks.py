@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent import settings
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
+from agent.settings import settings
 from tests.brokers import HOST, Mosquitto
 from tests.documents.blocks import DOCUMENTS, ROOT, Block, blocks
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from agent.contract import examples, printed
+from agent.contract.arguments import COMMANDS
+from agent.contract.events import EVENT_NAMES, EventMessage
+from agent.contract.payloads import Status
+from agent.contract.topics import TOPICS
+from agent.contract.verdict import REASONS
 from agent.gateways import modbus, opcua
 from agent.gateways.webhook import NEVER, cloud_event_headers
-from agent.messages import REASONS
-from agent.uplink.arguments import COMMANDS
-from agent.uplink.commands import CODES, Response
-from agent.uplink.events import EVENT_NAMES, EventMessage
-from agent.uplink.payloads import Status
-from agent.uplink.replayed import RANGES, told
-from agent.uplink.topics import TOPICS
+from agent.outbox.replayed import RANGES, told
+from agent.remote.admission import CODES, Response
+from agent.schemas import examples
+from agent.schemas.printed import printed
 from tests.documents.blocks import ROOT
 
 TEXT = (ROOT / "INTEGRATING.md").read_text(encoding="utf-8")

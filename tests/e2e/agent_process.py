@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from agent.demo import SAMPLE_BUNDLE, choose_cells
-from agent.sample import load_cells
+from agent.demo.cells import load_cells
+from agent.demo.demo import SAMPLE_BUNDLE, choose_cells
 from tests.brokers import HOST, free_port
 
 STATION = "plumbline/v1/test/cells/line1/top1"
@@ -22,7 +22,7 @@ END_TIMEOUT_S = 60
 # Says at the end what a device must never have imported.
 ENTRY = """
 import sys
-from agent.__main__ import main
+from agent.cli.main import main
 try:
     main()
 finally:

@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 
 from agent.clock import SystemClock
-from agent.messages import Verdict
-from agent.uplink.outbox_file import read_depth
+from agent.contract.verdict import Verdict
+from agent.outbox.file import read_depth
 from tests.brokers import Mosquitto, Received, Subscriber, eventually
 from tests.e2e.agent_process import STATION, AgentProcess
 

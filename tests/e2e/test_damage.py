@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.clock import SystemClock
-from agent.uplink import outbox_file
-from agent.uplink.outbox import Outbox
-from tests.agent.uplink.rows import crop, verdict
-from tests.agent.uplink.test_salvage import PAGE, big, overwrite
+from agent.outbox import file as outbox_file
+from agent.outbox.outbox import Outbox
+from tests.agent.outbox.rows import crop, verdict
+from tests.agent.outbox.test_salvage import PAGE, big, overwrite
 from tests.brokers import Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.test_agent import last_status, of_kind, recorded, verdicts

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.engines.gpu import find_gpu
+from agent.engines.gpu.device import find_gpu
 from tests.brokers import Mosquitto, Subscriber, eventually
 from tests.e2e.agent_process import STATION, AgentProcess
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.clock import SystemClock
-from agent.uplink import outbox_file
-from agent.uplink.outbox import Outbox
+from agent.outbox import file as outbox_file
+from agent.outbox.outbox import Outbox
 from tests.faults.rows import Recipe
 
 CHECKPOINT_PAGES = 20  # often, so that cuts fall into checkpoints too

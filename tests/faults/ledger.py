@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from agent.uplink.row import Row
+from agent.contract.row import Row
 from tests.brokers import Received
 from tests.faults.rows import TOPICS, sequences
 

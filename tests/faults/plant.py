@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from agent.clock import SystemClock
-from agent.uplink.outbox import Outbox
-from agent.uplink.row import Row
+from agent.contract.row import Row
+from agent.outbox.outbox import Outbox
 from tests.brokers import Mosquitto, Subscriber
 from tests.faults.ledger import Balance, settle
 from tests.faults.proxy import FaultProxy

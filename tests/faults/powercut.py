@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.clock import SystemClock
-from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import KINDS, OutboxError
+from agent.contract.row import KINDS
+from agent.outbox.file import OutboxError
+from agent.outbox.outbox import Outbox
 from tests.faults.disk import Disk, Record, read_journal
 from tests.faults.ledger import Balance
 from tests.faults.rows import Recipe

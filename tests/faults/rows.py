@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.uplink.row import Row
-from agent.uplink.topics import Topics
+from agent.contract.row import Row
+from agent.contract.topics import Topics
 
 TOPICS = Topics(site="site", area="area", line="line", station="station")
 CROP_EVERY = 5

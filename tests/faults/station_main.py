@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeAlias
 import paho.mqtt.client as paho
 
 from agent.clock import Clock, SystemClock
-from agent.uplink.outbox_file import OutboxError
+from agent.outbox.file import OutboxError
 from tests.agent.uplink.stations import Station, mqtt, station
 from tests.faults.rows import Recipe
 

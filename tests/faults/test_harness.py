@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from agent.uplink.row import Row
+from agent.contract.row import Row
 from tests.brokers import HOST, Received
 from tests.faults.disk import SECTOR_BYTES, Disk, Record
 from tests.faults.ledger import Balance, settle

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from agent.camera_settings import FeatureWrite, GenicamSource
 from agent.cameras.genicam.camera import GenicamCamera
 from agent.clock import SystemClock
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import FeatureWrite, GenicamSource
 from tests.gige.pixels import Grey
 from tests.gige.webs import lines_at
 

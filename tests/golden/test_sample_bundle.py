@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent import settings
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import golden_difference
+from agent.settings import settings
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent import settings
-from agent.bundle import Bundle, open_bundle
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines import open_engine, open_kind
 from agent.engines.cache import EngineCache
 from agent.engines.choice import RANKING, Kind, lacks, look_around
 from agent.engines.engine import Engine, golden_difference, tolerance
+from agent.settings import settings
 
 
 def torch_has_cuda() -> bool:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.fit import LOG
-from models.train import WEIGHTS
+from models.training.fit import LOG
+from models.training.train import WEIGHTS
 from tests.models.tiny import write_tiny
 
 

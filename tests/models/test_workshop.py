@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from agent.errors import PlumblineError
-from models.__main__ import app as lab
-from models.__main__ import main
-from models.checkpoint import CheckpointError
-from models.preflight import PreflightError
-from models.train import WEIGHTS, RunError
+from models.cli.main import app as lab
+from models.cli.main import main
+from models.data.preflight import PreflightError
+from models.training.checkpoint import CheckpointError
+from models.training.train import WEIGHTS, RunError
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST
 from tests.models.workshop import (
     Workshop,

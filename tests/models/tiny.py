@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from agent.messages import Flags, Pixels
-from models.batches import Tiles
-from models.product import Product
+from models.data.batches import Tiles
+from models.data.product import Product
 
 HEIGHT, WIDTH = 80, 96  # the shorter side fills a tile, so a picture has two tiles that overlap
 GOOD_TRAINING = 24

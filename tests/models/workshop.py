@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
-from models.__main__ import app as lab
+from models.cli.main import app as lab
 from tests.models.tiny import write_tiny
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.contract.row import KINDS, Kind, Row, Waiting
 from agent.uplink.delivery import QUARANTINE_AT, QUARANTINE_PAUSES, REFUSED_ROWS, decide, packet_bytes
-from agent.uplink.outbox_file import KINDS, Kind
-from agent.uplink.row import Row, Waiting
 from agent.uplink.share import take
 from agent.uplink.shipment import (
     Acknowledged,
@@ -31,7 +30,7 @@ from agent.uplink.shipment import (
     Unheard,
     Woken,
 )
-from tests.agent.uplink.rows import crop, event, verdict
+from tests.agent.outbox.rows import crop, event, verdict
 
 RETRY_NS = 30_000_000_000
 LARGE_BYTES = 50_000

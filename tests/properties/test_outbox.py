@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent.clock import ManualClock
-from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import KINDS, Kind
-from agent.uplink.row import Row
+from agent.contract.row import KINDS, Kind, Row
+from agent.outbox.outbox import Outbox
 from tests.brokers import DEADLINE_S
 
 TEXT = st.text(max_size=20)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.line.seams import mosaic, regions
+from agent.line.spans import Spans, Window
+from agent.line.tiles import cut, plan
 from agent.messages import Floats, Judgement, Pixels
-from agent.web.seams import mosaic, regions
-from agent.web.spans import Spans, Window
-from agent.web.tiles import cut, plan
 
 TILE, STRIDE, OVERLAP = 32, 4, 8
 THRESHOLD = 0.5

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.messages import Frame, Samples
-from agent.web.aspect import Aspect, resampled, resampled_plain, source_of
-from agent.web.belt import Clocked, Triggered
-from agent.web.blocks import TrackError
-from agent.web.colour import ColourShift, shifted, shifted_plain
-from agent.web.gate import Gate, StatusLine, latched, latched_plain
-from agent.web.parts import EachBlock, Parts
-from agent.web.track import Stage, Track
-from agent.web.windows import Item, Web
-from tests.agent.web.blocks import block, numbers
+from agent.track.aspect import Aspect, resampled, resampled_plain, source_of
+from agent.track.belt import Clocked, Triggered
+from agent.track.blocks import TrackError
+from agent.track.colour import ColourShift, shifted, shifted_plain
+from agent.track.gate import Gate, StatusLine, latched, latched_plain
+from agent.track.parts import EachBlock, Parts
+from agent.track.track import Stage, Track
+from agent.track.windows import Item, Web
+from tests.agent.track.blocks import block, numbers
 
 TICKS = 4.0
 

@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.line.seams import defects, mosaic
+from agent.line.tiles import cut, plan
 from agent.messages import Floats, Frame, Pixels
-from agent.web.seams import defects, mosaic
-from agent.web.tiles import cut, plan
-from agent.web.windows import Item, Web
-from tests.agent.web.blocks import TICKS, block, numbers
+from agent.track.windows import Item, Web
+from tests.agent.track.blocks import TICKS, block, numbers
 
 TILE = 16
 

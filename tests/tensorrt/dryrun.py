@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from models.parts.features import Features
-from models.student import FEATURE_STAGES, PRESETS, Student
+from models.student.student import FEATURE_STAGES, PRESETS, Student
 
 CAPABILITY = (8, 6)
 TILE_PX = 256

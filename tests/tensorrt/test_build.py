@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from agent.bundle import open_bundle
-from models.variants import PRECISIONS, typed_graph
-from tests.models.broken_graphs import BROKEN, REFUSED_BY_TENSORRT
+from agent.bundle.bundle import open_bundle
+from models.shipping.variants import PRECISIONS, typed_graph
+from tests.models.shipping.broken_graphs import BROKEN, REFUSED_BY_TENSORRT
 from tests.tensorrt.environments import ROOT, RTX, answer, is_made
 
 pytestmark = pytest.mark.skipif(not is_made(RTX), reason="needs the environment of `make trt-check`")

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from agent.camera_settings import GenicamSource
 from agent.cameras.camera import CameraError
 from agent.cameras.genicam.accounting import Accounts, Books
 from agent.cameras.genicam.session import Block, Session, open_session
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import GenicamSource
 
 log = structlog.get_logger()
 

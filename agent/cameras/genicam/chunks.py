@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agent.camera_settings import GenicamSource
 from agent.cameras.camera import CameraMisconfigured
 from agent.cameras.genicam.library import AravisError, Library
+from agent.settings.camera import GenicamSource
 
 
 class Chunks:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from agent.camera_settings import FeatureValue, FeatureWrite
 from agent.cameras.camera import CameraMisconfigured
 from agent.cameras.genicam.library import AravisError, Library
+from agent.settings.camera import FeatureValue, FeatureWrite
 
 Kind: TypeAlias = Literal["command", "boolean", "enumeration", "integer", "float", "string"]
 KINDS: tuple[Kind, ...] = ("command", "boolean", "enumeration", "integer", "float", "string")

@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 
-from agent.camera_settings import GenicamSource
 from agent.cameras.camera import CameraError, CameraInUse, CameraMisconfigured
 from agent.cameras.genicam import sockets
 from agent.cameras.genicam.chunks import Chunks
@@ -19,6 +18,7 @@ from agent.cameras.genicam.features import write_features
 from agent.cameras.genicam.library import AravisError, ControlLost, Library, load
 from agent.cameras.genicam.pixels import FORMATS, PixelFormat
 from agent.cameras.genicam.ring import Ring
+from agent.settings.camera import GenicamSource
 
 log = structlog.get_logger()
 

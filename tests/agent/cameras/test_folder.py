@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.camera_settings import FolderSource
 from agent.cameras.camera import CameraError, EndOfStream
 from agent.cameras.folder import FolderCamera
 from agent.clock import ManualClock
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import FolderSource
 
 
 def fill(folder: Path, count: int) -> Path:

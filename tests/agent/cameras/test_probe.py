@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.camera_settings import FolderSource, GenicamSource, VideoSource
 from agent.cameras.camera import CameraError
 from agent.cameras.folder import FolderCamera
 from agent.cameras.probe import source_of, try_camera
 from agent.clock import ManualClock
+from agent.settings.camera import FolderSource, GenicamSource, VideoSource
 from tests.gige.aravis import needs_aravis
 from tests.gige.process import ROOT, SimulatedCamera
 

@@ -11,21 +11,21 @@ import cv2
 import numpy as np
 import pytest
 
-from agent import camera_settings
-from agent.camera_settings import FolderSource, LinescanSimSource
 from agent.cameras.camera import Camera, CameraError, EndOfStream
 from agent.cameras.folder import FolderCamera
 from agent.cameras.images import read_image
 from agent.cameras.life import Life, Patience, Pauses
-from agent.cameras.linescan_sim import LinescanSimCamera
+from agent.cameras.make import can_wait
+from agent.cameras.simulated.linescan import LinescanSimCamera
 from agent.cameras.supervisor import Supervisor
-from agent.cameras.table import can_wait
 from agent.clock import ManualClock, SystemClock
 from agent.line.capture import Capture
 from agent.messages import Frame, FrameFault
-from agent.web.flatfield import FlatField, flat_field
-from agent.web.track import Track, make_track
-from agent.web.windows import Web
+from agent.settings import camera as camera_settings
+from agent.settings.camera import FolderSource, LinescanSimSource
+from agent.track.flatfield import FlatField, flat_field
+from agent.track.track import Track, make_track
+from agent.track.windows import Web
 from tests.agent.line.test_capture import drained, fault, frame, told
 
 LOST = CameraError("scripted: gone")

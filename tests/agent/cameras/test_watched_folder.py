@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.camera_settings import FolderSource
 from agent.cameras import watched_folder
 from agent.cameras.arrivals import STUCK_S, Arrivals, Stamp
 from agent.cameras.camera import CameraError
-from agent.cameras.table import can_wait, connections
+from agent.cameras.make import can_wait, connections
 from agent.cameras.watched_folder import WatchedFolderCamera
 from agent.clock import ManualClock
 from agent.messages import Frame, FrameFault
+from agent.settings.camera import FolderSource
 
 
 def coded(value: int, suffix: str = ".png") -> bytes:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from agent import camera_settings
 from agent.cameras.camera import Camera
 from agent.cameras.life import CameraState, Life, Patience, Pauses
 from agent.cameras.supervisor import Supervisor
 from agent.clock import SystemClock
 from agent.line.capture import Capture
 from agent.messages import Frame, FrameFault
-from agent.web.track import make_track
+from agent.settings import camera as camera_settings
+from agent.track.track import make_track
 from tests.agent.cameras.scripted import PATIENCE_S, eventually
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agent.engines.engine import Answer
-from agent.engines.ring import Ring
+from agent.engines.gpu.ring import Ring
 from agent.messages import Pixels
 from tests.fakes import evidence_of
 

@@ -11,8 +11,8 @@ import onnx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper
 
-from agent import signing
-from agent.bundle import (
+from agent.bundle import signing
+from agent.bundle.bundle import (
     GOLDEN_SCORES,
     GOLDEN_TILES,
     MODEL,

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from agent.__main__ import app
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
+from agent.cli.main import app
 from agent.engines.cache import CacheError, EngineCache, NotCompiled, is_cached, open_cached
 from agent.engines.cache_entry import MAGIC, Entry, EntryDamaged, Key, decode, encode
 from agent.engines.engine import EngineError

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import settings
-from agent.bundle import open_bundle
+from agent.bundle.bundle import open_bundle
 from agent.engines import open_engine
 from agent.engines.choice import RANKING, Machine, choose, lacks, look_around
 from agent.engines.engine import EngineUnavailable
-from agent.engines.gpu import Gpu, find_gpu
+from agent.engines.gpu.device import Gpu, find_gpu
+from agent.settings import settings
 from tests.agent.engines.small_bundle import write_small
 
 ORIN = Gpu(name="Orin", capability="8.7", driver="12.6")

@@ -11,8 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from agent import settings
-from agent.bundle import BundleError, open_bundle
+from agent.bundle.bundle import BundleError, open_bundle
 from agent.engines import open_engine
 from agent.engines.engine import (
     BATCHES,
@@ -24,6 +23,7 @@ from agent.engines.engine import (
     golden_difference,
 )
 from agent.messages import Pixels
+from agent.settings import settings
 from tests.agent.engines.small_bundle import (
     THRESHOLD,
     TILE_PX,

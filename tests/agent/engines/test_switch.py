@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.engines.engine import Answer, DeviceLost, EngineError
-from agent.engines.room import Room
+from agent.engines.serving import Room
 from agent.engines.switch import NONE, Switch
 from agent.messages import Pixels
 from tests.fakes import FakeEngine, good_picture

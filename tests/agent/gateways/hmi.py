@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from asyncua import Client, ua
 
-from agent.gateway_settings import OpcUaGateway
+from agent.contract.row import Row
 from agent.gateways.opcua import NAMESPACE, OpcUaSink
-from agent.uplink.row import Row
+from agent.settings.gateways import OpcUaGateway
 from tests.agent.gateways.records import waiting
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S, HOST, free_port
 
 T = TypeVar("T")

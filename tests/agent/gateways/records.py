@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 
 from agent.clock import Clock, SystemClock, rfc3339
-from agent.gateways.gateway import Gateway, Sink, Unacceptable
-from agent.messages import (
+from agent.contract.events import EventMaker
+from agent.contract.payloads import crop_row, verdict_row
+from agent.contract.row import Row, Waiting
+from agent.contract.verdict import (
     EVALUATION,
     FrameMessage,
     ModelMessage,
@@ -17,12 +19,10 @@ from agent.messages import (
     SettingsMessage,
     TimingMessage,
     Verdict,
-    VerdictName,
 )
-from agent.uplink.events import EventMaker
-from agent.uplink.payloads import crop_row, verdict_row
-from agent.uplink.row import Row, Waiting
-from tests.agent.uplink.rows import TOPICS
+from agent.gateways.gateway import Gateway, Sink, Unacceptable
+from agent.messages import VerdictName
+from tests.agent.outbox.rows import TOPICS
 
 MORNING = datetime(2026, 11, 24, 7, 15, 3, 412000, tzinfo=timezone.utc)
 SCORE = ScoreMessage(raw=0.0371, threshold=0.031, normalized=119.7)

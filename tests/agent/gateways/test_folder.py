@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
-from agent.gateway_settings import FolderGateway
+from agent.contract.row import Row
 from agent.gateways.folder import FolderSink, append_lines, place
 from agent.gateways.gateway import GatewayError, Unacceptable
-from agent.uplink.row import Row
+from agent.settings.gateways import FolderGateway
 from tests.agent.gateways.records import (
     JPEG,
     MORNING,

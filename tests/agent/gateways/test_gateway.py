@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
+from agent.contract.row import Waiting
 from agent.gateways.gateway import GatewayError, Unacceptable
-from agent.uplink.row import Waiting
 from tests.agent.gateways.records import FakeRecords, gateway, verdict
 from tests.brokers import eventually
 

@@ -14,11 +14,11 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 
 from agent.clock import ManualClock
-from agent.gateway_settings import ModbusGateway
+from agent.contract.row import Row
+from agent.contract.verdict import ScoreMessage
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.gateways.modbus import BLOCK_REGISTERS, CONNECTIONS, LAYOUT, ModbusSink
-from agent.messages import ScoreMessage
-from agent.uplink.row import Row
+from agent.settings.gateways import ModbusGateway
 from tests.agent.gateways.records import MORNING, FakeRecords, crop, gateway, verdict, waiting
 from tests.brokers import DEADLINE_S, HOST, eventually, free_port
 

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import pytest
 from asyncua import Client, ua
 
+from agent.contract.row import Row
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.gateways.opcua import ACTIVATION_S, CONNECTIONS, FIELDS
-from agent.uplink.row import Row
 from tests.agent.gateways.hmi import Hmi, hmi
 from tests.agent.gateways.records import MORNING, crop, result_id, verdict
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S, HOST
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from agent.gateways.gateway import GatewayError
 from agent.gateways.opcua import NAMESPACE
 from tests.agent.gateways.hmi import Hmi, hmi
 from tests.agent.gateways.records import result_id, verdict
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S
 
 Pair = tuple[Path, Path]

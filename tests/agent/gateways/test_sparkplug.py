@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock, SystemClock
-from agent.gateway_settings import SparkplugGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.sparkplug import SparkplugSink
 from agent.gateways.sparkplug_host import HostState
 from agent.gateways.sparkplug_host import heard as heard_state
 from agent.gateways.sparkplug_payload import DataType, Metric, asks_for_rebirth, encode
+from agent.settings.gateways import SparkplugGateway
 from tests.agent.gateways import sparkplug_b
 from tests.agent.gateways.records import MORNING, FakeRecords, gateway, result_id, verdict, waiting
 from tests.agent.uplink.authority import Authority

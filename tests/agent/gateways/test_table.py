@@ -10,10 +10,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from agent.clock import ManualClock
-from agent.gateway_settings import Gateway
 from agent.gateways.gateway import GatewayError, Sink
 from agent.gateways.table import make_sink
-from tests.agent.uplink.rows import TOPICS
+from agent.settings.gateways import Gateway
+from tests.agent.outbox.rows import TOPICS
 
 ROOT = Path(__file__).parents[3]
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from agent.clock import SystemClock
-from agent.gateway_settings import WebhookGateway
 from agent.gateways.gateway import GatewayError
 from agent.gateways.webhook import WebhookSink
+from agent.settings.gateways import WebhookGateway
 from tests.agent.gateways.records import verdict, waiting
 
 TIMEOUT_S = 0.3

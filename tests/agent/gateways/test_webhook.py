@@ -19,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.clock import ManualClock
-from agent.gateway_settings import WebhookGateway
+from agent.contract.row import Row
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.gateways.webhook import (
     LANES,
@@ -30,11 +30,11 @@ from agent.gateways.webhook import (
     retry_after_s,
     signature,
 )
-from agent.uplink.row import Row
+from agent.settings.gateways import WebhookGateway
 from tests.agent.gateways.receiver import Answer, Receiver, receiver
 from tests.agent.gateways.records import JPEG, FakeRecords, crop, gateway, result_id, verdict, waiting
+from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.authority import Authority
-from tests.agent.uplink.rows import TOPICS
 from tests.brokers import eventually, free_port
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

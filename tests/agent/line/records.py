@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from agent.clock import Clock, ManualClock, new_uuid7
+from agent.contract.topics import Topics
+from agent.contract.verdict import ModelMessage, SettingsMessage
+from agent.line.bindings import Bindings
 from agent.line.publish import Origin, Publisher
-from agent.messages import ModelMessage, SettingsMessage
-from agent.settings import Crops
+from agent.outbox.outbox import Outbox
+from agent.settings.settings import Crops
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.uplink.bindings import Bindings
-from agent.uplink.outbox import Outbox
-from agent.uplink.topics import Topics
 from tests.brokers import DEADLINE_S
 
 TOPICS = Topics(site="site", area="area", line="line", station="cell3-cam1")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from agent.cameras.images import from_opencv
 from agent.line.crops import Crop, cut_crops, encode, with_margin
 from agent.messages import Box, Defect, Pixels
-from agent.settings import Crops
+from agent.settings.settings import Crops
 
 PNG = Crops(format="png", margin_px=0, max_bytes=10_000_000)
 

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import settings as checked
 from hypothesis import strategies as st
 
-from agent.camera_settings import Camera, FolderSource
 from agent.cameras.folder import FolderCamera
 from agent.cameras.life import Life, Patience
 from agent.cameras.supervisor import Supervisor
@@ -27,7 +26,8 @@ from agent.line.capture import Capture
 from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.messages import Frame, FrameFault
-from agent.web.track import make_track
+from agent.settings.camera import Camera, FolderSource
+from agent.track.track import make_track
 from tests.agent.line.records import Desk, desk, verdicts
 from tests.brokers import DEADLINE_S
 from tests.fakes import FakeEngine, bad_picture, fault, frame, good_picture, spec

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.bundle import InputSpec
+from agent.bundle.bundle import InputSpec
 from agent.clock import ManualClock
 from agent.line.prepare import PrepareError, cut_tiles, prepare, scaled, with_channels
 from agent.messages import Pixels

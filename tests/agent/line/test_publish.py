@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.contract.arguments import Bind
+from agent.contract.payloads import encode
 from agent.line.judge import Rules, judge
 from agent.line.publish import MAX_DEFECTS, Judged
 from agent.messages import Frame, Inspection, Judgement, Prepared
-from agent.settings import Crops
-from agent.uplink.arguments import Bind
-from agent.uplink.outbox_file import OutboxError
-from agent.uplink.payloads import encode
+from agent.outbox.file import OutboxError
+from agent.settings.settings import Crops
 from tests.agent.line.records import TOPICS, Desk, desk, stored, verdicts
-from tests.agent.uplink.test_outbox_errors import files_up_to
+from tests.agent.outbox.test_outbox_errors import files_up_to
 from tests.brokers import DEADLINE_S
 from tests.fakes import bad_picture, evidence_of, fault, frame, good_picture
 

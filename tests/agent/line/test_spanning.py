@@ -13,11 +13,11 @@ import pytest
 
 from agent.engines.engine import EngineError
 from agent.line.capture import Capture
+from agent.line.drift import Drift
 from agent.line.judge import Rules
 from agent.line.line import HOLD_S, Line
+from agent.line.spans import Spans
 from agent.messages import Frame, Pixels
-from agent.web.drift import Drift
-from agent.web.spans import Spans
 from tests.agent.line.records import Desk, desk, verdicts
 from tests.fakes import FakeEngine, bad_picture, fault, frame, good_picture, spec
 

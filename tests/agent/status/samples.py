@@ -8,20 +8,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.messages import (
+from agent.contract.verdict import (
     EVALUATION,
-    Box,
     DefectMessage,
-    Floats,
     FrameMessage,
     ModelMessage,
-    Pixels,
     ScoreMessage,
     SettingsMessage,
     TimingMessage,
     Verdict,
-    VerdictName,
 )
+from agent.messages import Box, Floats, Pixels, VerdictName
 
 THRESHOLD = 0.031
 

@@ -10,9 +10,9 @@ import pytest
 
 from agent.clock import ManualClock, SystemClock
 from agent.messages import VerdictName
+from agent.page.shown import HOLD_S, Shown
 from agent.status import board as board_module
 from agent.status.board import LATENCIES, REJECTS, STRIP_FRAMES, Board
-from agent.status.shown import HOLD_S, Shown
 from tests.agent.status.samples import THRESHOLD, part, verdict
 
 

@@ -6,8 +6,8 @@ import json
 from datetime import datetime, timedelta, timezone
 
 from agent.clock import rfc3339
-from agent.uplink.inbound import Inbound
-from tests.agent.uplink.rows import TOPICS
+from agent.contract.inbound import Inbound
+from tests.agent.outbox.rows import TOPICS
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)  # where a ManualClock begins
 RESULT = "01930000-0000-7000-8000-000000000001"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.clock import SystemClock
-from agent.settings import Mqtt
-from agent.uplink.inbound import Inbound
-from agent.uplink.mqtt import MqttLink
+from agent.contract.inbound import Inbound
+from agent.settings.settings import Mqtt
+from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import LinkEvent
-from tests.agent.uplink.rows import TOPICS
+from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.stations import status
 from tests.brokers import DEADLINE_S, eventually
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.clock import Clock, SystemClock
-from agent.settings import Mqtt
+from agent.contract.payloads import Status, StatusName, encode
+from agent.outbox.outbox import Outbox
+from agent.settings.settings import Mqtt
 from agent.uplink.courier import Courier
-from agent.uplink.mqtt import MqttLink
-from agent.uplink.outbox import Outbox
-from agent.uplink.payloads import Status, StatusName, encode
-from tests.agent.uplink.rows import TOPICS
+from agent.uplink.mqtt.link import MqttLink
+from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S, HOST, eventually
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from agent.clock import ManualClock
+from agent.contract.row import Waiting
+from agent.outbox.file import OutboxError
+from agent.outbox.outbox import Outbox
 from agent.uplink.courier import Courier
-from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import OutboxError
-from agent.uplink.row import Waiting
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent, Refused, Woken
-from tests.agent.uplink.rows import crop, event, verdict
+from tests.agent.outbox.rows import crop, event, verdict
 from tests.brokers import DEADLINE_S, eventually
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.uplink.row import Row
-from tests.agent.uplink.rows import TOPICS, crop, event, verdict
+from agent.contract.row import Row
+from tests.agent.outbox.rows import TOPICS, crop, event, verdict
 from tests.agent.uplink.stations import mqtt, station
 from tests.brokers import Mosquitto, Received, Subscriber, eventually
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings import Mqtt
-from agent.uplink.mqtt import MqttLink
-from agent.uplink.row import Row, Waiting
+from agent.contract.row import Row, Waiting
+from agent.contract.topics import Topics
+from agent.settings.settings import Mqtt
+from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import Connected, LinkEvent, Refused
-from agent.uplink.topics import Topics
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.authority import Authority
 from tests.agent.uplink.links import link_to, next_event, received
-from tests.agent.uplink.rows import TOPICS, verdict
 from tests.agent.uplink.stations import mqtt, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually
 

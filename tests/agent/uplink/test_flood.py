@@ -14,9 +14,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.clock import SystemClock, rfc3339
-from agent.uplink import inbound
+from agent.contract import inbound
 from agent.uplink.uplink import Uplink
-from tests.agent.uplink.rows import TOPICS, verdict
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.stations import status
 from tests.agent.uplink.test_uplink import built, dated
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually

@@ -13,12 +13,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.uplink.connection import INBOUND_BYTES, INBOUND_UNACKNOWLEDGED
-from agent.uplink.inbound import WAITING, Inbound
-from agent.uplink.mqtt import MqttLink
+from agent.contract.inbound import WAITING, Inbound
+from agent.uplink.mqtt.connection import INBOUND_BYTES, INBOUND_UNACKNOWLEDGED
+from agent.uplink.mqtt.link import MqttLink
+from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
 from tests.agent.uplink.links import connected, link_to, received
-from tests.agent.uplink.rows import TOPICS
 from tests.agent.uplink.stations import mqtt
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually
 

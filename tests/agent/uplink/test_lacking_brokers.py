@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.uplink.terms import NO_RETAIN, Lessons, Parting, learned
+from agent.uplink.mqtt.terms import NO_RETAIN, Lessons, Parting, learned
+from tests.agent.outbox.rows import TOPICS, crop, event, verdict
 from tests.agent.uplink.links import Impatient
 from tests.agent.uplink.picky_broker import Connect, PickyBroker
-from tests.agent.uplink.rows import TOPICS, crop, event, verdict
 from tests.agent.uplink.stations import Station, mqtt, station, status
 from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
 

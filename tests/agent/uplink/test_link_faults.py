@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from agent.uplink.connection import NOTICED_WITHIN, Connection
-from agent.uplink.inbound import WAITING
-from agent.uplink.mqtt import LOOP_S
+from agent.contract.inbound import WAITING
+from agent.uplink.mqtt.connection import NOTICED_WITHIN, Connection
+from agent.uplink.mqtt.link import LOOP_S
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
 from tests.agent.uplink.links import Impatient, link_to
-from tests.agent.uplink.rows import TOPICS, verdict
 from tests.agent.uplink.stations import mqtt, station, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually
 from tests.lived import Lived
@@ -142,7 +142,7 @@ def test_trap_4_an_exception_in_a_callback_costs_the_connection_and_nothing_else
 def test_trap_4_a_broker_that_never_answers_connect_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("agent.uplink.mqtt.ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("agent.uplink.mqtt.link.ANSWER_TIMEOUT_S", 0.5)
     with BadBroker(lambda connection: time.sleep(5) or b"") as mute:
         link = link_to(mqtt(mute.port))
         link.start()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.uplink.rows import TOPICS, crop, verdict
+from tests.agent.outbox.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import Station, mqtt, station, status
 from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
 

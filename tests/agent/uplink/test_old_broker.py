@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.clock import SystemClock
-from agent.uplink.mqtt import MqttLink
-from agent.uplink.row import Waiting
+from agent.contract.row import Waiting
+from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent
-from tests.agent.uplink.rows import TOPICS, crop, event, verdict
+from tests.agent.outbox.rows import TOPICS, crop, event, verdict
 from tests.agent.uplink.stations import mqtt, station, status
 from tests.brokers import DEADLINE_S, HOST, eventually, free_port
 

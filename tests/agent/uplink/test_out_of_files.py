@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from agent.clock import ManualClock
-from agent.uplink import outbox_file
-from agent.uplink.outbox import Outbox
-from agent.uplink.outbox_file import OutboxError
-from tests.agent.uplink.rows import verdict
+from agent.outbox import file as outbox_file
+from agent.outbox.file import OutboxError
+from agent.outbox.outbox import Outbox
+from tests.agent.outbox.rows import verdict
 from tests.agent.uplink.stations import status
 from tests.agent.uplink.test_uplink import built
 from tests.brokers import DEADLINE_S, Mosquitto, eventually

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from agent.uplink.bounded import HEADER_BYTES
-from agent.uplink.connection import INBOUND_BYTES
-from agent.uplink.inbound import WAITING_BYTES
+from agent.contract.inbound import WAITING_BYTES
+from agent.uplink.mqtt.bounded import HEADER_BYTES
+from agent.uplink.mqtt.connection import INBOUND_BYTES
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.links import Impatient, connected, link_to, received
 from tests.agent.uplink.picky_broker import PickyBroker
-from tests.agent.uplink.rows import TOPICS, verdict
 from tests.agent.uplink.stations import mqtt, station
 from tests.agent.uplink.test_inbound import PING, PROTOCOLS, Mes
 from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually

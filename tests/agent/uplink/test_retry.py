@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from agent.uplink.retry import (
+from agent.uplink.mqtt.retry import (
     BACK_OFF_LAST_S,
     EARLY_ENDS,
     EARLY_S,

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
+from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.bad_broker import CONNACK_5, BadBroker
 from tests.agent.uplink.links import link_to
-from tests.agent.uplink.rows import TOPICS
 from tests.agent.uplink.stations import mqtt
 from tests.brokers import Mosquitto, eventually
 
@@ -58,7 +58,7 @@ def test_trap_10_a_broker_that_says_session_taken_over_is_believed_at_once() -> 
 
 @pytest.mark.slow
 def test_a_rival_that_stays_away_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.uplink.retry.RIVAL_GONE_S", 1.0)
+    monkeypatch.setattr("agent.uplink.mqtt.retry.RIVAL_GONE_S", 1.0)
 
     def answer(connection: int) -> bytes:
         return CONNACK_5 + (TAKEN_OVER if connection == 1 else b"")

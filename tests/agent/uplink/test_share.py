@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.contract.row import KINDS, Kind, Row, Waiting
 from agent.uplink.delivery import decide
-from agent.uplink.outbox_file import KINDS, Kind
-from agent.uplink.row import Row, Waiting
 from agent.uplink.share import PERIOD, take, turns
 from agent.uplink.shipment import (
     Acknowledged,
@@ -27,7 +26,7 @@ from agent.uplink.shipment import (
     Tick,
     Woken,
 )
-from tests.agent.uplink.rows import crop, event, verdict
+from tests.agent.outbox.rows import crop, event, verdict
 
 CLASSES: tuple[Kind | None, ...] = (*KINDS, None)
 BEHIND: tuple[Kind | None, ...] = ("event", "crop", None)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.errors import PlumblineError
-from agent.settings import Mqtt
-from agent.uplink.certificates import tls_context
+from agent.settings.settings import Mqtt
+from agent.uplink.mqtt.certificates import tls_context
+from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.authority import Authority
-from tests.agent.uplink.rows import TOPICS, verdict
 from tests.agent.uplink.stations import mqtt, station
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, eventually
 

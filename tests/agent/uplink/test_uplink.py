@@ -14,15 +14,15 @@ import pytest
 from paho.mqtt import publish
 
 from agent.clock import SystemClock, new_uuid7
-from agent.gateway_settings import FolderGateway
-from agent.settings import Delivery, Identity, Settings
-from agent.settings import Outbox as OutboxSettings
+from agent.contract.payloads import cloud_event
+from agent.contract.row import Row, Waiting
+from agent.settings.gateways import FolderGateway
+from agent.settings.settings import Delivery, Identity, Settings
+from agent.settings.settings import Outbox as OutboxSettings
 from agent.uplink import uplink
 from agent.uplink.courier import Courier
-from agent.uplink.payloads import cloud_event
-from agent.uplink.row import Row, Waiting
 from agent.uplink.uplink import Uplink
-from tests.agent.uplink.rows import TOPICS, crop, verdict
+from tests.agent.outbox.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import mqtt, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Received, Subscriber, eventually
 

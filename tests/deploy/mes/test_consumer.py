@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from agent.contract import examples
-from agent.uplink.arguments import Ack, Replay
-from agent.uplink.commands import Accepted, Response, decide
-from agent.uplink.inbound import Inbound
-from agent.uplink.payloads import encode
+from agent.contract.arguments import Ack, Replay
+from agent.contract.inbound import Inbound
+from agent.contract.payloads import encode
+from agent.remote.admission import Accepted, Response, decide
+from agent.schemas import examples
 from tests.brokers import Mosquitto, eventually
 from tests.deploy.mes.told import CONSUMER, SOURCE, TOPIC, Process, Publisher, holds, rows, verdict
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 
-from agent.contract import examples
+from agent.schemas import examples
 from consumer import Consumer
 from contract import ConsumerError
 from crops import Crop, keep, open_folder

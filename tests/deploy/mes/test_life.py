@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.contract import examples
-from agent.uplink.payloads import encode
+from agent.contract.payloads import encode
+from agent.schemas import examples
 from contract import ConsumerError, UnreadableError, place
 from gaps import Gap, Gone, without_gone
 from life import Life, describe, read_event, read_status

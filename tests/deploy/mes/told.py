@@ -17,8 +17,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.contract import examples
-from agent.uplink.payloads import encode
+from agent.contract.payloads import encode
+from agent.schemas import examples
 from tests.brokers import DEADLINE_S, HOST, eventually
 
 SOURCE = examples.TOPICS.prefix

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.batches import Tiles, draw_batch, to_images
+from models.data.batches import Tiles, draw_batch, to_images
 from models.methods import METHODS
 from models.parts.batch import Batch
 from tests.models.tiny import as_tiles, woven

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batches import draw_batch, to_images
+from models.data.batches import draw_batch, to_images
 from models.methods.diad import (
     PRESETS,
     DiAD,

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.batches import draw_batch, to_images
-from models.fit import fit, new_fabric
+from models.data.batches import draw_batch, to_images
 from models.methods.diffusionad import PRESETS, Config, DiffusionAD, adapted, build, denoiser, top_count
 from models.parts.batch import Batch
 from models.parts.features import WeightsError
-from models.plans import NANO as NANO_PLAN
-from models.plans import TEACHERS
+from models.training.fit import fit, new_fabric
+from models.training.plans import NANO as NANO_PLAN
+from models.training.plans import TEACHERS
 from tests.models.methods.stand_ins import Remembered, generator, images, stirred
 from tests.models.tiny import as_tiles, scratched, woven
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models.batches import to_images
+from models.data.batches import to_images
 from models.methods.glad import PRESETS, Glad, adapted, build, fuse, timesteps
-from models.parts.anomalies import spoil
+from models.parts.defects.anomalies import spoil
 from models.parts.maps import nearby_distance, percentile
 from models.parts.schedule import cosine, scaled_linear
 from tests.models.methods.stand_ins import Remembered, batch, generator, images

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.camera_settings import FeatureWrite
 from agent.cameras.camera import CameraError
 from agent.cameras.genicam.camera import GenicamCamera
 from agent.clock import SystemClock
 from agent.messages import Frame, FrameFault
-from agent.web.windows import Web
+from agent.settings.camera import FeatureWrite
+from agent.track.windows import Web
 from tests.gige.aravis import needs_aravis
 from tests.gige.belt import TICKS_PER_LINE, Counts
 from tests.gige.client import frames, opened, shows, source, until_quiet

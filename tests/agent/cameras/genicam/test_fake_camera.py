@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.camera_settings import FeatureWrite, GenicamSource
+from agent.settings.camera import FeatureWrite, GenicamSource
 from tests.gige.aravis import needs_aravis
 from tests.gige.client import frames, opened
 from tests.gige.process import ROOT

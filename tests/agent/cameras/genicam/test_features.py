@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent.camera_settings import FeatureWrite
 from agent.cameras.genicam.features import Feature, FeatureError, agree, checked
+from agent.settings.camera import FeatureWrite
 
 READ_WRITE, READ_ONLY, WRITE_ONLY = 2, 0, 1
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from agent import settings
-from agent.camera_settings import GenicamSource
 from agent.cameras.camera import CameraError
 from agent.cameras.genicam import library
 from agent.cameras.genicam.camera import GenicamCamera
-from agent.cameras.table import make_camera
+from agent.cameras.make import make_camera
 from agent.clock import ManualClock
+from agent.settings import settings
+from agent.settings.camera import GenicamSource
 
 TEXT = """
 cameras:

@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 
-from agent import camera_settings
 from agent.cameras.life import Patience
-from agent.cameras.table import connections
+from agent.cameras.make import connections
 from agent.clock import SystemClock
 from agent.messages import Frame
-from agent.web_settings import Web
+from agent.settings import camera as camera_settings
+from agent.settings.web import Web
 from tests.agent.cameras.scripted import eventually
 from tests.agent.cameras.watched import watched_camera
 from tests.gige.aravis import needs_aravis

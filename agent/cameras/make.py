@@ -1,0 +1,80 @@
+"""Which camera a source setting means, and how much patience it deserves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from agent.cameras.arrivals import Arrivals
+from agent.cameras.camera import Camera
+from agent.cameras.folder import FolderCamera
+from agent.cameras.genicam.accounting import Books
+from agent.cameras.genicam.camera import GenicamCamera
+from agent.cameras.gentl.camera import HarvestersCamera
+from agent.cameras.images import list_images
+from agent.cameras.life import Patience
+from agent.cameras.simulated.linescan import LinescanSimCamera
+from agent.cameras.video.stream import StreamCamera, is_live
+from agent.cameras.video.video import VideoFileCamera
+from agent.cameras.watched_folder import WatchedFolderCamera
+from agent.clock import Clock
+from agent.settings import camera as camera_settings
+from agent.settings.camera import (
+    FolderSource,
+    GenicamSource,
+    HarvestersSource,
+    LinescanSimSource,
+    Source,
+    VideoSource,
+)
+
+OPEN_S = 20.0  # a driver that needs longer hangs; sources with a timeout of their own have it on top
+
+
+def make_camera(name: str, source: Source, clock: Clock) -> Camera:
+    """The camera for a source, not yet open; raises CameraError where a line sensor has no images."""
+    match source:
+        case FolderSource(watch=True):
+            return WatchedFolderCamera(name, source, clock, Arrivals())
+        case FolderSource():
+            return FolderCamera(name, source, clock)
+        case VideoSource() if is_live(source.url):
+            return StreamCamera(name, source, clock)
+        case VideoSource():
+            return VideoFileCamera(name, source, clock)
+        case LinescanSimSource():
+            return LinescanSimCamera(name, list_images(source.path), source, clock)
+        case GenicamSource():
+            return GenicamCamera(name, source, clock)
+        case HarvestersSource():
+            return HarvestersCamera(name, source, clock)
+
+
+def connections(name: str, source: Source, clock: Clock) -> Callable[[], Camera]:
+    """A fresh camera for each connection; lines that are counted and files that were given go on."""
+    if isinstance(source, GenicamSource):
+        books = Books()
+        return lambda: GenicamCamera(name, source, clock, books)
+    if isinstance(source, FolderSource) and source.watch:
+        arrivals = Arrivals()
+        return lambda: WatchedFolderCamera(name, source, clock, arrivals)
+    return lambda: make_camera(name, source, clock)
+
+
+def patience(wanted: camera_settings.Camera) -> Patience:
+    """Silence is normal where files are replayed, where triggers are waited for, and where it was said."""
+    source = wanted.source
+    replayed = can_wait(source) or isinstance(source, LinescanSimSource)
+    triggered = any(
+        feature.name == "TriggerMode" and feature.value == "On" for feature in getattr(source, "features", ())
+    )
+    silence_s = wanted.silence_timeout_s
+    if silence_s == 0 or (silence_s is None and (replayed or triggered)):
+        silence_s = math.inf
+    open_s = OPEN_S + getattr(source, "open_timeout_s", 0.0)
+    return Patience(open_s=open_s, silence_s=silence_s)
+
+
+def can_wait(source: Source) -> bool:
+    """Whether the next picture is still there later; a simulated belt runs on as a real one does."""
+    return isinstance(source, FolderSource) or (isinstance(source, VideoSource) and not is_live(source.url))

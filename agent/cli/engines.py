@@ -1,0 +1,93 @@
+"""`plumbline engines`: the cache of compiled engines, before and beside a running agent."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from agent.cli.terminal import console, say
+from agent.clock import rfc3339
+from agent.foreign import shown
+from agent.settings import settings
+
+app = typer.Typer(no_args_is_help=True, help="Compiled engines of this machine: build, list, prune.")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
+
+
+@app.command()
+def build(config: Config) -> None:
+    """Open the engine of the settings, so that the agent finds it compiled; exit 2 when none serves."""
+    from agent.bundle.bundle import open_bundle
+    from agent.bundle.trust import require_trusted
+    from agent.engines import open_engine
+    from agent.engines.cache import EngineCache
+    from agent.engines.engine import golden_difference
+
+    wanted = settings.load(config)
+    bundle = open_bundle(wanted.bundle)
+    require_trusted(bundle, wanted.trust)
+    cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
+    with console.status(_words(f"building for {bundle.manifest.name}")) as status:
+        engine = open_engine(
+            bundle, wanted.engine, cache=cache, say=lambda words: status.update(_words(words))
+        )
+    found = engine.describe()
+    how = "from the cache" if found.from_cache else "compiled"
+    say(f"{found.name}, {found.runtime}, {found.device}: {how} in {found.open_s:.1f} s")
+    say(f"golden scores within {golden_difference(engine, bundle):.1e} of score or threshold")
+    engine.close()
+    if cache.trouble is not None:
+        say(f"engine cache: {cache.trouble}")
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(config: Config) -> None:
+    """What is in the cache, last used first."""
+    from agent.engines.cache import EngineCache
+
+    wanted = settings.load(config)
+    folder = wanted.engine_cache()
+    entries = EngineCache(folder, wanted.engine.cache_max_bytes).entries()
+    say(f"{folder}: {len(entries)} engines, {sum(one.size_bytes for one in entries) / 1e6:.1f} MB")
+    for one in entries:
+        used = rfc3339(datetime.fromtimestamp(one.used, timezone.utc))
+        if one.damage:
+            say(f"  {one.path.name}: {one.size_bytes / 1e6:.1f} MB, not ours: {one.damage}; built anew")
+            continue
+        say(
+            f"  {one.engine} {one.precision} for {one.bundle}: {one.runtime}, "
+            f"{one.device}; {one.size_bytes / 1e6:.1f} MB, built in {one.build_s:.1f} s, used {used}, "
+            "good"
+        )
+
+
+@app.command()
+def prune(
+    config: Config,
+    everything: Annotated[
+        bool, typer.Option("--all", help="delete all of them, not only down to the cap")
+    ] = False,
+) -> None:
+    """Delete damaged engines, then those not used for longest, down to engine.cache_max_bytes."""
+    from agent.engines.cache import EngineCache
+
+    wanted = settings.load(config)
+    cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
+    gone = cache.prune(max_bytes=0 if everything else None)
+    for path in gone:
+        say(f"deleted {path}")
+    kept = cache.entries()
+    for one in kept:
+        if one.damage:
+            say(f"not deleted: {one.path}: {one.damage}; delete it by hand")
+    say(f"{len(gone)} deleted, {len(kept)} kept")
+
+
+def _words(line: str) -> Text:
+    return Text(shown(line))

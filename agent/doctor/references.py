@@ -1,0 +1,207 @@
+"""What settings point to: models, pictures, calibrations, certificates, secrets, folders. Opened to be seen.
+
+Nothing is made or changed, and nothing is asked over the network; an engine is opened and closed.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.address import masked_text
+from agent.clock import SystemClock
+from agent.errors import PlumblineError
+from agent.foreign import shown
+from agent.settings.camera import Camera, FolderSource, HarvestersSource, LinescanSimSource, VideoSource
+from agent.settings.credentials import READABLE, VARIABLE, check_private, is_credential, read_secret
+from agent.settings.gateways import FolderGateway, Gateway, OpcUaGateway, SparkplugGateway, WebhookGateway
+from agent.settings.settings import Settings
+from agent.settings.shape import Keys
+
+if TYPE_CHECKING:
+    from agent.bundle.bundle import Bundle
+
+
+class _Absent(PlumblineError):
+    """A file or folder is not what the settings need."""
+
+
+def problems(settings: Settings) -> Iterator[tuple[Keys, str]]:
+    """Every key whose file or folder cannot be used as it is, with the reason and the remedy."""
+    for keys, look in _looks(settings):
+        try:
+            look()
+        except PlumblineError as error:
+            yield keys, masked_text(shown(str(error).removeprefix(f"{keys[-1]}: ")))
+        except OSError as error:  # of a name that is too long, a share that went away
+            yield keys, masked_text(shown(f"cannot be looked at: {error.strerror or error}; set another"))
+
+
+def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    from agent.page.server import check_address
+
+    yield from _of_model(settings)
+    for number, camera in enumerate(settings.cameras):
+        for keys, look in _of_camera(camera):
+            yield ("cameras", number, *keys), look
+    if settings.page.enabled:
+        yield ("page",), lambda: check_address(settings.page.host, settings.page.port)
+    yield ("outbox", "path"), lambda: _outbox(settings.outbox.path)
+    yield ("engine", "cache"), lambda: _can_be_made(settings.engine_cache())
+    if settings.mqtt.tls:
+        from agent.uplink.mqtt.certificates import tls_context
+
+        mqtt = settings.mqtt
+        if not any(map(_is_elsewhere, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file, mqtt.key_password_file))):
+            yield ("mqtt", "tls"), lambda: tls_context(settings.mqtt)
+    if settings.mqtt.password_file is not None:
+        yield ("mqtt", "password_file"), _secret(settings.mqtt.password_file)
+    for number, gateway in enumerate(settings.gateways):
+        for keys, look in _of_gateway(gateway):
+            yield ("gateways", number, *keys), look
+
+
+def _of_model(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    """The bundle, whether it is trusted here, and whether an engine serves it on this machine."""
+    from agent.bundle.bundle import open_bundle
+    from agent.bundle.trust import require_trusted
+
+    yield ("bundle",), lambda: open_bundle(settings.bundle)
+    try:
+        bundle = open_bundle(settings.bundle)
+    except (PlumblineError, OSError):
+        return  # told above
+    yield ("trust",), lambda: require_trusted(bundle, settings.trust)
+    yield ("engine",), lambda: _an_engine_serves(bundle, settings)
+
+
+def _an_engine_serves(bundle: Bundle, settings: Settings) -> None:
+    from agent.engines.choice import look_around
+    from agent.engines.serving import make_room
+    from agent.engines.switch import Switch
+
+    switch = Switch()
+    with tempfile.TemporaryDirectory(prefix="plumbline-engines-") as folder:  # the agent's own stays as it is
+        try:
+            make_room(
+                bundle,
+                settings.engine,
+                look_around(),
+                folder=Path(folder),
+                switch=switch,
+                failed=lambda name: None,
+            ).open_first()
+        finally:
+            switch.close()
+
+
+def _of_camera(camera: Camera) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    from agent.cameras.make import make_camera
+    from agent.cameras.video.stream import is_live
+    from agent.track import calibration
+
+    def opened() -> None:
+        source = make_camera(camera.name, camera.source, SystemClock())
+        source.open()
+        source.close()
+
+    match camera.source:
+        case FolderSource() | LinescanSimSource():
+            yield ("source", "path"), opened
+        case VideoSource(url=url) if not is_live(url):
+            yield ("source", "url"), opened
+        case HarvestersSource(producer=producer):
+            yield ("source", "producer"), lambda: _file(producer)
+        case _:
+            pass
+    if camera.flat_field.file is not None:
+        yield ("flat_field", "file"), lambda: calibration.load(camera.name, camera.flat_field)
+    folder = camera.web.roll.folder
+    if folder is not None:
+        yield ("web", "roll", "folder"), lambda: _can_be_made(folder)
+
+
+def _of_gateway(gateway: Gateway) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    match gateway:
+        case FolderGateway():
+            yield ("path",), lambda: _can_be_made(gateway.path)
+        case WebhookGateway():
+            if gateway.secret_file is not None:
+                from agent.gateways.webhook import read_secret as read_signing_secret
+
+                path = gateway.secret_file
+                if not _is_elsewhere(path):
+                    yield ("secret_file",), lambda: read_signing_secret(path)
+            yield from _authority(gateway.ca_file)
+        case SparkplugGateway():
+            if gateway.password_file is not None:
+                yield ("password_file",), _secret(gateway.password_file)
+            yield from _authority(gateway.ca_file)
+        case OpcUaGateway():
+            for key in ("certificate_file", "key_file"):
+                path = getattr(gateway, key)
+                if path is not None and not _is_elsewhere(path):
+                    yield (key,), partial(_file, path)
+            if gateway.key_file is not None and not _is_elsewhere(gateway.key_file):
+                key_file = gateway.key_file
+                yield ("key_file",), lambda: check_private(key_file, key="key_file")
+            if gateway.trusted_folder is not None:
+                folder = gateway.trusted_folder
+                yield ("trusted_folder",), lambda: _folder(folder)
+        case _:
+            pass
+
+
+def _is_elsewhere(path: Path | None) -> bool:
+    """A credential that systemd hands over at the start of the unit: it is not there for whoever looks."""
+    return path is not None and is_credential(path) and not os.environ.get(VARIABLE)
+
+
+def _secret(path: Path) -> Callable[[], object]:
+    return lambda: None if _is_elsewhere(path) else read_secret(path, key="password_file")
+
+
+def _authority(ca_file: Path | None) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    def look() -> None:
+        try:
+            ssl.create_default_context(cafile=ca_file)
+        except OSError as error:
+            raise _Absent(f"{ca_file}: not usable as certificates ({error}); {READABLE}") from error
+
+    if ca_file is not None and not _is_elsewhere(ca_file):
+        yield ("ca_file",), look
+
+
+def _file(path: Path) -> None:
+    if not path.is_file():
+        raise _Absent(f"{path}: no such file; {READABLE}")
+    if not os.access(path, os.R_OK):
+        raise _Absent(f"{path}: cannot be read; {READABLE}")
+
+
+def _folder(path: Path) -> None:
+    if not path.is_dir():
+        raise _Absent(f"{path}: no such folder; make it, or set another")
+
+
+def _outbox(path: Path) -> None:
+    from agent.outbox.file import check_place
+
+    check_place(path)
+    if path.parts[:2] in (("/", "proc"), ("/", "sys")):
+        raise _Absent(f"{path}: is in the kernel's own folder; name a file on a disk")
+    if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise _Absent(f"{path}: cannot be written; give the agent's user write permission to file and folder")
+
+
+def _can_be_made(path: Path) -> None:
+    nearest = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not nearest.is_dir():
+        raise _Absent(f"{path}: {nearest} is no folder; remove it, or set another")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise _Absent(f"{path}: {nearest} cannot be written; give the agent's user write permission to it")

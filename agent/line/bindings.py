@@ -1,0 +1,166 @@
+"""What the field has said of parts and orders, for all cameras of a station; see `binding.py`.
+
+The order, and a part that holds until it is changed, outlive the agent in a small file beside the
+outbox. Every method is safe from any thread and waits for nothing but a look into memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent.clock import Clock
+from agent.contract.arguments import Bind, Word
+from agent.errors import PlumblineError
+from agent.line import binding
+from agent.line.binding import Bound, Job, Part, Timeline
+from agent.remote.admission import NotDoneError
+
+log = structlog.get_logger(__name__)
+
+
+class _Standing(BaseModel):
+    """What holds of one camera until it is changed."""
+
+    part_id: Word | None = None
+    job_id: Word | None = None
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class BindingError(PlumblineError):
+    """What was bound does not outlive the agent; the text names the file and what is wrong with it."""
+
+
+class Bindings:
+    """One timeline for each camera."""
+
+    def __init__(self, cameras: Sequence[str], *, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._timelines = {camera: Timeline() for camera in cameras}
+        self._lock = threading.Lock()
+        self._saving = threading.Lock()
+
+    def open(self) -> None:
+        """Take up what held when the agent ended; what cannot be read is said in the log, and not held."""
+        try:
+            content = json.loads(self._path.read_bytes())
+            held = {name: _Standing.model_validate(one) for name, one in content.items()}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, AttributeError, RecursionError, ValidationError) as error:
+            log.warning("bindings_unreadable", path=str(self._path), reason=str(error)[:500])
+            return
+        with self._lock:
+            for camera in self._timelines.keys() & held.keys():
+                one = held[camera]
+                self._timelines[camera] = Timeline(
+                    parts=(Part(part_id=one.part_id, from_ns=0, used=True),),
+                    jobs=(Job(job_id=one.job_id, from_ns=0),),
+                )
+
+    def bind(self, wanted: Bind, arrived_ns: int) -> tuple[str, ...]:
+        """Have it hold from the moment `arrived_ns` on; for which cameras.
+
+        Raises NotDoneError for a camera that there is not, or a next trigger that has its record already;
+        BindingError when it holds and cannot be kept.
+        """
+        if wanted.camera is not None and wanted.camera not in self._timelines:
+            known = ", ".join(self._timelines)
+            raise NotDoneError(
+                "bad_arguments", f"camera: no camera {wanted.camera[:64]!r}; there are {known}"
+            )
+        cameras = tuple(self._timelines) if wanted.camera is None else (wanted.camera,)
+        with self._saving:
+            with self._lock:
+                self._check(wanted, cameras, arrived_ns)
+                before = dict(self._timelines)
+                for camera in cameras:
+                    self._timelines[camera] = _with(self._timelines[camera], wanted, arrived_ns)
+                after = dict(self._timelines)
+            try:
+                self._save(before, after)
+            except OSError as error:
+                raise BindingError(
+                    f"{self._path}: {error.strerror}; it is bound until the agent ends, not longer"
+                ) from error
+        return cameras
+
+    def of(self, camera: str, captured_ns: int) -> Bound:
+        """What a trigger belongs to; to be asked once for each, in the order of its camera's triggers."""
+        with self._lock:
+            timeline = self._timelines.get(camera)
+            if timeline is None:
+                return Bound()
+            self._timelines[camera], bound = binding.bound(timeline, captured_ns)
+        return bound
+
+    def unused(self) -> list[tuple[str, Part]]:
+        """Parts whose trigger has not come, with their cameras; each is told once."""
+        now_ns, found = self._clock.monotonic_ns(), []
+        with self._lock:
+            for camera, timeline in self._timelines.items():
+                self._timelines[camera], parts = binding.settled(timeline, now_ns)
+                found += [(camera, part) for part in parts]
+        return found
+
+    def _check(self, wanted: Bind, cameras: Sequence[str], arrived_ns: int) -> None:
+        if wanted.part_id is None or wanted.applies_to != "next_trigger":
+            return
+        late = [camera for camera in cameras if binding.is_late(self._timelines[camera], arrived_ns)]
+        if late:
+            raise NotDoneError(
+                "late",
+                f"a trigger of {', '.join(late)} came, and has its record, before this command was taken; "
+                "nothing is bound: send it earlier, or for a window",
+                {"cameras": list(late)},
+            )
+
+    def _save(self, before: Mapping[str, Timeline], after: Mapping[str, Timeline]) -> None:
+        """What is to outlive us."""
+        held = {camera: _standing(timeline) for camera, timeline in after.items()}
+        if held == {camera: _standing(timeline) for camera, timeline in before.items()}:
+            return
+        text = json.dumps({camera: one.model_dump() for camera, one in held.items()})
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _standing(timeline: Timeline) -> _Standing:
+    part = timeline.parts[-1]
+    lasts = part.until_ns is None and not part.once
+    return _Standing(part_id=part.part_id if lasts else None, job_id=timeline.jobs[-1].job_id)
+
+
+def _with(timeline: Timeline, wanted: Bind, arrived_ns: int) -> Timeline:
+    if "job_id" in wanted.model_fields_set:
+        jobs = (*timeline.jobs, Job(job_id=wanted.job_id, from_ns=arrived_ns))
+        timeline = replace(timeline, jobs=jobs)
+    if "part_id" in wanted.model_fields_set:
+        ends = wanted.part_id is not None and wanted.applies_to != "until_changed"
+        part = Part(
+            part_id=wanted.part_id,
+            from_ns=arrived_ns,
+            until_ns=arrived_ns + round(wanted.timeout_s * 1e9) if ends else None,
+            once=wanted.part_id is not None and wanted.applies_to == "next_trigger",
+            used=wanted.part_id is None,
+        )
+        timeline = replace(timeline, parts=(*timeline.parts, part))
+    return timeline

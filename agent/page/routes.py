@@ -1,0 +1,140 @@
+"""The page and its API: read-only, self-contained, and closed to other sites.
+
+GET only. On a loopback address it answers to loopback names and those of page.allowed_hosts alone, so
+that a web page elsewhere cannot read it by pointing its own name here (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent.page.shown import Shown
+from agent.page.state import state
+from agent.status.board import Board
+from agent.status.health import assess
+from agent.status.metrics import CONTENT_TYPE, Metrics
+from agent.status.picture import Picture
+
+STATIC = Path(__file__).parent / "static"
+ASSETS = {
+    "/": ("page.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/favicon.svg": ("favicon.svg", "image/svg+xml"),
+}
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def page_app(board: Board, metrics: Metrics, *, host_names: frozenset[str] | None) -> Starlette:
+    """The ASGI application; requests for a host outside `host_names` are refused (None: any host)."""
+    shown = Shown(board)
+
+    def api_state(_: Request) -> Response:
+        return JSONResponse(state(shown.snapshot()))
+
+    def reject_picture(request: Request) -> Response:
+        reject = shown.reject(request.path_params["result_id"])
+        if reject is None:
+            return _gone("this reject is no longer among the last ones")
+        pictures = {"input": reject.input, "restored": reject.restored, "heat": reject.heat}
+        return _jpeg(pictures.get(request.path_params["view"]))
+
+    def strip_picture(request: Request) -> Response:
+        number = request.path_params["frame_id"]
+        frame_id = (
+            int(number) if re.fullmatch("[0-9]{1,20}", number) else -1
+        )  # Python converts no 4301 digits
+        frame = shown.strip_frame(request.path_params["camera"], frame_id)
+        return _gone("this frame is no longer in the strip") if frame is None else _jpeg(frame.picture)
+
+    def healthz(_: Request) -> Response:
+        health = assess(board.snapshot())
+        text = json.dumps({"state": health.state, "reasons": health.reasons}) + "\n"
+        return Response(text, 200 if health.state == "running" else 503, media_type="application/json")
+
+    def metrics_text(_: Request) -> Response:
+        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    routes = [Route(path, _asset(name, media_type)) for path, (name, media_type) in ASSETS.items()]
+    routes += [
+        Route("/api/state", api_state),
+        Route("/api/rejects/{result_id}/{view}.jpg", reject_picture),
+        Route("/api/strip/{camera}/{frame_id}.jpg", strip_picture),
+        Route("/healthz", healthz),
+        Route("/metrics", metrics_text),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(_Guard, host_names=host_names)])
+
+
+class _Guard:
+    """Refuses foreign Host headers and puts the security headers on every answer."""
+
+    def __init__(self, app: ASGIApp, host_names: frozenset[str] | None) -> None:
+        self._app = app
+        self._host_names = host_names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+            await send(message)
+
+        host = Headers(scope=scope).get("host", "")
+        if self._host_names is not None and _name(host) not in self._host_names:
+            refusal = PlainTextResponse(
+                f"host {host!r} is not served here; open the page as http://127.0.0.1:PORT/,"
+                " or add the name to page.allowed_hosts in the settings\n",
+                421,
+            )
+            await refusal(scope, receive, guarded)
+            return
+        await self._app(scope, receive, guarded)
+
+
+def _name(host: str) -> str:
+    """Without port and the dot of a full name; empty for what is no host."""
+    parts = re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*?)\.?(:[0-9]*)?", host)
+    return parts[1].lower() if parts else ""
+
+
+def _asset(name: str, media_type: str) -> Callable[[Request], Response]:
+    body = (STATIC / name).read_bytes()
+
+    def asset(_: Request) -> Response:
+        return Response(body, media_type=media_type)
+
+    return asset
+
+
+def _jpeg(picture: Picture | None) -> Response:
+    if picture is None:
+        return _gone("there is no such picture of this frame")
+    return Response(picture.jpeg(), media_type="image/jpeg")
+
+
+def _gone(why: str) -> Response:
+    return PlainTextResponse(f"{why}\n", 404)

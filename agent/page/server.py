@@ -1,0 +1,140 @@
+"""The page's server: bind first, then serve from a thread of its own."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import threading
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+import uvicorn
+
+from agent.errors import PlumblineError
+from agent.page.connections import LIMITS, Door, Guest, Limits
+from agent.page.routes import LOOPBACK_NAMES, page_app
+from agent.settings import settings
+from agent.status.board import Board
+from agent.status.metrics import Metrics
+
+STOP_TIMEOUT_S = 5.0
+
+
+class PageError(PlumblineError):
+    """The page cannot be served; the message names the address and the remedy."""
+
+
+class PageServer:
+    """Serves board and metrics over HTTP between `start` and `stop`."""
+
+    def __init__(
+        self,
+        board: Board,
+        metrics: Metrics,
+        *,
+        host: str,
+        port: int,
+        allowed_hosts: Collection[str] = (),
+        limits: Limits = LIMITS,
+    ) -> None:
+        """Port 0 takes a free one, known as `port` after `start`. `allowed_hosts`: names it has elsewhere."""
+        self._board = board
+        self._metrics = metrics
+        self._host = host
+        self._port = port
+        self._allowed_hosts = allowed_hosts
+        self._limits = limits
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """What to type into a browser on this machine."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/"
+
+    def start(self) -> None:
+        """Bind and serve; connections are accepted when this returns. Raises PageError."""
+        listener = _bind(self._host, self._port, self._limits.backlog)
+        address = listener.getsockname()
+        self._port = address[1]
+        loopback = ipaddress.ip_address(address[0]).is_loopback
+        names = LOOPBACK_NAMES | {self._host.lower()} | {name.lower() for name in self._allowed_hosts}
+        host_names = names if loopback or self._allowed_hosts else None
+        http: Any = partial(Guest, Door(self._limits, self._metrics.page_turned_away))
+        config = uvicorn.Config(
+            page_app(self._board, self._metrics, host_names=host_names),
+            http=http,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # nothing here depends on who asks; what a proxy says of it may be forged
+            backlog=self._limits.backlog,
+            timeout_keep_alive=max(1, round(self._limits.ask_s) - 1),  # politely, before the door does it
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="page", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port and end the thread; harmless when not started."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = True
+        self._thread.join(STOP_TIMEOUT_S)
+        self._server = self._thread = None
+
+
+def make_server(board: Board, metrics: Metrics, wanted: settings.Page) -> PageServer | None:
+    """The page as the settings want it; None where they want none."""
+    if not wanted.enabled:
+        return None
+    return PageServer(board, metrics, host=wanted.host, port=wanted.port, allowed_hosts=wanted.allowed_hosts)
+
+
+def check_address(host: str, port: int) -> None:
+    """That the page may listen there; a port that is taken, maybe by a running agent, is no fault.
+
+    Raises PageError.
+    """
+    try:
+        _bind(host, port, 0).close()
+    except PageError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
+            raise
+
+
+def _bind(host: str, port: int, backlog: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise PageError(
+            f"page: host {host!r} is not known ({error.strerror}); set page.host to 127.0.0.1"
+        ) from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # A restart must not wait for the last run's connections to time out.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise PageError(
+            f"page: cannot listen on {host}:{port} ({error.strerror}); "
+            "stop the program that has the port or set page.port to another one (0 takes a free one)"
+        ) from error
+    return listener

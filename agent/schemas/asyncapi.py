@@ -1,0 +1,290 @@
+"""The AsyncAPI 3.0 document of a station: every topic, message, quality of service, and an example each.
+
+It is written from the agent's side: `send` is what the agent publishes, `receive` what it takes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from agent.contract.arguments import COMMANDS, CommandName
+from agent.contract.events import EventMessage
+from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header
+from agent.contract.row import Row
+from agent.contract.topics import TOPICS, TopicName
+from agent.contract.verdict import Verdict
+from agent.remote.admission import CODES, Response
+from agent.schemas import examples, json_schemas
+from agent.settings.settings import Mqtt
+
+PREFIX = "plumbline/v1/{site}/{area}/{line}/{station}"
+SENT: dict[TopicName, str] = {  # and the rest of the address
+    "verdict": "verdict/{camera}",
+    "crop": "crop/{camera}",
+    "crop_header": "crop_header/{camera}",
+    "event": "event",
+    "status": "status",
+    "metrics": "metrics",
+}
+PARAMETERS = {
+    "site": "the plant",
+    "area": "a part of the plant",
+    "line": "the production line",
+    "station": "the inspection station; also its MQTT client id and the name in its certificate",
+    "camera": "one of the station's cameras",
+}
+CROP_PROPERTIES = {
+    "result_id": "of the verdict that it belongs to",
+    "crop_id": "unique for ever",
+    "defect_index": "which of the verdict's defects it shows",
+    "sha256": "of the payload",
+    "bbox": "x,y,width,height of the cut in pixels of the original frame",
+}
+CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": "the id of what is told: result_id, event_id or crop_id",
+    "source": "the topic down to the station",
+    "type": "the message's schema",
+    "time": "when it was made",
+}
+
+Json = dict[str, Any]
+
+_BINDING = {"bindingVersion": "0.2.0"}
+
+
+def document() -> Json:
+    """The whole document as JSON."""
+    broker = Mqtt()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Plumbline inspection station",
+            "version": version("plumbline"),
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": JSON,
+        "servers": {
+            "plant": {
+                "host": f"{broker.host}:{broker.port}",
+                "protocol": "mqtt",
+                "protocolVersion": "5",
+                "description": "the plant's broker; `mqtt.host` and `mqtt.port` of the settings",
+                "bindings": {"mqtt": _BINDING},
+            }
+        },
+        "channels": {**_sent_channels(), **_command_channels(), "rsp": _response_channel()},
+        "operations": {**_sending(), **_receiving()},
+        "components": {
+            "schemas": json_schemas.components((Verdict, EventMessage, Status, Response)),
+            "messages": {**_sent_messages(), **_command_messages(), "response": _response()},
+            "messageTraits": {"cloud_event": _cloud_event()},
+            "parameters": {name: _parameter(name, meaning) for name, meaning in PARAMETERS.items()},
+        },
+    }
+
+
+def _sent_channels() -> Json:
+    return {
+        name: _channel(f"{PREFIX}/{rest}", [name], camera="{camera}" in rest) for name, rest in SENT.items()
+    }
+
+
+def _command_channels() -> Json:
+    return {f"cmd_{name}": _channel(f"{PREFIX}/cmd/{name}", [f"{name}_command"]) for name in COMMANDS}
+
+
+def _response_channel() -> Json:
+    channel = _channel(f"{PREFIX}/rsp/{{name}}", ["response"])
+    names = {"description": "of the command, or of what was asked in place of one", "examples": [*COMMANDS]}
+    channel["parameters"]["name"] = names
+    channel["description"] = _RSP
+    return channel
+
+
+def _channel(address: str, messages: Sequence[str], *, camera: bool = False) -> Json:
+    names = [name for name in PARAMETERS if name != "camera" or camera]
+    return {
+        "address": address,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+        "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in names},
+    }
+
+
+def _sending() -> Json:
+    return {
+        f"send_{name}": {
+            "action": "send",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
+            "bindings": _delivery(name),
+        }
+        for name in SENT
+    }
+
+
+def _receiving() -> Json:
+    return {
+        f"receive_{name}": {
+            "action": "receive",
+            "summary": (COMMANDS[name].__doc__ or "").strip(),
+            "channel": {"$ref": f"#/channels/cmd_{name}"},
+            "messages": [{"$ref": f"#/channels/cmd_{name}/messages/{name}_command"}],
+            "bindings": _delivery("cmd"),
+            "reply": {
+                "channel": {"$ref": "#/channels/rsp"},
+                "messages": [{"$ref": "#/channels/rsp/messages/response"}],
+            },
+        }
+        for name in COMMANDS
+    }
+
+
+def _delivery(name: TopicName) -> Json:
+    delivery = TOPICS[name]
+    return {"mqtt": {"qos": delivery.qos, "retain": delivery.retain, **_BINDING}}
+
+
+def _sent_messages() -> Json:
+    told, cut = examples.verdict_message(), examples.crop_message()
+    return {
+        "verdict": {
+            **_message("plumbline.verdict/1", "Verdict", "Exactly one for each trigger."),
+            "description": _VERDICT,
+            "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
+            "examples": [{"headers": dict(told.properties), "payload": examples.plain(examples.verdict())}],
+        },
+        "crop": _crop(cut),
+        "crop_header": {
+            **_message(CROP_HEADER_SCHEMA, None, "What a crop's user properties say, as JSON."),
+            "description": _CROP_HEADER,
+            "payload": _texts(
+                {"schema": CROP_HEADER_SCHEMA, "content_type": "of the crop", **_crop_headers()}
+            ),
+            "examples": [{"payload": json.loads(crop_header(cut))}],
+        },
+        "event": {
+            **_message("plumbline.event/1", "EventMessage", "What people should know besides verdicts."),
+            "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
+            "examples": [{"payload": examples.plain(examples.event())}],
+        },
+        "status": {
+            **_message("plumbline.status/1", "Status", "How the station is; also its last will."),
+            "examples": [{"payload": examples.plain(examples.status())}],
+        },
+        "metrics": {
+            **_message("plumbline.metrics/1", "Metrics", "Every ten seconds; lost when nobody listens."),
+            "examples": [{"payload": examples.metrics()}],
+        },
+    }
+
+
+def _crop(cut: Row) -> Json:
+    return {
+        **_message(CROP_SCHEMA, None, "One defect, cut from the original pixels."),
+        "contentType": cut.content_type,
+        "description": "JPEG or PNG, see its ContentType. The verdict names it by `crop_id` and `sha256`.",
+        "headers": _texts(_crop_headers()),
+        "payload": {"type": "string", "format": "binary"},
+        "examples": [{"headers": dict(cut.properties)}],
+    }
+
+
+def _command_messages() -> Json:
+    return {f"{name}_command": _command(name) for name in COMMANDS}
+
+
+def _command(name: CommandName) -> Json:
+    return {
+        **_message("plumbline.command/1", f"{name}_command", (COMMANDS[name].__doc__ or "").strip()),
+        "description": _COMMAND,
+        "bindings": {
+            "mqtt": {
+                "correlationData": {"type": "string", "format": "binary"},
+                "responseTopic": {"type": "string", "description": "below a prefix that the station allows"},
+                **_BINDING,
+            }
+        },
+        "examples": [{"payload": examples.command(name)}],
+    }
+
+
+def _response() -> Json:
+    codes = "\n".join(f"- {code} `{kind}`" for kind, code in sorted(CODES.items(), key=lambda one: one[1]))
+    return {
+        **_message("plumbline.response/1", "Response", "What became of a command."),
+        "description": f"`code` is 200, or one of these with `data.kind`:\n\n{codes}\n\n{_DATA}",
+        "examples": [{"payload": examples.plain(examples.response())}],
+    }
+
+
+def _message(name: str, schema: str | None, summary: str) -> Json:
+    payload = {} if schema is None else {"payload": {"$ref": f"#/components/schemas/{schema}"}}
+    return {"name": name, "contentType": JSON, "summary": summary, **payload}
+
+
+def _cloud_event() -> Json:
+    return {
+        "headers": _texts(CLOUD_EVENT),
+        "description": "Attributes of the CloudEvents MQTT binding 1.0.2, as user properties; MQTT 5 only.",
+    }
+
+
+def _crop_headers() -> dict[str, str]:
+    return {**CROP_PROPERTIES, **CLOUD_EVENT}
+
+
+def _texts(meanings: dict[str, str]) -> Json:
+    properties = {name: {"type": "string", "description": meaning} for name, meaning in meanings.items()}
+    return {"type": "object", "properties": properties, "required": list(meanings)}
+
+
+def _parameter(name: str, meaning: str) -> Json:
+    of = examples.TOPICS
+    example = examples.CAMERA if name == "camera" else str(getattr(of, name))
+    return {"description": f"{meaning}; 1 to 64 of a-z, 0-9, _ and -", "examples": [example]}
+
+
+_DESCRIPTION = """\
+What an inspection station says and which commands it takes. Payloads are JSON, crops are pictures.
+
+Fields are only added inside a major version: ignore what you do not know. Delivery is at least once, so
+de-duplicate on `result_id`; `sequence` has no gap, so a missing number is a verdict that you have not got.
+
+Schemas use what JSON Schema draft 7 and 2020-12 read alike, so that either kind of validator takes them."""
+
+_VERDICT = """\
+`verdict` is pass, fail, undecided or skipped; undecided and skipped are never good. A replayed verdict has
+`replayed: true` and the `result_id` it always had. `sequence` goes on over restarts of the agent
+and past damage to its outbox: the event `outbox_set_aside` then names the numbers that were lost. It begins
+again at 1, with a new `boot_id`, only when somebody removed the outbox."""
+
+_CROP_HEADER = """\
+Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in
+any order and perhaps more than once. Header and crop belong together by `sha256`."""
+
+_COMMAND = """\
+Publish it without retain, with an `id` of its own and an `expires` soon. A ResponseTopic below an allowed
+prefix and CorrelationData are honoured. One that comes again after it has run is answered with 409.
+
+A station takes 512 commands at a time. It lets an MQTT 5 broker send 16 before it acknowledges one; what
+comes beyond the bound is answered with 429, and may be sent again with the same `id`. A message over
+262144 bytes ends the station's connection. MQTT 3.1.1 does not tell that a message is retained unless it
+was there before the subscription: a retained command to a connected station then runs once, and its copy
+in the broker is refused at each connection."""
+
+_RSP = """\
+Used where the request names no ResponseTopic, or one that is not allowed. A command that there is not is
+answered with 404 on the name it was asked by, or on `rsp/unknown` for a name that is not 1 to 64 of a-z, A-Z,
+0-9, _, - and the full stop."""
+
+_DATA = """\
+`data` of `replay`: of the numbers that were asked for, how many are `replayed` (published once more), how
+many are `waiting` (not delivered before, or queued once more already), and which are `gone`: a list of
+[first, last], of numbers that the station does not have any more, or never had. With `gone_beyond` the list
+was too long and ends at that number. `data` of `ack`: how many were `confirmed`. `data` of `bind`: for which
+`cameras`."""

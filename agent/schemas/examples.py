@@ -1,0 +1,156 @@
+"""One example of each message, made by the models themselves, for the document and its readers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timezone
+from typing import Any
+
+from pydantic import BaseModel
+
+from agent.clock import rfc3339
+from agent.contract.arguments import CommandName
+from agent.contract.events import EventMessage
+from agent.contract.payloads import Status, crop_row, encode, verdict_row
+from agent.contract.row import Row
+from agent.contract.topics import Topics
+from agent.contract.verdict import (
+    CropRef,
+    DefectMessage,
+    FrameMessage,
+    ModelMessage,
+    ScoreMessage,
+    SettingsMessage,
+    TimingMessage,
+    Verdict,
+)
+from agent.remote.admission import Response
+from agent.status.metrics import Metrics
+
+TOPICS = Topics(site="plant1", area="press", line="l2", station="cell3-cam1")
+CAMERA = "top"
+WHEN = datetime(2026, 11, 24, 7, 15, 3, 412_000, tzinfo=timezone.utc)
+BOOT = "0193586b-3a00-7000-8000-000000000001"
+RESULT = "0193586b-3f14-7c3e-9a55-6b1d2f0a7c11"
+IMAGE = b"\xff\xd8\xff\xe0 the bytes of a JPEG \xff\xd9"
+
+
+def verdict() -> Verdict:
+    digest = hashlib.sha256(IMAGE).hexdigest()
+    crop = CropRef(crop_id="0193586b-3f15-7a02-8d41-2f6a9c3b5e77", sha256=digest, bytes=len(IMAGE))
+    return Verdict(
+        result_id=RESULT,
+        sequence=184_223,
+        boot_id=BOOT,
+        station=TOPICS.station,
+        camera=CAMERA,
+        created=rfc3339(WHEN),
+        clock_synced=True,
+        verdict="fail",
+        result_evaluation="NotOK",
+        result_evaluation_code=2,
+        reason=None,
+        part_id="SN-004711",
+        job_id="WO-77",
+        score=ScoreMessage(raw=0.0371, threshold=0.031, normalized=119.7),
+        defects=(DefectMessage(index=0, score=0.044, bbox_px=(412, 88, 30, 22), area_px=412, crop=crop),),
+        frame=FrameMessage(
+            id=99_172, first_line=12_693_504, lines=512, lines_lost=0, encoder=882_211, sha256="5e" * 32
+        ),
+        timing_ms=TimingMessage(
+            capture_to_prepared=1.9, queued=0.4, infer=11.2, judge=0.3, capture_to_recorded=15.0
+        ),
+        model=ModelMessage(bundle="cells", sha256="ab" * 32, engine="openvino-bf16"),
+        settings=SettingsMessage(version=12, sha256="cd" * 32),
+    )
+
+
+def verdict_message() -> Row:
+    return verdict_row(TOPICS, verdict())
+
+
+def crop_message() -> Row:
+    (defect,) = verdict().defects
+    assert defect.crop is not None
+    return crop_row(
+        TOPICS,
+        camera=CAMERA,
+        crop_id=defect.crop.crop_id,
+        result_id=RESULT,
+        defect_index=defect.index,
+        bbox_px=defect.bbox_px,
+        image=IMAGE,
+        content_type="image/jpeg",
+        created=WHEN,
+    )
+
+
+def event() -> EventMessage:
+    return EventMessage(
+        event_id="0193586b-4a10-7b6d-8c21-4e5f60718293",
+        event="row_refused",
+        severity="alarm",
+        created=rfc3339(WHEN),
+        boot_id=BOOT,
+        station=TOPICS.station,
+        detail="the broker said Not authorized (0x87)",
+        data={"id": RESULT, "kind": "verdict"},
+    )
+
+
+def status() -> Status:
+    return Status(
+        state="online",
+        reason=None,
+        station=TOPICS.station,
+        boot_id=BOOT,
+        versions={"plumbline": "0.1.0"},
+        bundle_sha256="ab" * 32,
+        settings_sha256="cd" * 32,
+        engine="openvino-bf16",
+        since=rfc3339(WHEN),
+    )
+
+
+def metrics() -> dict[str, Any]:
+    counted = Metrics([CAMERA])
+    counted.frame(CAMERA)
+    counted.verdict(CAMERA, "fail")
+    counted.inspected(0.0112)
+    counted.recorded(0.015)
+    counted.outbox_depth(rows=2, size_bytes=19_000, oldest_s=0.2)
+    counted.outbox_reader("mqtt", rows=2, oldest_s=0.2, refused=0)
+    counted.outbox_reader("archive", rows=40, oldest_s=12.5, refused=1)
+    return counted.snapshot()
+
+
+def command(name: CommandName) -> dict[str, Any]:
+    arguments: dict[CommandName, dict[str, Any]] = {
+        "ping": {},
+        "replay": {"from_sequence": 184_200, "to_sequence": 184_222},
+        "ack": {"result_ids": [RESULT]},
+        "bind": {"camera": CAMERA, "part_id": "SN-004711", "job_id": "WO-77", "timeout_s": 5.0},
+    }
+    return {
+        "schema": "plumbline.command/1",
+        "id": f"mes-1-{name}-000017",
+        "expires": rfc3339(WHEN.replace(minute=25)),
+        "args": arguments[name],
+    }
+
+
+def response() -> Response:
+    return Response(
+        id="mes-1-replay-000017",
+        name="replay",
+        code=200,
+        message="done",
+        data={"replayed": 20, "waiting": 0, "gone": [[184_200, 184_202]]},
+        expiry_checked=True,
+    )
+
+
+def plain(message: BaseModel) -> Any:
+    """A message as a reader parses it."""
+    return json.loads(encode(message))

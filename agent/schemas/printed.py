@@ -1,0 +1,31 @@
+"""What the station promises to others, printed by `plumbline schema`: JSON Schemas and AsyncAPI."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from agent.contract.events import EventMessage
+from agent.contract.payloads import Status
+from agent.contract.verdict import Verdict
+from agent.schemas import asyncapi, json_schemas
+
+Contract: TypeAlias = Literal["settings", "verdict", "event", "status", "metrics", "command", "asyncapi"]
+
+
+def printed(what: Contract) -> dict[str, Any]:
+    """The document by the name that the command line gives it."""
+    match what:
+        case "settings":
+            return json_schemas.settings()
+        case "verdict":
+            return json_schemas.outgoing(Verdict)
+        case "event":
+            return json_schemas.outgoing(EventMessage)
+        case "status":
+            return json_schemas.outgoing(Status)
+        case "metrics":
+            return json_schemas.named(json_schemas.metrics())
+        case "command":
+            return json_schemas.command()
+        case "asyncapi":
+            return asyncapi.document()

@@ -1,0 +1,301 @@
+"""Settings: one YAML file to one frozen tree, every problem named with its line.
+
+Defaults live here; `config/agent.yaml` repeats them with a comment for each key, and a test
+holds the two together. Secrets never stand in the file: a key names the file that has them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from agent.address import masked_text
+from agent.errors import PlumblineError
+from agent.foreign import shown
+from agent.settings import bounded, strict_yaml
+from agent.settings.camera import Camera, VideoSource
+from agent.settings.credentials import is_credential
+from agent.settings.environment import override
+from agent.settings.gateways import MAX_GATEWAYS, Gateway
+from agent.settings.problems import Places, problems_of, unusable_texts
+from agent.settings.section import Host, Identifier
+from agent.settings.section import Section as _Section
+
+
+class SettingsError(PlumblineError):
+    """The settings cannot be used; `problems` has one line for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Identity(_Section):
+    """Where this agent stands in the plant; the topic tree and the MQTT client id follow from it."""
+
+    site: Identifier = "site"
+    area: Identifier = "area"
+    line: Identifier = "line"
+    station: Identifier = "station"
+
+
+class Line(_Section):
+    """Flow control between camera and line."""
+
+    mode: Literal["live", "accountable"] = "accountable"
+    ring_frames: int = Field(64, ge=1, le=4096)
+
+
+class Engine(_Section):
+    kind: Literal["auto", "tensorrt", "torch_tensorrt", "openvino", "onnxruntime", "eager"] = "auto"
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "f16", "int8"] = "auto"
+    threads: int = Field(0, ge=0, le=256)
+    workspace_bytes: int = Field(1_073_741_824, ge=16_777_216)
+    cache: Path | None = None
+    cache_max_bytes: int = Field(1_000_000_000, ge=0)
+
+
+class Trust(_Section):
+    """Which bundles may run."""
+
+    keys: tuple[Path, ...] = Field((), max_length=16)
+    lowest_counter: int = Field(1, ge=1)
+
+
+class Judge(_Section):
+    threshold: float | None = Field(None, ge=1e-6, le=1e6)
+    min_area_px: int = Field(16, ge=1)
+
+
+class Crops(_Section):
+    max_per_verdict: int = Field(4, ge=0, le=16)
+    margin_px: int = Field(16, ge=0, le=1024)
+    max_bytes: int = Field(120_000, ge=2_000, le=10_000_000)
+    format: Literal["jpeg", "png"] = "jpeg"
+    every_nth_pass: int = Field(0, ge=0, le=1_000_000)
+
+
+class Outbox(_Section):
+    path: Path = Path("plumbline-outbox.sqlite3")
+    max_bytes: int = Field(4_000_000_000, ge=10_000_000)
+    min_free_bytes: int = Field(500_000_000, ge=0)
+    history_days: float = Field(7.0, ge=0, le=366)
+    crop_age_days: float = Field(7.0, gt=0, le=366)
+    when_full: Literal["hold", "go_on"] = "hold"
+
+
+class Delivery(_Section):
+    """When a verdict counts as delivered."""
+
+    confirmed_by: Literal["broker", "mes"] = "broker"
+    confirm_timeout_s: float = Field(60.0, ge=5, le=86_400)
+    require_subscriber: bool = False
+    replays_per_s: float = Field(200.0, ge=1, le=10_000)
+
+
+class Mqtt(_Section):
+    host: Host = "127.0.0.1"
+    port: int = Field(1883, ge=1, le=65_535)
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    keepalive_s: int = Field(20, ge=5, le=1200)
+    window: int = Field(20, ge=1, le=100)
+    username: str | None = None
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    key_password_file: Path | None = None
+    response_prefixes: tuple[str, ...] = Field((), max_length=16)
+
+    @model_validator(mode="after")
+    def _nothing_is_left_unused(self) -> Mqtt:
+        for key in ("ca_file", "cert_file", "key_file"):
+            if getattr(self, key) is not None and not self.tls:
+                raise ValueError(f"{key} is used with TLS only; set tls to true or remove {key}")
+        for key, needed in _NEEDS.items():
+            if getattr(self, key) is not None and getattr(self, needed) is None:
+                raise ValueError(f"{key} needs a {needed} beside it; set {needed} or remove it")
+        return self
+
+    @field_validator("response_prefixes")
+    @classmethod
+    def _prefixes_are_whole_levels(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        for number, prefix in enumerate(prefixes):
+            if not re.fullmatch(r"[^$/+#\x00](?:[^+#\x00]*[^/+#\x00])?", prefix):
+                raise ValueError(
+                    f"{_item(number, prefix)} cannot begin a topic; write whole levels such as"
+                    " mes/answers, with no slash "
+                    "at either end, no + or #, and no $ at the start"
+                )
+        return prefixes
+
+
+def _item(number: int, text: str) -> str:
+    """An item of a list, by its number where it may hold a login."""
+    return f"number {number}" if "@" in text or "://" in text else repr(text)
+
+
+_NEEDS = {
+    "password_file": "username",
+    "cert_file": "key_file",
+    "key_file": "cert_file",
+    "key_password_file": "key_file",
+}
+
+
+class Health(_Section):
+    """When the station calls itself degraded though everything is connected."""
+
+    max_unjudged_share: float = Field(0.05, ge=0, le=1)
+
+
+class Page(_Section):
+    enabled: bool = True
+    host: Host = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65_535)
+    allowed_hosts: tuple[str, ...] = Field((), max_length=16)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts_are_bare_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for number, name in enumerate(names):
+            if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]", name):
+                raise ValueError(
+                    f"{_item(number, name)} is no bare host name; write what stands between"
+                    " http:// and the port or path,"
+                    " such as cell3.plant.example, or [fd00::7] for an IPv6 address"
+                )
+        return names
+
+
+class Logs(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Settings(_Section):
+    """Everything a station can be told. `version` is this file's format, `revision` its content's."""
+
+    version: Literal[1] = 1
+    revision: int = Field(0, ge=0)
+    identity: Identity = Identity()
+    bundle: Path = Path("bundle")
+    trust: Trust = Trust()
+    cameras: tuple[Camera, ...] = Field((Camera(),), min_length=1, max_length=16)
+    line: Line = Line()
+    engine: Engine = Engine()
+    judge: Judge = Judge()
+    crops: Crops = Crops()
+    outbox: Outbox = Outbox()
+    delivery: Delivery = Delivery()
+    mqtt: Mqtt = Mqtt()
+    gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
+    health: Health = Health()
+    page: Page = Page()
+    logs: Logs = Logs()
+
+    @field_validator("cameras")
+    @classmethod
+    def _names_are_unique(cls, cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
+        names = [camera.name for camera in cameras]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"camera name {name!r} stands twice; names are topics and must differ")
+        return cameras
+
+    @field_validator("gateways")
+    @classmethod
+    def _cursors_are_unique(cls, gateways: tuple[Gateway, ...]) -> tuple[Gateway, ...]:
+        names = [gateway.name for gateway in gateways]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"gateway name {name!r} stands twice; names are cursors and must differ")
+        return gateways
+
+    def engine_cache(self) -> Path:
+        """The folder of compiled engines: the one that is set, or `engines` beside the outbox."""
+        return self.engine.cache or self.outbox.path.parent / "engines"
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON: two agents with equal settings have equal digests."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in `path`, overridden by PLUMBLINE_ variables (`__` goes one level down).
+
+    Relative paths are taken from the file's folder, but for systemd credentials (`%d/...`). Raises
+    SettingsError with every problem at once, each as `file:line: key.path: message (got value)`.
+    """
+    return load_with_places(path, environment)[0]
+
+
+def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[Settings, Places]:
+    """As `load`, and where each key was written."""
+    name = masked_text(shown(str(path)))
+    try:
+        text = bounded.text_of(bounded.read(path, max_bytes=strict_yaml.MAX_BYTES))
+    except bounded.UnreadableError as error:
+        if not os.path.lexists(path):
+            raise SettingsError([f"{name}: no such file; start from config/agent.yaml"]) from None
+        raise SettingsError(
+            [f"{name}: cannot be read as text: {error}; settings are a small file in UTF-8"]
+        ) from error
+    return _parse(text, name=name, base=path.parent, environment=environment)
+
+
+def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> Settings:
+    """As `load`, from text; `base` is the folder that relative paths start from."""
+    return _parse(text, name=name, base=base, environment=environment)[0]
+
+
+def _parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> tuple[Settings, Places]:
+    try:
+        data, lines = strict_yaml.load(text, name=name)
+    except strict_yaml.YamlError as error:
+        raise SettingsError([str(error)]) from error
+    if data is None:
+        raise SettingsError([f"{name}:1: the file is empty; start from config/agent.yaml"])
+    if not isinstance(data, dict):
+        raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
+    overridden, bad = override(data, environment, Settings)
+    places = Places(name=name, lines=lines, overridden=overridden)
+    bad += unusable_texts(data, places)
+    try:
+        # JSON mode: strict about text against number, yet lists are tuples and text is a path.
+        settings = Settings.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        raise SettingsError([*bad, *problems_of(error, places, Settings)]) from error
+    if bad:
+        raise SettingsError(bad)
+    return _anchored(settings, base), places
+
+
+def _anchored(settings: Settings, base: Path) -> Settings:
+    """The same settings with every relative path made absolute from `base`."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, VideoSource) and "://" not in value.url:
+            return value.model_copy(update={"url": str(base.resolve() / value.url)})
+        if isinstance(value, Path):
+            return value if is_credential(value) else base.resolve() / value
+        if isinstance(value, BaseModel):
+            return value.model_copy(
+                update={key: anchor(getattr(value, key)) for key in type(value).model_fields}
+            )
+        if isinstance(value, tuple):
+            return tuple(anchor(item) for item in value)
+        return value
+
+    anchored: Settings = anchor(settings)
+    return anchored

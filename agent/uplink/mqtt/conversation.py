@@ -1,0 +1,58 @@
+"""One connection with who speaks and who hears on it, and what its end tells of the broker."""
+
+from __future__ import annotations
+
+from agent.contract.topics import Topics
+from agent.uplink.mqtt import refusals
+from agent.uplink.mqtt.bounded import OversizedError
+from agent.uplink.mqtt.connection import Connection
+from agent.uplink.mqtt.ear import Ear
+from agent.uplink.mqtt.herald import Herald
+from agent.uplink.mqtt.retry import Outcome
+from agent.uplink.mqtt.sayings import Sayings
+from agent.uplink.mqtt.terms import Parting, Question
+
+
+class Conversation:
+    """For the network thread only."""
+
+    def __init__(self, connection: Connection, topics: Topics) -> None:
+        self.connection = connection
+        self.herald = Herald(connection, topics.status())
+        self._ear = Ear(connection, topics)
+        self._topics = topics
+
+    def attend(self, lasted_s: float) -> None:
+        """Hear commands; to be called often once the broker has accepted us."""
+        self._ear.attend(lasted_s)
+
+    def say(self, status: bytes | None, sayings: Sayings, *, leaving: bool) -> bool:
+        """Whether the broker has the latest `status` and all that was to be said about commands."""
+        return self.herald.say(status if self.connection.terms.status else None, sayings, leaving=leaving)
+
+    def lacks(self) -> tuple[str, ...]:
+        """What the broker does not do for us, one sentence each."""
+        lacks = refusals.lacking(self.connection, self._topics.status())
+        if self.herald.status_refused is not None:
+            lacks = (*lacks, refusals.status_untaken(self.herald.status_refused, self._topics.status()))
+        return lacks if self._ear.lack is None else (*lacks, self._ear.lack)
+
+    def parting(self, error: Exception | None, lasted_s: float, outcome: Outcome) -> Parting:
+        """What its end tells; `error` is what ended it, if anything was raised."""
+        connection = self.connection
+        unanswered: set[Question] = set()
+        if self.herald.status_unanswered:
+            unanswered.add("status")
+        if self._ear.unanswered:
+            unanswered.add("commands")
+        reason = connection.answer
+        if connection.accepted:
+            reason = connection.farewell if connection.dismissed else None
+        return Parting(
+            outcome=outcome,
+            code=0 if reason is None else reason.value,
+            unanswered=frozenset(unanswered),
+            oversized=isinstance(error, OversizedError),
+            kept=isinstance(error, OversizedError) and error.kept,
+            lasted_s=lasted_s,
+        )

@@ -1,0 +1,56 @@
+"""How commands are heard on one connection: what is subscribed to, and what the broker makes of it.
+
+One filter matches every command. A broker without wildcards, or that does not let us have that
+filter, is asked for each command by its name.
+"""
+
+from __future__ import annotations
+
+from agent.contract.arguments import COMMANDS
+from agent.contract.topics import Topics
+from agent.uplink.mqtt import refusals
+from agent.uplink.mqtt.connection import Connection
+
+DEAF_S = 300.0  # after which commands are asked for on a connection that was begun without
+
+
+class Ear:
+    """For the network thread only."""
+
+    def __init__(self, connection: Connection, topics: Topics) -> None:
+        self._connection = connection
+        self._topics = topics
+        self._asked: tuple[str, ...] = ()
+        self.lack: str | None = None  # in words for people
+
+    @property
+    def unanswered(self) -> bool:
+        return bool(self._asked) and self._connection.subscription is None
+
+    def attend(self, lasted_s: float) -> None:
+        """Ask for what is not yet asked for, and look at what was answered."""
+        connection, everything = self._connection, (self._topics.commands(),)
+        each = tuple(self._topics.cmd(name) for name in COMMANDS)
+        if not self._asked:
+            if connection.terms.commands or lasted_s > DEAF_S:
+                self._ask(everything if connection.wildcards else each)
+            else:
+                self.lack = refusals.deaf(DEAF_S)
+            return
+        answers = connection.subscription
+        if answers is None:
+            return
+        refused = [asked for asked, answer in zip(self._asked, answers, strict=False) if answer.is_failure]
+        if refused:
+            reason = next(answer for answer in answers if answer.is_failure)
+            self.lack = refusals.unsubscribed(
+                self._topics.commands() if len(refused) == len(self._asked) else ", ".join(refused), reason
+            )
+            if self._asked == everything:
+                self._ask(each)
+        else:
+            self.lack = None
+
+    def _ask(self, filters: tuple[str, ...]) -> None:
+        self._asked = filters
+        self._connection.subscribe(filters)

@@ -1,0 +1,55 @@
+"""What comes in from the broker: it waits to be taken, is refused, or is left to the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agent.clock import Clock
+from agent.contract.inbound import Inbound, Inbox
+from agent.contract.payloads import encode
+from agent.contract.topics import Topics, allowed_response_topic
+from agent.remote.admission import busy, response_to
+from agent.uplink.mqtt.sayings import Response, Sayings
+
+
+class Intake:
+    """`take` is for the network thread."""
+
+    def __init__(self, topics: Topics, response_prefixes: Sequence[str], clock: Clock) -> None:
+        self.inbox = Inbox()
+        self.sayings = Sayings()
+        self.dropped = 0  # that nobody reads: too large, without a proper topic, or too many for an answer
+        self.refused = 0  # answered with 429, because too many waited
+        self._topics = topics
+        self._prefixes = response_prefixes
+        self._clock = clock
+
+    def take(self, inbound: Inbound) -> None:
+        """Have it wait; for want of room say so, or leave it unacknowledged: the broker sends it again."""
+        if not inbound.topic:  # was no UTF-8: nobody's, so nobody takes it
+            self.dropped += 1
+            self.sayings.acknowledge(inbound)
+        elif not self.inbox.offer(replace(inbound, arrived_ns=self._clock.monotonic_ns())):
+            if self._refuse(inbound):
+                self.refused += 1
+                self.sayings.acknowledge(inbound)
+            else:
+                self.dropped += 1
+
+    def _refuse(self, inbound: Inbound) -> bool:
+        """Whether there was room for the answer."""
+        refused = busy(inbound, self._topics, self._is_allowed)
+        if refused.reply_to is None:
+            return False
+        return self.sayings.offer(
+            Response(
+                topic=refused.reply_to,
+                payload=encode(response_to(refused)),
+                correlation_data=inbound.correlation_data,
+            ),
+            hurried=False,
+        )
+
+    def _is_allowed(self, topic: str) -> bool:
+        return allowed_response_topic(topic, self._topics, self._prefixes)

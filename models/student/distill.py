@@ -1,0 +1,321 @@
+"""Teachers to student: learn restoration and map, and, on synthetic defects, what the teachers cannot know.
+
+Where a picture was spoilt on purpose the clean one is known, so the truth teaches beside the teachers. Their
+answers are asked for once, on a set of lessons, because full inference takes many steps. BatchNorm
+statistics, which training takes from spoilt pictures, are taken anew from good parts before anything is
+judged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.data import preflight
+from models.data.batches import Tiles, as_tiles, draw_batch
+from models.data.held import good_items
+from models.data.product import MIRRORS, Mirror
+from models.methods.method import Method
+from models.parts.batch import Batch
+from models.parts.features import load_features
+from models.parts.losses import focal, soft_dice
+from models.stages import SILENT, Stages
+from models.student import student as student_file
+from models.student.student import FEATURE_STAGES, Student
+from models.training import checkpoint
+from models.training.fit import Draw, fit, new_fabric
+from models.training.plans import STUDENTS
+from models.training.precision import autocast
+from models.training.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, load_teacher, read_run
+
+SPOILT_SHARE = 0.7
+LESSON_SHARE = 4  # one picture in so many is a lesson, the others are new
+LESSONS = "lessons.pt"
+LESSON_COUNTS = {"nano": 16, "edge": 192, "paper": 4096}
+INSPECTED_AT_ONCE = 8
+FEATURES_AT_ONCE = 4
+BATCH_NORM_BATCHES = 40
+SPREAD_FLOOR = 0.5  # of a logit or a logarithm: bf16 would fill a finer unit with noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons:
+    """Pictures with what the teachers made of them."""
+
+    batch: Batch
+    restored: Tensor  # (N, C, H, W), the teachers' mean
+    maps: Tensor  # (N, 1, h, w) in 0..1: 0.5 is the strongest evidence that good parts show
+
+    def drawn(self, count: int, mirrors: Sequence[Mirror], rng: np.random.Generator) -> Lessons:
+        """`count` of them, all mirrored in the same way."""
+        index = torch.from_numpy(rng.integers(0, len(self.maps), count))
+        axes = {"vertical": 2, "horizontal": 3}
+        flips = [axes[name] for name in mirrors if rng.random() < 0.5]
+        batch = Batch(
+            clean=self.batch.clean[index].flip(flips),
+            seen=self.batch.seen[index].flip(flips),
+            mask=self.batch.mask[index].flip(flips),
+            products=self.batch.products[index],
+        )
+        return Lessons(
+            batch=batch, restored=self.restored[index].flip(flips), maps=self.maps[index].flip(flips)
+        )
+
+    def to(self, device: torch.device) -> Lessons:
+        return Lessons(
+            batch=self.batch.to(device), restored=self.restored.to(device), maps=self.maps.to(device)
+        )
+
+
+class Pupil(nn.Module):
+    """The student with its losses."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def train(self, mode: bool = True) -> Pupil:
+        super().train(mode)
+        self.student.features.eval()  # frozen, its BatchNorm too
+        return self
+
+    def loss(self, batch: Batch, lessons: Lessons) -> dict[str, Tensor]:
+        """Restore towards the truth and towards the teachers; find the defect and what the teachers found."""
+        student, asked = self.student, len(lessons.maps)
+        seen = torch.cat([lessons.batch.seen, batch.seen])
+        clean = torch.cat([lessons.batch.clean, batch.clean])
+        mask = F.max_pool2d(torch.cat([lessons.batch.mask, batch.mask]), student.config.stride)
+        correction, hidden, restored = student.restore(seen)
+        with torch.no_grad():
+            features, squares = _in_parts(student, seen, restored)
+        logits = student.find(seen, restored.detach(), hidden, features, squares).float()
+        latents = student.codec.encode(seen) - correction.float()
+        return {
+            "truth": F.smooth_l1_loss(latents, student.codec.encode(clean)),
+            "teacher": 0.5 * F.smooth_l1_loss(latents[:asked], student.codec.encode(lessons.restored)),
+            "mask": 5 * focal(logits[:, :1], mask) + soft_dice(logits[:, :1], mask),
+            "taught": 0.5 * F.binary_cross_entropy_with_logits(logits[:asked, 1:], lessons.maps),
+        }
+
+
+def distill(
+    teachers: Sequence[Path],
+    data: Sequence[Path],
+    out: Path,
+    *,
+    seed: int = 0,
+    images: int | None = None,
+    stages: Stages = SILENT,
+) -> Path:
+    """Train the student of one or several teachers into `out`; the same command resumes.
+
+    Raises RunError for an unfinished teacher, teachers of different inputs or an `out` of another run,
+    PreflightError for an `out` of a teacher and DataError for unusable data.
+    """
+    loaded = [load_teacher(teacher) for teacher in teachers]
+    runs = [one for one, _ in loaded]
+    run = common(runs, teachers)
+    preflight.need_no_other(out, student=True)
+    good, held = good_items(data)
+    names = tuple(sorted({item.product for item in good}))
+    if names != run.data:
+        raise RunError(
+            f"the teachers know {', '.join(run.data)}, the data are {', '.join(names)}; give the same --data"
+        )
+    tiles, held_tiles = (as_tiles(some, run.input, stages) for some in (good, held))
+    plan = STUDENTS[run.preset].sized(images, seed)
+    fabric = new_fabric()
+    claim(
+        out / STUDENT,
+        {"teachers": [one.name for one in teachers], "seed": seed, "images": plan.images},
+        write=fabric.global_rank == 0,
+    )
+    claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)
+    lessons = _kept_lessons([method for _, method in loaded], tiles, run, out, seed, fabric, stages)
+    torch.manual_seed(seed)
+    student = new_student(run).to(fabric.device)
+    for net in (student.restorer, student.finder, student.features):
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    student.codec.fit(tiles.sample(256).to(fabric.device))
+    pupil = Pupil(student)
+    mirrors = [name for name in MIRRORS if all(name in rule.mirrors for rule in tiles.rules)]
+
+    def losses(module: Any, count: int, draw: Draw) -> dict[str, Tensor]:
+        some = lessons.drawn(max(1, count // LESSON_SHARE), mirrors, draw.numpy)
+        others = draw_batch(tiles, count - len(some.maps), SPOILT_SHARE, draw.numpy, vary=True)
+        terms: dict[str, Tensor] = module.loss(others.to(fabric.device), some.to(fabric.device))
+        return terms
+
+    label = f"training the student of {', '.join(one.method for one in runs)} {run.preset}"
+    average = fit(pupil, losses, plan, out, label=label, fabric=fabric, stages=stages)
+    if fabric.global_rank == 0:
+        finish(average.student, tiles, held_tiles, seed, stages)
+        checkpoint.save(out / WEIGHTS, average.student.cpu().state_dict())
+    fabric.barrier()
+    return out / WEIGHTS
+
+
+def common(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
+    """One run that stands for all: teachers must agree in preset, data and input. Raises RunError."""
+    first = runs[0]
+    for run, folder in zip(runs[1:], folders[1:], strict=True):
+        for name in ("preset", "data", "input"):
+            if getattr(run, name) != getattr(first, name):
+                raise RunError(
+                    f"{folder}: another {name} than {folders[0]}; teachers of one student must share it"
+                )
+    return dataclasses.replace(first, method="+".join(run.method for run in runs))
+
+
+def new_student(run: Run) -> Student:
+    """An untrained student for the run's preset and channels."""
+    config = dataclasses.replace(student_file.PRESETS[run.preset], channels=run.input.channels)
+    return Student(config, load_features(FEATURE_STAGES))
+
+
+def load_student(folder: Path) -> tuple[Run, Student]:
+    """The trained student in eval mode. Raises RunError for none, CheckpointError for damage."""
+    state = checkpoint.load(folder / WEIGHTS)
+    if state is None or not (folder / STUDENT).is_file():
+        raise RunError(
+            f"{folder}: no finished student; run `plumbline-lab distill ... --out {folder}` to its end"
+        )
+    run = read_run(folder)
+    student = new_student(run)
+    checkpoint.fill(student, state, folder / WEIGHTS)
+    return run, student.eval().requires_grad_(False)
+
+
+def ask(
+    teachers: Sequence[Method],
+    tiles: Tiles,
+    count: int,
+    stride: int,
+    seed: int,
+    device: torch.device,
+    stages: Stages = SILENT,
+) -> Lessons:
+    """`count` pictures, most of them spoilt, and the mean of what the teachers make of them."""
+    rng = np.random.default_rng(seed)
+    batch = draw_batch(tiles, count, SPOILT_SHARE, rng, vary=True)
+    restored, maps = torch.zeros_like(batch.seen), torch.zeros_like(batch.mask)
+    for number, teacher in enumerate(teachers, 1):
+        name = f"asking teacher {number} of {len(teachers)} about {count} pictures"
+        images, found = _inspected(teacher, batch, seed, device, stages, name)
+        usual = torch.quantile(found[~batch.spoilt].flatten()[:: max(1, found.numel() // 2_000_000)], 0.999)
+        restored += images / len(teachers)
+        maps += (found / (2 * usual.clamp_min(1e-6))).clamp(0, 1) / len(teachers)
+    return Lessons(batch=batch, restored=restored, maps=F.max_pool2d(maps, stride))
+
+
+def finish(student: Student, tiles: Tiles, held: Tiles, seed: int, stages: Stages = SILENT) -> None:
+    """BatchNorm statistics from good parts, then the scales of the evidence from held-back good parts.
+
+    Only the foreground counts, where a product has one: what lies behind it is not what it is judged by.
+    """
+    reestimate_batch_norm(student, tiles, seed, stages)
+    student.eval()
+    device = student.mean.device
+    places = held.places(student.config.stride).to(device)  # (N, 1, h, w)
+    parts = list(zip(held.in_images(16), torch.split(places, 16), strict=True))
+    with torch.no_grad():
+        measured = stages.over(parts, "measuring held-back good parts")
+        sums = [_squares(student, images.to(device), place) for images, place in measured]
+        for index, stage in enumerate(FEATURE_STAGES):
+            total = torch.stack([found[index][0] for found in sums]).sum(0)
+            count = torch.stack([found[index][1] for found in sums]).sum()
+            student.usual(stage).copy_((total / count).clamp_min(1e-6))
+        scaled = stages.over(parts, "scaling what held-back good parts show")
+        evidence = torch.cat([student.evidence(images.to(device))[1] for images, _ in scaled])
+    inside = evidence.transpose(0, 1)[:, places[:, 0] > 0]  # (len(EVIDENCE), cells)
+    student.mean.copy_(inside.mean(1))
+    student.spread.copy_(inside.std(1).clamp_min(SPREAD_FLOOR))
+
+
+def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT) -> None:
+    """Replace the running statistics by a plain average over good tiles."""
+    trained = (student.restorer, student.finder)
+    norms = [one for net in trained for one in net.modules() if isinstance(one, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative average
+        norm.train()
+    rng = np.random.default_rng(seed)
+    with torch.no_grad():
+        for _ in stages.over(range(BATCH_NORM_BATCHES), "averaging over good parts"):
+            good = draw_batch(tiles, 16, 0.0, rng, vary=True)
+            student.evidence(good.clean.to(student.mean.device))
+
+
+def _in_parts(student: Student, seen: Tensor, restored: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """`Student.differences` of a few pictures at a time: more of them would not fit a CPU's cache."""
+    pairs = zip(torch.split(seen, FEATURES_AT_ONCE), torch.split(restored, FEATURES_AT_ONCE), strict=True)
+    parts = [student.differences(*pair) for pair in pairs]
+    features, squares = (
+        [torch.cat(level) for level in zip(*one, strict=True)] for one in zip(*parts, strict=True)
+    )
+    return features, squares
+
+
+def _squares(student: Student, images: Tensor, place: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """By stride: each channel's squared distances from the restoration's added up, and how many they are.
+
+    A distance is at least as large as what bf16 makes of equal pictures.
+    """
+    restored = student.restore(images)[2]
+    exact, squares = student.differences(images, restored)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        rough, _ = student.differences(images, restored)
+    found = []
+    for square, one, other in zip(squares, exact, rough, strict=True):
+        inside = F.adaptive_max_pool2d(place, square.shape[-2:])
+        noise = 2 * (one - other.float()).square()  # of the input's features and of the restoration's
+        sums = [(values * inside).sum((0, 2, 3)) for values in (square, noise)]
+        found.append((sums[0].maximum(sums[1]), inside.sum()))
+    return found
+
+
+def _kept_lessons(
+    teachers: Sequence[Any], tiles: Tiles, run: Run, out: Path, seed: int, fabric: Any, stages: Stages
+) -> Lessons:
+    """The lessons in `out`, asked for by the first process where they are not there yet."""
+    if fabric.global_rank == 0 and not (out / LESSONS).is_file():
+        here = [teacher.to(fabric.device) for teacher in teachers]
+        stride = student_file.PRESETS[run.preset].stride
+        made = ask(here, tiles, LESSON_COUNTS[run.preset], stride, seed, fabric.device, stages)
+        checkpoint.save(
+            out / LESSONS,
+            {
+                "batch": {field.name: getattr(made.batch, field.name) for field in dataclasses.fields(Batch)},
+                "restored": made.restored.half(),
+                "maps": made.maps,
+            },
+        )
+    fabric.barrier()
+    kept = checkpoint.load(out / LESSONS)
+    assert kept is not None
+    return Lessons(batch=Batch(**kept["batch"]), restored=kept["restored"].float(), maps=kept["maps"])
+
+
+def _inspected(
+    teacher: Method, batch: Batch, seed: int, device: torch.device, stages: Stages, name: str
+) -> tuple[Tensor, Tensor]:
+    """The teacher's restorations (N, C, H, W) and maps (N, 1, H, W) of what is seen."""
+    images, maps = [], []
+    for start in stages.over(range(0, len(batch.seen), INSPECTED_AT_ONCE), name):
+        part = slice(start, start + INSPECTED_AT_ONCE)
+        with autocast(device):
+            found = teacher.inspect(
+                batch.seen[part].to(device), torch.Generator().manual_seed(seed), batch.products[part]
+            )
+        images.append(found.image.float().cpu())
+        maps.append(found.map.float().cpu())
+    return torch.cat(images), torch.cat(maps)

@@ -1,0 +1,68 @@
+"""Every number of a range that is asked for again is replayed, waiting or gone, and gone ones are named."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from agent.clock import ManualClock
+from agent.contract.events import EventMaker
+from agent.outbox.keeper import Keeper
+from agent.outbox.outbox import Outbox
+from agent.outbox.replayed import RANGES, Replayed, told
+from agent.outbox.spool import Limits
+from tests.agent.outbox.rows import TOPICS, verdict
+from tests.brokers import DEADLINE_S
+
+
+@given(st.integers(1, 60), st.integers(0, 40), st.sets(st.integers(1, 120)))
+def test_the_three_make_up_the_range(first: int, more: int, held: set[int]) -> None:
+    last = first + more
+    there = sorted(number for number in held if first <= number <= last)
+    answer = told(first, last, queued=len(there) // 2, there=there)
+    gone = [number for begin, end in answer.gone for number in range(begin, end + 1)]
+    assert sorted(gone + there) == list(range(first, last + 1))
+    assert answer.queued + answer.waiting == len(there)
+    assert all(end + 1 < begin for (_, end), (begin, _) in zip(answer.gone, answer.gone[1:], strict=False))
+
+
+@hypothesis_settings(max_examples=15, deadline=None)
+@given(st.sets(st.integers(1, 30)), st.sets(st.integers(1, 30)), st.integers(1, 40), st.integers(0, 30))
+def test_an_outbox_tells_what_it_has_of_a_range(
+    delivered: set[int], deleted: set[int], first: int, more: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        clock = ManualClock()
+        outbox = Outbox(Path(folder) / "outbox.sqlite3", clock=clock)
+        outbox.open()
+        events = EventMaker(TOPICS, boot_id="boot", clock=clock, new_id=lambda: "note")
+        keeper = Keeper(outbox, limits=Limits(), hold_when_full=False, events=events, clock=clock)
+        keeper.open()
+        outbox.append([verdict(number) for number in range(1, 31)]).result(DEADLINE_S)
+        seqs = {int(one.row.id.rpartition("-")[2]): one.seq for one in outbox.lease(100)}
+        outbox.delivered([seqs[number] for number in delivered])
+        for number in deleted & delivered:  # as the bounds of the history do
+            keeper._database.execute("DELETE FROM history WHERE seq = ?", (seqs[number],))
+            keeper._database.execute("DELETE FROM record WHERE seq = ?", (seqs[number],))
+        answer = keeper.replay(first, first + more)
+        asked = set(range(first, first + more + 1))
+        gone = {number for begin, end in answer.gone for number in range(begin, end + 1)}
+        assert answer.queued == len(asked & (delivered - deleted))
+        assert gone == asked & ((delivered & deleted) | set(range(31, 100)))
+        assert answer.waiting == len(asked & (set(range(1, 31)) - delivered))
+        again = keeper.replay(first, first + more)
+        assert (again.queued, again.waiting) == (0, answer.queued + answer.waiting)
+        keeper.close()
+        outbox.close()
+
+
+def test_an_answer_has_only_so_many_ranges_and_says_where_it_ends() -> None:
+    gone = tuple((number, number) for number in range(1, 2 * RANGES + 2, 2))
+    data = Replayed(queued=1, waiting=0, gone=gone).data()
+    assert data["gone"] == [list(one) for one in gone[:RANGES]]
+    assert data["gone_beyond"] == gone[RANGES - 1][1]
+    assert "gone_beyond" not in Replayed(queued=1, waiting=0, gone=gone[:RANGES]).data()

@@ -1,0 +1,91 @@
+"""A model and the yardstick are judged on the same pictures, cut alike, and shown side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.bundle.bundle import open_bundle
+from agent.messages import Pixels
+from models.data.datasets import load_tiles
+from models.data.held import good_items
+from models.judging import evaluate
+from models.judging.yardstick import Yardstick, build_memory
+from models.stages import Stages
+from models.training.train import read_run, train
+from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, write_tiny
+from tests.models.workshop import run_lab
+
+BUNDLE = Path(evaluate.__file__).parents[1] / "bundles" / "elpv"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("data") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def teacher(data: Path) -> Path:
+    """Hardly trained."""
+    out = data.parent / "teacher"
+    train("decodiff", [data], "nano", out, images=8)
+    return out
+
+
+@pytest.mark.slow
+def test_the_yardstick_s_row_stands_beside_the_model_s(data: Path, teacher: Path, tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    output = run_lab("evaluate", teacher, "--data", data, "--yardstick", "--json", file, "--report", tmp_path)
+    found = json.loads(file.read_text())
+    assert found.keys() == {"model", "yardstick"}
+    assert found["yardstick"].keys() - found["model"].keys() == {"build_minutes"}
+    assert found["yardstick"]["build_minutes"] > 0
+    for one in found.values():
+        assert one["images"] == GOOD_TEST + DEFECTIVE_TEST
+        assert f"{one['image_auroc']:.4f}" in output
+        assert f"{one['aupro_03']:.4f}" in output
+    assert found["yardstick"]["image_auroc"] == 1.0  # a black line in a weave is easy
+    for folder in (tmp_path, tmp_path / "yardstick"):
+        assert {"curves.png", "worst.png"} <= {path.name for path in folder.iterdir()}
+
+
+def test_without_the_flag_the_figures_are_the_model_s_alone(
+    data: Path, teacher: Path, tmp_path: Path
+) -> None:
+    output = run_lab("evaluate", teacher, "--data", data, "--json", tmp_path / "figures.json")
+    assert json.loads((tmp_path / "figures.json").read_text())["images"] == GOOD_TEST + DEFECTIVE_TEST
+    assert "yardstick" not in output
+
+
+def test_the_yardstick_remembers_what_training_saw_and_nothing_held_back(
+    data: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Pixels] = []
+
+    def building(tiles: Pixels, seed: int, stages: Stages) -> Yardstick:
+        seen.append(tiles)
+        return build_memory(tiles, seed, stages)
+
+    monkeypatch.setattr(evaluate, "build_memory", building)
+    evaluate.evaluate_yardstick(teacher, data)
+    kept, held = good_items([data])
+    assert held
+    assert np.array_equal(seen[0], load_tiles(kept, read_run(teacher).input))
+
+
+def test_the_yardstick_judges_the_model_s_pictures_at_the_model_s_scale(data: Path, teacher: Path) -> None:
+    _, of_model = evaluate.evaluate(teacher, data)
+    _, of_yardstick, _ = evaluate.evaluate_yardstick(teacher, data)
+    for one, other in zip(of_model, of_yardstick, strict=True):
+        assert one.item == other.item
+        assert np.array_equal(one.picture, other.picture)
+        assert one.map.shape == other.map.shape
+        assert one.score != other.score
+
+
+def test_a_run_and_a_bundle_say_how_frames_become_tiles(teacher: Path) -> None:
+    assert evaluate.input_of(teacher) == read_run(teacher).input
+    assert evaluate.input_of(BUNDLE) == open_bundle(BUNDLE).manifest.input

@@ -1,0 +1,187 @@
+"""What the student is taught, by whom, and what it is given before anything is judged."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.data.batches import draw_batch
+from models.methods.method import Restoration
+from models.student.distill import Lessons, Pupil, RunError, ask, common, finish, reestimate_batch_norm
+from models.training.train import Run
+from tests.models.student.test_student import new, textures
+from tests.models.tiny import as_tiles
+
+CPU = torch.device("cpu")
+
+
+class Copies:
+    """A teacher that restores everything as it is, and finds a constant."""
+
+    spoilt_share = 0.0
+
+    def __init__(self, shade: float = 0.0, found: float = 1.0) -> None:
+        self.shade, self.found = shade, found
+
+    def inspect(self, images: Tensor, rng: torch.Generator, products: Tensor | None = None) -> Restoration:
+        maps = torch.full_like(images[:, :1], self.found)
+        return Restoration(image=images + self.shade, map=maps, score=maps.flatten(1).mean(1))
+
+
+def lessons(count: int = 4) -> Lessons:
+    return ask([Copies()], as_tiles(textures(5)), count, 4, 0, CPU)  # type: ignore[list-item]
+
+
+def test_lessons_hold_what_teachers_made_of_good_and_spoilt_pictures() -> None:
+    made = lessons(16)
+    assert torch.allclose(made.restored, made.batch.seen, atol=1e-2)
+    assert made.maps.shape == (16, 1, 16, 16)
+    assert 0 < made.batch.spoilt.sum() < 16
+    assert torch.allclose(made.maps, torch.tensor(0.5))  # as strong as on good parts
+
+
+def test_several_teachers_teach_their_mean() -> None:
+    teachers = [Copies(shade=0.2), Copies(shade=-0.4)]
+    made = ask(teachers, as_tiles(textures(5)), 8, 4, 0, CPU)  # type: ignore[arg-type]
+    assert torch.allclose(made.restored, made.batch.seen - 0.1, atol=1e-2)
+
+
+def test_a_lesson_is_mirrored_as_a_whole() -> None:
+    made = lessons(6)
+    for seed in range(8):
+        some = made.drawn(3, ("horizontal", "vertical"), np.random.default_rng(seed))
+        assert torch.equal(some.restored, some.batch.seen)
+        assert ((some.batch.seen - some.batch.clean).abs().amax(1, keepdim=True) > 0.2)[
+            some.batch.mask == 0
+        ].sum() == 0
+
+
+def test_a_lesson_is_mirrored_only_as_its_product_allows() -> None:
+    made = lessons(6)
+    known = {one.numpy().tobytes() for one in made.batch.seen}
+    for seed in range(8):
+        some = made.drawn(3, (), np.random.default_rng(seed))
+        assert all(one.numpy().tobytes() in known for one in some.batch.seen)
+
+
+def test_a_student_that_restores_the_truth_like_its_teacher_has_only_to_find_the_defect() -> None:
+    student, batch = new(), draw_batch(as_tiles(textures(5)), 8, 0.7, np.random.default_rng(0))
+    zero = torch.zeros(8, 1, 16, 16)
+
+    class Knows(nn.Module):
+        def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+            clean = student.codec.encode(torch.cat([batch.clean, batch.clean]))
+            return z - clean, torch.zeros(16, 16, 8, 8)
+
+    student.restorer = Knows()  # type: ignore[assignment]
+    perfect = Pupil(student).loss(batch, Lessons(batch=batch, restored=batch.clean, maps=zero))
+    lazy = Pupil(student).loss(batch, Lessons(batch=batch, restored=batch.seen, maps=zero))
+    assert float(perfect["truth"]) == pytest.approx(0, abs=1e-9)
+    assert float(perfect["teacher"]) == pytest.approx(0, abs=1e-9)
+    assert float(perfect["mask"]) > 0.1
+    assert float(lazy["teacher"]) > 1e-4
+
+
+def test_the_restorer_does_not_learn_to_please_the_finder() -> None:
+    student = new()
+    for parameter in (*student.restorer.parameters(), *student.finder.parameters()):
+        parameter.requires_grad_(True)
+    batch = draw_batch(as_tiles(textures(5)), 4, 1.0, np.random.default_rng(0))
+    Pupil(student).loss(batch, lessons(8))["mask"].backward()
+    assert student.finder.logits.weight.grad is not None
+    assert student.restorer.correction.weight.grad is None
+
+
+def test_the_frozen_features_keep_their_statistics_in_training() -> None:
+    student = new()
+    pupil = Pupil(student).train()
+    before = [buffer.clone() for buffer in student.features.buffers()]
+    with torch.no_grad():
+        pupil.loss(draw_batch(as_tiles(textures(5)), 4, 0.7, np.random.default_rng(0)), lessons(8))
+    assert student.restorer.training
+    assert all(torch.equal(a, b) for a, b in zip(before, student.features.buffers(), strict=True))
+
+
+@pytest.mark.slow
+def test_batch_norm_takes_its_statistics_from_good_parts() -> None:
+    student, tiles = new(), as_tiles(textures(8))
+    first = student.restorer.stem[1]
+    first.running_mean.fill_(50.0)  # as if learnt on spoilt pictures
+    weights = [parameter.clone() for parameter in student.parameters()]
+    reestimate_batch_norm(student, tiles, seed=0)
+    z = student.restorer.stem[0](student.codec.encode(tiles.sample(8)))
+    assert torch.allclose(first.running_mean, z.mean((0, 2, 3)), atol=0.2)
+    assert all(torch.equal(a, b) for a, b in zip(weights, student.parameters(), strict=True))
+    repeated = first.running_mean.clone()
+    reestimate_batch_norm(student, tiles, seed=0)
+    assert torch.equal(first.running_mean, repeated)
+
+
+@pytest.mark.slow
+def test_good_parts_have_evidence_of_mean_0_and_spread_1() -> None:
+    student, tiles = new(), as_tiles(textures(8))
+    with torch.no_grad():
+        student.restorer.correction.weight.normal_(0, 0.5, generator=torch.Generator().manual_seed(1))
+    finish(student, tiles, tiles, seed=0)
+    assert not student.training
+    evidence = student.evidence(tiles.sample(8))[1]
+    standard = (evidence - student.mean.view(1, -1, 1, 1)) / student.spread.view(1, -1, 1, 1)
+    assert torch.allclose(standard.mean((0, 2, 3)), torch.zeros(7), atol=1e-3)
+    assert (standard.std((0, 2, 3)) < 1.01).all()
+    for index in (2, 3, 4):  # strides 4, 8 and 16: each channel weighs by its own usual distance
+        assert float((evidence[:, index].exp() - 1).mean()) == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.slow
+def test_what_lies_behind_a_product_does_not_scale_its_evidence() -> None:
+    """The right half is background: whatever it shows, the scales are those of the left half's cells."""
+    plain = textures(8)
+    foreground = np.zeros(plain.shape[:3], np.bool_)
+    foreground[:, :, :32] = True
+    scales = []
+    for place in (foreground, None):
+        student = new()
+        with torch.no_grad():
+            student.restorer.correction.weight.normal_(0, 0.5, generator=torch.Generator().manual_seed(1))
+        finish(student, as_tiles(plain), dataclasses.replace(as_tiles(plain), foreground=place), seed=0)
+        evidence = student.evidence(as_tiles(plain).sample(8))[1]
+        inside = evidence if place is None else evidence[..., :8]
+        assert torch.allclose(student.mean, inside.mean((0, 2, 3)), atol=1e-4)
+        scales.append(student.mean.clone())
+    assert not torch.allclose(scales[0], scales[1], atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_restoration_as_good_as_bf16_can_show_counts_as_usual() -> None:
+    student, tiles = new(), as_tiles(textures(8))  # untrained: it restores every pixel as it is
+    finish(student, tiles, tiles, seed=0)
+    evidence = student.evidence(tiles.sample(8))[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = student.evidence(tiles.sample(8))[1].float()
+    assert ((evidence - rough).abs().mean((0, 2, 3)) < student.spread).all()
+
+
+@pytest.mark.parametrize(("name", "other"), [("preset", "edge"), ("data", ("x", "y"))])
+def test_teachers_of_one_student_must_share_preset_and_data(
+    name: str, other: object, tmp_path: object, run_of_tiny: Run
+) -> None:
+    foreign = dataclasses.replace(run_of_tiny, **{name: other})  # type: ignore[arg-type]
+    with pytest.raises(RunError, match=f"another {name}"):
+        common([run_of_tiny, foreign], ["one", "two"])  # type: ignore[list-item]
+
+
+def test_several_teachers_are_named_together(run_of_tiny: Run) -> None:
+    both = common([run_of_tiny, dataclasses.replace(run_of_tiny, method="glad")], ["one", "two"])  # type: ignore[list-item]
+    assert both.method == "decodiff+glad"
+
+
+@pytest.fixture
+def run_of_tiny() -> Run:
+    from agent.bundle.bundle import InputSpec
+
+    spec = InputSpec(channels=1, tile_px=64, overlap_px=8, scale=0.8)
+    return Run(method="decodiff", preset="nano", seed=0, data=("tiny",), input=spec)

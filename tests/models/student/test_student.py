@@ -1,0 +1,148 @@
+"""The shipped graph: uint8 tiles in, score, map and restoration out, each tile judged by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agent.messages import Pixels
+from models.parts.features import load_features
+from models.student.student import EVIDENCE, FEATURE_STAGES, PRESETS, Student
+from tests.models.tiny import scratched, woven
+
+
+def new(preset: str = "nano", channels: int = 1) -> Student:
+    torch.manual_seed(0)
+    config = dataclasses.replace(PRESETS[preset], channels=channels)
+    return Student(config, load_features(FEATURE_STAGES)).eval().requires_grad_(False)
+
+
+def trained() -> Student:
+    """As if trained: a correction that does something, and statistics of its own."""
+    student = new()
+    rng = torch.Generator().manual_seed(1)
+    for parameter in student.restorer.correction.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=rng) * 0.05)
+    student.mean = torch.tensor([0.1, 0.1, 0.01, 0.01, 0.01, 0.02, 0.1])
+    student.spread = torch.tensor([0.5, 0.5, 0.02, 0.03, 0.04, 0.05, 0.2])
+    return student
+
+
+def textures(count: int, channels: int = 1, seed: int = 0) -> Pixels:
+    rng = np.random.default_rng(seed)
+    return np.stack([np.repeat(woven(rng)[:64, :64], channels, axis=2) for _ in range(count)])
+
+
+def images(tiles: Pixels) -> Tensor:
+    return torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("preset", ["nano", "edge"])
+def test_every_tile_gets_a_score_a_map_and_a_restoration(preset: str, batch: int, channels: int) -> None:
+    score, map_, restored = new(preset, channels)(torch.from_numpy(textures(batch, channels)))
+    assert (score.shape, score.dtype) == ((batch,), torch.float32)
+    assert (map_.shape, map_.dtype) == ((batch, 16, 16), torch.float32)
+    assert (restored.shape, restored.dtype) == ((batch, 64, 64, channels), torch.uint8)
+    assert (map_ > 0).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_untrained_student_restores_every_pixel_as_it_is(channels: int) -> None:
+    tiles = textures(3, channels)
+    tiles[0, :16, :16] = 0
+    tiles[0, 16:32, :16] = 255
+    assert np.array_equal(new(channels=channels)(torch.from_numpy(tiles))[2].numpy(), tiles)
+
+
+def test_a_score_is_the_mean_of_the_largest_map_pixels() -> None:
+    student = trained()
+    score, map_, _ = student(torch.from_numpy(textures(4)))
+    top = map_.flatten(1).sort(1, descending=True).values[:, : student.config.top]
+    assert torch.allclose(score, top.mean(1))
+
+
+def test_a_tile_is_judged_the_same_alone_and_among_others() -> None:
+    student, tiles = trained(), textures(4)
+    together = student(torch.from_numpy(tiles))
+    for index in range(4):
+        alone = student(torch.from_numpy(tiles[index : index + 1]))
+        assert torch.allclose(together[0][index], alone[0][0], rtol=1e-4)
+        assert torch.allclose(together[1][index], alone[1][0], rtol=1e-3, atol=1e-4)
+        assert (together[2][index].int() - alone[2][0].int()).abs().max() <= 1  # a rounding apart
+
+
+def test_judging_changes_nothing_about_the_student() -> None:
+    student, tiles = trained(), torch.from_numpy(textures(2))
+    first, second = student(tiles), student(tiles)
+    assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
+
+
+def test_evidence_is_what_its_names_say() -> None:
+    student, x = trained(), images(textures(2))
+    restored, evidence = student.evidence(x)
+    assert evidence.shape == (2, len(EVIDENCE), 16, 16)
+    correction, hidden, again = student.restore(x)
+    assert torch.equal(again, restored)
+    seen, squares = student.differences(x, restored)
+    logits = student.find(x, restored, hidden, seen, squares)
+    named = dict(zip(EVIDENCE, evidence.unbind(1), strict=True))
+    assert torch.allclose(named["mask"], logits[:, 0], atol=1e-4)
+    assert torch.allclose(named["taught"], logits[:, 1], atol=1e-4)
+    distance = dict(zip(EVIDENCE[2:], (evidence[:, 2:].exp() - student.negligible).unbind(1), strict=True))
+    cells = (restored - x).abs().mean(1).view(2, 16, 4, 16, 4).mean((2, 4))
+    assert torch.allclose(distance["pixels"], cells, atol=1e-5)
+    assert torch.allclose(distance["latents"].mean(), correction.abs().mean(), rtol=0.05)
+    for name in ("stride_4", "stride_8", "stride_16"):
+        assert (distance[name] > -1e-5).all()
+        assert distance[name].max() > 1e-4
+
+
+def test_a_feature_channel_counts_by_how_far_it_strays_on_good_parts() -> None:
+    student, x = trained(), images(textures(2))
+
+    def distance() -> Tensor:
+        return student.evidence(x)[1][:, EVIDENCE.index("stride_8")].exp() - 1
+
+    before = distance()
+    student.usual(2).fill_(4.0)
+    assert torch.allclose(distance(), before / 4, atol=1e-5)
+
+
+def test_restorations_stay_in_the_range_of_pictures() -> None:
+    student = trained()
+    for parameter in student.restorer.correction.parameters():
+        parameter.mul_(1000)
+    restored, _ = student.evidence(images(textures(2)))
+    assert restored.min() >= -1
+    assert restored.max() <= 1
+
+
+def test_fusion_weights_are_named_and_sum_to_1() -> None:
+    for config in PRESETS.values():
+        assert len(config.weights) == len(EVIDENCE)
+        assert sum(config.weights) == pytest.approx(1)
+
+
+def test_a_defect_that_the_restoration_removes_is_evidence() -> None:
+    """With a restorer that knows the answer, the map is hottest on the scratch."""
+    student, rng = new(), np.random.default_rng(4)
+    good = woven(rng)[:64, :64]
+    seen, mask = scratched(np.pad(good, ((0, 16), (0, 32), (0, 0)), mode="edge"), rng)
+    seen, mask = seen[:64, :64], mask[:64, :64]
+    assert mask.any()
+
+    class Knows(nn.Module):
+        def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+            return z - student.codec.encode(images(good[None])), torch.zeros(1, 16, 8, 8)
+
+    student.restorer = Knows()  # type: ignore[assignment]
+    _, map_, restored = student(torch.from_numpy(np.ascontiguousarray(seen)[None]))
+    assert np.array_equal(restored[0].numpy(), good)
+    cells = torch.from_numpy(mask).view(16, 4, 16, 4).amax((1, 3))
+    assert map_[0][cells].mean() > map_[0][~cells].mean()
