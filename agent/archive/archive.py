@@ -23,8 +23,10 @@ from agent.archive.files import TORN
 from agent.archive.shelf import Opened, Shelf
 from agent.backoff import backoff_s
 from agent.clock import Clock
+from agent.contract.verdict import Verdict
 from agent.foreign import shown
-from agent.messages import Frame, Inspection, Verdict
+from agent.messages import Frame, Inspection
+from agent.settings import archive as settings
 
 WAITING_BYTES = 64 << 20  # of arrays held until they are written; one record always may wait
 TIDY_EVERY_S = 10.0
@@ -65,10 +67,10 @@ class Archive:
     """Holds references to the arrays it is given until they are written: nobody may write into them."""
 
     def __init__(
-        self, shelf: Shelf, *, pass_share: float, clock: Clock, waiting_bytes: int = WAITING_BYTES
+        self, shelf: Shelf, limits: settings.Archive, *, clock: Clock, waiting_bytes: int = WAITING_BYTES
     ) -> None:
         self.shelf = shelf
-        self._pass_share = pass_share
+        self._limits = limits
         self._clock = clock
         self._waiting_bytes = waiting_bytes
         self._rng = random.Random()
@@ -106,11 +108,13 @@ class Archive:
 
     def recorded(self, verdict: Verdict, frame: Frame, inspection: Inspection | None) -> None:
         """A record is durable; keep its frame where the settings want it. From any thread; never waits."""
-        if not bounds.wanted(verdict, self._pass_share):
+        if not bounds.wanted(verdict, self._limits):
             return
         record = _Record(verdict, frame, inspection)
         with self._changed:
-            if not pixels.is_picture(frame.image):
+            if self._stopping:
+                self._dropped["queue"] += 1
+            elif not pixels.is_picture(frame.image):
                 self._dropped["frame"] += 1
             elif self._waiting and self._held_bytes + record.size_bytes > self._waiting_bytes:
                 self._dropped["folder" if self._fault else "queue"] += 1
@@ -237,10 +241,11 @@ class Archive:
 
     def _tell_dropped(self) -> None:
         with self._changed:
-            more = {reason: self._dropped[reason] - self._told[reason] for reason in REASONS}
+            more = self._dropped - self._told
             self._told = self._dropped.copy()
-        if any(more.values()):
-            log.warning("archive_dropped", **more)
+        del more["room"]  # as the settings want it, or told already
+        if more:
+            log.warning("archive_dropped", records=dict(more))
 
     def _tell_full(self, words: str) -> None:
         if self._full is None:

@@ -39,10 +39,10 @@ def sealed(png: bytes, before: Sequence[bytes], after: Sequence[bytes]) -> list[
 
 def check_seal(data: bytes) -> None:
     """That every byte is as it was written. Raises Torn."""
-    if not is_tail(data[-TAIL_BYTES:]):
+    tail = data[-TAIL_BYTES:]
+    if not is_tail(tail):
         raise Torn("it is cut short")
-    view = memoryview(data)
-    if hashlib.sha256(view[:-TAIL_BYTES]).digest() != bytes(view[8 - TAIL_BYTES : 40 - TAIL_BYTES]):
+    if tail != chunk(SEAL, hashlib.sha256(memoryview(data)[:-TAIL_BYTES]).digest()) + END:
         raise Torn("it was changed after it was written")
 
 

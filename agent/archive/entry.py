@@ -29,9 +29,10 @@ from pydantic import ValidationError
 from agent.archive import chunks, pixels
 from agent.archive.chunks import Torn, chunk
 from agent.clock import rfc3339
+from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.messages import Flags, Floats, Frame, Inspection, Samples, Verdict, VerdictName
+from agent.messages import Flags, Floats, Frame, Inspection, Samples, VerdictName
 
 SCHEMA = "plumbline.archive/1"
 RECORD, VERDICT, MARK, MAP = b"plRC", b"plVD", b"plMK", b"plMP"

@@ -11,21 +11,21 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from agent.archive import entry, files
-from agent.archive.bounds import Bounds
+from agent.archive import bounds, entry, files
 from agent.archive.chunks import Torn
 from agent.archive.entry import Entry, Head, Mark, NotOurs
 from agent.archive.faults import ArchiveError, NoRoomError, explained, unknown
 from agent.archive.files import File
 from agent.archive.index import MARKED, NAME, RANKS, ForeignIndexError, Index, Kept, Query, Totals
-from agent.clock import Clock
+from agent.clock import Clock, Steps
 from agent.foreign import shown
+from agent.settings import archive as settings
 
 LOCK = "plumbline-archive.lock"
 AT_ONCE = 64  # entries that go between two looks at the disk
@@ -47,14 +47,15 @@ class Shelf:
     def __init__(
         self,
         folder: Path,
-        bounds: Bounds,
+        limits: settings.Archive,
         *,
         clock: Clock,
         disk_free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
         self.folder = folder
-        self._bounds = bounds
+        self._limits = limits
         self._clock = clock
+        self._steps = Steps(clock)
         self._disk_free_bytes = disk_free_bytes
         self._turn = threading.Lock()  # to change files and index
         self._index: Index | None = None
@@ -107,8 +108,12 @@ class Shelf:
     def close(self) -> None:
         with self._turn:
             index, self._index = self._index, None
-            if index is not None:
-                index.close()
+            if index is None:
+                return
+            try:
+                with suppress(sqlite3.Error):  # of a disk that is gone
+                    index.close()
+            finally:
                 os.close(self._lock)
 
     def look_again(self, opened: Opened) -> Opened:
@@ -142,14 +147,12 @@ class Shelf:
     def mark(self, id_: str, mark: Mark | None) -> Kept:
         """Say something of an entry in the place of what was said before, or take it back; durable.
 
-        Raises ArchiveError; then what was said before still stands.
+        Raises ArchiveError.
         """
         with self._changing() as index:
             kept = index.get(id_)
             if kept is None:
-                raise ArchiveError(
-                    f"{shown(id_)}: the archive has no such entry; it may have made room since"
-                )
+                raise unknown(id_)
             path = self.folder / kept.path
             try:
                 pieces = entry.marked(path.read_bytes(), mark)
@@ -161,16 +164,18 @@ class Shelf:
             with index.change():
                 index.add(head, file)
             self._used += file.size - kept.file.size
+            self._let_go(index, self._over(index), MARKED, "max_bytes")
             return Kept(head=head, file=file)
 
     def tidy(self) -> bool:
         """Let go of some of what is over the bounds; whether there is more. Raises ArchiveError."""
         with self._changing() as index:
-            old = index.older_than(self._bounds.oldest(self._clock.utc_now()), AT_ONCE)
+            now = self._clock.utc_now()
+            kept_from = bounds.oldest(self._limits, now)
+            old = [] if self._steps.lately(now) else index.older_than(kept_from, AT_ONCE)
             self._remove(index, old, "days")
-            over = self._bounds.over(self._used + index.size_bytes(), 0)
-            gone = self._let_go(index, over, MARKED + 1, "max_bytes")  # marks go last, and only for this
-            short = self._bounds.short(self._disk_free_bytes(self.folder), 0)
+            gone = self._let_go(index, self._over(index), MARKED + 1, "max_bytes")  # marks: only for this
+            short = bounds.short(self._limits, self._disk_free_bytes(self.folder), 0)
             gone += self._let_go(index, short, MARKED, "min_free_bytes")
             return len(old) == AT_ONCE or gone >= AT_ONCE
 
@@ -240,7 +245,7 @@ class Shelf:
         """Whether there is room now for something of a rank. Raises NoRoomError."""
         while lacking := self._lacking(index, coming):
             if not self._let_go(index, lacking, rank + 1, "room"):
-                if index.first_to_go(self._bounds.keep_longest, below_rank=MARKED, limit=1):
+                if index.first_to_go(self._limits.keep_longest, below_rank=MARKED, limit=1):
                     return False
                 raise NoRoomError(
                     f"{self.folder}: nothing is left in it that may go, and {lacking} bytes are lacking;"
@@ -249,16 +254,19 @@ class Shelf:
                 )
         return True
 
+    def _over(self, index: Index, coming: int = 0) -> int:
+        return bounds.over(self._limits, self._used + index.size_bytes(), coming)
+
     def _lacking(self, index: Index, coming: int) -> int:
-        over = self._bounds.over(self._used + index.size_bytes(), coming)
-        return max(over, self._bounds.short(self._disk_free_bytes(self.folder), coming))
+        free = self._disk_free_bytes(self.folder)
+        return max(self._over(index, coming), bounds.short(self._limits, free, coming))
 
     def _let_go(self, index: Index, size: int, below_rank: int, bound: str) -> int:
         """Remove the first to go until they have `size` bytes or are AT_ONCE; how many they were."""
         going: list[File] = []
         if size <= 0:
             return 0
-        for file in index.first_to_go(self._bounds.keep_longest, below_rank=below_rank, limit=AT_ONCE):
+        for file in index.first_to_go(self._limits.keep_longest, below_rank=below_rank, limit=AT_ONCE):
             if size <= 0:
                 break
             going.append(file)
@@ -282,9 +290,7 @@ class Shelf:
     def _opened(self) -> Index:
         index = self._index
         if index is None:
-            raise ArchiveError(
-                f"{self.folder}: the archive is not open; its trouble is told with the station's health"
-            )
+            raise ArchiveError(f"{self.folder}: the archive is not open; the station's health says why")
         return index
 
     @contextmanager
@@ -307,7 +313,10 @@ def _lock(folder: Path) -> int:
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(descriptor)
         raise ArchiveError(f"{folder}: another agent has it; stop that one or set archive.folder") from None
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
