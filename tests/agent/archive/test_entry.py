@@ -15,7 +15,16 @@ from agent.archive.chunks import Torn
 from agent.archive.entry import EntryError, Mark, NotOurs
 from agent.contract import payloads
 from agent.messages import Frame
-from tests.agent.archive.records import MORNING, evidence, frame, inspection, picture, record, result_id, verdict
+from tests.agent.archive.records import (
+    MORNING,
+    evidence,
+    frame,
+    inspection,
+    picture,
+    record,
+    result_id,
+    verdict,
+)
 
 MARK = Mark(word="false_alarm", by="Ada", at=MORNING)
 
@@ -141,7 +150,9 @@ def test_another_versions_entry_is_not_taken_for_ours(tmp_path: Path, content: b
         entry.read(path)
 
 
-def test_a_verdict_with_a_field_of_a_later_version_is_indexed_and_says_who_can_read_it(tmp_path: Path) -> None:
+def test_a_verdict_with_a_field_of_a_later_version_is_indexed_and_says_who_can_read_it(
+    tmp_path: Path,
+) -> None:
     path = whole(tmp_path / "one.png")
     later = {**json.loads(entry.read(path).recorded), "new_field": 1}
     resealed(path, entry.VERDICT, json.dumps(later).encode())
@@ -151,7 +162,8 @@ def test_a_verdict_with_a_field_of_a_later_version_is_indexed_and_says_who_can_r
 
 
 @pytest.mark.parametrize(
-    "content", [b"{}", b'{"result_id":1}', b"[]", b'{"score":5}', b"nothing", b'{"score":null,"verdict":"good"}']
+    "content",
+    [b"{}", b'{"result_id":1}', b"[]", b'{"score":5}', b"nothing", b'{"score":null,"verdict":"good"}'],
 )
 def test_a_record_of_another_shape_is_not_ours(tmp_path: Path, content: bytes) -> None:
     path = resealed(whole(tmp_path / "one.png"), entry.VERDICT, content)
