@@ -12,10 +12,14 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import structlog
 
+from agent.archive.archive import Archive
+from agent.archive.counted import ArchiveCounted
+from agent.archive.shelf import Shelf
 from agent.bundle.bundle import Bundle, open_bundle
 from agent.bundle.trust import require_trusted
 from agent.cameras.camera import Camera
@@ -25,7 +29,7 @@ from agent.cameras.make import can_wait, connections, patience
 from agent.cameras.supervisor import Supervisor
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.contract import payloads
-from agent.contract.verdict import ModelMessage, SettingsMessage
+from agent.contract.verdict import ModelMessage, SettingsMessage, Verdict
 from agent.crew import Crew
 from agent.engines.choice import look_around
 from agent.engines.serving import Room, make_room
@@ -37,13 +41,14 @@ from agent.line.line import Line
 from agent.line.publish import Judged, Origin, Publisher
 from agent.line.spans import Spans
 from agent.line.taught import Taught
-from agent.messages import Scale
+from agent.messages import Frame, Inspection, Scale
 from agent.outbox.file import check_place
 from agent.page.server import PageServer, make_server
 from agent.rolls.event import tell_roll
 from agent.rolls.rolls import Roll, Rolls
 from agent.settings import camera as camera_settings
 from agent.settings import settings
+from agent.settings.archive import Archive as ArchiveSettings
 from agent.settings.camera import Source
 from agent.status.board import Board
 from agent.status.health import assess
@@ -82,6 +87,7 @@ class App:
     drifts: dict[str, Drift]
     taught: dict[str, Taught]
     page: PageServer | None
+    archive: Archive | None
     crew: Crew
 
     def run(self, duration_s: float | None = None) -> None:
@@ -95,6 +101,9 @@ class App:
             if self.page is not None:
                 self.page.start()
                 last.callback(self.page.stop)
+            if self.archive is not None:
+                self.archive.start()
+                last.callback(self.archive.stop)  # behind the uplink, which commits the last records
             last.callback(lambda: self.uplink.stop(self._status("stopped", None)))
             self.uplink.start()
             last.callback(self._end_rolls)
@@ -123,7 +132,7 @@ class App:
         """Once a second: what the page and the broker should know, and whether a part has died."""
         said: tuple[str, str | None, str] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
-        counted = Counted(self.metrics)
+        counted, archived = Counted(self.metrics), ArchiveCounted(self.metrics)
         cameras = [(one, name, CameraCounted(name, self.metrics)) for name, one in self.cameras.items()]
         while not stop.wait(WATCH_EVERY_S):
             tidied = self.uplink.watch()
@@ -133,7 +142,7 @@ class App:
             light = [drift.words() for drift in self.drifts.values()]
             light += [taught.words() for taught in self.taught.values()]
             self.board.light_troubles(tuple(words for words in light if words))
-            self.board.engine_troubles(self.room.words())
+            self.board.engine_troubles((*self.room.words(), *self._archive_words()))
             engine = self.engine.describe().name
             self.board.engine(engine)
             depth = self.uplink.outbox.depth()
@@ -143,6 +152,8 @@ class App:
                 counts = camera.counts()
                 camera_counted.take(counts)
                 self.board.camera_counts(name, counts)
+            if self.archive is not None:
+                archived.take(self.archive.counts())
             for roll in self.rolls.ended():
                 self._map(roll)
             snapshot = self.board.snapshot()
@@ -161,6 +172,9 @@ class App:
             if self.clock.monotonic_ns() >= metrics_due_ns:
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
+
+    def _archive_words(self) -> tuple[str, ...]:
+        return () if self.archive is None else self.archive.words()
 
     def _end_rolls(self) -> None:
         """The maps of the rolls that end with the agent, after their last record is committed."""
@@ -236,6 +250,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         scales,
         clock,
     )
+    archive = _archive(wanted.archive, clock)
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
@@ -247,6 +262,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         first_sequence=up.outbox.last_sequence() + 1,
         bindings=up.bindings,
         rolls=rolls,
+        keep=None if archive is None else partial(_keep, archive),
     )
     drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
     taught = {one.name: Taught(f"Camera {one.name}", bundle=bundle.manifest.name) for one in wanted.cameras}
@@ -297,8 +313,19 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         drifts=drifts,
         taught=taught,
         page=make_server(board, metrics, wanted.page),
+        archive=archive,
         crew=crew,
     )
+
+
+def _archive(wanted: ArchiveSettings, clock: Clock) -> Archive | None:
+    if wanted.folder is None:
+        return None
+    return Archive(Shelf(wanted.folder, wanted, clock=clock), wanted, clock=clock)
+
+
+def _keep(archive: Archive, verdict: Verdict, frame: Frame, inspection: Inspection | None) -> None:
+    archive.recorded(verdict, frame, inspection, recipe=f"{verdict.model.sha256}/{verdict.settings.sha256}")
 
 
 def _supervisor(

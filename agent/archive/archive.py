@@ -47,6 +47,7 @@ class Counts:
     written: int
     dropped: Mapping[Reason, int]  # wanted and not kept: writer too slow, folder, bounds, not a picture
     evicted: int
+    failures: int  # times that the folder took nothing any more
     entries: int
     size_bytes: int
 
@@ -54,6 +55,7 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class _Record:
     verdict: Verdict
+    recipe: str
     frame: Frame
     inspection: Inspection | None
 
@@ -80,6 +82,7 @@ class Archive:
         self._busy = False
         self._stopping = False
         self._written = 0
+        self._failures = 0
         self._dropped: Counter[Reason] = Counter()
         self._told: Counter[Reason] = Counter()
         self._fault: str | None = None
@@ -106,11 +109,14 @@ class Archive:
             log.warning("archive_dropped", records=left, reason="stopped before they were written")
         self._thread.join(DRAIN_S)
 
-    def recorded(self, verdict: Verdict, frame: Frame, inspection: Inspection | None) -> None:
-        """A record is durable; keep its frame where the settings want it. From any thread; never waits."""
+    def recorded(self, verdict: Verdict, frame: Frame, inspection: Inspection | None, *, recipe: str) -> None:
+        """A record is durable; keep its frame where the settings want it. From any thread; never waits.
+
+        `recipe` is the digest of what judged it.
+        """
         if not bounds.wanted(verdict, self._limits):
             return
-        record = _Record(verdict, frame, inspection)
+        record = _Record(verdict, recipe, frame, inspection)
         with self._changed:
             if self._stopping:
                 self._dropped["queue"] += 1
@@ -127,11 +133,12 @@ class Archive:
         """From any thread."""
         with self._changed:
             dropped = {reason: self._dropped[reason] for reason in REASONS}
-            written = self._written
+            written, failures = self._written, self._failures
         return Counts(
             written=written,
             dropped=dropped,
             evicted=self.shelf.evicted,
+            failures=failures,
             entries=self.shelf.entries,
             size_bytes=self.shelf.size_bytes,
         )
@@ -200,9 +207,9 @@ class Archive:
 
     def _keep(self, record: _Record) -> None:
         """Raises ArchiveError when the folder does not take it."""
-        head = entry.head_of(record.verdict)
+        head = entry.head_of(record.verdict, record.recipe)
         try:
-            pieces = entry.compose(record.verdict, record.frame, record.inspection)
+            pieces = entry.compose(record.verdict, record.recipe, record.frame, record.inspection)
             self._need_bytes = sum(map(len, pieces))
             kept = self.shelf.put(head, pieces)
         except NoRoomError as error:
@@ -256,6 +263,8 @@ class Archive:
         words = str(error) if isinstance(error, ArchiveError) else f"unexpected {error!r}"
         if self._fault is None:
             log.error("archive_failed", reason=words)
+            with self._changed:
+                self._failures += 1
         self._fault = words
         self.shelf.close()
 

@@ -9,8 +9,7 @@
     plSL   sha256 of everything before it
     IEND
 
-The verdict's `frame.sha256` is that of the pixels: rows from the top, pixels from the left, channels as R, G,
-B, 16 bits with the lower byte first, nothing between them.
+The verdict's `frame.sha256` is the digest of the pixels as they are read back (`Frame.digest`).
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from pydantic import ValidationError
 from agent.archive import chunks, pixels
 from agent.archive.chunks import Torn, chunk
 from agent.clock import rfc3339
+from agent.contract import payloads
 from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
 from agent.foreign import shown
@@ -82,7 +82,7 @@ class Entry:
 
     verdict: Verdict
     recorded: bytes  # the verdict's JSON as it was recorded
-    recipe: str  # what judged: digest of the bundle, a slash, digest of the settings
+    recipe: str  # digest of what judged
     frame: Frame
     evidence: Floats | None  # (h, w), raw map of the whole frame; None where it was not judged
     mark: Mark | None
@@ -93,12 +93,7 @@ def moment_of(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
-def recipe_of(verdict: Verdict) -> str:
-    """What judged, as one text."""
-    return f"{verdict.model.sha256}/{verdict.settings.sha256}"
-
-
-def head_of(verdict: Verdict) -> Head:
+def head_of(verdict: Verdict, recipe: str) -> Head:
     """Of a record that nobody has said anything of yet."""
     return Head(
         id=verdict.result_id,
@@ -109,16 +104,18 @@ def head_of(verdict: Verdict) -> Head:
         score=None if verdict.score is None else verdict.score.raw,
         threshold=None if verdict.score is None else verdict.score.threshold,
         part_id=verdict.part_id,
-        recipe=recipe_of(verdict),
+        recipe=recipe,
         mark=None,
     )
 
 
-def compose(verdict: Verdict, frame: Frame, inspection: Inspection | None) -> list[bytes | memoryview]:
+def compose(
+    verdict: Verdict, recipe: str, frame: Frame, inspection: Inspection | None
+) -> list[bytes | memoryview]:
     """The pieces of an entry's file. Raises ValueError for a frame that is no picture."""
     record: dict[str, Any] = {
         "schema": SCHEMA,
-        "recipe": recipe_of(verdict),
+        "recipe": recipe,
         "bit_depth": frame.bit_depth,
         "captured_at": frame.captured_at.isoformat(),
         "device_ns": frame.device_ns,
@@ -132,8 +129,7 @@ def compose(verdict: Verdict, frame: Frame, inspection: Inspection | None) -> li
     if inspection is not None:
         halves, record["map_exponent"] = pixels.to_halves(inspection.evidence)
         after.append(chunk(MAP, pixels.halves_to_png(halves)))
-    recorded = verdict.model_dump_json(by_alias=True).encode()
-    before = [chunk(RECORD, _json(record)), chunk(VERDICT, recorded)]
+    before = [chunk(RECORD, _json(record)), chunk(VERDICT, payloads.encode(verdict))]
     return chunks.sealed(pixels.to_png(frame.image), before, after)
 
 
@@ -234,13 +230,14 @@ def _entry(data: bytes, found: Mapping[bytes, memoryview]) -> Entry:
     verdict = Verdict.model_validate_json(recorded)
     record = json.loads(bytes(found[RECORD]))
     picture = pixels.of_png(data)
-    if pixels.sha256(picture) != verdict.frame.sha256:
+    frame = _frame(verdict, record, picture)
+    if frame.digest() != verdict.frame.sha256:
         raise ValueError("its pixels are not those that its verdict names")
     return Entry(
         verdict=verdict,
         recorded=recorded,
         recipe=record["recipe"],
-        frame=_frame(verdict, record, picture),
+        frame=frame,
         evidence=pixels.of_halves(pixels.halves_of_png(bytes(found[MAP])), record["map_exponent"])
         if MAP in found
         else None,

@@ -7,7 +7,6 @@ another dependency nothing is faster at a useful size, and every program opens i
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import TypeAlias, cast
 
@@ -35,12 +34,6 @@ def is_picture(image: Samples) -> bool:
         and image.shape[2] in (1, 3)
         and 0 not in image.shape
     )
-
-
-def sha256(image: Samples) -> str:
-    """Of the pixels alone: rows from the top, channels as R, G, B, 16 bits with the lower byte first."""
-    ordered = image.astype("<u2", copy=False) if image.dtype == np.uint16 else image
-    return hashlib.sha256(np.ascontiguousarray(ordered).data).hexdigest()
 
 
 def to_png(image: Samples) -> bytes:

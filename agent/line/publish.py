@@ -6,12 +6,11 @@ disk never has a gap. Page, metrics and log are told by the outbox after the com
 
 from __future__ import annotations
 
-import hashlib
 import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import structlog
@@ -47,6 +46,8 @@ log = structlog.get_logger()
 
 MAX_DEFECTS = 16  # named in one verdict, strongest first: it stays under 8 KiB
 MAX_DETAIL = 500
+
+Keep: TypeAlias = Callable[[Verdict, Frame, Inspection | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,9 @@ class Publisher:
         first_sequence: int,
         bindings: Bindings | None = None,
         rolls: Rolls | None = None,
+        keep: Keep | None = None,
     ) -> None:
+        """`keep` is told of every record that has a picture, after its commit."""
         self._outbox = outbox
         self._topics = topics
         self._origin = origin
@@ -103,6 +106,7 @@ class Publisher:
         self._sequence = first_sequence
         self._bindings = bindings
         self._rolls = rolls
+        self._keep = keep
         self._order = threading.Lock()
 
     def record(self, judged: Judged) -> Verdict:
@@ -131,7 +135,7 @@ class Publisher:
             Judgement(verdict="undecided", reason=reason, score=math.nan, threshold=0.0, defects=()),
             detail=detail,
             frame_message=_frame_message(frame),
-            announce=lambda verdict: self._board.judged(verdict, _shown(frame)),
+            announce=lambda verdict: self._show_unjudged(verdict, frame),
         )
 
     def record_skipped(self, fault: FrameFault) -> Verdict:
@@ -241,6 +245,8 @@ class Publisher:
 
     def _show(self, verdict: Verdict, judged: Judged, picture: Pixels) -> None:
         self._board.judged(verdict, picture)
+        if self._keep is not None:
+            self._keep(verdict, judged.frame, judged.inspection)
         if verdict.verdict != "pass":
             self._board.rejected(
                 verdict,
@@ -250,6 +256,11 @@ class Publisher:
                 threshold=judged.judgement.threshold,
             )
 
+    def _show_unjudged(self, verdict: Verdict, frame: Frame) -> None:
+        self._board.judged(verdict, _shown(frame))
+        if self._keep is not None:
+            self._keep(verdict, frame, None)
+
 
 def _frame_message(frame: Frame) -> FrameMessage:
     return FrameMessage(
@@ -258,7 +269,7 @@ def _frame_message(frame: Frame) -> FrameMessage:
         lines=frame.image.shape[0],
         lines_lost=frame.lines_lost,
         encoder=frame.encoder,
-        sha256=hashlib.sha256(np.ascontiguousarray(frame.image).data).hexdigest(),
+        sha256=frame.digest(),
     )
 
 

@@ -23,6 +23,7 @@ from agent.messages import Floats, Frame, Inspection, Samples, VerdictName
 from agent.settings.archive import Archive
 
 MORNING = datetime(2026, 11, 24, 7, 15, 3, 412_000, tzinfo=timezone.utc)
+RECIPE = "ef" * 32
 LIMITS = Archive(min_free_bytes=0, pass_share=1.0)
 
 
@@ -115,4 +116,4 @@ def record(
     """What a shelf is given."""
     seen = frame(picture(size, seed=number))
     said = verdict(number, of=seen, **more)  # type: ignore[arg-type]
-    return entry.head_of(said), entry.compose(said, seen, inspection(evidence(seed=number)))
+    return entry.head_of(said, RECIPE), entry.compose(said, RECIPE, seen, inspection(evidence(seed=number)))

@@ -17,6 +17,7 @@ from agent.contract import payloads
 from agent.messages import Frame
 from tests.agent.archive.records import (
     MORNING,
+    RECIPE,
     evidence,
     frame,
     inspection,
@@ -37,7 +38,7 @@ def written(path: Path, pieces: list[bytes | memoryview]) -> Path:
 def whole(path: Path, seen: Frame | None = None, **more: object) -> Path:
     seen = seen or frame(picture())
     said = verdict(of=seen, **more)  # type: ignore[arg-type]
-    return written(path, entry.compose(said, seen, inspection(evidence())))
+    return written(path, entry.compose(said, RECIPE, seen, inspection(evidence())))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -47,12 +48,14 @@ def test_the_pixels_read_back_have_the_digest_that_the_verdict_names(
 ) -> None:
     seen = frame(picture((31, 57, channels), dtype=dtype, bits=bits), bit_depth=bits)
     said = verdict(of=seen)
-    found = entry.read(written(tmp_path / "one.png", entry.compose(said, seen, inspection(evidence()))))
+    found = entry.read(
+        written(tmp_path / "one.png", entry.compose(said, RECIPE, seen, inspection(evidence())))
+    )
     assert np.array_equal(found.frame.image, seen.image) and found.frame.image.dtype == dtype
     assert found.frame.bit_depth == bits
     assert found.verdict == said
     assert found.recorded == payloads.encode(said)  # as the outbox has it
-    assert found.recipe == f"{'ab' * 32}/{'cd' * 32}"
+    assert found.recipe == RECIPE
     assert found.evidence is not None and np.allclose(found.evidence, evidence(), rtol=2.0**-11)
     assert found.mark is None
 
@@ -69,7 +72,7 @@ def test_the_frame_comes_back_as_it_was_judged(tmp_path: Path) -> None:
 def test_a_frame_that_no_engine_could_judge_has_no_map(tmp_path: Path) -> None:
     seen = frame(picture())
     said = verdict(of=seen, name="undecided", score=None)
-    found = entry.read(written(tmp_path / "one.png", entry.compose(said, seen, None)))
+    found = entry.read(written(tmp_path / "one.png", entry.compose(said, RECIPE, seen, None)))
     assert found.evidence is None
     head = entry.read_head(tmp_path / "one.png")
     assert (head.score, head.threshold, head.reason) == (None, None, "lost_lines")
@@ -83,7 +86,7 @@ def test_every_viewer_opens_an_entry(tmp_path: Path) -> None:
 
 def test_the_index_learns_the_same_from_the_file_as_from_the_record(tmp_path: Path) -> None:
     said = verdict(of=frame(picture()))
-    assert entry.read_head(whole(tmp_path / "one.png")) == entry.head_of(said)
+    assert entry.read_head(whole(tmp_path / "one.png")) == entry.head_of(said, RECIPE)
 
 
 def test_a_mark_travels_with_the_entry_and_can_be_changed_and_taken_back(tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_no_byte_can_change_unseen(tmp_path: Path) -> None:
 
 def test_a_whole_entry_of_other_pixels_is_refused(tmp_path: Path) -> None:
     said = verdict(of=frame(picture(seed=1)))
-    path = written(tmp_path / "one.png", entry.compose(said, frame(picture(seed=2)), None))
+    path = written(tmp_path / "one.png", entry.compose(said, RECIPE, frame(picture(seed=2)), None))
     with pytest.raises(EntryError, match="its pixels are not those that its verdict names"):
         entry.read(path)
 

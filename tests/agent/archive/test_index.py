@@ -17,7 +17,7 @@ from agent.archive.entry import Mark
 from agent.archive.files import File
 from agent.archive.index import MARKED, NAME, VERSION, ForeignIndexError, Index, Query
 from agent.messages import VerdictName
-from tests.agent.archive.records import MORNING, result_id, verdict
+from tests.agent.archive.records import MORNING, RECIPE, result_id, verdict
 
 MARK = Mark(word="confirmed", by="Ada", at=MORNING)
 
@@ -39,7 +39,7 @@ def add(
     score: float | None = 0.5,
     mark: Mark | None = None,
 ) -> None:
-    head = entry.head_of(verdict(number, name=name, camera=camera, score=score))
+    head = entry.head_of(verdict(number, name=name, camera=camera, score=score), RECIPE)
     with index.change():
         index.add(replace(head, mark=mark), File(id=head.id, day="2026-11-24", size=number, mtime_ns=number))
 
@@ -56,7 +56,7 @@ def test_entries_are_found_newest_first_as_they_were_added(index: Index) -> None
         File(id=result_id(2), day="2026-11-24", size=2, mtime_ns=2),
         File(id=result_id(1), day="2026-11-24", size=1, mtime_ns=1),
     ]
-    assert found[0].head == replace(entry.head_of(verdict(2, score=0.5)), mark=MARK)
+    assert found[0].head == replace(entry.head_of(verdict(2, score=0.5), RECIPE), mark=MARK)
     assert index.get(result_id(1)) == found[1]
     assert index.get(result_id(3)) is None
     assert found[0].path == Path("2026-11-24", f"{result_id(2)}.png")

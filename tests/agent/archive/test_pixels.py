@@ -48,15 +48,6 @@ def test_what_is_no_picture_is_known_as_none(image: np.ndarray) -> None:
     assert not pixels.is_picture(image)
 
 
-def test_the_digest_is_of_rows_of_bytes_with_the_lower_one_first() -> None:
-    import hashlib
-
-    image = np.array([[[0x0102], [0x0304]]], np.uint16)
-    assert pixels.sha256(image) == hashlib.sha256(b"\x02\x01\x04\x03").hexdigest()
-    turned = np.asfortranarray(picture((5, 6, 3)))
-    assert pixels.sha256(turned) == hashlib.sha256(turned.tobytes("C")).hexdigest()
-
-
 @given(
     arrays.arrays(np.float32, (3, 4), elements=st.floats(0, 1, width=32)),
     st.integers(-60, 60),
