@@ -121,9 +121,10 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else SECONDS
     print(f"{processor()}, {rounds} turns of {seconds:g} s each way; capture to durable record in ms")
-    print(
-        f"{'':<34}{'without p50':>12}{'p99':>8}{'with p50':>10}{'p99':>8}{'p99 ratio':>11}{'kept':>7}{'dropped':>9}"
+    heads = (
+        f"{'without p50':>12}{'p99':>8}{'with p50':>10}{'p99':>8}{'p99 ratio':>11}{'kept':>7}{'dropped':>9}"
     )
+    print(f"{'':<34}{heads}")
     files = [cell.image for cell in load_cells()]
     cells = [read_image(path) for path in files[::60]]
     columns = [np.vstack([read_image(path) for path in files[at : at + 4]]) for at in range(0, 56, 4)]
