@@ -28,6 +28,7 @@ APPLICATION = 0x504C4152  # PLAR, in the file's head: whose database it is
 BUSY_TIMEOUT_S = 10.0
 RANKS: dict[VerdictName, int] = {"pass": 0, "undecided": 1, "fail": 2}  # lower ones go first
 MARKED = 3
+LOG_PAGES = 256  # after which the log is written back; it counts to the archive's bytes
 
 Order: TypeAlias = Literal["rejects", "newest"]
 
@@ -49,13 +50,10 @@ CREATE TABLE entry (
     day TEXT NOT NULL,
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL
-);
+) WITHOUT ROWID;
 CREATE INDEX by_time ON entry (created, id);
-CREATE INDEX by_camera ON entry (camera, created, id);
-CREATE INDEX by_verdict ON entry (verdict, created, id);
-CREATE INDEX by_score ON entry (score);
-CREATE INDEX by_mark ON entry (mark, created) WHERE mark IS NOT NULL;
 CREATE INDEX by_rank ON entry (rank, created, id);
+CREATE INDEX by_mark ON entry (created, id) WHERE mark IS NOT NULL;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 """
@@ -180,23 +178,24 @@ class Index:
         return {one: File(id=one, day=day, size=size, mtime_ns=mtime_ns) for one, day, size, mtime_ns in rows}
 
     def first_to_go(self, order: Order, *, below_rank: int, limit: int) -> list[File]:
-        """Entries in the order in which they make room; with `rejects` only those of a rank below."""
+        """Entries in the order in which they make room; with `rejects` only those of a rank below.
+
+        With `newest` all ranks are one, but for that of marked ones.
+        """
         if order == "rejects":
-            where, by = "rank < ?", "rank, created, id"
-        else:
-            where, by = "rank < max(?, ?)", f"rank = {MARKED}, created, id"
-        limits = (below_rank,) if order == "rejects" else (below_rank, MARKED)
-        rows = self._writes.execute(
-            f"SELECT id, day, size, mtime_ns FROM entry WHERE {where} ORDER BY {by} LIMIT ?", (*limits, limit)
-        )
-        return [File(id=one, day=day, size=size, mtime_ns=mtime_ns) for one, day, size, mtime_ns in rows]
+            return self._files("rank < ? ORDER BY rank, created, id", below_rank, limit)
+        going = self._files("rank < ? ORDER BY created, id", MARKED, limit)
+        if below_rank > MARKED:
+            going += self._files("rank >= ? ORDER BY created, id", MARKED, limit - len(going))
+        return going
 
     def older_than(self, created: str, limit: int) -> list[File]:
         """Those without a mark."""
+        return self._files(f"created < ? AND rank < {MARKED} ORDER BY created", created, limit)
+
+    def _files(self, which: str, value: str | int, limit: int) -> list[File]:
         rows = self._writes.execute(
-            f"SELECT id, day, size, mtime_ns FROM entry WHERE created < ? AND rank < {MARKED}"
-            " ORDER BY created LIMIT ?",
-            (created, limit),
+            f"SELECT id, day, size, mtime_ns FROM entry WHERE {which} LIMIT ?", (value, limit)
         )
         return [File(id=one, day=day, size=size, mtime_ns=mtime_ns) for one, day, size, mtime_ns in rows]
 
@@ -239,6 +238,8 @@ class Index:
                 raise sqlite3.DatabaseError(f"malformed: {found}")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
+            database.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+            database.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * 4096}")
             if not tables:
                 database.executescript(_CREATE)
         except BaseException:

@@ -132,11 +132,12 @@ class Shelf:
         with self._changing() as index:
             if not self._make_room(index, coming, RANKS[head.verdict]):
                 return False
+            before = index.get(head.id)
             file = files.put(path, pieces)
             with index.change():
                 index.add(head, file)
-            self._used += file.size
-            self._entries += 1
+            self._used += file.size - (0 if before is None else before.file.size)
+            self._entries += before is None
             return True
 
     def has_room(self, size: int) -> bool:
