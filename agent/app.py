@@ -12,43 +12,37 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 
 import structlog
 
-from agent.archive.archive import Archive
+from agent.archive.archive import Archive, make_archive
 from agent.archive.counted import ArchiveCounted
-from agent.archive.shelf import Shelf
-from agent.bundle.bundle import Bundle, open_bundle
-from agent.bundle.trust import require_trusted
 from agent.cameras.camera import Camera
 from agent.cameras.counted import CameraCounted
 from agent.cameras.life import CameraState, Life
-from agent.cameras.make import can_wait, connections, patience
+from agent.cameras.make import can_wait, connections, is_simulated, patience
 from agent.cameras.supervisor import Supervisor
 from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
 from agent.contract import payloads
-from agent.contract.verdict import ModelMessage, SettingsMessage, Verdict
 from agent.crew import Crew
 from agent.engines.choice import look_around
-from agent.engines.serving import Room, make_room
+from agent.engines.serving import Room
 from agent.engines.switch import NONE, Switch
 from agent.line.capture import Capture
 from agent.line.drift import Drift
-from agent.line.judge import Rules
 from agent.line.line import Line
-from agent.line.publish import Judged, Origin, Publisher
-from agent.line.spans import Spans
+from agent.line.publish import Publisher
+from agent.line.recipe import Recipe, open_recipe
+from agent.line.record import Origin
 from agent.line.taught import Taught
-from agent.messages import Frame, Inspection, Scale
+from agent.messages import Scale
 from agent.outbox.file import check_place
 from agent.page.server import PageServer, make_server
 from agent.rolls.event import tell_roll
 from agent.rolls.rolls import Roll, Rolls
 from agent.settings import camera as camera_settings
 from agent.settings import settings
-from agent.settings.archive import Archive as ArchiveSettings
 from agent.settings.camera import Source
 from agent.status.board import Board
 from agent.status.health import assess
@@ -74,7 +68,6 @@ class App:
     settings: settings.Settings
     clock: Clock
     boot_id: str
-    bundle: Bundle
     engine: Switch
     room: Room
     cameras: dict[str, Supervisor]
@@ -114,7 +107,7 @@ class App:
             for name, camera in self.cameras.items():
                 self.crew.start(f"camera-{name}", camera.run)
             self.crew.start("watch", self._watch)
-            engine, bundle = self.engine.describe().name, self.bundle.sha256[:12]
+            engine, bundle = self.engine.describe().name, self._recipe().bundle_sha256[:12]
             log.info("running", boot_id=self.boot_id, engine=engine, bundle=bundle)
             self._wait(duration_s)
         log.info("stopped", last_sequence=self.uplink.outbox.last_sequence())
@@ -188,13 +181,17 @@ class App:
         if wanted.web.roll.folder is not None and self.uplink.outbox.failure is None:
             self.uplink.outbox.append([tell_roll(roll, wanted.web.roll.folder, self.uplink.events)])
 
+    def _recipe(self) -> Recipe:
+        """In force; all lines of a station are given the same."""
+        return next(iter(self.lines.values())).recipe
+
     def _status(self, state: payloads.StatusName, reason: str | None) -> bytes:
         engine = self.engine.describe()
         return payloads.encode(
             _status_message(
-                self.settings,
+                self._recipe(),
+                self.settings.identity.station,
                 self.boot_id,
-                self.bundle,
                 state,
                 reason,
                 rfc3339(self.clock.utc_now()),
@@ -209,22 +206,12 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
     """
     check_place(wanted.outbox.path)  # before the engines' cache makes a folder beside it
-    bundle = open_bundle(wanted.bundle)
-    require_trusted(bundle, wanted.trust)
     metrics = Metrics([camera.name for camera in wanted.cameras])
-    engine = Switch()
-    room = make_room(
-        bundle,
-        wanted.engine,
-        look_around(),
-        folder=wanted.engine_cache(),
-        switch=engine,
-        failed=metrics.engine_failed,
-    )
-    room.open_first()
+    opened = open_recipe(wanted, look_around(), failed=metrics.engine_failed)
+    recipe = opened.recipe
     boot_id = new_uuid7(clock)
     last_will = payloads.encode(
-        _status_message(wanted, boot_id, bundle, "offline", "connection lost", None, None)
+        _status_message(recipe, wanted.identity.station, boot_id, "offline", "connection lost", None, None)
     )
     up = uplink.build(
         wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
@@ -235,14 +222,13 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         clock=clock,
         max_unjudged_share=wanted.health.max_unjudged_share,
     )
-    threshold = wanted.judge.threshold or bundle.manifest.threshold.raw
-    calibrated = {} if wanted.judge.threshold else bundle.calibrated()
+    serving = recipe.engine.describe()
     board.serving(
-        engine=engine.describe().name,
-        bundle=bundle.manifest.name,
-        bundle_sha256=bundle.sha256,
-        threshold=calibrated.get(engine.describe().precision, threshold),
-        provisional_rate=_provisional_rate(wanted, bundle),
+        engine=serving.name,
+        bundle=recipe.bundle,
+        bundle_sha256=recipe.bundle_sha256,
+        threshold=recipe.rules_of(wanted.cameras[0].name).threshold_in(serving.precision),
+        provisional_rate=recipe.provisional_rate,
     )
     scales = _scales(wanted.cameras)
     rolls = Rolls(
@@ -250,22 +236,28 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         scales,
         clock,
     )
-    archive = _archive(wanted.archive, clock)
+    archive = make_archive(wanted.archive, clock)
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
-        origin=_origin(wanted, boot_id, bundle, engine, scales, clock),
-        crops=wanted.crops,
+        origin=Origin(
+            station=wanted.identity.station,
+            boot_id=boot_id,
+            simulated=frozenset(one.name for one in wanted.cameras if is_simulated(one.source)),
+            scales=scales,
+        ),
         clock=clock,
+        clock_synced=clock_synced,
+        new_id=lambda: new_uuid7(clock),
         board=board,
         metrics=metrics,
         first_sequence=up.outbox.last_sequence() + 1,
         bindings=up.bindings,
         rolls=rolls,
-        keep=None if archive is None else partial(_keep, archive),
+        keep=None if archive is None else archive.recorded,
     )
     drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
-    taught = {one.name: Taught(f"Camera {one.name}", bundle=bundle.manifest.name) for one in wanted.cameras}
+    taught = {one.name: Taught(f"Camera {one.name}", bundle=recipe.bundle) for one in wanted.cameras}
     captures = {
         camera.name: Capture(wanted.line.mode, wanted.line.ring_frames, source_waits=can_wait(camera.source))
         for camera in wanted.cameras
@@ -276,20 +268,11 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     }
     lines = {
         camera.name: Line(
+            camera=camera.name,
             capture=captures[camera.name],
-            spec=bundle.manifest.input,
-            engine=engine,
-            rules=Rules(
-                threshold=threshold,
-                calibrated=calibrated,
-                scale=bundle.manifest.input.scale,
-                stride_px=bundle.manifest.map.stride_px,
-                min_area_px=wanted.judge.min_area_px,
-                max_invalid_ratio=camera.web.max_invalid_ratio,
-            ),
+            recipe=recipe,
             publisher=publisher,
             clock=clock,
-            spans=_spans(camera, wanted.judge.min_area_px),
             drift=drifts.get(camera.name),
             taught=taught[camera.name],
             restored=wanted.page.enabled,
@@ -300,9 +283,8 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         settings=wanted,
         clock=clock,
         boot_id=boot_id,
-        bundle=bundle,
-        engine=engine,
-        room=room,
+        engine=opened.engine,
+        room=opened.room,
         cameras=cameras,
         captures=captures,
         lines=lines,
@@ -316,16 +298,6 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         archive=archive,
         crew=crew,
     )
-
-
-def _archive(wanted: ArchiveSettings, clock: Clock) -> Archive | None:
-    if wanted.folder is None:
-        return None
-    return Archive(Shelf(wanted.folder, wanted, clock=clock), wanted, clock=clock)
-
-
-def _keep(archive: Archive, verdict: Verdict, frame: Frame, inspection: Inspection | None) -> None:
-    archive.recorded(verdict, frame, inspection, recipe=f"{verdict.model.sha256}/{verdict.settings.sha256}")
 
 
 def _supervisor(
@@ -346,12 +318,6 @@ def _supervisor(
     )
 
 
-def _spans(camera: camera_settings.Camera, min_area_px: int) -> Spans[Judged] | None:
-    if camera.web.max_windows_per_defect == 1:
-        return None
-    return Spans(max_windows=camera.web.max_windows_per_defect, min_area_px=min_area_px)
-
-
 def _scales(cameras: tuple[camera_settings.Camera, ...]) -> dict[str, Scale]:
     """Of the frames that are judged: square pixels have the pitch of pixels in both directions."""
     return {
@@ -364,41 +330,10 @@ def _scales(cameras: tuple[camera_settings.Camera, ...]) -> dict[str, Scale]:
     }
 
 
-def _origin(
-    wanted: settings.Settings,
-    boot_id: str,
-    bundle: Bundle,
-    engine: Switch,
-    scales: dict[str, Scale],
-    clock: Clock,
-) -> Origin:
-    return Origin(
-        station=wanted.identity.station,
-        boot_id=boot_id,
-        model=ModelMessage(
-            bundle=bundle.manifest.name,
-            sha256=bundle.sha256,
-            engine=engine.describe().name,
-            provisional_rate=_provisional_rate(wanted, bundle),
-        ),
-        engine=lambda: engine.describe().name,
-        settings=SettingsMessage(version=wanted.revision, sha256=wanted.digest()),
-        simulated=frozenset(camera.name for camera in wanted.cameras if camera.source.kind == "linescan-sim"),
-        clock_synced=clock_synced,
-        new_id=lambda: new_uuid7(clock),
-        scales=scales,
-    )
-
-
-def _provisional_rate(wanted: settings.Settings, bundle: Bundle) -> float | None:
-    """Nothing is provisional of a threshold that the settings have."""
-    return None if wanted.judge.threshold else bundle.manifest.threshold.provisional_rate
-
-
 def _status_message(
-    wanted: settings.Settings,
+    recipe: Recipe,
+    station: str,
     boot_id: str,
-    bundle: Bundle,
     state: payloads.StatusName,
     reason: str | None,
     since: str | None,
@@ -407,11 +342,11 @@ def _status_message(
     return payloads.Status(
         state=state,
         reason=reason,
-        station=wanted.identity.station,
+        station=station,
         boot_id=boot_id,
         versions={"plumbline": VERSION},
-        bundle_sha256=bundle.sha256,
-        settings_sha256=wanted.digest(),
+        bundle_sha256=recipe.bundle_sha256,
+        settings_sha256=recipe.settings.sha256,
         engine=engine,
         since=since,
     )

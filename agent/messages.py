@@ -44,6 +44,7 @@ class Frame:
     valid: Flags | None = None  # (lines,), False where a line was filled in; None: all valid
     bit_depth: int = 8  # significant bits of a pixel; above 8 the image is uint16
     is_partial: bool = False  # a part of which the camera or the web saw only a piece
+    goes_on: bool = False  # the next frame brings more of the same part
     part_id: str | None = None
 
     def digest(self) -> str:

@@ -109,7 +109,7 @@ class Archive:
             log.warning("archive_dropped", records=left, reason="stopped before they were written")
         self._thread.join(DRAIN_S)
 
-    def recorded(self, verdict: Verdict, frame: Frame, inspection: Inspection | None, *, recipe: str) -> None:
+    def recorded(self, verdict: Verdict, frame: Frame, inspection: Inspection | None, recipe: str) -> None:
         """A record is durable; keep its frame where the settings want it. From any thread; never waits.
 
         `recipe` is the digest of what judged it.
@@ -275,3 +275,10 @@ class Archive:
     def _is_done(self) -> bool:
         with self._changed:
             return self._stopping and (not self._waiting or self._fault is not None)
+
+
+def make_archive(wanted: settings.Archive, clock: Clock) -> Archive | None:
+    """None where the settings name no folder; `start` opens it."""
+    if wanted.folder is None:
+        return None
+    return Archive(Shelf(wanted.folder, wanted, clock=clock), wanted, clock=clock)

@@ -123,6 +123,7 @@ def compose(
         "line_status": frame.line_status,
         "part_id": frame.part_id,
         "is_partial": frame.is_partial,
+        "goes_on": frame.goes_on,
         "invalid": None if frame.valid is None else _runs(~frame.valid),
     }
     after = []
@@ -262,6 +263,7 @@ def _frame(verdict: Verdict, record: Mapping[str, Any], picture: Samples) -> Fra
         valid=_valid(record["invalid"], len(picture)),
         bit_depth=record["bit_depth"],
         is_partial=record["is_partial"],
+        goes_on=record["goes_on"],
         part_id=record["part_id"],
     )
 

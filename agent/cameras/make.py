@@ -78,3 +78,17 @@ def patience(wanted: camera_settings.Camera) -> Patience:
 def can_wait(source: Source) -> bool:
     """Whether the next picture is still there later; a simulated belt runs on as a real one does."""
     return isinstance(source, FolderSource) or (isinstance(source, VideoSource) and not is_live(source.url))
+
+
+def is_simulated(source: Source) -> bool:
+    """Whether its pictures were taken another time: files are shown again, a simulated belt passes.
+
+    A watched folder is a camera that hands its pictures over as files, while the parts pass.
+    """
+    match source:
+        case FolderSource():
+            return not source.watch
+        case VideoSource():
+            return not is_live(source.url)
+        case _:
+            return isinstance(source, LinescanSimSource)

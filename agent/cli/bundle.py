@@ -60,8 +60,8 @@ def verify(
     from agent.bundle.bundle import MANIFEST, SIGNATURE, open_bundle
     from agent.bundle.signing import BUNDLE_TYPE, load_public_key
     from agent.bundle.signing import verify as verify_signature
-    from agent.engines import open_engine
     from agent.engines.engine import golden_difference
+    from agent.engines.open import open_engine
     from agent.settings import settings
 
     try:

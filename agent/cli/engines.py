@@ -24,9 +24,9 @@ def build(config: Config) -> None:
     """Open the engine of the settings, so that the agent finds it compiled; exit 2 when none serves."""
     from agent.bundle.bundle import open_bundle
     from agent.bundle.trust import require_trusted
-    from agent.engines import open_engine
     from agent.engines.cache import EngineCache
     from agent.engines.engine import golden_difference
+    from agent.engines.open import open_engine
 
     wanted = settings.load(config)
     bundle = open_bundle(wanted.bundle)

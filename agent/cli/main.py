@@ -124,7 +124,7 @@ def inspect(
     must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
 
     from agent.bundle.bundle import open_bundle
-    from agent.engines import open_engine
+    from agent.engines.open import open_engine
     from agent.line.taught import Taught
     from agent.replay.files import inspect_files, start_report, write
 

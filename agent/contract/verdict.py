@@ -136,7 +136,9 @@ class Verdict(_Message):
     reason: str | None = Field(description="why there is no decision; null with pass and fail")
     detail: str | None = Field(None, max_length=500, description="the same for people; words may change")
     is_partial: bool = Field(False, description="only a piece of the part was seen")
-    is_simulated: bool = Field(False, description="no real camera or no real part: never book it")
+    is_simulated: bool = Field(
+        False, description="no real camera or no real part, as when files are shown again: never book it"
+    )
     replayed: bool = Field(False, description="sent again because cmd/replay asked for it")
     part_id: str | None = Field(None, description="serial number or code of the part; null: not known")
     job_id: str | None = Field(None, description="order that the part belongs to; null: not known")

@@ -14,11 +14,11 @@ from pathlib import Path
 from threading import Event
 
 from agent.bundle.bundle import Bundle, open_bundle
-from agent.engines import open_kind
 from agent.engines.cache import EngineCache
-from agent.engines.choice import Kind
 from agent.engines.engine import EngineError
 from agent.engines.gpu.device import Gpu
+from agent.engines.open import open_runtime
+from agent.engines.table import Runtime
 from agent.settings import settings
 
 NICENESS = 15
@@ -31,7 +31,7 @@ DIE_WITH_PARENT = 1  # prctl(2), PR_SET_PDEATHSIG
 class Order:
     """What the other process is to compile, and where it leaves it."""
 
-    kind: Kind
+    kind: Runtime
     bundle: Path
     bundle_sha256: str
     wanted: settings.Engine
@@ -107,6 +107,6 @@ def _compile(order: Order, say: Callable[[str], None]) -> None:
     if bundle.sha256 != order.bundle_sha256:
         raise EngineError(f"{order.bundle}: was exchanged meanwhile; restart the agent")
     cache = EngineCache(order.folder, order.max_bytes)
-    open_kind(order.kind, bundle, order.wanted, cache, order.gpu, say).close()
+    open_runtime(order.kind, bundle, order.wanted, cache, order.gpu, say).close()
     if cache.trouble is not None:
         raise EngineError(cache.trouble)

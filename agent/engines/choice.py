@@ -1,71 +1,15 @@
-"""Which engines a machine can have, best first: a table, and pure rules over what was found.
-
-Speeds are not measured at start-up: the order is that of every machine which was measured, and golden scores
-decide whether an engine may serve.
-"""
+"""Which runtimes of the table a machine can have, best first: pure rules over what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal, TypeAlias
 
 from agent.engines.engine import EngineUnavailable
 from agent.engines.gpu.device import Gpu, find_gpu
+from agent.engines.table import RUNTIMES, Runtime
 from agent.settings import settings
-
-Device: TypeAlias = Literal["cuda", "cpu"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """One row of the table."""
-
-    kind: str  # as in the settings
-    device: Device
-    modules: tuple[str, ...]  # without one of them it is not there
-    remedy: str
-    slow: bool = False  # it compiles for minutes
-    cached: bool = False  # what it compiled is kept
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}-{self.device}" if self.kind == "eager" else self.kind
-
-
-RANKING: tuple[Kind, ...] = (
-    Kind(
-        kind="tensorrt",
-        device="cuda",
-        modules=("tensorrt", "cuda"),
-        remedy="install JetPack's python3-libnvinfer or the tensorrt of your CUDA, and 'plumbline[tensorrt]'",
-        slow=True,
-        cached=True,
-    ),
-    Kind(
-        kind="torch_tensorrt",
-        device="cuda",
-        modules=("torch", "onnx", "torch_tensorrt"),
-        remedy="install 'plumbline[torch-tensorrt]' from NVIDIA's package index",
-        slow=True,
-    ),
-    Kind(
-        kind="eager",
-        device="cuda",
-        modules=("torch", "onnx"),
-        remedy="install a torch that is built for CUDA, and onnx",
-    ),
-    Kind(
-        kind="openvino",
-        device="cpu",
-        modules=("openvino",),
-        remedy="install plumbline again: openvino belongs to it",
-        cached=True,
-    ),
-    Kind(kind="onnxruntime", device="cpu", modules=("onnxruntime",), remedy="install 'plumbline[ort]'"),
-    Kind(kind="eager", device="cpu", modules=("torch", "onnx"), remedy="install 'plumbline[lab]'"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +25,7 @@ class Machine:
 class Choice:
     """Engines in the order in which they are tried, and what people should know of those left out."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[Runtime, ...]
     problems: tuple[str, ...]
 
 
@@ -89,7 +33,7 @@ def look_around(
     is_there: Callable[[str], object] = find_spec, gpu: Callable[[], Gpu | None] = find_gpu
 ) -> Machine:
     """The machine's GPU and installed runtimes; nothing heavy is imported."""
-    modules = {module for kind in RANKING for module in kind.modules}
+    modules = {module for kind in RUNTIMES for module in kind.modules}
     found, problem = None, None
     try:
         found = gpu()
@@ -107,8 +51,8 @@ def choose(machine: Machine, wanted: settings.Engine) -> Choice:
     kinds, problems = [], []
     if machine.gpu_problem is not None and wanted.device != "cpu":
         problems.append(machine.gpu_problem)
-    first = [kind for kind in RANKING if kind.kind == wanted.kind]
-    for kind in [*first, *(kind for kind in RANKING if kind not in first)]:
+    first = [kind for kind in RUNTIMES if kind.kind == wanted.kind]
+    for kind in [*first, *(kind for kind in RUNTIMES if kind not in first)]:
         reason = lacks(machine, wanted, kind)
         if reason is None:
             kinds.append(kind)
@@ -117,7 +61,7 @@ def choose(machine: Machine, wanted: settings.Engine) -> Choice:
     return Choice(kinds=tuple(kinds), problems=tuple(problems))
 
 
-def lacks(machine: Machine, wanted: settings.Engine, kind: Kind) -> str | None:
+def lacks(machine: Machine, wanted: settings.Engine, kind: Runtime) -> str | None:
     """Why this machine cannot have the engine; None when it may."""
     if wanted.device not in ("auto", kind.device):
         return f"engine.device: {kind.kind} does not run on {wanted.device}; set auto or another kind"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from agent.engines.cache import EngineCache, open_cached
 from agent.engines.cache_entry import Entry, key_of
 from agent.engines.engine import BATCHES, Answer, Description, EngineError, proven
 from agent.messages import Pixels
+from agent.settings import settings
 
 
 class OpenVinoEngine:
@@ -51,7 +52,7 @@ class OpenVinoEngine:
 def open_openvino(
     bundle: Bundle,
     *,
-    precision: Literal["auto", "f32", "bf16"] = "auto",
+    precision: settings.Precision = "auto",
     threads: int = 0,
     cache: EngineCache | None = None,
 ) -> OpenVinoEngine:

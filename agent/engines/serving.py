@@ -12,14 +12,15 @@ from pathlib import Path
 import structlog
 
 from agent.bundle.bundle import Bundle
-from agent.engines import is_compiled, open_kind
 from agent.engines.apart import Order, compile_apart
 from agent.engines.cache import EngineCache, NotCompiled
-from agent.engines.choice import Kind, Machine, choose
+from agent.engines.choice import Machine, choose
 from agent.engines.engine import Engine, EngineError
 from agent.engines.failover import Compile, Open, Standing, StartOver, next_step
 from agent.engines.gpu.device import Gpu
+from agent.engines.open import is_compiled, open_runtime
 from agent.engines.switch import Switch
+from agent.engines.table import Runtime
 from agent.settings import settings
 
 log = structlog.get_logger()
@@ -224,7 +225,7 @@ def make_room(
 
 
 def _candidate(
-    kind: Kind, bundle: Bundle, wanted: settings.Engine, cache: EngineCache, folder: Path, gpu: Gpu | None
+    kind: Runtime, bundle: Bundle, wanted: settings.Engine, cache: EngineCache, folder: Path, gpu: Gpu | None
 ) -> Candidate:
     order = Order(
         kind=kind,
@@ -243,6 +244,8 @@ def _candidate(
     return Candidate(
         name=kind.name,
         is_ready=lambda: not kind.slow or is_compiled(kind, bundle, wanted, cache, gpu),
-        open=lambda: open_kind(kind, bundle, wanted, cache, gpu, may_build=not (kind.slow and kind.cached)),
+        open=lambda: open_runtime(
+            kind, bundle, wanted, cache, gpu, may_build=not (kind.slow and kind.cached)
+        ),
         compile=compile_,
     )

@@ -30,17 +30,17 @@ class Rules:
     stride_px: int  # scaled-frame pixels per map pixel
     min_area_px: int
     max_invalid_ratio: float
+    max_windows: int = 1  # that one defect of an endless web may span
     calibrated: Mapping[str, float] = field(default_factory=dict)  # thresholds of other precisions than f32
 
-    def threshold_of(self, inspection: Inspection) -> float:
-        """In the precision of the engine that inspected."""
-        return self.calibrated.get(inspection.precision, self.threshold)
+    def threshold_in(self, precision: str) -> float:
+        return self.calibrated.get(precision, self.threshold)
 
 
 def judge(frame: Frame, inspection: Inspection, rules: Rules) -> Judgement:
     """The decision on one frame, by the rules above."""
     with np.errstate(over="ignore"):
-        threshold = np.float32(rules.threshold_of(inspection))
+        threshold = np.float32(rules.threshold_in(inspection.precision))
     score = np.float32(inspection.scores.max())
     if not all(np.isfinite(one).all() for one in (threshold, inspection.scores, inspection.evidence)):
         return _undecided("not_finite", float("nan"), float(threshold))
@@ -63,7 +63,7 @@ def find_defects(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[De
     Rounding and a small frame's repeated border can lift the score above the map: its peak then counts.
     """
     lines, width = frame.image.shape[:2]
-    threshold = min(rules.threshold_of(inspection), float(inspection.evidence.max()))
+    threshold = min(rules.threshold_in(inspection.precision), float(inspection.evidence.max()))
     for min_area_px in (rules.min_area_px, 1):
         found = seams.defects(
             inspection.evidence,
@@ -82,7 +82,7 @@ def find_regions(frame: Frame, inspection: Inspection, rules: Rules) -> tuple[Re
     """What `Spans` joins over window borders: all regions at or above the threshold, passed or failed."""
     return seams.regions(
         inspection.evidence,
-        threshold=rules.threshold_of(inspection),
+        threshold=rules.threshold_in(inspection.precision),
         stride=rules.stride_px,
         scale=rules.scale,
         frame_shape=(frame.image.shape[0], frame.image.shape[1]),

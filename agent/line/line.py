@@ -8,16 +8,16 @@ from dataclasses import replace
 
 import structlog
 
-from agent.bundle.bundle import InputSpec
 from agent.clock import Clock
 from agent.contract.verdict import Verdict
-from agent.engines.engine import Engine
 from agent.line.capture import Capture, without_picture
 from agent.line.drift import Drift
 from agent.line.infer import infer
 from agent.line.judge import Rules, find_regions, judge
 from agent.line.prepare import PrepareError, prepare
-from agent.line.publish import Judged, Publisher
+from agent.line.publish import Publisher
+from agent.line.recipe import Recipe
+from agent.line.record import Judged
 from agent.line.spans import Spans, Window
 from agent.line.taught import Taught
 from agent.messages import Frame, FrameFault, Judgement
@@ -31,75 +31,118 @@ HOLD_S = 10.0  # a window with an open defect waits for the next one; a belt tha
 class Line:
     """One camera's frames to records, in order; it never touches the network or waits for it.
 
-    With `spans` windows of an endless web wait for the defects that they name (`agent/line/spans.py`).
+    Where the recipe joins defects over windows of an endless web, these wait for the defects that they name
+    (`agent/line/spans.py`).
     """
 
     def __init__(
         self,
         *,
+        camera: str,
         capture: Capture,
-        spec: InputSpec,
-        engine: Engine,
-        rules: Rules,
+        recipe: Recipe,
         publisher: Publisher,
         clock: Clock,
-        spans: Spans[Judged] | None = None,
         drift: Drift | None = None,
         taught: Taught | None = None,
         restored: bool = True,
     ) -> None:
         """`restored` False leaves restorations on the engine's device: nobody will look at them."""
+        self._camera = camera
         self._capture = capture
-        self._spec = spec
-        self._engine = engine
-        self._rules = rules
+        self._recipe = recipe
+        self._wanted = recipe
+        self._spans = _spans(recipe.rules_of(camera))
         self._publisher = publisher
         self._clock = clock
-        self._spans = spans
         self._drift = drift
         self._taught = taught
-        self._taken_ns = 0
         self._restored = restored
+        self._taken_ns = 0
+        self._begun_ns = 0  # when the first frame of the newest part was taken
+        self._goes_on = False  # whether that part had not ended with its newest frame
+
+    @property
+    def recipe(self) -> Recipe:
+        """The one in force; no frame is judged any more by one that was in force before."""
+        return self._recipe
+
+    def take_over(self, recipe: Recipe) -> None:
+        """Have it judge every frame that is taken from now on; from any thread, and the last one wins.
+
+        A part that comes in pieces is first judged to its end, for HOLD_S at most, and windows that wait for
+        a defect are recorded as they are. Raises RecipeError for a recipe without rules for this camera:
+        the one in force then stays.
+        """
+        recipe.rules_of(self._camera)
+        self._wanted = recipe
 
     def step(self) -> Verdict | None:
         """One trigger, one record; None when there was no trigger for a while, or its record waits."""
         frame = self._capture.take(PATIENCE_S)  # capture
+        recipe = self._change()
         if frame is None:
             return self._release() if self._has_waited() else None
         if isinstance(frame, FrameFault):
             self._release()
-            return self._publisher.record_skipped(frame)
-        self._taken_ns = self._clock.monotonic_ns()
+            return self._publisher.record_skipped(frame, recipe)
+        self._note(frame)
         try:
-            prepared = prepare(frame, self._spec, self._clock)
-            inspection = infer(prepared, self._engine, self._clock, restored=self._restored)
+            prepared = prepare(frame, recipe.input, self._clock)
+            inspection = infer(prepared, recipe.engine, self._clock, restored=self._restored)
         except Exception as error:  # runtimes raise what they like; one bad frame must not end the line
             reason = "camera_error" if isinstance(error, PrepareError) else "engine_error"
             log.warning("frame_not_judged", camera=frame.camera, frame=frame.frame_id, error=str(error))
             self._release()
-            return self._publisher.record_undecided(frame, reason, str(error))
+            return self._publisher.record_undecided(frame, recipe, reason, str(error))
         judged = Judged(
             frame=frame,
+            recipe=recipe,
             taken_ns=self._taken_ns,
             prepared=prepared,
             inspection=inspection,
-            judgement=judge(frame, inspection, self._rules),
+            judgement=judge(frame, inspection, recipe.rules_of(self._camera)),
             judged_ns=self._clock.monotonic_ns(),
         )
-        if self._taught is not None:
-            self._taught.see(inspection.evidence, judged.judgement.threshold)
-        if self._drift is not None and judged.judgement.verdict == "pass":
-            self._drift.see(frame.image)
+        self._look(judged)
         if self._spans is None:
             return self._publisher.record(judged)
         return self._record(self._spans.push(self._window(judged)))
 
+    def _change(self) -> Recipe:
+        """The recipe of the next frame; what waits is recorded by the one before."""
+        wanted = self._wanted
+        if wanted is self._recipe or (self._goes_on and not self._is_over(self._begun_ns)):
+            return self._recipe
+        self._release()
+        self._recipe = wanted
+        self._spans = _spans(wanted.rules_of(self._camera))
+        if self._taught is not None:
+            self._taught.begin(wanted.bundle)
+        log.info("recipe_in_force", camera=self._camera, recipe=wanted.digest[:12], bundle=wanted.bundle)
+        return wanted
+
+    def _note(self, frame: Frame) -> None:
+        """When it was taken, and whether the part that it shows, or a piece of it, has ended."""
+        self._taken_ns = self._clock.monotonic_ns()
+        if not self._goes_on:
+            self._begun_ns = self._taken_ns
+        self._goes_on = frame.goes_on
+
+    def _look(self, judged: Judged) -> None:
+        """Whether pictures and light still are what they were."""
+        if self._taught is not None:
+            self._taught.see(judged.inspection.evidence, judged.judgement.threshold)
+        if self._drift is not None and judged.judgement.verdict == "pass":
+            self._drift.see(judged.frame.image)
+
     def _window(self, judged: Judged) -> Window[Judged]:
+        rules = judged.recipe.rules_of(self._camera)
         return Window(
             first_line=judged.frame.first_line,
             lines=len(judged.frame.image),
             judgement=judged.judgement,
-            regions=find_regions(judged.frame, judged.inspection, self._rules),
+            regions=find_regions(judged.frame, judged.inspection, rules),
             content=judged,
         )
 
@@ -114,7 +157,10 @@ class Line:
         return None if self._spans is None else self._record(self._spans.flush())
 
     def _has_waited(self) -> bool:
-        return self._clock.monotonic_ns() - self._taken_ns > HOLD_S * 1e9
+        return self._is_over(self._taken_ns)
+
+    def _is_over(self, since_ns: int) -> bool:
+        return self._clock.monotonic_ns() - since_ns > HOLD_S * 1e9
 
     def run(self, stop: threading.Event) -> None:
         """Step until told to stop, or until a finite camera's last frame is recorded.
@@ -135,4 +181,10 @@ class Line:
                     "the agent was stopped before this frame's turn; inspect the part again",
                 )
             if waiting is not None:
-                self._publisher.record_skipped(waiting)
+                self._publisher.record_skipped(waiting, self._recipe)
+
+
+def _spans(rules: Rules) -> Spans[Judged] | None:
+    if rules.max_windows == 1:
+        return None
+    return Spans(max_windows=rules.max_windows, min_area_px=rules.min_area_px)

@@ -1,4 +1,4 @@
-"""Verdict to durable record: one for each trigger, committed before anybody hears of it.
+"""Record to durable row: one for each trigger, committed before anybody hears of it.
 
 The sequence number is given here, one after the other; the outbox commits in order, so what is on
 disk never has a gap. Page, metrics and log are told by the outbox after the commit.
@@ -6,75 +6,39 @@ disk never has a gap. Page, metrics and log are told by the outbox after the com
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from collections.abc import Callable
+from typing import TypeAlias
 
-import numpy as np
 import structlog
 
-from agent.clock import Clock, rfc3339
-from agent.contract import payloads
+from agent.clock import Clock
 from agent.contract.topics import Topics
-from agent.contract.verdict import (
-    EVALUATION,
-    CropRef,
-    DefectMessage,
-    FrameMessage,
-    ModelMessage,
-    ScoreMessage,
-    SettingsMessage,
-    TimingMessage,
-    Verdict,
-)
-from agent.foreign import stored
+from agent.contract.verdict import Verdict
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
-from agent.line.crops import Crop, cut_crops, cut_sample
-from agent.line.judge import invalid_ratio
-from agent.line.prepare import eight_bits
-from agent.messages import Defect, Frame, FrameFault, Inspection, Judgement, Pixels, Prepared, Scale
+from agent.line.recipe import Recipe
+from agent.line.record import (
+    Draft,
+    Judged,
+    Origin,
+    Stamp,
+    eight_bit_picture,
+    judged_draft,
+    rows_of,
+    skipped_draft,
+    undecided_draft,
+    verdict_of,
+)
+from agent.messages import Frame, FrameFault, Inspection, Pixels
 from agent.outbox.outbox import Outbox
 from agent.rolls.rolls import Rolls
-from agent.settings import settings
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 
 log = structlog.get_logger()
 
-MAX_DEFECTS = 16  # named in one verdict, strongest first: it stays under 8 KiB
-MAX_DETAIL = 500
-
-Keep: TypeAlias = Callable[[Verdict, Frame, Inspection | None], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """What every verdict says of who made it."""
-
-    station: str
-    boot_id: str
-    model: ModelMessage
-    engine: Callable[[], str]  # that serves now, for records that no engine judged
-    settings: SettingsMessage
-    simulated: frozenset[str]  # cameras that are not real
-    clock_synced: Callable[[], bool | None]
-    new_id: Callable[[], str]
-    scales: Mapping[str, Scale] = field(default_factory=dict)  # of cameras that are calibrated
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """Everything that one step found out about a frame."""
-
-    frame: Frame
-    taken_ns: int  # when the line took it from the ring
-    prepared: Prepared
-    inspection: Inspection
-    judgement: Judgement
-    judged_ns: int
+Keep: TypeAlias = Callable[[Verdict, Frame, Inspection | None, str], None]  # and the recipe's digest
 
 
 class Publisher:
@@ -86,8 +50,9 @@ class Publisher:
         outbox: Outbox,
         topics: Topics,
         origin: Origin,
-        crops: settings.Crops,
         clock: Clock,
+        clock_synced: Callable[[], bool | None],
+        new_id: Callable[[], str],
         board: Board,
         metrics: Metrics,
         first_sequence: int,
@@ -99,8 +64,9 @@ class Publisher:
         self._outbox = outbox
         self._topics = topics
         self._origin = origin
-        self._crops = crops
         self._clock = clock
+        self._clock_synced = clock_synced
+        self._new_id = new_id
         self._board = board
         self._metrics = metrics
         self._sequence = first_sequence
@@ -111,113 +77,37 @@ class Publisher:
 
     def record(self, judged: Judged) -> Verdict:
         """A judged frame's record, with its crops. Raises OutboxError when nothing can be kept."""
-        frame, judgement = judged.frame, judged.judgement
-        picture = _shown(frame)
-        cut = cut_crops(picture, judgement.defects, self._crops, self._origin.new_id)
-        every = self._crops.every_nth_pass
-        if judgement.verdict == "pass" and every and judgement.peak_px and frame.frame_id % every == 0:
-            cut = [cut_sample(picture, judgement.peak_px, self._crops, self._origin.new_id)]
-        return self._append(
-            frame,
-            judgement,
-            detail=None,
-            frame_message=_frame_message(frame),
-            crops=cut,
-            timing=_timing(judged),
-            engine=judged.inspection.engine,
-            announce=lambda verdict: self._show(verdict, judged, picture),
-        )
+        picture = eight_bit_picture(judged.frame)
+        draft = judged_draft(judged, picture, self._new_id)
+        return self._append(draft, lambda verdict: self._show(verdict, judged, picture))
 
-    def record_undecided(self, frame: Frame, reason: str, detail: str) -> Verdict:
+    def record_undecided(self, frame: Frame, recipe: Recipe, reason: str, detail: str) -> Verdict:
         """The record of a frame that could not be judged to the end."""
-        return self._append(
-            frame,
-            Judgement(verdict="undecided", reason=reason, score=math.nan, threshold=0.0, defects=()),
-            detail=detail,
-            frame_message=_frame_message(frame),
-            announce=lambda verdict: self._show_unjudged(verdict, frame),
-        )
+        draft = undecided_draft(frame, recipe, reason, detail)
+        return self._append(draft, lambda verdict: self._show_unjudged(verdict, frame, recipe))
 
-    def record_skipped(self, fault: FrameFault) -> Verdict:
+    def record_skipped(self, fault: FrameFault, recipe: Recipe) -> Verdict:
         """The record of a trigger that gave no judgeable picture."""
-        return self._append(
-            fault,
-            Judgement(verdict="skipped", reason=fault.reason, score=math.nan, threshold=0.0, defects=()),
-            detail=fault.detail,
-            frame_message=FrameMessage(
-                id=fault.frame_id,
-                first_line=fault.first_line,
-                lines=0,
-                lines_lost=fault.lines_lost,
-                encoder=fault.encoder,
-                sha256=None,
-            ),
-            announce=lambda verdict: self._board.judged(verdict, fault.thumbnail),
-        )
+        draft = skipped_draft(fault, recipe)
+        return self._append(draft, lambda verdict: self._board.judged(verdict, fault.thumbnail))
 
-    def _append(
-        self,
-        item: Frame | FrameFault,
-        judgement: Judgement,
-        *,
-        detail: str | None,
-        frame_message: FrameMessage,
-        announce: Callable[[Verdict], None],
-        crops: list[Crop] | None = None,
-        timing: dict[str, float] | None = None,
-        engine: str = "",
-    ) -> Verdict:
-        origin, now = self._origin, self._clock.utc_now()
-        evaluation, code = EVALUATION[judgement.verdict]
+    def _append(self, draft: Draft, announce: Callable[[Verdict], None]) -> Verdict:
+        item, now = draft.item, self._clock.utc_now()
         bound = Bound() if self._bindings is None else self._bindings.of(item.camera, item.captured_ns)
         with self._order:
             if self._outbox.failure is not None:
                 raise self._outbox.failure
-            verdict = Verdict(
-                result_id=origin.new_id(),
+            stamp = Stamp(
+                result_id=self._new_id(),
                 sequence=self._sequence,
-                boot_id=origin.boot_id,
-                station=origin.station,
-                camera=item.camera,
-                created=rfc3339(now),
-                clock_synced=origin.clock_synced(),
-                verdict=judgement.verdict,
-                result_evaluation=evaluation,
-                result_evaluation_code=code,
-                reason=judgement.reason,
-                detail=_text(detail),
-                is_partial=isinstance(item, Frame) and (item.is_partial or invalid_ratio(item) > 0),
-                is_simulated=item.camera in origin.simulated,
-                part_id=bound.part_id or _text(item.part_id),
-                job_id=bound.job_id,
-                roll_id=self._rolls and self._rolls.roll_id(item.camera, item.first_line),
-                score=_score(judgement),
-                defects=_defects(judgement, crops or [], item.first_line, origin.scales.get(item.camera)),
-                continued_from_line=judgement.continued_from_line,
-                frame=frame_message,
-                timing_ms=TimingMessage(
-                    **(timing or {}),
-                    capture_to_recorded=_ms(self._clock.monotonic_ns() - item.captured_ns),
-                ),
-                model=origin.model.model_copy(update={"engine": engine or origin.engine()}),
-                settings=origin.settings,
+                created=now,
+                recorded_ns=self._clock.monotonic_ns(),
+                clock_synced=self._clock_synced(),
+                bound=bound,
+                roll_id=None if self._rolls is None else self._rolls.roll_id(item.camera, item.first_line),
             )
-            rows = [payloads.verdict_row(self._topics, verdict)]
-            for crop in crops or []:
-                rows.append(
-                    payloads.crop_row(
-                        self._topics,
-                        camera=item.camera,
-                        crop_id=crop.crop_id,
-                        result_id=verdict.result_id,
-                        defect_index=crop.defect_index,
-                        bbox_px=crop.bbox_px,
-                        image=crop.image,
-                        content_type=crop.content_type,
-                        created=now,
-                        of_pass=judgement.verdict == "pass",
-                    )
-                )
+            verdict = verdict_of(draft, stamp, self._origin)
+            rows = rows_of(draft, verdict, now, self._topics)
             self._outbox.append(rows, lambda: self._committed(verdict, item, announce))
             self._sequence += 1
         return verdict
@@ -246,7 +136,7 @@ class Publisher:
     def _show(self, verdict: Verdict, judged: Judged, picture: Pixels) -> None:
         self._board.judged(verdict, picture)
         if self._keep is not None:
-            self._keep(verdict, judged.frame, judged.inspection)
+            self._keep(verdict, judged.frame, judged.inspection, judged.recipe.digest)
         if verdict.verdict != "pass":
             self._board.rejected(
                 verdict,
@@ -256,87 +146,7 @@ class Publisher:
                 threshold=judged.judgement.threshold,
             )
 
-    def _show_unjudged(self, verdict: Verdict, frame: Frame) -> None:
-        self._board.judged(verdict, _shown(frame))
+    def _show_unjudged(self, verdict: Verdict, frame: Frame, recipe: Recipe) -> None:
+        self._board.judged(verdict, eight_bit_picture(frame))
         if self._keep is not None:
-            self._keep(verdict, frame, None)
-
-
-def _frame_message(frame: Frame) -> FrameMessage:
-    return FrameMessage(
-        id=frame.frame_id,
-        first_line=frame.first_line,
-        lines=frame.image.shape[0],
-        lines_lost=frame.lines_lost,
-        encoder=frame.encoder,
-        sha256=frame.digest(),
-    )
-
-
-def _shown(frame: Frame) -> Pixels:
-    """In 8 bits, as crops and page have it; also of frames that claim another depth than they have."""
-    if frame.image.dtype != np.uint16:
-        return cast(Pixels, frame.image)
-    return eight_bits(frame.image, frame.bit_depth if frame.bit_depth > 8 else 16)
-
-
-def _text(words: str | None) -> str | None:
-    """At most MAX_DETAIL characters, all of which JSON can carry: names of files may be any bytes."""
-    return None if words is None else stored(words[:MAX_DETAIL])
-
-
-def _score(judgement: Judgement) -> ScoreMessage | None:
-    if not math.isfinite(judgement.score):
-        return None
-    return ScoreMessage(
-        raw=judgement.score,
-        threshold=judgement.threshold,
-        normalized=100 * judgement.score / judgement.threshold,
-    )
-
-
-def _defects(
-    judgement: Judgement, crops: list[Crop], first_line: int, scale: Scale | None
-) -> tuple[DefectMessage, ...]:
-    by_index = {crop.defect_index: crop for crop in crops}
-    return tuple(
-        DefectMessage(
-            index=index,
-            score=defect.score,
-            bbox_px=defect.bbox_px,
-            bbox_web=defect.bbox_web,
-            area_px=defect.area_px,
-            centroid_mm=None if scale is None else _centroid_mm(defect, first_line, scale),
-            area_mm2=None
-            if scale is None
-            else round(defect.area_px * scale.mm_per_px * scale.mm_per_line, 6),
-            crop=_reference(by_index.get(index)),
-        )
-        for index, defect in enumerate(judgement.defects[:MAX_DEFECTS])
-    )
-
-
-def _centroid_mm(defect: Defect, first_line: int, scale: Scale) -> tuple[float, float]:
-    """From the edges of pixel 0 and line 0, where a whole number is the middle of a pixel."""
-    x, y = defect.centroid_px
-    return round((x + 0.5) * scale.mm_per_px, 3), round((first_line + y + 0.5) * scale.mm_per_line, 3)
-
-
-def _reference(crop: Crop | None) -> CropRef | None:
-    if crop is None:
-        return None
-    return CropRef(crop_id=crop.crop_id, sha256=crop.sha256, bytes=len(crop.image))
-
-
-def _timing(judged: Judged) -> dict[str, float]:
-    captured, inspection = judged.frame.captured_ns, judged.inspection
-    return {
-        "capture_to_prepared": _ms(judged.prepared.prepared_ns - captured),
-        "queued": _ms(judged.taken_ns - captured),
-        "infer": _ms(inspection.finished_ns - inspection.started_ns),
-        "judge": _ms(judged.judged_ns - inspection.finished_ns),
-    }
-
-
-def _ms(nanoseconds: int) -> float:
-    return round(nanoseconds / 1e6, 3)
+            self._keep(verdict, frame, None, recipe.digest)

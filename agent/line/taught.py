@@ -31,6 +31,12 @@ class Taught:
         self._shares: deque[float] = deque(maxlen=REMEMBERED)
         self._warning: str | None = None
 
+    def begin(self, bundle: str) -> None:
+        """Another recipe judges: what was seen was measured by the one before."""
+        self._bundle = bundle
+        self._shares.clear()
+        self._warning = None
+
     def see(self, evidence: Floats, threshold: float) -> None:
         """A judged frame, whatever its verdict; `evidence` (h, w) and threshold are raw."""
         share = float(np.median(evidence)) / threshold

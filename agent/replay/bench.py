@@ -23,9 +23,10 @@ from agent.cameras.images import read_image
 from agent.clock import Clock
 from agent.crew import Crew
 from agent.demo.cells import SampleError, load_cells
-from agent.engines import open_engine
-from agent.engines.choice import RANKING, lacks, look_around
+from agent.engines.choice import lacks, look_around
 from agent.engines.engine import BATCHES, Engine
+from agent.engines.open import open_engine
+from agent.engines.table import RUNTIMES
 from agent.messages import Frame, Pixels
 from agent.settings import camera as camera_settings
 from agent.settings import settings
@@ -162,7 +163,7 @@ def _engines() -> list[settings.Engine]:
         settings.Engine(kind="onnxruntime"),
         settings.Engine(kind="eager", device="cpu"),
     )
-    there = {kind.kind for kind in RANKING if lacks(machine, settings.Engine(), kind) is None}
+    there = {kind.kind for kind in RUNTIMES if lacks(machine, settings.Engine(), kind) is None}
     return [one for one in wanted if one.kind in there]
 
 

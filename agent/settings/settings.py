@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
@@ -28,6 +28,8 @@ from agent.settings.gateways import MAX_GATEWAYS, Gateway
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.section import Host, Identifier
 from agent.settings.section import Section as _Section
+
+Precision: TypeAlias = Literal["auto", "f32", "bf16", "f16", "int8"]
 
 
 class SettingsError(PlumblineError):
@@ -57,7 +59,7 @@ class Line(_Section):
 class Engine(_Section):
     kind: Literal["auto", "tensorrt", "torch_tensorrt", "openvino", "onnxruntime", "eager"] = "auto"
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    precision: Literal["auto", "f32", "bf16", "f16", "int8"] = "auto"
+    precision: Precision = "auto"
     threads: int = Field(0, ge=0, le=256)
     workspace_bytes: int = Field(1_073_741_824, ge=16_777_216)
     cache: Path | None = None

@@ -121,6 +121,7 @@ class Parts:
             lines_lost=lost,
             valid=valid if lost else None,
             is_partial=is_partial or self._cut_off,
+            goes_on=goes_on,
         )
         self._count += 1
         self._begun, self._images, self._valid, self._lines = None, [], [], 0

@@ -16,7 +16,7 @@ from agent.contract.row import Changed, Row
 from agent.contract.topics import Topics, allowed_response_topic
 from agent.errors import PlumblineError
 from agent.gateways.gateway import Gateway, Unacceptable
-from agent.gateways.table import make_sink
+from agent.gateways.make import make_sink
 from agent.line.bindings import Bindings
 from agent.outbox import file as outbox_file
 from agent.outbox.cursor import Cursor

@@ -14,7 +14,7 @@ from torch import Tensor
 from agent.bundle.bundle import InputSpec
 from agent.messages import Flags, Pixels
 from models.data.datasets import Item, load_tiles
-from models.data.product import Mirror, Product, cut_foreground, load_textures, read_product
+from models.data.product import Mirror, Product, load_parts, load_textures, read_product
 from models.parts.batch import Batch
 from models.parts.defects.anomalies import spoil
 from models.parts.variation import moved, relit
@@ -56,17 +56,14 @@ def as_tiles(items: Sequence[Item], spec: InputSpec, stages: Stages = SILENT) ->
     names = sorted({item.product for item in items})
     own = [[item for item in items if item.product == name] for name in names]
     rules = [read_product(some[0].folder) for some in own]
-    cut = [
-        load_tiles(stages.over(some, f"reading pictures of {name}"), spec)
-        for name, some in zip(names, own, strict=True)
-    ]
+    read = [stages.over(some, f"reading pictures of {name}") for name, some in zip(names, own, strict=True)]
     foreground = None
     if any(rule.foreground != "all" for rule in rules):
-        places = [
-            cut_foreground(stages.over(some, f"looking for {name} in its pictures"), spec, rule)
-            for name, some, rule in zip(names, own, rules, strict=True)
-        ]
-        foreground = np.concatenate(places)
+        parts = [load_parts(some, spec, rule) for some, rule in zip(read, rules, strict=True)]
+        cut = [tiles for tiles, _ in parts]
+        foreground = np.concatenate([places for _, places in parts])
+    else:
+        cut = [load_tiles(some, spec) for some in read]
     return Tiles(
         pixels=np.concatenate(cut),
         products=np.repeat(np.arange(len(cut)), [len(some) for some in cut]),

@@ -81,13 +81,15 @@ def find_foreground(picture: Pixels, product: Product) -> Flags:
     return np.asarray(cv2.drawContours(mask, outlines, -1, 1, cv2.FILLED) > 0, np.bool_)
 
 
-def cut_foreground(items: Iterable[Item], spec: InputSpec, product: Product) -> Flags:
-    """Where the product is on each tile that `load_tiles` cuts, (N, tile, tile). Raises DataError."""
-    cut = []
+def load_parts(items: Iterable[Item], spec: InputSpec, product: Product) -> tuple[Pixels, Flags]:
+    """What `load_tiles` cuts, and where the product is on each tile, (N, tile, tile). Raises DataError."""
+    tiles, places = [], []
     for item in items:
-        found = find_foreground(scaled(read_image(item.image, spec.channels), spec), product)
-        cut.append(cut_tiles(found[..., None].astype(np.uint8), spec)[0][..., 0] > 0)
-    return np.concatenate(cut)
+        picture = scaled(read_image(item.image, spec.channels), spec)
+        found = find_foreground(picture, product)
+        tiles.append(cut_tiles(picture, spec)[0])
+        places.append(cut_tiles(found[..., None].astype(np.uint8), spec)[0][..., 0] > 0)
+    return np.concatenate(tiles), np.concatenate(places)
 
 
 def load_textures(product: Product, channels: int) -> tuple[Pixels, ...]:

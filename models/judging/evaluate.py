@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from agent.bundle.bundle import MANIFEST, InputSpec, open_bundle
-from agent.engines import open_engine
 from agent.engines.engine import Answer, Engine
+from agent.engines.open import open_engine
 from agent.line.infer import lay_out
 from agent.line.prepare import cut_tiles, scaled
 from agent.line.seams import mosaic
@@ -38,10 +38,10 @@ from models.data.held import good_items
 from models.judging import metrics
 from models.judging.yardstick import build_memory
 from models.methods.method import Method
+from models.parts.precision import autocast
 from models.stages import SILENT, Stages
 from models.student.distill import load_student
 from models.student.student import Student, to_pixels
-from models.training.precision import autocast
 from models.training.train import STUDENT, load_teacher, read_run
 
 Inspector = Callable[[Pixels], Answer]  # tiles (N, H, W, C), as an engine takes them

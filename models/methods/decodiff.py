@@ -42,7 +42,7 @@ LATENT_CHANNELS_SD = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class DeCoDiffConfig:
     """Everything that defines a DeCo-Diff model; training adds only steps and rate."""
 
     channels: int = 1  # of the images
@@ -63,10 +63,10 @@ class Config:
     top: int = 50  # pixels in the score, of the whole map
 
 
-PRESETS: dict[str, Config] = {
-    "nano": Config(codec_stride=4, widths=(16, 24), cells=(1, 2, 4), cell_odds=(0.4, 0.4, 0.2)),
-    "edge": Config(),
-    "paper": Config(
+PRESETS: dict[str, DeCoDiffConfig] = {
+    "nano": DeCoDiffConfig(codec_stride=4, widths=(16, 24), cells=(1, 2, 4), cell_odds=(0.4, 0.4, 0.2)),
+    "edge": DeCoDiffConfig(),
+    "paper": DeCoDiffConfig(
         channels=3,
         codec="sd-vae",
         widths=(256, 512, 1024),
@@ -78,14 +78,14 @@ PRESETS: dict[str, Config] = {
 }
 
 
-def build(config: Config) -> DeCoDiff:
+def build(config: DeCoDiffConfig) -> DeCoDiff:
     """The method with its codec; raises WeightsError when the SD-VAE is asked for and absent."""
     if config.codec == "unshuffle":
         return DeCoDiff(config, Unshuffle(config.channels, config.codec_stride))
     return DeCoDiff(config, load_sd_vae(Path(config.codec_path or "sd-vae-ft-ema"), config.channels))
 
 
-def deviation_net(config: Config) -> nn.Module:
+def deviation_net(config: DeCoDiffConfig) -> nn.Module:
     """f(z_t, t) -> deviation; the published U-Net when the configuration has a context width."""
     if config.context:
         return PublishedUNet(config)
@@ -95,7 +95,7 @@ def deviation_net(config: Config) -> nn.Module:
 class PublishedUNet(nn.Module):
     """The LDM U-Net of the paper, size L: 395 M parameters, a transformer after every block."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DeCoDiffConfig) -> None:
         super().__init__()
         from diffusers import UNet2DConditionModel
 
@@ -130,7 +130,7 @@ class DeCoDiff(nn.Module):
     pixel_clip: Tensor
     latent_clip: Tensor
 
-    def __init__(self, config: Config, codec: Codec) -> None:
+    def __init__(self, config: DeCoDiffConfig, codec: Codec) -> None:
         super().__init__()
         self.config = config
         self.codec = codec
@@ -229,7 +229,7 @@ def shuffle_patches(z: Tensor, cell: int, rng: torch.Generator) -> Tensor:
     return patches.reshape(batch, channels, height, width)
 
 
-def adapted(config: Config, *, channels: int, products: int, weights: Path | None) -> Config:
+def adapted(config: DeCoDiffConfig, *, channels: int, products: int, weights: Path | None) -> DeCoDiffConfig:
     """The preset for a data set; `weights` is the folder of published weights, where the preset has any."""
     path = str(weights) if weights else None
     return replace(config, channels=channels, products=products, codec_path=path)

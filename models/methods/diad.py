@@ -48,12 +48,12 @@ from models.parts.codec import Codec, Unshuffle, load_sd_vae
 from models.parts.features import load_features
 from models.parts.guide import Guide, PublishedGuide
 from models.parts.maps import Blur, cosine_distance
+from models.parts.precision import autocast
 from models.parts.resnet import load_resnet50
 from models.parts.schedule import scaled_linear
 from models.parts.stable_diffusion import prompt_embedding, sd_unet
 from models.parts.unet import UNet
 from models.stages import SILENT, Stages
-from models.training.precision import autocast
 
 FEATURE_STAGES = (1, 2, 4)  # of EfficientNet-Lite0: strides 4, 8, 16
 PUBLISHED_PX = 256  # the picture size that the blur and the pools are meant for
@@ -63,7 +63,7 @@ PROMPT = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class DiADConfig:
     """Everything that defines a DiAD model; training adds only steps and rate."""
 
     channels: int = 1  # of the images
@@ -76,14 +76,14 @@ class Config:
     steps: int = 10
 
 
-PRESETS: dict[str, Config] = {
-    "nano": Config(codec_stride=4, widths=(16, 24), steps=5),
-    "edge": Config(),
-    "paper": Config(channels=3, codec="sd-vae", answers="noise"),
+PRESETS: dict[str, DiADConfig] = {
+    "nano": DiADConfig(codec_stride=4, widths=(16, 24), steps=5),
+    "edge": DiADConfig(),
+    "paper": DiADConfig(channels=3, codec="sd-vae", answers="noise"),
 }
 
 
-def build(config: Config) -> DiAD:
+def build(config: DiADConfig) -> DiAD:
     """The method with its codec and features; raises WeightsError when published weights are absent."""
     if config.codec == "unshuffle":
         net = GuidedUNet(config.channels * config.codec_stride**2, config.widths)
@@ -159,7 +159,7 @@ class DiAD(nn.Module):
     spoilt_share = 0.0
 
     def __init__(
-        self, config: Config, codec: Codec, net: GuidedUNet | PublishedNet, features: nn.Module
+        self, config: DiADConfig, codec: Codec, net: GuidedUNet | PublishedNet, features: nn.Module
     ) -> None:
         super().__init__()
         self.config = config
@@ -186,7 +186,7 @@ class DiAD(nn.Module):
     def inspect(self, images: Tensor, rng: torch.Generator, products: Tensor | None = None) -> Restoration:
         with torch.no_grad(), autocast(images.device):
             restored = self.restore(images, rng)
-            maps = self._distance(images, restored)
+            maps = self.distance(images, restored)
         return Restoration(image=restored, map=maps, score=pooled_maximum(maps))
 
     def restore(self, images: Tensor, rng: torch.Generator) -> Tensor:
@@ -208,7 +208,8 @@ class DiAD(nn.Module):
     def _hint(self, images: Tensor, z: Tensor) -> Tensor:
         return images if self.config.codec == "sd-vae" else z
 
-    def _distance(self, images: Tensor, restored: Tensor) -> Tensor:
+    def distance(self, images: Tensor, restored: Tensor) -> Tensor:
+        """Cosine distances of three feature levels, summed at full size and blurred, (B, 1, H, W)."""
         pairs = zip(*(self.features(x.expand(-1, 3, -1, -1)) for x in (images, restored)), strict=True)
         levels = [
             F.interpolate(
@@ -235,6 +236,6 @@ def pooled_maximum(maps: Tensor) -> Tensor:
     return maps.flatten(1).amax(1)
 
 
-def adapted(config: Config, *, channels: int, products: int, weights: Path | None) -> Config:
+def adapted(config: DiADConfig, *, channels: int, products: int, weights: Path | None) -> DiADConfig:
     """The preset for a data set; one model serves any number of products."""
     return replace(config, channels=channels, weights=str(weights) if weights else None)

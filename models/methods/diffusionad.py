@@ -54,7 +54,7 @@ TOP_PX_MIN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class DiffusionADConfig:
     """Everything that defines a DiffusionAD model; training adds only steps and rates."""
 
     channels: int = 1  # of the images
@@ -71,10 +71,10 @@ class Config:
     noises: int = 1  # pairs of noise maps that an inspection averages over
 
 
-PRESETS: dict[str, Config] = {
-    "nano": Config(stride=2, widths=(16, 24), segmenter_widths=(16, 24)),
-    "edge": Config(),
-    "paper": Config(
+PRESETS: dict[str, DiffusionADConfig] = {
+    "nano": DiffusionADConfig(stride=2, widths=(16, 24), segmenter_widths=(16, 24)),
+    "edge": DiffusionADConfig(),
+    "paper": DiffusionADConfig(
         channels=3,
         stride=1,
         widths=(128, 128, 256, 256, 512, 512),
@@ -85,12 +85,14 @@ PRESETS: dict[str, Config] = {
 }
 
 
-def build(config: Config) -> DiffusionAD:
+def build(config: DiffusionADConfig) -> DiffusionAD:
     """The untrained method; there are no published weights that could be absent."""
     return DiffusionAD(config)
 
 
-def adapted(config: Config, *, channels: int, products: int, weights: Path | None) -> Config:
+def adapted(
+    config: DiffusionADConfig, *, channels: int, products: int, weights: Path | None
+) -> DiffusionADConfig:
     """The preset for a data set; one net serves all `products`. Raises WeightsError when given `weights`."""
     if weights is not None:
         raise WeightsError(
@@ -99,7 +101,7 @@ def adapted(config: Config, *, channels: int, products: int, weights: Path | Non
     return replace(config, channels=channels)
 
 
-def denoiser(config: Config) -> nn.Module:
+def denoiser(config: DiffusionADConfig) -> nn.Module:
     """eps^(x_t, t); the published U-Net when the configuration has attention heads."""
     if config.heads:
         return PublishedUNet(config)
@@ -109,7 +111,7 @@ def denoiser(config: Config) -> nn.Module:
 class UnshuffledUNet(nn.Module):
     """Our U-Net on the pixel-unshuffled grid. An unshuffle only moves pixels: unit noise stays unit noise."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DiffusionADConfig) -> None:
         super().__init__()
         self.stride = config.stride
         self.net = UNet(config.channels * config.stride**2, config.widths, shared=True)
@@ -121,7 +123,7 @@ class UnshuffledUNet(nn.Module):
 class PublishedUNet(nn.Module):
     """The paper's U-Net: 131.65 M parameters, residual resampling, attention on the three coarsest levels."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DiffusionADConfig) -> None:
         super().__init__()
         from diffusers import UNet2DModel
         from diffusers.models.attention_processor import Attention
@@ -156,7 +158,7 @@ class DiffusionAD(nn.Module):
 
     spoilt_share = 0.5
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DiffusionADConfig) -> None:
         super().__init__()
         self.config = config
         self.denoiser = denoiser(config)

@@ -48,17 +48,17 @@ from models.parts.codec import Codec, Unshuffle, load_sd_vae
 from models.parts.dino import load_dino
 from models.parts.features import load_features
 from models.parts.maps import Blur, nearby_distance, nearest_distance, percentile, top_mean
+from models.parts.precision import autocast
 from models.parts.schedule import cosine, scaled_linear
 from models.parts.stable_diffusion import NEEDED, prompt_embedding, require_parts, sd_unet
 from models.parts.unet import UNet
 from models.stages import SILENT, Stages
-from models.training.precision import autocast
 
 PROMPT = "a photo of sks"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class GladConfig:
     """Everything that defines a GLAD model; training adds only steps and rate."""
 
     channels: int = 1  # of the images
@@ -82,10 +82,10 @@ class Config:
     top: float = 250 / 512**2  # share of the map's pixels in the score
 
 
-PRESETS: dict[str, Config] = {
-    "nano": Config(codec_stride=4, widths=(32, 48)),
-    "edge": Config(),
-    "paper": Config(
+PRESETS: dict[str, GladConfig] = {
+    "nano": GladConfig(codec_stride=4, widths=(32, 48)),
+    "edge": GladConfig(),
+    "paper": GladConfig(
         channels=3,
         published=True,
         start=750,
@@ -98,7 +98,7 @@ PRESETS: dict[str, Config] = {
 }
 
 
-def build(config: Config) -> Glad:
+def build(config: GladConfig) -> Glad:
     """The method with its frozen nets; raises WeightsError for published weights that are absent."""
     if not config.published:
         codec = Unshuffle(config.channels, config.codec_stride)
@@ -127,15 +127,15 @@ class Prompted(nn.Module):
         self.register_buffer("empty", empty)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return self._answer(x, t, self.prompt.expand(len(x), -1, -1))
+        return self.answer(x, t, self.prompt.expand(len(x), -1, -1))
 
     def guided(self, x: Tensor, t: Tensor) -> Tensor:
         """e = e_empty + guidance (e_prompt - e_empty)."""
         words = torch.cat([self.empty.expand(len(x), -1, -1), self.prompt.expand(len(x), -1, -1)])
-        empty, prompted = self._answer(torch.cat([x, x]), torch.cat([t, t]), words).float().chunk(2)
+        empty, prompted = self.answer(torch.cat([x, x]), torch.cat([t, t]), words).float().chunk(2)
         return empty + self.guidance * (prompted - empty)
 
-    def _answer(self, x: Tensor, t: Tensor, words: Tensor) -> Tensor:
+    def answer(self, x: Tensor, t: Tensor, words: Tensor) -> Tensor:
         answer: Tensor = self.unet(x, t.to(x.device), encoder_hidden_states=words).sample
         return answer
 
@@ -147,7 +147,7 @@ class Glad(nn.Module):
     tau: Tensor
     pixel_scale: Tensor
 
-    def __init__(self, config: Config, codec: Codec, net: nn.Module, features: nn.Module) -> None:
+    def __init__(self, config: GladConfig, codec: Codec, net: nn.Module, features: nn.Module) -> None:
         super().__init__()
         self.config = config
         self.codec = codec
@@ -180,7 +180,7 @@ class Glad(nn.Module):
         with torch.no_grad():
             z = self.codec.encode(images)
             restored = self.codec.decode(self.restore(z, _one_noise(z, rng), self.tau)[0])
-            features, pixels = self._differences(images, restored)
+            features, pixels = self.differences(images, restored)
             maps = features + self.config.pixel_weight * self.pixel_scale * pixels
             maps = Blur(self.config.blur * maps.shape[-1]).to(maps.device)(maps)
         count = max(1, round(self.config.top * maps[0].numel()))
@@ -195,14 +195,14 @@ class Glad(nn.Module):
         for index, now in enumerate(times):
             t = torch.full((len(z),), now)
             x = self.schedule.mix(x0, e, t)
-            e = self._answer(x, t)
+            e = self.answer(x, t)
             x0 = self.schedule.clean(x, e, t)
             if index == 0 or not undecided.any():  # at first the chain is the noised input itself
                 continue
             rows = undecided.nonzero()[:, 0]
             chain = x0[rows]
             own = self.schedule.clean(self.schedule.mix(z[rows], noise[rows], t[rows]), e[rows], t[rows])
-            distance = self._disagreement(own, chain)
+            distance = self.disagreement(own, chain)
             score = top_mean(distance, self.config.gate_top)
             peaks[rows] = peaks[rows].maximum(score)
             far = score > tau
@@ -225,26 +225,27 @@ class Glad(nn.Module):
             for images in stages.over(groups, "scaling what good parts show"):
                 z = self.codec.encode(images)
                 restored = self.codec.decode(self.restore(z, noise.expand_as(z), self.tau)[0])
-                by_features, by_pixels = self._differences(images, restored)
+                by_features, by_pixels = self.differences(images, restored)
                 features.append(by_features)
                 pixels.append(by_pixels)
         scale = percentile(torch.cat(pixels), 0.995).clamp_min(1e-6)
         self.pixel_scale = percentile(torch.cat(features), 0.995) / scale
 
-    def _answer(self, x: Tensor, t: Tensor) -> Tensor:
+    def answer(self, x: Tensor, t: Tensor) -> Tensor:
+        """The net's e for x_t, (B, C, h, w)."""
         with autocast(x.device):
             e: Tensor = self.net.guided(x, t) if isinstance(self.net, Prompted) else self.net(x, t)
         return e.float()
 
-    def _disagreement(self, own: Tensor, chain: Tensor) -> Tensor:
+    def disagreement(self, own: Tensor, chain: Tensor) -> Tensor:
         """How far the features of two clean latents are apart, (B, 1, h, w)."""
-        a, b = self._look(self.codec.decode(torch.cat([own, chain])))[self.config.gate_layer].chunk(2)
+        a, b = self.look(self.codec.decode(torch.cat([own, chain])))[self.config.gate_layer].chunk(2)
         return self.nearest(a, b)
 
-    def _differences(self, images: Tensor, restored: Tensor) -> tuple[Tensor, Tensor]:
+    def differences(self, images: Tensor, restored: Tensor) -> tuple[Tensor, Tensor]:
         """By features and by pixels, both (B, 1, H, W)."""
         total = torch.zeros_like(images[:, :1])
-        for layer in self._look(torch.cat([images, restored])):
+        for layer in self.look(torch.cat([images, restored])):
             a, b = layer.chunk(2)
             distance = self.nearest(a, b)
             if self.config.both_directions:
@@ -252,7 +253,8 @@ class Glad(nn.Module):
             total = total + F.interpolate(distance, size=images.shape[-2:], mode="bilinear")
         return total, (images - restored).abs().mean(1, keepdim=True)
 
-    def _look(self, images: Tensor) -> list[Tensor]:
+    def look(self, images: Tensor) -> list[Tensor]:
+        """Feature layers by which pictures are compared."""
         with autocast(images.device):
             layers: list[Tensor] = self.features(images.expand(-1, 3, -1, -1))
         return [layer.float() for layer in layers]
@@ -270,7 +272,7 @@ def fuse(own: Tensor, chain: Tensor, excess: Tensor, temperature: float) -> Tens
     return own.lerp(chain, torch.sigmoid(excess / temperature))
 
 
-def adapted(config: Config, *, channels: int, products: int, weights: Path | None) -> Config:
+def adapted(config: GladConfig, *, channels: int, products: int, weights: Path | None) -> GladConfig:
     """The preset for a data set, of whatever number of products: the network is never told which."""
     return replace(config, channels=channels, weights=str(weights) if weights else None)
 

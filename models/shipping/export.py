@@ -34,8 +34,8 @@ from agent.bundle.bundle import (
     with_digests,
     write_bundle,
 )
-from agent.engines import open_engine
 from agent.engines.engine import EngineError, largest_difference, tolerance
+from agent.engines.open import open_engine
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
 from agent.settings import settings
@@ -46,12 +46,12 @@ from models.data.threshold import calibrate
 from models.judging.evaluate import Inspector, by_engine, by_student, judge_item
 from models.judging.metrics import auroc
 from models.parts.defects.anomalies import spoil
+from models.parts.precision import has_bf16
 from models.shipping.lint import lint
 from models.shipping.variants import make as make_variant
 from models.stages import SILENT, Stages
 from models.student.distill import load_student
 from models.student.student import Student, to_pixels
-from models.training.precision import has_bf16
 from models.training.train import WEIGHTS
 
 OPSET = 18  # the newest that JetPack 6's TensorRT 10.3 surely parses

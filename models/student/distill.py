@@ -27,13 +27,13 @@ from models.methods.method import Method
 from models.parts.batch import Batch
 from models.parts.features import load_features
 from models.parts.losses import focal, soft_dice
+from models.parts.precision import autocast
 from models.stages import SILENT, Stages
 from models.student import student as student_file
 from models.student.student import FEATURE_STAGES, Student
 from models.training import checkpoint
 from models.training.fit import Draw, fit, new_fabric
 from models.training.plans import STUDENTS
-from models.training.precision import autocast
 from models.training.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, load_teacher, read_run
 
 SPOILT_SHARE = 0.7

@@ -37,7 +37,7 @@ NEGLIGIBLE = (1.0, 1.0, 1.0, 1 / 127.5, 0.02)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class StudentConfig:
     channels: int = 1
     stride: int = 4  # pixels per map pixel
     latent_stride: int = 8  # pixels per latent cell
@@ -48,10 +48,10 @@ class Config:
     top: int = 32  # map pixels in the score
 
 
-PRESETS: dict[str, Config] = {
-    "nano": Config(widths=(16, 24), finder=(8, 12, 16), top=4),
-    "edge": Config(),
-    "paper": Config(channels=3, widths=(96, 128, 160), finder=(64, 96, 128)),
+PRESETS: dict[str, StudentConfig] = {
+    "nano": StudentConfig(widths=(16, 24), finder=(8, 12, 16), top=4),
+    "edge": StudentConfig(),
+    "paper": StudentConfig(channels=3, widths=(96, 128, 160), finder=(64, 96, 128)),
 }
 
 
@@ -120,7 +120,7 @@ class Student(nn.Module):
     negligible: Tensor
     fusion: Tensor
 
-    def __init__(self, config: Config, features: Features) -> None:
+    def __init__(self, config: StudentConfig, features: Features) -> None:
         super().__init__()
         self.config = config
         self.codec = Unshuffle(config.channels, config.latent_stride)

@@ -25,10 +25,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from agent.errors import PlumblineError
+from models.parts.precision import autocast
 from models.stages import SILENT, Stages
 from models.training import checkpoint
 from models.training.plans import Plan
-from models.training.precision import autocast
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "losses.csv"

@@ -29,7 +29,7 @@ import json, resource, sys, time
 from pathlib import Path
 from agent import settings
 from agent.bundle import open_bundle
-from agent.engines import open_engine
+from agent.engines.open import open_engine
 from agent.engines.cache import EngineCache
 bundle = open_bundle(Path(sys.argv[1]))
 cache = EngineCache(Path(sys.argv[2]), 1 << 30) if len(sys.argv) > 2 else None

@@ -28,13 +28,14 @@ from rich.table import Table
 from torch import nn
 
 from agent.bundle.bundle import Bundle, open_bundle
-from agent.engines import open_kind
 from agent.engines.cache import EngineCache
-from agent.engines.choice import RANKING, lacks, look_around
+from agent.engines.choice import lacks, look_around
 from agent.engines.eager import read_graph
 from agent.engines.engine import Engine, EngineError, largest_difference
 from agent.engines.gpu.ring import one_by_one
 from agent.engines.gpu.torch_cuda import Autocast, open_eager_cuda
+from agent.engines.open import open_runtime
+from agent.engines.table import RUNTIMES
 from agent.messages import Floats, Pixels
 from agent.replay.bench import percentiles
 from agent.settings import settings
@@ -145,9 +146,9 @@ def device_ways(bundle: Bundle, cache: EngineCache) -> list[tuple[str, Callable[
         ("CUDA graphs bf16", lambda: open_eager_cuda(bundle, precision="bf16")),
         ("CUDA graphs bf16, one by one", lambda: open_eager_cuda(bundle, precision="bf16", loop=one_by_one)),
     ]
-    for kind in RANKING[:2]:
+    for kind in RUNTIMES[:2]:
         if lacks(machine, wanted, kind) is None:
-            ways.append((kind.name, lambda kind=kind: open_kind(kind, bundle, wanted, cache, machine.gpu)))
+            ways.append((kind.name, lambda kind=kind: open_runtime(kind, bundle, wanted, cache, machine.gpu)))
     return ways
 
 

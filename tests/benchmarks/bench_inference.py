@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.bundle.bundle import open_bundle
-from agent.engines import open_engine
+from agent.engines.open import open_engine
 from agent.messages import Pixels
 from agent.replay.bench import machine
 from agent.settings import settings

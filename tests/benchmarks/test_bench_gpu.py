@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from agent.bundle.bundle import open_bundle
-from agent.engines import open_engine
+from agent.engines.open import open_engine
 from agent.settings import settings
 from tests.benchmarks.bench_gpu import SAMPLE, Ceilings, flop_per_tile, line_words, table, time_one
 from tests.benchmarks.line_arithmetic import engines_needed, line_load

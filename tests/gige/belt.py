@@ -23,6 +23,8 @@ class Cues:
     short_lines: int = 0  # the next block is closed early with so many
     reverse: bool = False  # the belt runs backwards: lines are counted, the encoder falls
     mute: bool = False  # the cable is out: nothing is answered and nothing arrives
+    answers: int | None = None  # so many more commands, then it pauses, or is mute where `pause_s` is 0
+    pause_s: float = 0.0  # what was asked meanwhile is answered afterwards
     next_block_id: int | None = None
     next_line: int | None = None  # position, counter and encoder begin anew as if at this line
 
@@ -40,6 +42,7 @@ class Counts:
     resend_requests: int = 0
     resends_refused: int = 0
     heartbeats_lost: int = 0
+    commands: int = 0  # that were answered
     denied: int = 0  # register writes of somebody who has no control
 
 

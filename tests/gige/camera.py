@@ -147,13 +147,26 @@ class Camera:
             for one in ready:
                 datagram, client = one.recvfrom(65536)
                 command = parse(datagram)
-                if command is None or self.belt.cues.mute:
+                if command is None or not self._answers():
                     continue
                 if client == self._controller:
                     self._heard_s = time.monotonic()
                 reply = answer(command, client, self)
                 if reply is not None:
                     sockets[0].sendto(reply, client)
+
+    def _answers(self) -> bool:
+        """Whether the next command is answered; a pause is over when it is."""
+        cues = self.belt.cues
+        if cues.answers == 0:
+            cues.answers, cues.mute = None, not cues.pause_s
+            time.sleep(cues.pause_s)
+        if cues.mute:
+            return False
+        if cues.answers is not None:
+            cues.answers -= 1
+        self.belt.counts.commands += 1
+        return True
 
     def _watch_heartbeat(self) -> None:
         silent_s = time.monotonic() - self._heard_s

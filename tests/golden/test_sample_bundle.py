@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from agent.bundle.bundle import Bundle, open_bundle
-from agent.engines import open_engine
 from agent.engines.engine import golden_difference
+from agent.engines.open import open_engine
 from agent.settings import settings
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"

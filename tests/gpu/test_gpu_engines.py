@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from agent.bundle.bundle import Bundle, open_bundle
-from agent.engines import open_engine, open_kind
 from agent.engines.cache import EngineCache
-from agent.engines.choice import RANKING, Kind, lacks, look_around
+from agent.engines.choice import lacks, look_around
 from agent.engines.engine import Engine, golden_difference, tolerance
+from agent.engines.open import open_engine, open_runtime
+from agent.engines.table import RUNTIMES, Runtime
 from agent.settings import settings
 
 
@@ -30,7 +31,7 @@ SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 MACHINE = look_around()
 HERE = [
     kind
-    for kind in RANKING
+    for kind in RUNTIMES
     if kind.device == "cuda"
     and lacks(MACHINE, settings.Engine(), kind) is None
     and ("torch" not in kind.modules or torch_has_cuda())
@@ -48,9 +49,9 @@ def sample() -> Bundle:
 def engine(
     request: pytest.FixtureRequest, sample: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:
-    kind: Kind = request.param
+    kind: Runtime = request.param
     cache = EngineCache(tmp_path_factory.mktemp("engines"), 1_000_000_000)
-    opened = open_kind(kind, sample, settings.Engine(), cache, MACHINE.gpu)
+    opened = open_runtime(kind, sample, settings.Engine(), cache, MACHINE.gpu)
     yield opened
     opened.close()
 
@@ -100,6 +101,6 @@ def test_a_second_open_of_a_cached_kind_comes_from_the_cache(sample: Bundle, tmp
         pytest.skip("no TensorRT here")
     cache = EngineCache(tmp_path, 1_000_000_000)
     for from_cache in (False, True):
-        opened = open_kind(kinds[0], sample, settings.Engine(), cache, MACHINE.gpu)
+        opened = open_runtime(kinds[0], sample, settings.Engine(), cache, MACHINE.gpu)
         assert opened.describe().from_cache == from_cache
         opened.close()

@@ -320,6 +320,7 @@ def test_parts_are_found_whole_wherever_blocks_are_cut(
     bright = [line for line, level in enumerate(levels) if level == 200]
     assert [f.first_line + row for f in frames for row in range(len(f.image))] == bright
     assert all((frame.image == 200).all() and frame.encoder == frame.first_line * TICKS for frame in frames)
+    assert [f.goes_on for f in frames] == [f.first_line + len(f.image) in bright for f in frames]
     told = [(f.frame_id, f.first_line, len(f.image), f.is_partial) for f in frames]
     assert told == [(f.frame_id, f.first_line, len(f.image), f.is_partial) for f in again]
     whole = [frame for frame in frames if not frame.is_partial]

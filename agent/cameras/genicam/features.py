@@ -43,8 +43,8 @@ class FeatureError(CameraMisconfigured):
 def write_features(library: Library, device: int, camera: str, writes: Sequence[FeatureWrite]) -> list[str]:
     """Write and verify all of them in order; the names of optional ones that the camera does not have.
 
-    Raises FeatureError naming camera, feature, value and remedy. An optional feature may be absent; one
-    that is there must take its value.
+    Raises FeatureError naming camera, feature, value and remedy, and AravisError for a camera that does not
+    answer. An optional feature may be absent; one that is there must take its value.
     """
     absent = []
     for write in writes:
@@ -64,6 +64,8 @@ def write_features(library: Library, device: int, camera: str, writes: Sequence[
                         " on before it, or this value"
                     )
         except (AravisError, FeatureError) as error:
+            if isinstance(error, AravisError) and error.unanswered:
+                raise
             raise FeatureError(f"{camera}: feature {write.name} = {_shown(write.value)}: {error}") from error
     return absent
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "arv_camera_gv_set_stream_options": (None, (_P, _INT)),
     "arv_camera_create_chunk_parser": (_P, (_P,)),
     "arv_gv_device_is_controller": (_INT, (_P,)),
+    "arv_device_error_quark": (_U32, ()),
     "arv_device_get_feature": (_P, (_P, _S)),
     "arv_buffer_new": (_P, (ctypes.c_size_t, _P)),
     "arv_buffer_get_status": (_INT, (_P,)),
@@ -58,6 +61,7 @@ _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
 # These have a GError as their last argument, which is not listed here.
 _FALLIBLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "arv_camera_new": (_P, (_S,)),
+    "arv_gv_device_take_control": (_INT, (_P,)),
     "arv_camera_get_payload": (_UINT, (_P,)),
     "arv_camera_get_pixel_format": (_U32, (_P,)),
     "arv_camera_get_pixel_format_as_string": (_S, (_P,)),
@@ -93,11 +97,23 @@ _GOBJECT: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "g_free": (None, (_P,)),
 }
 
+_UNANSWERED = (2, 4, 5)  # not connected, transfer error, timeout
+
+# Two calls read a description with Aravis' parser, whose state is one static variable of the library: both
+# at a time mix up the features of two cameras, or end the process. Connecting may take seconds: a chunk
+# parser waits for one connection, and not behind all the cameras that want to connect.
+_connecting, _parsing = threading.Lock(), threading.Lock()
+_HELD = {"arv_camera_new": (_connecting, _parsing), "arv_camera_create_chunk_parser": (_parsing,)}
+
 ControlLost = ctypes.CFUNCTYPE(None, _P, _P)
 
 
 class AravisError(Exception):
-    """What Aravis says of a call that failed."""
+    """What Aravis says of a call that failed; `unanswered`: the camera said nothing at all."""
+
+    def __init__(self, message: str, *, unanswered: bool = False) -> None:
+        super().__init__(message)
+        self.unanswered = unanswered
 
 
 class _GError(ctypes.Structure):
@@ -115,6 +131,8 @@ class Library:
         for name, (result, arguments) in _FALLIBLE.items():
             error = ctypes.POINTER(ctypes.POINTER(_GError))
             self._functions[name] = self._raising(self._declared(name, result, (*arguments, error)))
+        for name, locks in _HELD.items():
+            self._functions[name] = _holding(locks, self._functions[name])
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         try:
@@ -137,12 +155,25 @@ class Library:
             error = ctypes.POINTER(_GError)()
             result = function(*arguments, ctypes.byref(error))
             if error:
-                message = error.contents.message.decode(errors="replace")
+                said = error.contents
+                message = said.message.decode(errors="replace")
+                is_devices = said.domain == self._functions["arv_device_error_quark"]()
+                unanswered = is_devices and said.code in _UNANSWERED
                 self._functions["g_error_free"](error)
-                raise AravisError(message)
+                raise AravisError(message, unanswered=unanswered)
             return result
 
         return call
+
+
+def _holding(locks: tuple[threading.Lock, ...], function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        with ExitStack() as held:
+            for lock in locks:
+                held.enter_context(lock)
+            return function(*arguments)
+
+    return call
 
 
 @cache

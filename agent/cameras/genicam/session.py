@@ -64,7 +64,7 @@ def open_session(camera: str, source: GenicamSource) -> Session:
         for handle in reversed(owned):
             library.g_object_unref(handle)
         if isinstance(error, AravisError):
-            raise _explained(camera, source.address, str(error)) from error
+            raise _explained(camera, source.address, error) from error
         raise
 
 
@@ -74,7 +74,7 @@ def _open(library: Library, camera: str, source: GenicamSource, owned: list[int]
     device = library.arv_camera_get_device(handle)
     is_gige = bool(library.arv_camera_is_gv_device(handle))
     if is_gige and not library.arv_gv_device_is_controller(device):
-        raise _explained(camera, source.address, "access-denied")
+        library.arv_gv_device_take_control(device)  # says why, where opening did not
     for name in write_features(library, device, f"{camera} at {source.address}", source.features):
         log.info("feature_absent", camera=camera, feature=name)
     path = _prepare_network(library, camera, source, handle) if is_gige else None
@@ -299,8 +299,9 @@ def _unknown_format(camera: str, name: str) -> str:
     return f"{camera}: pixel format {name} is not supported; write PixelFormat in source.features: {names}"
 
 
-def _explained(camera: str, address: str, message: str) -> CameraError:
+def _explained(camera: str, address: str, error: AravisError) -> CameraError:
     place = f"{camera} at {address}"
-    if "access-denied" in message:
+    if "access-denied" in str(error):
         return CameraInUse(f"{place}: the camera is in use by another client; {REMEDY_IN_USE}")
-    return CameraError(f"{place}: {message}; {REMEDY_PRESENCE}")
+    said = f"does not answer ({error})" if error.unanswered else str(error)
+    return CameraError(f"{place}: {said}; {REMEDY_PRESENCE}")

@@ -17,7 +17,7 @@ from typing import Any
 
 from agent.cameras.camera import CameraError, CameraInUse, CameraMisconfigured
 from agent.cameras.gentl.channel import Channel, Gone
-from agent.cameras.gentl.genapi import write_features
+from agent.cameras.gentl.genapi import Failures, write_features
 from agent.cameras.gentl.slots import Slots
 from agent.messages import Pixels
 from agent.settings.camera import HarvestersSource
@@ -57,6 +57,7 @@ def _serve(channel: Channel, name: str, source: HarvestersSource) -> None:
         ) from error
     harvester = Harvester()
     failures = (genapi.GenericException, gentl.GenericException)
+    silent = (genapi.TimeoutException, gentl.TimeoutException, gentl.IoException)
     try:
         _load(harvester, name, source.producer, failures)
         device = _choose(harvester.device_info_list, name, source)
@@ -73,7 +74,9 @@ def _serve(channel: Channel, name: str, source: HarvestersSource) -> None:
             ) from error
         try:
             node_map = acquirer.remote_device.node_map
-            write_features(node_map, source.features, camera=name, failures=failures)
+            write_features(
+                node_map, source.features, camera=name, failures=Failures(every=failures, silent=silent)
+            )
             acquirer.num_buffers = max(source.buffers, acquirer.min_num_buffers)
             acquirer.start()
             _stream(channel, acquirer, name, source.buffers, int(node_map.PayloadSize.value))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from agent.cameras.camera import CameraMisconfigured
 from agent.settings.camera import FeatureWrite
@@ -14,19 +15,30 @@ READ_ONLY, WRITE_ONLY, READ_WRITE = 3, 2, 4  # GenApi EAccessMode
 ROUNDING = 1e-3  # of a float; a camera that keeps steps is told apart from one that took another value
 
 
-def write_features(
-    node_map: Any, features: Sequence[FeatureWrite], *, camera: str, failures: tuple[type[Exception], ...]
-) -> None:
-    """Raises CameraMisconfigured naming camera, feature, value and remedy.
+Errors: TypeAlias = tuple[type[Exception], ...]
 
-    `failures` are what the node map raises. Optional features are left out where the camera has none of
-    that name; one that it has must take its value.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """What a node map raises, and which of it say that the camera did not answer."""
+
+    every: Errors
+    silent: Errors
+
+
+def write_features(
+    node_map: Any, features: Sequence[FeatureWrite], *, camera: str, failures: Failures
+) -> None:
+    """Raises CameraMisconfigured naming camera, feature, value and remedy, or one of `failures.silent`.
+
+    Optional features are left out where the camera has none of that name; one that it has must take its
+    value.
     """
     for feature in features:
         place = f"camera {camera}: feature {feature.name} (got {feature.value!r})"
         try:
             node = node_map.get_node(feature.name)
-        except failures as error:
+        except failures.every as error:
             if feature.optional:
                 continue
             near = difflib.get_close_matches(feature.name, dir(node_map), n=3)
@@ -37,7 +49,7 @@ def write_features(
         _write(node, feature, place, failures)
 
 
-def _write(node: Any, feature: FeatureWrite, place: str, failures: tuple[type[Exception], ...]) -> None:
+def _write(node: Any, feature: FeatureWrite, place: str, failures: Failures) -> None:
     kind = type(node).__name__
     if kind == "ICommand" and feature.value is None:
         _attempt(node.execute, place, node, failures)
@@ -83,12 +95,12 @@ def _check_kind(kind: str, feature: FeatureWrite, place: str) -> None:
         raise CameraMisconfigured(f"{place}: it takes {name[kind]}; write the value so")
 
 
-def _attempt(
-    action: Callable[[], None], place: str, node: Any, failures: tuple[type[Exception], ...]
-) -> None:
+def _attempt(action: Callable[[], None], place: str, node: Any, failures: Failures) -> None:
     try:
         action()
-    except failures as error:
+    except failures.silent:
+        raise
+    except failures.every as error:
         raise CameraMisconfigured(f"{place}: the camera refused it; {_allowed(node)}") from error
 
 
@@ -96,8 +108,8 @@ def _allowed(node: Any) -> str:
     if hasattr(node, "symbolics"):
         return f"it takes {', '.join(node.symbolics)}"
     if hasattr(node, "min"):
-        step = f" in steps of {node.inc}" if hasattr(node, "inc") and node.inc != 1 else ""
-        return f"it takes {node.min} to {node.max}{step}"
+        steps = node.has_inc() if hasattr(node, "has_inc") else node.inc != 1  # a float need not have any
+        return f"it takes {node.min} to {node.max}" + (f" in steps of {node.inc}" if steps else "")
     return "see the camera's manual"
 
 

@@ -32,6 +32,7 @@ from agent.engines.engine import (
 from agent.engines.gpu.cuda_runtime import RESULTS, TILES, Cuda, RuntimeSlot
 from agent.engines.gpu.device import Gpu
 from agent.engines.gpu.ring import SLOTS, Ring, RingEngine
+from agent.settings import settings
 
 Progress = Callable[[str], None]  # one line for people, whenever there is something new
 
@@ -52,7 +53,7 @@ class Options:
         return ("strongly_typed", f"workspace_bytes={self.workspace_bytes}")
 
 
-def options_of(precision: Literal["auto", "f32", "bf16", "f16", "int8"], workspace_bytes: int) -> Options:
+def options_of(precision: settings.Precision, workspace_bytes: int) -> Options:
     """`auto` leaves TF32 on. The others but f32 come from the types of a variant's graph."""
     return Options(precision="tf32" if precision == "auto" else precision, workspace_bytes=workspace_bytes)
 

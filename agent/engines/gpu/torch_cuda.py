@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from agent.engines.engine import (
 )
 from agent.engines.gpu.ring import SLOTS, Loop, Ring, RingEngine, overlapped
 from agent.messages import Pixels
+from agent.settings import settings
 
 WARM_UP_RUNS = 3  # before a capture: libraries choose and allocate then
 BF16_SINCE = (8, 0)
@@ -96,7 +97,7 @@ class Autocast(nn.Module):
 
 
 def open_eager_cuda(
-    bundle: Bundle, *, precision: Literal["auto", "f32", "bf16"] = "auto", loop: Loop = overlapped
+    bundle: Bundle, *, precision: settings.Precision = "auto", loop: Loop = overlapped
 ) -> RingEngine:
     """The bundle's graph in eager torch under CUDA graphs; `auto` is bf16 where the GPU has it.
 

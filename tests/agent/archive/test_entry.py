@@ -63,7 +63,7 @@ def test_the_pixels_read_back_have_the_digest_that_the_verdict_names(
 def test_the_frame_comes_back_as_it_was_judged(tmp_path: Path) -> None:
     valid = np.ones(40, np.bool_)
     valid[[0, 1, 7, 39]] = False
-    seen = frame(picture(), valid=valid, lines_lost=3, is_partial=True)
+    seen = frame(picture(), valid=valid, lines_lost=3, is_partial=True, goes_on=True)
     found = entry.read(whole(tmp_path / "one.png", seen)).frame
     assert found.valid is not None and np.array_equal(found.valid, valid)
     assert replace(found, image=seen.image, valid=None, captured_ns=5) == replace(seen, valid=None)

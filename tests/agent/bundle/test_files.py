@@ -153,7 +153,8 @@ def test_a_huge_bundle_is_refused_in_little_memory(folder: Path, tmp_path: Path,
             with (folder / "golden" / "scores.npy").open("ab") as file:
                 file.truncate(400 << 30)
     code = (
-        "import resource, sys; from pathlib import Path; from agent.bundle.bundle import BundleError, open_bundle\n"
+        "import resource, sys; from pathlib import Path\n"
+        "from agent.bundle.bundle import BundleError, open_bundle\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n open_bundle(Path(sys.argv[1]))\n"
         "except BundleError as error: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

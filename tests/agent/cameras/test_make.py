@@ -10,13 +10,20 @@ import pytest
 
 from agent.cameras.camera import CameraError
 from agent.cameras.folder import FolderCamera
-from agent.cameras.make import make_camera
+from agent.cameras.make import is_simulated, make_camera
 from agent.cameras.simulated.linescan import LinescanSimCamera
 from agent.cameras.video.stream import StreamCamera
 from agent.cameras.video.video import VideoFileCamera
 from agent.clock import ManualClock
 from agent.messages import Frame
-from agent.settings.camera import FolderSource, LinescanSimSource, VideoSource
+from agent.settings.camera import (
+    FolderSource,
+    GenicamSource,
+    HarvestersSource,
+    LinescanSimSource,
+    Source,
+    VideoSource,
+)
 
 
 def test_each_kind_of_source_has_its_camera(tmp_path: Path) -> None:
@@ -27,6 +34,27 @@ def test_each_kind_of_source_has_its_camera(tmp_path: Path) -> None:
     assert isinstance(make_camera("top", VideoSource(url="rtsp://camera/1"), clock), StreamCamera)
     assert isinstance(make_camera("top", VideoSource(url="/dev/video0"), clock), StreamCamera)
     assert isinstance(make_camera("top", LinescanSimSource(path=tmp_path), clock), LinescanSimCamera)
+
+
+HERE = Path("somewhere")
+
+
+@pytest.mark.parametrize(
+    ("source", "simulated"),
+    [
+        (FolderSource(path=HERE), True),
+        (FolderSource(path=HERE, repeat=True, rate_hz=5), True),
+        (FolderSource(path=HERE, watch=True), False),  # a camera that hands its pictures over as files
+        (VideoSource(url="clip.avi"), True),
+        (VideoSource(url="rtsp://camera/1"), False),
+        (VideoSource(url="/dev/video0"), False),
+        (LinescanSimSource(path=HERE), True),
+        (GenicamSource(address="10.0.0.7"), False),
+        (HarvestersSource(producer=HERE), False),
+    ],
+)
+def test_what_is_shown_again_is_simulated_and_what_passes_now_is_not(source: Source, simulated: bool) -> None:
+    assert is_simulated(source) is simulated
 
 
 def test_a_line_sensor_scrolls_the_images_of_its_folder_in_natural_order(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from agent.contract.verdict import (
     TimingMessage,
     Verdict,
 )
-from agent.line.publish import MAX_DEFECTS, MAX_DETAIL
+from agent.line.record import MAX_DEFECTS, MAX_DETAIL
 
 SCHEMA = Verdict.model_json_schema(by_alias=True)
 MAX_BYTES = 8192

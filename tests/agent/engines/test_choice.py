@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.bundle.bundle import open_bundle
-from agent.engines import open_engine
-from agent.engines.choice import RANKING, Machine, choose, lacks, look_around
+from agent.engines.choice import Machine, choose, lacks, look_around
 from agent.engines.engine import EngineUnavailable
 from agent.engines.gpu.device import Gpu, find_gpu
+from agent.engines.open import open_engine
+from agent.engines.table import RUNTIMES
 from agent.settings import settings
 from tests.agent.engines.small_bundle import write_small
 
 ORIN = Gpu(name="Orin", capability="8.7", driver="12.6")
-ALL = frozenset(module for kind in RANKING for module in kind.modules)
+ALL = frozenset(module for kind in RUNTIMES for module in kind.modules)
 
 
 def machine(*modules: str, gpu: Gpu | None = None, problem: str | None = None) -> Machine:

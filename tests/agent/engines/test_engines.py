@@ -12,7 +12,6 @@ import onnx
 import pytest
 
 from agent.bundle.bundle import BundleError, open_bundle
-from agent.engines import open_engine
 from agent.engines.engine import (
     BATCHES,
     Answer,
@@ -22,6 +21,7 @@ from agent.engines.engine import (
     check_golden,
     golden_difference,
 )
+from agent.engines.open import open_engine
 from agent.messages import Pixels
 from agent.settings import settings
 from tests.agent.engines.small_bundle import (
@@ -176,7 +176,7 @@ def test_a_golden_difference_is_a_share_of_the_threshold_or_of_a_score_above_it(
 
 def test_eager_refuses_bf16_and_says_what_to_set(tmp_path: Path) -> None:
     bundle = open_bundle(write_small(tmp_path / "small"))
-    with pytest.raises(EngineError, match=r"engine\.precision: eager runs in f32 only"):
+    with pytest.raises(EngineError, match=r"engine\.precision: eager does not run in bf16; set auto or f32"):
         open_engine(bundle, settings.Engine(kind="eager", precision="bf16"))
 
 

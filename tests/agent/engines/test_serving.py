@@ -19,24 +19,25 @@ import pytest
 from agent.bundle.bundle import open_bundle
 from agent.clock import ManualClock
 from agent.contract.verdict import Verdict
-from agent.engines import open_kind
 from agent.engines.apart import Order, compile_apart
 from agent.engines.cache import EngineCache, NotCompiled
-from agent.engines.choice import RANKING, Kind, Machine
+from agent.engines.choice import Machine
 from agent.engines.engine import DeviceLost, Engine, EngineError, OutOfMemory
+from agent.engines.open import open_runtime
 from agent.engines.serving import Candidate, Room, make_room
 from agent.engines.switch import Switch
+from agent.engines.table import RUNTIMES, Runtime
 from agent.line.capture import Capture
-from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.settings import settings
 from tests.agent.engines.small_bundle import small_tiles, write_small
+from tests.agent.line.recipes import recipe
 from tests.agent.line.records import desk
-from tests.fakes import FakeEngine, frame, good_picture, spec
+from tests.fakes import FakeEngine, frame, good_picture
 
 TILES = good_picture()[None]
 DEADLINE_S = 60.0
-OPENVINO = next(kind for kind in RANKING if kind.kind == "openvino")
+OPENVINO = next(kind for kind in RUNTIMES if kind.kind == "openvino")
 
 
 @dataclass(slots=True)
@@ -198,10 +199,9 @@ def test_frames_of_a_lost_engine_are_undecided_and_every_record_names_its_engine
     with desk(tmp_path / "outbox.sqlite3") as records, lived_in(gpu, cpu) as (_, switch, _):
         capture = Capture("accountable", 64)
         line = Line(
+            camera="top",
             capture=capture,
-            spec=spec(),
-            engine=switch,
-            rules=Rules(threshold=0.5, scale=1.0, stride_px=4, min_area_px=1, max_invalid_ratio=0.0),
+            recipe=recipe(switch),
             publisher=records.publisher,
             clock=ManualClock(),
         )
@@ -224,7 +224,7 @@ def test_frames_of_a_lost_engine_are_undecided_and_every_record_names_its_engine
     assert (after.verdict, after.model.engine) == ("pass", "openvino")
 
 
-def order(tmp_path: Path, kind: Kind = OPENVINO) -> Order:
+def order(tmp_path: Path, kind: Runtime = OPENVINO) -> Order:
     bundle = open_bundle(write_small(tmp_path / "small"))
     return Order(
         kind=kind,
@@ -292,8 +292,8 @@ def test_openvino_is_compiled_beside_onnxruntime_and_takes_over_under_a_running_
     switch, stop = Switch(), threading.Event()
 
     def open_here(name: str) -> Engine:
-        kind = next(kind for kind in RANKING if kind.kind == name)
-        return open_kind(kind, bundle, made.wanted, cache, None)
+        kind = next(kind for kind in RUNTIMES if kind.kind == name)
+        return open_runtime(kind, bundle, made.wanted, cache, None)
 
     slow = Candidate(
         name="openvino",

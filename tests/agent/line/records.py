@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.clock import Clock, ManualClock, new_uuid7
+from agent.clock import ManualClock, new_uuid7
 from agent.contract.topics import Topics
-from agent.contract.verdict import ModelMessage, SettingsMessage
 from agent.line.bindings import Bindings
-from agent.line.publish import Origin, Publisher
+from agent.line.publish import Publisher
+from agent.line.record import Origin
 from agent.outbox.outbox import Outbox
-from agent.settings.settings import Crops
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from tests.brokers import DEADLINE_S
@@ -45,7 +44,7 @@ class Desk:
 
 
 @contextmanager
-def desk(path: Path, *, crops: Crops | None = None, cameras: tuple[str, ...] = ("top",)) -> Iterator[Desk]:
+def desk(path: Path, *, cameras: tuple[str, ...] = ("top",)) -> Iterator[Desk]:
     """A publisher as the agent builds it, on the outbox at `path`."""
     clock = ManualClock()
     outbox = Outbox(path, clock=clock)
@@ -56,9 +55,10 @@ def desk(path: Path, *, crops: Crops | None = None, cameras: tuple[str, ...] = (
     publisher = Publisher(
         outbox=outbox,
         topics=TOPICS,
-        origin=origin(clock),
-        crops=crops or Crops(),
+        origin=Origin(station="cell3-cam1", boot_id="boot-1", simulated=frozenset({"simulated"})),
         clock=clock,
+        clock_synced=lambda: None,
+        new_id=lambda: new_uuid7(clock),
         board=board,
         metrics=metrics,
         first_sequence=outbox.last_sequence() + 1,
@@ -70,19 +70,6 @@ def desk(path: Path, *, crops: Crops | None = None, cameras: tuple[str, ...] = (
         )
     finally:
         outbox.close()
-
-
-def origin(clock: Clock) -> Origin:
-    return Origin(
-        station="cell3-cam1",
-        boot_id="boot-1",
-        model=ModelMessage(bundle="cells", sha256="ab" * 32, engine="fake-f32"),
-        engine=lambda: "fake-f32",
-        settings=SettingsMessage(version=12, sha256="cd" * 32),
-        simulated=frozenset({"simulated"}),
-        clock_synced=lambda: None,
-        new_id=lambda: new_uuid7(clock),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +101,10 @@ def stored(path: Path) -> list[Stored]:
         ]
 
 
-def verdicts(path: Path) -> list[dict[str, Any]]:
-    """The verdicts on disk, in the order of commits."""
-    return [json.loads(row.payload) for row in stored(path) if row.kind == "verdict"]
+def verdicts(path: Path, *, after: int = 0) -> list[dict[str, Any]]:
+    """The verdicts on disk, in the order of commits; `after` a sequence number."""
+    with closing(sqlite3.connect(path)) as database:
+        found = database.execute(
+            "SELECT payload FROM record WHERE class = 0 AND sequence > ? ORDER BY seq", (after,)
+        )
+        return [json.loads(payload) for (payload,) in found]

@@ -23,14 +23,14 @@ from agent.cameras.supervisor import Supervisor
 from agent.clock import SystemClock
 from agent.engines.engine import EngineError
 from agent.line.capture import Capture
-from agent.line.judge import Rules
 from agent.line.line import Line
 from agent.messages import Frame, FrameFault
 from agent.settings.camera import Camera, FolderSource
 from agent.track.track import make_track
+from tests.agent.line.recipes import recipe
 from tests.agent.line.records import Desk, desk, verdicts
 from tests.brokers import DEADLINE_S
-from tests.fakes import FakeEngine, bad_picture, fault, frame, good_picture, spec
+from tests.fakes import FakeEngine, bad_picture, fault, frame, good_picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +56,9 @@ def station(path: Path, at: Desk) -> Station:
     engine = FakeEngine()
     capture = Capture("accountable", ring_frames=64)
     line = Line(
+        camera="top",
         capture=capture,
-        spec=spec(),
-        engine=engine,
-        rules=Rules(threshold=0.5, scale=1.0, stride_px=4, min_area_px=1, max_invalid_ratio=0.02),
+        recipe=recipe(engine),
         publisher=at.publisher,
         clock=at.clock,
     )

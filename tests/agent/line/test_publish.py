@@ -13,17 +13,19 @@ import pytest
 
 from agent.contract.arguments import Bind
 from agent.contract.payloads import encode
-from agent.line.judge import Rules, judge
-from agent.line.publish import MAX_DEFECTS, Judged
+from agent.line.judge import judge
+from agent.line.recipe import Recipe
+from agent.line.record import MAX_DEFECTS, Judged
 from agent.messages import Frame, Inspection, Judgement, Prepared
 from agent.outbox.file import OutboxError
 from agent.settings.settings import Crops
+from tests.agent.line.recipes import recipe
 from tests.agent.line.records import TOPICS, Desk, desk, stored, verdicts
 from tests.agent.outbox.test_outbox_errors import files_up_to
 from tests.brokers import DEADLINE_S
 from tests.fakes import bad_picture, evidence_of, fault, frame, good_picture
 
-RULES = Rules(threshold=0.5, scale=1.0, stride_px=4, min_area_px=1, max_invalid_ratio=0.02)
+RECIPE = recipe()
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def at(path: Path) -> Iterator[Desk]:
         yield made
 
 
-def judged(one: Frame, judgement: Judgement | None = None) -> Judged:
+def judged(one: Frame, judgement: Judgement | None = None, by: Recipe = RECIPE) -> Judged:
     """What a step finds out about a frame: 1 ms in the ring, 2 to prepare, 4 to infer, 1 to judge."""
     evidence = evidence_of(one.image)
     inspection = Inspection(
@@ -49,6 +51,7 @@ def judged(one: Frame, judgement: Judgement | None = None) -> Judged:
     )
     return Judged(
         frame=one,
+        recipe=by,
         taken_ns=1_000_000,
         prepared=Prepared(
             tiles=one.image[None],
@@ -58,7 +61,7 @@ def judged(one: Frame, judgement: Judgement | None = None) -> Judged:
             prepared_ns=3_000_000,
         ),
         inspection=inspection,
-        judgement=judgement or judge(one, inspection, RULES),
+        judgement=judgement or judge(one, inspection, by.rules_of(one.camera)),
         judged_ns=8_000_000,
     )
 
@@ -112,9 +115,10 @@ def test_a_fail_carries_its_defects_and_their_crops(at: Desk, path: Path) -> Non
 
 
 def test_every_nth_pass_sends_its_strongest_spot_as_a_crop_that_may_go_first(path: Path) -> None:
-    with desk(path, crops=Crops(every_nth_pass=3)) as at:
+    by = recipe(crops=Crops(every_nth_pass=3))
+    with desk(path) as at:
         for number in range(7):
-            at.publisher.record(judged(frame(number, good_picture(64, 64))))
+            at.publisher.record(judged(frame(number, good_picture(64, 64)), by=by))
         at.settle()
         crops = [row for row in stored(path) if row.kind == "crop"]
         ids = {found["frame"]["id"]: found["result_id"] for found in verdicts(path)}
@@ -134,7 +138,9 @@ def test_of_many_defects_the_strongest_are_named(at: Desk, path: Path) -> None:
 
 
 def test_a_frame_that_was_not_judged_is_undecided_and_says_why(at: Desk, path: Path) -> None:
-    at.publisher.record_undecided(frame(3, good_picture()), "engine_error", "fake: out of memory; restart")
+    at.publisher.record_undecided(
+        frame(3, good_picture()), RECIPE, "engine_error", "fake: out of memory; restart"
+    )
     at.settle()
     (found,) = verdicts(path)
     assert (found["verdict"], found["result_evaluation_code"]) == ("undecided", 3)
@@ -144,7 +150,7 @@ def test_a_frame_that_was_not_judged_is_undecided_and_says_why(at: Desk, path: P
 
 
 def test_a_trigger_without_a_picture_is_skipped_and_says_why(at: Desk, path: Path) -> None:
-    at.publisher.record_skipped(replace(fault(4, "lost_lines"), lines_lost=512, first_line=1024))
+    at.publisher.record_skipped(replace(fault(4, "lost_lines"), lines_lost=512, first_line=1024), RECIPE)
     at.settle()
     (found,) = verdicts(path)
     assert (found["verdict"], found["result_evaluation"]) == ("skipped", "Undefined")
@@ -184,7 +190,7 @@ def test_filled_in_lines_and_simulated_cameras_are_told(at: Desk, path: Path) ->
 
 
 def test_a_very_long_detail_is_cut(at: Desk, path: Path) -> None:
-    at.publisher.record_undecided(frame(0, good_picture()), "engine_error", "x" * 10_000)
+    at.publisher.record_undecided(frame(0, good_picture()), RECIPE, "engine_error", "x" * 10_000)
     at.settle()
     assert verdicts(path)[0]["detail"] == "x" * 500
 
@@ -193,8 +199,10 @@ def test_the_sequence_has_no_gap_over_kinds_cameras_and_restarts(path: Path) -> 
     for _ in range(3):
         with desk(path) as at:
             at.publisher.record(judged(frame(0, bad_picture())))
-            at.publisher.record_skipped(fault(1))
-            at.publisher.record_undecided(frame(2, good_picture(), camera="bottom"), "engine_error", "x")
+            at.publisher.record_skipped(fault(1), RECIPE)
+            at.publisher.record_undecided(
+                frame(2, good_picture(), camera="bottom"), RECIPE, "engine_error", "x"
+            )
             at.publisher.record(judged(frame(3, good_picture())))
     assert [one["sequence"] for one in verdicts(path)] == list(range(1, 13))
     assert len({one["result_id"] for one in verdicts(path)}) == 12
@@ -248,11 +256,13 @@ def test_the_page_gets_the_pictures_of_what_did_not_pass(at: Desk) -> None:
 def test_a_disk_that_takes_no_more_is_raised_and_nothing_is_announced(path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 1), np.uint8)
     noise[:64, :64] = 255
-    with desk(path, crops=Crops(format="png", max_bytes=10_000_000, margin_px=600)) as at:
+    by = recipe(crops=Crops(format="png", max_bytes=10_000_000, margin_px=600))
+    with desk(path) as at:
         at.publisher.record(judged(frame(0, good_picture())))
         at.settle()
         with files_up_to(200_000):
-            at.publisher.record(judged(frame(1, noise)))  # its crop is larger than what the disk still takes
+            # Its crop is larger than what the disk still takes.
+            at.publisher.record(judged(frame(1, noise), by=by))
             with pytest.raises(OutboxError):
                 at.settle()
         with pytest.raises(OutboxError, match=r"outbox\.sqlite3"):
@@ -273,8 +283,10 @@ def test_a_closed_outbox_is_raised_and_leaves_no_gap(path: Path) -> None:
 
 
 def test_a_skipped_frame_is_shown_by_its_thumbnail(at: Desk) -> None:
-    at.publisher.record_skipped(replace(fault(4, "overload"), thumbnail=np.zeros((30, 40, 1), np.uint8)))
-    at.publisher.record_skipped(fault(5, "camera_error"))
+    at.publisher.record_skipped(
+        replace(fault(4, "overload"), thumbnail=np.zeros((30, 40, 1), np.uint8)), RECIPE
+    )
+    at.publisher.record_skipped(fault(5, "camera_error"), RECIPE)
     at.settle()
     without, shown = at.board.snapshot().cameras[0].strip
     assert (shown.width, shown.height) == (40, 30) and shown.picture is not None
@@ -286,10 +298,10 @@ def test_no_metric_moves_for_a_skipped_trigger_that_is_not_committed(path: Path)
     with desk(path) as at:
         pass
     with pytest.raises(OutboxError, match="closed"):
-        at.publisher.record_skipped(fault(0))
+        at.publisher.record_skipped(fault(0), RECIPE)
     assert at.metrics.snapshot()["camera_faults"] == {}
     with desk(path) as at:
-        at.publisher.record_skipped(fault(0))
+        at.publisher.record_skipped(fault(0), RECIPE)
         at.settle()
         assert at.metrics.snapshot()["camera_faults"] == {"top": {"camera_error": 1}}
 
@@ -298,7 +310,7 @@ def test_names_that_are_no_unicode_are_recorded_as_well_as_they_can_be(at: Desk,
     """A file name may be any bytes; Python then has surrogates in it."""
     odd = "cell\udcff7"
     at.publisher.record(judged(replace(frame(0, good_picture()), part_id=odd)))
-    at.publisher.record_skipped(replace(fault(1), part_id=odd, detail=f"{odd}: is damaged"))
+    at.publisher.record_skipped(replace(fault(1), part_id=odd, detail=f"{odd}: is damaged"), RECIPE)
     at.settle()
     assert [one["part_id"] for one in verdicts(path)] == ["cell?7", "cell?7"]
     assert verdicts(path)[1]["detail"] == "cell?7: is damaged"
@@ -314,7 +326,7 @@ def test_a_record_says_the_part_and_the_order_that_were_bound_when_its_frame_was
             judged(replace(frame(number, good_picture()), captured_ns=captured_ns, part_id="file"))
         )
     at.bindings.bind(Bind(part_id="SN-3", job_id=None), 40)
-    at.publisher.record_skipped(replace(fault(5), captured_ns=50))
+    at.publisher.record_skipped(replace(fault(5), captured_ns=50), RECIPE)
     at.settle()
     told = [(one["part_id"], one["job_id"]) for one in verdicts(path)]
     assert told == [("file", None), ("SN-1", "WO-7"), ("file", "WO-7"), ("SN-2", "WO-7"), ("SN-3", None)]

@@ -14,12 +14,11 @@ import pytest
 from agent.engines.engine import EngineError
 from agent.line.capture import Capture
 from agent.line.drift import Drift
-from agent.line.judge import Rules
 from agent.line.line import HOLD_S, Line
-from agent.line.spans import Spans
 from agent.messages import Frame, Pixels
+from tests.agent.line.recipes import recipe, rules
 from tests.agent.line.records import Desk, desk, verdicts
-from tests.fakes import FakeEngine, bad_picture, fault, frame, good_picture, spec
+from tests.fakes import FakeEngine, bad_picture, fault, frame, good_picture
 
 LINES = 32
 
@@ -33,13 +32,11 @@ class Station:
         self.capture = Capture("accountable", ring_frames=64)
         self.drift = Drift("top")
         self.line = Line(
+            camera="top",
             capture=self.capture,
-            spec=spec(),
-            engine=self.engine,
-            rules=Rules(threshold=0.5, scale=1.0, stride_px=4, min_area_px=1, max_invalid_ratio=0.02),
+            recipe=recipe(self.engine, judged_by=rules(max_windows=4)),
             publisher=at.publisher,
             clock=at.clock,
-            spans=Spans(max_windows=4, min_area_px=1),
             drift=self.drift,
         )
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.line.publish import MAX_DEFECTS
+from agent.line.record import MAX_DEFECTS
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings.settings import Settings, SettingsError

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socketserver
 import struct
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.brokers import HOST, free_port
 
 PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PINGREQ = 3, 8, 10, 12
+PIECE_S = 0.01  # so that they do not arrive as one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,8 @@ class PickyBroker(socketserver.ThreadingTCPServer):
         self.accepts: Callable[[Connect], int | None] = lambda connect: 0  # the reason code; None hangs up
         self.hangs_up_on: Callable[[str], bool] = lambda topic: False  # a publication or subscription
         self.grants: Callable[[str], int] = lambda filter_: 1
-        self.after_subscribe: Callable[[], bytes] = lambda: b""  # what is sent then
+        self.after_subscribe: Callable[[], bytes] = lambda: b""  # what is sent with SUBACK
+        self.pieces: Callable[[bytes], Sequence[bytes]] = lambda sent: [sent]  # in which both are sent
 
     def __enter__(self) -> PickyBroker:
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -125,12 +128,14 @@ class _Conversation(socketserver.StreamRequestHandler):
             self.server.filters.append(wanted)
             granted.append(self.server.grants(wanted))
             at += 3 + size
-        self._send(0x90, body[:2] + (b"\0" if self.level == 5 else b"") + bytes(granted))
-        self.wfile.write(self.server.after_subscribe())
+        suback = _packet(0x90, body[:2] + (b"\0" if self.level == 5 else b"") + bytes(granted))
+        for piece in self.server.pieces(suback + self.server.after_subscribe()):
+            self.wfile.write(piece)
+            time.sleep(PIECE_S)
         return True
 
     def _send(self, head: int, body: bytes) -> None:
-        self.wfile.write(bytes([head, len(body)]) + body)
+        self.wfile.write(_packet(head, body))
 
     def _length(self) -> int:
         length, shift = 0, 0
@@ -138,3 +143,7 @@ class _Conversation(socketserver.StreamRequestHandler):
             length |= (byte & 0x7F) << shift
             shift += 7
         return length | byte << shift
+
+
+def _packet(head: int, body: bytes) -> bytes:
+    return bytes([head, len(body)]) + body

@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+import structlog
+
 from tests.agent.uplink.links import link_to
 from tests.agent.uplink.stations import mqtt
 
@@ -21,6 +23,8 @@ def peak_bytes() -> int:
 
 
 def main() -> None:
+    # Two threads that print to one stream end up in one line: what is told has its own.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     link = link_to(mqtt(int(sys.argv[1]), sys.argv[2]))
     link.start()
     before = peak_bytes()

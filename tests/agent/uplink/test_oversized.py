@@ -60,14 +60,19 @@ def swallowing(port: int, protocol: str) -> Iterator[Callable[[], dict[str, Any]
 
         def read() -> None:
             for line in stdout:
-                if line.startswith("{"):  # and no log
-                    said.append(json.loads(line))
+                said.append(json.loads(line))
 
-        threading.Thread(target=read, daemon=True).start()
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
         try:
             yield lambda: said[-1]
         finally:
             child.stdin.close()
+            try:
+                child.wait(DEADLINE_S)  # read to its end, or it would wait with a full pipe
+            finally:
+                child.kill()
+                reader.join(DEADLINE_S)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -87,6 +92,23 @@ def test_any_packet_that_announces_more_than_we_take_ends_the_connection_before_
             assert f"at most {INBOUND_BYTES} are taken" in str(link.state.oversized)
             eventually(lambda: link.state.connected and link.state.connects == 2, "it is connected again")
             assert (link.inbound_dropped, link.inbound.qsize(), link.failure) == (1, 0, None)
+        finally:
+            link.stop()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("from_its_end", range(12))
+def test_a_header_that_comes_in_two_pieces_is_a_header(protocol: str, from_its_end: int) -> None:
+    broker = PickyBroker()
+    sent = [packet(0x32, 256 * MIB - 1, sent=0)]
+    broker.after_subscribe = lambda: sent.pop() if sent else b""
+    broker.pieces = lambda whole: [whole[: len(whole) - from_its_end], whole[len(whole) - from_its_end :]]
+    with broker:
+        link = link_to(mqtt(broker.port, protocol), Impatient())
+        link.start()
+        try:
+            eventually(lambda: link.state.oversized, "it is noticed")
+            eventually(lambda: link.state.connected and link.state.connects == 2, "it is connected again")
         finally:
             link.stop()
 

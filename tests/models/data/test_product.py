@@ -17,8 +17,8 @@ from models.data.product import (
     TEXTURE_PX,
     TEXTURES_KEPT,
     Product,
-    cut_foreground,
     find_foreground,
+    load_parts,
     load_textures,
     read_product,
 )
@@ -120,8 +120,9 @@ def test_the_foreground_of_a_tile_lies_where_the_part_lies_in_that_tile(tmp_path
         cv2.imwrite(str(path), picture)
     items = good_training(load_items(root), root)[:3]
     spec = InputSpec(channels=1, tile_px=64, overlap_px=8, scale=1.0)
-    found = cut_foreground(items, spec, Product(foreground="dark"))
-    assert np.array_equal(found, load_tiles(items, spec)[..., 0] == 30)
+    tiles, found = load_parts(items, spec, Product(foreground="dark"))
+    assert np.array_equal(tiles, load_tiles(items, spec))
+    assert np.array_equal(found, tiles[..., 0] == 30)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from agent.messages import Pixels
 from models.data.datasets import Item
-from models.judging import report
+from models.judging import sheet
 from models.judging.evaluate import Judged, figures
-from models.judging.report import GAP_PX, worst, write_report
+from models.judging.report import write_report
+from models.judging.sheet import GAP_PX, worst
 
 SIDES = st.integers(20, 400)
 SEEN, RESTORED = 100, 160  # greys
@@ -43,7 +44,7 @@ def split(size: tuple[int, int] = (120, 60)) -> list[Judged]:
 
 
 def sheet_of(pictures: list[Judged], threshold: float | None = None) -> Pixels:
-    return report._sheet(figures(pictures, threshold), pictures)
+    return sheet.sheet(figures(pictures, threshold), pictures)
 
 
 def runs_of(row: Pixels) -> list[tuple[int, int]]:
@@ -62,7 +63,7 @@ def test_the_lowest_defective_and_the_highest_good_are_the_worst() -> None:
 
 @given(height=SIDES, width=SIDES, box=st.tuples(SIDES, SIDES))
 def test_a_picture_is_never_squeezed(height: int, width: int, box: tuple[int, int]) -> None:
-    panel = report._fitted(np.zeros((height, width, 1), np.uint8), box)
+    panel = sheet.fitted(np.zeros((height, width, 1), np.uint8), box)
     assert panel.shape == (box[1], box[0], 3)
     rows, columns = (int((panel == 0).any((2, axis)).sum()) for axis in (1, 0))
     assert rows == box[1] or columns == box[0]  # as large as fits
@@ -71,23 +72,23 @@ def test_a_picture_is_never_squeezed(height: int, width: int, box: tuple[int, in
 
 @pytest.mark.parametrize("size", [(120, 60), (60, 120), (630, 250)])
 def test_panels_have_the_pictures_proportions(size: tuple[int, int]) -> None:
-    width, height = report._panel_size([one.picture for one in split(size)])
+    width, height = sheet.panel_size([one.picture for one in split(size)])
     assert height / width == pytest.approx(size[0] / size[1], rel=0.02)
-    assert width * height == pytest.approx(report.PANEL_PX**2, rel=0.02)
+    assert width * height == pytest.approx(sheet.PANEL_PX**2, rel=0.02)
 
 
 def test_a_row_shows_input_restoration_evidence_and_the_true_defect() -> None:
-    sheet = sheet_of(split())
-    first = int(np.flatnonzero((sheet == RESTORED).all(2).sum(1) > 100)[0])  # row of pixels
-    panel = report._panel_size([split()[0].picture])
-    shown = runs_of(sheet[first + 5])
+    made = sheet_of(split())
+    first = int(np.flatnonzero((made == RESTORED).all(2).sum(1) > 100)[0])  # row of pixels
+    panel = sheet.panel_size([split()[0].picture])
+    shown = runs_of(made[first + 5])
     # To the left a defective picture, to the right a good one without a mask.
     assert shown == [(value, panel[0]) for value in (SEEN, RESTORED, SEEN, 0, SEEN, RESTORED, SEEN)]
 
 
 def test_columns_that_would_show_nothing_are_left_out() -> None:
     whole = sheet_of(split()).shape[1]
-    panel = report._panel_size([split()[0].picture])[0] + GAP_PX
+    panel = sheet.panel_size([split()[0].picture])[0] + GAP_PX
     unrestored = [replace(one, restored=one.picture) for one in split()]
     assert sheet_of(unrestored).shape[1] == whole - 2 * panel
     unmarked = [one if one.item.is_good else replace(one, mask=None) for one in split()]
@@ -96,8 +97,8 @@ def test_columns_that_would_show_nothing_are_left_out() -> None:
 
 def test_tall_pictures_stand_beside_each_other_and_wide_ones_below() -> None:
     tall, wide = sheet_of(split((200, 100))), sheet_of(split((100, 200)))
-    assert tall.shape[1] > 6 * report._panel_size([split((200, 100))[0].picture])[0]
-    assert wide.shape[1] < 5 * report._panel_size([split((100, 200))[0].picture])[0]
+    assert tall.shape[1] > 6 * sheet.panel_size([split((200, 100))[0].picture])[0]
+    assert wide.shape[1] < 5 * sheet.panel_size([split((100, 200))[0].picture])[0]
 
 
 def test_the_threshold_decides_what_is_said_and_where_evidence_is_hot() -> None:
@@ -105,12 +106,12 @@ def test_the_threshold_decides_what_is_said_and_where_evidence_is_hot() -> None:
         return int((np.ptp(picture.astype(np.int16), axis=2) > 60).sum())
 
     def panel(level: float) -> Pixels:
-        return report._panel(split()[-1], "evidence", level, (60, 120))
+        return sheet.panel(split()[-1], "evidence", level, (60, 120))
 
     assert hot(panel(0.05)) > hot(panel(0.15)) > hot(panel(0.5)) == 0
     missed, alarm = judged(0.3, good=False), judged(0.7, good=True)
     for one in (missed, alarm):
-        below, above, unknown = (report._caption(one, level, 400) for level in (0.2, 0.8, None))
+        below, above, unknown = (sheet.caption(one, level, 400) for level in (0.2, 0.8, None))
         assert not np.array_equal(below, above)
         assert unknown.mean() > max(below.mean(), above.mean())  # fewer words, more white
 

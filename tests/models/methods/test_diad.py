@@ -201,7 +201,7 @@ def test_the_map_is_the_blurred_sum_of_cosine_distances_over_three_levels() -> N
             return [level[:1] if x.mean() > 0 else level[1:] for level in levels]
 
     made.features = Levels()
-    distance = made._distance(torch.ones(1, 1, 64, 64), -torch.ones(1, 1, 64, 64))
+    distance = made.distance(torch.ones(1, 1, 64, 64), -torch.ones(1, 1, 64, 64))
     assert cosine_distance(levels[0][:1], levels[0][1:]).mean().item() == pytest.approx(0.5, abs=1e-3)
     assert torch.allclose(distance[..., :16], torch.tensor(3.0), atol=1e-2)
     assert torch.allclose(distance[..., 48:], torch.tensor(0.0), atol=1e-2)

@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.data.batches import draw_batch, to_images
-from models.methods.diffusionad import PRESETS, Config, DiffusionAD, adapted, build, denoiser, top_count
+from models.methods.diffusionad import (
+    PRESETS,
+    DiffusionAD,
+    DiffusionADConfig,
+    adapted,
+    build,
+    denoiser,
+    top_count,
+)
 from models.parts.batch import Batch
 from models.parts.features import WeightsError
 from models.training.fit import fit, new_fabric
@@ -38,7 +46,7 @@ def batch(seen: Tensor, spoilt: tuple[int, ...] = ()) -> Batch:
     return Batch(clean=seen, seen=seen, mask=mask, products=torch.zeros(len(seen), dtype=torch.long))
 
 
-def shaken(config: Config) -> DiffusionAD:
+def shaken(config: DiffusionADConfig) -> DiffusionAD:
     """With weights that answer something, as training would leave them."""
     torch.manual_seed(0)
     model: DiffusionAD = stirred(build(config), seed=5)
@@ -164,7 +172,7 @@ def test_equal_seeds_give_equal_losses_and_others_do_not() -> None:
 
 
 @pytest.mark.parametrize("config", [NANO, PRESETS["edge"], SMALL_PUBLISHED], ids=["nano", "edge", "paper"])
-def test_an_untrained_denoiser_only_scales_the_noised_picture(config: Config) -> None:
+def test_an_untrained_denoiser_only_scales_the_noised_picture(config: DiffusionADConfig) -> None:
     model = build(config).eval()
     x_t = torch.randn(2, model.config.channels, 64, 64, generator=generator())
     t = torch.tensor([200, 400])

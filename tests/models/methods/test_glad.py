@@ -162,9 +162,9 @@ def test_an_undecided_chain_is_plain_ddim_and_ends_clean() -> None:
     x = model.schedule.mix(z, noise, torch.full((2,), times[0]))
     for now, following in itertools.pairwise(times):
         t = torch.full((2,), now)
-        x = model.schedule.step(x, model._answer(x, t), t, torch.full((2,), following))
+        x = model.schedule.step(x, model.answer(x, t), t, torch.full((2,), following))
     last = torch.full((2,), times[-1])
-    expected = model.schedule.clean(x, model._answer(x, last), last)
+    expected = model.schedule.clean(x, model.answer(x, last), last)
     assert torch.allclose(model.restore(z, noise, torch.tensor(torch.inf))[0], expected, atol=1e-4)
 
 
@@ -185,7 +185,7 @@ def test_chain_and_input_agree_where_they_share_noise_and_step() -> None:
     with torch.no_grad():
         e = model.net(x, t)
         chain, own = (model.schedule.clean(state, e, t) for state in (x, model.schedule.mix(z, noise, t)))
-        assert model._disagreement(own, chain).abs().max() < 1e-4
+        assert model.disagreement(own, chain).abs().max() < 1e-4
 
 
 @given(seed=SEEDS)
@@ -202,13 +202,13 @@ def test_a_picture_within_the_threshold_is_set_back_at_the_fallback_and_one_beyo
     model.net = Trained()
     z, noise = model.codec.encode(images()), randn(1, 2, 16, 16, 16)
     compared: list[int] = []
-    inner = model._disagreement
+    inner = model.disagreement
 
     def counting(own: Tensor, chain: Tensor) -> Tensor:
         compared.append(len(own))
         return inner(own, chain)
 
-    model._disagreement = counting
+    model.disagreement = counting
     times = timesteps(NANO.start, NANO.steps)
     model.restore(z, noise, torch.tensor(torch.inf))
     until = next(index for index, t in enumerate(times) if t < NANO.fallback)
@@ -259,7 +259,7 @@ def test_threshold_and_scale_are_taken_from_good_parts() -> None:
     peaks = model.restore(z, noise, torch.tensor(torch.inf))[1]
     assert float(model.tau) == pytest.approx(float(percentile(peaks, 0.99)), abs=1e-3)
     restored = model.codec.decode(model.restore(z, noise, model.tau)[0])
-    features, pixels = model._differences(good, restored)
+    features, pixels = model.differences(good, restored)
     expected = percentile(features, 0.995) / percentile(pixels, 0.995)
     assert float(model.pixel_scale) == pytest.approx(float(expected), rel=1e-2)
 
@@ -267,9 +267,9 @@ def test_threshold_and_scale_are_taken_from_good_parts() -> None:
 def test_maps_are_the_sum_of_all_layers_in_both_directions_where_asked() -> None:
     a, b = images(), images(seed=1)
     one_way, both_ways = nano(), nano(both_directions=True)
-    forward, reverse = one_way._differences(a, b)[0], one_way._differences(b, a)[0]
-    assert torch.allclose(both_ways._differences(a, b)[0], forward + reverse, atol=1e-4)
-    layers = zip(one_way._look(a), one_way._look(b), strict=True)
+    forward, reverse = one_way.differences(a, b)[0], one_way.differences(b, a)[0]
+    assert torch.allclose(both_ways.differences(a, b)[0], forward + reverse, atol=1e-4)
+    layers = zip(one_way.look(a), one_way.look(b), strict=True)
     wanted = sum(
         nn.functional.interpolate(nearby_distance(p, q), size=(64, 64), mode="bilinear") for p, q in layers
     )

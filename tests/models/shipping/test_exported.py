@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from agent.bundle.bundle import GOLDEN_SCORES, MANIFEST, MODEL, Bundle, BundleError, open_bundle, write_bundle
 from agent.bundle.bundle import with_digests as digested
 from agent.cli.main import app as device
-from agent.engines import open_engine
 from agent.engines.engine import Engine, EngineError, golden_difference, largest_difference, tolerance
+from agent.engines.open import open_engine
 from agent.messages import Pixels
 from agent.settings import settings
 from models.cli.main import app as lab

@@ -13,13 +13,13 @@ import yaml
 
 from agent.bundle.bundle import MANIFEST, Bundle, BundleError, open_bundle, parse_manifest, write_bundle
 from agent.cli.main import app as device
-from agent.engines import open_engine
 from agent.engines.engine import EngineUnavailable, check_golden
+from agent.engines.open import open_engine
 from agent.settings import settings
 from models.cli.main import app as lab
+from models.parts.precision import has_bf16
 from models.shipping.lint import lint
 from models.shipping.variants import PRECISIONS, VariantError, by_openvino_bf16, by_session, typed_graph
-from models.training.precision import has_bf16
 from tests.fakes import FakeEngine
 from tests.models.workshop import Workshop, run, run_lab
 

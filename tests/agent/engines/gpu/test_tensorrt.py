@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from agent.bundle.bundle import open_bundle
-from agent.engines import open_kind
 from agent.engines.cache import EngineCache
-from agent.engines.choice import RANKING
 from agent.engines.engine import EngineError, EngineUnavailable
 from agent.engines.gpu.cuda_runtime import Cuda
 from agent.engines.gpu.device import Gpu
 from agent.engines.gpu.tensorrt import build_engines, engine_key, import_tensorrt, load_ring, options_of
+from agent.engines.open import open_runtime
+from agent.engines.table import RUNTIMES
 from agent.settings import settings
 from tests.agent.engines.fake_cuda import FakeCuda
 from tests.agent.engines.small_bundle import write_small
@@ -74,7 +74,7 @@ def test_a_precision_that_the_graph_does_not_have_is_refused(tmp_path: Path) -> 
     with pytest.raises(
         EngineUnavailable, match=r"has no graph in bf16; make it with `plumbline-lab variants`"
     ):
-        open_kind(RANKING[0], bundle, settings.Engine(precision="bf16"), None, ORIN)
+        open_runtime(RUNTIMES[0], bundle, settings.Engine(precision="bf16"), None, ORIN)
 
 
 def test_another_gpu_driver_version_or_workspace_is_another_engine(tmp_path: Path) -> None:
@@ -143,5 +143,5 @@ def test_a_cache_is_not_touched_when_the_runtime_is_missing(
     bundle = open_bundle(write_small(tmp_path / "small"))
     cache = EngineCache(tmp_path / "engines", 1_000_000)
     with pytest.raises(EngineUnavailable):
-        open_kind(RANKING[0], bundle, settings.Engine(), cache, ORIN)
+        open_runtime(RUNTIMES[0], bundle, settings.Engine(), cache, ORIN)
     assert cache.entries() == []

@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 
 from agent.bundle.bundle import Bundle, open_bundle
-from agent.engines import is_compiled, open_kind
 from agent.engines.cache import EngineCache, NotCompiled
-from agent.engines.choice import RANKING
 from agent.engines.engine import DeviceLost, Engine, EngineError, OutOfMemory
 from agent.engines.gpu.device import Gpu
+from agent.engines.open import is_compiled, open_runtime
 from agent.engines.serving import Candidate, Room
 from agent.engines.switch import Switch
+from agent.engines.table import RUNTIMES
 from agent.settings import settings
 from tests.agent.engines.fake_cuda import FakeCuda
 from tests.agent.engines.fake_tensorrt import FakeTensorRt
 from tests.agent.engines.small_bundle import scores_of, small_tiles, write_small
 
-TENSORRT, OPENVINO = RANKING[0], RANKING[3]
+TENSORRT, OPENVINO = RUNTIMES[0], RUNTIMES[3]
 WANTED = settings.Engine(threads=1)
 ORIN = Gpu(name="Orin", capability="8.7", driver="12.6")
 
@@ -43,7 +43,7 @@ class Box:
     trt: FakeTensorRt
 
     def open(self, *, may_build: bool = True, say: Callable[[str], None] = lambda line: None) -> Engine:
-        return open_kind(TENSORRT, self.bundle, WANTED, self.cache, ORIN, say, may_build=may_build)
+        return open_runtime(TENSORRT, self.bundle, WANTED, self.cache, ORIN, say, may_build=may_build)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_what_was_timed_for_one_bundle_helps_the_next(box: Box, tmp_path: Path) 
     box.open()
     assert box.trt.timings_seen == [b"", b"timings 1"]
     other = open_bundle(write_small(tmp_path / "other", scores=scores_of(small_tiles()) + np.float32(1e-6)))
-    open_kind(TENSORRT, other, WANTED, box.cache, ORIN)
+    open_runtime(TENSORRT, other, WANTED, box.cache, ORIN)
     assert box.trt.timings_seen[2] == b"timings 2"
 
 
@@ -150,7 +150,7 @@ def test_a_gpu_that_falls_off_the_bus_under_the_line_hands_over_to_openvino(box:
         return Candidate(
             name=name,
             is_ready=lambda: True,
-            open=lambda: open_kind(kind, box.bundle, WANTED, box.cache, ORIN),  # type: ignore[arg-type]
+            open=lambda: open_runtime(kind, box.bundle, WANTED, box.cache, ORIN),  # type: ignore[arg-type]
             compile=lambda say, stop: None,
         )
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from agent.bundle.bundle import Bundle, open_bundle
-from agent.engines import open_kind
-from agent.engines.choice import RANKING
 from agent.engines.eager import read_graph
 from agent.engines.engine import DeviceLost, EngineUnavailable, OutOfMemory
 from agent.engines.gpu.device import Gpu
 from agent.engines.gpu.torch_cuda import Autocast, named
 from agent.engines.gpu.torch_trt import ByBatch, export_graph
+from agent.engines.open import open_runtime
+from agent.engines.table import RUNTIMES
 from agent.settings import settings
 
 SAMPLE = Path(__file__).parents[4] / "models" / "bundles" / "elpv"
@@ -77,7 +77,7 @@ def test_what_torch_raises_is_told_apart(error: Exception, name: type[Exception]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this torch has a GPU")
-@pytest.mark.parametrize("kind", RANKING[1:3], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", RUNTIMES[1:3], ids=lambda kind: kind.name)
 def test_a_torch_without_cuda_beside_a_gpu_is_told_with_the_remedy(sample: Bundle, kind: object) -> None:
     with pytest.raises(EngineUnavailable, match="finds no CUDA GPU; install a torch that is built for CUDA"):
-        open_kind(kind, sample, settings.Engine(), None, GPU)  # type: ignore[arg-type]
+        open_runtime(kind, sample, settings.Engine(), None, GPU)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from agent.clock import ManualClock
 from agent.gateways.gateway import GatewayError, Sink
-from agent.gateways.table import make_sink
+from agent.gateways.make import make_sink
 from agent.settings.gateways import Gateway
 from tests.agent.outbox.rows import TOPICS
 
@@ -68,7 +68,7 @@ class _Missing:
 
 
 def test_an_agent_without_those_gateways_does_not_import_their_packages() -> None:
-    program = "import sys, agent.gateways.table; print({'asyncua', 'pymodbus'} & set(sys.modules))"
+    program = "import sys, agent.gateways.make; print({'asyncua', 'pymodbus'} & set(sys.modules))"
     found = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.training.precision import autocast, has_bf16
+from models.parts.precision import autocast, has_bf16
 
 CPU = torch.device("cpu")
 
