@@ -16,6 +16,8 @@ from importlib.metadata import version
 
 import structlog
 
+from agent.archive.archive import Archive, make_archive
+from agent.archive.counted import ArchiveCounted
 from agent.cameras.camera import Camera
 from agent.cameras.counted import CameraCounted
 from agent.cameras.life import CameraState, Life
@@ -82,6 +84,7 @@ class App:
     drifts: dict[str, Drift]
     taught: dict[str, Taught]
     page: PageServer | None
+    archive: Archive | None
     crew: Crew
 
     def run(self, duration_s: float | None = None) -> None:
@@ -95,6 +98,9 @@ class App:
             if self.page is not None:
                 self.page.start()
                 last.callback(self.page.stop)
+            if self.archive is not None:
+                self.archive.start()
+                last.callback(self.archive.stop)  # behind the uplink, which commits the last records
             last.callback(lambda: self.uplink.stop(self._status("stopped", None)))
             self.uplink.start()
             last.callback(self.remote.stop)
@@ -125,7 +131,7 @@ class App:
         """Once a second: what the page and the broker should know, and whether a part has died."""
         said: tuple[str, str | None, str] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
-        counted = Counted(self.metrics)
+        counted, archived = Counted(self.metrics), ArchiveCounted(self.metrics)
         cameras = [(one, name, CameraCounted(name, self.metrics)) for name, one in self.cameras.items()]
         while not stop.wait(WATCH_EVERY_S):
             tidied = self.uplink.watch()
@@ -136,7 +142,7 @@ class App:
             light = [drift.words() for drift in self.drifts.values()]
             light += [taught.words() for taught in self.taught.values()]
             self.board.light_troubles(tuple(words for words in light if words))
-            self.board.engine_troubles(self.room.words())
+            self.board.engine_troubles((*self.room.words(), *self._archive_words()))
             engine = self.engine.describe().name
             self.board.engine(engine)
             depth = self.uplink.outbox.depth()
@@ -146,6 +152,8 @@ class App:
                 counts = camera.counts()
                 camera_counted.take(counts)
                 self.board.camera_counts(name, counts)
+            if self.archive is not None:
+                archived.take(self.archive.counts())
             for roll in self.rolls.ended():
                 self._map(roll)
             snapshot = self.board.snapshot()
@@ -164,6 +172,9 @@ class App:
             if self.clock.monotonic_ns() >= metrics_due_ns:
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
+
+    def _archive_words(self) -> tuple[str, ...]:
+        return () if self.archive is None else self.archive.words()
 
     def _end_rolls(self) -> None:
         """The maps of the rolls that end with the agent, after their last record is committed."""
@@ -238,6 +249,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         scales,
         clock,
     )
+    archive = make_archive(wanted.archive, clock)
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
@@ -255,6 +267,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         first_sequence=up.outbox.last_sequence() + 1,
         bindings=asked.bindings,
         rolls=rolls,
+        keep=None if archive is None else archive.recorded,
     )
     drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
     taught = {one.name: Taught(f"Camera {one.name}", bundle=recipe.bundle) for one in wanted.cameras}
@@ -296,6 +309,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         drifts=drifts,
         taught=taught,
         page=make_server(board, metrics, wanted.page),
+        archive=archive,
         crew=crew,
     )
 

@@ -51,6 +51,8 @@ def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
             yield ("cameras", number, *keys), look
     if settings.page.enabled:
         yield ("page",), lambda: check_address(settings.page.host, settings.page.port)
+    if (folder := settings.archive.folder) is not None:
+        yield ("archive", "folder"), lambda: _can_be_made(folder)
     yield ("outbox", "path"), lambda: _outbox(settings.outbox.path)
     yield ("engine", "cache"), lambda: _can_be_made(settings.engine_cache())
     if settings.mqtt.tls:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeAlias
 
 import structlog
 
@@ -29,13 +30,15 @@ from agent.line.record import (
     undecided_draft,
     verdict_of,
 )
-from agent.messages import Frame, FrameFault, Pixels
+from agent.messages import Frame, FrameFault, Inspection, Pixels
 from agent.outbox.outbox import Outbox
 from agent.rolls.rolls import Rolls
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 
 log = structlog.get_logger()
+
+Keep: TypeAlias = Callable[[Verdict, Frame, Inspection | None, str], None]  # and the recipe's digest
 
 
 class Publisher:
@@ -55,7 +58,9 @@ class Publisher:
         first_sequence: int,
         bindings: Bindings | None = None,
         rolls: Rolls | None = None,
+        keep: Keep | None = None,
     ) -> None:
+        """`keep` is told of every record that has a picture, after its commit."""
         self._outbox = outbox
         self._topics = topics
         self._origin = origin
@@ -67,6 +72,7 @@ class Publisher:
         self._sequence = first_sequence
         self._bindings = bindings
         self._rolls = rolls
+        self._keep = keep
         self._order = threading.Lock()
 
     def record(self, judged: Judged) -> Verdict:
@@ -78,7 +84,7 @@ class Publisher:
     def record_undecided(self, frame: Frame, recipe: Recipe, reason: str, detail: str) -> Verdict:
         """The record of a frame that could not be judged to the end."""
         draft = undecided_draft(frame, recipe, reason, detail)
-        return self._append(draft, lambda verdict: self._board.judged(verdict, eight_bit_picture(frame)))
+        return self._append(draft, lambda verdict: self._show_unjudged(verdict, frame, recipe))
 
     def record_skipped(self, fault: FrameFault, recipe: Recipe) -> Verdict:
         """The record of a trigger that gave no judgeable picture."""
@@ -129,6 +135,8 @@ class Publisher:
 
     def _show(self, verdict: Verdict, judged: Judged, picture: Pixels) -> None:
         self._board.judged(verdict, picture)
+        if self._keep is not None:
+            self._keep(verdict, judged.frame, judged.inspection, judged.recipe.digest)
         if verdict.verdict != "pass":
             self._board.rejected(
                 verdict,
@@ -137,3 +145,8 @@ class Publisher:
                 evidence=judged.inspection.evidence,
                 threshold=judged.judgement.threshold,
             )
+
+    def _show_unjudged(self, verdict: Verdict, frame: Frame, recipe: Recipe) -> None:
+        self._board.judged(verdict, eight_bit_picture(frame))
+        if self._keep is not None:
+            self._keep(verdict, frame, None, recipe.digest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -209,7 +208,7 @@ def _frame_message(frame: Frame) -> FrameMessage:
         lines=frame.image.shape[0],
         lines_lost=frame.lines_lost,
         encoder=frame.encoder,
-        sha256=hashlib.sha256(np.ascontiguousarray(frame.image).data).hexdigest(),
+        sha256=frame.digest(),
     )
 
 

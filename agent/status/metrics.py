@@ -18,6 +18,7 @@ from agent.messages import VerdictName
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 UNJUDGED = ("overload", "camera_error", "lost_lines", "engine_error")  # the reasons to be expected
+ARCHIVE_DROPPED = ("queue", "folder", "room", "frame")
 VERDICTS: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")
 
 
@@ -88,6 +89,20 @@ METRICS: tuple[Metric, ...] = (
     Metric(name="acknowledged", kind="counter", help="Messages the broker acknowledged with success."),
     Metric(name="refused", kind="counter", help="Messages the broker did not take; they are tried again."),
     Metric(name="crops_evicted", kind="counter", help="Crops deleted undelivered, each with an event."),
+    Metric(name="archive_written", kind="counter", help="Judged frames that were put into the archive."),
+    Metric(
+        name="archive_dropped",
+        kind="counter",
+        help="Frames that the archive should have and has not: its queue is full, its folder fails,"
+        " what is kept longer holds the room, the frame is no picture.",
+        labels=("reason",),
+    ),
+    Metric(name="archive_evicted", kind="counter", help="Frames that left the archive to make room."),
+    Metric(
+        name="archive_failures", kind="counter", help="Times that the archive's folder took nothing any more."
+    ),
+    Metric(name="archive_entries", kind="gauge", help="Judged frames in the archive."),
+    Metric(name="archive_bytes", kind="gauge", help="Bytes in the archive, its index included."),
     Metric(name="outbox_full", kind="gauge", help="1 while the outbox can take no more, else 0."),
     Metric(name="outbox_unconfirmed", kind="gauge", help="Delivered verdicts the MES has not confirmed."),
     Metric(name="dead_letters", kind="gauge", help="Rows that somebody did not take."),
@@ -171,6 +186,8 @@ class Metrics:
         self._gauges = {one.name: self._gauge(one) for one in METRICS if one.kind == "gauge"}
         self._histograms = {one.name: self._histogram(one) for one in METRICS if one.kind == "histogram"}
         self.outbox_reader("mqtt", rows=0, oldest_s=0, refused=0)
+        for reason in ARCHIVE_DROPPED:
+            self._counters["archive_dropped"].labels(reason)
         for camera in cameras:
             self._counters["frames"].labels(camera)
             self._gauges["camera_streaming"].labels(camera)
@@ -238,6 +255,18 @@ class Metrics:
         self._counters["inbound_dropped"].inc(dropped)
         for kind, count in refused.items():
             self._counters["commands_refused"].labels(kind).inc(count)
+
+    def archive(self, *, written: int, dropped: Mapping[str, int], evicted: int, failures: int) -> None:
+        """How many more of each there were; `dropped` by reason."""
+        self._counters["archive_written"].inc(written)
+        self._counters["archive_evicted"].inc(evicted)
+        self._counters["archive_failures"].inc(failures)
+        for reason, count in dropped.items():
+            self._counters["archive_dropped"].labels(reason).inc(count)
+
+    def archive_size(self, *, entries: int, size_bytes: int) -> None:
+        self._gauges["archive_entries"].set(entries)
+        self._gauges["archive_bytes"].set(size_bytes)
 
     def page_turned_away(self) -> None:
         self._counters["page_turned_away"].inc()
