@@ -16,9 +16,9 @@ from pydantic_core import core_schema
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import Request
 from agent.contract.events import EVENT_NAMES
+from agent.contract.metrics import METRICS, Metric
 from agent.contract.verdict import REASONS
 from agent.settings.settings import Settings
-from agent.status.metrics import METRICS, Metric
 
 Schema = dict[str, Any]
 
