@@ -53,6 +53,20 @@ def test_every_room_stands_in_the_tree_and_in_the_architecture(room: str) -> Non
     assert f"`{room}/`" in text_of("ARCHITECTURE.md")
 
 
+@pytest.mark.parametrize("top", ["agent", "models"])
+def test_the_rooms_of_the_architecture_go_from_the_ground_up_as_imports_do(top: str) -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (layers,) = re.findall(rf'containers = \["{top}"\].*?\nlayers = (\[.*?\])\n', text, re.DOTALL)
+    height = {
+        room: -number
+        for number, layer in enumerate(re.findall(r'"(.+?)"', layers))
+        for room in layer.split(" | ")
+    }
+    told = re.findall(rf"^\| `{top}/(\w+)/`", text_of("ARCHITECTURE.md"), re.MULTILINE)
+    heights = [height[room] for room in told if room in height]
+    assert heights == sorted(heights) and len(heights) > 6
+
+
 def test_the_tree_names_nothing_twice_and_nothing_that_is_not_there() -> None:
     assert len(set(tree())) == len(tree())
     assert [path for path in tree() if not (ROOT / path).exists()] == []
