@@ -19,7 +19,9 @@ from agent.messages import Pixels
 from agent.settings import web as web_settings
 from agent.settings.camera import Camera, LinescanSimSource
 from agent.settings.settings import Settings
-from agent.teach.calibrate import CalibrationError, calibrate_flat, calibrate_scale, camera_of
+from agent.teach.flat import measure_flat
+from agent.teach.scale import measure_scale
+from agent.teach.source import TeachError, camera_of
 from agent.track.calibration import MIN_LINES, averages, load, measured, read
 from agent.track.flatfield import FlatFieldError
 from agent.track.pitch import PitchError, period_across, period_down
@@ -48,7 +50,7 @@ def made(tmp_path: Path, dark: Pixels | None = None, white: Pixels | None = None
     cv2.imwrite(str(tmp_path / "dark.png"), target(0) if dark is None else dark)
     cv2.imwrite(str(tmp_path / "white.png"), target(150) if white is None else white)
     file = tmp_path / "deep" / "top.npz"
-    calibrate_flat(
+    measure_flat(
         camera(tmp_path, target(150)),
         dark=str(tmp_path / "dark.png"),
         white=str(tmp_path / "white.png"),
@@ -77,7 +79,7 @@ def test_a_calibration_from_files_evens_out_its_target_and_says_where_it_comes_f
 def test_the_camera_itself_is_a_source_and_somebody_is_asked_for_each_target(tmp_path: Path) -> None:
     asked: list[str] = []
     one = camera(tmp_path, target(150))
-    flat = calibrate_flat(
+    flat = measure_flat(
         one,
         dark=None,
         white="camera",
@@ -174,7 +176,7 @@ def test_a_calibration_replaces_only_an_earlier_one_of_its_camera(tmp_path: Path
     ours = tmp_path / "top.npz"
 
     def calibrate(file: Path, of: Camera = wanted) -> None:
-        calibrate_flat(
+        measure_flat(
             of, dark=None, white=str(white), lines=1, file=file, exposure_us=None,
             clock=ManualClock(), ready=lambda please: None,
         )  # fmt: skip
@@ -196,7 +198,7 @@ def test_a_damaged_picture_calibrates_nothing(tmp_path: Path) -> None:
     data = white.read_bytes()
     white.write_bytes(data[: len(data) // 3] + bytes(len(data) // 3) + data[-len(data) // 3 :])
     with pytest.raises(ImageError, match="is damaged"):
-        calibrate_flat(
+        measure_flat(
             camera(tmp_path, target(200)), dark=None, white=str(white), lines=1, file=tmp_path / "f.npz",
             exposure_us=None, clock=ManualClock(), ready=lambda please: None,
         )  # fmt: skip
@@ -204,15 +206,13 @@ def test_a_damaged_picture_calibrates_nothing(tmp_path: Path) -> None:
 
 
 def test_a_camera_that_is_not_there_or_gives_nothing_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(
-        CalibrationError, match="--camera side: the settings have no such camera, there are top"
-    ):
+    with pytest.raises(TeachError, match="--camera side: the settings have no such camera, there are top"):
         camera_of(Settings(), "side")
     silent = camera(tmp_path, target(150)).model_copy(
         update={"source": LinescanSimSource(path=tmp_path / "scene.png", line_rate_hz=0.001)}
     )
-    with pytest.raises(CalibrationError, match="camera top: no picture within 10 s; start the belt"):
-        calibrate_scale(silent, source="camera", across=True, down=False, lines=9, clock=ManualClock())
+    with pytest.raises(TeachError, match="camera top: no picture within 10 s; start the belt"):
+        measure_scale(silent, source="camera", across=True, down=False, lines=9, clock=ManualClock())
 
 
 # Scale
@@ -274,9 +274,7 @@ def test_the_scale_of_a_picture_file(tmp_path: Path) -> None:
     file = tmp_path / "target.png"
     cv2.imwrite(str(file), stripes(25.0, checker=True, seed=3, lines=500))
     one = camera(tmp_path, target(150))
-    across, down = calibrate_scale(
-        one, source=str(file), across=True, down=True, lines=1, clock=ManualClock()
-    )
+    across, down = measure_scale(one, source=str(file), across=True, down=True, lines=1, clock=ManualClock())
     assert across is not None and across.period_px == pytest.approx(25.0, abs=0.01)
     assert down is not None and down.period_px == pytest.approx(25.0, abs=0.02)
     assert issubclass(PitchError, PlumblineError)
