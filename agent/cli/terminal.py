@@ -44,7 +44,7 @@ def console() -> Console:
 
 def say(line: str) -> None:
     """One line, not wrapped."""
-    print(shown(line))
+    print(shown(line), flush=True)
 
 
 def complain(line: str) -> None:
@@ -54,7 +54,7 @@ def complain(line: str) -> None:
 
 def say_json(content: Any, *, indent: int | None = 2) -> None:
     """A JSON document, in ASCII; without `indent`, one line of JSON Lines."""
-    print(json.dumps(content, indent=indent))
+    print(json.dumps(content, indent=indent), flush=True)
 
 
 def finite(value: float | None) -> float | None:

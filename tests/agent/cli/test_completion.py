@@ -22,9 +22,7 @@ def completed(line: str, program: Path = PROGRAM) -> list[str]:
         "COMP_WORDS": line.replace(" ", "\n"),
         "COMP_CWORD": str(len(words) - 1),
     }
-    done = subprocess.run(
-        [program], env={**os.environ, **asked}, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([program], env={**os.environ, **asked}, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return done.stdout.split()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agent.settings.camera import MAX_MEGAPIXELS
 from tests.agent.cli.calling import Plumbline
 from tests.fakes import good_picture
 
@@ -52,7 +51,3 @@ def test_inspect_as_json_prints_a_line_for_each_picture(
     lines = [json.loads(line) for line in ended.out.splitlines()]
     assert ended.code == 1
     assert [(one["part_id"], one["verdict"]) for one in lines] == [("a", "skipped"), ("b", "pass")]
-
-
-def test_the_help_of_inspect_names_the_limit_of_cameras(plumbline: Plumbline) -> None:
-    assert f"default: {MAX_MEGAPIXELS:g}, as of cameras" in plumbline("inspect", "--help").out
