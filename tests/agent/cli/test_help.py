@@ -66,13 +66,13 @@ def test_what_the_help_prints_has_defaults_and_codes(plumbline: Plumbline) -> No
     assert out.rstrip().endswith("Exit codes: 0 done; 2 wrong argument, setting or file.")
 
 
-@pytest.mark.parametrize("module", ["agent", "models"])
 def test_defaults_that_the_help_says_itself_are_those_of_the_code(plumbline: Plumbline) -> None:
     (target,) = [one for one in found(("models", "export")).params if one.name == "target"]
     assert target.help.endswith(f"default: {TARGET:g}")
     assert f"default: {MAX_MEGAPIXELS:g}, as of cameras" in plumbline("inspect", "--help").out
 
 
+@pytest.mark.parametrize("module", ["agent", "models"])
 def test_the_version_is_told_without_anything_else(module: str) -> None:
     ended = process("-m", module, "--version")
     assert (ended.code, ended.out, ended.err) == (0, f"plumbline {version('plumbline')}\n", "")
