@@ -67,3 +67,18 @@ def test_the_script_for_a_shell_names_the_program(shell: str, program: Path) -> 
         check=True,
     )
     assert program.name in done.stdout and f"_{name}_COMPLETE=complete_{shell}" in done.stdout
+
+
+def test_bash_itself_completes_with_the_script_of_the_program() -> None:
+    asked = """
+eval "$(_PLUMBLINE_COMPLETE=source_bash plumbline)"
+complete -p plumbline
+COMP_WORDS=(plumbline schema ver) COMP_CWORD=2
+_plumbline_completion plumbline
+echo "${COMPREPLY[@]}"
+"""
+    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", asked], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["complete -o default -F _plumbline_completion plumbline", "verdict"]
