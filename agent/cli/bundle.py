@@ -26,7 +26,11 @@ BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folde
 
 @app.command(epilog=exits())
 def info(bundle: BundlePath, as_json: Json = False) -> None:
-    """What is inside."""
+    """What is inside.
+
+    With --json: name, sha256, licence, counter, method, preset, created, features, commands, tile_px,
+    channels, scale, thresholds, bytes.
+    """
     from agent.bundle.bundle import open_bundle
 
     opened = open_bundle(bundle)
@@ -68,7 +72,10 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Digests, signature and golden scores on this machine."""
+    """Digests, signature and golden scores on this machine.
+
+    With --json: bundle, name, sha256, files, signature, golden.
+    """
     if key is not None:
         must_be_there(key, "--key", "give the public key's file in PEM")
 

@@ -19,7 +19,10 @@ app = typer.Typer(
 
 @app.command("list", epilog=exits("no camera answers"))
 def camera_list(as_json: Json = False) -> None:
-    """GigE Vision and USB3 Vision cameras that answer a broadcast on any interface."""
+    """GigE Vision and USB3 Vision cameras that answer a broadcast on any interface.
+
+    With --json: cameras, each with address, device_id, vendor, model, serial, protocol.
+    """
     from agent.cameras.probe import discover
 
     found = discover()
@@ -54,7 +57,10 @@ def camera_test(
     ],
     as_json: Json = False,
 ) -> None:
-    """Grab ten frames; rate and loss."""
+    """Grab ten frames; rate and loss.
+
+    With --json: source, is_good, frames, frames_asked, faults, rate_hz, shape, bit_depth, lines_lost, stream.
+    """
     from agent.cameras.make import make_camera
     from agent.cameras.probe import TRIED_FRAMES, source_of, try_camera
     from agent.clock import SystemClock

@@ -54,7 +54,11 @@ def build(config: Config) -> None:
 
 @app.command("list", epilog=exits())
 def list_(config: Config, as_json: Json = False) -> None:
-    """What is in the cache, last used first."""
+    """What is in the cache, last used first.
+
+    With --json: folder, engines, each with file, bytes, is_good, damage, and where it is good engine,
+    precision, bundle, runtime, device, build_s, used.
+    """
     from agent.engines.cache import EngineCache
     from agent.settings import settings
 

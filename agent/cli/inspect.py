@@ -26,10 +26,17 @@ def inspect(
     ] = None,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="print JSON Lines, one for each picture as in report.jsonl, errors too"),
+        typer.Option(
+            "--json",
+            help="print JSON Lines, one for each picture as in report.jsonl, a problem as error, exit_code",
+        ),
     ] = False,
 ) -> None:
-    """Judge picture files."""
+    """Judge picture files.
+
+    With --json: part_id, file, verdict, reason, score, defects, infer_ms, model, picture; of a skipped
+    one detail.
+    """
     for path in images:
         must_be_there(path, "IMAGE", "give picture files, or folders of them")
     must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")

@@ -12,7 +12,8 @@ from agent.errors import PlumblineError
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
 Json = Annotated[
-    bool, typer.Option("--json", help="print one JSON document and nothing else, errors as well")
+    bool,
+    typer.Option("--json", help="print one JSON document and nothing else; a problem as error, exit_code"),
 ]
 
 

@@ -24,7 +24,10 @@ Last = Annotated[int, typer.Option("--to", min=1, max=MAX_SEQUENCE, help="last s
 
 @app.command(epilog=exits())
 def status(config: Config, as_json: Json = False) -> None:
-    """What waits, what can be replayed, and what was refused; works beside a running agent."""
+    """What waits, what can be replayed, and what was refused; works beside a running agent.
+
+    With --json: path, rows, bytes, oldest_s, kinds, readers, unconfirmed, replaying, delivered, refused.
+    """
     from agent.clock import SystemClock
     from agent.outbox.file import read_depth
     from agent.outbox.history import dead_letters, span

@@ -46,7 +46,7 @@ def _run(app: typer.Typer, program: str, *, as_json: bool) -> ExitCode:
         error.message = error.message.replace(UNFIT, "")
         code = ExitCode.WRONG
         if as_json:
-            say_json(_document(error.format_message(), code))
+            say_json(_document(error.format_message(), code), indent=None)
         else:
             _show(error, is_rich=app.rich_markup_mode is not None)
     except typer.Abort:
@@ -67,7 +67,7 @@ def _tell(error: PlumblineError, program: str, code: ExitCode, *, as_json: bool)
     """Problems of settings stand alone, as file:line: editors can then jump to them."""
     problems: list[str] | None = getattr(error, "problems", None)
     if as_json:
-        say_json(_document(str(error), code, problems))
+        say_json(_document(str(error), code, problems), indent=None)
         return
     for line in problems if problems is not None else [f"{program}: {error}"]:
         complain(masked_text(line))

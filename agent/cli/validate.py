@@ -20,7 +20,10 @@ def validate(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """All problems of a settings file at once, and of what it points to."""
+    """All problems of a settings file at once, and of what it points to.
+
+    With --json: file, digest, files_looked_at; or error, exit_code, problems.
+    """
     from agent.settings import settings
     from agent.settings.problems import dotted
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,3 +54,9 @@ def config(folder: Path, **sections: object) -> Path:
     quiet = {"page": {"enabled": False}, "mqtt": {"port": 1}, "outbox": {"path": "outbox.sqlite3"}}
     path.write_text(yaml.safe_dump({**quiet, **sections}))
     return path
+
+
+def named_in_help(plumbline: Plumbline, *words: str, fields: Iterable[str]) -> bool:
+    """Whether the help of a command names every field that it prints as JSON."""
+    told = set(re.findall(r"\w+", plumbline(*words, "--help").out.partition("With --json:")[2]))
+    return set(fields) <= told

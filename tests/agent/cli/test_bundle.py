@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from agent.bundle.bundle import MANIFEST, manifest_bytes, write_bundle
 from agent.cli.main import app
 from agent.foreign import shown
-from tests.agent.cli.calling import Plumbline
+from tests.agent.cli.calling import Plumbline, named_in_help
 from tests.agent.engines.small_bundle import small_files, small_manifest
 
 NASTY = "\x1b[2J[bold red]CE[/bold red] [/x] \u202e\u2028 [link=http://x]y[/link]"
@@ -94,8 +94,10 @@ def test_bundle_verify_ends_with_2_where_an_argument_is_wrong(
 def test_bundle_info_and_verify_as_json(plumbline: Plumbline, bundle: Path) -> None:
     info = json.loads(plumbline("bundle", "info", bundle, "--json").out)
     assert (info["licence"], info["thresholds"]["f32"]["raw"]) == ("CC0-1.0", 0.5)
+    assert named_in_help(plumbline, "bundle", "info", fields=info)
     done = json.loads(plumbline("bundle", "verify", bundle, "--json").out)
     assert (done["sha256"], done["files"]) == (info["sha256"], 3)
+    assert named_in_help(plumbline, "bundle", "verify", fields=done)
     assert done["signature"] == {"is_checked": False, "claimed_by": []}
     assert done["golden"][0]["engine"] == "openvino-f32" and done["golden"][0]["difference"] < 1e-3
     (bundle / "model.onnx").write_bytes(b"another model")

@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 from agent.cameras.probe import Found
-from tests.agent.cli.calling import Plumbline
+from tests.agent.cli.calling import Plumbline, named_in_help
 from tests.fakes import good_picture
 
 
@@ -26,6 +26,7 @@ def test_a_camera_test_as_json_says_whether_it_is_good(plumbline: Plumbline, tmp
     ended = plumbline("camera", "test", tmp_path, "--json")
     told = json.loads(ended.out)
     assert (ended.code, told["is_good"], told["frames"], told["shape"]) == (0, True, 10, [40, 40, 1])
+    assert named_in_help(plumbline, "camera", "test", fields=told)
     (tmp_path / "0.png").unlink()
     ended = plumbline("camera", "test", tmp_path, "--json")
     assert (ended.code, json.loads(ended.out)["is_good"]) == (1, False)
@@ -39,6 +40,7 @@ def test_camera_list_as_json_has_every_camera_of_the_table(
     )
     monkeypatch.setattr("agent.cameras.probe.discover", lambda: [found])
     assert json.loads(plumbline("camera", "list", "--json").out) == {"cameras": [asdict(found)]}
+    assert named_in_help(plumbline, "camera", "list", fields=["cameras", *asdict(found)])
     monkeypatch.setattr("agent.cameras.probe.discover", list)
     ended = plumbline("camera", "list", "--json")
     assert (ended.code, json.loads(ended.out)) == (1, {"cameras": []})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.agent.cli.calling import Plumbline
+from tests.agent.cli.calling import Plumbline, named_in_help
 from tests.agent.engines.small_bundle import write_small
 
 
@@ -22,6 +22,7 @@ def test_engines_are_built_listed_and_pruned(plumbline: Plumbline, tmp_path: Pat
     assert "from the cache in" in plumbline("engines", "build", "-c", config).out
     (told,) = json.loads(plumbline("engines", "list", "-c", config, "--json").out)["engines"]
     assert (told["is_good"], told["engine"]) == (True, "openvino")
+    assert named_in_help(plumbline, "engines", "list", fields=["folder", "engines", *told])
     listed = plumbline("engines", "list", "-c", config)
     assert "1 engines" in listed.out and "openvino" in listed.out
     (file,) = (tmp_path / "engines").iterdir()

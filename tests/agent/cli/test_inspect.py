@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.agent.cli.calling import Plumbline
+from tests.agent.cli.calling import Plumbline, named_in_help
 from tests.fakes import good_picture
 
 
@@ -51,3 +51,12 @@ def test_inspect_as_json_prints_a_line_for_each_picture(
     lines = [json.loads(line) for line in ended.out.splitlines()]
     assert ended.code == 1
     assert [(one["part_id"], one["verdict"]) for one in lines] == [("a", "skipped"), ("b", "pass")]
+    assert named_in_help(plumbline, "inspect", fields=lines[0].keys() | lines[1].keys())
+
+
+def test_a_problem_of_inspect_as_json_is_a_line_as_well(
+    plumbline: Plumbline, bundle: Path, tmp_path: Path
+) -> None:
+    ended = plumbline("inspect", tmp_path / "none.png", "--bundle", bundle, "--json")
+    (line,) = ended.out.splitlines()
+    assert (ended.code, ended.err) == (2, "") and "none.png" in json.loads(line)["error"]

@@ -13,7 +13,7 @@ from agent.clock import SystemClock
 from agent.outbox import file as outbox_file
 from agent.outbox import waiting
 from agent.outbox.outbox import Outbox
-from tests.agent.cli.calling import Plumbline, config
+from tests.agent.cli.calling import Plumbline, config, named_in_help
 from tests.agent.outbox import version_1
 from tests.agent.outbox.rows import crop, verdict
 from tests.brokers import DEADLINE_S
@@ -87,4 +87,5 @@ def test_outbox_status_as_json(plumbline: Plumbline, tmp_path: Path, delivered: 
     told = json.loads(plumbline("outbox", "status", "-c", config(tmp_path), "--json").out)
     assert (told["rows"], told["kinds"]["verdict"], told["refused"]) == (1, 1, [])
     assert told["delivered"] == {"verdicts": 5, "first": 1, "last": 5}
+    assert named_in_help(plumbline, "outbox", "status", fields=told)
     assert [(one["name"], one["rows"]) for one in told["readers"]] == [("mqtt", 1)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.cli.calling import CONFIG, Plumbline
+from tests.agent.cli.calling import CONFIG, Plumbline, named_in_help
 
 
 @pytest.mark.parametrize("file", ["agent.yaml", "sites/example.yaml"])
@@ -51,8 +51,10 @@ def test_validate_as_json_says_the_digest_or_every_problem(plumbline: Plumbline,
     good = plumbline("validate", "--no-files", CONFIG / "agent.yaml", "--json")
     told = json.loads(good.out)
     assert (good.code, len(told["digest"]), told["files_looked_at"]) == (0, 64, False)
+    assert named_in_help(plumbline, "validate", fields=told)
     (tmp_path / "bad.yaml").write_text("mqtt:\n  port: 0\npage: {prot: 1}\n")
     bad = plumbline("validate", tmp_path / "bad.yaml", "--json")
     told = json.loads(bad.out)
     assert (bad.code, bad.err, told["exit_code"], len(told["problems"])) == (2, "", 2, 2)
+    assert named_in_help(plumbline, "validate", fields=told)
     assert told["problems"][0].startswith(f"{tmp_path}/bad.yaml:2: mqtt.port: ")
