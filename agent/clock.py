@@ -84,6 +84,24 @@ class ManualClock:
             self._elapsed_ns += round(seconds * 1e9)
 
 
+class Steps:
+    """Watches the wall clock against the one that never steps. For one thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began: datetime | None = None  # of the machine's run, by the wall clock
+        self._stepped_ns: int | None = None
+
+    def lately(self, now: datetime) -> bool:
+        """Whether it was seen to step by more than an hour within the last day; `now` is what it says."""
+        now_ns = self._clock.monotonic_ns()
+        began = now - timedelta(microseconds=now_ns // 1000)
+        if self._began is not None and abs(began - self._began) > _STEP:
+            self._stepped_ns = now_ns
+        self._began = began
+        return self._stepped_ns is not None and now_ns - self._stepped_ns < _DAY_NS
+
+
 def rfc3339(moment: datetime) -> str:
     """UTC to the millisecond with a Z, as every payload writes it."""
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -124,6 +142,8 @@ def clock_synced() -> bool | None:
     return None if code < 0 else code != _TIME_ERROR
 
 
+_STEP = timedelta(hours=1)
+_DAY_NS = 86_400 * 10**9
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 _TICKS = (1 << 60) - 1  # 48 bits of milliseconds, 12 that count

@@ -6,6 +6,7 @@ web.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -46,6 +47,11 @@ class Frame:
     goes_on: bool = False  # the next frame brings more of the same part
     part_id: str | None = None
 
+    def digest(self) -> str:
+        """SHA-256 of the pixels alone: rows from the top, R, G, B, 16 bits with the lower byte first."""
+        ordered = self.image.astype(self.image.dtype.newbyteorder("<"), copy=False)
+        return hashlib.sha256(np.ascontiguousarray(ordered).data).hexdigest()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameFault:
@@ -62,6 +68,9 @@ class FrameFault:
     lines_lost: int = 0
     part_id: str | None = None
     thumbnail: Pixels | None = field(default=None, compare=False)  # of a picture that could not be kept
+
+
+Item: TypeAlias = Frame | FrameFault  # what a trigger gave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,5 +38,5 @@ def demo(
         clock=SystemClock(),
         crew=crew,
     )
-    logs.configure(built.app.settings.logs)
+    logs.configure(built.logs)
     show(built, console(), duration)

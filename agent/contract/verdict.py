@@ -78,7 +78,10 @@ class FrameMessage(_Message):
     lines: int = Field(ge=0, description="rows of the frame; 0 when there was no picture")
     lines_lost: int = Field(ge=0, description="missing directly before or inside this frame")
     encoder: int | None = Field(description="count at the first row; null without an encoder")
-    sha256: str | None = Field(description="of the judged pixels; null when there were none")
+    sha256: str | None = Field(
+        description="of the judged pixels alone: rows from the top, R, G, B, the lower byte of 16 bits first;"
+        " null when there were none"
+    )
 
 
 class TimingMessage(_Message):

@@ -51,6 +51,8 @@ def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
             yield ("cameras", number, *keys), look
     if settings.page.enabled:
         yield ("page",), lambda: check_address(settings.page.host, settings.page.port)
+    if (folder := settings.archive.folder) is not None:
+        yield ("archive", "folder"), lambda: _can_be_made(folder)
     yield ("outbox", "path"), lambda: _outbox(settings.outbox.path)
     yield ("engine", "cache"), lambda: _can_be_made(settings.engine_cache())
     if settings.mqtt.tls:
@@ -82,19 +84,18 @@ def _of_model(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]
 
 def _an_engine_serves(bundle: Bundle, settings: Settings) -> None:
     from agent.engines.choice import look_around
-    from agent.engines.serving import make_room
+    from agent.engines.serving import make_serving
     from agent.engines.switch import Switch
 
     switch = Switch()
     with tempfile.TemporaryDirectory(prefix="plumbline-engines-") as folder:  # the agent's own stays as it is
         try:
-            make_room(
+            make_serving(
                 bundle,
                 settings.engine,
                 look_around(),
                 folder=Path(folder),
                 switch=switch,
-                failed=lambda name: None,
             ).open_first()
         finally:
             switch.close()

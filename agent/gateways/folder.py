@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from agent.clock import Clock
+from agent.clock import Clock, Steps
 from agent.contract.row import Row, Waiting
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.settings.gateways import FolderGateway
@@ -60,10 +60,6 @@ def place(row: Row) -> Place:
     return Place(file=Path("crops", day[1], f"{'-'.join(ids)}{suffix}"), is_line=False)
 
 
-STEP = timedelta(hours=1)
-DAY_NS = 86_400 * 10**9
-
-
 class FolderSink:
     """Opens files for each delivery, so they may be moved away between two."""
 
@@ -73,9 +69,8 @@ class FolderSink:
         self._folder = settings.path
         self._keep_days = settings.keep_days
         self._clock = clock
+        self._steps = Steps(clock)
         self._pruned: date | None = None
-        self._began: datetime | None = None  # of the machine's run, by the wall clock
-        self._stepped_ns: int | None = None
 
     def open(self) -> None:
         try:
@@ -112,7 +107,7 @@ class FolderSink:
     def _prune(self, now: datetime) -> None:
         """Once a day, delete the days before those that are kept; a clock that has stepped not for a day."""
         today = now.date()
-        if not self._keep_days or self._pruned == today or self._has_stepped(now):
+        if not self._keep_days or self._pruned == today or self._steps.lately(now):
             return
         first_kept = (today - timedelta(days=self._keep_days)).isoformat()
         for file in [*self._folder.glob("*.jsonl"), *self._folder.glob("crops/*")]:
@@ -124,15 +119,6 @@ class FolderSink:
             else:
                 file.unlink()
         self._pruned = today
-
-    def _has_stepped(self, now: datetime) -> bool:
-        """Within the last day, seen against the clock that never does."""
-        now_ns = self._clock.monotonic_ns()
-        began = now - timedelta(microseconds=now_ns // 1000)
-        if self._began is not None and abs(began - self._began) > STEP:
-            self._stepped_ns = now_ns
-        self._began = began
-        return self._stepped_ns is not None and now_ns - self._stepped_ns < DAY_NS
 
 
 def append_lines(path: Path, lines: Sequence[bytes]) -> None:

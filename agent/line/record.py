@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,9 +27,9 @@ from agent.foreign import stored
 from agent.line.binding import Bound
 from agent.line.crops import Crop, cut_crops, cut_sample
 from agent.line.judge import invalid_ratio
-from agent.line.prepare import eight_bits
 from agent.line.recipe import Recipe
 from agent.messages import Defect, Frame, FrameFault, Inspection, Judgement, Pixels, Prepared, Scale
+from agent.track.depth import eight_bits
 
 MAX_DEFECTS = 16  # named in one verdict, strongest first: it stays under 8 KiB
 MAX_DETAIL = 500
@@ -209,7 +208,7 @@ def _frame_message(frame: Frame) -> FrameMessage:
         lines=frame.image.shape[0],
         lines_lost=frame.lines_lost,
         encoder=frame.encoder,
-        sha256=hashlib.sha256(np.ascontiguousarray(frame.image).data).hexdigest(),
+        sha256=frame.digest(),
     )
 
 

@@ -20,6 +20,7 @@ from agent.address import masked_text
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.settings import bounded, strict_yaml
+from agent.settings.archive import Archive
 from agent.settings.camera import Camera, VideoSource
 from agent.settings.credentials import is_credential
 from agent.settings.environment import override
@@ -197,6 +198,7 @@ class Settings(_Section):
     engine: Engine = Engine()
     judge: Judge = Judge()
     crops: Crops = Crops()
+    archive: Archive = Archive()
     outbox: Outbox = Outbox()
     delivery: Delivery = Delivery()
     mqtt: Mqtt = Mqtt()

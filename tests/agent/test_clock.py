@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.clock import ManualClock, SystemClock, clock_synced, new_uuid7, rfc3339
+from agent.clock import ManualClock, Steps, SystemClock, clock_synced, new_uuid7, rfc3339
 
 FIRST = datetime(2026, 1, 1, tzinfo=timezone.utc)
 MOMENTS = st.timedeltas(timedelta(days=-20_000), timedelta(days=60_000)).map(lambda after: FIRST + after)
@@ -69,3 +69,18 @@ def test_ids_of_one_millisecond_differ() -> None:
 
 def test_whether_the_clock_is_disciplined_is_said_or_left_open() -> None:
     assert clock_synced() in (True, False, None)
+
+
+def test_a_wall_clock_that_steps_is_known_for_a_day() -> None:
+    clock = ManualClock()
+    steps = Steps(clock)
+    assert not steps.lately(clock.utc_now())
+    clock.advance(5 * 3600)
+    assert not steps.lately(clock.utc_now() + timedelta(minutes=30))  # as it is disciplined
+    ahead = timedelta(days=400)
+    assert steps.lately(clock.utc_now() + ahead)
+    clock.advance(23 * 3600)
+    assert steps.lately(clock.utc_now() + ahead)
+    clock.advance(2 * 3600)
+    assert not steps.lately(clock.utc_now() + ahead)
+    assert steps.lately(clock.utc_now())

@@ -36,6 +36,7 @@ def test_a_station_whose_files_are_all_there_has_no_problem(tmp_path: Path) -> N
     before = sorted(tmp_path.rglob("*"))
     found = missing(
         tmp_path,
+        archive={"folder": "archive/new"},
         mqtt={"username": "u", "password_file": "secret"},
         gateways=[{"kind": "folder", "path": "results/new"}, {"kind": "modbus", "port": 5021}],
     )
@@ -55,6 +56,7 @@ def test_every_reference_that_is_not_there_is_named(tmp_path: Path) -> None:
             {"name": "d", "source": {"kind": "harvesters", "producer": "none.cti"}},
             {"name": "e", "source": {"kind": "video", "url": "rtsp://192.0.2.1/x"}},
         ],
+        archive={"folder": "file/archive"},
         outbox={"path": "none/outbox.sqlite3"},
         engine={"cache": "file/engines"},
         mqtt={"tls": True, "ca_file": "none.pem", "username": "u", "password_file": "none"},
@@ -66,6 +68,7 @@ def test_every_reference_that_is_not_there_is_named(tmp_path: Path) -> None:
         ],
     )
     assert sorted(found) == [
+        "archive.folder",
         "bundle",
         "cameras.0.flat_field.file",
         "cameras.0.source.path",

@@ -1,0 +1,33 @@
+"""What may be kept, and what is: pure."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+from agent.clock import rfc3339
+from agent.contract.verdict import Verdict
+from agent.settings.archive import Archive
+
+
+def wanted(verdict: Verdict, bounds: Archive) -> bool:
+    """Whether a record's frame is kept: all but passes are, of which their id decides."""
+    if verdict.verdict != "pass":
+        return verdict.verdict != "skipped"
+    number = int.from_bytes(hashlib.sha256(verdict.result_id.encode()).digest()[:8], "big")
+    return number < bounds.pass_share * 2**64
+
+
+def over(bounds: Archive, used: int, coming: int) -> int:
+    """How many bytes have to go so that `coming` more are within `max_bytes`."""
+    return max(0, used + coming - bounds.max_bytes)
+
+
+def short(bounds: Archive, free: int, coming: int) -> int:
+    """How many bytes have to go so that `min_free_bytes` stay free after `coming` more."""
+    return max(0, bounds.min_free_bytes + coming - free)
+
+
+def oldest(bounds: Archive, now: datetime) -> str:
+    """What was recorded before this is kept no longer."""
+    return rfc3339(now - timedelta(days=bounds.days))

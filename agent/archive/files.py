@@ -1,0 +1,138 @@
+"""Where entries lie, and how they get there: whole or not at all, wherever a crash cuts.
+
+    FOLDER/2026-11-24/RESULT_ID.png            an entry; the day is that of its verdict, in UTC
+    FOLDER/2026-11-24/.RESULT_ID.png.part      one that is being written
+    FOLDER/torn/RESULT_ID.png                  an entry that a failing disk or a person cut short
+
+Everything else in the folder is somebody else's and is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIX = ".png"
+TORN = "torn"
+PIECES_AT_ONCE = 64  # of one call; systems take at least 1024
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ENTRY = re.compile(rf"({_ID.pattern})\{SUFFIX}")
+_PART = re.compile(rf"\.{_ID.pattern}\{SUFFIX}\.part")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file that is named as an entry; what is in it is not known yet."""
+
+    id: str
+    day: str
+    size: int
+    mtime_ns: int
+
+
+def place(folder: Path, id_: str, created: str) -> Path:
+    """Where an entry lies. Raises ValueError for an id or a time that cannot be part of a name."""
+    if not _ID.fullmatch(id_):
+        raise ValueError(f"the id {id_!r} cannot stand in a file name")
+    if not _DAY.fullmatch(created[:10]):
+        raise ValueError(f"the time {created!r} does not begin with a day")
+    return folder / created[:10] / f"{id_}{SUFFIX}"
+
+
+def put(path: Path, pieces: Sequence[bytes | memoryview]) -> File:
+    """Have a file with these bytes at `path`, at once and whole. Raises OSError; then nothing has changed.
+
+    A power cut may undo it for some seconds yet; `sync_folder` ends that.
+    """
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            _write(descriptor, pieces)
+            os.fsync(descriptor)
+            found = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        unfinished.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+    return File(id=path.stem, day=path.parent.name, size=found.st_size, mtime_ns=found.st_mtime_ns)
+
+
+def sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """The file, gone already or not, and its day with the last one. Raises OSError."""
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # not empty
+        path.parent.rmdir()
+
+
+def take_room(folder: Path, size: int) -> None:
+    """See that the folder takes a file of `size` bytes; nothing is left of it. Raises OSError."""
+    trial = folder / f".trial{SUFFIX}.part"
+    descriptor = os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(descriptor, 0, max(1, size))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+        trial.unlink(missing_ok=True)
+
+
+def scan(folder: Path) -> Iterator[File]:
+    """Every file that is named as an entry; what a crash left half written is removed. Raises OSError."""
+    with os.scandir(folder) as days:
+        for day in days:
+            if not _DAY.fullmatch(day.name) or not day.is_dir(follow_symlinks=False):
+                continue
+            with os.scandir(day.path) as files:
+                for one in files:
+                    if not one.is_file(follow_symlinks=False):
+                        continue
+                    if _PART.fullmatch(one.name):
+                        Path(one.path).unlink(missing_ok=True)
+                    elif named := _ENTRY.fullmatch(one.name):
+                        found = one.stat()
+                        yield File(id=named[1], day=day.name, size=found.st_size, mtime_ns=found.st_mtime_ns)
+
+
+def set_aside(folder: Path, path: Path) -> Path:
+    """Move a torn entry out of the way. Raises OSError."""
+    aside = folder / TORN / path.name
+    aside.parent.mkdir(exist_ok=True)
+    path.replace(aside)
+    return aside
+
+
+def torn(folder: Path) -> int:
+    """How many torn entries lie aside."""
+    try:
+        return sum(1 for _ in (folder / TORN).iterdir())
+    except FileNotFoundError:
+        return 0
+
+
+def _write(descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
+    left = [memoryview(piece) for piece in pieces]
+    while left:
+        written = os.writev(descriptor, left[:PIECES_AT_ONCE])
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if written:
+            left[0] = left[0][written:]

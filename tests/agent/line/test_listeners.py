@@ -1,0 +1,45 @@
+"""Whoever listens is told of each record once it is durable, with its frame where it has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.clock import ManualClock, new_uuid7
+from agent.line.publish import Publisher, Recorded
+from agent.line.record import Origin
+from agent.messages import Frame
+from agent.outbox.outbox import Outbox
+from tests.agent.line.recipes import recipe
+from tests.agent.line.records import TOPICS, verdicts
+from tests.fakes import fault, frame, good_picture
+
+
+def test_a_listener_is_told_of_durable_records_only_and_of_faults_without_a_frame(tmp_path: Path) -> None:
+    clock = ManualClock()
+    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=clock)
+    outbox.open()
+    kept: list[tuple[str, Frame | None, str]] = []
+
+    class Keeping:
+        def recorded(self, told: Recorded) -> None:
+            durable = [one["result_id"] for one in verdicts(tmp_path / "outbox.sqlite3")]
+            assert durable[-1] == told.verdict.result_id
+            kept.append((told.verdict.verdict, told.frame, told.recipe.digest))
+
+    publisher = Publisher(
+        outbox=outbox,
+        topics=TOPICS,
+        origin=Origin(station="cell3-cam1", boot_id="boot-1", simulated=frozenset()),
+        clock=clock,
+        clock_synced=lambda: None,
+        new_id=lambda: new_uuid7(clock),
+        first_sequence=1,
+        listeners=[Keeping()],
+    )
+    seen = frame(0, good_picture())
+    by = recipe()
+    publisher.record_undecided(seen, by, "engine_error", "scripted")
+    outbox.append([]).result()
+    publisher.record_skipped(fault(1), by)
+    outbox.close()
+    assert kept == [("undecided", seen, by.digest), ("skipped", None, by.digest)]
