@@ -10,6 +10,7 @@ import click
 import pytest
 import typer
 
+from agent.cli.exit_codes import MEANINGS
 from agent.cli.main import app
 from agent.schemas.printed import printed
 from agent.status.health import GROUNDS, HealthState
@@ -58,3 +59,7 @@ def test_every_kind_of_camera_and_gateway_stands_there(section: str) -> None:
 
 def test_every_state_stands_there() -> None:
     assert [state for state in get_args(HealthState) if f"`{state}`" not in TEXT] == []
+
+
+def test_every_exit_code_stands_there() -> None:
+    assert [int(code) for code in MEANINGS if not re.search(rf"^\| {code:d} \|", TEXT, re.MULTILINE)] == []
