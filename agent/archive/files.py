@@ -96,20 +96,35 @@ def take_room(folder: Path, size: int) -> None:
 
 
 def scan(folder: Path) -> Iterator[File]:
-    """Every file that is named as an entry; what a crash left half written is removed. Raises OSError."""
+    """Every file that is named as an entry, less those that vanish meanwhile. Raises OSError."""
+    for one in _files(folder):
+        if named := _ENTRY.fullmatch(one.name):
+            try:
+                found = one.stat()
+            except FileNotFoundError:
+                continue
+            day = Path(one.path).parent.name
+            yield File(id=named[1], day=day, size=found.st_size, mtime_ns=found.st_mtime_ns)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a crash left half written; nobody may be writing. Raises OSError."""
+    for one in _files(folder):
+        if _PART.fullmatch(one.name):
+            Path(one.path).unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as days:
         for day in days:
             if not _DAY.fullmatch(day.name) or not day.is_dir(follow_symlinks=False):
                 continue
-            with os.scandir(day.path) as files:
-                for one in files:
-                    if not one.is_file(follow_symlinks=False):
-                        continue
-                    if _PART.fullmatch(one.name):
-                        Path(one.path).unlink(missing_ok=True)
-                    elif named := _ENTRY.fullmatch(one.name):
-                        found = one.stat()
-                        yield File(id=named[1], day=day.name, size=found.st_size, mtime_ns=found.st_mtime_ns)
+            try:
+                within = os.scandir(day.path)
+            except FileNotFoundError:  # its last entry is gone
+                continue
+            with within:
+                yield from (one for one in within if one.is_file(follow_symlinks=False))
 
 
 def set_aside(folder: Path, path: Path) -> Path:

@@ -105,6 +105,14 @@ class Shelf:
             self._lock, self._index = lock, index
             return opened
 
+    def rebuild(self) -> Opened:
+        """As `open`, with an index that is made anew whatever is wrong with it. Raises ArchiveError."""
+        self.open()
+        self.close()
+        with self._explained():
+            (self.folder / NAME).unlink()
+        return self.open()
+
     def close(self) -> None:
         with self._turn:
             index, self._index = self._index, None
@@ -204,6 +212,7 @@ class Shelf:
 
     def _reconcile(self, index: Index) -> Opened:
         """Have in the index what is in the files, and nothing else."""
+        files.sweep(self.folder)
         known = index.files()
         foreign: list[Path] = []
         added = 0
