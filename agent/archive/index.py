@@ -172,10 +172,15 @@ class Index:
     def forget(self, ids: Sequence[str]) -> None:
         self._writes.executemany("DELETE FROM entry WHERE id = ?", [(one,) for one in ids])
 
-    def files(self) -> dict[str, File]:
-        """All that is known, by id."""
-        rows = self._writes.execute("SELECT id, day, size, mtime_ns FROM entry")
-        return {one: File(id=one, day=day, size=size, mtime_ns=mtime_ns) for one, day, size, mtime_ns in rows}
+    def days(self) -> list[str]:
+        """On which there are entries."""
+        return [day for (day,) in self._writes.execute("SELECT DISTINCT day FROM entry ORDER BY day")]
+
+    def of_day(self, day: str) -> dict[str, File]:
+        """All that is known of a day, by id."""
+        return {
+            one.id: one for one in self._files("created BETWEEN ? AND ? ORDER BY created", day, f"{day}Z")
+        }
 
     def first_to_go(self, order: Order, *, below_rank: int, limit: int) -> list[File]:
         """Entries in the order in which they make room; with `rejects` only those of a rank below.
@@ -183,20 +188,18 @@ class Index:
         With `newest` all ranks are one, but for that of marked ones.
         """
         if order == "rejects":
-            return self._files("rank < ? ORDER BY rank, created, id", below_rank, limit)
-        going = self._files("rank < ? ORDER BY created, id", MARKED, limit)
+            return self._files("rank < ? ORDER BY rank, created, id LIMIT ?", below_rank, limit)
+        going = self._files("rank < ? ORDER BY created, id LIMIT ?", MARKED, limit)
         if below_rank > MARKED:
-            going += self._files("rank >= ? ORDER BY created, id", MARKED, limit - len(going))
+            going += self._files("rank >= ? ORDER BY created, id LIMIT ?", MARKED, limit - len(going))
         return going
 
     def older_than(self, created: str, limit: int) -> list[File]:
         """Those without a mark."""
-        return self._files(f"created < ? AND rank < {MARKED} ORDER BY created", created, limit)
+        return self._files(f"created < ? AND rank < {MARKED} ORDER BY created LIMIT ?", created, limit)
 
-    def _files(self, which: str, value: str | int, limit: int) -> list[File]:
-        rows = self._writes.execute(
-            f"SELECT id, day, size, mtime_ns FROM entry WHERE {which} LIMIT ?", (value, limit)
-        )
+    def _files(self, which: str, *values: str | int) -> list[File]:
+        rows = self._writes.execute(f"SELECT id, day, size, mtime_ns FROM entry WHERE {which}", values)
         return [File(id=one, day=day, size=size, mtime_ns=mtime_ns) for one, day, size, mtime_ns in rows]
 
     def totals(self) -> Totals:

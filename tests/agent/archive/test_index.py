@@ -120,7 +120,9 @@ def test_totals_and_what_is_forgotten(index: Index) -> None:
     assert totals.oldest == verdict(1).created
     with index.change():
         index.forget([result_id(1), result_id(2)])
-    assert list(index.files()) == [result_id(3)]
+    assert list(index.of_day("2026-11-24")) == [result_id(3)]
+    assert index.of_day("2026-11-23") == index.of_day("2026-11-25") == {}
+    assert index.days() == ["2026-11-24"]
 
 
 def test_a_change_that_fails_changes_nothing(index: Index) -> None:
