@@ -28,8 +28,8 @@ from agent.cameras.images import read_image
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.demo.cells import load_cells
-from agent.engines import open_engine
 from agent.engines.engine import Answer, Description
+from agent.engines.open import open_engine
 from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Floats, Frame, Pixels
 from agent.settings import camera as camera_settings
