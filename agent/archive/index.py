@@ -17,8 +17,9 @@ from typing import Literal, TypeAlias
 
 import structlog
 
-from agent.archive.entry import Head, Mark, MarkWord, moment_of
+from agent.archive.entry import Head
 from agent.archive.files import File
+from agent.archive.record import Mark, MarkWord
 from agent.clock import rfc3339
 from agent.messages import VerdictName
 
@@ -159,7 +160,7 @@ class Index:
     def add(self, head: Head, file: File) -> None:
         """Or take the place of what was known of this id."""
         mark = head.mark
-        said = (None, None, None) if mark is None else (mark.word, mark.by, rfc3339(mark.at))
+        said = (None, None, None) if mark is None else (mark.word, mark.by, mark.at.isoformat())
         rank = RANKS[head.verdict] if mark is None else MARKED
         values = (
             *(head.id, head.created, head.camera, head.verdict, head.reason, head.score, head.threshold),
@@ -286,10 +287,8 @@ def _kept(row: tuple[object, ...]) -> Kept:
     values = dict(zip(_COLUMNS.split(", "), row, strict=True))
     mark = None
     if values["mark"] is not None:
-        mark = Mark(
-            word=values["mark"],  # type: ignore[arg-type]
-            by=str(values["marked_by"]),
-            at=moment_of(str(values["marked_at"])),
+        mark = Mark.model_validate(
+            {"word": values["mark"], "by": values["marked_by"], "at": values["marked_at"]}
         )
     names = ("id", "created", "camera", "verdict", "reason", "score", "threshold", "part_id", "recipe")
     return Kept(

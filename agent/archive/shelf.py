@@ -19,10 +19,11 @@ import structlog
 
 from agent.archive import bounds, entry, files
 from agent.archive.chunks import Torn
-from agent.archive.entry import Entry, Head, Mark, NotOurs
+from agent.archive.entry import Entry, Head, NotOurs
 from agent.archive.faults import ArchiveError, NoRoomError, explained, unknown
 from agent.archive.files import File
 from agent.archive.index import MARKED, NAME, RANKS, ForeignIndexError, Index, Kept, Query, Totals
+from agent.archive.record import Mark
 from agent.clock import Clock, Steps
 from agent.foreign import shown
 from agent.settings import archive as settings

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.archive import files, look
-from agent.archive.entry import Mark
 from agent.archive.faults import ArchiveError
 from agent.archive.index import NAME
+from agent.archive.record import Mark
 from agent.archive.shelf import Shelf
 from agent.clock import ManualClock
 from tests.agent.archive.records import LIMITS, MORNING, record, result_id, verdict
