@@ -1,84 +1,64 @@
 """The composition root: the only file that knows every part.
 
-`build` makes the parts by plain constructor calls, `App.run` opens them in the order of dependence,
-watches them once a second, and closes them in reverse.
+`build` makes the parts and hands them their listeners; `App.run` opens them in the order of dependence.
 """
 
 from __future__ import annotations
 
-import json
-import random
-import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 
 import structlog
 
 from agent.archive.archive import Archive, make_archive
-from agent.archive.counted import ArchiveCounted
-from agent.cameras.camera import Camera
-from agent.cameras.counted import CameraCounted
-from agent.cameras.life import CameraState, Life
-from agent.cameras.make import can_wait, connections, is_simulated, patience
+from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.cameras.supervisor import Supervisor
-from agent.clock import Clock, clock_synced, new_uuid7, rfc3339
-from agent.contract import payloads
+from agent.clock import Clock, clock_synced, new_uuid7
 from agent.crew import Crew
 from agent.engines.choice import look_around
-from agent.engines.serving import Room
-from agent.engines.switch import NONE, Switch
+from agent.engines.serving import Serving
+from agent.engines.switch import Switch
 from agent.line.capture import Capture
-from agent.line.drift import Drift
-from agent.line.line import Line
-from agent.line.publish import Publisher
+from agent.line.line import Line, make_line
+from agent.line.publish import Listener, Publisher
 from agent.line.recipe import Recipe, open_recipe
 from agent.line.record import Origin
-from agent.line.taught import Taught
-from agent.messages import Scale
 from agent.outbox.file import check_place
 from agent.page.server import PageServer, make_server
-from agent.rolls.event import tell_roll
-from agent.rolls.rolls import Roll, Rolls
-from agent.settings import camera as camera_settings
+from agent.remote import remote
+from agent.remote.admission import turn_away
+from agent.remote.remote import Remote
+from agent.rolls.event import make_roll_maps
+from agent.rolls.rolls import make_rolls
 from agent.settings import settings
-from agent.settings.camera import Source
+from agent.status import sampled
 from agent.status.board import Board
-from agent.status.health import assess
 from agent.status.metrics import Metrics
-from agent.track.track import make_track
+from agent.status.said import VERSION, Status
+from agent.status.tally import Tally
+from agent.status.watch import Watch
+from agent.track.track import scale_of
 from agent.uplink import uplink
-from agent.uplink.counted import Counted, show_depth
 from agent.uplink.uplink import Uplink
 
 log = structlog.get_logger()
-
-VERSION = version("plumbline")  # once: it reads a file, and the last status must need none
-WATCH_EVERY_S = 1.0
-METRICS_EVERY_S = 10.0
-
-MakeCamera = Callable[[str, Source, Clock], Callable[[], Camera]]  # one for each connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """Every part of a running agent."""
 
-    settings: settings.Settings
     clock: Clock
-    boot_id: str
     engine: Switch
-    room: Room
+    serving: Serving
     cameras: dict[str, Supervisor]
     captures: dict[str, Capture]
     lines: dict[str, Line]
     uplink: Uplink
+    remote: Remote
     board: Board
-    metrics: Metrics
-    rolls: Rolls
-    drifts: dict[str, Drift]
-    taught: dict[str, Taught]
+    watch: Watch
     page: PageServer | None
     archive: Archive | None
     crew: Crew
@@ -89,6 +69,7 @@ class App:
         A camera that is absent, lost or misconfigured ends nothing: the agent is degraded and says why.
         Raises the first failure of any part, after everything is closed.
         """
+        status = self.watch.status
         with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
             last.callback(self.engine.close)
             if self.page is not None:
@@ -97,18 +78,22 @@ class App:
             if self.archive is not None:
                 self.archive.start()
                 last.callback(self.archive.stop)  # behind the uplink, which commits the last records
-            last.callback(lambda: self.uplink.stop(self._status("stopped", None)))
+            last.callback(lambda: self.uplink.stop(status.message("stopped", None)))
             self.uplink.start()
+            last.callback(self.remote.stop)
+            self.remote.start()
             last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
-            self.crew.start("engines", self.room.run)
+            self.crew.start("engines", self.serving.run)
             for name, line in self.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in self.cameras.items():
                 self.crew.start(f"camera-{name}", camera.run)
-            self.crew.start("watch", self._watch)
-            engine, bundle = self.engine.describe().name, self._recipe().bundle_sha256[:12]
-            log.info("running", boot_id=self.boot_id, engine=engine, bundle=bundle)
+            self.crew.start("watch", self.watch.run)
+            bundle = status.recipe().bundle_sha256[:12]
+            log.info(
+                "running", boot_id=self.watch.status.boot_id, engine=self.watch.status.engine(), bundle=bundle
+            )
             self._wait(duration_s)
         log.info("stopped", last_sequence=self.uplink.outbox.last_sequence())
 
@@ -121,83 +106,11 @@ class App:
             if not any(self.crew.is_alive(f"line-{name}") for name in self.lines):
                 return
 
-    def _watch(self, stop: threading.Event) -> None:
-        """Once a second: what the page and the broker should know, and whether a part has died."""
-        said: tuple[str, str | None, str] | None = None
-        metrics_due_ns = self.clock.monotonic_ns()
-        counted, archived = Counted(self.metrics), ArchiveCounted(self.metrics)
-        cameras = [(one, name, CameraCounted(name, self.metrics)) for name, one in self.cameras.items()]
-        while not stop.wait(WATCH_EVERY_S):
-            tidied = self.uplink.watch()
-            state = self.uplink.link.state
-            self.board.link_state("connected" if state.connected else "lost", state.reason)
-            self.board.uplink_troubles(self.uplink.words())
-            light = [drift.words() for drift in self.drifts.values()]
-            light += [taught.words() for taught in self.taught.values()]
-            self.board.light_troubles(tuple(words for words in light if words))
-            self.board.engine_troubles((*self.room.words(), *self._archive_words()))
-            engine = self.engine.describe().name
-            self.board.engine(engine)
-            depth = self.uplink.outbox.depth()
-            show_depth(self.board, depth)
-            counted.take(self.uplink, depth, tidied)
-            for camera, name, camera_counted in cameras:
-                counts = camera.counts()
-                camera_counted.take(counts)
-                self.board.camera_counts(name, counts)
-            if self.archive is not None:
-                archived.take(self.archive.counts())
-            for roll in self.rolls.ended():
-                self._map(roll)
-            snapshot = self.board.snapshot()
-            for view in snapshot.cameras:
-                self.metrics.unjudged_ratio(view.name, view.work.tally.unjudged_share)
-            health = assess(snapshot)
-            degraded = health.state == "degraded"
-            status: payloads.StatusName = "degraded" if degraded else "online"
-            reasons = (*(health.causes if degraded else ()), *self.uplink.lacks())
-            reason = "; ".join(reasons) or None  # how long would make it new every second
-            if (status, reason, engine) != said:
-                self.uplink.link.publish_status(self._status(status, reason))
-                tell = log.warning if degraded else log.info
-                tell("health", state=health.state, reasons=list(health.reasons))
-                said = (status, reason, engine)
-            if self.clock.monotonic_ns() >= metrics_due_ns:
-                self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
-                metrics_due_ns += round(METRICS_EVERY_S * 1e9)
-
-    def _archive_words(self) -> tuple[str, ...]:
-        return () if self.archive is None else self.archive.words()
-
     def _end_rolls(self) -> None:
         """The maps of the rolls that end with the agent, after their last record is committed."""
         if self.uplink.outbox.failure is None:
             self.uplink.outbox.append([]).result()
-        for roll in self.rolls.close():
-            self._map(roll)
-
-    def _map(self, roll: Roll) -> None:
-        wanted = next(camera for camera in self.settings.cameras if camera.name == roll.camera)
-        if wanted.web.roll.folder is not None and self.uplink.outbox.failure is None:
-            self.uplink.outbox.append([tell_roll(roll, wanted.web.roll.folder, self.uplink.events)])
-
-    def _recipe(self) -> Recipe:
-        """In force; all lines of a station are given the same."""
-        return next(iter(self.lines.values())).recipe
-
-    def _status(self, state: payloads.StatusName, reason: str | None) -> bytes:
-        engine = self.engine.describe()
-        return payloads.encode(
-            _status_message(
-                self._recipe(),
-                self.settings.identity.station,
-                self.boot_id,
-                state,
-                reason,
-                rfc3339(self.clock.utc_now()),
-                None if engine == NONE else engine.name,
-            )
-        )
+            self.watch.roll_maps.end()
 
 
 def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCamera = connections) -> App:
@@ -206,147 +119,102 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
     """
     check_place(wanted.outbox.path)  # before the engines' cache makes a folder beside it
-    metrics = Metrics([camera.name for camera in wanted.cameras])
-    opened = open_recipe(wanted, look_around(), failed=metrics.engine_failed)
-    recipe = opened.recipe
-    boot_id = new_uuid7(clock)
-    last_will = payloads.encode(
-        _status_message(recipe, wanted.identity.station, boot_id, "offline", "connection lost", None, None)
-    )
+    names, new_id = [camera.name for camera in wanted.cameras], partial(new_uuid7, clock)
+    opened = open_recipe(wanted, look_around())
+    lines: dict[str, Line] = {}
+
+    def recipe() -> Recipe:
+        return lines[names[0]].recipe if lines else opened.recipe  # all lines are given the same
+
+    status = Status(station=wanted.identity.station, boot_id=new_id(), recipe=recipe, clock=clock)
     up = uplink.build(
-        wanted, boot_id=boot_id, last_will=last_will, clock=clock, new_id=lambda: new_uuid7(clock)
+        wanted,
+        boot_id=status.boot_id,
+        last_will=status.last_will(),
+        clock=clock,
+        new_id=new_id,
+        turn_away=turn_away,
     )
+    asked = remote.build(up, wanted, clock)
     board = Board(
-        station=wanted.identity.station,
+        station=status.station,
         version=VERSION,
         clock=clock,
         max_unjudged_share=wanted.health.max_unjudged_share,
+        serving=lambda: status.serving(names[0]),
     )
-    serving = recipe.engine.describe()
-    board.serving(
-        engine=serving.name,
-        bundle=recipe.bundle,
-        bundle_sha256=recipe.bundle_sha256,
-        threshold=recipe.rules_of(wanted.cameras[0].name).threshold_in(serving.precision),
-        provisional_rate=recipe.provisional_rate,
-    )
-    scales = _scales(wanted.cameras)
-    rolls = Rolls(
-        {one.name: one.web.roll.lines for one in wanted.cameras if one.web.roll.folder is not None},
-        scales,
-        clock,
-    )
-    archive = make_archive(wanted.archive, clock)
+    scales = {one.name: scale for one in wanted.cameras if (scale := scale_of(one)) is not None}
+    rolls = make_rolls(wanted.cameras, scales, clock)
+    roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
+    archive, tally = make_archive(wanted.archive, clock), Tally(names)
+    listeners: list[Listener] = [tally, roll_maps, board, *([] if archive is None else [archive])]
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
         origin=Origin(
-            station=wanted.identity.station,
-            boot_id=boot_id,
-            simulated=frozenset(one.name for one in wanted.cameras if is_simulated(one.source)),
-            scales=scales,
+            station=status.station, boot_id=status.boot_id, simulated=simulated(wanted.cameras), scales=scales
         ),
         clock=clock,
         clock_synced=clock_synced,
-        new_id=lambda: new_uuid7(clock),
-        board=board,
-        metrics=metrics,
+        new_id=new_id,
         first_sequence=up.outbox.last_sequence() + 1,
-        bindings=up.bindings,
-        rolls=rolls,
-        keep=None if archive is None else archive.recorded,
+        listeners=listeners,
+        bindings=asked.bindings,
+        roll_of=rolls.roll_id,
     )
-    drifts = {one.name: Drift(one.name) for one in wanted.cameras if one.flat_field.file is not None}
-    taught = {one.name: Taught(f"Camera {one.name}", bundle=recipe.bundle) for one in wanted.cameras}
     captures = {
         camera.name: Capture(wanted.line.mode, wanted.line.ring_frames, source_waits=can_wait(camera.source))
         for camera in wanted.cameras
     }
     cameras = {
-        camera.name: _supervisor(camera, make, captures[camera.name], clock, board)
+        camera.name: make_supervisor(camera, captures[camera.name], clock, board.camera_state, make)
         for camera in wanted.cameras
     }
-    lines = {
-        camera.name: Line(
-            camera=camera.name,
-            capture=captures[camera.name],
-            recipe=recipe,
-            publisher=publisher,
-            clock=clock,
-            drift=drifts.get(camera.name),
-            taught=taught[camera.name],
-            restored=wanted.page.enabled,
+    for one in wanted.cameras:
+        lines[one.name] = make_line(
+            one, captures[one.name], opened.recipe, publisher, clock, restored=wanted.page.enabled
         )
-        for camera in wanted.cameras
-    }
-    return App(
-        settings=wanted,
+    metrics = Metrics(
+        tally.samples,
+        lambda: sampled.of_station(
+            cameras=cameras,
+            serving=opened.serving,
+            uplink=up,
+            desk=asked.desk,
+            archive=archive,
+            board=board,
+            turned_away=0 if page is None else page.turned_away,
+        ),
+    )
+    page = make_server(board, metrics, wanted.page)
+    watch = Watch(
+        uplink=up,
+        remote=asked,
+        cameras=cameras,
+        roll_maps=roll_maps,
+        troubles={
+            "engines": opened.serving.words,
+            "archive": lambda: () if archive is None else archive.words(),
+            "uplink": up.words,
+            "pictures": lambda: [words for line in lines.values() for words in line.words()],
+        },
+        board=board,
+        metrics=metrics,
+        status=status,
         clock=clock,
-        boot_id=boot_id,
+    )
+    return App(
+        clock=clock,
         engine=opened.engine,
-        room=opened.room,
+        serving=opened.serving,
         cameras=cameras,
         captures=captures,
         lines=lines,
         uplink=up,
+        remote=asked,
         board=board,
-        metrics=metrics,
-        rolls=rolls,
-        drifts=drifts,
-        taught=taught,
-        page=make_server(board, metrics, wanted.page),
+        watch=watch,
+        page=page,
         archive=archive,
         crew=crew,
-    )
-
-
-def _supervisor(
-    wanted: camera_settings.Camera, make: MakeCamera, capture: Capture, clock: Clock, board: Board
-) -> Supervisor:
-    def report(state: CameraState, detail: str) -> None:
-        board.camera_state(wanted.name, state, detail)
-
-    report("closed", "")
-    return Supervisor(
-        name=wanted.name,
-        make=make(wanted.name, wanted.source, clock),
-        make_track=lambda: make_track(wanted),
-        life=Life(patience(wanted), random.Random()),
-        capture=capture,
-        clock=clock,
-        report=report,
-    )
-
-
-def _scales(cameras: tuple[camera_settings.Camera, ...]) -> dict[str, Scale]:
-    """Of the frames that are judged: square pixels have the pitch of pixels in both directions."""
-    return {
-        camera.name: Scale(
-            mm_per_px=camera.web.mm_per_px,
-            mm_per_line=camera.web.mm_per_px if camera.web.square_pixels else camera.web.mm_per_line,
-        )
-        for camera in cameras
-        if camera.web.mm_per_px is not None and camera.web.mm_per_line is not None
-    }
-
-
-def _status_message(
-    recipe: Recipe,
-    station: str,
-    boot_id: str,
-    state: payloads.StatusName,
-    reason: str | None,
-    since: str | None,
-    engine: str | None,
-) -> payloads.Status:
-    return payloads.Status(
-        state=state,
-        reason=reason,
-        station=station,
-        boot_id=boot_id,
-        versions={"plumbline": VERSION},
-        bundle_sha256=recipe.bundle_sha256,
-        settings_sha256=recipe.settings.sha256,
-        engine=engine,
-        since=since,
     )

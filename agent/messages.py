@@ -70,6 +70,9 @@ class FrameFault:
     thumbnail: Pixels | None = field(default=None, compare=False)  # of a picture that could not be kept
 
 
+Item: TypeAlias = Frame | FrameFault  # what a trigger gave
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """The tiles of one frame, ready for an engine."""

@@ -25,6 +25,7 @@ from agent.backoff import backoff_s
 from agent.clock import Clock
 from agent.contract.verdict import Verdict
 from agent.foreign import shown
+from agent.line.publish import Recorded
 from agent.messages import Frame, Inspection
 from agent.settings import archive as settings
 
@@ -109,7 +110,12 @@ class Archive:
             log.warning("archive_dropped", records=left, reason="stopped before they were written")
         self._thread.join(DRAIN_S)
 
-    def recorded(self, verdict: Verdict, frame: Frame, inspection: Inspection | None, recipe: str) -> None:
+    def recorded(self, told: Recorded) -> None:
+        """A record is durable; of one without a picture nothing is kept. From any thread; never waits."""
+        if told.frame is not None:
+            self.offer(told.verdict, told.frame, told.inspection, told.recipe.digest)
+
+    def offer(self, verdict: Verdict, frame: Frame, inspection: Inspection | None, recipe: str) -> None:
         """A record is durable; keep its frame where the settings want it. From any thread; never waits.
 
         `recipe` is the digest of what judged it.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from agent.cameras.arrivals import Arrivals
 from agent.cameras.camera import Camera
@@ -12,8 +14,9 @@ from agent.cameras.genicam.accounting import Books
 from agent.cameras.genicam.camera import GenicamCamera
 from agent.cameras.gentl.camera import HarvestersCamera
 from agent.cameras.images import list_images
-from agent.cameras.life import Patience
+from agent.cameras.life import CameraState, Life, Patience
 from agent.cameras.simulated.linescan import LinescanSimCamera
+from agent.cameras.supervisor import Ring, Supervisor
 from agent.cameras.video.stream import StreamCamera, is_live
 from agent.cameras.video.video import VideoFileCamera
 from agent.cameras.watched_folder import WatchedFolderCamera
@@ -27,6 +30,9 @@ from agent.settings.camera import (
     Source,
     VideoSource,
 )
+from agent.track.track import make_track
+
+MakeCamera: TypeAlias = Callable[[str, Source, Clock], Callable[[], Camera]]  # one for each connection
 
 OPEN_S = 20.0  # a driver that needs longer hangs; sources with a timeout of their own have it on top
 
@@ -61,6 +67,30 @@ def connections(name: str, source: Source, clock: Clock) -> Callable[[], Camera]
     return lambda: make_camera(name, source, clock)
 
 
+def make_supervisor(
+    wanted: camera_settings.Camera,
+    ring: Ring,
+    clock: Clock,
+    say: Callable[[str, CameraState, str], None],
+    make: MakeCamera = connections,
+) -> Supervisor:
+    """Of one camera, which fills `ring`; `say` is told its name, its state and why, from now on."""
+
+    def report(state: CameraState, detail: str) -> None:
+        say(wanted.name, state, detail)
+
+    report("closed", "")
+    return Supervisor(
+        name=wanted.name,
+        make=make(wanted.name, wanted.source, clock),
+        make_track=lambda: make_track(wanted),
+        life=Life(patience(wanted), random.Random()),
+        ring=ring,
+        clock=clock,
+        report=report,
+    )
+
+
 def patience(wanted: camera_settings.Camera) -> Patience:
     """Silence is normal where files are replayed, where triggers are waited for, and where it was said."""
     source = wanted.source
@@ -92,3 +122,8 @@ def is_simulated(source: Source) -> bool:
             return not is_live(source.url)
         case _:
             return isinstance(source, LinescanSimSource)
+
+
+def simulated(cameras: Iterable[camera_settings.Camera]) -> frozenset[str]:
+    """The names of those whose records are never to be booked."""
+    return frozenset(camera.name for camera in cameras if is_simulated(camera.source))

@@ -15,7 +15,7 @@ import structlog
 
 from agent.cameras.camera import Camera, Counting
 from agent.clock import Clock
-from agent.line.capture import Item
+from agent.messages import Item
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import structlog
 
@@ -21,13 +21,24 @@ from agent.cameras.life import CameraState, Counts, Life, OpenFailure, Told
 from agent.cameras.session import Session
 from agent.clock import Clock
 from agent.errors import PlumblineError
-from agent.line.capture import Capture, Item, without_picture
-from agent.messages import Frame, FrameFault
+from agent.messages import Frame, FrameFault, Item
 from agent.track.track import Track
+from agent.track.unseen import without_picture
 
 log = structlog.get_logger()
 
 Report: TypeAlias = Callable[[CameraState, str], None]
+
+
+class Ring(Protocol):
+    """Where what a camera grabs waits for the line."""
+
+    def put(self, item: Item, timeout_s: float | None = None) -> bool:
+        """Add a trigger; False when there was no room for so long: then nothing was added."""
+
+    def close(self) -> None:
+        """No more will come."""
+
 
 LOOK_S = 0.1
 PUT_S = 0.5
@@ -45,7 +56,7 @@ class Supervisor:
         make: Callable[[], Camera],
         make_track: Callable[[], Track],
         life: Life,
-        capture: Capture,
+        ring: Ring,
         clock: Clock,
         report: Report,
     ) -> None:
@@ -54,7 +65,7 @@ class Supervisor:
         self._make = make
         self._make_track = make_track
         self._life = life
-        self._capture = capture
+        self._ring = ring
         self._clock = clock
         self._report = report
         self._turn = threading.Condition()  # whoever has it may touch everything below
@@ -200,7 +211,7 @@ class Supervisor:
                 self._release()
         if session is not None:
             session.join(LEAVE_S)
-        self._capture.close()
+        self._ring.close()
 
     def _stamped(self, item: Item) -> Item:
         """With the epoch, and numbered on from the epoch before."""
@@ -237,7 +248,7 @@ class Supervisor:
 
     def _put_all(self, items: Iterable[Item]) -> None:
         for item in items:
-            while not self._capture.put(item, PUT_S) and not self._stop.is_set():
+            while not self._ring.put(item, PUT_S) and not self._stop.is_set():
                 continue
 
     def _say(self) -> None:

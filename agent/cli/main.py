@@ -83,7 +83,7 @@ def demo(
         clock=SystemClock(),
         crew=crew,
     )
-    logs.configure(built.app.settings.logs)
+    logs.configure(built.logs)
     show(built, console, duration)
 
 

@@ -1,10 +1,24 @@
-"""What each command may be told: one model for each name, which is held to the letter."""
+"""What each command may be told: one model for each name, which is held to the letter.
+
+A command is a model and its row in COMMANDS, and what it does: a function and its row in
+`agent/remote/verbs.py`. Schemas, the AsyncAPI document, what is subscribed to and the command line follow
+from these.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+    model_validator,
+)
 
 MAXIMUM_REPLAY = 100_000
 MAXIMUM_RESULTS = 500
@@ -12,19 +26,35 @@ UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 MAXIMUM_WORD = 128
 MAXIMUM_WAIT_S = 3600.0
 
-CommandName: TypeAlias = Literal["ping", "replay", "ack", "bind"]
-
 
 class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
 
-class Ping(Strict):
+class Arguments(Strict):
+    """Of one command. Its docstring says what the command does; both class variables are for documents."""
+
+    example: ClassVar[Mapping[str, JsonValue]]
+    answer: ClassVar[str]  # what `data` of its answer has
+
+
+class Ping(Arguments):
     """Answer, and do nothing else."""
 
+    example = {}
+    answer = "nothing"
 
-class Replay(Strict):
+
+class Replay(Arguments):
     """Publish delivered verdicts again, flagged as replayed."""
+
+    example = {"from_sequence": 184_200, "to_sequence": 184_222}
+    answer = (
+        "of the numbers that were asked for, how many are `replayed` (published once more), how many are "
+        "`waiting` (not delivered before, or queued once more already), and which are `gone`: a list of "
+        "[first, last], of numbers that the station does not have any more, or never had. With `gone_beyond` "
+        "the list was too long and ends at that number"
+    )
 
     from_sequence: int = Field(ge=1, description="the first one")
     to_sequence: int = Field(ge=1, description="the last one, included")
@@ -38,8 +68,11 @@ class Replay(Strict):
         return self
 
 
-class Ack(Strict):
+class Ack(Arguments):
     """The MES has these results in its own store; they need not wait here any longer."""
+
+    example = {"result_ids": ["0193586b-3f14-7c3e-9a55-6b1d2f0a7c11"]}
+    answer = "how many were `confirmed`"
 
     result_ids: Annotated[
         list[Annotated[str, Field(pattern=UUID)]],
@@ -56,11 +89,14 @@ def _printable(word: str) -> str:
 Word: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAXIMUM_WORD), AfterValidator(_printable)]
 
 
-class Bind(Strict):
+class Bind(Arguments):
     """Have the records of what comes next say which part it is, and of which order.
 
     Wait for the answer before the part's trigger. A new part takes the place of the one before, used or not.
     """
+
+    example = {"camera": "top", "part_id": "SN-004711", "job_id": "WO-77", "timeout_s": 5.0}
+    answer = "for which `cameras`"
 
     camera: str | None = Field(None, description="one of the station's; left out or null: all of them")
     part_id: Word | None = Field(None, description="null: no part any more; left out: as it was")
@@ -89,6 +125,6 @@ class Bind(Strict):
         return self
 
 
-Arguments: TypeAlias = Ping | Replay | Ack | Bind
+COMMANDS: dict[str, type[Arguments]] = {"ping": Ping, "replay": Replay, "ack": Ack, "bind": Bind}
 
-COMMANDS: dict[CommandName, type[Arguments]] = {"ping": Ping, "replay": Replay, "ack": Ack, "bind": Bind}
+CommandName: TypeAlias = Annotated[str, WithJsonSchema({"enum": [*COMMANDS], "type": "string"})]

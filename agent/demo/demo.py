@@ -84,6 +84,7 @@ class Demo:
     """The parts of a demo: broker and subscriber are up, `run` does the rest and ends them."""
 
     app: App
+    logs: settings.Logs
     broker: EmbeddedBroker
     belt: LinescanSimCamera | GigeBelt  # knows which picture is where
     heard: Heard
@@ -149,6 +150,7 @@ def build_demo(*, page_port: int, bundle: Path, over_gige: bool, clock: Clock, c
         heard = Heard()
         return Demo(
             app=app,
+            logs=wanted.logs,
             broker=broker,
             belt=belt,
             heard=heard,

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.demo.demo import Demo
-from agent.status.board import Latency, Snapshot
 from agent.status.health import grounds_words, share_words
+from agent.status.snapshot import Latency, Snapshot
 
 EVERY_S = 1.0
 

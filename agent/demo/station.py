@@ -35,6 +35,9 @@ from agent.contract.verdict import (
 )
 from agent.demo.day import FRAME_PX, Piece
 from agent.messages import Box, VerdictName
+from agent.remote import remote
+from agent.remote.admission import turn_away
+from agent.remote.remote import Remote
 from agent.settings.settings import Settings
 from agent.uplink import uplink
 from agent.uplink.uplink import Uplink
@@ -177,7 +180,9 @@ def simulate(
         last_will=_status(name, boot_id, "offline", "connection lost", None),
         clock=clock,
         new_id=lambda: new_uuid7(clock),
+        turn_away=turn_away,
     )
+    asked = remote.build(up, station, clock)
     started = clock.utc_now()
     script = Script(
         up.events.topics,
@@ -189,10 +194,13 @@ def simulate(
     with ExitStack() as last:
         last.callback(lambda: up.stop(_status(name, boot_id, "stopped", None, rfc3339(clock.utc_now()))))
         up.start()
+        last.callback(asked.stop)
+        asked.start()
         up.link.publish_status(_status(name, boot_id, "online", None, rfc3339(started)))
-        played = _play(pieces, script, up, speed, clock, stop)
+        played = _play(pieces, script, up, asked, speed, clock, stop)
         _drain(up, clock, stop)
         up.watch()
+        asked.watch()
         played.waiting = up.outbox.depth().rows
     return played
 
@@ -201,6 +209,7 @@ def _play(
     pieces: Iterable[Piece],
     script: Script,
     up: Uplink,
+    asked: Remote,
     speed: float,
     clock: Clock,
     stop: threading.Event,
@@ -212,6 +221,7 @@ def _play(
         now_ns = clock.monotonic_ns()
         if now_ns - watched_ns >= WATCH_EVERY_S * 1e9:
             up.watch()
+            asked.watch()
             watched_ns = now_ns
         due_s = piece.at_s / speed - (now_ns - began_ns) / 1e9
         if stop.wait(max(due_s, 0)) or up.outbox.failure is not None:

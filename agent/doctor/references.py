@@ -84,19 +84,18 @@ def _of_model(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]
 
 def _an_engine_serves(bundle: Bundle, settings: Settings) -> None:
     from agent.engines.choice import look_around
-    from agent.engines.serving import make_room
+    from agent.engines.serving import make_serving
     from agent.engines.switch import Switch
 
     switch = Switch()
     with tempfile.TemporaryDirectory(prefix="plumbline-engines-") as folder:  # the agent's own stays as it is
         try:
-            make_room(
+            make_serving(
                 bundle,
                 settings.engine,
                 look_around(),
                 folder=Path(folder),
                 switch=switch,
-                failed=lambda name: None,
             ).open_first()
         finally:
             switch.close()

@@ -5,6 +5,7 @@ puts the next in place when one fails. What is done next is decided in `failover
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class Candidate:
     compile: Callable[[Callable[[str], None], threading.Event], None]  # makes it ready; raises EngineError
 
 
-class Room:
+class Serving:
     """Owns the engines behind a switch; `run` is a member of the agent's crew."""
 
     def __init__(
@@ -49,19 +50,24 @@ class Room:
         switch: Switch,
         *,
         problems: tuple[str, ...] = (),
-        failed: Callable[[str], None] = lambda name: None,
     ) -> None:
-        """Candidates are best first; `problems` are said as long as the room lives; `failed` counts."""
+        """Candidates are best first; `problems` are said as long as this lives."""
         self._candidates = candidates
         self._switch = switch
         self._problems = problems
-        self._count_failure = failed
+        self._failed: Counter[str] = Counter()
         self._lock = threading.Lock()  # over what `words` reads
         self._failures: dict[int, str] = {}
         self._serving: int | None = None
         self._busy: int | None = None  # which is being opened or compiled
         self._compiled: set[int] = set()
         self._refused: set[int] = set()  # compiled once, and not usable
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """How often each engine could not be opened or was taken down, since the start; from any thread."""
+        with self._lock:
+            return dict(self._failed)
 
     def open_first(self) -> None:
         """The best engine that is ready serves when this returns; none does while all have to be compiled.
@@ -194,8 +200,8 @@ class Room:
     def _fail(self, index: int, reason: str) -> None:
         name = self._candidates[index].name
         log.error("engine_failed", engine=name, reason=reason)
-        self._count_failure(name)
         with self._lock:
+            self._failed[name] += 1
             self._failures[index] = reason
             self._compiled.discard(index)
 
@@ -208,20 +214,19 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
 
 
-def make_room(
+def make_serving(
     bundle: Bundle,
     wanted: settings.Engine,
     machine: Machine,
     *,
     folder: Path,
     switch: Switch,
-    failed: Callable[[str], None],
-) -> Room:
-    """The room of one bundle on this machine, with its engine cache in `folder`."""
+) -> Serving:
+    """The engines of one bundle on this machine, with its engine cache in `folder`."""
     choice = choose(machine, wanted)
     cache = EngineCache(folder, wanted.cache_max_bytes)
     candidates = [_candidate(kind, bundle, wanted, cache, folder, machine.gpu) for kind in choice.kinds]
-    return Room(candidates, switch, problems=choice.problems, failed=failed)
+    return Serving(candidates, switch, problems=choice.problems)
 
 
 def _candidate(

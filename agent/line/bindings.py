@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.clock import Clock
 from agent.contract.arguments import Bind, Word
+from agent.contract.commands import NotDoneError
 from agent.errors import PlumblineError
 from agent.line import binding
 from agent.line.binding import Bound, Job, Part, Timeline
-from agent.remote.admission import NotDoneError
 
 log = structlog.get_logger(__name__)
 

@@ -10,21 +10,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, cast
+from typing import Literal
 
-import numpy as np
 import structlog
 
-from agent.line.prepare import eight_bits
-from agent.messages import Frame, FrameFault, Pixels
+from agent.messages import Frame, FrameFault, Item
+from agent.track.unseen import without_picture
 
 log = structlog.get_logger()
 
-Item: TypeAlias = Frame | FrameFault
-
 FAULTS_WAITING = 4096
 THUMBNAILS_WAITING = 8  # as many as the page shows
-THUMBNAIL_PX = 320
 
 
 @dataclass(slots=True)
@@ -119,32 +115,3 @@ class Capture:
             oldest = self._thumbnails.popleft()
             if isinstance(oldest.item, FrameFault) and oldest.item.thumbnail is not None:
                 oldest.item = replace(oldest.item, thumbnail=None)
-
-
-def without_picture(frame: Frame, reason: str, detail: str) -> FrameFault:
-    """What is left of a frame without its picture: its place, and a thumbnail for the page."""
-    return FrameFault(
-        camera=frame.camera,
-        frame_id=frame.frame_id,
-        reason=reason,
-        detail=detail,
-        captured_ns=frame.captured_ns,
-        captured_at=frame.captured_at,
-        first_line=frame.first_line,
-        encoder=frame.encoder,
-        lines_lost=frame.lines_lost,
-        part_id=frame.part_id,
-        thumbnail=_thumbnail(frame),
-    )
-
-
-def _thumbnail(frame: Frame) -> Pixels | None:
-    """Every so manieth pixel: half a millisecond of 24 megapixels, where averages take fifty."""
-    image = frame.image
-    if image.size == 0 or image.ndim != 3 or image.dtype not in (np.uint8, np.uint16):
-        return None  # no picture at all: the record says so
-    step = -(-max(image.shape[:2]) // THUMBNAIL_PX)
-    few = image[::step, ::step].copy()
-    if few.dtype != np.uint16:
-        return cast(Pixels, few)
-    return eight_bits(few, frame.bit_depth if frame.bit_depth > 8 else 16)

@@ -10,7 +10,7 @@ import structlog
 
 from agent.clock import Clock
 from agent.contract.verdict import Verdict
-from agent.line.capture import Capture, without_picture
+from agent.line.capture import Capture
 from agent.line.drift import Drift
 from agent.line.infer import infer
 from agent.line.judge import Rules, find_regions, judge
@@ -21,6 +21,8 @@ from agent.line.record import Judged
 from agent.line.spans import Spans, Window
 from agent.line.taught import Taught
 from agent.messages import Frame, FrameFault, Judgement
+from agent.settings.camera import Camera
+from agent.track.unseen import without_picture
 
 log = structlog.get_logger()
 
@@ -66,6 +68,11 @@ class Line:
     def recipe(self) -> Recipe:
         """The one in force; no frame is judged any more by one that was in force before."""
         return self._recipe
+
+    def words(self) -> tuple[str, ...]:
+        """What is strange about pictures or light, one sentence each; empty when all is well."""
+        said = [one.words() for one in (self._drift, self._taught) if one is not None]
+        return tuple(words for words in said if words)
 
     def take_over(self, recipe: Recipe) -> None:
         """Have it judge every frame that is taken from now on; from any thread, and the last one wins.
@@ -188,3 +195,19 @@ def _spans(rules: Rules) -> Spans[Judged] | None:
     if rules.max_windows == 1:
         return None
     return Spans(max_windows=rules.max_windows, min_area_px=rules.min_area_px)
+
+
+def make_line(
+    wanted: Camera, capture: Capture, recipe: Recipe, publisher: Publisher, clock: Clock, *, restored: bool
+) -> Line:
+    """Of one camera; its light is watched where it has a flat field. `restored` as `Line` has it."""
+    return Line(
+        camera=wanted.name,
+        capture=capture,
+        recipe=recipe,
+        publisher=publisher,
+        clock=clock,
+        drift=None if wanted.flat_field.file is None else Drift(wanted.name),
+        taught=Taught(f"Camera {wanted.name}", bundle=recipe.bundle),
+        restored=restored,
+    )

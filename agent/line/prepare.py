@@ -5,7 +5,6 @@ Pictures of more than 8 bits keep them until everything else is done: `eight_bit
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TypeVar, cast
 
 import cv2
@@ -16,6 +15,7 @@ from agent.clock import Clock
 from agent.errors import PlumblineError
 from agent.line import tiles
 from agent.messages import Frame, Pixels, Prepared, Samples
+from agent.track.depth import eight_bits
 
 S = TypeVar("S", bound=Samples)
 
@@ -40,21 +40,6 @@ def prepare(frame: Frame, spec: InputSpec, clock: Clock) -> Prepared:
         scale=spec.scale,
         prepared_ns=clock.monotonic_ns(),
     )
-
-
-def eight_bits(image: Samples, bit_depth: int) -> Pixels:
-    """Grey values as shares of 255: round(value * 255 / (2 ** bit_depth - 1)), exactly; 8 bits stay."""
-    if bit_depth == 8:
-        return cast(Pixels, image)
-    return _table(bit_depth)[image]
-
-
-@cache
-def _table(bit_depth: int) -> Pixels:
-    """Every value of a uint16; those above full scale are white. Full scale is odd, so there are no ties."""
-    full = (1 << bit_depth) - 1
-    values = np.minimum(np.arange(1 << 16, dtype=np.int64), full)
-    return ((values * 510 + full) // (2 * full)).astype(np.uint8)
 
 
 def with_channels(image: S, channels: int) -> S:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from agent.bundle.trust import require_trusted
 from agent.contract.verdict import ModelMessage, SettingsMessage
 from agent.engines.choice import Machine
 from agent.engines.engine import Engine
-from agent.engines.serving import Room, make_room
+from agent.engines.serving import Serving, make_serving
 from agent.engines.switch import Switch
 from agent.errors import PlumblineError
 from agent.line.judge import Rules
@@ -83,23 +83,21 @@ class Opened:
 
     recipe: Recipe
     engine: Switch
-    room: Room
+    serving: Serving
 
 
-def open_recipe(wanted: settings.Settings, machine: Machine, *, failed: Callable[[str], None]) -> Opened:
+def open_recipe(wanted: settings.Settings, machine: Machine) -> Opened:
     """The recipe of these settings, its bundle read and verified, its best engine that is ready serving.
 
-    `failed` counts engines that fail, by name. Touches nothing of a recipe that is in force. Raises
-    BundleError, TrustError or EngineError, which say what is wrong.
+    Touches nothing of a recipe that is in force. Raises BundleError, TrustError or EngineError, which say
+    what is wrong.
     """
     bundle = open_bundle(wanted.bundle)
     require_trusted(bundle, wanted.trust)
     engine = Switch()
-    room = make_room(
-        bundle, wanted.engine, machine, folder=wanted.engine_cache(), switch=engine, failed=failed
-    )
-    room.open_first()
-    return Opened(recipe=make_recipe(wanted, bundle, engine), engine=engine, room=room)
+    serving = make_serving(bundle, wanted.engine, machine, folder=wanted.engine_cache(), switch=engine)
+    serving.open_first()
+    return Opened(recipe=make_recipe(wanted, bundle, engine), engine=engine, serving=serving)
 
 
 def make_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> Recipe:

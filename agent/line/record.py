@@ -27,9 +27,9 @@ from agent.foreign import stored
 from agent.line.binding import Bound
 from agent.line.crops import Crop, cut_crops, cut_sample
 from agent.line.judge import invalid_ratio
-from agent.line.prepare import eight_bits
 from agent.line.recipe import Recipe
 from agent.messages import Defect, Frame, FrameFault, Inspection, Judgement, Pixels, Prepared, Scale
+from agent.track.depth import eight_bits
 
 MAX_DEFECTS = 16  # named in one verdict, strongest first: it stays under 8 KiB
 MAX_DETAIL = 500

@@ -49,6 +49,7 @@ class Keeper:
         self._disk_free_bytes = disk_free_bytes
         self._full = False
         self._full_told = False
+        self._evicted = 0
 
     def open(self) -> None:
         try:
@@ -64,6 +65,11 @@ class Keeper:
     def full(self) -> bool:
         """At the bounds with nothing left that may be deleted, or the disk takes no more."""
         return self._full or self._outbox.disk_full
+
+    @property
+    def evicted(self) -> int:
+        """Crops deleted undelivered, since the start."""
+        return self._evicted
 
     def note(self, row: Row) -> None:
         """Add an event at once, also while the outbox is held. A power cut may undo it."""
@@ -144,6 +150,7 @@ class Keeper:
                 return Tidied()
             raise failure from error
         self._judge_room(usage, stuck=excess > 0 and not done.trimmed and not done.evicted)
+        self._evicted += len(done.evicted)
         if done.evicted:
             self._outbox.tell()
         return done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -53,3 +53,18 @@ def told(first: int, last: int, *, queued: int, there: Iterable[int]) -> Replaye
     if expected <= last:
         gone.append((expected, last))
     return Replayed(queued=queued, waiting=held - queued, gone=tuple(gone))
+
+
+def together(parts: Sequence[Replayed]) -> Replayed:
+    """Of a range that was asked for in parts, ascending and without a gap between them."""
+    gone: list[tuple[int, int]] = []
+    for first, last in (one for part in parts for one in part.gone):
+        if gone and gone[-1][1] + 1 == first:
+            gone[-1] = (gone[-1][0], last)
+        else:
+            gone.append((first, last))
+    return Replayed(
+        queued=sum(part.queued for part in parts),
+        waiting=sum(part.waiting for part in parts),
+        gone=tuple(gone),
+    )

@@ -46,6 +46,7 @@ class PageServer:
         self._port = port
         self._allowed_hosts = allowed_hosts
         self._limits = limits
+        self.turned_away = 0  # connections, since the start
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -67,7 +68,7 @@ class PageServer:
         loopback = ipaddress.ip_address(address[0]).is_loopback
         names = LOOPBACK_NAMES | {self._host.lower()} | {name.lower() for name in self._allowed_hosts}
         host_names = names if loopback or self._allowed_hosts else None
-        http: Any = partial(Guest, Door(self._limits, self._metrics.page_turned_away))
+        http: Any = partial(Guest, Door(self._limits, self._turn_away))
         config = uvicorn.Config(
             page_app(self._board, self._metrics, host_names=host_names),
             http=http,
@@ -86,6 +87,9 @@ class PageServer:
             target=self._server.run, kwargs={"sockets": [listener]}, name="page", daemon=True
         )
         self._thread.start()
+
+    def _turn_away(self) -> None:
+        self.turned_away += 1
 
     def stop(self) -> None:
         """Close the port and end the thread; harmless when not started."""

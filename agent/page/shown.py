@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from agent.status.board import Board, Reject, Snapshot, StripFrame
+from agent.status.board import Board
+from agent.status.snapshot import Reject, Snapshot, StripFrame
 
 HOLD_S = 0.5
 SNAPSHOTS = 3  # a picture can be fetched for at least (SNAPSHOTS - 1) * HOLD_S

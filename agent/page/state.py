@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from agent.clock import rfc3339
 from agent.contract.verdict import Verdict
-from agent.status.board import CameraView, Latency, Reject, Snapshot, StripFrame
 from agent.status.health import assess, broker_words, camera_words
+from agent.status.snapshot import CameraView, Latency, Reject, Snapshot, StripFrame
 from agent.status.work import Tally
 
 

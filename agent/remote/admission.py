@@ -1,9 +1,9 @@
-"""Commands to a station: what may be asked, the rules by which it is refused, and the answer.
+"""The rules by which a command is taken or refused, and where its answer goes.
 
 A command is `plumbline.command/1` on `cmd/{name}`, and its answer `plumbline.response/1` goes to
 the request's ResponseTopic, or to `rsp/{name}` where it has none, also for a name that no command
-has; for one that cannot stand in a topic to `rsp/unknown`. Nothing here does anything: `decide` says
-whether a message is a command that may run now, `agent/remote/desk.py` runs it.
+has; for one that cannot stand in a topic to `rsp/unknown`. Nothing here does anything: `admit` says
+whether a message is a command that may run now, `agent/remote/desk.py` has it done.
 
 A command runs once for each id: one that arrives again, as the broker may send it, is answered
 with 409 and not run again. It expires, so that one which waited in the broker is not run a
@@ -13,144 +13,43 @@ because it would refuse everything, and says so in its answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ValidationError
 
 from agent.contract import strict_json
-from agent.contract.arguments import COMMANDS, Arguments, CommandName, Strict
+from agent.contract.arguments import COMMANDS
+from agent.contract.commands import (
+    CODES,
+    Accepted,
+    Command,
+    RefusalKind,
+    Rejected,
+    Request,
+    response_to,
+)
 from agent.contract.inbound import Inbound
+from agent.contract.payloads import encode
 from agent.contract.topics import Topics
-from agent.errors import PlumblineError
+from agent.uplink.mqtt.sayings import Answer
 
 MAXIMUM_BYTES = 64 * 1024
-
-Kind: TypeAlias = Literal[
-    "retained",
-    "unknown",
-    "oversized",
-    "foreign_response_topic",
-    "not_json",
-    "bad_arguments",
-    "repeated",
-    "late",
-    "expired",
-    "busy",
-    "failed",
-]
-
-CODES: dict[Kind, int] = {
-    "retained": 400,
-    "unknown": 404,
-    "oversized": 413,
-    "foreign_response_topic": 403,
-    "not_json": 400,
-    "bad_arguments": 422,
-    "repeated": 409,
-    "late": 409,  # to bind the next trigger: it came before the command was taken
-    "expired": 410,
-    "busy": 429,  # too many commands wait; send it again, with the same id
-    "failed": 500,  # it was accepted and could not be done
-}
-
-
-def _text_in_utc(value: Any) -> Any:
-    if not isinstance(value, str) or not value.endswith("Z") or "T" not in value:
-        raise ValueError("give UTC as 2026-11-24T14:30:00Z")
-    return value
-
-
-class Request(Strict):
-    """`plumbline.command/1`; what `args` holds depends on the name in the topic."""
-
-    schema_: Literal["plumbline.command/1"] = Field(
-        alias="schema", description="name and major version of this message"
-    )
-    id: str = Field(min_length=1, max_length=64, description="unique for ever; a repeated one is not run")
-    expires: Annotated[AwareDatetime, BeforeValidator(_text_in_utc)] = Field(
-        strict=False, description="UTC; afterwards the command is refused"
-    )
-    args: dict[str, JsonValue] = Field(description="what the command takes")
-
-
-class Response(BaseModel):
-    """`plumbline.response/1`."""
-
-    schema_: Literal["plumbline.response/1"] = Field(
-        "plumbline.response/1", alias="schema", description="name and major version of this message"
-    )
-    id: str | None = Field(description="of the command; null when it could not be read")
-    name: CommandName | None = Field(description="of the command; null when there is no such command")
-    code: int = Field(description="200, or why not; see the codes in the AsyncAPI document")
-    message: str = Field(description="one sentence for people")
-    data: Mapping[str, JsonValue] = Field(
-        description="for programs: the command's result, or `kind` of the refusal"
-    )
-    expiry_checked: bool | None = Field(
-        None,
-        description="false: `expires` was not looked at, because this station's clock is not synchronised; "
-        "null: the command was refused before",
-    )
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    id: str
-    name: CommandName
-    arguments: Arguments
-    expires: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """It may run now."""
-
-    command: Command
-    reply_to: str
-    correlation_data: bytes | None
-    expiry_checked: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """It must not run. `reply_to` is None where nobody can be told."""
-
-    code: int
-    kind: Kind
-    message: str
-    reply_to: str | None
-    correlation_data: bytes | None
-    id: str | None = None
-    name: CommandName | None = None
-    data: Mapping[str, JsonValue] = field(default_factory=dict)
-    expiry_checked: bool | None = None
-
-
-class NotDoneError(PlumblineError):
-    """Raised by an action that does not do what was asked, for a reason that has a kind of its own."""
-
-    def __init__(self, kind: Kind, message: str, data: Mapping[str, JsonValue] | None = None) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.data = data or {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Address:
     """Which command a message is for, and where its answer goes."""
 
-    name: CommandName | None
+    name: str | None
     own: str | None  # topic of answers; None: it is no command to this station
     reply_to: str | None
     foreign: bool  # it asks for an answer where none may go
 
 
-def decide(
+def admit(
     inbound: Inbound,
     topics: Topics,
     *,
@@ -166,7 +65,7 @@ def decide(
     address = _addressed(inbound, topics, allowed)
     content, broken = _read(inbound)
 
-    def rejected(kind: Kind, message: str) -> Rejected:
+    def rejected(kind: RefusalKind, message: str) -> Rejected:
         return _rejected(kind, message, address, inbound, _id_of(content))
 
     if address.name is None or address.reply_to is None:
@@ -206,17 +105,15 @@ def busy(inbound: Inbound, topics: Topics, allowed: Callable[[str], bool]) -> Re
     return _rejected("busy", "too many commands wait; send it again later", address, inbound, _id_of(content))
 
 
-def response_to(answer: Response | Rejected) -> Response:
-    """What is published."""
-    if isinstance(answer, Response):
-        return answer
-    return Response(
-        id=answer.id,
-        name=answer.name,
-        code=answer.code,
-        message=answer.message,
-        data={"kind": answer.kind, **answer.data},
-        expiry_checked=answer.expiry_checked,
+def turn_away(inbound: Inbound, topics: Topics, allowed: Callable[[str], bool]) -> Answer | None:
+    """The same as it is published; None where nobody can be told."""
+    refused = busy(inbound, topics, allowed)
+    if refused.reply_to is None:
+        return None
+    return Answer(
+        topic=refused.reply_to,
+        payload=encode(response_to(refused)),
+        correlation_data=refused.correlation_data,
     )
 
 
@@ -226,7 +123,7 @@ def _addressed(inbound: Inbound, topics: Topics, allowed: Callable[[str], bool])
     own = None if asked is None else topics.rsp_of(asked)
     foreign = inbound.response_topic is not None and not allowed(inbound.response_topic)
     return _Address(
-        name=next((name for name in COMMANDS if name == asked), None),
+        name=asked if asked in COMMANDS else None,
         own=own,
         reply_to=own if inbound.response_topic is None or foreign else inbound.response_topic,
         foreign=foreign,
@@ -242,7 +139,9 @@ def _read(inbound: Inbound) -> tuple[Any, strict_json.StrictJsonError | None]:
         return None, error
 
 
-def _rejected(kind: Kind, message: str, address: _Address, inbound: Inbound, id_: str | None) -> Rejected:
+def _rejected(
+    kind: RefusalKind, message: str, address: _Address, inbound: Inbound, id_: str | None
+) -> Rejected:
     return Rejected(
         code=CODES[kind],
         kind=kind,

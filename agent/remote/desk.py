@@ -1,15 +1,21 @@
-"""The desk takes commands one at a time, has the accepted ones done, and answers each.
+"""The desk takes commands, has the accepted ones done, and answers each.
 
 A command is done, and durably remembered as done, before its message is acknowledged: after a
 crash in between the broker sends it again, and then it is done again or answered with 409, so
-that every action must bear being done twice.
+that every verb must bear being done twice, and half.
+
+Commands are done one at a time, in their order; only one that takes long is done in steps, and after
+each of them the next command is answered that takes none. Those that take long wait for each other.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -18,37 +24,32 @@ import structlog
 from pydantic import JsonValue
 
 from agent.clock import Clock
-from agent.contract.arguments import Ack, Bind, Ping, Replay
+from agent.contract import inbound as bounds
+from agent.contract.commands import (
+    CODES,
+    Accepted,
+    NotDoneError,
+    RefusalKind,
+    Rejected,
+    Response,
+    response_to,
+)
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
 from agent.contract.topics import Topics
-from agent.line.bindings import Bindings
-from agent.outbox.replayed import Replayed
-from agent.remote.admission import (
-    CODES,
-    Accepted,
-    Command,
-    Kind,
-    NotDoneError,
-    Rejected,
-    Response,
-    decide,
-    response_to,
-)
+from agent.remote.admission import admit
+from agent.remote.in_order import InOrder, Taken
+from agent.remote.verbs import VERBS, Data, Station, Steps
 
 LOG_EVERY_S = 60.0
+LOOK_S = 0.25  # at whether to stop
+PAUSE_S = 0.005  # between two steps, for whoever else writes to the outbox
 
 log = structlog.get_logger(__name__)
 
 
-class Actions(Protocol):
-    """What commands may do. Each may raise; the one who asked is told."""
-
-    def replay(self, from_sequence: int, to_sequence: int) -> Replayed:
-        """Have delivered verdicts published again."""
-
-    def confirm(self, result_ids: Sequence[str]) -> int:
-        """The MES has these results; how many of them waited for that."""
+class Memory(Protocol):
+    """Which commands have run. Each may raise; the one who asked is told."""
 
     def remember(self, command_id: str, now: datetime) -> None:
         """This command has run; durable on return, and kept while a broker may send it again."""
@@ -74,6 +75,15 @@ class Answers(Protocol):
         """Tell the broker that it need not send this message again, once it has the answers before."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtHand:
+    """A command that takes long, between two of its steps."""
+
+    taken: Taken
+    accepted: Accepted
+    steps: Steps
+
+
 class Desk:
     """The thread between the messages of `inbox` and what they ask for."""
 
@@ -82,8 +92,8 @@ class Desk:
         inbox: Inbox,
         *,
         topics: Topics,
-        actions: Actions,
-        bindings: Bindings,
+        station: Station,
+        memory: Memory,
         answers: Answers,
         clock: Clock,
         clock_synced: Callable[[], bool | None],
@@ -91,9 +101,12 @@ class Desk:
     ) -> None:
         self._inbox = inbox
         self._topics = topics
-        self._actions = actions
-        self._bindings = bindings
+        self._station = station
+        self._memory = memory
         self._answers = answers
+        self._acknowledging = InOrder(answers.acknowledge)
+        self._long: deque[Taken] = deque()  # accepted, and waiting for their turn
+        self._at_hand: AtHand | None = None
         self._clock = clock
         self._clock_synced = clock_synced
         self._allowed = allowed
@@ -122,7 +135,7 @@ class Desk:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the command at hand; what waits is unacknowledged, and the broker sends it again."""
+        """Stop after the step at hand; what is not done is unacknowledged, and the broker sends it again."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -130,27 +143,65 @@ class Desk:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                try:
-                    inbound = self._inbox.get(timeout=0.25)
-                except queue.Empty:
-                    continue
-                self._take(inbound)
+                self.turn(LOOK_S)
         except Exception as error:  # whatever ends this thread is for its crew to see
             log.error("desk_failed", reason=str(error), exc_info=error)
             self._failure = error
 
+    def turn(self, timeout_s: float = 0.0) -> None:
+        """Take the next command, waiting for at most `timeout_s`, and do a step of one that takes long.
+
+        For the desk's own thread, or for a caller in place of it.
+        """
+        if len(self._acknowledging) < bounds.WAITING:
+            with suppress(queue.Empty):
+                self._take(self._inbox.get(timeout=timeout_s if self._at_hand is None else PAUSE_S))
+        if self._at_hand is None and self._long:
+            self._at_hand = self._begin(self._long.popleft())
+        if self._at_hand is not None and self._step(self._at_hand):
+            self._at_hand = None
+
     def _take(self, inbound: Inbound) -> None:
-        asked = self._decide(inbound)
-        answer = asked if isinstance(asked, Rejected) else self._perform(asked, inbound.arrived_ns)
+        taken = self._acknowledging.take(inbound)
+        asked = self._admit(inbound)
+        if isinstance(asked, Rejected):
+            self._answer(taken, asked, asked)
+        elif VERBS[asked.command.name].takes_long:
+            self._long.append(taken)
+        else:
+            self._step(self._started(taken, asked))
+
+    def _begin(self, taken: Taken) -> AtHand | None:
+        """What waited for its turn may have expired since, or have run: the broker may send it twice."""
+        asked = self._admit(taken.inbound)
+        if isinstance(asked, Rejected):
+            self._answer(taken, asked, asked)
+            return None
+        return self._started(taken, asked)
+
+    def _started(self, taken: Taken, accepted: Accepted) -> AtHand:
+        command = accepted.command
+        steps = VERBS[command.name].steps(self._station, command.arguments, taken.inbound.arrived_ns)
+        return AtHand(taken=taken, accepted=accepted, steps=steps)
+
+    def _step(self, at_hand: AtHand) -> bool:
+        """Whether it is done, and answered."""
+        answer = self._perform(at_hand.accepted, at_hand.steps)
+        if answer is None:
+            return False
+        self._answer(at_hand.taken, at_hand.accepted, answer)
+        return True
+
+    def _answer(self, taken: Taken, asked: Accepted | Rejected, answer: Response | Rejected) -> None:
         if isinstance(answer, Rejected):
-            self._count(answer, inbound)
+            self._count(answer, taken.inbound)
         if asked.reply_to is not None:
             self._answers.respond(asked.reply_to, encode(response_to(answer)), asked.correlation_data)
-        self._answers.acknowledge(inbound)
+        self._acknowledging.answered(taken)
 
-    def _decide(self, inbound: Inbound) -> Accepted | Rejected:
+    def _admit(self, inbound: Inbound) -> Accepted | Rejected:
         rules = partial(
-            decide,
+            admit,
             inbound,
             self._topics,
             now=self._clock.utc_now(),
@@ -158,16 +209,21 @@ class Desk:
             allowed=self._allowed,
         )
         try:
-            return rules(seen=self._actions.seen)
+            return rules(seen=self._memory.seen)
         except Exception as error:  # nobody knows whether it has run: it does not run
             otherwise = rules(seen=lambda _: False)
             return _failed(otherwise, error) if isinstance(otherwise, Accepted) else otherwise
 
-    def _perform(self, accepted: Accepted, arrived_ns: int) -> Response | Rejected:
+    def _perform(self, accepted: Accepted, steps: Steps) -> Response | Rejected | None:
+        """One step; the answer, or None while there is more to be done."""
         command = accepted.command
         try:
-            data = self._act(command, arrived_ns)
-            self._actions.remember(command.id, self._clock.utc_now())
+            try:
+                next(steps)
+                return None
+            except StopIteration as done:
+                data: Data = done.value
+            self._memory.remember(command.id, self._clock.utc_now())
         except NotDoneError as error:
             return _not_done(accepted, error.kind, str(error), error.data)
         except Exception as error:
@@ -187,17 +243,6 @@ class Desk:
             data=data,
             expiry_checked=accepted.expiry_checked,
         )
-
-    def _act(self, command: Command, arrived_ns: int) -> Mapping[str, JsonValue]:
-        match command.arguments:
-            case Ping():
-                return {}
-            case Replay(from_sequence=first, to_sequence=last):
-                return self._actions.replay(first, last).data()
-            case Ack(result_ids=result_ids):
-                return {"confirmed": self._actions.confirm(result_ids)}
-            case Bind() as wanted:
-                return {"cameras": list(self._bindings.bind(wanted, arrived_ns))}
 
     def _count(self, rejected: Rejected, inbound: Inbound) -> None:
         kind, now_ns = rejected.kind, self._clock.monotonic_ns()
@@ -219,7 +264,7 @@ def _failed(accepted: Accepted, error: Exception) -> Rejected:
     return _not_done(accepted, "failed", message, {})
 
 
-def _not_done(accepted: Accepted, kind: Kind, message: str, data: Mapping[str, JsonValue]) -> Rejected:
+def _not_done(accepted: Accepted, kind: RefusalKind, message: str, data: Mapping[str, JsonValue]) -> Rejected:
     return Rejected(
         code=CODES[kind],
         kind=kind,

@@ -22,13 +22,14 @@ from agent.errors import PlumblineError
 from agent.foreign import shown, stored
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
-from agent.line.prepare import PrepareError, eight_bits, prepare
+from agent.line.prepare import PrepareError, prepare
 from agent.line.taught import Taught
 from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings.camera import MAX_MEGAPIXELS
 from agent.status.heatmap import heatmap
+from agent.track.depth import eight_bits
 
 REPORT = "report.jsonl"
 LONGEST_NAME = 60  # characters, of up to four bytes: file systems end at 255

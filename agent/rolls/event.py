@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from agent.contract.events import EventMaker
 from agent.contract.row import Row
+from agent.line.publish import Recorded
 from agent.rolls import roll_map
-from agent.rolls.rolls import Roll
+from agent.rolls.rolls import Roll, Rolls
+from agent.settings.camera import Camera
 
 log = structlog.get_logger(__name__)
 
 DEFECTS_TOLD = 100  # strongest first; the file has all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollMaps:
+    """The maps of rolls that end; a camera that is not in `folders` has none."""
+
+    rolls: Rolls
+    folders: Mapping[str, Path]
+    events: EventMaker
+    append: Callable[[Row], object]
+
+    def recorded(self, told: Recorded) -> None:
+        """A record is durable."""
+        self.rolls.take(told.verdict, 0 if told.frame is None else told.frame.image.shape[1])
+
+    def watch(self) -> None:
+        """Of those that have ended since; to be called about once a second."""
+        self._tell(self.rolls.ended())
+
+    def end(self) -> None:
+        """Of all that are open, with the agent; their last record is committed."""
+        self._tell(self.rolls.close())
+
+    def _tell(self, rolls: Iterable[Roll]) -> None:
+        for roll in rolls:
+            self.append(tell_roll(roll, self.folders[roll.camera], self.events))
+
+
+def make_roll_maps(
+    cameras: Sequence[Camera], rolls: Rolls, events: EventMaker, append: Callable[[Row], object]
+) -> RollMaps:
+    """In the folders that the cameras' settings name."""
+    folders = {one.name: one.web.roll.folder for one in cameras if one.web.roll.folder is not None}
+    return RollMaps(rolls=rolls, folders=folders, events=events, append=append)
 
 
 def tell_roll(roll: Roll, folder: Path, events: EventMaker) -> Row:

@@ -9,13 +9,14 @@ ended.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from agent.clock import Clock
 from agent.contract.verdict import Verdict
 from agent.messages import Box, Scale, VerdictName
+from agent.settings.camera import Camera
 
 MAX_DEFECTS = 10_000  # kept for one roll; more are only counted
 
@@ -177,3 +178,9 @@ class _Open:
             defects=tuple(self.defects),
             defects_counted=self.defects_counted,
         )
+
+
+def make_rolls(cameras: Sequence[Camera], scales: Mapping[str, Scale], clock: Clock) -> Rolls:
+    """Of the cameras that have roll maps."""
+    lines = {camera.name: camera.web.roll.lines for camera in cameras if camera.web.roll.folder is not None}
+    return Rolls(lines, scales, clock)

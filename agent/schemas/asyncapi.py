@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from agent.contract.arguments import COMMANDS, CommandName
+from agent.contract.arguments import COMMANDS
+from agent.contract.commands import CODES, Response
 from agent.contract.events import EventMessage
 from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header
 from agent.contract.row import Row
 from agent.contract.topics import TOPICS, TopicName
 from agent.contract.verdict import Verdict
-from agent.remote.admission import CODES, Response
 from agent.schemas import examples, json_schemas
 from agent.settings.settings import Mqtt
 
@@ -198,7 +198,7 @@ def _command_messages() -> Json:
     return {f"{name}_command": _command(name) for name in COMMANDS}
 
 
-def _command(name: CommandName) -> Json:
+def _command(name: str) -> Json:
     return {
         **_message("plumbline.command/1", f"{name}_command", (COMMANDS[name].__doc__ or "").strip()),
         "description": _COMMAND,
@@ -282,9 +282,4 @@ Used where the request names no ResponseTopic, or one that is not allowed. A com
 answered with 404 on the name it was asked by, or on `rsp/unknown` for a name that is not 1 to 64 of a-z, A-Z,
 0-9, _, - and the full stop."""
 
-_DATA = """\
-`data` of `replay`: of the numbers that were asked for, how many are `replayed` (published once more), how
-many are `waiting` (not delivered before, or queued once more already), and which are `gone`: a list of
-[first, last], of numbers that the station does not have any more, or never had. With `gone_beyond` the list
-was too long and ends at that number. `data` of `ack`: how many were `confirmed`. `data` of `bind`: for which
-`cameras`."""
+_DATA = "\n".join(f"`data` of `{name}`: {asked.answer}." for name, asked in COMMANDS.items())

@@ -10,8 +10,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from agent.clock import rfc3339
-from agent.contract.arguments import CommandName
+from agent.contract.arguments import COMMANDS
+from agent.contract.commands import Response
 from agent.contract.events import EventMessage
+from agent.contract.metrics import VERDICTS, Distribution, Sample, message
 from agent.contract.payloads import Status, crop_row, encode, verdict_row
 from agent.contract.row import Row
 from agent.contract.topics import Topics
@@ -25,8 +27,6 @@ from agent.contract.verdict import (
     TimingMessage,
     Verdict,
 )
-from agent.remote.admission import Response
-from agent.status.metrics import Metrics
 
 TOPICS = Topics(site="plant1", area="press", line="l2", station="cell3-cam1")
 CAMERA = "top"
@@ -114,29 +114,29 @@ def status() -> Status:
 
 
 def metrics() -> dict[str, Any]:
-    counted = Metrics([CAMERA])
-    counted.frame(CAMERA)
-    counted.verdict(CAMERA, "fail")
-    counted.inspected(0.0112)
-    counted.recorded(0.015)
-    counted.outbox_depth(rows=2, size_bytes=19_000, oldest_s=0.2)
-    counted.outbox_reader("mqtt", rows=2, oldest_s=0.2, refused=0)
-    counted.outbox_reader("archive", rows=40, oldest_s=12.5, refused=1)
-    return counted.snapshot()
+    return message(
+        [
+            Sample("frames", 1, (CAMERA,)),
+            *(Sample("verdicts", int(name == "fail"), (CAMERA, name)) for name in VERDICTS),
+            Sample("inspect_seconds", Distribution().with_value(0.0112)),
+            Sample("capture_to_recorded_seconds", Distribution().with_value(0.015)),
+            Sample("outbox_rows", 2),
+            Sample("outbox_bytes", 19_000),
+            Sample("outbox_oldest_seconds", 0.2),
+            *(Sample("outbox_reader_rows", rows, (name,)) for name, rows in (("mqtt", 2), ("archive", 40))),
+            Sample("outbox_reader_oldest_seconds", 0.2, ("mqtt",)),
+            Sample("outbox_reader_oldest_seconds", 12.5, ("archive",)),
+            *(Sample("outbox_reader_refused", rows, (name,)) for name, rows in (("mqtt", 0), ("archive", 1))),
+        ]
+    )
 
 
-def command(name: CommandName) -> dict[str, Any]:
-    arguments: dict[CommandName, dict[str, Any]] = {
-        "ping": {},
-        "replay": {"from_sequence": 184_200, "to_sequence": 184_222},
-        "ack": {"result_ids": [RESULT]},
-        "bind": {"camera": CAMERA, "part_id": "SN-004711", "job_id": "WO-77", "timeout_s": 5.0},
-    }
+def command(name: str) -> dict[str, Any]:
     return {
         "schema": "plumbline.command/1",
         "id": f"mes-1-{name}-000017",
         "expires": rfc3339(WHEN.replace(minute=25)),
-        "args": arguments[name],
+        "args": dict(COMMANDS[name].example),
     }
 
 

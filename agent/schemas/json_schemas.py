@@ -13,12 +13,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
-from agent.contract.arguments import COMMANDS, CommandName
+from agent.contract.arguments import COMMANDS
+from agent.contract.commands import Request
 from agent.contract.events import EVENT_NAMES
+from agent.contract.metrics import METRICS, Metric
 from agent.contract.verdict import REASONS
-from agent.remote.admission import Request
 from agent.settings.settings import Settings
-from agent.status.metrics import METRICS, Metric
 
 Schema = dict[str, Any]
 
@@ -90,7 +90,7 @@ def components(sent: Sequence[type[BaseModel]]) -> Schema:
     return {**models, "Metrics": metrics(), **requests}
 
 
-def _request(name: CommandName, place: str) -> Schema:
+def _request(name: str, place: str) -> Schema:
     made = Request.model_json_schema(by_alias=True, schema_generator=BothDrafts, ref_template=place)
     made["title"] = f"Request of {name}"
     made["properties"]["args"] |= {

@@ -1,6 +1,6 @@
 """What the status page shows: the bounded, thread-safe memory of what just happened.
 
-The line, the cameras and the courier write; the page reads snapshots. A writer never draws,
+It listens to records, and the watch and the cameras write; the page reads snapshots. A writer never draws,
 copies or encodes a picture: the board keeps references to the arrays it is given, so their
 owner must not write into them afterwards. JPEGs are made when a page asks, in the page's thread.
 """
@@ -9,17 +9,29 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from agent.cameras.life import CameraState, Counts
 from agent.clock import Clock
 from agent.contract.verdict import Verdict
+from agent.line.publish import Recorded
 from agent.messages import Floats, Pixels, VerdictName
 from agent.status.heatmap import heatmap
 from agent.status.picture import Picture, shrink
-from agent.status.work import CameraWork, Work
+from agent.status.snapshot import (
+    CameraView,
+    Latency,
+    LinkState,
+    LinkView,
+    OutboxDepth,
+    OutboxReader,
+    Reject,
+    Serving,
+    Snapshot,
+    StripFrame,
+)
+from agent.status.work import CameraWork
 
 REJECTS = 24
 REJECT_BYTES = 64 << 20  # of arrays held for all rejects; the newest one always stays
@@ -29,108 +41,6 @@ LATENCIES = 512
 REJECT_EDGE_PX = 1600
 MAX_UNJUDGED_SHARE = 0.05
 STRIP_EDGE_PX = 480
-
-LinkState: TypeAlias = Literal["connecting", "connected", "lost"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StripFrame:
-    """One of a camera's last records; `picture` is None where there were no pixels."""
-
-    verdict: Verdict
-    width: int
-    height: int
-    picture: Picture | None
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reject:
-    """A record that was not a pass, with the pictures that say why."""
-
-    verdict: Verdict
-    width: int
-    height: int
-    input: Picture
-    restored: Picture | None
-    heat: Picture | None
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
-    """Which model judges, and on what."""
-
-    engine: str
-    bundle: str
-    bundle_sha256: str
-    threshold: float
-    provisional_rate: float | None = None  # false rejects that it promises, where it does not keep its target
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxReader:
-    """What waits for the broker (`mqtt`) or for a gateway, by its name."""
-
-    name: str
-    rows: int
-    oldest_s: float
-    refused: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxDepth:
-    rows: int
-    size_bytes: int
-    oldest_s: float
-    readers: tuple[OutboxReader, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """Of the last LATENCIES records that have one; None where there is none yet."""
-
-    count: int
-    p50_ms: float | None
-    p99_ms: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraView:
-    name: str
-    state: CameraState
-    detail: str
-    for_s: float  # since the state last changed
-    counts: Counts | None
-    strip: tuple[StripFrame, ...]  # newest first
-    work: Work
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkView:
-    state: LinkState
-    detail: str
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """The board at one moment."""
-
-    station: str
-    version: str
-    now: datetime
-    started: datetime
-    up_s: float
-    serving: Serving | None
-    counts: dict[VerdictName, int]
-    infer: Latency
-    capture_to_recorded: Latency
-    cameras: tuple[CameraView, ...]
-    link: LinkView
-    outbox: OutboxDepth
-    troubles: tuple[str, ...]  # of engines, uplink and the cameras' light, one sentence each
-    rejects: tuple[Reject, ...]  # newest first
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,9 +57,18 @@ class Board:
     """Small typed writes from any thread; `snapshot` for readers."""
 
     def __init__(
-        self, *, station: str, version: str, clock: Clock, max_unjudged_share: float = MAX_UNJUDGED_SHARE
+        self,
+        *,
+        station: str,
+        version: str,
+        clock: Clock,
+        max_unjudged_share: float = MAX_UNJUDGED_SHARE,
+        serving: Callable[[], Serving | None] = lambda: None,
     ) -> None:
-        """`max_unjudged_share` of a camera's records in a minute may be without a decision."""
+        """`max_unjudged_share` of a camera's records in a minute may be without a decision.
+
+        `serving` is asked at every snapshot, because models, engines and precisions come and go.
+        """
         self._station = station
         self._max_unjudged_share = max_unjudged_share
         self._version = version
@@ -157,7 +76,7 @@ class Board:
         self._lock = threading.Lock()
         self._started = clock.utc_now()
         self._started_ns = clock.monotonic_ns()
-        self._serving: Serving | None = None
+        self._serving = serving
         self._counts: dict[VerdictName, int] = {"pass": 0, "fail": 0, "undecided": 0, "skipped": 0}
         self._infer_ms: deque[float] = deque(maxlen=LATENCIES)
         self._recorded_ms: deque[float] = deque(maxlen=LATENCIES)
@@ -166,36 +85,22 @@ class Board:
         self._link_detail = ""
         self._link_since_ns = self._started_ns
         self._outbox = OutboxDepth(rows=0, size_bytes=0, oldest_s=0.0)
-        self._troubles: tuple[str, ...] = ()
-        self._light: tuple[str, ...] = ()
-        self._engine_troubles: tuple[str, ...] = ()
+        self._troubles: dict[str, tuple[str, ...]] = {}
         self._rejects: deque[Reject] = deque(maxlen=REJECTS)
 
-    def serving(
-        self,
-        *,
-        engine: str,
-        bundle: str,
-        bundle_sha256: str,
-        threshold: float,
-        provisional_rate: float | None = None,
-    ) -> None:
-        """A model is ready to judge, or another one took over."""
-        serving = Serving(
-            engine=engine,
-            bundle=bundle,
-            bundle_sha256=bundle_sha256,
-            threshold=threshold,
-            provisional_rate=provisional_rate,
+    def recorded(self, told: Recorded) -> None:
+        """A record is durable: it is counted and shown, and kept with its pictures where it is no pass."""
+        verdict, inspection = told.verdict, told.inspection
+        self.judged(verdict, told.picture)
+        if verdict.verdict == "pass" or inspection is None or told.picture is None:
+            return
+        self.rejected(
+            verdict,
+            image=told.picture,
+            restored=inspection.restored,
+            evidence=inspection.evidence,
+            threshold=told.recipe.rules_of(verdict.camera).threshold_in(inspection.precision),
         )
-        with self._lock:
-            self._serving = serving
-
-    def engine(self, name: str) -> None:
-        """Which engine serves now."""
-        with self._lock:
-            if self._serving is not None:
-                self._serving = replace(self._serving, engine=name)
 
     def judged(self, verdict: Verdict, image: Pixels | None) -> None:
         """A record was written; `image` is the frame or its thumbnail, None for a trigger without pixels."""
@@ -269,23 +174,14 @@ class Board:
         with self._lock:
             self._outbox = depth
 
-    def uplink_troubles(self, troubles: tuple[str, ...]) -> None:
-        """What stands against delivery, one sentence each; empty when all is well."""
+    def trouble(self, source: str, words: tuple[str, ...]) -> None:
+        """What stands against one part of the station, one sentence each; empty when all is well."""
         with self._lock:
-            self._troubles = troubles
-
-    def light_troubles(self, troubles: tuple[str, ...]) -> None:
-        """Cameras whose light has drifted, one sentence each; empty when all is well."""
-        with self._lock:
-            self._light = troubles
-
-    def engine_troubles(self, troubles: tuple[str, ...]) -> None:
-        """Why not the best engine serves, one sentence each; empty when it does."""
-        with self._lock:
-            self._engine_troubles = troubles
+            self._troubles[source] = words
 
     def snapshot(self) -> Snapshot:
         """Everything at one moment; pictures in it are not encoded by this."""
+        serving = self._serving()
         with self._lock:
             now_ns = self._clock.monotonic_ns()
             infer_ms, recorded_ms = list(self._infer_ms), list(self._recorded_ms)
@@ -308,8 +204,8 @@ class Board:
             link = LinkView(
                 state=self._link, detail=self._link_detail, for_s=(now_ns - self._link_since_ns) / 1e9
             )
-            serving, counts, outbox = self._serving, dict(self._counts), self._outbox
-            troubles = self._engine_troubles + self._troubles + self._light
+            counts, outbox = dict(self._counts), self._outbox
+            troubles = tuple(words for source in self._troubles.values() for words in source)
             rejects = tuple(reversed(self._rejects))
         return Snapshot(
             station=self._station,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from agent.foreign import shown
-from agent.status.board import CameraView, LinkView, OutboxDepth, Snapshot
+from agent.status.snapshot import CameraView, LinkView, OutboxDepth, Snapshot
 from agent.status.work import WINDOW_S
 
 HealthState: TypeAlias = Literal["starting", "running", "degraded"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from agent.messages import Frame, FrameFault
+from agent.messages import Frame, FrameFault, Scale
 from agent.settings import camera as camera_settings
 from agent.settings import web as web_settings
 from agent.track.aspect import Aspect
@@ -122,3 +122,11 @@ def _cutter(web: web_settings.Web, ticks_per_line: float) -> Cutter:
         else Gate(from_px=parts.gate_from_px, to_px=parts.gate_to_px, on=parts.gate_on, off=parts.gate_off)
     )
     return Parts(inside, max_lines=parts.max_lines, ticks_per_line=ticks_per_line)
+
+
+def scale_of(wanted: camera_settings.Camera) -> Scale | None:
+    """Of the frames that are judged: square pixels have the pitch of pixels in both directions."""
+    web = wanted.web
+    if web.mm_per_px is None or web.mm_per_line is None:
+        return None
+    return Scale(mm_per_px=web.mm_per_px, mm_per_line=web.mm_per_px if web.square_pixels else web.mm_per_line)

@@ -10,24 +10,23 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic import JsonValue
 
-from agent.clock import Clock, clock_synced, uuid7_after
+from agent.clock import Clock, uuid7_after
 from agent.contract.events import EventMaker, Severity
 from agent.contract.row import Changed, Row
-from agent.contract.topics import Topics, allowed_response_topic
+from agent.contract.topics import Topics
 from agent.errors import PlumblineError
 from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.make import make_sink
-from agent.line.bindings import Bindings
 from agent.outbox import file as outbox_file
 from agent.outbox.cursor import Cursor
 from agent.outbox.file import BROKER, DamagedError, FullError
 from agent.outbox.keeper import Keeper
 from agent.outbox.outbox import Outbox
 from agent.outbox.spool import DAY_S, Limits, Tidied
-from agent.remote.desk import Desk
 from agent.settings import settings
 from agent.settings.gateways import Gateway as GatewaySettings
 from agent.uplink.courier import Courier
+from agent.uplink.mqtt.intake import TurnAway
 from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import CourierState, Refusal
 
@@ -62,8 +61,6 @@ class Uplink:
     keeper: Keeper
     link: MqttLink
     courier: Courier
-    desk: Desk
-    bindings: Bindings
     cursors: tuple[Cursor, ...]
     gateways: tuple[Gateway, ...]
     troubles: dict[str, Trouble] = field(default_factory=dict)  # as `watch` last saw them
@@ -95,7 +92,6 @@ class Uplink:
             self.keeper.note(self.events.row("outbox_unshrinkable", "warning", self.outbox.unshrinkable))
         self.link.start()
         self.courier.start()
-        self.desk.start()
         for gateway in self.gateways:
             self.outbox.when_committed(gateway.wake)
             gateway.start()
@@ -112,13 +108,12 @@ class Uplink:
                 last.callback(gateway.stop)
             last.callback(self.outbox.about_to_close)
             last.callback(self._drain)
-            last.callback(self.desk.stop)
 
     def watch(self) -> Tidied:
         """Hold the outbox's bounds, raise the failure of any part, and tell of troubles that come and go."""
         if outbox_file.is_suspect(self.outbox.path):
             raise DamagedError(f"{self.outbox.path}: it was found damaged; the next start mends it")
-        failures = [self.outbox.failure, self.courier.failure, self.link.failure, self.desk.failure]
+        failures = [self.outbox.failure, self.courier.failure, self.link.failure]
         for failure in (*failures, *(gateway.failure for gateway in self.gateways)):
             if failure is not None:
                 raise failure
@@ -150,10 +145,6 @@ class Uplink:
             if lack not in self.lacks_told:
                 self.keeper.note(self.events.row("broker_limited", "warning", f"the broker: {lack}"))
                 self.lacks_told.add(lack)
-        for camera, part in self.bindings.unused():
-            detail = f"camera {camera}: no trigger came in time for part {part.part_id}"
-            told = self.events.row("binding_unused", "warning", detail, camera=camera, part_id=part.part_id)
-            self.keeper.note(told)
         now = dict(self._troubles(self.courier.state))
         for key in now.keys() - self.troubles.keys():
             one = now[key]
@@ -223,6 +214,7 @@ def build(
     last_will: bytes,
     clock: Clock,
     new_id: Callable[[], str],
+    turn_away: TurnAway,
 ) -> Uplink:
     """Open the outbox and make the rest. Raises OutboxError."""
     identity = wanted.identity
@@ -231,7 +223,9 @@ def build(
     outbox = Outbox(wanted.outbox.path, clock=clock)
     outbox.open()
     try:
-        return _around(outbox, wanted, events, boot_id=boot_id, last_will=last_will, clock=clock)
+        return _around(
+            outbox, wanted, events, boot_id=boot_id, last_will=last_will, clock=clock, turn_away=turn_away
+        )
     except BaseException:
         outbox.close()  # the next try may have it
         raise
@@ -245,6 +239,7 @@ def _around(
     boot_id: str,
     last_will: bytes,
     clock: Clock,
+    turn_away: TurnAway,
 ) -> Uplink:
     """Everything else, for an open outbox."""
     topics = events.topics
@@ -264,7 +259,14 @@ def _around(
     )
     keeper.open()
     outbox.when_changed(lambda changed: _changed(events, changed))
-    link = MqttLink(wanted.mqtt, topics=topics, last_will=last_will, clock=clock, rng=random.Random(boot_id))
+    link = MqttLink(
+        wanted.mqtt,
+        topics=topics,
+        last_will=last_will,
+        clock=clock,
+        rng=random.Random(boot_id),
+        turn_away=turn_away,
+    )
 
     def report(refusal: Refusal) -> None:
         event, severity = "row_refused", "warning"
@@ -276,22 +278,6 @@ def _around(
 
     courier = Courier(
         outbox, link, clock=clock, window=wanted.mqtt.window, rules=wanted.delivery, report=report
-    )
-    bindings = Bindings(
-        [camera.name for camera in wanted.cameras],
-        path=wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-bindings.json"),
-        clock=clock,
-    )
-    bindings.open()
-    desk = Desk(
-        link.inbound,
-        topics=topics,
-        actions=keeper,
-        bindings=bindings,
-        answers=link,
-        clock=clock,
-        clock_synced=clock_synced,
-        allowed=lambda topic: allowed_response_topic(topic, topics, wanted.mqtt.response_prefixes),
     )
     cursors = tuple(Cursor(outbox, one.name) for one in wanted.gateways)
     for cursor in cursors:
@@ -328,8 +314,6 @@ def _around(
         keeper=keeper,
         link=link,
         courier=courier,
-        desk=desk,
-        bindings=bindings,
         cursors=cursors,
         gateways=tuple(gateway(one, cursor) for one, cursor in zip(wanted.gateways, cursors, strict=True)),
     )

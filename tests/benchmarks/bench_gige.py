@@ -96,7 +96,7 @@ def stream(simulated: SimulatedCamera, seconds: float) -> None:
         make=lambda: camera,
         make_track=lambda: Track(Web(WINDOW_LINES), flat_field=correction, stages=[], joins_blocks=True),
         life=Life(Patience(silence_s=math.inf), random.Random(0)),  # the belt stands at start and end
-        capture=capture,
+        ring=capture,
         clock=clock,
         report=report,
     )

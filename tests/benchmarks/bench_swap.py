@@ -36,7 +36,7 @@ from agent.outbox.outbox import Outbox
 from agent.replay.bench import machine, percentiles
 from agent.settings import settings
 from agent.status.board import Board
-from agent.status.metrics import Metrics
+from agent.status.tally import Tally
 from tests.brokers import DEADLINE_S
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
@@ -56,9 +56,8 @@ class Station:
             clock=self.clock,
             clock_synced=lambda: None,
             new_id=lambda: new_uuid7(self.clock),
-            board=Board(station="bench", version="0", clock=self.clock),
-            metrics=Metrics(["top"]),
             first_sequence=1,
+            listeners=[Tally(["top"]), Board(station="bench", version="0", clock=self.clock)],
         )
         self.line = Line(
             camera="top",

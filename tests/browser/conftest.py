@@ -10,6 +10,7 @@ from agent.clock import SystemClock
 from agent.page.server import PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from agent.status.snapshot import Serving
 from tests.agent.status.samples import THRESHOLD
 from tests.browser.browser import Browser, find_chromium
 
@@ -28,8 +29,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def board() -> Board:
-    board = Board(station="cell3-cam1", version="0.1.0", clock=SystemClock())
-    board.serving(engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=THRESHOLD)
+    board = Board(
+        station="cell3-cam1",
+        version="0.1.0",
+        clock=SystemClock(),
+        serving=lambda: Serving(
+            engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=THRESHOLD
+        ),
+    )
     board.camera_state("top", "streaming")
     board.link_state("connected")
     return board
@@ -37,7 +44,7 @@ def board() -> Board:
 
 @pytest.fixture
 def page(board: Board, browser: Browser) -> Iterator[PageServer]:
-    server = PageServer(board, Metrics(["top"]), host="127.0.0.1", port=0)
+    server = PageServer(board, Metrics(), host="127.0.0.1", port=0)
     server.start()
     browser.errors.clear()
     browser.addresses.clear()

@@ -48,7 +48,7 @@ class Proxy(BaseHTTPRequestHandler):
 @pytest.fixture
 def port(board: Board, browser: Browser) -> Iterator[int]:
     """The proxy's."""
-    page = PageServer(board, Metrics(["top"]), host="127.0.0.1", port=0, allowed_hosts=(NAME,))
+    page = PageServer(board, Metrics(), host="127.0.0.1", port=0, allowed_hosts=(NAME,))
     page.start()
     Proxy.upstream = page.url
     with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:

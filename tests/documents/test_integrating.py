@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.contract.arguments import COMMANDS
+from agent.contract.commands import CODES, Response
 from agent.contract.events import EVENT_NAMES, EventMessage
 from agent.contract.payloads import Status
 from agent.contract.topics import TOPICS
@@ -16,7 +17,6 @@ from agent.contract.verdict import REASONS
 from agent.gateways import modbus, opcua
 from agent.gateways.webhook import NEVER, cloud_event_headers
 from agent.outbox.replayed import RANGES, told
-from agent.remote.admission import CODES, Response
 from agent.schemas import examples
 from agent.schemas.printed import printed
 from tests.documents.blocks import ROOT
@@ -67,7 +67,7 @@ def test_every_topic_stands_there_with_its_delivery() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_stands_there_with_its_arguments(name: str) -> None:
     (row,) = [row for row in ROWS if row[0] == f"`{name}`" and len(row) == 3]
-    for argument in COMMANDS[name].model_fields:  # type: ignore[index]
+    for argument in COMMANDS[name].model_fields:
         assert f"`{argument}`" in row[1]
 
 

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from agent.engines.engine import Answer, DeviceLost
 from agent.engines.switch import Switch
-from agent.line.capture import Capture, Item
+from agent.line.capture import Capture
 from agent.line.line import HOLD_S, Line
 from agent.line.recipe import Recipe
-from agent.messages import Pixels
+from agent.messages import Item, Pixels
 from agent.settings.settings import Crops
 from tests.agent.line.recipes import recipe, rules
 from tests.agent.line.records import Desk, desk, verdicts

@@ -26,6 +26,10 @@ class Conversation:
         """Hear commands; to be called often once the broker has accepted us."""
         self._ear.attend(lasted_s)
 
+    @property
+    def hears(self) -> bool:
+        return self._ear.answered
+
     def say(self, status: bytes | None, sayings: Sayings, *, leaving: bool) -> bool:
         """Whether the broker has the latest `status` and all that was to be said about commands."""
         return self.herald.say(status if self.connection.terms.status else None, sayings, leaving=leaving)

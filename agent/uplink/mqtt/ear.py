@@ -27,6 +27,11 @@ class Ear:
     def unanswered(self) -> bool:
         return bool(self._asked) and self._connection.subscription is None
 
+    @property
+    def answered(self) -> bool:
+        """Whether the broker has said if it sends commands."""
+        return bool(self._asked) and self._connection.subscription is not None
+
     def attend(self, lasted_s: float) -> None:
         """Ask for what is not yet asked for, and look at what was answered."""
         connection, everything = self._connection, (self._topics.commands(),)

@@ -18,7 +18,7 @@ from agent.contract.inbound import Inbound
 from agent.contract.payloads import JSON
 from agent.contract.topics import TOPICS
 from agent.uplink.mqtt.connection import Connection
-from agent.uplink.mqtt.sayings import Response, Sayings
+from agent.uplink.mqtt.sayings import Answer, Sayings
 
 FRAMING_BYTES = 64  # of a PUBLISH packet without user properties, a few too many
 WINDOW = 8
@@ -67,7 +67,7 @@ class Herald:
         """
         self._land()
         while self._responses_on_way() < herald_window(self._connection) and (one := sayings.next()):
-            if isinstance(one, Response):
+            if isinstance(one, Answer):
                 self._respond(one)
             else:
                 self._on_way.append(one)
@@ -100,19 +100,19 @@ class Herald:
             return
         self._status_receipt = self._connection.publish(self._status_topic, status, TOPICS["status"], JSON)
 
-    def _respond(self, response: Response) -> None:
-        """Its topic comes from outside: a response that cannot be sent must not cost the connection."""
+    def _respond(self, answer: Answer) -> None:
+        """Its topic comes from outside: an answer that cannot be sent must not cost the connection."""
         try:
-            self._check_size(response.topic, response.payload, response.correlation_data)
+            self._check_size(answer.topic, answer.payload, answer.correlation_data)
             receipt = self._connection.publish(
-                response.topic,
-                response.payload,
+                answer.topic,
+                answer.payload,
                 TOPICS["rsp"],
                 JSON,
-                correlation_data=response.correlation_data,
+                correlation_data=answer.correlation_data,
             )
         except (ValueError, MQTTException) as error:
-            log.warning("response_dropped", topic=response.topic, reason=str(error))
+            log.warning("response_dropped", topic=answer.topic, reason=str(error))
         else:
             self._on_way.append(receipt)
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from agent.clock import Clock
 from agent.contract.inbound import Inbound, Inbox
-from agent.contract.payloads import encode
 from agent.contract.topics import Topics, allowed_response_topic
-from agent.remote.admission import busy, response_to
-from agent.uplink.mqtt.sayings import Response, Sayings
+from agent.uplink.mqtt.sayings import Answer, Sayings
+
+
+class TurnAway(Protocol):
+    """What to say to a message for which there is no room; None where nobody can be told."""
+
+    def __call__(self, inbound: Inbound, topics: Topics, allowed: Callable[[str], bool]) -> Answer | None: ...
 
 
 class Intake:
     """`take` is for the network thread."""
 
-    def __init__(self, topics: Topics, response_prefixes: Sequence[str], clock: Clock) -> None:
+    def __init__(
+        self, topics: Topics, response_prefixes: Sequence[str], clock: Clock, turn_away: TurnAway
+    ) -> None:
         self.inbox = Inbox()
         self.sayings = Sayings()
         self.dropped = 0  # that nobody reads: too large, without a proper topic, or too many for an answer
@@ -24,6 +31,7 @@ class Intake:
         self._topics = topics
         self._prefixes = response_prefixes
         self._clock = clock
+        self._turn_away = turn_away
 
     def take(self, inbound: Inbound) -> None:
         """Have it wait; for want of room say so, or leave it unacknowledged: the broker sends it again."""
@@ -39,17 +47,8 @@ class Intake:
 
     def _refuse(self, inbound: Inbound) -> bool:
         """Whether there was room for the answer."""
-        refused = busy(inbound, self._topics, self._is_allowed)
-        if refused.reply_to is None:
-            return False
-        return self.sayings.offer(
-            Response(
-                topic=refused.reply_to,
-                payload=encode(response_to(refused)),
-                correlation_data=inbound.correlation_data,
-            ),
-            hurried=False,
-        )
+        answer = self._turn_away(inbound, self._topics, self._is_allowed)
+        return answer is not None and self.sayings.offer(answer, hurried=False)
 
     def _is_allowed(self, topic: str) -> bool:
         return allowed_response_topic(topic, self._topics, self._prefixes)

@@ -39,7 +39,7 @@ from agent.uplink.mqtt.connection import CONNECT_TIMEOUT_S, Connection
 from agent.uplink.mqtt.conversation import Conversation
 from agent.uplink.mqtt.ear import DEAF_S
 from agent.uplink.mqtt.forgetting import forget_session
-from agent.uplink.mqtt.intake import Intake
+from agent.uplink.mqtt.intake import Intake, TurnAway
 from agent.uplink.mqtt.link_state import LinkState
 from agent.uplink.mqtt.retry import (
     Ending,
@@ -51,7 +51,7 @@ from agent.uplink.mqtt.retry import (
     lasting,
     next_protocol,
 )
-from agent.uplink.mqtt.sayings import Response
+from agent.uplink.mqtt.sayings import Answer
 from agent.uplink.mqtt.terms import Lessons, Terms, learned
 from agent.uplink.shipment import LinkEvent
 
@@ -67,9 +67,16 @@ class MqttLink:
     """A Link that connects, and connects again, until it is stopped."""
 
     def __init__(
-        self, settings: Mqtt, *, topics: Topics, last_will: bytes, clock: Clock, rng: random.Random
+        self,
+        settings: Mqtt,
+        *,
+        topics: Topics,
+        last_will: bytes,
+        clock: Clock,
+        rng: random.Random,
+        turn_away: TurnAway,
     ) -> None:
-        self._intake = Intake(topics, settings.response_prefixes, clock)
+        self._intake = Intake(topics, settings.response_prefixes, clock, turn_away)
         self._settings = settings
         self._topics = topics
         self._last_will = last_will
@@ -147,9 +154,9 @@ class MqttLink:
 
         Whether `topic` is allowed is for the caller to see.
         """
-        response = Response(topic=topic, payload=payload, correlation_data=correlation_data)
+        answer = Answer(topic=topic, payload=payload, correlation_data=correlation_data)
         while (live := self._live) is not None and not self._stopping.is_set():
-            if self._intake.sayings.offer(response):
+            if self._intake.sayings.offer(answer):
                 live.wake()
                 return
             self._stopping.wait(ROOM_S)
@@ -279,11 +286,12 @@ class MqttLink:
             self._set_up(conversation)
         lasted_s = self._lasted_s()
         conversation.attend(lasted_s)
-        lacks = conversation.lacks()
-        if lacks != self._state.lacks:
+        lacks, hears = conversation.lacks(), conversation.hears
+        if (lacks, hears) != (self._state.lacks, self._state.hears):
             for lack in set(lacks) - set(self._state.lacks):
                 log.warning("mqtt_broker_limited", reason=lack)
-            self._state = replace(self._state, reason=self._connected_words(lacks), lacks=lacks)
+            reason = self._connected_words(lacks)
+            self._state = replace(self._state, reason=reason, lacks=lacks, hears=hears)
         self._retry = lasting(self._retry, lasted_s)
         if self._state.duplicate_client_id and not self._retry.duplicate_client_id:
             self._state = replace(self._state, duplicate_client_id=False)
@@ -330,6 +338,7 @@ class MqttLink:
             self._state,
             connected=False,
             protocol=None,
+            hears=False,
             reason=reason,
             since=self._clock.utc_now(),
             duplicate_client_id=self._retry.duplicate_client_id,

@@ -22,6 +22,7 @@ class LinkState:
     reason: str
     since: datetime
     connects: int
+    hears: bool = False  # commands: the broker has answered whether it sends them
     duplicate_client_id: bool = False
     lacks: tuple[str, ...] = ()
     oversized: str | None = None

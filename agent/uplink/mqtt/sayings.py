@@ -14,7 +14,7 @@ WAITING_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Answer:
     """An answer to a command, on the topic that was asked for."""
 
     topic: str
@@ -22,7 +22,7 @@ class Response:
     correlation_data: bytes | None
 
 
-Saying: TypeAlias = Response | Inbound  # an Inbound is to be acknowledged after all that stands before it
+Saying: TypeAlias = Answer | Inbound  # an Inbound is to be acknowledged after all that stands before it
 
 
 class Sayings:
@@ -31,18 +31,18 @@ class Sayings:
     def __init__(self) -> None:
         self._waiting: deque[Saying] = deque()
         self._lock = threading.Lock()
-        self._responses = 0
+        self._answers = 0
         self._bytes = 0
 
-    def offer(self, response: Response, *, hurried: bool = True) -> bool:
+    def offer(self, answer: Answer, *, hurried: bool = True) -> bool:
         """Whether there was room; what is not `hurried` leaves half of it to the others."""
-        size, share = _size_bytes(response), 1 if hurried else 2
+        size, share = _size_bytes(answer), 1 if hurried else 2
         with self._lock:
-            if self._responses >= WAITING // share or self._bytes + size > WAITING_BYTES // share:
+            if self._answers >= WAITING // share or self._bytes + size > WAITING_BYTES // share:
                 return False
-            self._responses += 1
+            self._answers += 1
             self._bytes += size
-            self._waiting.append(response)
+            self._waiting.append(answer)
         return True
 
     def acknowledge(self, inbound: Inbound) -> None:
@@ -57,8 +57,8 @@ class Sayings:
             if not self._waiting:
                 return None
             one = self._waiting.popleft()
-            if isinstance(one, Response):
-                self._responses -= 1
+            if isinstance(one, Answer):
+                self._answers -= 1
                 self._bytes -= _size_bytes(one)
             return one
 
@@ -68,8 +68,8 @@ class Sayings:
     def clear(self) -> None:
         with self._lock:
             self._waiting.clear()
-            self._responses = self._bytes = 0
+            self._answers = self._bytes = 0
 
 
-def _size_bytes(response: Response) -> int:
-    return len(response.payload) + len(response.correlation_data or b"") + 4 * len(response.topic)
+def _size_bytes(answer: Answer) -> int:
+    return len(answer.payload) + len(answer.correlation_data or b"") + 4 * len(answer.topic)

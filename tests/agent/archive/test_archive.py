@@ -60,7 +60,7 @@ def _tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hand_over(one: Archive, number: int, name: VerdictName = "fail", image: Samples | None = None) -> None:
     seen = frame(picture(seed=number) if image is None else image)
-    one.recorded(verdict(number, of=seen, name=name), seen, inspection(evidence()), RECIPE)
+    one.offer(verdict(number, of=seen, name=name), seen, inspection(evidence()), RECIPE)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -136,7 +136,7 @@ def test_what_is_no_picture_is_counted(tmp_path: Path) -> None:
 
 def test_a_frame_that_cannot_be_encoded_harms_no_other(tmp_path: Path) -> None:
     with running(tmp_path) as one:
-        one.recorded(
+        one.offer(
             verdict(1),
             frame(picture()),
             replace(inspection(evidence()), evidence=evidence()[:0]),

@@ -77,7 +77,7 @@ def ran(
             Web(window_lines), flat_field=field, stages=(), joins_blocks=window_lines > 0
         ),
         life=Life(Patience(), random.Random(1), Pauses(first_s=0.0, longest_s=0.0)),
-        capture=capture,
+        ring=capture,
         clock=ManualClock(),
         report=lambda state, detail: states.append(f"{state} {detail}".strip()),
     ).run(stop or threading.Event())
@@ -192,7 +192,7 @@ def test_a_folder_waits_for_a_slow_line_and_a_stop_does_not_wait_for_it(tmp_path
         make=lambda: FolderCamera("top", source, SystemClock()),
         make_track=lambda: make_track(camera_settings.Camera()),
         life=Life(Patience(), random.Random(1), Pauses()),
-        capture=capture,
+        ring=capture,
         clock=SystemClock(),
         report=lambda state, detail: None,
     )
@@ -225,7 +225,7 @@ def test_faults_in_a_row_are_counted_until_there_is_a_picture_again() -> None:
         make=lambda: Asked([*script]),
         make_track=lambda: make_track(camera_settings.Camera()),
         life=Life(Patience(), random.Random(1), Pauses()),
-        capture=Capture("accountable", ring_frames=100),
+        ring=Capture("accountable", ring_frames=100),
         clock=SystemClock(),
         report=lambda state, detail: None,
     )

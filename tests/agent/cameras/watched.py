@@ -84,7 +84,7 @@ def watched_camera(
         make=make,
         make_track=lambda: make_track(wanted or camera_settings.Camera()),
         life=Life(patience or Patience(), random.Random(1), pauses),
-        capture=capture,
+        ring=capture,
         clock=SystemClock(),
         report=lambda state, detail: said.append((state, detail)),
     )

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from agent.clock import ManualClock
 from agent.demo.report import line
 from agent.messages import VerdictName
-from agent.status.board import Board, Snapshot
+from agent.status.board import Board
+from agent.status.snapshot import Snapshot
 from tests.agent.status.samples import verdict
 
 NAMES: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")

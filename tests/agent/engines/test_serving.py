@@ -24,7 +24,7 @@ from agent.engines.cache import EngineCache, NotCompiled
 from agent.engines.choice import Machine
 from agent.engines.engine import DeviceLost, Engine, EngineError, OutOfMemory
 from agent.engines.open import open_runtime
-from agent.engines.serving import Candidate, Room, make_room
+from agent.engines.serving import Candidate, Serving, make_serving
 from agent.engines.switch import Switch
 from agent.engines.table import RUNTIMES, Runtime
 from agent.line.capture import Capture
@@ -77,16 +77,16 @@ def until(true: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def lived_in(*scripts: Script, problems: tuple[str, ...] = ()) -> Iterator[tuple[Room, Switch, list[str]]]:
-    """A room with its thread, after its first engine was opened; the failures that it counted."""
-    switch, failed = Switch(), []
-    room = Room([one.candidate() for one in scripts], switch, problems=problems, failed=failed.append)
-    room.open_first()
+def lived_in(*scripts: Script, problems: tuple[str, ...] = ()) -> Iterator[tuple[Serving, Switch]]:
+    """With its thread, after its first engine was opened."""
+    switch = Switch()
+    serving = Serving([one.candidate() for one in scripts], switch, problems=problems)
+    serving.open_first()
     stop = threading.Event()
-    thread = threading.Thread(target=room.run, args=(stop,))
+    thread = threading.Thread(target=serving.run, args=(stop,))
     thread.start()
     try:
-        yield room, switch, failed
+        yield serving, switch
     finally:
         stop.set()
         thread.join(DEADLINE_S)
@@ -96,47 +96,47 @@ def lived_in(*scripts: Script, problems: tuple[str, ...] = ()) -> Iterator[tuple
 
 def test_the_quick_engine_serves_and_says_so_while_the_better_one_is_compiled() -> None:
     slow, quick = Script("tensorrt", ready=False), Script("openvino")
-    with lived_in(slow, quick) as (room, switch, failed):
+    with lived_in(slow, quick) as (serving, switch):
         assert switch.run(TILES).engine == "openvino"
-        until(lambda: room.words() == ("Building engine tensorrt; meanwhile openvino serves",))
+        until(lambda: serving.words() == ("Building engine tensorrt; meanwhile openvino serves",))
         slow.go.set()
         until(lambda: switch.describe().name == "tensorrt")
-        until(lambda: room.words() == ())
+        until(lambda: serving.words() == ())
         assert switch.run(TILES).engine == "tensorrt"
         assert quick.opened[0].closed
-        assert failed == []
+        assert serving.failed == {}
 
 
 def test_an_engine_that_does_not_compile_is_named_with_the_reason_and_left_alone() -> None:
     slow = Script("tensorrt", ready=False, compile_error=EngineError("Unique is not known; export again"))
     slow.go.set()
-    with lived_in(slow, Script("openvino")) as (room, switch, failed):
-        until(lambda: failed == ["tensorrt"])
+    with lived_in(slow, Script("openvino")) as (serving, switch):
+        until(lambda: serving.failed == {"tensorrt": 1})
         expected = (
             "Engine tensorrt does not serve: Unique is not known; export again; instead openvino serves"
         )
-        until(lambda: room.words() == (expected,))
+        until(lambda: serving.words() == (expected,))
         assert switch.run(TILES).engine == "openvino"
 
 
 def test_a_lost_gpu_hands_over_to_the_next_engine_and_its_frame_is_told() -> None:
     gpu, cpu = Script("tensorrt"), Script("openvino")
-    with lived_in(gpu, cpu) as (room, switch, failed):
+    with lived_in(gpu, cpu) as (serving, switch):
         gpu.opened[0].failures.append(DeviceLost("GPU: fell off the bus"))
         with pytest.raises(DeviceLost):
             switch.run(TILES)
         until(lambda: switch.describe().name == "openvino")
         assert switch.run(TILES).engine == "openvino"
         assert gpu.opened[0].closed
-        until(lambda: len(room.words()) == 1)
-        assert "tensorrt lost its device: GPU: fell off the bus; restart the agent" in room.words()[0]
-        assert failed == ["tensorrt"]
+        until(lambda: len(serving.words()) == 1)
+        assert "tensorrt lost its device: GPU: fell off the bus; restart the agent" in serving.words()[0]
+        assert serving.failed == {"tensorrt": 1}
 
 
 def test_an_engine_that_fails_while_a_better_one_is_compiled_is_replaced_at_once() -> None:
     slow, first, second = Script("tensorrt", ready=False), Script("eager-cuda"), Script("openvino")
-    with lived_in(slow, first, second) as (room, switch, _):
-        until(lambda: any("Building" in line for line in room.words()))
+    with lived_in(slow, first, second) as (serving, switch):
+        until(lambda: any("Building" in line for line in serving.words()))
         first.opened[0].failures += [OutOfMemory("full"), OutOfMemory("full")]
         for _ in range(2):
             with pytest.raises(OutOfMemory):
@@ -148,55 +148,55 @@ def test_an_engine_that_fails_while_a_better_one_is_compiled_is_replaced_at_once
 
 def test_a_first_engine_that_cannot_be_opened_gives_way_to_the_next() -> None:
     bad = Script("openvino", open_errors=deque([EngineError("golden scores differ; use another engine")]))
-    with lived_in(bad, Script("onnxruntime")) as (room, switch, _):
+    with lived_in(bad, Script("onnxruntime")) as (serving, switch):
         assert switch.run(TILES).engine == "onnxruntime"
-        assert "golden scores differ" in room.words()[0]
+        assert "golden scores differ" in serving.words()[0]
 
 
 def test_what_a_runtime_raises_of_its_own_ends_neither_start_nor_agent() -> None:
     bad = Script("eager-cuda", open_errors=deque([RuntimeError("no kernel image for this GPU")]))
     slow = Script("tensorrt", ready=False, compile_error=MemoryError())
     slow.go.set()
-    with lived_in(slow, bad, Script("openvino")) as (room, switch, failed):
-        until(lambda: sorted(failed) == ["eager-cuda", "tensorrt"])
+    with lived_in(slow, bad, Script("openvino")) as (serving, switch):
+        until(lambda: serving.failed == {"eager-cuda": 1, "tensorrt": 1})
         assert switch.run(TILES).engine == "openvino"
-        words = " ".join(room.words())
+        words = " ".join(serving.words())
         assert "eager-cuda does not serve: RuntimeError: no kernel image" in words
         assert "tensorrt does not serve: MemoryError" in words
 
 
 def test_with_no_engine_at_all_the_start_fails_with_every_reason() -> None:
     scripts = [Script(name, open_errors=deque([EngineError(f"no {name}")])) for name in ("one", "two")]
-    room = Room([one.candidate() for one in scripts], Switch(), problems=("GPU: broken",))
+    serving = Serving([one.candidate() for one in scripts], Switch(), problems=("GPU: broken",))
     with pytest.raises(EngineError, match="GPU: broken; one: no one; two: no two"):
-        room.open_first()
+        serving.open_first()
 
 
 def test_a_compiled_engine_that_is_refused_again_and_again_is_given_up() -> None:
     refused = deque([NotCompiled("refused"), NotCompiled("refused")])
     slow = Script("tensorrt", ready=False, open_errors=refused)
     slow.go.set()
-    with lived_in(slow, Script("openvino")) as (_, switch, failed):
-        until(lambda: failed == ["tensorrt"])
+    with lived_in(slow, Script("openvino")) as (serving, switch):
+        until(lambda: serving.failed == {"tensorrt": 1})
         assert switch.describe().name == "openvino"
 
 
 def test_a_start_does_not_hang_on_a_cache_that_keeps_what_cannot_be_loaded() -> None:
     stubborn = Script("tensorrt", open_errors=deque(NotCompiled("refused") for _ in range(9)))
-    with lived_in(stubborn, Script("openvino")) as (_, switch, failed):
+    with lived_in(stubborn, Script("openvino")) as (serving, switch):
         assert switch.describe().name == "openvino"
-        assert failed == ["tensorrt"]
+        assert serving.failed == {"tensorrt": 1}
 
 
 def test_problems_of_the_machine_are_said_for_as_long_as_the_agent_runs() -> None:
-    with lived_in(Script("openvino"), problems=("GPU: cuInit failed with 803",)) as (room, switch, _):
+    with lived_in(Script("openvino"), problems=("GPU: cuInit failed with 803",)) as (serving, switch):
         assert switch.run(TILES).engine == "openvino"
-        assert room.words() == ("GPU: cuInit failed with 803",)
+        assert serving.words() == ("GPU: cuInit failed with 803",)
 
 
 def test_frames_of_a_lost_engine_are_undecided_and_every_record_names_its_engine(tmp_path: Path) -> None:
     gpu, cpu = Script("tensorrt"), Script("openvino")
-    with desk(tmp_path / "outbox.sqlite3") as records, lived_in(gpu, cpu) as (_, switch, _):
+    with desk(tmp_path / "outbox.sqlite3") as records, lived_in(gpu, cpu) as (_, switch):
         capture = Capture("accountable", 64)
         line = Line(
             camera="top",
@@ -307,13 +307,13 @@ def test_openvino_is_compiled_beside_onnxruntime_and_takes_over_under_a_running_
         open=lambda: open_here("onnxruntime"),
         compile=lambda say, stop: None,
     )
-    room = Room([slow, quick], switch)
-    room.open_first()
+    serving = Serving([slow, quick], switch)
+    serving.open_first()
     seen: list[str] = []
     tiles = small_tiles(5)
     first = switch.run(tiles)
     assert first.engine == "onnxruntime-f32"
-    thread = threading.Thread(target=room.run, args=(stop,))
+    thread = threading.Thread(target=serving.run, args=(stop,))
     thread.start()
     try:
         until(lambda: bool(seen.append(switch.run(tiles).engine) or seen[-1] == "openvino-f32"))
@@ -330,17 +330,16 @@ def test_the_room_of_a_default_install_serves_openvino_and_keeps_it_in_the_cache
     machine = Machine(gpu=None, gpu_problem=None, modules=frozenset({"openvino"}))
     for from_cache in (False, True):
         switch = Switch()
-        room = make_room(
+        serving = make_serving(
             open_bundle(order_bundle(tmp_path)),
             settings.Engine(threads=1),
             machine,
             folder=tmp_path / "engines",
             switch=switch,
-            failed=lambda name: None,
         )
-        room.open_first()
+        serving.open_first()
         assert switch.describe().from_cache == from_cache
-        assert room.words() == ()
+        assert serving.words() == ()
         switch.close()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.engines.engine import Answer, DeviceLost, EngineError
-from agent.engines.serving import Room
+from agent.engines.serving import Serving
 from agent.engines.switch import NONE, Switch
 from agent.messages import Pixels
 from tests.fakes import FakeEngine, good_picture
@@ -89,7 +89,7 @@ def test_a_run_that_does_not_come_back_shows_by_its_age() -> None:
     assert slow.entered.wait(60)
     now[0] = 161.0
     assert switch.longest_s() == 61.0
-    assert "Engine stuck has not answered for more than 60 s" in Room([], switch).words()[0]
+    assert "Engine stuck has not answered for more than 60 s" in Serving([], switch).words()[0]
     slow.go.set()
     line.join(60)
     assert switch.longest_s() == 0.0

@@ -18,6 +18,7 @@ from agent.line.record import Origin
 from agent.outbox.outbox import Outbox
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from agent.status.tally import Tally
 from tests.brokers import DEADLINE_S
 
 TOPICS = Topics(site="site", area="area", line="line", station="cell3-cam1")
@@ -50,7 +51,8 @@ def desk(path: Path, *, cameras: tuple[str, ...] = ("top",)) -> Iterator[Desk]:
     outbox = Outbox(path, clock=clock)
     outbox.open()
     board = Board(station="cell3-cam1", version="0", clock=clock)
-    metrics = Metrics(list(cameras))
+    tally = Tally(cameras)
+    metrics = Metrics(tally.samples)
     bindings = Bindings(cameras, path=path.with_name("bindings.json"), clock=clock)
     publisher = Publisher(
         outbox=outbox,
@@ -59,9 +61,8 @@ def desk(path: Path, *, cameras: tuple[str, ...] = ("top",)) -> Iterator[Desk]:
         clock=clock,
         clock_synced=lambda: None,
         new_id=lambda: new_uuid7(clock),
-        board=board,
-        metrics=metrics,
         first_sequence=outbox.last_sequence() + 1,
+        listeners=[tally, board],
         bindings=bindings,
     )
     try:

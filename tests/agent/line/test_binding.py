@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
 from agent.contract.arguments import Bind
+from agent.contract.commands import NotDoneError
 from agent.line.binding import GRACE_NS, KEPT, Bound, Job, Part, Timeline, bound, settled
 from agent.line.bindings import BindingError, Bindings
-from agent.remote.admission import NotDoneError
 
 SECOND_NS = 1_000_000_000
 CAMERAS = ["top", "side"]

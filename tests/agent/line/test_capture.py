@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.line.capture import FAULTS_WAITING, THUMBNAIL_PX, THUMBNAILS_WAITING, Capture, without_picture
+from agent.line.capture import FAULTS_WAITING, THUMBNAILS_WAITING, Capture
 from agent.messages import Frame, FrameFault
+from agent.track.unseen import THUMBNAIL_PX, without_picture
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 PATIENCE_S = 60.0

@@ -183,7 +183,7 @@ def test_run_ends_after_the_last_frame_of_a_finite_camera_is_recorded(one: Stati
         make=lambda: FolderCamera("top", FolderSource(path=frames), SystemClock()),
         make_track=lambda: make_track(Camera()),
         life=Life(Patience(), random.Random(1)),
-        capture=one.capture,
+        ring=one.capture,
         clock=SystemClock(),
         report=lambda state, detail: None,
     ).run(stop)

@@ -42,9 +42,6 @@ def wanted(folder: Path) -> Settings:
     )
 
 
-def uncounted(name: str) -> None: ...
-
-
 def test_a_recipe_says_what_bundle_and_settings_say(bundle: Bundle) -> None:
     cameras = (
         Camera(name="top"),
@@ -91,7 +88,7 @@ def test_recipes_have_one_digest_exactly_when_the_same_decides() -> None:
 
 
 def test_an_opened_recipe_judges_by_the_engine_that_proved_itself(bundle: Bundle, tmp_path: Path) -> None:
-    opened = open_recipe(wanted(tmp_path), MACHINE, failed=uncounted)
+    opened = open_recipe(wanted(tmp_path), MACHINE)
     with closing(opened.engine):
         assert opened.recipe.engine.describe().name == "openvino-f32"
         answer = opened.recipe.engine.run(small_tiles(1))
@@ -137,7 +134,7 @@ def test_a_recipe_that_cannot_be_opened_says_why_and_the_old_one_goes_on_judging
     with desk(path) as at:
         line = Line(camera="top", capture=capture, recipe=old, publisher=at.publisher, clock=at.clock)
         with pytest.raises(raised, match=words):
-            line.take_over(open_recipe(spoil(wanted(tmp_path)), MACHINE, failed=uncounted).recipe)
+            line.take_over(open_recipe(spoil(wanted(tmp_path)), MACHINE).recipe)
         capture.put(frame(0, good_picture()))
         line.step()
         at.settle()

@@ -216,7 +216,7 @@ class Belt:
             make=lambda: LinescanSimCamera("top", [picture], source, clock),
             make_track=lambda: make_track(Camera(source=source, web=Web(window_lines=LINES))),
             life=Life(Patience(), random.Random(1)),
-            capture=self.capture,
+            ring=self.capture,
             clock=clock,
             report=lambda state, detail: None,
         )

@@ -13,7 +13,7 @@ from agent.clock import ManualClock
 from agent.contract.events import EventMaker
 from agent.outbox.keeper import Keeper
 from agent.outbox.outbox import Outbox
-from agent.outbox.replayed import RANGES, Replayed, told
+from agent.outbox.replayed import RANGES, Replayed, together, told
 from agent.outbox.spool import Limits
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.brokers import DEADLINE_S
@@ -28,6 +28,20 @@ def test_the_three_make_up_the_range(first: int, more: int, held: set[int]) -> N
     assert sorted(gone + there) == list(range(first, last + 1))
     assert answer.queued + answer.waiting == len(there)
     assert all(end + 1 < begin for (_, end), (begin, _) in zip(answer.gone, answer.gone[1:], strict=False))
+
+
+@given(st.integers(1, 60), st.integers(0, 40), st.sets(st.integers(1, 120)), st.integers(1, 50))
+def test_a_range_that_was_asked_for_in_parts_is_told_as_one(
+    first: int, more: int, held: set[int], at_once: int
+) -> None:
+    last = first + more
+    parts = []
+    for begin in range(first, last + 1, at_once):
+        end = min(begin + at_once - 1, last)
+        there = sorted(number for number in held if begin <= number <= end)
+        parts.append(told(begin, end, queued=len(there), there=there))
+    everything = sorted(number for number in held if first <= number <= last)
+    assert together(parts) == told(first, last, queued=len(everything), there=everything)
 
 
 @hypothesis_settings(max_examples=15, deadline=None)

@@ -20,6 +20,7 @@ from agent.page.connections import Limits, Visit, overdue, who_leaves
 from agent.page.server import PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from agent.status.snapshot import Serving
 from tests.agent.status.samples import THRESHOLD, verdict
 from tests.brokers import DEADLINE_S, eventually
 from tests.lived import Lived
@@ -58,21 +59,20 @@ def test_an_answer_may_take_longer_than_a_question(visit: Visit, later_s: float)
 
 @pytest.fixture
 def board() -> Board:
-    board = Board(station="cell3-cam1", version="0.1.0", clock=SystemClock())
-    board.serving(engine="e", bundle="b", bundle_sha256="ab" * 32, threshold=THRESHOLD)
+    board = Board(
+        station="cell3-cam1",
+        version="0.1.0",
+        clock=SystemClock(),
+        serving=lambda: Serving(engine="e", bundle="b", bundle_sha256="ab" * 32, threshold=THRESHOLD),
+    )
     board.camera_state("top", "streaming")
     board.link_state("connected")
     return board
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics(["top"])
-
-
-@pytest.fixture
-def server(board: Board, metrics: Metrics) -> Iterator[PageServer]:
-    server = PageServer(board, metrics, host="127.0.0.1", port=0, limits=LIMITS)
+def server(board: Board) -> Iterator[PageServer]:
+    server = PageServer(board, Metrics(), host="127.0.0.1", port=0, limits=LIMITS)
     server.start()
     yield server
     server.stop()
@@ -137,7 +137,7 @@ def ended(guest: socket.socket) -> bool:
     ids=["nothing", "a byte", "a line", "half a head", "half a body", "kept alive", "TLS"],
 )
 def test_a_crowd_that_holds_connections_keeps_nobody_out_and_is_sent_away(
-    server: PageServer, metrics: Metrics, say: bytes
+    server: PageServer, say: bytes
 ) -> None:
     with crowd(server.port, 4 * LIMITS.connections, say) as guests:
         for _ in range(5):
@@ -146,7 +146,7 @@ def test_a_crowd_that_holds_connections_keeps_nobody_out_and_is_sent_away(
     assert healthy(server)
 
 
-def test_a_head_that_comes_byte_by_byte_is_cut_short(server: PageServer, metrics: Metrics) -> None:
+def test_a_head_that_comes_byte_by_byte_is_cut_short(server: PageServer) -> None:
     with (
         crowd(server.port, 1, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") as (guest,),
         Lived() as patience,
@@ -155,11 +155,11 @@ def test_a_head_that_comes_byte_by_byte_is_cut_short(server: PageServer, metrics
         while patience.seconds < 10:
             guest.sendall(b"a")
             time.sleep(0.05)
-    assert metrics.snapshot()["page_turned_away"] == 1
+    assert server.turned_away == 1
 
 
 @pytest.mark.slow
-def test_readers_that_do_not_read_are_sent_away(board: Board, server: PageServer, metrics: Metrics) -> None:
+def test_readers_that_do_not_read_are_sent_away(board: Board, server: PageServer) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (1600, 1600, 3), np.uint8)
     board.rejected(verdict(1, "fail"), image=noise, restored=None, evidence=None, threshold=THRESHOLD)
     (reject,) = httpx.get(f"{server.url}api/state", trust_env=False, timeout=DEADLINE_S).json()["rejects"]
@@ -168,7 +168,7 @@ def test_readers_that_do_not_read_are_sent_away(board: Board, server: PageServer
     say = f"GET /{reject['input']} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 20
     with crowd(server.port, 2 * LIMITS.connections, say, receive_bytes=4096) as guests:
         assert healthy(server)
-        eventually(lambda: metrics.snapshot()["page_turned_away"] >= len(guests), "all are sent away")
+        eventually(lambda: server.turned_away >= len(guests), "all are sent away")
     assert healthy(server)
 
 

@@ -18,13 +18,20 @@ from agent.page.routes import ASSETS, STATIC
 from agent.page.server import PageError, PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from agent.status.snapshot import Serving
 from tests.agent.status.samples import THRESHOLD, part, verdict
 
 
 @pytest.fixture
 def board() -> Board:
-    board = Board(station="cell3-cam1", version="0.1.0", clock=ManualClock())
-    board.serving(engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=THRESHOLD)
+    board = Board(
+        station="cell3-cam1",
+        version="0.1.0",
+        clock=ManualClock(),
+        serving=lambda: Serving(
+            engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=THRESHOLD
+        ),
+    )
     board.camera_state("top", "streaming")
     board.link_state("connected")
     return board
@@ -32,7 +39,7 @@ def board() -> Board:
 
 @pytest.fixture
 def client(board: Board) -> Iterator[httpx.Client]:
-    server = PageServer(board, Metrics(["top"]), host="127.0.0.1", port=0)
+    server = PageServer(board, Metrics(), host="127.0.0.1", port=0)
     server.start()
     with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
         yield client
@@ -174,7 +181,7 @@ def test_loopback_names_are_served_on_any_port_so_that_a_tunnel_works(
 
 
 def test_a_page_bound_for_the_plant_answers_to_the_names_it_has_there(board: Board) -> None:
-    server = PageServer(board, Metrics([]), host="0.0.0.0", port=0)
+    server = PageServer(board, Metrics(), host="0.0.0.0", port=0)
     server.start()
     try:
         address = f"http://127.0.0.1:{server.port}/"
@@ -189,7 +196,7 @@ def test_names_that_are_set_are_served_beside_the_machines_own_and_no_others(
     board: Board, bound_to: str
 ) -> None:
     names = ("MES.plant.example", "[fd00::7]")
-    server = PageServer(board, Metrics([]), host=bound_to, port=0, allowed_hosts=names)
+    server = PageServer(board, Metrics(), host=bound_to, port=0, allowed_hosts=names)
     server.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=60) as client:
@@ -244,21 +251,21 @@ def test_a_port_in_use_is_named_with_the_remedy(board: Board) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PageError, match=rf"127\.0\.0\.1:{port} .*set page\.port"):
-            PageServer(board, Metrics([]), host="127.0.0.1", port=port).start()
+            PageServer(board, Metrics(), host="127.0.0.1", port=port).start()
 
 
 def test_an_unknown_host_is_named_with_the_remedy(board: Board) -> None:
     with pytest.raises(PageError, match=r"'no host' is not known .*page\.host"):
-        PageServer(board, Metrics([]), host="no host", port=0).start()
+        PageServer(board, Metrics(), host="no host", port=0).start()
 
 
 def test_a_stopped_page_frees_its_port_for_the_next_one(board: Board) -> None:
-    server = PageServer(board, Metrics([]), host="127.0.0.1", port=0)
+    server = PageServer(board, Metrics(), host="127.0.0.1", port=0)
     server.start()
     with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
         assert client.get("/healthz").status_code == 200
         server.stop()
-    again = PageServer(board, Metrics([]), host="127.0.0.1", port=server.port)
+    again = PageServer(board, Metrics(), host="127.0.0.1", port=server.port)
     again.start()
     again.stop()
     server.stop()

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from agent.clock import rfc3339
 from agent.contract.arguments import COMMANDS, MAXIMUM_REPLAY, MAXIMUM_WORD, Ack, Bind, Ping, Replay
+from agent.contract.commands import CODES, Accepted, Rejected
 from agent.contract.inbound import Inbound
-from agent.remote.admission import CODES, MAXIMUM_BYTES, Accepted, Rejected, busy, decide
+from agent.remote.admission import MAXIMUM_BYTES, admit, busy
 from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request
 
@@ -21,7 +22,7 @@ from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, reques
 def decided(
     inbound: Inbound, *, now: datetime = NOW, synced: bool | None = True, ran: tuple[str, ...] = ()
 ) -> Accepted | Rejected:
-    return decide(inbound, TOPICS, now=now, clock_synced=synced, seen=ran.__contains__, allowed=allowed)
+    return admit(inbound, TOPICS, now=now, clock_synced=synced, seen=ran.__contains__, allowed=allowed)
 
 
 def args(name: str, **arguments: object) -> Inbound:

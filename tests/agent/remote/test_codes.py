@@ -16,14 +16,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agent.contract import inbound
+from agent.contract.arguments import COMMANDS
+from agent.contract.commands import CODES
 from agent.outbox.file import OutboxError
-from agent.remote.admission import CODES, MAXIMUM_BYTES
-from agent.uplink import uplink
-from agent.uplink.uplink import Uplink
+from agent.remote import remote
+from agent.remote.admission import MAXIMUM_BYTES
 from tests.agent.outbox.rows import TOPICS, verdict
-from tests.agent.uplink.stations import status
+from tests.agent.remote.stations import Asked, asked
 from tests.agent.uplink.test_inbound import PROTOCOLS, Mes
-from tests.agent.uplink.test_uplink import built, dated
+from tests.agent.uplink.test_uplink import dated
 from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
 
 
@@ -31,7 +32,7 @@ from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
 class Plant:
     """A station that has delivered ten verdicts, and whoever asks it and hears its answers."""
 
-    station: Uplink
+    station: Asked
     answers: Subscriber
     mes: Mes
     broker: Mosquitto
@@ -58,16 +59,16 @@ def plant_at(folder: Path, protocol: str, *, synced: bool = True) -> Iterator[Pl
     answers.start()
     mes = Mes(broker.port)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uplink, "clock_synced", lambda: synced)
-        one = built(folder / "outbox.sqlite3", broker.port, protocol)
+        patch.setattr(remote, "clock_synced", lambda: synced)
+        one = asked(folder / "outbox.sqlite3", broker.port, protocol)
     one.start()
     try:
-        one.outbox.append([dated(verdict(number)) for number in range(1, 11)]).result(DEADLINE_S)
-        eventually(lambda: not one.outbox.depth().rows, "they are delivered")
-        eventually(lambda: one.link._live and one.link._live.subscription, "it hears commands")
+        one.uplink.outbox.append([dated(verdict(number)) for number in range(1, 11)]).result(DEADLINE_S)
+        eventually(lambda: not one.uplink.outbox.depth().rows, "they are delivered")
+        one.hears()
         yield Plant(one, answers, mes, broker)
     finally:
-        one.stop(status("stopped"))
+        one.stop()
         mes.stop()
         answers.stop()
         broker.stop()
@@ -89,13 +90,13 @@ def failed(plant: Plant) -> dict[str, Any]:
         raise OutboxError("the disk is gone")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plant.station.keeper, "remember", fails)
+        patch.setattr(plant.station.uplink.keeper, "remember", fails)
         return plant.ask()
 
 
 def late(plant: Plant) -> dict[str, Any]:
-    (camera,) = plant.station.bindings._timelines
-    plant.station.bindings.of(camera, plant.station.clock.monotonic_ns() + 10**12)
+    (camera,) = (one.name for one in plant.station.settings.cameras)
+    plant.station.remote.bindings.of(camera, plant.station.uplink.clock.monotonic_ns() + 10**12)
     return plant.ask("bind", args={"part_id": "SN-1"})
 
 
@@ -124,17 +125,17 @@ def test_every_documented_code_comes_over_a_real_broker(plant: Plant) -> None:
     assert CASES.keys() == CODES.keys()
     for kind, case in CASES.items():
         answer = case(plant)
-        assert (answer["code"], answer["data"]["kind"]) == (CODES[kind], kind)  # type: ignore[index]
+        assert (answer["code"], answer["data"]["kind"]) == (CODES[kind], kind)
         assert answer["at"] == {"unknown": "reboot", "late": "bind"}.get(kind, "ping")
         assert answer["schema"] == "plumbline.response/1" and answer["message"]
-    assert plant.station.link.state.connects == 1
+    assert plant.station.uplink.link.state.connects == 1
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_command_is_done_over_a_real_broker(tmp_path: Path, protocol: str) -> None:
     with plant_at(tmp_path, protocol) as plant:
         assert plant.ask()["data"] == {}
-        (camera,) = plant.station.bindings._timelines
+        (camera,) = (one.name for one in plant.station.settings.cameras)
         bound = plant.ask("bind", args={"job_id": "WO-7"})
         assert (bound["code"], bound["data"]) == (200, {"cameras": [camera]})
         told = plant.ask("replay", args={"from_sequence": 9, "to_sequence": 12})
@@ -157,7 +158,7 @@ def test_every_command_is_done_over_a_real_broker(tmp_path: Path, protocol: str)
     | st.sampled_from(["Reboot", "..", ".", "$SYS", "rsp", "get_image", "x" * 30_000, "\U0001f50c", "ping "])
 )
 def test_any_unknown_name_is_answered_with_404(plant: Plant, name: str) -> None:
-    if name in ("ping", "replay", "ack", "bind"):
+    if name in COMMANDS:
         return
     answer = plant.ask(name)
     assert (answer["code"], answer["name"]) == (404, None)
@@ -172,7 +173,7 @@ def test_an_expired_command_runs_without_a_synchronised_clock_and_the_answer_say
         assert (answer["code"], answer["expiry_checked"]) == (200, False)
         assert "was not looked at" in answer["message"]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plant.station.keeper, "remember", None)
+            patch.setattr(plant.station.uplink.keeper, "remember", None)
             refused = plant.ask()
         assert (refused["code"], refused["expiry_checked"]) == (500, False)
 
@@ -184,7 +185,7 @@ def test_a_retained_command_is_refused_at_whatever_time_it_is_published(
     with plant_at(tmp_path, protocol) as plant:
         live = plant.ask(retain=True)  # MQTT 3.1.1 does not tell a connected client that it is retained
         assert live["code"] == (400 if protocol == "5" else 200)
-        link = plant.station.link
+        link = plant.station.uplink.link
         assert link._live is not None
         link._live.drop()  # the network breaks
         eventually(lambda: link.state.connects == 2 and link._live, "it is back")
@@ -202,14 +203,14 @@ def test_a_command_that_was_retained_before_the_station_came_is_refused(tmp_path
     answers, mes = Subscriber(broker.port, f"{TOPICS.prefix}/rsp/#"), Mes(broker.port)
     answers.start()
     mes.send(b'{"id": "c-1"}', retain=True)
-    one = built(tmp_path / "outbox.sqlite3", broker.port)
+    one = asked(tmp_path / "outbox.sqlite3", broker.port)
     one.start()
     try:
         eventually(lambda: answers.received, "it is answered")
         told = json.loads(answers.received[0].payload)
         assert (told["code"], told["id"], told["data"]) == (400, "c-1", {"kind": "retained"})
     finally:
-        one.stop(status("stopped"))
+        one.stop()
         mes.stop()
         answers.stop()
         broker.stop()

@@ -15,12 +15,16 @@ from hypothesis import settings as hypothesis_settings
 from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
+from agent.contract import inbound as inbound_
+from agent.contract.commands import Accepted
 from agent.contract.inbound import Inbound
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
 from agent.outbox.replayed import Replayed
-from agent.remote.admission import Accepted, decide
+from agent.remote import verbs
+from agent.remote.admission import admit
 from agent.remote.desk import Desk
+from agent.remote.verbs import REPLAYED_AT_ONCE
 from tests.agent.outbox.rows import TOPICS
 from tests.agent.remote.test_admission import inbounds
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request
@@ -83,13 +87,27 @@ class Counter:
         self.desk = Desk(
             self._inbox,
             topics=TOPICS,
-            actions=station,
-            bindings=self.bindings,
+            station=verbs.Station(outbox=station, bindings=self.bindings),
+            memory=station,
             answers=station,
             clock=clock,
             clock_synced=lambda: synced,
             allowed=allowed,
         )
+
+    def serve_here(self, *inbounds: Inbound) -> None:
+        """In this thread, turn by turn; the desk must not have been started."""
+        wanted = self.station.done().count("acknowledge") + len(inbounds)
+        for inbound in inbounds:
+            self._inbox.put(inbound)
+        while self.station.done().count("acknowledge") < wanted:
+            self.desk.turn()
+
+    def turn(self, *inbounds: Inbound) -> None:
+        """One turn of a desk that was not started, with these in its inbox."""
+        for inbound in inbounds:
+            self._inbox.put(inbound)
+        self.desk.turn()
 
     def serve(self, *inbounds: Inbound) -> None:
         wanted = self.station.done().count("acknowledge") + len(inbounds)
@@ -204,7 +222,7 @@ def test_an_answer_says_when_expiry_was_not_looked_at(
     clock: ManualClock, synced: bool | None, said: bool | None, broken: str
 ) -> None:
     station = Station(broken={broken})
-    Counter(station, clock, synced=synced).desk._take(command())
+    Counter(station, clock, synced=synced).serve_here(command())
     (answer,) = station.answers()
     assert answer["expiry_checked"] is said
     assert ("not synchronised" in str(answer["message"])) == (said is False and not broken)
@@ -215,19 +233,97 @@ def test_a_part_and_an_order_are_bound_from_the_arrival_of_the_command(
 ) -> None:
     counter = Counter(Station(), clock, folder=tmp_path)
     words = {"part_id": "SN-1", "job_id": "WO-7"}
-    counter.desk._take(command("bind", request(args=words), arrived_ns=100))
+    counter.serve_here(command("bind", request(args=words), arrived_ns=100))
     (answer,) = counter.station.answers()
     assert (answer["code"], answer["data"]) == (200, {"cameras": ["top"]})
     assert counter.bindings.of("top", 99) == Bound()
     assert counter.bindings.of("top", 100) == Bound(part_id="SN-1", job_id="WO-7")
     assert counter.bindings.of("top", 101) == Bound(job_id="WO-7")
     late = command("bind", request(id="c-2", args={"part_id": "SN-2"}), arrived_ns=101)
-    counter.desk._take(late)
     nowhere = command("bind", request(id="c-3", args={"part_id": "SN-2", "camera": "side"}))
-    counter.desk._take(nowhere)
+    counter.serve_here(late, nowhere)
     told = [(answer["code"], answer["data"]) for answer in counter.station.answers()[1:]]
     assert told == [(409, {"kind": "late", "cameras": ["top"]}), (422, {"kind": "bad_arguments"})]
     assert counter.bindings.of("top", 102) == Bound(job_id="WO-7")
+
+
+LONG = request(id="long", args={"from_sequence": 1, "to_sequence": 3 * REPLAYED_AT_ONCE})
+
+
+def ping(id_: str, token: int) -> Inbound:
+    return command("ping", request(id=id_, args={}), token=token)
+
+
+def test_others_are_answered_between_the_steps_of_a_command_that_takes_long(clock: ManualClock) -> None:
+    counter = Counter(Station(gone=((2, 3),)), clock)
+    counter.serve_here(command(payload=LONG, token=1), ping("a", 2), ping("b", 3))
+    assert [answer["id"] for answer in counter.station.answers()] == ["a", "b", "long"]
+    steps = [entry[1:] for entry in counter.station.diary if entry[0] == "replay"]
+    once = REPLAYED_AT_ONCE
+    assert steps == [(1, once), (once + 1, 2 * once), (2 * once + 1, 3 * once)]
+    (told,) = [answer["data"] for answer in counter.station.answers() if answer["id"] == "long"]
+    assert told == {"replayed": 15, "waiting": 0, "gone": [[2, 3], [2, 3], [2, 3]]}
+
+
+def test_messages_are_acknowledged_in_the_order_of_their_arrival(clock: ManualClock) -> None:
+    counter = Counter(Station(), clock)
+    counter.serve_here(ping("a", 1), command(payload=LONG, token=2), ping("b", 3), ping("c", 4))
+    diary = counter.station.diary
+    assert [entry[1] for entry in diary if entry[0] == "acknowledge"] == [1, 2, 3, 4]
+    last_answer = max(number for number, entry in enumerate(diary) if entry[0] == "respond")
+    assert diary.index(("acknowledge", 2)) > last_answer, "the broker has the answers first"
+
+
+def test_commands_that_take_long_wait_for_each_other_and_each_is_done_once(clock: ManualClock) -> None:
+    counter = Counter(Station(), clock)
+    other = request(id="other", args={"from_sequence": 8, "to_sequence": 9})
+    counter.serve_here(command(payload=LONG), command(payload=other), command(payload=LONG))
+    told = [(answer["id"], answer["code"]) for answer in counter.station.answers()]
+    assert told == [("long", 200), ("other", 200), ("long", 409)]
+    assert counter.station.diary.count(("replay", 8, 9)) == 1
+
+
+def test_a_command_that_expires_while_it_waits_for_a_long_one_is_not_done(clock: ManualClock) -> None:
+    counter = Counter(Station(), clock)
+    counter.turn(command(payload=LONG), command())
+    counter.turn()
+    clock.advance(3600)
+    counter.serve_here(ping("a", 1))  # itself expired
+    counter.turn()
+    told = [(answer["id"], answer["code"]) for answer in counter.station.answers()]
+    assert told == [("a", 410), ("long", 200), ("c-1", 410)]
+
+
+def test_a_command_that_fails_in_its_second_step_is_answered_with_500_and_may_be_asked_for_again(
+    clock: ManualClock,
+) -> None:
+    counter = Counter(Station(), clock)
+    counter.turn(command(payload=LONG))
+    counter.station.broken.add("replay")
+    counter.turn()
+    (answer,) = counter.station.answers()
+    assert (answer["code"], answer["data"]) == (500, {"kind": "failed"})
+    counter.station.broken.clear()
+    counter.serve_here(command(payload=LONG))
+    assert counter.station.answers()[-1]["code"] == 200
+
+
+def test_a_desk_that_is_stopped_between_two_steps_leaves_the_command_to_the_broker(
+    clock: ManualClock,
+) -> None:
+    counter = Counter(Station(), clock)
+    counter.turn(command(payload=LONG))
+    counter.desk.stop()
+    assert counter.station.done() == ["replay"]
+
+
+def test_beyond_a_bound_nothing_is_taken_while_a_long_one_is_not_done(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbound_, "WAITING", 2)
+    counter = Counter(Station(), clock)
+    counter.serve_here(command(payload=LONG), ping("a", 2), ping("b", 3))
+    assert [answer["id"] for answer in counter.station.answers()] == ["a", "long", "b"]
 
 
 def test_a_stopped_desk_leaves_what_waits_to_the_broker() -> None:
@@ -243,8 +339,8 @@ def test_a_stopped_desk_leaves_what_waits_to_the_broker() -> None:
 def test_nothing_is_done_for_a_message_that_is_not_accepted(inbound: Inbound) -> None:
     station = Station()
     counter = Counter(station, ManualClock())
-    counter.desk._take(inbound)
-    asked = decide(inbound, TOPICS, now=NOW, clock_synced=True, seen=lambda _: False, allowed=allowed)
+    counter.serve_here(inbound)
+    asked = admit(inbound, TOPICS, now=NOW, clock_synced=True, seen=lambda _: False, allowed=allowed)
     acted = [entry for entry in station.done() if entry not in ("respond", "acknowledge")]
     assert bool(acted) == isinstance(asked, Accepted)
     assert station.done()[-1] == "acknowledge"

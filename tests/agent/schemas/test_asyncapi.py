@@ -9,9 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from agent.contract.arguments import COMMANDS
+from agent.contract.commands import CODES, Accepted
 from agent.contract.inbound import Inbound
 from agent.contract.topics import TOPICS, Topics
-from agent.remote.admission import CODES, COMMANDS, Accepted, decide
+from agent.remote.admission import admit
 from agent.schemas import examples
 from agent.schemas.asyncapi import PREFIX, document
 
@@ -83,10 +85,10 @@ def test_every_example_keeps_the_schema_of_its_message(name: str) -> None:
 def test_the_example_of_a_command_is_one_that_runs(name: str) -> None:
     inbound = Inbound(
         topic=examples.TOPICS.cmd(name),
-        payload=json.dumps(examples.command(name)).encode(),  # type: ignore[arg-type]
+        payload=json.dumps(examples.command(name)).encode(),
         retained=False,
     )
-    asked = decide(
+    asked = admit(
         inbound,
         examples.TOPICS,
         now=examples.WHEN,

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 
 from agent.contract.events import EVENT_NAMES
+from agent.contract.metrics import METRICS, Distribution, Sample, message
 from agent.schemas import examples
 from agent.schemas.printed import printed
-from agent.status.metrics import METRICS, Metrics
 
 
 def valid(what: str, instance: object) -> None:
@@ -41,11 +41,12 @@ def test_a_command_is_held_to_the_letter() -> None:
 
 
 def test_a_fresh_and_a_moved_snapshot_of_metrics_keep_the_schema() -> None:
-    moved = Metrics(["top"])
-    moved.skipped("overload")
-    moved.camera_fault("top", "camera_error")
-    moved.inspected(0.3)
-    for snapshot in (Metrics([]).snapshot(), moved.snapshot(), examples.metrics()):
+    moved = [
+        Sample("skipped", 1, ("overload",)),
+        Sample("camera_faults", 1, ("top", "camera_error")),
+        Sample("inspect_seconds", Distribution().with_value(0.3)),
+    ]
+    for snapshot in (message([]), message(moved), examples.metrics()):
         valid("metrics", json.loads(json.dumps(snapshot)))
 
 

@@ -8,6 +8,7 @@ from agent.cameras.life import Counts
 from agent.clock import ManualClock
 from agent.status.board import Board
 from agent.status.health import assess, broker_words, camera_words, duration_words
+from agent.status.snapshot import Serving
 
 
 @pytest.fixture
@@ -17,8 +18,14 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def board(clock: ManualClock) -> Board:
-    board = Board(station="cell3", version="0.1.0", clock=clock)
-    board.serving(engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=0.03)
+    board = Board(
+        station="cell3",
+        version="0.1.0",
+        clock=clock,
+        serving=lambda: Serving(
+            engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=0.03
+        ),
+    )
     board.camera_state("top", "streaming")
     board.link_state("connected")
     return board
@@ -54,19 +61,19 @@ def test_a_lost_camera_degrades_and_is_named(board: Board) -> None:
 
 
 def test_a_trouble_of_the_uplink_degrades_in_its_own_words(board: Board) -> None:
-    board.uplink_troubles(("The outbox is full",))
+    board.trouble("uplink", ("The outbox is full",))
     assert assess(board.snapshot()).reasons == ("The outbox is full",)
-    board.uplink_troubles(())
+    board.trouble("uplink", ())
     assert assess(board.snapshot()).state == "running"
 
 
 def test_light_that_drifted_degrades_beside_troubles_of_the_uplink(board: Board) -> None:
-    board.light_troubles(("Light of camera top: brightness -20% since the start",))
-    board.uplink_troubles(("The outbox is full",))
+    board.trouble("light", ("Light of camera top: brightness -20% since the start",))
+    board.trouble("uplink", ("The outbox is full",))
     assert len(assess(board.snapshot()).reasons) == 2
-    board.uplink_troubles(())
+    board.trouble("uplink", ())
     assert assess(board.snapshot()).reasons == ("Light of camera top: brightness -20% since the start",)
-    board.light_troubles(())
+    board.trouble("light", ())
     assert assess(board.snapshot()).state == "running"
 
 

@@ -14,6 +14,7 @@ from agent.clock import ManualClock
 from agent.messages import VerdictName
 from agent.status.board import Board
 from agent.status.health import assess
+from agent.status.snapshot import Serving
 from agent.status.work import FEW, HOLD_S, IDLE_S, NAMED, WINDOW_S, Minute
 from tests.agent.status.samples import verdict
 
@@ -48,8 +49,13 @@ def test_a_minute_stays_small_whatever_reasons_it_is_told() -> None:
 
 
 def new_board(clock: ManualClock, **limit: float) -> Board:
-    board = Board(station="cell3", version="0", clock=clock, **limit)
-    board.serving(engine="e", bundle="b", bundle_sha256="ab" * 32, threshold=0.03)
+    board = Board(
+        station="cell3",
+        version="0",
+        clock=clock,
+        **limit,
+        serving=lambda: Serving(engine="e", bundle="b", bundle_sha256="ab" * 32, threshold=0.03),
+    )
     board.link_state("connected")
     board.camera_state("top", "streaming")
     return board

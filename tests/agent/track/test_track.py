@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from agent.clock import ManualClock
-from agent.line.prepare import eight_bits, prepare
+from agent.line.prepare import prepare
 from agent.messages import Frame, Samples
 from agent.settings import web as web_settings
 from agent.settings.camera import Camera, LinescanSimSource
 from agent.track.calibration import Provenance, save
+from agent.track.depth import eight_bits
 from agent.track.flatfield import FlatFieldError
 from agent.track.track import make_track
 from agent.track.windows import Item

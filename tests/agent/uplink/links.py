@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 from agent.clock import SystemClock
 from agent.contract.inbound import Inbound
+from agent.remote.admission import turn_away
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import LinkEvent
 from tests.agent.outbox.rows import TOPICS
-from tests.agent.uplink.stations import status
+from tests.agent.uplink.stations import hears, status
 from tests.brokers import DEADLINE_S, eventually
 
 
@@ -31,6 +32,7 @@ def link_to(settings: Mqtt, rng: random.Random | None = None) -> MqttLink:
         last_will=status("offline"),
         clock=SystemClock(),
         rng=rng or random.Random(1),
+        turn_away=turn_away,
     )
 
 
@@ -48,7 +50,7 @@ def connected(settings: Mqtt, rng: random.Random | None = None) -> Iterator[Mqtt
     taker.start()
     link.start()
     try:
-        eventually(lambda: link._live and link._live.subscription, "it is connected and subscribed")
+        eventually(lambda: hears(link), "it is connected and subscribed")
         yield link
     finally:
         link.stop(status("stopped"))  # acknowledged, so the broker has read all that went before

@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.clock import Clock, SystemClock
 from agent.contract.payloads import Status, StatusName, encode
 from agent.outbox.outbox import Outbox
+from agent.remote.admission import turn_away
 from agent.settings.settings import Mqtt
 from agent.uplink.courier import Courier
 from agent.uplink.mqtt.link import MqttLink
@@ -35,6 +36,11 @@ def status(state: StatusName, reason: str | None = None) -> bytes:
             }
         )
     )
+
+
+def hears(link: MqttLink) -> bool:
+    """Whether the broker sends it commands."""
+    return link.state.connected and link.state.hears
 
 
 @dataclass(kw_only=True)
@@ -73,5 +79,6 @@ def station(
         last_will=status("offline", "connection lost"),
         clock=clock,
         rng=rng or random.Random(1),
+        turn_away=turn_away,
     )
     return Station(outbox=outbox, link=link, courier=Courier(outbox, link, clock=clock, window=window))

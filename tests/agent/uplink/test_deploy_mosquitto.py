@@ -21,7 +21,7 @@ from agent.uplink.shipment import Connected, LinkEvent, Refused
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.authority import Authority
 from tests.agent.uplink.links import link_to, next_event, received
-from tests.agent.uplink.stations import mqtt, status
+from tests.agent.uplink.stations import hears, mqtt, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually
 
 DEPLOY = Path(__file__).parents[3] / "deploy" / "mosquitto"
@@ -135,7 +135,7 @@ def test_the_mes_commands_and_is_answered_and_no_other_station_listens_in(
     # mosquitto grants every SUBSCRIBE: what counts is what arrives.
     spy = plant.subscriber(ANOTHER.station, "plumbline/v1/#")
     spy.start()
-    eventually(lambda: link._live and link._live.subscription, "the station listens")
+    eventually(lambda: hears(link), "the station listens")
     mes._client.publish(TOPICS.cmd("ping"), b'{"n":1}', qos=1).wait_for_publish(DEADLINE_S)
     command = received(link)
     assert (command.topic, command.payload) == (TOPICS.cmd("ping"), b'{"n":1}')

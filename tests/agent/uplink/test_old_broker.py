@@ -12,6 +12,7 @@ import pytest
 
 from agent.clock import SystemClock
 from agent.contract.row import Waiting
+from agent.remote.admission import turn_away
 from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent
 from tests.agent.outbox.rows import TOPICS, crop, event, verdict
@@ -100,6 +101,7 @@ def test_an_acknowledgement_of_the_status_is_never_taken_for_a_row_of_the_connec
         last_will=status("offline"),
         clock=SystemClock(),
         rng=random.Random(1),
+        turn_away=turn_away,
     )
     link.start()
     try:

@@ -19,7 +19,7 @@ from agent.uplink.mqtt.connection import INBOUND_BYTES
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.links import Impatient, connected, link_to, received
 from tests.agent.uplink.picky_broker import PickyBroker
-from tests.agent.uplink.stations import mqtt, station
+from tests.agent.uplink.stations import hears, mqtt, station
 from tests.agent.uplink.test_inbound import PING, PROTOCOLS, Mes
 from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
 
@@ -188,7 +188,7 @@ def test_a_command_that_was_too_large_is_left_behind_with_its_session(
     with connected(mqtt(mosquitto.port, "3.1.1"), Impatient()) as link:
         mes.send(b"x" * (INBOUND_BYTES + 1))
         eventually(lambda: link.state.connects == 2 and link.state.connected, "it is connected again")
-        eventually(lambda: link._live and link._live.subscription, "and subscribed")
+        eventually(lambda: hears(link), "and subscribed")
         mes.send(b"afterwards")
         got = received(link)
         assert got.payload == b"afterwards"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
-import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from paho.mqtt import publish
 from agent.clock import SystemClock, new_uuid7
 from agent.contract.payloads import cloud_event
 from agent.contract.row import Row, Waiting
+from agent.remote.admission import turn_away
 from agent.settings.gateways import FolderGateway
 from agent.settings.settings import Delivery, Identity, Settings
 from agent.settings.settings import Outbox as OutboxSettings
@@ -23,13 +23,12 @@ from agent.uplink import uplink
 from agent.uplink.courier import Courier
 from agent.uplink.uplink import Uplink
 from tests.agent.outbox.rows import TOPICS, crop, verdict
-from tests.agent.uplink.stations import mqtt, status
+from tests.agent.uplink.stations import hears, mqtt, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Received, Subscriber, eventually
 
 
-def built(path: Path, port: int, protocol: str = "5", **others: object) -> Uplink:
-    clock = SystemClock()
-    wanted = Settings.model_validate(
+def settings(path: Path, port: int, protocol: str = "5", **others: object) -> Settings:
+    return Settings.model_validate(
         {
             "identity": Identity(site="site", area="area", line="line", station="station"),
             "mqtt": mqtt(port, protocol),
@@ -37,12 +36,21 @@ def built(path: Path, port: int, protocol: str = "5", **others: object) -> Uplin
             **others,
         }
     )
+
+
+def built(path: Path, port: int, protocol: str = "5", **others: object) -> Uplink:
+    return built_of(settings(path, port, protocol, **others))
+
+
+def built_of(wanted: Settings) -> Uplink:
+    clock = SystemClock()
     return uplink.build(
         wanted,
         boot_id="boot",
         last_will=status("offline"),
         clock=clock,
         new_id=lambda: new_uuid7(clock),
+        turn_away=turn_away,
     )
 
 
@@ -145,45 +153,6 @@ def test_a_replay_arrives_flagged_beside_new_verdicts(
     one.stop(status("stopped"))
 
 
-def ask(port: int, name: str, arguments: dict[str, object]) -> dict[str, object]:
-    """Send one command as an MES does, and wait for the answer."""
-    answers = Subscriber(port, f"{TOPICS.prefix}/rsp/{name}", f"asker-{name}")
-    answers.start()
-    request = {
-        "schema": "plumbline.command/1",
-        "id": str(uuid.uuid4()),
-        "expires": "2100-01-01T00:00:00Z",
-        "args": arguments,
-    }
-    publish.single(TOPICS.cmd(name), json.dumps(request), qos=1, hostname=HOST, port=port)
-    eventually(lambda: answers.received, f"{name} is answered")
-    answers.stop()
-    answer: dict[str, object] = json.loads(answers.received[0].payload)
-    return answer
-
-
-@pytest.mark.slow
-def test_commands_of_the_mes_are_performed_and_answered(
-    tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber
-) -> None:
-    one = built(tmp_path / "outbox.sqlite3", mosquitto.port, delivery=Delivery(confirmed_by="mes"))
-    one.start()
-    rows = [dataclasses.replace(verdict(number), id=str(uuid.UUID(int=number))) for number in range(1, 4)]
-    one.outbox.append(rows).result(DEADLINE_S)
-    eventually(lambda: one.outbox.depth().unconfirmed == 3, "the broker has them, the MES has not said so")
-    ids = [row.id for row in rows]
-    confirmed = ask(mosquitto.port, "ack", {"result_ids": [*ids[:2], str(uuid.UUID(int=99))]})
-    assert (confirmed["code"], confirmed["data"]) == (200, {"confirmed": 2})
-    assert one.outbox.depth().unconfirmed == 1
-    again = ask(mosquitto.port, "replay", {"from_sequence": 1, "to_sequence": 3})
-    assert (again["code"], again["data"]) == (200, {"replayed": 2, "waiting": 1, "gone": []})
-    eventually(lambda: len(flagged(subscriber)) == 2, "both are said again")
-    assert ask(mosquitto.port, "ping", {"loud": True})["code"] == 422
-    assert one.desk.refusals["bad_arguments"] == 1
-    one.stop(status("stopped"))
-    assert one.outbox.last_sequence() == 3
-
-
 def test_what_a_broker_lacks_is_told_once_as_an_event_and_delivery_goes_on(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path / "mosquitto", "retain_available false")
     broker.start()
@@ -214,27 +183,10 @@ def test_a_packet_over_our_limit_is_told_as_an_event(
 ) -> None:
     one = built(tmp_path / "outbox.sqlite3", mosquitto.port, "3.1.1")
     one.start()
-    eventually(lambda: one.link._live and one.link._live.subscription, "it hears commands")
+    eventually(lambda: hears(one.link), "it hears commands")
     publish.single(TOPICS.cmd("ping"), b"x" * 300_000, hostname=HOST, port=mosquitto.port)
     eventually(lambda: one.watch() and events_at(subscriber) == ["inbound_oversized"], "it is told")
     assert "at most 262144 are taken" in one.words()[0]
-    one.stop(status("stopped"))
-
-
-def test_a_part_for_which_no_trigger_came_is_told_as_an_event(
-    tmp_path: Path, mosquitto: Mosquitto, subscriber: Subscriber
-) -> None:
-    one = built(tmp_path / "outbox.sqlite3", mosquitto.port)
-    one.start()
-    for part in ("SN-1", "SN-2"):
-        assert ask(mosquitto.port, "bind", {"part_id": part})["code"] == 200
-    (camera,) = Settings().cameras
-    bound = one.bindings.of(camera.name, one.clock.monotonic_ns())
-    assert bound.part_id == "SN-2"
-    one.watch()
-    eventually(lambda: events_at(subscriber) == ["binding_unused"], "it is told")
-    (told,) = [json.loads(got.payload) for got in subscriber.received if got.topic == TOPICS.event()]
-    assert told["data"] == {"camera": camera.name, "part_id": "SN-1"}
     one.stop(status("stopped"))
 
 

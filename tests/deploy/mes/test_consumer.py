@@ -18,9 +18,10 @@ import pytest
 from pydantic import JsonValue
 
 from agent.contract.arguments import Ack, Replay
+from agent.contract.commands import Accepted, Response
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
-from agent.remote.admission import Accepted, Response, decide
+from agent.remote.admission import admit
 from agent.schemas import examples
 from tests.brokers import Mosquitto, eventually
 from tests.deploy.mes.told import CONSUMER, SOURCE, TOPIC, Process, Publisher, holds, rows, verdict
@@ -83,7 +84,7 @@ def test_a_gap_is_named_and_closes_when_the_verdict_is_replayed(
 
 def asked(topic: str, payload: bytes) -> Accepted:
     """The command, if a station takes it."""
-    decision = decide(
+    decision = admit(
         Inbound(topic=topic, payload=payload, retained=False),
         examples.TOPICS,
         now=datetime.now(timezone.utc),

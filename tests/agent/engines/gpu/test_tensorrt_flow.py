@@ -20,7 +20,7 @@ from agent.engines.cache import EngineCache, NotCompiled
 from agent.engines.engine import DeviceLost, Engine, EngineError, OutOfMemory
 from agent.engines.gpu.device import Gpu
 from agent.engines.open import is_compiled, open_runtime
-from agent.engines.serving import Candidate, Room
+from agent.engines.serving import Candidate, Serving
 from agent.engines.switch import Switch
 from agent.engines.table import RUNTIMES
 from agent.settings import settings
@@ -154,7 +154,7 @@ def test_a_gpu_that_falls_off_the_bus_under_the_line_hands_over_to_openvino(box:
             compile=lambda say, stop: None,
         )
 
-    room = Room([candidate(TENSORRT, "tensorrt"), candidate(OPENVINO, "openvino")], switch)
+    room = Serving([candidate(TENSORRT, "tensorrt"), candidate(OPENVINO, "openvino")], switch)
     room.open_first()
     tiles = small_tiles(9)
     assert switch.run(tiles).engine == "tensorrt-tf32"

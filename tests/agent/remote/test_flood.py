@@ -15,17 +15,16 @@ from paho.mqtt.properties import Properties
 
 from agent.clock import SystemClock, rfc3339
 from agent.contract import inbound
-from agent.uplink.uplink import Uplink
 from tests.agent.outbox.rows import TOPICS, verdict
-from tests.agent.uplink.stations import status
-from tests.agent.uplink.test_uplink import built, dated
+from tests.agent.remote.stations import Asked, asked
+from tests.agent.uplink.test_uplink import dated
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually
 
 
 @contextmanager
 def running(
     folder: Path, protocol: str, *extra: str
-) -> Iterator[tuple[Uplink, Subscriber, Subscriber, paho.Client]]:
+) -> Iterator[tuple[Asked, Subscriber, Subscriber, paho.Client]]:
     """A whole uplink at a mosquitto, who hears its answers, who hears its verdicts, and who asks."""
     broker = Mosquitto(folder / "mosquitto", "persistence false", *extra)
     broker.start()
@@ -37,13 +36,13 @@ def running(
     mes.max_inflight_messages_set(1000)
     mes.connect(HOST, broker.port)
     mes.loop_start()
-    uplink = built(folder / "outbox.sqlite3", broker.port, protocol=protocol)
-    uplink.start()
-    eventually(lambda: uplink.link._live and uplink.link._live.subscription, "it hears commands")
+    one = asked(folder / "outbox.sqlite3", broker.port, protocol)
+    one.start()
+    one.hears()
     try:
-        yield uplink, answers, verdicts, mes
+        yield one, answers, verdicts, mes
     finally:
-        uplink.stop(status("stopped"))
+        one.stop()
         mes.disconnect()
         mes.loop_stop()
         for one in (answers, verdicts):
@@ -80,31 +79,31 @@ def fresh(verdicts: Subscriber) -> set[bytes]:
 def test_of_300_pings_at_once_every_one_is_answered_once(
     tmp_path: Path, protocol: str, extra: tuple[str, ...], qos: int
 ) -> None:
-    with running(tmp_path, protocol, *extra) as (uplink, answers, verdicts, mes):
+    with running(tmp_path, protocol, *extra) as (one, answers, verdicts, mes):
         for number in range(300):
             ask(mes, "ping", number, {}, qos)
         rows = [dated(verdict(number)) for number in range(1, 101)]
-        uplink.outbox.append(rows).result(DEADLINE_S)
+        one.uplink.outbox.append(rows).result(DEADLINE_S)
         eventually(lambda: len(verdicts.received) == 100, "verdicts go beside them")
         eventually(lambda: len(answers.received) == 300, "all are answered")
         assert codes(answers) == {str(number): [200] for number in range(300)}
         if protocol == "5":
             told = {json.loads(got.payload)["id"]: got.correlation_data for got in answers.received}
             assert told == {str(number): b"%d" % number for number in range(300)}
-        assert (uplink.link.inbound_refused, uplink.link.inbound_dropped) == (0, 0)
-        assert uplink.link.state.connects == 1
+        assert (one.uplink.link.inbound_refused, one.uplink.link.inbound_dropped) == (0, 0)
+        assert one.uplink.link.state.connects == 1
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_of_200_replays_in_a_flood_every_one_is_answered_and_verdicts_go_on(
     tmp_path: Path, protocol: str
 ) -> None:
-    with running(tmp_path, protocol) as (uplink, answers, verdicts, mes):
-        uplink.outbox.append([dated(verdict(number)) for number in range(1, 101)]).result(DEADLINE_S)
+    with running(tmp_path, protocol) as (one, answers, verdicts, mes):
+        one.uplink.outbox.append([dated(verdict(number)) for number in range(1, 101)]).result(DEADLINE_S)
         eventually(lambda: len(verdicts.received) == 100, "they are delivered")
         for number in range(200):
             ask(mes, "replay", number, {"from_sequence": 1, "to_sequence": 100})
-        uplink.outbox.append([dated(verdict(number)) for number in range(101, 151)]).result(DEADLINE_S)
+        one.uplink.outbox.append([dated(verdict(number)) for number in range(101, 151)]).result(DEADLINE_S)
         eventually(lambda: len(answers.received) == 200, "all are answered")
         assert codes(answers) == {str(number): [200] for number in range(200)}
 
@@ -115,8 +114,8 @@ def test_what_there_is_no_room_for_is_refused_and_nothing_is_acknowledged_unansw
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbound, "WAITING", 20)
-    with running(tmp_path, "3.1.1", "max_inflight_messages 0") as (uplink, answers, _, mes):
-        with uplink.outbox.turn:  # the desk cannot look whether a command has run
+    with running(tmp_path, "3.1.1", "max_inflight_messages 0") as (one, answers, _, mes):
+        with one.uplink.outbox.turn:  # the desk cannot look whether a command has run
             for number in range(300):
                 ask(mes, "ping", number, {})
             eventually(lambda: len(answers.received) >= 270, "most are refused")
@@ -125,7 +124,7 @@ def test_what_there_is_no_room_for_is_refused_and_nothing_is_acknowledged_unansw
         assert len(told) == 300
         assert {code for (code,) in told.values()} == {200, 429}
         refused = [one for one, (code,) in told.items() if code == 429]
-        assert len(refused) == uplink.link.inbound_refused
+        assert len(refused) == one.uplink.link.inbound_refused
         again = refused[0]  # the same id may be asked again
         ask(mes, "ping", int(again), {})
         eventually(lambda: codes(answers)[again] == [429, 200], "it is done now")

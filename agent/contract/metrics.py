@@ -1,0 +1,226 @@
+"""Every number that a station counts, in one table, and `plumbline.metrics/1`, the message of all of them.
+
+Counters start at zero with the process. A drop, retry, reconnect or eviction without a line
+here is a bug.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Literal
+
+from agent.messages import VerdictName
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+UNJUDGED = ("overload", "camera_error", "lost_lines", "engine_error")  # the reasons to be expected
+VERDICTS: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """`name` without the plumbline_ prefix; Prometheus adds _total to counters."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(name="frames", kind="counter", help="Triggers that reached the line.", labels=("camera",)),
+    Metric(
+        name="verdicts", kind="counter", help="Records written, by verdict.", labels=("camera", "verdict")
+    ),
+    Metric(
+        name="skipped", kind="counter", help="Records without a judgement, by reason.", labels=("reason",)
+    ),
+    Metric(
+        name="unjudged",
+        kind="counter",
+        help="Records that are undecided or skipped, by reason.",
+        labels=("camera", "reason"),
+    ),
+    Metric(
+        name="unjudged_ratio",
+        kind="gauge",
+        help="Share of the last minute's records that are undecided or skipped.",
+        labels=("camera",),
+    ),
+    Metric(name="inspect_seconds", kind="histogram", help="Time the engine took for one frame."),
+    Metric(
+        name="capture_to_recorded_seconds",
+        kind="histogram",
+        help="Time from the last line of a frame to its durable record.",
+    ),
+    Metric(
+        name="engine_failures",
+        kind="counter",
+        help="Engines that could not be opened or were taken down, by engine.",
+        labels=("engine",),
+    ),
+    Metric(name="outbox_rows", kind="gauge", help="Rows that wait for the broker."),
+    Metric(name="outbox_bytes", kind="gauge", help="Bytes that wait for the broker."),
+    Metric(name="outbox_oldest_seconds", kind="gauge", help="Age of the first waiting row; 0 for none."),
+    Metric(
+        name="outbox_reader_rows",
+        kind="gauge",
+        help="Rows that wait for the broker (mqtt) or a gateway, by its name.",
+        labels=("reader",),
+    ),
+    Metric(
+        name="outbox_reader_oldest_seconds",
+        kind="gauge",
+        help="Age of the first row that waits for the broker or a gateway; 0 for none.",
+        labels=("reader",),
+    ),
+    Metric(
+        name="outbox_reader_refused",
+        kind="gauge",
+        help="Rows that the broker or a gateway did not take.",
+        labels=("reader",),
+    ),
+    Metric(name="published", kind="counter", help="Messages handed to the broker, retries included."),
+    Metric(name="acknowledged", kind="counter", help="Messages the broker acknowledged with success."),
+    Metric(name="refused", kind="counter", help="Messages the broker did not take; they are tried again."),
+    Metric(name="crops_evicted", kind="counter", help="Crops deleted undelivered, each with an event."),
+    Metric(name="archive_written", kind="counter", help="Judged frames that were put into the archive."),
+    Metric(
+        name="archive_dropped",
+        kind="counter",
+        help="Frames that the archive should have and has not: its queue is full, its folder fails,"
+        " what is kept longer holds the room, the frame is no picture.",
+        labels=("reason",),
+    ),
+    Metric(name="archive_evicted", kind="counter", help="Frames that left the archive to make room."),
+    Metric(
+        name="archive_failures", kind="counter", help="Times that the archive's folder took nothing any more."
+    ),
+    Metric(name="archive_entries", kind="gauge", help="Judged frames in the archive."),
+    Metric(name="archive_bytes", kind="gauge", help="Bytes in the archive, its index included."),
+    Metric(name="outbox_full", kind="gauge", help="1 while the outbox can take no more, else 0."),
+    Metric(name="outbox_unconfirmed", kind="gauge", help="Delivered verdicts the MES has not confirmed."),
+    Metric(name="dead_letters", kind="gauge", help="Rows that somebody did not take."),
+    Metric(name="commands", kind="counter", help="Commands that were performed."),
+    Metric(
+        name="commands_refused", kind="counter", help="Commands not performed, by kind.", labels=("kind",)
+    ),
+    Metric(name="inbound_dropped", kind="counter", help="Messages to us that were too large or too many."),
+    Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
+    Metric(
+        name="page_turned_away",
+        kind="counter",
+        help="Connections to the page that were closed for holding one without asking, or to make room.",
+    ),
+    Metric(
+        name="camera_streaming",
+        kind="gauge",
+        help="1 while the camera gives frames, else 0.",
+        labels=("camera",),
+    ),
+    Metric(name="camera_received", kind="counter", help="Frames or blocks of lines.", labels=("camera",)),
+    Metric(
+        name="camera_reconnects",
+        kind="counter",
+        help="Opens that succeeded, but the first.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="camera_stalls", kind="counter", help="Times it was given up for silence.", labels=("camera",)
+    ),
+    Metric(name="camera_losses", kind="counter", help="Times it was lost with an error.", labels=("camera",)),
+    Metric(
+        name="camera_open_failures",
+        kind="counter",
+        help="Opens that failed: absent, in_use by another client, or settings it does not bear.",
+        labels=("camera", "reason"),
+    ),
+    Metric(
+        name="camera_driver",
+        kind="counter",
+        help="What the camera's driver counts, such as packets that were sent again.",
+        labels=("camera", "name"),
+    ),
+    Metric(
+        name="camera_lines_lost",
+        kind="counter",
+        help="Lines missing from the web or frames.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="camera_lines_dropped",
+        kind="counter",
+        help="Lines seen again, or while the belt stood or turned.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="camera_faults",
+        kind="counter",
+        help="Triggers that gave no judgeable picture, by reason.",
+        labels=("camera", "reason"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """Values in the buckets that SECONDS bound, and one more for those above; and their sum."""
+
+    counts: tuple[int, ...] = (0,) * (len(SECONDS) + 1)
+    total: float = 0.0
+
+    def with_value(self, value: float) -> Distribution:
+        place = bisect_left(SECONDS, value)
+        counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
+        return Distribution(counts=counts, total=self.total + value)
+
+    def buckets(self) -> tuple[tuple[str, int], ...]:
+        """As Prometheus counts them: a bound, and all values up to it."""
+        return tuple(zip((*map(str, SECONDS), "+Inf"), accumulate(self.counts), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One number of a metric, with a value for each of its labels."""
+
+    name: str
+    value: float | Distribution
+    labels: tuple[str, ...] = ()
+
+
+def of_metric(samples: Iterable[Sample], metric: Metric) -> Sequence[Sample]:
+    """Its samples; one that has no labels and was not counted yet is nothing."""
+    found = [sample for sample in samples if sample.name == metric.name]
+    if found or metric.labels:
+        return found
+    return [Sample(metric.name, Distribution() if metric.kind == "histogram" else 0)]
+
+
+def message(samples: Sequence[Sample]) -> dict[str, Any]:
+    """`plumbline.metrics/1`: a number for each metric, one level of names below it for each label.
+
+    Histograms give count and sum, and buckets as Prometheus counts them: all values up to the bound.
+    """
+    families: dict[str, Any] = {"schema": "plumbline.metrics/1"}
+    for metric in METRICS:
+        found = of_metric(samples, metric)
+        families[metric.name] = _nested(found) if metric.labels else _plain(found[0].value)
+    return families
+
+
+def _nested(samples: Sequence[Sample]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for sample in samples:
+        place = tree
+        for label in sample.labels[:-1]:
+            place = place.setdefault(label, {})
+        place[sample.labels[-1]] = _plain(sample.value)
+    return tree
+
+
+def _plain(value: float | Distribution) -> Any:
+    if isinstance(value, Distribution):
+        return {"count": sum(value.counts), "sum": value.total, "buckets": dict(value.buckets())}
+    return int(value) if float(value).is_integer() else value

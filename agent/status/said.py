@@ -1,0 +1,68 @@
+"""What a station says of itself: the status message, and what the page calls serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from agent.clock import Clock, rfc3339
+from agent.contract import payloads
+from agent.engines.switch import NONE
+from agent.line.recipe import Recipe
+from agent.status.snapshot import Serving
+
+VERSION = version("plumbline")  # once: it reads a file, and the last status must need none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Of one run of the agent; `recipe` gives the one in force."""
+
+    station: str
+    boot_id: str
+    recipe: Callable[[], Recipe]
+    clock: Clock
+
+    def message(self, state: payloads.StatusName, reason: str | None) -> bytes:
+        """As of now."""
+        return self._encoded(state, reason, rfc3339(self.clock.utc_now()), self.engine())
+
+    def last_will(self) -> bytes:
+        """What the broker says when the connection is lost."""
+        return self._encoded("offline", "connection lost", None, None)
+
+    def engine(self) -> str | None:
+        """That serves now; None while there is none."""
+        described = self.recipe().engine.describe()
+        return None if described == NONE else described.name
+
+    def serving(self, camera: str) -> Serving:
+        """What judges this camera's frames now, and at which threshold."""
+        recipe = self.recipe()
+        engine = recipe.engine.describe()
+        return Serving(
+            engine=engine.name,
+            bundle=recipe.bundle,
+            bundle_sha256=recipe.bundle_sha256,
+            threshold=recipe.rules_of(camera).threshold_in(engine.precision),
+            provisional_rate=recipe.provisional_rate,
+        )
+
+    def _encoded(
+        self, state: payloads.StatusName, reason: str | None, since: str | None, engine: str | None
+    ) -> bytes:
+        recipe = self.recipe()
+        return payloads.encode(
+            payloads.Status(
+                state=state,
+                reason=reason,
+                station=self.station,
+                boot_id=self.boot_id,
+                versions={"plumbline": VERSION},
+                bundle_sha256=recipe.bundle_sha256,
+                settings_sha256=recipe.settings.sha256,
+                engine=engine,
+                since=since,
+            )
+        )

@@ -1,0 +1,104 @@
+"""What the parts of a station have counted, as samples of the table: one function for each part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agent.archive.archive import REASONS, Archive, Counts
+from agent.cameras.supervisor import Supervisor
+from agent.contract.metrics import Sample
+from agent.engines.serving import Serving
+from agent.outbox.file import Depth
+from agent.remote.desk import Desk
+from agent.status.board import Board
+from agent.uplink.uplink import Uplink
+
+NOTHING_ARCHIVED = Counts(
+    written=0, dropped=dict.fromkeys(REASONS, 0), evicted=0, failures=0, entries=0, size_bytes=0
+)
+
+
+def of_station(
+    *,
+    cameras: Mapping[str, Supervisor],
+    serving: Serving,
+    uplink: Uplink,
+    desk: Desk,
+    archive: Archive | None,
+    board: Board,
+    turned_away: int,
+) -> Iterable[Sample]:
+    """All but what became of triggers (`Tally`). `turned_away`: connections that the page closed."""
+    yield from of_cameras(cameras)
+    yield from of_engines(serving)
+    yield from of_outbox(uplink.outbox.depth())
+    yield from of_uplink(uplink)
+    yield from of_commands(desk, uplink)
+    yield from of_archive(archive)
+    yield from of_board(board)
+    yield Sample("page_turned_away", turned_away)
+
+
+def of_cameras(cameras: Mapping[str, Supervisor]) -> Iterable[Sample]:
+    for name, camera in cameras.items():
+        counts = camera.counts()
+        yield Sample("camera_streaming", counts.streaming, (name,))
+        yield Sample("camera_received", counts.frames, (name,))
+        yield Sample("camera_reconnects", counts.reconnects, (name,))
+        yield Sample("camera_stalls", counts.stalls, (name,))
+        yield Sample("camera_losses", counts.losses, (name,))
+        yield Sample("camera_lines_dropped", counts.lines_dropped, (name,))
+        for reason, count in counts.open_failures.items():
+            yield Sample("camera_open_failures", count, (name, reason))
+        for counter, count in counts.driver.items():
+            yield Sample("camera_driver", count, (name, counter))
+
+
+def of_engines(serving: Serving) -> Iterable[Sample]:
+    return [Sample("engine_failures", count, (name,)) for name, count in serving.failed.items()]
+
+
+def of_outbox(depth: Depth) -> Iterable[Sample]:
+    yield Sample("outbox_rows", depth.rows)
+    yield Sample("outbox_bytes", depth.bytes)
+    yield Sample("outbox_oldest_seconds", depth.oldest_s)
+    yield Sample("outbox_unconfirmed", depth.unconfirmed)
+    yield Sample("dead_letters", depth.dead_letters)
+    for reader in depth.readers:
+        yield Sample("outbox_reader_rows", reader.rows, (reader.name,))
+        yield Sample("outbox_reader_oldest_seconds", reader.oldest_s, (reader.name,))
+        yield Sample("outbox_reader_refused", reader.refused, (reader.name,))
+
+
+def of_uplink(uplink: Uplink) -> Iterable[Sample]:
+    courier, link = uplink.courier.state, uplink.link
+    yield Sample("outbox_full", uplink.keeper.full)
+    yield Sample("crops_evicted", uplink.keeper.evicted)
+    yield Sample("published", courier.publications)
+    yield Sample("acknowledged", courier.deliveries)
+    yield Sample("refused", courier.refusals)
+    yield Sample("inbound_dropped", link.inbound_dropped)
+    yield Sample("reconnects", max(0, link.state.connects - 1))  # the first one is no reconnect
+
+
+def of_commands(desk: Desk, uplink: Uplink) -> Iterable[Sample]:
+    yield Sample("commands", desk.performed)
+    for kind, count in {**desk.refusals, "busy": uplink.link.inbound_refused}.items():
+        yield Sample("commands_refused", count, (kind,))
+
+
+def of_archive(archive: Archive | None) -> Iterable[Sample]:
+    counts = NOTHING_ARCHIVED if archive is None else archive.counts()
+    yield Sample("archive_written", counts.written)
+    yield Sample("archive_evicted", counts.evicted)
+    yield Sample("archive_failures", counts.failures)
+    yield Sample("archive_entries", counts.entries)
+    yield Sample("archive_bytes", counts.size_bytes)
+    for reason, count in counts.dropped.items():
+        yield Sample("archive_dropped", count, (reason,))
+
+
+def of_board(board: Board) -> Iterable[Sample]:
+    """Shares of the last minute; 0 where nothing came."""
+    for view in board.snapshot().cameras:
+        yield Sample("unjudged_ratio", view.work.tally.unjudged_share, (view.name,))

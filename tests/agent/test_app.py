@@ -1,0 +1,53 @@
+"""The composition root: every number of the table has a source, and what is shown is what is in force."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from agent.app import App, build
+from agent.clock import ManualClock
+from agent.contract.metrics import METRICS
+from agent.crew import Crew
+from agent.settings import camera as camera_settings
+from agent.settings import settings
+
+SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
+
+
+def made(folder: Path) -> App:
+    (folder / "pictures").mkdir()
+    wanted = settings.Settings(
+        bundle=SAMPLE,
+        cameras=(
+            camera_settings.Camera(name="top", source=camera_settings.FolderSource(path=folder / "pictures")),
+        ),
+        engine=settings.Engine(kind="openvino", threads=1, cache=folder / "engines"),
+        outbox=settings.Outbox(path=folder / "outbox.sqlite3", min_free_bytes=0),
+        mqtt=settings.Mqtt(port=1),
+        page=settings.Page(port=0),
+    )
+    return build(wanted, ManualClock(), Crew())
+
+
+def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe_in_force(
+    tmp_path: Path,
+) -> None:
+    app = made(tmp_path)
+    try:
+        sampled = {sample.name for sample in app.watch.metrics.samples()}
+        assert {metric.name for metric in METRICS if not metric.labels} <= sampled
+        line = app.lines["top"]
+        before = app.board.snapshot().serving
+        assert before is not None
+        rules = {"top": replace(line.recipe.rules_of("top"), threshold=0.5, calibrated={})}
+        line.take_over(replace(line.recipe, rules=rules, bundle="another"))
+        app.captures["top"].close()
+        line.step()
+        after = app.board.snapshot().serving
+        assert after is not None
+        assert (after.bundle, after.threshold) == ("another", 0.5)
+        assert before.threshold != after.threshold
+    finally:
+        app.engine.close()
+        app.uplink.outbox.close()
