@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import bench, bundle, calibrate, camera, demo, engines, inspect, outbox, run, schema, simulate
+from agent.cli import (
+    archive,
+    bench,
+    bundle,
+    calibrate,
+    camera,
+    demo,
+    engines,
+    inspect,
+    outbox,
+    run,
+    schema,
+    simulate,
+)
 from agent.cli import validate as validation
 from agent.cli.exit_codes import exits, exits_of_program
 from agent.cli.options import Version
@@ -31,6 +44,7 @@ app.command(epilog=exits())(schema.schema)
 app.command(epilog=exits())(bench.bench)
 app.command(epilog=exits())(demo.demo)
 app.command(epilog=exits("the broker has not taken all rows"))(simulate.simulate)
+app.add_typer(archive.app, name="archive")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(camera.app, name="camera")
 app.add_typer(calibrate.app, name="calibrate")

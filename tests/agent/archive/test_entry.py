@@ -9,10 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from agent.archive import chunks, entry
 from agent.archive.chunks import Torn
-from agent.archive.entry import EntryError, Mark, NotOurs
+from agent.archive.entry import EntryError, NotOurs
+from agent.archive.record import Mark
 from agent.contract import payloads
 from agent.messages import Frame
 from tests.agent.archive.records import (
@@ -160,18 +162,61 @@ def test_a_verdict_with_a_field_of_a_later_version_is_indexed_and_says_who_can_r
     later = {**json.loads(entry.read(path).recorded), "new_field": 1}
     resealed(path, entry.VERDICT, json.dumps(later).encode())
     assert entry.read_head(path).id == result_id(1)
-    with pytest.raises(EntryError, match="read it with the agent that wrote it"):
+    with pytest.raises(EntryError, match=r"Verdict is not one that this version knows \(at new_field\)"):
         entry.read(path)
+
+
+TOLD = {
+    "result_id": result_id(1),
+    "created": "2026-11-24T07:15:04.412Z",
+    "camera": "top",
+    "verdict": "fail",
+    "reason": None,
+    "part_id": None,
+    "score": None,
+}
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"{}", b'{"result_id":1}', b"[]", b'{"score":5}', b"nothing", b'{"score":null,"verdict":"good"}'],
+    [
+        b"{}",
+        b"[]",
+        b"nothing",
+        b"[" * 100_000,
+        *(
+            json.dumps({**TOLD, name: value}).encode()
+            for name, value in {
+                "result_id": 1,
+                "verdict": "good",
+                "part_id": {"a": 1},
+                "camera": "\udcff",
+                "score": {"raw": "high"},
+            }.items()
+        ),
+    ],
 )
 def test_a_record_of_another_shape_is_not_ours(tmp_path: Path, content: bytes) -> None:
     path = resealed(whole(tmp_path / "one.png"), entry.VERDICT, content)
     with pytest.raises(NotOurs, match="its record is not one that this version writes"):
         entry.read_head(path)
+    with pytest.raises(EntryError, match="Verdict is not one that this version knows"):
+        entry.read(path)
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"word":"fine","by":"Ada","at":"2026-11-24T07:15:04Z"}', b"[]"])
+def test_a_mark_of_another_shape_is_not_ours(tmp_path: Path, content: bytes) -> None:
+    path = whole(tmp_path / "one.png")
+    written(path, entry.marked(path.read_bytes(), MARK))
+    with pytest.raises(NotOurs, match="Mark is not one that this version knows"):
+        entry.read_head(resealed(path, entry.MARK, content))
+
+
+def test_a_mark_needs_a_moment_with_a_zone_and_a_name_of_some_length() -> None:
+    with pytest.raises(ValidationError, match="timezone"):
+        Mark(word="confirmed", by="Ada", at=MORNING.replace(tzinfo=None))
+    with pytest.raises(ValidationError, match="at most 100 characters"):
+        Mark(word="confirmed", by="A" * 101, at=MORNING)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\xff\xd8\xff a JPEG perhaps"])
@@ -192,7 +237,7 @@ def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 def test_a_part_id_of_any_bytes_is_kept(tmp_path: Path) -> None:
     seen = frame(picture(), part_id="\udcff\u2028 x")
-    assert entry.read(whole(tmp_path / "one.png", seen)).frame.part_id == "\udcff\u2028 x"
+    assert entry.read(whole(tmp_path / "one.png", seen)).frame.part_id == "?\u2028 x"  # as in the verdict
 
 
 def test_what_is_kept_is_little_more_than_the_picture() -> None:
