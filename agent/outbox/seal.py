@@ -1,8 +1,7 @@
 """The digest that a row bears from its append on, over everything that is sent of it.
 
 It finds what a disk, a memory or a careless hand has changed. It is not keyed: whoever can write the file can
-read a key beside it, too. A row that names the sha256 of its payload, as a crop does, has it in the digest in
-place of the payload, which is then held against it: that was computed already, and it costs as much again.
+read a key beside it, too.
 """
 
 from __future__ import annotations
@@ -17,24 +16,20 @@ from agent.contract.row import KINDS, Changed, Row, Waiting
 from agent.foreign import stored
 
 DIGEST_BYTES = 16
-_in_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps makes one for each row
 Sealed: TypeAlias = tuple[str, int, str, str, str, int | None, bytes, int, bytes]
 JSON = "application/json"
-NAMED = "sha256"  # the property that has the payload's
 RECORD_COLUMNS = "id, class, topic, properties, content_type, sequence, payload, evict, digest"
 _TYPES: tuple[type | tuple[type, ...], ...] = (str, int, str, str, str, (int, type(None)), bytes, int, bytes)
 
 
 def seal(row: Row) -> Sealed:
     """RECORD_COLUMNS of a row that is about to be committed."""
-    number, properties, evict = KINDS.index(row.kind), _in_json(row.properties), 0 if row.of_pass else 1
-    is_named = any(name == NAMED for name, _ in row.properties)
-    payload = b"" if is_named else row.payload
-    found = _digest(row.id, number, row.topic, properties, row.content_type, row.sequence, payload, evict)
-    return (
-        *(row.id, number, row.topic, properties, row.content_type),
-        *(row.sequence, row.payload, evict, found),
+    properties = json.dumps(row.properties, separators=(",", ":"))
+    content = (
+        *(row.id, KINDS.index(row.kind), row.topic, properties, row.content_type),
+        *(row.sequence, row.payload, 0 if row.of_pass else 1),
     )
+    return (*content, digest(*content))
 
 
 def digest(
@@ -47,37 +42,14 @@ def digest(
     payload: bytes,
     evict: int,
 ) -> bytes:
-    """Of a record's columns."""
-    covered = payload if named_sha256(properties) is None else b""
-    return _digest(id_, number, topic, properties, content_type, sequence, covered, evict)
-
-
-def named_sha256(properties: str) -> Any:
-    """What the properties name as the payload's sha256; None where they do not, or cannot be read."""
-    if NAMED not in properties:
-        return None
-    try:
-        return dict(json.loads(properties)).get(NAMED)
-    except (ValueError, TypeError):
-        return None
-
-
-def _digest(
-    id_: str,
-    number: int,
-    topic: str,
-    properties: str,
-    content_type: str,
-    sequence: int | None,
-    payload: bytes,
-    evict: int,
-) -> bytes:
-    """The lengths keep one text from passing for another."""
+    """Of a record's columns. The lengths keep one text from passing for another."""
     head = (
         f"{len(id_)} {number} {len(topic)} {len(properties)} {len(content_type)} {sequence} {evict}"
         f" {id_}{topic}{properties}{content_type}"
     )
-    return hashlib.sha256(head.encode("utf-8", "surrogateescape") + payload).digest()[:DIGEST_BYTES]
+    found = hashlib.sha256(head.encode(errors="surrogateescape"))
+    found.update(payload)
+    return found.digest()[:DIGEST_BYTES]
 
 
 def opened(database: sqlite3.Connection, seq: int, columns: Sequence[Any]) -> Waiting | Changed:
@@ -112,13 +84,7 @@ def _is_whole(database: sqlite3.Connection, seq: int, columns: Sequence[Any]) ->
     if found == b"":
         (undigested,) = database.execute("SELECT undigested FROM progress").fetchone()
         return seq <= undigested and is_plausible(content)
-    return is_whole(content, found)
-
-
-def is_whole(content: Sequence[Any], found: bytes) -> bool:
-    """Whether a record's columns, each of its type, are what `found` was computed of."""
-    named, payload = named_sha256(content[3]), content[6]
-    return found == digest(*content) and named in (None, hashlib.sha256(payload).hexdigest())
+    return bool(found == digest(*content))
 
 
 def is_typed(columns: Sequence[Any]) -> bool:

@@ -22,7 +22,7 @@ CHANGED = f"(SELECT seq FROM dead_letter WHERE place = '{OUTBOX}')"
 _INSERT_RECORD = """INSERT INTO record
 (id, class, topic, properties, content_type, size, created_ns, sequence, payload, evict, digest, lived_ns)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_INSERT_WAITING = "INSERT INTO waiting (seq, class, size) SELECT seq, class, size FROM record WHERE seq > ?"
+_INSERT_WAITING = "INSERT INTO waiting (seq, class, size) VALUES (?, ?, ?)"
 _LEASE = """SELECT waiting.seq, {columns} FROM waiting CROSS JOIN record ON record.seq = waiting.seq
 WHERE waiting.class = ? AND waiting.seq NOT IN ({marks}) ORDER BY waiting.seq LIMIT ?"""
 
@@ -41,14 +41,14 @@ def insert(database: sqlite3.Connection, rows: Sequence[Row], stamp: Stamp) -> N
 
 
 def insert_sealed(database: sqlite3.Connection, rows: Sequence[Sealed], stamp: Stamp) -> None:
-    """The same of rows that are sealed already. In one transaction their numbers follow each other."""
-    if not rows:
-        return
-    *most, last = ((*row[:5], len(row[6]), stamp.wall_ns, *row[5:], stamp.lived_ns) for row in rows)
-    database.executemany(_INSERT_RECORD, most)
-    seq = database.execute(_INSERT_RECORD, last).lastrowid
-    assert seq is not None
-    database.execute(_INSERT_WAITING, (seq - len(rows),))
+    for id_, number, topic, properties, content_type, sequence, payload, evict, digest in rows:
+        size = len(payload)
+        values = (
+            *(id_, number, topic, properties, content_type, size, stamp.wall_ns),
+            *(sequence, payload, evict, digest, stamp.lived_ns),
+        )
+        seq = database.execute(_INSERT_RECORD, values).lastrowid
+        database.execute(_INSERT_WAITING, (seq, number, size))
     database.execute("UPDATE cursor SET rows = rows + ?", (len(rows),))
 
 
