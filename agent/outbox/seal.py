@@ -1,13 +1,14 @@
 """The digest that a row bears from its append on, over everything that is sent of it.
 
 It finds what a disk, a memory or a careless hand has changed. It is not keyed: whoever can write the file can
-read a key beside it, too.
+read a key beside it, too. A crop whose properties name its sha256 is covered by that, and not read once more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -18,18 +19,28 @@ from agent.foreign import stored
 DIGEST_BYTES = 16
 Sealed: TypeAlias = tuple[str, int, str, str, str, int | None, bytes, int, bytes]
 JSON = "application/json"
+CROP = KINDS.index("crop")
+COPIED_BYTES = 8192  # a payload below it is copied behind the head: one call in place of two
 RECORD_COLUMNS = "id, class, topic, properties, content_type, sequence, payload, evict, digest"
+_PROPERTIES = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps makes an encoder for each call
+_NAMED = re.compile(r'\["sha256","([0-9a-f]{64})"\]')  # a quote within a value is escaped
+_BY_NAME = b"sha256 "  # no other head begins with a letter
 _TYPES: tuple[type | tuple[type, ...], ...] = (str, int, str, str, str, (int, type(None)), bytes, int, bytes)
 
 
 def seal(row: Row) -> Sealed:
     """RECORD_COLUMNS of a row that is about to be committed."""
-    properties = json.dumps(row.properties, separators=(",", ":"))
-    content = (
-        *(row.id, KINDS.index(row.kind), row.topic, properties, row.content_type),
-        *(row.sequence, row.payload, 0 if row.of_pass else 1),
+    number, evict = KINDS.index(row.kind), 0 if row.of_pass else 1
+    properties = _PROPERTIES(row.properties) if row.properties else "[]"
+    id_, topic, content_type, sequence, payload = (
+        row.id,
+        row.topic,
+        row.content_type,
+        row.sequence,
+        row.payload,
     )
-    return (*content, digest(*content))
+    sealed = digest(id_, number, topic, properties, content_type, sequence, payload, evict)
+    return id_, number, topic, properties, content_type, sequence, payload, evict, sealed
 
 
 def digest(
@@ -42,12 +53,43 @@ def digest(
     payload: bytes,
     evict: int,
 ) -> bytes:
-    """Of a record's columns. The lengths keep one text from passing for another."""
-    head = (
+    """Of a record's columns."""
+    head = _head(id_, number, topic, properties, content_type, sequence, evict)
+    if named_sha256(number, properties) is not None:
+        return hashlib.sha256(_BY_NAME + head).digest()[:DIGEST_BYTES]
+    return _digest_of_all(head, payload)
+
+
+def is_digest(found: object, content: Sequence[Any]) -> bool:
+    """Whether these are the columns that it was made of; a crop of version 3 had its payload in it, too."""
+    id_, number, topic, properties, content_type, sequence, payload, evict = content
+    head = _head(id_, number, topic, properties, content_type, sequence, evict)
+    named = named_sha256(number, properties)
+    if named is not None and found == hashlib.sha256(_BY_NAME + head).digest()[:DIGEST_BYTES]:
+        return named == hashlib.sha256(payload).hexdigest()
+    return found == _digest_of_all(head, payload)
+
+
+def named_sha256(number: int, properties: str) -> str | None:
+    """Of a crop's payload, where its properties as JSON say it."""
+    found = _NAMED.search(properties) if number == CROP else None
+    return None if found is None else found[1]
+
+
+def _head(
+    id_: str, number: int, topic: str, properties: str, content_type: str, sequence: int | None, evict: int
+) -> bytes:
+    """The lengths keep one text from passing for another."""
+    return (
         f"{len(id_)} {number} {len(topic)} {len(properties)} {len(content_type)} {sequence} {evict}"
         f" {id_}{topic}{properties}{content_type}"
-    )
-    found = hashlib.sha256(head.encode(errors="surrogateescape"))
+    ).encode(errors="surrogateescape")
+
+
+def _digest_of_all(head: bytes, payload: bytes) -> bytes:
+    if len(payload) < COPIED_BYTES:
+        return hashlib.sha256(head + payload).digest()[:DIGEST_BYTES]
+    found = hashlib.sha256(head)
     found.update(payload)
     return found.digest()[:DIGEST_BYTES]
 
@@ -84,7 +126,7 @@ def _is_whole(database: sqlite3.Connection, seq: int, columns: Sequence[Any]) ->
     if found == b"":
         (undigested,) = database.execute("SELECT undigested FROM progress").fetchone()
         return seq <= undigested and is_plausible(content)
-    return bool(found == digest(*content))
+    return is_digest(found, content)
 
 
 def is_typed(columns: Sequence[Any]) -> bool:
@@ -98,7 +140,7 @@ def is_plausible(content: Sequence[Any]) -> bool:
     try:
         named = dict(json.loads(properties))
         "".join((id_, topic, content_type, *named, *named.values())).encode()
-        if content_type == JSON and number != KINDS.index("crop"):
+        if content_type == JSON and number != CROP:
             json.loads(payload)
     except (ValueError, TypeError):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import statistics
@@ -20,6 +21,7 @@ from agent.outbox.outbox import Outbox
 
 VERDICT_BYTES = 1500
 CROP_BYTES = 64_000
+CROP_SHA256 = hashlib.sha256(b"c" * CROP_BYTES).hexdigest()  # the line has it for its verdict
 SECONDS = 4.0
 
 
@@ -106,6 +108,7 @@ def crop(number: int) -> Row:
         topic="plumbline/v1/site/area/line/station/crop/top",
         payload=b"c" * CROP_BYTES,
         content_type="image/jpeg",
+        properties=(("crop_id", f"c{number}"), ("defect_index", "0"), ("sha256", CROP_SHA256)),
     )
 
 
