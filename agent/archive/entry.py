@@ -18,29 +18,23 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias, get_args
+from typing import IO
 
-import numpy as np
 from pydantic import ValidationError
 
 from agent.archive import chunks, pixels
 from agent.archive.chunks import Torn, chunk
-from agent.clock import rfc3339
+from agent.archive.record import SCHEMA, Mark, Record, Told, record_of, valid_lines
 from agent.contract import payloads
 from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.messages import Flags, Floats, Frame, Inspection, Samples, VerdictName
+from agent.messages import Floats, Frame, Inspection, Samples, VerdictName
 
-SCHEMA = "plumbline.archive/1"
 RECORD, VERDICT, MARK, MAP = b"plRC", b"plVD", b"plMK", b"plMP"
 LONGEST_CHUNK = 4 << 20  # of those that are read for the index
 LONGEST_NAME = 100
-
-MarkWord: TypeAlias = Literal["confirmed", "false_alarm", "missed_defect"]
-MARK_WORDS: tuple[MarkWord, ...] = get_args(MarkWord)
 
 
 class EntryError(PlumblineError):
@@ -49,15 +43,6 @@ class EntryError(PlumblineError):
 
 class NotOurs(Exception):
     """A file that this version did not write; says why in a few words."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """What a person said of a verdict: that it is right, or that it is wrong in one of two ways."""
-
-    word: MarkWord
-    by: str
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +73,6 @@ class Entry:
     mark: Mark | None
 
 
-def moment_of(text: str) -> datetime:
-    """What `rfc3339` wrote."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
 def head_of(verdict: Verdict, recipe: str) -> Head:
     """Of a record that nobody has said anything of yet."""
     return Head(
@@ -113,24 +93,12 @@ def compose(
     verdict: Verdict, recipe: str, frame: Frame, inspection: Inspection | None
 ) -> list[bytes | memoryview]:
     """The pieces of an entry's file. Raises ValueError for a frame that is no picture."""
-    record: dict[str, Any] = {
-        "schema": SCHEMA,
-        "recipe": recipe,
-        "bit_depth": frame.bit_depth,
-        "captured_at": frame.captured_at.isoformat(),
-        "device_ns": frame.device_ns,
-        "epoch": frame.epoch,
-        "line_status": frame.line_status,
-        "part_id": frame.part_id,
-        "is_partial": frame.is_partial,
-        "goes_on": frame.goes_on,
-        "invalid": None if frame.valid is None else _runs(~frame.valid),
-    }
-    after = []
+    exponent, after = None, []
     if inspection is not None:
-        halves, record["map_exponent"] = pixels.to_halves(inspection.evidence)
+        halves, exponent = pixels.to_halves(inspection.evidence)
         after.append(chunk(MAP, pixels.halves_to_png(halves)))
-    before = [chunk(RECORD, _json(record)), chunk(VERDICT, payloads.encode(verdict))]
+    record = payloads.encode(record_of(frame, recipe, exponent))
+    before = [chunk(RECORD, record), chunk(VERDICT, payloads.encode(verdict))]
     return chunks.sealed(pixels.to_png(frame.image), before, after)
 
 
@@ -143,7 +111,7 @@ def read(path: Path) -> Entry:
         return _entry(data, found)
     except OSError as error:
         raise EntryError(f"{shown(str(path))}: cannot be read ({error.strerror}); check the file") from error
-    except (NotOurs, Torn, ValidationError, ValueError, KeyError, TypeError) as error:
+    except (NotOurs, Torn, ValueError) as error:
         raise EntryError(f"{shown(str(path))}: {_why(error)}; nothing of it can be relied on") from error
 
 
@@ -164,7 +132,7 @@ def read_head(path: Path) -> Head:
             raise Torn("it is cut short")
     try:
         return _head(found)
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise NotOurs(f"its record is not one that this version writes ({_why(error)})") from error
 
 
@@ -174,7 +142,7 @@ def marked(data: bytes, mark: Mark | None) -> list[bytes | memoryview]:
     chunks.check_seal(data)
     before = [chunk(RECORD, bytes(found[RECORD])), chunk(VERDICT, bytes(found[VERDICT]))]
     if mark is not None:
-        before.append(chunk(MARK, _json(_mark_json(mark))))
+        before.append(chunk(MARK, payloads.encode(mark)))
     after = [chunk(MAP, bytes(found[MAP]))] if MAP in found else []
     return chunks.sealed(_plain_png(data), before, after)
 
@@ -228,102 +196,70 @@ def _sections(data: bytes) -> dict[bytes, memoryview]:
 
 def _entry(data: bytes, found: Mapping[bytes, memoryview]) -> Entry:
     recorded = bytes(found[VERDICT])
-    verdict = Verdict.model_validate_json(recorded)
-    record = json.loads(bytes(found[RECORD]))
-    picture = pixels.of_png(data)
-    frame = _frame(verdict, record, picture)
+    verdict, record = Verdict.model_validate_json(recorded), Record.model_validate_json(bytes(found[RECORD]))
+    frame = _frame(verdict, record, pixels.of_png(data))
     if frame.digest() != verdict.frame.sha256:
         raise ValueError("its pixels are not those that its verdict names")
+    evidence = None
+    if MAP in found:
+        evidence = pixels.of_halves(pixels.halves_of_png(bytes(found[MAP])), record.map_exponent or 0)
     return Entry(
         verdict=verdict,
         recorded=recorded,
-        recipe=record["recipe"],
+        recipe=record.recipe,
         frame=frame,
-        evidence=pixels.of_halves(pixels.halves_of_png(bytes(found[MAP])), record["map_exponent"])
-        if MAP in found
-        else None,
+        evidence=evidence,
         mark=_mark(found),
     )
 
 
-def _frame(verdict: Verdict, record: Mapping[str, Any], picture: Samples) -> Frame:
+def _frame(verdict: Verdict, record: Record, picture: Samples) -> Frame:
     said = verdict.frame
     return Frame(
         camera=verdict.camera,
         frame_id=said.id,
         image=picture,
         captured_ns=0,
-        captured_at=datetime.fromisoformat(record["captured_at"]),
+        captured_at=record.captured_at,
         first_line=said.first_line,
         encoder=said.encoder,
-        device_ns=record["device_ns"],
-        epoch=record["epoch"],
-        line_status=record["line_status"],
+        device_ns=record.device_ns,
+        epoch=record.epoch,
+        line_status=record.line_status,
         lines_lost=said.lines_lost,
-        valid=_valid(record["invalid"], len(picture)),
-        bit_depth=record["bit_depth"],
-        is_partial=record["is_partial"],
-        goes_on=record["goes_on"],
-        part_id=record["part_id"],
+        valid=valid_lines(record, len(picture)),
+        bit_depth=record.bit_depth,
+        is_partial=record.is_partial,
+        goes_on=record.goes_on,
+        part_id=record.part_id,
     )
 
 
 def _head(found: Mapping[bytes, memoryview]) -> Head:
-    record, verdict = json.loads(bytes(found[RECORD])), json.loads(bytes(found[VERDICT]))
-    score = verdict["score"] or {"raw": None, "threshold": None}
-    head = Head(
-        id=verdict["result_id"],
-        created=verdict["created"],
-        camera=verdict["camera"],
-        verdict=verdict["verdict"],
-        reason=verdict["reason"],
-        score=score["raw"],
-        threshold=score["threshold"],
-        part_id=verdict["part_id"],
-        recipe=record["recipe"],
+    record, told = (
+        Record.model_validate_json(bytes(found[RECORD])),
+        Told.model_validate_json(bytes(found[VERDICT])),
+    )
+    return Head(
+        id=told.result_id,
+        created=told.created,
+        camera=told.camera,
+        verdict=told.verdict,
+        reason=told.reason,
+        score=None if told.score is None else told.score.raw,
+        threshold=None if told.score is None else told.score.threshold,
+        part_id=told.part_id,
+        recipe=record.recipe,
         mark=_mark(found),
     )
-    texts = (head.id, head.created, head.camera, head.recipe)
-    if not all(isinstance(text, str) for text in texts) or head.verdict not in ("pass", "fail", "undecided"):
-        raise ValueError("a text is none, or the verdict is none")
-    return head
 
 
 def _mark(found: Mapping[bytes, memoryview]) -> Mark | None:
-    if MARK not in found:
-        return None
-    said = json.loads(bytes(found[MARK]))
-    if said["word"] not in MARK_WORDS or not isinstance(said["by"], str):
-        raise ValueError("its mark is none that this version knows")
-    return Mark(word=said["word"], by=said["by"], at=moment_of(said["at"]))
-
-
-def _mark_json(mark: Mark) -> dict[str, str]:
-    return {"word": mark.word, "by": mark.by, "at": rfc3339(mark.at)}
-
-
-def _runs(flags: Flags) -> list[list[int]]:
-    """First and after-last line of each stretch of True."""
-    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
-    return [[int(start), int(stop)] for start, stop in edges.reshape(-1, 2)]
-
-
-def _valid(invalid: list[list[int]] | None, lines: int) -> Flags | None:
-    if invalid is None:
-        return None
-    valid = np.ones(lines, np.bool_)
-    for start, stop in invalid:
-        valid[start:stop] = False
-    return valid
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, separators=(",", ":")).encode()
+    return Mark.model_validate_json(bytes(found[MARK])) if MARK in found else None
 
 
 def _why(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"{error} is missing"
-    if isinstance(error, ValidationError):
-        return "its verdict is not one that this version knows; read it with the agent that wrote it"
-    return str(error)
+    if not isinstance(error, ValidationError):
+        return str(error)
+    where = ".".join(map(str, error.errors()[0]["loc"]))
+    return f"{error.title} is not one that this version knows (at {shown(where[:LONGEST_NAME])})"

@@ -95,21 +95,46 @@ def take_room(folder: Path, size: int) -> None:
         trial.unlink(missing_ok=True)
 
 
-def scan(folder: Path) -> Iterator[File]:
-    """Every file that is named as an entry; what a crash left half written is removed. Raises OSError."""
-    with os.scandir(folder) as days:
-        for day in days:
-            if not _DAY.fullmatch(day.name) or not day.is_dir(follow_symlinks=False):
+def days(folder: Path) -> list[str]:
+    """Which days may have entries. Raises OSError."""
+    with os.scandir(folder) as found:
+        return sorted(
+            one.name for one in found if _DAY.fullmatch(one.name) and one.is_dir(follow_symlinks=False)
+        )
+
+
+def of_day(folder: Path, day: str) -> Iterator[File]:
+    """Every file of a day that is named as an entry, less those that vanish meanwhile. Raises OSError."""
+    for one in _files(folder / day):
+        if named := _ENTRY.fullmatch(one.name):
+            try:
+                found = one.stat()
+            except FileNotFoundError:
                 continue
-            with os.scandir(day.path) as files:
-                for one in files:
-                    if not one.is_file(follow_symlinks=False):
-                        continue
-                    if _PART.fullmatch(one.name):
-                        Path(one.path).unlink(missing_ok=True)
-                    elif named := _ENTRY.fullmatch(one.name):
-                        found = one.stat()
-                        yield File(id=named[1], day=day.name, size=found.st_size, mtime_ns=found.st_mtime_ns)
+            yield File(id=named[1], day=day, size=found.st_size, mtime_ns=found.st_mtime_ns)
+
+
+def scan(folder: Path) -> Iterator[File]:
+    """The same of all days."""
+    for day in days(folder):
+        yield from of_day(folder, day)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a crash left half written; nobody may be writing. Raises OSError."""
+    for day in days(folder):
+        for one in _files(folder / day):
+            if _PART.fullmatch(one.name):
+                Path(one.path).unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        found = os.scandir(folder)
+    except FileNotFoundError:  # its last entry is gone, and the day with it
+        return
+    with found:
+        yield from (one for one in found if one.is_file(follow_symlinks=False))
 
 
 def set_aside(folder: Path, path: Path) -> Path:

@@ -17,8 +17,9 @@ from typing import Literal, TypeAlias
 
 import structlog
 
-from agent.archive.entry import Head, Mark, MarkWord, moment_of
+from agent.archive.entry import Head
 from agent.archive.files import File
+from agent.archive.record import Mark, MarkWord
 from agent.clock import rfc3339
 from agent.messages import VerdictName
 
@@ -159,7 +160,7 @@ class Index:
     def add(self, head: Head, file: File) -> None:
         """Or take the place of what was known of this id."""
         mark = head.mark
-        said = (None, None, None) if mark is None else (mark.word, mark.by, rfc3339(mark.at))
+        said = (None, None, None) if mark is None else (mark.word, mark.by, mark.at.isoformat())
         rank = RANKS[head.verdict] if mark is None else MARKED
         values = (
             *(head.id, head.created, head.camera, head.verdict, head.reason, head.score, head.threshold),
@@ -172,10 +173,15 @@ class Index:
     def forget(self, ids: Sequence[str]) -> None:
         self._writes.executemany("DELETE FROM entry WHERE id = ?", [(one,) for one in ids])
 
-    def files(self) -> dict[str, File]:
-        """All that is known, by id."""
-        rows = self._writes.execute("SELECT id, day, size, mtime_ns FROM entry")
-        return {one: File(id=one, day=day, size=size, mtime_ns=mtime_ns) for one, day, size, mtime_ns in rows}
+    def days(self) -> list[str]:
+        """On which there are entries."""
+        return [day for (day,) in self._writes.execute("SELECT DISTINCT day FROM entry ORDER BY day")]
+
+    def of_day(self, day: str) -> dict[str, File]:
+        """All that is known of a day, by id."""
+        return {
+            one.id: one for one in self._files("created BETWEEN ? AND ? ORDER BY created", day, f"{day}Z")
+        }
 
     def first_to_go(self, order: Order, *, below_rank: int, limit: int) -> list[File]:
         """Entries in the order in which they make room; with `rejects` only those of a rank below.
@@ -183,20 +189,18 @@ class Index:
         With `newest` all ranks are one, but for that of marked ones.
         """
         if order == "rejects":
-            return self._files("rank < ? ORDER BY rank, created, id", below_rank, limit)
-        going = self._files("rank < ? ORDER BY created, id", MARKED, limit)
+            return self._files("rank < ? ORDER BY rank, created, id LIMIT ?", below_rank, limit)
+        going = self._files("rank < ? ORDER BY created, id LIMIT ?", MARKED, limit)
         if below_rank > MARKED:
-            going += self._files("rank >= ? ORDER BY created, id", MARKED, limit - len(going))
+            going += self._files("rank >= ? ORDER BY created, id LIMIT ?", MARKED, limit - len(going))
         return going
 
     def older_than(self, created: str, limit: int) -> list[File]:
         """Those without a mark."""
-        return self._files(f"created < ? AND rank < {MARKED} ORDER BY created", created, limit)
+        return self._files(f"created < ? AND rank < {MARKED} ORDER BY created LIMIT ?", created, limit)
 
-    def _files(self, which: str, value: str | int, limit: int) -> list[File]:
-        rows = self._writes.execute(
-            f"SELECT id, day, size, mtime_ns FROM entry WHERE {which} LIMIT ?", (value, limit)
-        )
+    def _files(self, which: str, *values: str | int) -> list[File]:
+        rows = self._writes.execute(f"SELECT id, day, size, mtime_ns FROM entry WHERE {which}", values)
         return [File(id=one, day=day, size=size, mtime_ns=mtime_ns) for one, day, size, mtime_ns in rows]
 
     def totals(self) -> Totals:
@@ -283,10 +287,8 @@ def _kept(row: tuple[object, ...]) -> Kept:
     values = dict(zip(_COLUMNS.split(", "), row, strict=True))
     mark = None
     if values["mark"] is not None:
-        mark = Mark(
-            word=values["mark"],  # type: ignore[arg-type]
-            by=str(values["marked_by"]),
-            at=moment_of(str(values["marked_at"])),
+        mark = Mark.model_validate(
+            {"word": values["mark"], "by": values["marked_by"], "at": values["marked_at"]}
         )
     names = ("id", "created", "camera", "verdict", "reason", "score", "threshold", "part_id", "recipe")
     return Kept(

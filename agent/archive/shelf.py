@@ -19,10 +19,11 @@ import structlog
 
 from agent.archive import bounds, entry, files
 from agent.archive.chunks import Torn
-from agent.archive.entry import Entry, Head, Mark, NotOurs
+from agent.archive.entry import Entry, Head, NotOurs
 from agent.archive.faults import ArchiveError, NoRoomError, explained, unknown
 from agent.archive.files import File
 from agent.archive.index import MARKED, NAME, RANKS, ForeignIndexError, Index, Kept, Query, Totals
+from agent.archive.record import Mark
 from agent.clock import Clock, Steps
 from agent.foreign import shown
 from agent.settings import archive as settings
@@ -104,6 +105,14 @@ class Shelf:
                 raise
             self._lock, self._index = lock, index
             return opened
+
+    def rebuild(self) -> Opened:
+        """As `open`, with an index that is made anew whatever is wrong with it. Raises ArchiveError."""
+        self.open()
+        self.close()
+        with self._explained():
+            (self.folder / NAME).unlink()
+        return self.open()
 
     def close(self) -> None:
         with self._turn:
@@ -203,44 +212,41 @@ class Shelf:
         return entry.read(self.folder / kept.path)
 
     def _reconcile(self, index: Index) -> Opened:
-        """Have in the index what is in the files, and nothing else."""
-        known = index.files()
+        """Have in the index what is in the files, and nothing else; day by day, for there may be many."""
+        files.sweep(self.folder)
         foreign: list[Path] = []
-        added = 0
-        with index.change():
-            for file in files.scan(self.folder):
-                before = known.pop(file.id, None)
-                if before == file:
-                    continue
-                path = self.folder / file.day / f"{file.id}{files.SUFFIX}"
-                try:
-                    head = entry.read_head(path)
-                    if files.place(self.folder, head.id, head.created) != path:
-                        raise NotOurs(f"it is the entry {shown(head.id)} under another name")
-                except Torn as error:
-                    log.warning("archive_entry_torn", file=str(path), reason=str(error))
-                    files.set_aside(self.folder, path)
-                except (NotOurs, ValueError) as error:
-                    log.warning("archive_foreign_file", file=str(path), reason=str(error))
-                    foreign.append(path)
-                else:
-                    index.add(head, file)
-                    added += 1
-                    continue
-                if before is not None:
-                    index.forget([file.id])
-            index.forget(list(known))
+        for day in sorted({*files.days(self.folder), *index.days()}):
+            with index.change():
+                foreign += self._reconcile_day(index, day)
         totals = index.totals()
         self._used, self._entries = totals.size_bytes, totals.entries
-        log.info(
-            "archive_open",
-            folder=str(self.folder),
-            entries=totals.entries,
-            size_bytes=totals.size_bytes,
-            added=added,
-            gone=len(known),
-        )
+        log.info("archive_open", folder=str(self.folder), entries=self._entries, size_bytes=self._used)
         return Opened(foreign=tuple(foreign), torn=files.torn(self.folder))
+
+    def _reconcile_day(self, index: Index, day: str) -> list[Path]:
+        """The files that are not ours."""
+        known = index.of_day(day)
+        foreign = []
+        for file in files.of_day(self.folder, day):
+            if known.get(file.id) == file:
+                del known[file.id]
+                continue
+            path = self.folder / day / f"{file.id}{files.SUFFIX}"
+            try:
+                head = entry.read_head(path)
+                if files.place(self.folder, head.id, head.created) != path:
+                    raise NotOurs(f"it is the entry {shown(head.id)} under another name")
+            except Torn as error:
+                log.warning("archive_entry_torn", file=str(path), reason=str(error))
+                files.set_aside(self.folder, path)
+            except (NotOurs, ValueError) as error:
+                log.warning("archive_foreign_file", file=str(path), reason=str(error))
+                foreign.append(path)
+            else:
+                index.add(head, file)
+                known.pop(file.id, None)
+        index.forget(list(known))
+        return foreign
 
     def _make_room(self, index: Index, coming: int, rank: int) -> bool:
         """Whether there is room now for something of a rank. Raises NoRoomError."""

@@ -11,6 +11,7 @@ import typer
 
 from agent import logs
 from agent.address import masked_text
+from agent.cli import archive as archive_commands
 from agent.cli import bundle as bundle_commands
 from agent.cli import calibrate as calibrate_commands
 from agent.cli import camera as camera_commands
@@ -35,6 +36,7 @@ app = typer.Typer(
 outbox_app = typer.Typer(no_args_is_help=True, help="Look at what waits for the broker and what it has had.")
 app.add_typer(bundle_commands.app, name="bundle")
 app.add_typer(outbox_app, name="outbox")
+app.add_typer(archive_commands.app, name="archive")
 app.add_typer(camera_commands.app, name="camera")
 app.add_typer(calibrate_commands.app, name="calibrate")
 app.add_typer(engine_commands.app, name="engines")

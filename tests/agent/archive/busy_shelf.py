@@ -6,8 +6,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from agent.archive.entry import Mark
 from agent.archive.index import Query
+from agent.archive.record import Mark
 from agent.archive.shelf import Shelf
 from agent.clock import ManualClock
 from tests.agent.archive.records import MORNING, limits, record

@@ -18,7 +18,7 @@ import structlog
 from agent.archive import archive as rooms
 from agent.archive import files
 from agent.archive.archive import Archive
-from agent.archive.entry import Mark
+from agent.archive.record import Mark
 from agent.archive.shelf import Shelf
 from agent.clock import ManualClock
 from agent.messages import Samples, VerdictName

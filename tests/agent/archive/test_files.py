@@ -112,7 +112,8 @@ def test_a_process_killed_before_any_step_leaves_a_whole_entry(tmp_path: Path, c
     name, *more = call.split()
     ended = subprocess.run([sys.executable, "-c", program, name, str(tmp_path), *more], cwd=ROOT, timeout=60)
     assert ended.returncode == -signal.SIGKILL
-    found = list(files.scan(tmp_path))  # and removes what was not finished
+    files.sweep(tmp_path)
+    found = list(files.scan(tmp_path))
     assert [one.id for one in found] == [ID]
     assert path_of(tmp_path).read_bytes() == b"before"
     assert [one.name for one in (tmp_path / DAY).iterdir()] == [f"{ID}.png"]
@@ -132,6 +133,7 @@ def test_only_our_own_unfinished_files_are_removed(tmp_path: Path) -> None:
     (day / f"{result_id(2)}.png").mkdir()
     (day / f"{result_id(3)}.png").symlink_to(tmp_path / "2026-11-25")
     assert list(files.scan(tmp_path)) == []
+    files.sweep(tmp_path)
     assert sorted(one.name for one in day.iterdir() if one.is_file() and not one.is_symlink()) == sorted(
         theirs
     )

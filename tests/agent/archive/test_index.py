@@ -13,9 +13,9 @@ import pytest
 import structlog
 
 from agent.archive import entry
-from agent.archive.entry import Mark
 from agent.archive.files import File
 from agent.archive.index import MARKED, NAME, VERSION, ForeignIndexError, Index, Query
+from agent.archive.record import Mark
 from agent.messages import VerdictName
 from tests.agent.archive.records import MORNING, RECIPE, result_id, verdict
 
@@ -80,7 +80,7 @@ def test_entries_are_found_newest_first_as_they_were_added(index: Index) -> None
     ],
 )
 def test_each_condition_narrows_the_answer(index: Index, query: Query, found: list[int]) -> None:
-    add(index, 1, "pass", score=0.1, mark=replace(MARK, word="missed_defect"))
+    add(index, 1, "pass", score=0.1, mark=MARK.model_copy(update={"word": "missed_defect"}))
     add(index, 2, "pass", score=0.2, camera="side")
     add(index, 3, "fail", score=0.3)
     add(index, 4, "fail", score=0.4, camera="side", mark=MARK)
@@ -120,7 +120,9 @@ def test_totals_and_what_is_forgotten(index: Index) -> None:
     assert totals.oldest == verdict(1).created
     with index.change():
         index.forget([result_id(1), result_id(2)])
-    assert list(index.files()) == [result_id(3)]
+    assert list(index.of_day("2026-11-24")) == [result_id(3)]
+    assert index.of_day("2026-11-23") == index.of_day("2026-11-25") == {}
+    assert index.days() == ["2026-11-24"]
 
 
 def test_a_change_that_fails_changes_nothing(index: Index) -> None:

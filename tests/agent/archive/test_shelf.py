@@ -15,9 +15,10 @@ import pytest
 import structlog
 
 from agent.archive import files, shelf
-from agent.archive.entry import EntryError, Mark
+from agent.archive.entry import EntryError
 from agent.archive.faults import ArchiveError, NoRoomError
 from agent.archive.index import NAME, Index, Query
+from agent.archive.record import Mark
 from agent.archive.shelf import Shelf
 from agent.clock import ManualClock
 from agent.messages import VerdictName

@@ -1,0 +1,96 @@
+"""What stands in the JSON of an entry's chunks: checked when it is read, since anybody can write a file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from agent.foreign import stored
+from agent.messages import Flags, Frame
+
+SCHEMA = "plumbline.archive/1"
+
+MarkWord = Literal["confirmed", "false_alarm", "missed_defect"]
+
+
+class _Json(BaseModel):
+    """Fields that a later version has added are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Record(_Json):
+    """What the frame said that its verdict does not, and what judged it."""
+
+    schema_: Literal["plumbline.archive/1"] = Field("plumbline.archive/1", alias="schema")
+    recipe: str
+    bit_depth: int = Field(ge=1, le=16)
+    captured_at: AwareDatetime
+    device_ns: int | None
+    epoch: int
+    line_status: int | None
+    part_id: str | None
+    is_partial: bool
+    goes_on: bool
+    invalid: (
+        tuple[tuple[int, int], ...] | None
+    )  # first and after-last line of each stretch that was filled in
+    map_exponent: int | None  # of the power of two that the map's halves are multiplied by
+
+
+class Score(_Json):
+    raw: float
+    threshold: float
+
+
+class Told(_Json):
+    """As much of a verdict as the index needs, of any version."""
+
+    result_id: str
+    created: str
+    camera: str
+    verdict: Literal["pass", "fail", "undecided"]
+    reason: str | None
+    part_id: str | None
+    score: Score | None
+
+
+class Mark(_Json):
+    """What a person said of a verdict: that it is right, or that it is wrong in one of two ways."""
+
+    word: MarkWord
+    by: str = Field(max_length=100)
+    at: AwareDatetime
+
+
+def record_of(frame: Frame, recipe: str, map_exponent: int | None) -> Record:
+    return Record(
+        recipe=recipe,
+        bit_depth=frame.bit_depth,
+        captured_at=frame.captured_at,
+        device_ns=frame.device_ns,
+        epoch=frame.epoch,
+        line_status=frame.line_status,
+        part_id=None if frame.part_id is None else stored(frame.part_id),
+        is_partial=frame.is_partial,
+        goes_on=frame.goes_on,
+        invalid=None if frame.valid is None else _stretches(~frame.valid),
+        map_exponent=map_exponent,
+    )
+
+
+def valid_lines(record: Record, lines: int) -> Flags | None:
+    """As the frame had them."""
+    if record.invalid is None:
+        return None
+    valid = np.ones(lines, np.bool_)
+    for start, stop in record.invalid:
+        valid[start:stop] = False
+    return valid
+
+
+def _stretches(flags: Flags) -> tuple[tuple[int, int], ...]:
+    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
+    return tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
