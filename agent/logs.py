@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import traceback
@@ -23,12 +24,20 @@ def _tell_trace(kind: type[BaseException], error: BaseException | None, trace: T
     print(masked_text(text), end="", file=sys.stderr)
 
 
+def _wants_colour() -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def configure(wanted: settings.Logs, **bound: str) -> None:
     """Set structlog up for this process; `bound` fields stand in every event."""
     last: Any = (
         structlog.processors.JSONRenderer()
         if wanted.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=_wants_colour())
     )
     sys.excepthook = _tell_trace
     threading.excepthook = lambda died: _tell_trace(died.exc_type, died.exc_value, died.exc_traceback)

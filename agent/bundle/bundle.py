@@ -31,7 +31,7 @@ from pydantic import (
 )
 
 from agent.bundle.files import BundleError as BundleError
-from agent.bundle.files import left_by, open_files
+from agent.bundle.files import NotABundle, left_by, open_files
 from agent.bundle.golden import GoldenError, read_scores, read_tiles
 from agent.foreign import shown
 from agent.messages import Floats, Pixels
@@ -211,7 +211,7 @@ def open_bundle(path: Path) -> Bundle:
     place = shown(str(path))
     with open_files(path) as there:
         if MANIFEST not in there.sizes:
-            raise BundleError(
+            raise NotABundle(
                 f"{place}: no {MANIFEST}; this is not a model bundle, check the setting `bundle`"
             )
         manifest_data = there.read(MANIFEST, MAX_MANIFEST_BYTES)

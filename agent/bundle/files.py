@@ -52,6 +52,10 @@ class BundleError(PlumblineError):
     """The bundle cannot be trusted or read; says which file and what to do."""
 
 
+class NotABundle(BundleError):
+    """There is no bundle at that path at all."""
+
+
 class BundleFiles(Protocol):
     """An open folder or zip."""
 
@@ -70,12 +74,12 @@ def open_files(path: Path) -> Iterator[BundleFiles]:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise BundleError(f"{place}: no such bundle ({_why(error)}); check the setting `bundle`") from error
+        raise NotABundle(f"{place}: no such bundle ({_why(error)}); check the setting `bundle`") from error
     if stat.S_ISDIR(mode):
         yield _Folder(path, _scanned(path, place))
         return
     if not stat.S_ISREG(mode):
-        raise BundleError(f"{place}: no such bundle, it is neither a folder nor a .plumb file")
+        raise NotABundle(f"{place}: no such bundle, it is neither a folder nor a .plumb file")
     try:
         with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
             yield _Zip(archive, _entries(archive, place), place)

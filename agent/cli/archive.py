@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.exit_codes import NotGood, exits
+from agent.cli.options import Config
 from agent.cli.terminal import say
 from agent.errors import PlumblineError
-from agent.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Judged frames on disk: how many, and whether they are sound.")
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
 
-
-@app.command()
+@app.command(epilog=exits())
 def info(config: Config) -> None:
     """How many frames are kept, and since when; works beside a running agent."""
     from agent.archive.look import summary
+    from agent.settings import settings
 
     wanted = settings.load(config).archive
     folder = _folder(wanted.folder)
@@ -33,17 +33,18 @@ def info(config: Config) -> None:
         say(f"  {found.torn} that were cut short lie in {folder / 'torn'}")
 
 
-@app.command()
+@app.command(epilog=exits("a frame is damaged"))
 def check(
     config: Config,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="make the index anew first; the agent must be stopped")
     ] = False,
 ) -> None:
-    """Read every frame and check its digests; exit 1 when one is damaged."""
+    """Read every frame and check its digests; all of them, also behind a damaged one."""
     from agent.archive import look
     from agent.archive.shelf import Shelf
     from agent.clock import SystemClock
+    from agent.settings import settings
 
     wanted = settings.load(config).archive
     folder = _folder(wanted.folder)
@@ -59,9 +60,9 @@ def check(
             continue
         damaged += 1
         say(trouble)
-    say(f"{folder}: {sound} frames are sound, {damaged} are not")
     if damaged:
-        raise typer.Exit(1)
+        raise NotGood(f"{folder}: {sound} frames are sound, {damaged} are not")
+    say(f"{folder}: {sound} frames are sound")
 
 
 def _folder(folder: Path | None) -> Path:

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from agent.cli.terminal import console, must_be_there, say
+from agent.cli.exit_codes import NotGood, exits
+from agent.cli.options import Json
+from agent.cli.terminal import console, must_be_there, say, say_json
 from agent.errors import PlumblineError
-from agent.foreign import shown
+from agent.foreign import shown, stored
 
-app = typer.Typer(no_args_is_help=True, help="Look into a model bundle, or check it on this machine.")
+if TYPE_CHECKING:
+    from agent.bundle.bundle import Bundle, Threshold
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look into a model bundle, or check it on this machine.",
+    epilog=exits("see each command"),
+)
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folder or .plumb file")]
 
 
-@app.command()
-def info(bundle: BundlePath) -> None:
-    """What is inside."""
+@app.command(epilog=exits())
+def info(bundle: BundlePath, as_json: Json = False) -> None:
+    """What is inside.
+
+    With --json: name, sha256, licence, counter, method, preset, created, features, commands, tile_px,
+    channels, scale, thresholds, bytes.
+    """
     from agent.bundle.bundle import open_bundle
 
     opened = open_bundle(bundle)
+    if as_json:
+        say_json(_content(opened))
+        return
+    from rich.table import Table
+
     manifest = opened.manifest
     table = Table("what", "value", title=shown(f"{manifest.name} {opened.sha256[:12]}"))
     rows = {
@@ -43,45 +59,110 @@ def info(bundle: BundlePath) -> None:
     }
     for key, value in rows.items():
         table.add_row(key, shown(str(value)))
-    console.print(table)
+    console().print(table)
     for command in manifest.provenance.commands:
         say(f"made by: {command}")
 
 
-@app.command()
+@app.command(epilog=exits("the bundle is damaged, not signed by the key, or scores otherwise here"))
 def verify(
     bundle: BundlePath,
-    key: Annotated[Path | None, typer.Option(help="trusted Ed25519 public key in PEM")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="trusted Ed25519 public key in PEM; default: signature not checked")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Digests, signature and golden scores on this machine; exit 0 or 1."""
+    """Digests, signature and golden scores on this machine.
+
+    With --json: bundle, name, sha256, files, signature, golden.
+    """
     if key is not None:
         must_be_there(key, "--key", "give the public key's file in PEM")
 
     from agent.bundle.bundle import MANIFEST, SIGNATURE, open_bundle
+    from agent.bundle.files import NotABundle
     from agent.bundle.signing import BUNDLE_TYPE, load_public_key
     from agent.bundle.signing import verify as verify_signature
     from agent.engines.engine import golden_difference
     from agent.engines.open import open_engine
     from agent.settings import settings
 
+    def tell(line: str) -> None:
+        if not as_json:
+            say(line)
+
+    trusted = None if key is None else load_public_key(key)
+    golden = []
     try:
         opened = open_bundle(bundle)
-        say(f"digests: {len(opened.manifest.files)} files match")
+        tell(f"digests: {len(opened.manifest.files)} files match")
         envelope = opened.files.get(SIGNATURE)
-        if key is not None:
+        if trusted is not None:
             if envelope is None:
                 raise PlumblineError(f"{bundle}: not signed, though a key was given")
-            verify_signature(envelope, opened.files[MANIFEST], BUNDLE_TYPE, load_public_key(key))
-            say("signature: by the trusted key")
+            verify_signature(envelope, opened.files[MANIFEST], BUNDLE_TYPE, trusted)
+            tell("signature: by the trusted key")
         else:
-            say(f"signature: {_claimed(envelope)}; not checked, give --key")
+            tell(f"signature: {_claimed(envelope)}; not checked, give --key")
         for precision in ("f32", "auto"):
             engine = open_engine(opened, settings.Engine(kind="openvino", precision=precision))
             difference = golden_difference(engine, opened)
-            say(f"golden scores: {engine.describe().name} within {difference:.1e} of score or threshold")
+            name = engine.describe().name
+            tell(f"golden scores: {name} within {difference:.1e} of score or threshold")
+            golden.append({"engine": name, "difference": difference})
+    except NotABundle:
+        raise
     except PlumblineError as error:
-        print(shown(f"plumbline: {error}"), file=sys.stderr)
-        raise typer.Exit(1) from error
+        raise NotGood(str(error)) from error
+    if as_json:
+        say_json(
+            {
+                "bundle": stored(str(bundle)),
+                "name": opened.manifest.name,
+                "sha256": opened.sha256,
+                "files": len(opened.manifest.files),
+                "signature": {
+                    "is_checked": trusted is not None,
+                    "claimed_by": [stored(one) for one in _signers(envelope)],
+                },
+                "golden": golden,
+            }
+        )
+
+
+def _content(opened: Bundle) -> dict[str, Any]:
+    manifest = opened.manifest
+    provenance = manifest.provenance
+    variants = (manifest.variants or {}).items()
+    return {
+        "name": manifest.name,
+        "sha256": opened.sha256,
+        "licence": stored(manifest.licence),
+        "counter": manifest.counter,
+        "method": stored(provenance.method),
+        "preset": stored(provenance.preset),
+        "created": stored(provenance.created),
+        "features": stored(provenance.features),
+        "commands": [stored(one) for one in provenance.commands],
+        "tile_px": manifest.input.tile_px,
+        "channels": manifest.input.channels,
+        "scale": manifest.input.scale,
+        "thresholds": {
+            "f32": _threshold(manifest.threshold),
+            **{name: _threshold(one.threshold) for name, one in variants},
+        },
+        "bytes": sum(map(len, opened.files.values())),
+    }
+
+
+def _threshold(threshold: Threshold) -> dict[str, Any]:
+    return {
+        "raw": threshold.raw,
+        "interval": list(threshold.interval),
+        "target_false_reject_rate": threshold.target_false_reject_rate,
+        "good_frames": threshold.good_frames,
+        "provisional_rate": threshold.provisional_rate,
+    }
 
 
 def _interval(value: float, interval: tuple[float, float]) -> str:
@@ -91,6 +172,10 @@ def _interval(value: float, interval: tuple[float, float]) -> str:
 def _claimed(envelope: bytes | None) -> str:
     if envelope is None:
         return "none"
+    return "claims " + (", ".join(f"key '{one}'" for one in _signers(envelope)) or "no key")
+
+
+def _signers(envelope: bytes | None) -> list[str]:
     from agent.bundle.signing import signers
 
-    return "claims " + (", ".join(f"key '{one}'" for one in signers(envelope)) or "no key")
+    return [] if envelope is None else list(signers(envelope))

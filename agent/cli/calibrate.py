@@ -1,4 +1,4 @@
-"""plumbline calibrate: the commands; what they do stands in `agent/teach/calibrate.py`."""
+"""`plumbline calibrate`: the commands; what they do stands in `agent/teach/flat.py` and `scale.py`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from agent.cli.terminal import finite
-from agent.clock import SystemClock
-from agent.errors import PlumblineError
-from agent.foreign import shown
-from agent.settings import settings
+from agent.cli.exit_codes import exits
+from agent.cli.options import CameraName, Config
+from agent.cli.terminal import finite, must_be_there, say
 
-app = typer.Typer(no_args_is_help=True, help="Measure a camera's light, sensor and scale.")
+app = typer.Typer(no_args_is_help=True, help="Measure a camera's light, sensor and scale.", epilog=exits())
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
-CameraName = Annotated[str, typer.Option("--camera", help="its name in the settings")]
 Lines = Annotated[int, typer.Option(min=1, max=10_000_000, help="to take from the camera")]
 
 
-@app.command("flat")
-def calibrate_flat(
+@app.command(epilog=exits())
+def flat(
     config: Config,
     camera: CameraName,
     white: Annotated[
@@ -32,7 +28,12 @@ def calibrate_flat(
     lines: Lines = 2048,
     exposure_us: Annotated[
         float | None,
-        typer.Option(min=0, max=1e9, callback=finite, help="as the camera has it; kept with the calibration"),
+        typer.Option(
+            min=0,
+            max=1e9,
+            callback=finite,
+            help="as the camera has it; kept with the calibration; default: not told",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -43,14 +44,17 @@ def calibrate_flat(
     ] = None,
 ) -> None:
     """Flat field from dark and white frames; stop the agent first when it has the camera."""
-    _must_be_there(white, "--white", "camera")
-    _must_be_there(dark, "--dark", "camera", "none")
+    must_be_there(white, "--white", "give pictures, or camera", words=("camera",))
+    must_be_there(dark, "--dark", "give pictures, or camera or none", words=("camera", "none"))
 
-    from agent.teach import calibrate
+    from agent.clock import SystemClock
+    from agent.settings import settings
+    from agent.teach.flat import measure_flat
+    from agent.teach.source import camera_of
 
-    wanted = calibrate.camera_of(settings.load(config), camera)
+    wanted = camera_of(settings.load(config), camera)
     file = out or wanted.flat_field.file or config.parent / "calibration" / f"{camera}.npz"
-    flat = calibrate.calibrate_flat(
+    measured = measure_flat(
         wanted,
         dark=None if dark == "none" else dark,
         white=white,
@@ -60,20 +64,20 @@ def calibrate_flat(
         clock=SystemClock(),
         ready=_ask,
     )
-    gain = flat.field.gain[0]
-    typer.echo(
-        f"{file}: {len(gain)} columns of {flat.provenance.bit_depth} bits from"
-        f" {flat.provenance.dark_lines} dark and {flat.provenance.white_lines} white lines;"
+    gain = measured.field.gain[0]
+    say(
+        f"{file}: {len(gain)} columns of {measured.provenance.bit_depth} bits from"
+        f" {measured.provenance.dark_lines} dark and {measured.provenance.white_lines} white lines;"
         f" gain {gain.min():.2f} to {gain.max():.2f},"
-        f" {flat.field.dead.size} dead columns; unevenness {flat.uneven_before:.2%} before,"
-        f" {flat.uneven_after:.2%} after"
+        f" {measured.field.dead.size} dead columns; unevenness {measured.uneven_before:.2%} before,"
+        f" {measured.uneven_after:.2%} after"
     )
     if wanted.flat_field.file is None or wanted.flat_field.file.resolve() != file.resolve():
-        typer.echo(f"to use it, set in camera {camera}:  flat_field: {{file: {file.resolve()}}}")
+        say(f"to use it, set in camera {camera}:  flat_field: {{file: {file.resolve()}}}")
 
 
-@app.command("scale")
-def calibrate_scale(
+@app.command(epilog=exits())
+def scale(
     config: Config,
     camera: CameraName,
     pitch_mm: Annotated[
@@ -81,16 +85,19 @@ def calibrate_scale(
         typer.Option(min=0.001, max=10_000, callback=finite, help="one dark and one light stripe together"),
     ],
     source: Annotated[str, typer.Option(help="picture of the target, or camera")] = "camera",
-    direction: Annotated[Literal["across", "down", "both"], typer.Option()] = "both",
+    direction: Annotated[Literal["across", "down", "both"], typer.Option(help="of the web")] = "both",
     lines: Lines = 2048,
 ) -> None:
     """Millimetres per pixel and per line from a stripe or checker target of known pitch."""
-    _must_be_there(source, "--source", "camera")
+    must_be_there(source, "--source", "give a picture, or camera", words=("camera",))
 
-    from agent.teach import calibrate
+    from agent.clock import SystemClock
+    from agent.settings import settings
+    from agent.teach.scale import measure_scale
+    from agent.teach.source import camera_of
 
-    found = calibrate.calibrate_scale(
-        calibrate.camera_of(settings.load(config), camera),
+    found = measure_scale(
+        camera_of(settings.load(config), camera),
         source=source,
         across=direction != "down",
         down=direction != "across",
@@ -100,16 +107,10 @@ def calibrate_scale(
     for key, unit, period in zip(("mm_per_px", "mm_per_line"), ("px", "lines"), found, strict=True):
         if period is not None:
             share = period.uncertainty_px / period.period_px
-            typer.echo(
+            say(
                 f"{key}: {pitch_mm / period.period_px:.7g}"
                 f"  # +- {share:.3%}, period {period.period_px:.3f} {unit}"
             )
-
-
-def _must_be_there(source: str, option: str, *words: str) -> None:
-    if source not in words and not Path(source).exists():
-        other = " or ".join(words)
-        raise PlumblineError(f"{option} {shown(source)}: no such file or folder; give pictures, or {other}")
 
 
 def _ask(please: str) -> None:

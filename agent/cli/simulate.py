@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from agent.cli.terminal import finite
-from agent.clock import SystemClock
-from agent.crew import Crew
+from agent.cli.exit_codes import NotGood
+from agent.cli.terminal import finite, say
 from agent.errors import PlumblineError
-from agent.foreign import shown
-from agent.settings import settings
 
 MAX_SEED = (1 << 63) - 1
 
@@ -28,24 +23,29 @@ def simulate(
     speed: Annotated[
         float, typer.Option(min=1, max=1e6, callback=finite, help="how many times faster than life")
     ] = 600.0,
-    cameras: Annotated[int, typer.Option(min=1, max=16)] = 2,
+    cameras: Annotated[int, typer.Option(min=1, max=16, help="how many")] = 2,
     rate_hz: Annotated[
         float, typer.Option(min=0.001, max=10_000, callback=finite, help="parts a second at full speed")
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="the same day for the same seed")] = 0,
     host: Annotated[str, typer.Option(help="of the broker")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 1883,
-    site: str = "site",
-    area: str = "area",
-    line: str = "line",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="of the broker")] = 1883,
+    site: Annotated[str, typer.Option(help="in the topics")] = "site",
+    area: Annotated[str, typer.Option(help="in the topics")] = "area",
+    line: Annotated[str, typer.Option(help="in the topics")] = "line",
     station: Annotated[str, typer.Option(help="also the MQTT client id")] = "simulated",
     outbox: Annotated[
         Path | None, typer.Option(help="keep what waits, and go on from it; default: a temporary file")
     ] = None,
 ) -> None:
     """A day of verdicts for a broker or an MES, without camera or model; every one says is_simulated."""
+    from pydantic import ValidationError
+
+    from agent.clock import SystemClock
+    from agent.crew import Crew
     from agent.demo.day import day
     from agent.demo.station import simulate as play
+    from agent.settings import settings
 
     try:
         identity = settings.Identity(site=site, area=area, line=line, station=station)
@@ -77,10 +77,11 @@ def simulate(
             stop=crew.stop,
         )
     counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(played.verdicts.items()))
-    typer.echo(f"{sum(played.verdicts.values())} verdicts: {counts or 'none'}; {played.crops} crops")
-    typer.echo(f"sequence {played.first_sequence} to {played.last_sequence}, {played.waiting} rows waiting")
+    say(f"{sum(played.verdicts.values())} verdicts: {counts or 'none'}; {played.crops} crops")
+    say(f"sequence {played.first_sequence} to {played.last_sequence}, {played.waiting} rows waiting")
     if played.waiting:
-        where = "are lost with the temporary outbox" if outbox is None else f"stay in {shown(str(outbox))}"
-        complain = f"{shown(host)}:{port}: the broker has not taken all rows; they {where}"
-        print(f"plumbline: {complain}; check --host and --port, and that the broker runs", file=sys.stderr)
-        raise typer.Exit(1)
+        where = "are lost with the temporary outbox" if outbox is None else f"stay in {outbox}"
+        raise NotGood(
+            f"{host}:{port}: the broker has not taken all rows; they {where}; "
+            "check --host and --port, and that the broker runs"
+        )

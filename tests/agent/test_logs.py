@@ -101,3 +101,23 @@ def test_people_get_the_trace_of_an_exception_and_no_warning_about_it(
         structlog.get_logger().exception("failed")
     written = "\n".join(lines(capsys))
     assert "failed" in written and "ValueError: why" in written
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has_colour"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_lines_for_people_have_colour_where_it_is_wanted(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: dict[str, str],
+    has_colour: bool,
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+    logs.configure(Logs(format="console"))
+    structlog.get_logger().info("camera_lost")
+    (line,) = lines(capsys)
+    assert ("\x1b" in line) == has_colour

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from agent.bundle.bundle import GOLDEN_SCORES, MANIFEST, MODEL, Bundle, BundleError, open_bundle, write_bundle
 from agent.bundle.bundle import with_digests as digested
+from agent.cli.exit_codes import NotGood
 from agent.cli.main import app as device
 from agent.engines.engine import Engine, EngineError, golden_difference, largest_difference, tolerance
 from agent.engines.open import open_engine
@@ -80,9 +81,8 @@ def test_the_device_verifies_it(made: Workshop) -> None:
 
 def test_the_device_refuses_another_key(made: Workshop, tmp_path: Path) -> None:
     (tmp_path / "other.pem").write_bytes(public_pem(Ed25519PrivateKey.generate()))
-    result = run(device, "bundle", "verify", made.bundle, "--key", tmp_path / "other.pem")
-    assert result.exit_code == 1
-    assert "not by the trusted key" in result.output
+    with pytest.raises(NotGood, match="not by the trusted key"):
+        run(device, "bundle", "verify", made.bundle, "--key", tmp_path / "other.pem")
 
 
 def test_every_engine_gives_the_golden_scores(bundle: Bundle, eager: Engine, openvino: Engine) -> None:
@@ -189,9 +189,8 @@ def test_a_bundle_that_was_changed_is_refused_by_the_device(
     copy = tmp_path / "copy"
     shutil.copytree(made.bundle, copy)
     change(copy)
-    result = run(device, "bundle", "verify", copy, "--key", made.public)
-    assert result.exit_code == 1
-    assert message in result.output
+    with pytest.raises(NotGood, match=message):
+        run(device, "bundle", "verify", copy, "--key", made.public)
 
 
 def test_a_plumb_file_is_the_same_bundle(made: Workshop, bundle: Bundle, tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""`plumbline-lab distill`: the one-step student of trained teachers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli.terminal import console
+from models.cli.options import LOADING, AllData, Images, Out, Seed, say
+
+
+def distill(
+    teachers: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="folders of one or several trained teachers")
+    ],
+    data: AllData,
+    out: Out,
+    seed: Seed = 0,
+    images: Images = None,
+) -> None:
+    """Teach the one-step student; the same command resumes."""
+    from models.data import preflight
+    from models.data.held import preview
+    from models.stages import stages_on
+
+    for teacher in teachers:
+        preflight.need_run(teacher, student=False)
+    preflight.need_writable_folder(out, "--out")
+    preflight.need_no_other(out, student=True)
+    say(preview(data))
+
+    with stages_on(console()) as stages:
+        with stages.stage(LOADING):
+            from models.student.distill import distill as run
+        made = run(teachers, data, out, seed=seed, images=images, stages=stages)
+    say([f"student: {made}"])

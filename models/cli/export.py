@@ -1,0 +1,97 @@
+"""`plumbline-lab export` and `variants`: bundles for the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from agent.cli.terminal import console
+from models.cli.options import LOADING, AllData, Key, Out, say
+
+
+def export(
+    student: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a distilled student")],
+    data: AllData,
+    out: Out,
+    name: Annotated[str, typer.Option(help="the bundle's name")] = "bundle",
+    licence: Annotated[str, typer.Option(help="terms of the weights")] = "unspecified",
+    target: Annotated[
+        float | None, typer.Option(min=1e-6, max=0.5, help="target false-reject rate; default: 0.05")
+    ] = None,
+    counter: Annotated[int, typer.Option(min=1, help="release number of this name")] = 1,
+    key: Key = None,
+    command: Annotated[
+        list[str] | None, typer.Option(help="a command that made the model, for the record; default: none")
+    ] = None,
+) -> None:
+    """Calibrate and write the bundle; refused when engines disagree."""
+    from agent.bundle.bundle import refuse_existing
+    from models.data import preflight
+    from models.data.held import TARGET, preview
+    from models.stages import stages_on
+
+    rate = TARGET if target is None else target
+    preflight.need_run(student, student=True)
+    preflight.need_key(key)
+    preflight.need_writable_folder(out.parent, "--out")
+    refuse_existing(out)
+    say(preview(data, rate))
+
+    with stages_on(console()) as stages:
+        with stages.stage(LOADING):
+            from models.shipping.export import export as run
+        bundle = run(
+            student,
+            data,
+            out,
+            name=name,
+            licence=licence,
+            commands=tuple(command or ()),
+            target=rate,
+            counter=counter,
+            key=key,
+            stages=stages,
+        )
+    threshold = bundle.manifest.threshold
+    words = threshold.provisional_words()
+    kept = f", {words}" if words else ""
+    say([f"{out}: {bundle.manifest.name} {bundle.sha256[:12]}, threshold {threshold.raw:.4f}{kept}"])
+
+
+def variants(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="an exported bundle; it stays as it is")],
+    data: AllData,
+    out: Out,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="bf16, f16 or int8; give it again for each; default: all")
+    ] = None,
+    counter: Annotated[int | None, typer.Option(min=1, help="release number; default: the next")] = None,
+    key: Key = None,
+) -> None:
+    """Write a bundle that has graphs and thresholds for other precisions, too."""
+    from agent.bundle.bundle import Precision, open_bundle, refuse_existing
+    from models.data import preflight
+    from models.data.held import preview
+    from models.stages import stages_on
+
+    precisions: tuple[Precision, ...] = get_args(Precision)
+    for wanted in precision or ():
+        if wanted not in precisions:
+            raise typer.BadParameter(f"{wanted!r} is not a precision; there are: {', '.join(precisions)}")
+    preflight.need_bundle(bundle)
+    target = open_bundle(bundle).manifest.threshold.target_false_reject_rate
+    preflight.need_key(key)
+    preflight.need_writable_folder(out.parent, "--out")
+    refuse_existing(out)
+    say(preview(data, target))
+
+    chosen = [name for name in precisions if not precision or name in precision]
+    with stages_on(console()) as stages:
+        with stages.stage(LOADING):
+            from models.shipping.variants import add_variants
+        made = add_variants(bundle, data, out, precisions=chosen, counter=counter, key=key, stages=stages)
+    for name, one in (made.manifest.variants or {}).items():
+        shift = one.threshold.raw / made.manifest.threshold.raw - 1
+        say([f"{out}: {name} {one.threshold.raw:.4f}, {shift:+.1%} of f32's threshold"])

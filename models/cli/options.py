@@ -1,0 +1,32 @@
+"""Options that several commands have, and how they all speak."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli.terminal import say as say_line
+
+LOADING = "loading torch"
+LAYOUTS = "MVTec-AD layout, a manifest.csv, VisA's split csv, or a plain folder of good parts"
+Data = Annotated[Path, typer.Option("--data", help=LAYOUTS)]
+AllData = Annotated[
+    list[Path], typer.Option("--data", help=f"{LAYOUTS}; give it again for each further product")
+]
+Out = Annotated[Path, typer.Option("--out", help="where to write")]
+Seed = Annotated[int, typer.Option(min=0, help="the same run for the same seed")]
+Images = Annotated[int | None, typer.Option(min=1, help="training pictures; default: the preset's")]
+Key = Annotated[
+    Path | None, typer.Option(help="Ed25519 private key in PEM to sign with; default: not signed")
+]
+
+
+def say(lines: Sequence[str]) -> None:
+    """As they stand, once for all processes that `torchrun` has started."""
+    if os.environ.get("RANK", "0") == "0":
+        for line in lines:
+            say_line(line)

@@ -1,0 +1,35 @@
+"""`plumbline-lab sample`: public pictures to begin with."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Annotated, Literal
+
+import typer
+
+from models.cli.options import Out, say
+
+
+def sample(
+    name: Annotated[str, typer.Argument(help="elpv: solar cells")],
+    out: Out,
+    kind: Annotated[
+        Literal["mono", "poly"] | None, typer.Option(help="cells of one crystal only; default: both")
+    ] = None,
+) -> None:
+    """Write a public sample set in MVTec-AD layout."""
+    if name != "elpv":
+        raise typer.BadParameter(f"{name!r} is not a sample set; there is: elpv")
+    from agent.demo.cells import load_cells
+
+    counts: dict[str, int] = {}
+    for cell in load_cells():
+        if "/" not in cell.split:
+            continue  # neither trained on nor judged
+        if kind not in (None, cell.kind):
+            continue
+        folder = out / cell.split
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(cell.image, folder / cell.image.name)
+        counts[cell.split] = counts.get(cell.split, 0) + 1
+    say([f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items())])

@@ -1,0 +1,62 @@
+"""Commands, called in this process or in one of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+CONFIG = Path(__file__).resolve().parents[3] / "config"
+TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def complaint(self) -> str:
+        """The one line on standard error."""
+        (line,) = self.err.splitlines()
+        assert "Traceback" not in line
+        return line
+
+
+Plumbline = Callable[..., Ended]
+
+
+def process(*words: str | Path) -> Ended:
+    """Python in a process of its own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        env=clean,
+    )
+    return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def config(folder: Path, **sections: object) -> Path:
+    """A settings file without page and broker."""
+    path = folder / "agent.yaml"
+    quiet = {"page": {"enabled": False}, "mqtt": {"port": 1}, "outbox": {"path": "outbox.sqlite3"}}
+    path.write_text(yaml.safe_dump({**quiet, **sections}))
+    return path
+
+
+def named_in_help(plumbline: Plumbline, *words: str, fields: Iterable[str]) -> bool:
+    """Whether the help of a command names every field that it prints as JSON."""
+    told = set(re.findall(r"\w+", plumbline(*words, "--help").out.partition("With --json:")[2]))
+    return set(fields) <= told

@@ -1,0 +1,32 @@
+"""`plumbline schema` prints the contract."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+
+from tests.agent.cli.calling import CONFIG, Plumbline
+
+
+@pytest.mark.parametrize("what", ["settings", "verdict", "event", "status", "metrics", "command"])
+def test_schema_prints_a_valid_json_schema(plumbline: Plumbline, what: str) -> None:
+    ended = plumbline("schema", what)
+    assert (ended.code, ended.err) == (0, "")
+    jsonschema.Draft202012Validator.check_schema(json.loads(ended.out))
+
+
+def test_the_schema_of_settings_is_the_file_in_config(plumbline: Plumbline) -> None:
+    assert plumbline("schema", "settings").out == (CONFIG / "agent.schema.json").read_text(encoding="utf-8")
+
+
+def test_an_unknown_schema_or_command_is_a_usage_error(plumbline: Plumbline) -> None:
+    for words in (["schema", "weather"], ["fly"], ["validate"], ["run"]):
+        ended = plumbline(*words)
+        assert ended.code == 2 and "Traceback" not in ended.err
+
+
+def test_the_words_for_an_unknown_schema_are_ours(plumbline: Plumbline) -> None:
+    ended = plumbline("schema", "nonsense")
+    assert "'nonsense' is not one of 'settings', 'verdict'" in ended.err and "Value error" not in ended.err
