@@ -12,7 +12,11 @@ from agent.cli.options import Config
 from agent.cli.terminal import say
 from agent.errors import PlumblineError
 
-app = typer.Typer(no_args_is_help=True, help="Judged frames on disk: how many, and whether they are sound.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Judged frames on disk: how many, and whether they are sound.",
+    epilog=exits("a frame is damaged"),
+)
 
 
 @app.command(epilog=exits())

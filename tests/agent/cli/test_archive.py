@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from agent.archive import files, look
 from agent.archive.index import NAME
+from agent.cli.exit_codes import NotGood
 from agent.cli.main import app
 from agent.errors import PlumblineError
 from tests.agent.archive.records import result_id, verdict
@@ -41,11 +42,9 @@ def test_check_names_a_damaged_frame_and_ends_with_1(tmp_path: Path) -> None:
     damaged = tmp_path / "archive" / verdict(1).created[:10] / f"{result_id(1)}.png"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     done = call(tmp_path, "check", folder="archive")
-    assert done.exit_code == 1
-    assert done.output.splitlines() == [
-        f"{damaged}: it is cut short; nothing of it can be relied on",
-        f"{tmp_path / 'archive'}: 2 frames are sound, 1 are not",
-    ]
+    assert isinstance(done.exception, NotGood)
+    assert str(done.exception) == f"{tmp_path / 'archive'}: 2 frames are sound, 1 are not"
+    assert done.output.splitlines() == [f"{damaged}: it is cut short; nothing of it can be relied on"]
 
 
 def test_the_index_is_made_anew_when_asked_and_nobody_has_it(tmp_path: Path) -> None:
