@@ -173,21 +173,22 @@ class Outbox:
         The future ends with the commit or with the OutboxError that prevented it. `on_committed` is called
         in the writer thread and must not append. Raises ValueError for a sequence that leaves a gap.
         """
-        sealed = tuple(seal(row) for row in rows)  # here, where it holds no other line up
+        sealed = tuple(map(seal, rows))  # here, where it holds no other line up
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()  # from here on nobody can cancel it under the writer
         with self._gate:
             if self._writer is None:
                 raise OutboxError(f"{self.path}: the outbox is closed; open it before appending")
             expected = self._appended_sequence
+            last: int | None = None
             for row in rows:
                 if row.sequence is None:
                     continue
                 expected += 1
                 if row.sequence != expected:
                     raise ValueError(f"{row.id}: sequence {row.sequence} where {expected} comes next")
+                last = expected
             self._appended_sequence = expected
-            last = expected if any(row.sequence is not None for row in rows) else None
             self._queue.put(Append(rows=sealed, last=last, on_committed=on_committed, future=future))
         return future
 

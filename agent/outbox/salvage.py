@@ -266,6 +266,10 @@ def _write_beside(database: sqlite3.Connection, left: Wreck, rows: _Rows, told: 
         database.execute(
             "INSERT INTO cursor SELECT ?1, ?2, (SELECT COUNT(*) FROM record WHERE seq > ?2)", (name, seq)
         )
+    database.execute(
+        """UPDATE tally SET (rows, bytes) = (SELECT COUNT(*), COALESCE(SUM(size), 0) FROM waiting
+        WHERE waiting.class = tally.class)"""
+    )
     database.execute("UPDATE progress SET last_sequence = ?", (told.next_sequence - 1,))
     database.execute("DELETE FROM sqlite_sequence")
     database.execute("INSERT INTO sqlite_sequence VALUES ('record', ?)", (left.highest_seq,))

@@ -3,18 +3,18 @@
 `record` is the log of everything that was committed, in its order. `waiting` has those rows of it
 that the broker has not acknowledged, `history` those that it has and that are kept for replay and
 for gateways. `cursor` is how far each gateway has come, `dead_letter` what somebody did not take,
-`command` what was performed already. `tally` follows `waiting` by triggers, and `cursor.rows` counts what
-lies behind each cursor, so that the depth costs the same with a million rows waiting as with none, in any
-process. `age` is the outbox's own time (`age.py`), `salvage` what was saved from a damaged file and is still
-to be told.
+`command` what was performed already. `tally` counts `waiting`: an append adds its rows in its own
+transaction, triggers do the rest. `cursor.rows` counts what lies behind each cursor. So the depth costs the
+same with a million rows waiting as with none, in any process. `age` is the outbox's own time (`age.py`),
+`salvage` what was saved from a damaged file and is still to be told.
 
-A record's `digest` is over all that is sent of it (`seal.py`). Rows up to `progress.undigested` were
-committed before there were digests.
+A record's `digest` is over all that is sent of it (`seal.py`), over a crop's payload by the sha256 it names.
+Rows up to `progress.undigested` were committed before there were digests.
 """
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _WAITING = """
 CREATE TABLE waiting (
@@ -78,6 +78,14 @@ INSERT INTO age VALUES ('', 0, 0, 0, 0);
 CREATE TABLE salvage (report TEXT NOT NULL);
 """
 
+# An append counts its own rows; any other row that begins to wait was delivered before.
+_SINCE_VERSION_4 = """
+DROP TRIGGER row_in;
+CREATE TRIGGER replay_in AFTER INSERT ON waiting WHEN NEW.class = 3 BEGIN
+    UPDATE tally SET rows = rows + 1, bytes = bytes + NEW.size WHERE class = 3;
+END;
+"""
+
 CREATE = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE record (
@@ -101,6 +109,7 @@ CREATE TABLE progress (last_sequence INTEGER NOT NULL);
 INSERT INTO progress VALUES (0);
 {_BESIDE}
 {_SINCE_VERSION_3}
+{_SINCE_VERSION_4}
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
@@ -128,6 +137,12 @@ BEGIN IMMEDIATE;
 PRAGMA user_version = 3;
 COMMIT;
 """,
+    4: f"""
+BEGIN IMMEDIATE;
+{_SINCE_VERSION_4}
+PRAGMA user_version = 4;
+COMMIT;
+""",
 }
 
 # All that is in a file of this version, but for what SQLite makes by itself.
@@ -135,6 +150,12 @@ NAMES = frozenset(
     {
         *("record", "waiting", "history", "cursor", "dead_letter", "command", "tally", "progress", "age"),
         *("salvage", "waiting_order", "record_sequence", "record_crops"),
-        *("row_in", "row_out", "row_moved", "record_out"),
+        *("replay_in", "row_out", "row_moved", "record_out"),
     }
 )
+
+# What each version added: a file that has it and says that it is older is damaged.
+ADDED: dict[int, frozenset[str]] = {
+    3: frozenset({"age", "salvage", "record_out"}),
+    4: frozenset({"replay_in"}),
+}

@@ -1,14 +1,14 @@
 """The digest that a row bears from its append on, over everything that is sent of it.
 
 It finds what a disk, a memory or a careless hand has changed. It is not keyed: whoever can write the file can
-read a key beside it, too. A row that names the sha256 of its payload, as a crop does, has it in the digest in
-place of the payload, which is then held against it: that was computed already, and it costs as much again.
+read a key beside it, too. A crop whose properties name its sha256 is covered by that, and not read once more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -17,24 +17,30 @@ from agent.contract.row import KINDS, Changed, Row, Waiting
 from agent.foreign import stored
 
 DIGEST_BYTES = 16
-_in_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps makes one for each row
 Sealed: TypeAlias = tuple[str, int, str, str, str, int | None, bytes, int, bytes]
 JSON = "application/json"
-NAMED = "sha256"  # the property that has the payload's
+CROP = KINDS.index("crop")
+COPIED_BYTES = 8192  # a payload below it is copied behind the head: one call in place of two
 RECORD_COLUMNS = "id, class, topic, properties, content_type, sequence, payload, evict, digest"
+_PROPERTIES = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps makes an encoder for each call
+_NAMED = re.compile(r'\["sha256","([0-9a-f]{64})"\]')  # a quote within a value is escaped
+_BY_NAME = b"sha256 "  # no other head begins with a letter
 _TYPES: tuple[type | tuple[type, ...], ...] = (str, int, str, str, str, (int, type(None)), bytes, int, bytes)
 
 
 def seal(row: Row) -> Sealed:
     """RECORD_COLUMNS of a row that is about to be committed."""
-    number, properties, evict = KINDS.index(row.kind), _in_json(row.properties), 0 if row.of_pass else 1
-    is_named = any(name == NAMED for name, _ in row.properties)
-    payload = b"" if is_named else row.payload
-    found = _digest(row.id, number, row.topic, properties, row.content_type, row.sequence, payload, evict)
-    return (
-        *(row.id, number, row.topic, properties, row.content_type),
-        *(row.sequence, row.payload, evict, found),
+    number, evict = KINDS.index(row.kind), 0 if row.of_pass else 1
+    properties = _PROPERTIES(row.properties) if row.properties else "[]"
+    id_, topic, content_type, sequence, payload = (
+        row.id,
+        row.topic,
+        row.content_type,
+        row.sequence,
+        row.payload,
     )
+    sealed = digest(id_, number, topic, properties, content_type, sequence, payload, evict)
+    return id_, number, topic, properties, content_type, sequence, payload, evict, sealed
 
 
 def digest(
@@ -48,36 +54,44 @@ def digest(
     evict: int,
 ) -> bytes:
     """Of a record's columns."""
-    covered = payload if named_sha256(properties) is None else b""
-    return _digest(id_, number, topic, properties, content_type, sequence, covered, evict)
+    head = _head(id_, number, topic, properties, content_type, sequence, evict)
+    if named_sha256(number, properties) is not None:
+        return hashlib.sha256(_BY_NAME + head).digest()[:DIGEST_BYTES]
+    return _digest_of_all(head, payload)
 
 
-def named_sha256(properties: str) -> Any:
-    """What the properties name as the payload's sha256; None where they do not, or cannot be read."""
-    if NAMED not in properties:
-        return None
-    try:
-        return dict(json.loads(properties)).get(NAMED)
-    except (ValueError, TypeError):
-        return None
+def is_digest(found: object, content: Sequence[Any]) -> bool:
+    """Whether these are the columns that it was made of; a crop of version 3 had its payload in it, too."""
+    id_, number, topic, properties, content_type, sequence, payload, evict = content
+    head = _head(id_, number, topic, properties, content_type, sequence, evict)
+    named = named_sha256(number, properties)
+    if named is not None and found == hashlib.sha256(_BY_NAME + head).digest()[:DIGEST_BYTES]:
+        return named == hashlib.sha256(payload).hexdigest()
+    return found == _digest_of_all(head, payload)
 
 
-def _digest(
-    id_: str,
-    number: int,
-    topic: str,
-    properties: str,
-    content_type: str,
-    sequence: int | None,
-    payload: bytes,
-    evict: int,
+def named_sha256(number: int, properties: str) -> str | None:
+    """Of a crop's payload, where its properties as JSON say it."""
+    found = _NAMED.search(properties) if number == CROP else None
+    return None if found is None else found[1]
+
+
+def _head(
+    id_: str, number: int, topic: str, properties: str, content_type: str, sequence: int | None, evict: int
 ) -> bytes:
     """The lengths keep one text from passing for another."""
-    head = (
+    return (
         f"{len(id_)} {number} {len(topic)} {len(properties)} {len(content_type)} {sequence} {evict}"
         f" {id_}{topic}{properties}{content_type}"
-    )
-    return hashlib.sha256(head.encode("utf-8", "surrogateescape") + payload).digest()[:DIGEST_BYTES]
+    ).encode(errors="surrogateescape")
+
+
+def _digest_of_all(head: bytes, payload: bytes) -> bytes:
+    if len(payload) < COPIED_BYTES:
+        return hashlib.sha256(head + payload).digest()[:DIGEST_BYTES]
+    found = hashlib.sha256(head)
+    found.update(payload)
+    return found.digest()[:DIGEST_BYTES]
 
 
 def opened(database: sqlite3.Connection, seq: int, columns: Sequence[Any]) -> Waiting | Changed:
@@ -112,13 +126,7 @@ def _is_whole(database: sqlite3.Connection, seq: int, columns: Sequence[Any]) ->
     if found == b"":
         (undigested,) = database.execute("SELECT undigested FROM progress").fetchone()
         return seq <= undigested and is_plausible(content)
-    return is_whole(content, found)
-
-
-def is_whole(content: Sequence[Any], found: bytes) -> bool:
-    """Whether a record's columns, each of its type, are what `found` was computed of."""
-    named, payload = named_sha256(content[3]), content[6]
-    return found == digest(*content) and named in (None, hashlib.sha256(payload).hexdigest())
+    return is_digest(found, content)
 
 
 def is_typed(columns: Sequence[Any]) -> bool:
@@ -132,7 +140,7 @@ def is_plausible(content: Sequence[Any]) -> bool:
     try:
         named = dict(json.loads(properties))
         "".join((id_, topic, content_type, *named, *named.values())).encode()
-        if content_type == JSON and number != KINDS.index("crop"):
+        if content_type == JSON and number != CROP:
             json.loads(payload)
     except (ValueError, TypeError):
         return False

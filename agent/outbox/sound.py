@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from agent.outbox import reserve
-from agent.outbox.schema import NAMES, SCHEMA_VERSION
+from agent.outbox.schema import ADDED, NAMES
 
 CLASSES = 5
 LARGEST = 1 << 53  # of a number that counts rows
@@ -72,8 +72,8 @@ def deep_problem(database: sqlite3.Connection) -> str | None:
 
 
 def is_later(names: set[str], version: int) -> bool:
-    """Whether the tables are those of this schema, though the version is an older one's."""
-    return 0 < version < SCHEMA_VERSION and names >= NAMES
+    """Whether the tables are those of a later schema than the version says."""
+    return any(0 < version < since and names >= added for since, added in ADDED.items())
 
 
 def _numbers(database: sqlite3.Connection, path: Path) -> str | None:

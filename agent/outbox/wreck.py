@@ -14,7 +14,7 @@ from agent.contract.row import KINDS
 from agent.foreign import stored
 from agent.outbox import sqlite_trees as trees
 from agent.outbox.file import REPLAY_CLASS, UNCONFIRMED_CLASS
-from agent.outbox.seal import is_plausible, is_typed, is_whole
+from agent.outbox.seal import is_digest, is_plausible, is_typed
 from agent.outbox.sound import LARGEST
 from agent.outbox.sqlite_pages import Pages
 from agent.outbox.sqlite_trees import Cell, Value
@@ -194,7 +194,7 @@ def _saved(seq: int, values: tuple[Any, ...], undigested: int) -> Saved | None:
     if not is_typed((*content, sealed)) or number not in range(len(KINDS)):
         return None
     old = sealed == b"" and seq <= undigested
-    whole = is_plausible(content) if old else is_whole(content, sealed)
+    whole = is_plausible(content) if old else is_digest(sealed, content)
     if not whole or not isinstance(created_ns, int) or not isinstance(lived_ns, int):
         return None
     return Saved(seq=seq, content=content, created_ns=created_ns, lived_ns=lived_ns)

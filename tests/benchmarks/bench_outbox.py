@@ -20,8 +20,8 @@ from agent.contract.row import Row
 from agent.outbox.outbox import Outbox
 
 VERDICT_BYTES = 1500
-CROP = b"c" * 64_000
-CROP_SHA256 = hashlib.sha256(CROP).hexdigest()  # known, as that of any crop that the line cuts
+CROP_BYTES = 64_000
+CROP_SHA256 = hashlib.sha256(b"c" * CROP_BYTES).hexdigest()  # the line has it for its verdict
 SECONDS = 4.0
 
 
@@ -106,9 +106,9 @@ def crop(number: int) -> Row:
         id=f"c{number}",
         kind="crop",
         topic="plumbline/v1/site/area/line/station/crop/top",
-        payload=CROP,
+        payload=b"c" * CROP_BYTES,
         content_type="image/jpeg",
-        properties=(("crop_id", f"c{number}"), ("sha256", CROP_SHA256)),
+        properties=(("crop_id", f"c{number}"), ("defect_index", "0"), ("sha256", CROP_SHA256)),
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 from agent.contract.row import Row
 from agent.contract.topics import Topics
 
@@ -39,3 +42,10 @@ def crop(number: int, size_bytes: int = 2000) -> Row:
         content_type="image/jpeg",
         properties=(("crop_id", f"crop-{number}"), ("bbox", "1,2,3,4")),
     )
+
+
+def named_crop(number: int, size_bytes: int = 2000) -> Row:
+    """One that says the sha256 of its payload, as those of a line do."""
+    row = crop(number, size_bytes)
+    named = ("sha256", hashlib.sha256(row.payload).hexdigest())
+    return replace(row, properties=(*row.properties, named))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ import pytest
 from agent.clock import ManualClock, SystemClock
 from agent.outbox import file as outbox_file
 from agent.outbox.file import DamagedError, OutboxError, explained
+from agent.outbox.history import ask_again
 from agent.outbox.outbox import Outbox
-from tests.agent.outbox import version_1
-from tests.agent.outbox.rows import crop, event, verdict
+from tests.agent.outbox import version_1, version_3
+from tests.agent.outbox.rows import crop, event, named_crop, verdict
 from tests.brokers import DEADLINE_S
 
 
@@ -42,6 +44,38 @@ def test_a_file_of_version_1_goes_on_where_it_was(path: Path) -> None:
     assert outbox.depth().rows == 0
     outbox.close()
     assert opened_and_closed(path) == 8
+
+
+def test_a_file_of_version_3_goes_on_with_its_rows_and_its_count(path: Path) -> None:
+    outbox = opened(path)
+    for number in range(1, 5):
+        outbox.append([verdict(number), crop(number), named_crop(number + 10)]).result(DEADLINE_S)
+    outbox.delivered([1])
+    outbox.close()
+    version_3.turn_back(path)
+    outbox = opened(path)
+    outbox.append([verdict(5), named_crop(15)]).result(DEADLINE_S)
+    assert outbox.depth().kinds == {"verdict": 4, "event": 0, "crop": 9}
+    assert ask_again(path, 1, 5) == 1
+    assert (outbox.depth().replaying, outbox.depth().rows) == (1, 14)
+    rows = outbox.lease(20, replays=1)
+    assert len(rows) == 14
+    outbox.delivered([one.seq for one in rows])
+    assert (outbox.depth().rows, outbox.depth().bytes) == (0, 0)
+    outbox.close()
+
+
+def test_a_damaged_file_of_version_3_is_salvaged(path: Path) -> None:
+    outbox = opened(path)
+    outbox.append([verdict(1), named_crop(1), crop(2)]).result(DEADLINE_S)
+    outbox.close()
+    version_3.turn_back(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE tally SET rows = 'x'")
+    outbox = opened(path)
+    assert outbox.salvaged is not None and outbox.salvaged.is_whole
+    assert outbox.depth().bytes == sum(len(one.row.payload) for one in outbox.lease(10))
+    outbox.close()
 
 
 def test_a_migration_that_is_cut_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def test_a_place_beyond_the_end_is_lost_and_the_gateway_is_given_all_that_is_lef
     outbox.close()
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_an_older_version_in_front_of_these_tables_is_damage(path: Path, version: int) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {version}")
