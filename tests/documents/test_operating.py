@@ -63,3 +63,24 @@ def test_every_state_stands_there() -> None:
 
 def test_every_exit_code_stands_there() -> None:
     assert [int(code) for code in MEANINGS if not re.search(rf"^\| {code:d} \|", TEXT, re.MULTILINE)] == []
+
+
+def json_fields() -> Iterator[tuple[str, list[str]]]:
+    """By command, what its help says that --json prints."""
+    root = typer.main.get_command(app)
+    for typed in commands(root):
+        command, name = root, typed.removeprefix("plumbline ")
+        for word in name.split():
+            command = command.commands[word]  # type: ignore[attr-defined]
+        told = re.search(r"With --json: ([^.]+)", " ".join((command.help or "").split()))
+        if told is not None:
+            yield name, [words.split()[-1] for words in re.split("[,;]", told[1])]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"), list(json_fields()), ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_every_field_that_json_prints_stands_there(name: str, fields: list[str]) -> None:
+    (row,) = re.findall(rf"^\| `{name}` \| (.*)", TEXT, re.MULTILINE)
+    (of_all,) = re.findall(r"^\| any, on a problem \| (.*)", TEXT, re.MULTILINE)
+    assert [field for field in fields if f"`{field}" not in row + of_all] == []
