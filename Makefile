@@ -5,7 +5,7 @@
 # make check       format, lint, types, import rules
 # make trt-check   TensorRT-RTX parses and builds the graphs for SM86 and SM89; no GPU needed
 # make trt-dryrun  what torch-tensorrt would make of the student; no GPU needed, 1.3 GB of packages
-# make bench       stage latencies, engines, outbox, web, uplink and its faults on this machine
+# make bench       stage latencies, engines, outbox, web, uplink and its faults, archive on this machine
 # make bench-gpu   GPU engines against the measured ceilings of this GPU; needs a torch that is built for CUDA
 # make golden      golden scores of the committed bundle, on every engine of this machine
 # make schema      regenerate config/agent.schema.json
@@ -50,6 +50,8 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_faults
 	$(DEV)/bin/python -m tests.benchmarks.bench_day
 	$(DEV)/bin/python -m tests.benchmarks.bench_cameras
+	$(DEV)/bin/python -m tests.benchmarks.bench_archive_codecs
+	$(DEV)/bin/python -m tests.benchmarks.bench_archive
 
 # The machine's own Python: .venv has the CPU build of torch.
 bench-gpu:

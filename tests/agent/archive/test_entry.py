@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from agent.archive import chunks, entry
 from agent.archive.chunks import Torn
@@ -165,14 +166,57 @@ def test_a_verdict_with_a_field_of_a_later_version_is_indexed_and_says_who_can_r
         entry.read(path)
 
 
+TOLD = {
+    "result_id": result_id(1),
+    "created": "2026-11-24T07:15:04.412Z",
+    "camera": "top",
+    "verdict": "fail",
+    "reason": None,
+    "part_id": None,
+    "score": None,
+}
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"{}", b'{"result_id":1}', b"[]", b'{"score":5}', b"nothing", b'{"score":null,"verdict":"good"}'],
+    [
+        b"{}",
+        b"[]",
+        b"nothing",
+        b"[" * 100_000,
+        *(
+            json.dumps({**TOLD, name: value}).encode()
+            for name, value in {
+                "result_id": 1,
+                "verdict": "good",
+                "part_id": {"a": 1},
+                "camera": "\udcff",
+                "score": {"raw": "high"},
+            }.items()
+        ),
+    ],
 )
 def test_a_record_of_another_shape_is_not_ours(tmp_path: Path, content: bytes) -> None:
     path = resealed(whole(tmp_path / "one.png"), entry.VERDICT, content)
     with pytest.raises(NotOurs, match="its record is not one that this version writes"):
         entry.read_head(path)
+    with pytest.raises(EntryError, match="Verdict is not one that this version knows"):
+        entry.read(path)
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"word":"fine","by":"Ada","at":"2026-11-24T07:15:04Z"}', b"[]"])
+def test_a_mark_of_another_shape_is_not_ours(tmp_path: Path, content: bytes) -> None:
+    path = whole(tmp_path / "one.png")
+    written(path, entry.marked(path.read_bytes(), MARK))
+    with pytest.raises(NotOurs, match="Mark is not one that this version knows"):
+        entry.read_head(resealed(path, entry.MARK, content))
+
+
+def test_a_mark_needs_a_moment_with_a_zone_and_a_name_of_some_length() -> None:
+    with pytest.raises(ValidationError, match="timezone"):
+        Mark(word="confirmed", by="Ada", at=MORNING.replace(tzinfo=None))
+    with pytest.raises(ValidationError, match="at most 100 characters"):
+        Mark(word="confirmed", by="A" * 101, at=MORNING)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\xff\xd8\xff a JPEG perhaps"])

@@ -15,7 +15,8 @@ import pytest
 import structlog
 
 from agent.archive import files, shelf
-from agent.archive.entry import EntryError
+from agent.archive.chunks import chunk
+from agent.archive.entry import VERDICT, EntryError
 from agent.archive.faults import ArchiveError, NoRoomError
 from agent.archive.index import NAME, Index, Query
 from agent.archive.record import Mark
@@ -288,6 +289,18 @@ def test_foreign_files_are_left_and_not_counted(folder: Path) -> None:
         path.unlink()
     assert one.look_again(found).foreign == ()
     one.close()
+
+
+def test_no_content_of_a_file_keeps_the_archive_from_opening(folder: Path) -> None:
+    day = folder / "2026-11-24"
+    day.mkdir(parents=True)
+    for number, content in enumerate((b"[" * 100_000, b'{"part_id":{}}', b'"\\udcff"', b"\xff"), start=2):
+        file = record(number)[1]
+        file[2] = chunk(VERDICT, content)
+        (day / f"{result_id(number)}.png").write_bytes(b"".join(file))
+    with opened(folder) as one:
+        assert put(one, 1)
+        assert one.entries == 1
 
 
 def test_torn_entries_are_named_and_moved_aside(folder: Path) -> None:
