@@ -1,13 +1,11 @@
 """Plumbline, the workshop: train a published method, distil it, export what ships.
 
-data.py      good parts and test parts on disk      product.py  what is true of one product
-batches.py   tiles as the device cuts them -> training batches
-methods/     one file per method;  parts/  what they share
-plans.py     budgets and rates      fit.py      the one training loop
-train.py     method -> teacher      distill.py  teachers -> student.py
-calibrate.py threshold              export.py   student -> bundle
-evaluate.py  honest figures         report.py   pictures of them
-yardstick.py good patches to hold every model against;  ablate.py  one kind of evidence at a time
+data/      good parts and test parts on disk -> tiles as the device cuts them -> batches
+methods/   one file per method; parts/ what they share
+training/  method -> teacher, the one training loop
+student/   teachers -> lessons -> the one-step student
+shipping/  student -> bundle, with its threshold
+judging/   honest figures, and the yardstick that every model is held against
 """
 
 import agent  # noqa: F401  # first of all: it keeps libraries from reporting to their makers

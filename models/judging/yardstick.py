@@ -9,7 +9,7 @@
 What we changed. EfficientNet-Lite0 stands in for WideResNet-50, at the same middle levels; its channels are
 concatenated as they are; at most 100,000 random patches are covered, of which a tenth is kept. N_b(m*) holds
 m* itself, and b = 9, which the paper leaves open. Its accuracy (MVTec-AD image AUROC 99.0 with a tenth of
-all patches) is not claimed for ours: README has the measured figures.
+all patches) is not claimed for ours: models/README.md has the measured figures.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ share of shuffled patches (Gaussian cells are trivially told from texture), and 
 99.5th percentile of good parts in place of 0.4 and 0.2. The paper preset keeps the published sizes; its
 weights come from a path. Its accuracy (MVTec-AD image AUROC 99.3, AUPRO 94.9) is not claimed for ours.
 Image AUROC of the edge preset after two to five minutes on two cores: 0.789, 0.587 and 0.537 on kolektor_sdd,
-magnetic_tile and elpv, and 0.962, 0.824 and 0.857 of its students (README, Methods, has the command).
+magnetic_tile and elpv, and 0.962, 0.824 and 0.857 of its students (the command is in models/README.md).
 """
 
 from __future__ import annotations

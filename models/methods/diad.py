@@ -28,7 +28,7 @@ Its VAE is taken as it is and sees [-1, 1]; the published one was fine-tuned on 
 normalised as for ImageNet. Its accuracy (MVTec-AD, one model for all 15 products: image AUROC 97.2, pixel
 AUROC 96.8) is not claimed for ours.
 Image AUROC of the edge preset after two to five minutes on two cores: 0.523, 0.667 and 0.557 on kolektor_sdd,
-magnetic_tile and elpv, and 0.959, 0.829 and 0.856 of its students (README, Methods, has the command).
+magnetic_tile and elpv, and 0.959, 0.829 and 0.856 of its students (the command is in models/README.md).
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ it x0_b holds nothing of the picture and the clamp swallows most of it.
 The paper preset has the published sizes (131.65 M and 28.37 M parameters) and no moving average; no weights
 are published, so it trains from scratch. Its accuracy (VisA image AUROC 98.8, MPDD 96.2) is not claimed for
 ours. Image AUROC of the edge preset after two to five minutes on two cores: 0.865, 0.762 and 0.561 on
-kolektor_sdd, magnetic_tile and elpv, and 0.957, 0.865 and 0.845 of its students (the command is in README,
-Methods).
+kolektor_sdd, magnetic_tile and elpv, and 0.957, 0.865 and 0.845 of its students (the command is in
+models/README.md).
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ is added, few steps and EfficientNet-Lite0 features, matched in a 3 x 3 window.
 Not covered: DINO fine-tuned on restorations (VisA, PCB-Bank) and foreground masks. Its accuracy (MVTec-AD
 image AUROC 99.3, pixel AUROC 98.6) is not claimed for ours.
 Image AUROC of the edge preset after two to five minutes on two cores: 0.792, 0.593 and 0.754 on kolektor_sdd,
-magnetic_tile and elpv, and 0.952, 0.815 and 0.861 of its students (README, Methods, has the command).
+magnetic_tile and elpv, and 0.952, 0.815 and 0.861 of its students (the command is in models/README.md).
 """
 
 from __future__ import annotations

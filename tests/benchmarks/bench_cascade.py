@@ -1,4 +1,4 @@
-"""Would a cheap gate in front of the full graph pay? The figures in DECISIONS.md.
+"""Would a cheap gate in front of the full graph pay? The figures in models/README.md.
 
     python -m tests.benchmarks.bench_cascade --run runs/elpv-student --bundle models/bundles/elpv \\
         --data sample-data/elpv

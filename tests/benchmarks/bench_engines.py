@@ -1,4 +1,4 @@
-"""The shipped graph on every engine of this machine, by turns: the table in README.
+"""The shipped graph on every engine of this machine, by turns: the table in README.md beside.
 
     python -m tests.benchmarks.bench_engines [--rounds 15]
 

@@ -1,4 +1,4 @@
-"""Every method and its student on every data set, beside the yardstick: the table in README.
+"""Every method and its student on every data set, beside the yardstick: the table in models/README.md.
 
     python -m tests.benchmarks.bench_methods --out runs/methods --data DIR [--data DIR ...]
 

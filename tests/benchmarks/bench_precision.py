@@ -1,4 +1,4 @@
-"""What each arithmetic costs in accuracy, on the same pictures: the table in README.
+"""What each arithmetic costs in accuracy, on the same pictures: the table in models/README.md.
 
     python -m tests.benchmarks.bench_precision --bundle models/bundles/elpv --data sample-data/elpv
 
