@@ -1,4 +1,4 @@
-"""Tiles a second beside networks of the shape of published detectors, on one engine: see README.md.
+"""Tiles a second beside networks of the shape of published detectors, on one engine: a table in README.md.
 
     python -m tests.benchmarks.bench_peers [--rounds 9]
 

@@ -16,8 +16,8 @@ from agent.cameras.camera import CameraMisconfigured
 from agent.cameras.genicam.library import AravisError, Library
 from agent.settings.camera import FeatureValue, FeatureWrite
 
-Kind: TypeAlias = Literal["command", "boolean", "enumeration", "integer", "float", "string"]
-KINDS: tuple[Kind, ...] = ("command", "boolean", "enumeration", "integer", "float", "string")
+FeatureKind: TypeAlias = Literal["command", "boolean", "enumeration", "integer", "float", "string"]
+KINDS: tuple[FeatureKind, ...] = ("command", "boolean", "enumeration", "integer", "float", "string")
 ROUNDING = 0.01  # cameras round floats to what their clock can do
 READ_ONLY, WRITE_ONLY = 0, 1
 
@@ -27,7 +27,7 @@ class Feature:
     """What the camera says of one of its features."""
 
     name: str
-    kind: Kind
+    kind: FeatureKind
     access: int  # 0 read only, 1 write only, 2 both
     node: int = 0  # Aravis' handle
     entries: tuple[str, ...] = ()  # of an enumeration
@@ -134,7 +134,7 @@ def _check_span(value: float, feature: Feature) -> None:
         raise FeatureError(f"is outside {feature.low:g} to {feature.high:g}; take a value within")
 
 
-def _is_a(library: Library, node: int, kind: Kind) -> bool:
+def _is_a(library: Library, node: int, kind: FeatureKind) -> bool:
     gtype = getattr(library, f"arv_gc_{kind}_get_type")()
     return bool(library.g_type_check_instance_is_a(node, gtype))
 
