@@ -24,10 +24,16 @@ def run(config: Config) -> None:
 
 
 def _tell_what_waits(outbox: Path) -> None:
+    """A courtesy: the run has ended well, also where its file cannot be opened once more."""
     from agent.clock import SystemClock
-    from agent.outbox.file import read_depth
+    from agent.outbox.file import OutboxError, read_depth
 
-    waits = [one for one in read_depth(outbox, clock=SystemClock()).readers if one.rows]
+    try:
+        depth = read_depth(outbox, clock=SystemClock())
+    except OutboxError as error:
+        say(f"what waits cannot be told: {error}")
+        return
+    waits = [one for one in depth.readers if one.rows]
     if waits:
         places = ", ".join(f"{one.rows} for {one.name}" for one in waits)
         say(f"{outbox}: records wait, {places}; they are delivered at the next start")
