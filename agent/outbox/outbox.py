@@ -24,7 +24,7 @@ from typing import cast
 
 import structlog
 
-from agent.contract.row import KINDS, Changed, Kind, Row, Waiting
+from agent.contract.row import KINDS, Changed, Row, RowKind, Waiting
 from agent.outbox import file as outbox_file
 from agent.outbox import waiting
 from agent.outbox.appends import Append, next_group
@@ -164,7 +164,7 @@ class Outbox:
         self,
         limit: int,
         *,
-        kinds: Collection[Kind] = KINDS,
+        kinds: Collection[RowKind] = KINDS,
         replays: int = 0,
         exclude: Collection[int] = (),
     ) -> tuple[Waiting, ...]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.contract.row import KINDS, Kind, Row
+from agent.contract.row import KINDS, Row, RowKind
 from agent.uplink.shipment import (
     SECOND_NS,
     Acknowledged,
@@ -213,7 +213,7 @@ def _publish(
 
 
 def _refusal(
-    rules: Rules, state: CourierState, seq: int, kind: Kind, reason: str, now_ns: int, pauses: int = 1
+    rules: Rules, state: CourierState, seq: int, kind: RowKind, reason: str, now_ns: int, pauses: int = 1
 ) -> Refusal:
     retry_at_ns = now_ns + pauses * rules.retry_pause_ns
     return Refusal(seq=seq, kind=kind, reason=reason, retry_at_ns=retry_at_ns)

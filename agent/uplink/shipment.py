@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agent.contract.row import Kind, Waiting
+from agent.contract.row import RowKind, Waiting
 
 SECOND_NS = 1_000_000_000
 
@@ -107,11 +107,11 @@ class Load:
     """Rows to publish next; `published` counts turns, see `share.take`. `troubled` kinds have none."""
 
     limit: int
-    kinds: tuple[Kind, ...]
+    kinds: tuple[RowKind, ...]
     replays: int
     exclude: tuple[int, ...]
     published: int = 0
-    troubled: frozenset[Kind] = frozenset()
+    troubled: frozenset[RowKind] = frozenset()
 
 
 Action: TypeAlias = "Publish | Forget | Await | Resend | Report | Load"
@@ -122,7 +122,7 @@ class Flight:
     """A row on its way, published on this connection and not acknowledged."""
 
     seq: int
-    kind: Kind
+    kind: RowKind
     replayed: bool = False
 
 
@@ -131,7 +131,7 @@ class Refusal:
     """A row that was not taken, and when to try it again."""
 
     seq: int
-    kind: Kind
+    kind: RowKind
     reason: str
     retry_at_ns: int
     quarantined: bool = False

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.contract.row import KINDS, Kind, Row, Waiting
+from agent.contract.row import KINDS, Row, RowKind, Waiting
 from agent.uplink.delivery import QUARANTINE_AT, QUARANTINE_PAUSES, REFUSED_ROWS, decide, packet_bytes
 from agent.uplink.share import take
 from agent.uplink.shipment import (
@@ -119,7 +119,7 @@ class World:
         return RowsWaiting(rows=found, complete=len(found) < load.limit)
 
     def lease(
-        self, limit: int, *, kinds: Collection[Kind], replays: int, exclude: Collection[int]
+        self, limit: int, *, kinds: Collection[RowKind], replays: int, exclude: Collection[int]
     ) -> tuple[Waiting, ...]:
         return tuple(
             Waiting(seq=seq, row=row)
