@@ -1,4 +1,4 @@
-"""The nouns of delivery: what happens to rows on their way, what is then to be done, what the courier knows.
+"""The nouns of delivery: what happens to rows on their way, what follows, what the courier knows and goes by.
 
 Events go into `delivery.decide`, actions come out of it, and the state is what it remembers between them.
 """
@@ -138,15 +138,21 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CourierState:
-    """All that the courier knows; the counters are since its start."""
+class Rules:
+    """What a station was told of delivery; fixed from its start."""
 
-    window_limit: int
+    window: int  # rows on their way at a time, where the broker takes so many
     retry_pause_ns: int
     confirmed_by_mes: bool = False
     require_subscriber: bool = False
     round_ns: int = 60 * SECOND_NS  # how long the MES has to confirm
     replays_per_s: float = 200.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourierState:
+    """All that the courier knows; the counters are since its start."""
+
     connected: bool = False
     window: int = 0
     opening: int | None = None  # a smaller window that grows after a bad end

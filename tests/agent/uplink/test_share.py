@@ -23,6 +23,7 @@ from agent.uplink.shipment import (
     Load,
     Publish,
     RowsWaiting,
+    Rules,
     Tick,
     Woken,
 )
@@ -142,7 +143,8 @@ def test_replays_never_exceed_what_is_allowed(allowed: int, limit: int) -> None:
 def test_crops_of_an_outage_drain_while_verdicts_go_on_faster_than_they_leave() -> None:
     """Thirty seconds without a broker at 200 verdicts/s, then as many more while it takes 100 rows/s."""
     shelf = Shelf()
-    state = CourierState(window_limit=20, retry_pause_ns=1)
+    rules = Rules(window=20, retry_pause_ns=1)
+    state = CourierState()
     went: list[Waiting] = []
     now_ns = 0
 
@@ -150,7 +152,7 @@ def test_crops_of_an_outage_drain_while_verdicts_go_on_faster_than_they_leave() 
         nonlocal state
         events = deque([first])
         while events:
-            state, actions = decide(state, events.popleft(), now_ns)
+            state, actions = decide(rules, state, events.popleft(), now_ns)
             for action in actions:
                 match action:
                     case Publish(waiting=waiting):
