@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent.clock import ManualClock
 from agent.contract.row import KINDS, Kind, Row
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.brokers import DEADLINE_S
 
@@ -30,7 +31,7 @@ class OutboxIsAList(RuleBasedStateMachine):
         self.open()
 
     def open(self) -> None:
-        self.outbox = Outbox(self.path, clock=ManualClock())
+        self.outbox = Outbox(Database(self.path, clock=ManualClock()))
         self.outbox.open()
 
     @rule(

@@ -215,7 +215,6 @@ def test_a_command_that_was_retained_before_the_station_came_is_refused(tmp_path
         assert (told["code"], told["id"], told["data"]) == (400, "c-1", {"kind": "retained"})
     finally:
         one.stop()
-        network.stop()
         mes.stop()
         answers.stop()
         broker.stop()
