@@ -91,9 +91,7 @@ class App:
                 self.crew.start(f"camera-{name}", camera.run)
             self.crew.start("watch", self.watch.run)
             bundle = status.recipe().bundle_sha256[:12]
-            log.info(
-                "running", boot_id=self.watch.status.boot_id, engine=self.watch.status.engine(), bundle=bundle
-            )
+            log.info("running", boot_id=status.boot_id, engine=status.engine(), bundle=bundle)
             self._wait(duration_s)
         log.info("stopped", last_sequence=self.uplink.outbox.last_sequence())
 
@@ -111,6 +109,7 @@ class App:
         if self.uplink.outbox.failure is None:
             self.uplink.outbox.append([]).result()
             self.watch.roll_maps.end()
+        self.watch.check()
 
 
 def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCamera = connections) -> App:
@@ -198,6 +197,7 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             "uplink": up.words,
             "pictures": lambda: [words for line in lines.values() for words in line.words()],
         },
+        check=publisher.check,
         board=board,
         metrics=metrics,
         status=status,

@@ -1,7 +1,8 @@
 """Record to durable row: one for each trigger, committed before anybody hears of it.
 
 The sequence number is given here, one after the other; the outbox commits in order, so what is on
-disk never has a gap. Whoever listens is told after the commit, in the outbox's thread.
+disk never has a gap. Whoever listens is told after the commit, in the outbox's thread; a listener
+that raises costs no record and no other listener anything.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import structlog
 from agent.clock import Clock
 from agent.contract.topics import Topics
 from agent.contract.verdict import Verdict
+from agent.errors import PlumblineError
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
 from agent.line.recipe import Recipe
@@ -35,6 +37,10 @@ from agent.messages import Frame, FrameFault, Inspection, Item, Pixels
 from agent.outbox.outbox import Outbox
 
 log = structlog.get_logger()
+
+
+class ListenerError(PlumblineError):
+    """Somebody who was told of a record raised; the record is durable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +94,12 @@ class Publisher:
         self._bindings = bindings
         self._roll_of = roll_of
         self._order = threading.Lock()
+        self._failure: str | None = None
+
+    def check(self) -> None:
+        """Raises ListenerError, from the first time on that a listener raised."""
+        if self._failure is not None:
+            raise ListenerError(self._failure)
 
     def record(self, judged: Judged) -> Verdict:
         """A judged frame's record, with its crops. Raises OutboxError when nothing can be kept."""
@@ -136,5 +148,14 @@ class Publisher:
             capture_to_committed_s=(self._clock.monotonic_ns() - draft.item.captured_ns) / 1e9,
         )
         for listener in self._listeners:
-            listener.recorded(told)
+            try:
+                listener.recorded(told)
+            except Exception as error:  # raised on, it would end the outbox, and with it the next records
+                self._note(listener, verdict, error)
         log.debug("verdict", sequence=verdict.sequence, camera=verdict.camera, verdict=verdict.verdict)
+
+    def _note(self, listener: Listener, verdict: Verdict, error: Exception) -> None:
+        if self._failure is None:
+            name = type(listener).__name__
+            self._failure = f"{name} raised {error!r} at record {verdict.sequence}, which is kept"
+            log.error("listener_failed", listener=name, sequence=verdict.sequence, exc_info=error)

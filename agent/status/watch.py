@@ -36,6 +36,7 @@ class Watch:
     cameras: Mapping[str, Supervisor]
     roll_maps: RollMaps
     troubles: Mapping[str, Callable[[], Iterable[str]]]  # by source, one sentence each
+    check: Callable[[], None]  # raises what a part could not raise where it failed
     board: Board
     metrics: Metrics
     status: Status
@@ -52,6 +53,7 @@ class Watch:
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
 
     def _look(self) -> None:
+        self.check()
         self.uplink.watch()
         self.remote.watch()
         self.roll_maps.watch()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from agent.app import App, build
 from agent.clock import ManualClock
 from agent.contract.metrics import METRICS
 from agent.crew import Crew
+from agent.line.publish import ListenerError
 from agent.settings import camera as camera_settings
 from agent.settings import settings
+from agent.status.board import Board
+from tests.fakes import fault
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 
@@ -48,6 +54,25 @@ def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe
         assert after is not None
         assert (after.bundle, after.threshold) == ("another", 0.5)
         assert before.threshold != after.threshold
+    finally:
+        app.engine.close()
+        app.uplink.outbox.close()
+
+
+def test_a_listener_that_raised_ends_the_agent_when_the_watch_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Board, told: object) -> None:
+        raise ValueError("scripted")
+
+    monkeypatch.setattr(Board, "recorded", broken)
+    app = made(tmp_path)
+    try:
+        app.captures["top"].put(fault(0))
+        app.lines["top"].step()
+        app.uplink.outbox.append([]).result()
+        with pytest.raises(ListenerError, match="Board raised ValueError"):
+            app.watch.run(threading.Event())
     finally:
         app.engine.close()
         app.uplink.outbox.close()

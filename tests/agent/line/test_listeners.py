@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from agent.clock import ManualClock, new_uuid7
-from agent.line.publish import Publisher, Recorded
+from agent.line.publish import ListenerError, Publisher, Recorded
 from agent.line.record import Origin
 from agent.messages import Frame
 from agent.outbox.database import Database
@@ -44,3 +46,39 @@ def test_a_listener_is_told_of_durable_records_only_and_of_faults_without_a_fram
     publisher.record_skipped(fault(1), by)
     outbox.close()
     assert kept == [("undecided", seen, by.digest), ("skipped", None, by.digest)]
+
+
+def test_a_listener_that_raises_costs_no_record_and_no_other_listener(tmp_path: Path) -> None:
+    clock = ManualClock()
+    outbox = Outbox(Database(tmp_path / "outbox.sqlite3", clock=clock))
+    outbox.open()
+    heard: list[int] = []
+
+    class Broken:
+        def recorded(self, told: Recorded) -> None:
+            raise ValueError(f"scripted at {told.verdict.sequence}")
+
+    class Keeping:
+        def recorded(self, told: Recorded) -> None:
+            heard.append(told.verdict.sequence)
+
+    publisher = Publisher(
+        outbox=outbox,
+        topics=TOPICS,
+        origin=Origin(station="cell3-cam1", boot_id="boot-1", simulated=frozenset()),
+        clock=clock,
+        clock_synced=lambda: None,
+        new_id=lambda: new_uuid7(clock),
+        first_sequence=1,
+        listeners=[Broken(), Keeping()],
+    )
+    publisher.check()
+    for number in range(3):
+        publisher.record_skipped(fault(number), recipe())
+    outbox.append([]).result()
+    assert outbox.failure is None
+    outbox.close()
+    assert heard == [1, 2, 3]
+    assert [one["sequence"] for one in verdicts(tmp_path / "outbox.sqlite3")] == [1, 2, 3]
+    with pytest.raises(ListenerError, match=r"Broken raised ValueError\('scripted at 1'\) at record 1"):
+        publisher.check()
