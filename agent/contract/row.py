@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 from agent.foreign import shown
 
-Kind: TypeAlias = Literal["verdict", "event", "crop"]
-KINDS: tuple[Kind, ...] = ("verdict", "event", "crop")  # priority; the index is the column `class`
+RowKind: TypeAlias = Literal["verdict", "event", "crop"]
+KINDS: tuple[RowKind, ...] = ("verdict", "event", "crop")  # priority; the index is the column `class`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Row:
     """One message to deliver. `sequence` is for verdicts: one more than the row's before it."""
 
     id: str  # unique for ever; consumers de-duplicate on it
-    kind: Kind
+    kind: RowKind
     topic: str
     payload: bytes
     content_type: str
@@ -39,7 +39,7 @@ class Changed:
     """A committed row that is not what was committed: it is never sent as genuine."""
 
     seq: int
-    kind: Kind | None  # None where that cannot be read
+    kind: RowKind | None  # None where that cannot be read
     id: str
     sequence: int | None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from agent.clock import Clock
-from agent.contract.row import KINDS, Kind
+from agent.contract.row import KINDS, RowKind
 from agent.errors import PlumblineError
 from agent.outbox import age, sound
 from agent.outbox.schema import CREATE, MIGRATIONS, SCHEMA_VERSION
@@ -82,7 +82,7 @@ class Depth:
     rows: int
     bytes: int
     oldest_s: float  # age of the oldest row; 0 when nothing waits
-    kinds: Mapping[Kind, int]  # rows of each kind
+    kinds: Mapping[RowKind, int]  # rows of each kind
     readers: tuple[Reader, ...]  # the broker and every gateway
     replaying: int = 0  # delivered before, waiting to be said again
     unconfirmed: int = 0  # verdicts that the broker has and the MES has not confirmed

@@ -9,19 +9,16 @@ when the file does not take part.
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 
 from agent.clock import Clock
 from agent.contract.events import EventMaker
 from agent.contract.row import Row
-from agent.outbox import file as outbox_file
 from agent.outbox import replayed, spool, waiting
-from agent.outbox.file import FullError, explained
-from agent.outbox.outbox import Outbox
+from agent.outbox.database import Database
+from agent.outbox.file import FullError, transaction
 from agent.outbox.replayed import Replayed
 from agent.outbox.spool import Evicted, Limits, Tidied, Usage
 
@@ -29,11 +26,11 @@ COMMANDS_KEPT = 10_000
 
 
 class Keeper:
-    """For an open Outbox; `tidy` is to be called about once a second."""
+    """For an open Database; `tidy` is to be called about once a second."""
 
     def __init__(
         self,
-        outbox: Outbox,
+        database: Database,
         *,
         limits: Limits,
         hold_when_full: bool,
@@ -41,7 +38,7 @@ class Keeper:
         clock: Clock,
         disk_free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
-        self._outbox = outbox
+        self._database = database
         self._limits = limits
         self._hold_when_full = hold_when_full
         self._events = events
@@ -52,19 +49,16 @@ class Keeper:
         self._evicted = 0
 
     def open(self) -> None:
-        try:
-            self._database = outbox_file.connect(self._outbox.path, synchronous="NORMAL")
-        except sqlite3.Error as error:
-            raise explained(self._outbox.path, error) from error
+        self._connection = self._database.connect("NORMAL")
 
     def close(self) -> None:
-        with self._outbox.turn:  # a thread that is late may use it; sqlite3 would crash
-            self._database.close()
+        with self._database.turn():  # a thread that is late may use it; sqlite3 would crash
+            self._connection.close()
 
     @property
     def full(self) -> bool:
         """At the bounds with nothing left that may be deleted, or the disk takes no more."""
-        return self._full or self._outbox.disk_full
+        return self._full or self._database.disk_full
 
     @property
     def evicted(self) -> int:
@@ -73,94 +67,90 @@ class Keeper:
 
     def note(self, row: Row) -> None:
         """Add an event at once, also while the outbox is held. A power cut may undo it."""
-        with self._keeping() as database:
-            waiting.insert(database, [row], self._outbox.stamp())
-        self._outbox.tell()
+        with self._database.write(self._connection) as connection:
+            waiting.insert(connection, [row], self._database.stamp())
+        self._database.tell()
 
     def told_salvage(self, row: Row) -> None:
         """Add the event of what was saved from a damaged file, and have it told no more."""
-        with self._keeping() as database:
-            waiting.insert(database, [row], self._outbox.stamp())
-            database.execute("DELETE FROM salvage")
-        self._outbox.tell()
+        with self._database.write(self._connection) as connection:
+            waiting.insert(connection, [row], self._database.stamp())
+            connection.execute("DELETE FROM salvage")
+        self._database.tell()
 
     def refused(self, place: str, seq: int, reason: str, told: Row) -> None:
         """Keep a record of a row that `place` did not take, and add the event `told` the first time.
 
         Waits for room on a full disk, as the threads that deliver do.
         """
-        now = self._outbox.stamp()
+        now = self._database.stamp()
 
         def keep() -> None:
-            if waiting.note_refusal(self._database, place, seq, reason, now.wall_ns):
-                waiting.insert(self._database, [told], now)
+            if waiting.note_refusal(self._connection, place, seq, reason, now.wall_ns):
+                waiting.insert(self._connection, [told], now)
 
-        self._outbox.persist(keep, self._database)
-        self._outbox.tell()
+        self._database.persist(keep, self._connection)
+        self._database.tell()
 
     def confirm(self, result_ids: Collection[str]) -> int:
         """The MES has these verdicts; how many of them were waiting."""
-        with self._keeping() as database:
-            return waiting.confirm(database, result_ids)
+        with self._database.write(self._connection) as connection:
+            return waiting.confirm(connection, result_ids)
 
     def replay(self, from_sequence: int, to_sequence: int) -> Replayed:
         """Queue delivered verdicts of the history once more, flagged as replayed."""
-        with self._keeping() as database:
-            queued = waiting.replay(database, from_sequence, to_sequence)
-            there = replayed.sequences(database, from_sequence, to_sequence)
-        self._outbox.tell()
+        with self._database.write(self._connection) as connection:
+            queued = waiting.replay(connection, from_sequence, to_sequence)
+            there = replayed.sequences(connection, from_sequence, to_sequence)
+        self._database.tell()
         return replayed.told(from_sequence, to_sequence, queued=queued, there=there)
 
     def remember(self, command_id: str, now: datetime) -> None:
         """A command was performed `now`; the last 10,000 are kept, whatever the wall clock says by then."""
-        performed_ns = self._outbox.stamp().lived_ns
-        with self._keeping() as database:
-            database.execute("INSERT OR IGNORE INTO command VALUES (?, ?)", (command_id, performed_ns))
-            database.execute(
+        performed_ns = self._database.stamp().lived_ns
+        with self._database.write(self._connection) as connection:
+            connection.execute("INSERT OR IGNORE INTO command VALUES (?, ?)", (command_id, performed_ns))
+            connection.execute(
                 "DELETE FROM command WHERE id IN"
                 f" (SELECT id FROM command ORDER BY performed_ns DESC LIMIT -1 OFFSET {COMMANDS_KEPT})"
             )
 
     def seen(self, command_id: str) -> bool:
         """Whether a command was performed already."""
-        with self._keeping() as database:
-            found = database.execute("SELECT 1 FROM command WHERE id = ?", (command_id,)).fetchone()
+        with self._database.write(self._connection) as connection:
+            found = connection.execute("SELECT 1 FROM command WHERE id = ?", (command_id,)).fetchone()
         return found is not None
 
     def keep_cursors(self, names: Collection[str]) -> None:
         """Forget how far other gateways had come, so that nothing is kept for them."""
-        with self._keeping() as database:
-            database.execute(f"DELETE FROM cursor WHERE name NOT IN ({waiting.marks(names)})", tuple(names))
+        with self._database.write(self._connection) as connection:
+            connection.execute(f"DELETE FROM cursor WHERE name NOT IN ({waiting.marks(names)})", tuple(names))
 
     def tidy(self) -> Tidied:
         """Hold the bounds: one turn of deletions, and the state that follows from it."""
-        path, now = self._outbox.path, self._outbox.stamp()
+        connection, now = self._connection, self._database.stamp()
         try:
-            with self._outbox.turn:
-                usage = spool.measure(self._database, self._disk_free_bytes(path.parent))
+            with self._database.turn():
+                usage = spool.measure(connection, self._disk_free_bytes(self._database.path.parent))
                 excess = spool.excess_bytes(usage, self._limits)
-                with outbox_file.transaction(self._database):
-                    done = spool.tidy(self._database, self._limits, excess, now, self._tombstone)
-                    if self._outbox.age.is_due():
-                        self._outbox.age.note(self._database)
-                spool.shrink(self._database)
-        except sqlite3.Error as error:
-            failure = explained(path, error)
-            if isinstance(failure, FullError):  # the writer says so, too, and waits
-                return Tidied()
-            raise failure from error
+                with transaction(connection):
+                    done = spool.tidy(connection, self._limits, excess, now, self._tombstone)
+                    self._database.note_age(connection)
+                spool.shrink(connection)
+        except FullError:  # the writer says so, too, and waits
+            return Tidied()
         self._judge_room(usage, stuck=excess > 0 and not done.trimmed and not done.evicted)
         self._evicted += len(done.evicted)
         if done.evicted:
-            self._outbox.tell()
+            self._database.tell()
         return done
 
     def _judge_room(self, usage: Usage, *, stuck: bool) -> None:
-        path = self._outbox.path
+        path = self._database.path
         if stuck and not self._full_told:  # on a full disk it cannot be told at once, and is tried again
             self._full = True
             if self._hold_when_full:
-                self._outbox.hold()
+                self._database.hold()
             what_follows = "the line waits" if self._hold_when_full else "the line goes on into the reserve"
             detail = (
                 f"{path}: {usage.stored_bytes} bytes stored, {usage.free_bytes} bytes left on the disk, and "
@@ -172,7 +162,7 @@ class Keeper:
             self._full_told = True
         elif self._full and spool.has_room(usage, self._limits):
             self._full = self._full_told = False
-            self._outbox.release()
+            self._database.release()
             self.note(self._events.row("spool_recovered", "info", f"{path}: there is room again"))
 
     def _tombstone(self, evicted: Evicted) -> Row:
@@ -186,12 +176,3 @@ class Keeper:
             bytes=evicted.size,
             reason=evicted.reason,
         )
-
-    @contextmanager
-    def _keeping(self) -> Iterator[sqlite3.Connection]:
-        """The connection in one transaction."""
-        try:
-            with self._outbox.turn, outbox_file.transaction(self._database):
-                yield self._database
-        except sqlite3.Error as error:
-            raise explained(self._outbox.path, error) from error

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from agent.contract.row import KINDS, Changed, Kind, Row, Waiting
+from agent.contract.row import KINDS, Changed, Row, RowKind, Waiting
 from agent.outbox.file import BROKER, REPLAY_CLASS, UNCONFIRMED_CLASS
 from agent.outbox.seal import RECORD_COLUMNS, Sealed, opened, seal
 
@@ -65,7 +65,7 @@ def lease(
     database: sqlite3.Connection,
     limit: int,
     *,
-    kinds: Collection[Kind],
+    kinds: Collection[RowKind],
     replays: int,
     exclude: Collection[int],
 ) -> tuple[Waiting | Changed, ...]:

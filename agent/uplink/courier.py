@@ -31,6 +31,7 @@ from agent.uplink.shipment import (
     Report,
     Resend,
     RowsWaiting,
+    Rules,
     Tick,
     Woken,
 )
@@ -79,16 +80,16 @@ class Courier:
         self._link = link
         self._clock = clock
         now_ns = clock.monotonic_ns()
-        self._state = CourierState(
-            window_limit=window,
+        self._rules = Rules(
+            window=window,
             retry_pause_ns=round(retry_pause_s * 1e9),
             confirmed_by_mes=rules.confirmed_by == "mes",
             require_subscriber=rules.require_subscriber,
             round_ns=round(rules.confirm_timeout_s * 1e9),
             replays_per_s=rules.replays_per_s,
-            looked_at_ns=now_ns,
-            allowed_at_ns=now_ns,
-            round=now_ns // round(rules.confirm_timeout_s * 1e9),
+        )
+        self._state = CourierState(
+            looked_at_ns=now_ns, allowed_at_ns=now_ns, round=now_ns // self._rules.round_ns
         )
         self._report = report
         self._stopping = threading.Event()
@@ -128,7 +129,7 @@ class Courier:
             self._failure = error
 
     def _take(self, event: Event, events: deque[Event]) -> None:
-        self._state, actions = decide(self._state, event, self._clock.monotonic_ns())
+        self._state, actions = decide(self._rules, self._state, event, self._clock.monotonic_ns())
         for action in actions:
             match action:
                 case Publish(waiting=waiting):

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.contract.row import KINDS, Kind, Row
+from agent.contract.row import KINDS, Row, RowKind
 from agent.uplink.shipment import (
     SECOND_NS,
     Acknowledged,
@@ -39,6 +39,7 @@ from agent.uplink.shipment import (
     Report,
     Resend,
     RowsWaiting,
+    Rules,
     Tick,
     Unheard,
     Woken,
@@ -50,35 +51,37 @@ QUARANTINE_PAUSES = 20  # times the pause of a refusal
 LANDED_NS = 20_000_000  # how long an acknowledgement may wait for company
 
 
-def decide(state: CourierState, event: Event, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
+def decide(
+    rules: Rules, state: CourierState, event: Event, now_ns: int
+) -> tuple[CourierState, tuple[Action, ...]]:
     """What follows from `event`, and what is to be done, in this order."""
     match event:
         case Connected():
-            window = min(state.window_limit, event.receive_maximum)
+            window = min(rules.window, event.receive_maximum)
             limit = event.maximum_packet_bytes
             connected = replace(state, connected=True, window=window, maximum_packet_bytes=limit)
             return _load(replace(connected, in_flight=(), drained=False, acknowledged_here=0))
         case Disconnected():
-            return _disconnected(state, now_ns)
+            return _disconnected(rules, state, now_ns)
         case Acknowledged():
-            return _acknowledged(state, event.seqs, True, now_ns)
+            return _acknowledged(rules, state, event.seqs, True, now_ns)
         case Unheard():
             flown = _flight(state, event.seq)
             if flown is None or flown.kind != "verdict":
-                return _acknowledged(state, (event.seq,), None, now_ns)
-            if not state.require_subscriber:
-                return _acknowledged(state, (event.seq,), False, now_ns)
+                return _acknowledged(rules, state, (event.seq,), None, now_ns)
+            if not rules.require_subscriber:
+                return _acknowledged(rules, state, (event.seq,), False, now_ns)
             unheard = replace(state, heard=False)
-            return _refused(unheard, flown, "nobody is subscribed to its topic", now_ns)
+            return _refused(rules, unheard, flown, "nobody is subscribed to its topic", now_ns)
         case Refused():
             flown = _flight(state, event.seq)
-            return (state, ()) if flown is None else _refused(state, flown, event.reason, now_ns)
+            return (state, ()) if flown is None else _refused(rules, state, flown, event.reason, now_ns)
         case Woken():
             return _load(replace(state, drained=False))
         case RowsWaiting():
-            return _publish(state, event, now_ns)
+            return _publish(rules, state, event, now_ns)
         case Tick():
-            return _tick(state, now_ns)
+            return _tick(rules, state, now_ns)
 
 
 def packet_bytes(row: Row) -> int:
@@ -88,11 +91,11 @@ def packet_bytes(row: Row) -> int:
     return framing + len(row.topic.encode()) + len(row.content_type.encode()) + pairs + len(row.payload)
 
 
-def _disconnected(state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
+def _disconnected(rules: Rules, state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
     flights = state.in_flight
     if not state.acknowledged_here:
         state = replace(state, refused=tuple(one for one in state.refused if not one.quarantined))
-    state, known = _settled(replace(state, connected=False, window=0, in_flight=()))
+    state, known = _settled(rules, replace(state, connected=False, window=0, in_flight=()))
     if not flights:
         return replace(state, opening=None), known
     state = replace(state, opening=1)
@@ -104,13 +107,14 @@ def _disconnected(state: CourierState, now_ns: int) -> tuple[CourierState, tuple
         return replace(state, suspect=(flown.seq, ends)), known
     reason = f"{ends} connections ended while it alone was on its way"
     refusal = replace(
-        _refusal(state, flown.seq, flown.kind, reason, now_ns, pauses=QUARANTINE_PAUSES), quarantined=True
+        _refusal(rules, state, flown.seq, flown.kind, reason, now_ns, pauses=QUARANTINE_PAUSES),
+        quarantined=True,
     )
     return _with(replace(state, suspect=None), refusal), (*known, Report(refusal=refusal))
 
 
 def _acknowledged(
-    state: CourierState, seqs: tuple[int, ...], heard: bool | None, now_ns: int
+    rules: Rules, state: CourierState, seqs: tuple[int, ...], heard: bool | None, now_ns: int
 ) -> tuple[CourierState, tuple[Action, ...]]:
     flown = tuple(flight for flight in state.in_flight if flight.seq in seqs)
     opening = None if state.opening is None else state.opening * 2 ** len(seqs)
@@ -127,15 +131,15 @@ def _acknowledged(
     )
     if state.in_flight and len(state.landed) < state.open_window / 2:
         return state, ()
-    return _settled(state)
+    return _settled(rules, state)
 
 
-def _settled(state: CourierState) -> tuple[CourierState, tuple[Action, ...]]:
+def _settled(rules: Rules, state: CourierState) -> tuple[CourierState, tuple[Action, ...]]:
     """Have the outbox know of what has landed, and load what fits in its place."""
     goes: list[int] = []
     stays: list[int] = []
     for flight in state.landed:
-        waits = state.confirmed_by_mes and flight.kind == "verdict" and not flight.replayed
+        waits = rules.confirmed_by_mes and flight.kind == "verdict" and not flight.replayed
         (stays if waits else goes).append(flight.seq)
     actions: list[Action] = [Forget(seqs=tuple(goes))] if goes else []
     if stays:
@@ -145,39 +149,41 @@ def _settled(state: CourierState) -> tuple[CourierState, tuple[Action, ...]]:
 
 
 def _refused(
-    state: CourierState, flown: Flight, reason: str, now_ns: int
+    rules: Rules, state: CourierState, flown: Flight, reason: str, now_ns: int
 ) -> tuple[CourierState, tuple[Action, ...]]:
     in_flight = tuple(flight for flight in state.in_flight if flight != flown)
-    refusal = _refusal(state, flown.seq, flown.kind, reason, now_ns)
+    refusal = _refusal(rules, state, flown.seq, flown.kind, reason, now_ns)
     after, loads = _load(_with(replace(state, in_flight=in_flight), refusal))
     return after, (Report(refusal=refusal), *loads)
 
 
-def _tick(state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
+def _tick(rules: Rules, state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
     """Refusals whose pause is over, one more look at the outbox a second, a new round."""
     pending = tuple(refusal for refusal in state.refused if refusal.retry_at_ns > now_ns)
     again = len(pending) < len(state.refused) or now_ns - state.looked_at_ns >= SECOND_NS
-    earned = state.replays_per_s * (now_ns - state.allowed_at_ns) / SECOND_NS
+    earned = rules.replays_per_s * (now_ns - state.allowed_at_ns) / SECOND_NS
     state = replace(
         state,
         refused=pending,
         drained=state.drained and not again,
-        replay_allowance=min(state.replay_allowance + earned, max(state.replays_per_s, 1.0)),
+        replay_allowance=min(state.replay_allowance + earned, max(rules.replays_per_s, 1.0)),
         allowed_at_ns=now_ns,
         looked_at_ns=now_ns if again else state.looked_at_ns,
     )
     actions: list[Action] = []
     if state.landed and now_ns - state.landed_at_ns >= LANDED_NS:
-        state, settled = _settled(state)
+        state, settled = _settled(rules, state)
         actions += settled
-    if state.confirmed_by_mes and now_ns // state.round_ns > state.round:
-        state = replace(state, round=now_ns // state.round_ns, drained=False)
+    if rules.confirmed_by_mes and now_ns // rules.round_ns > state.round:
+        state = replace(state, round=now_ns // rules.round_ns, drained=False)
         actions.append(Resend(before_round=state.round - 1))
     after, loads = _load(state)
     return after, (*actions, *loads)
 
 
-def _publish(state: CourierState, event: RowsWaiting, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
+def _publish(
+    rules: Rules, state: CourierState, event: RowsWaiting, now_ns: int
+) -> tuple[CourierState, tuple[Action, ...]]:
     actions: list[Action] = []
     taken = 0
     for waiting in event.rows:
@@ -190,7 +196,7 @@ def _publish(state: CourierState, event: RowsWaiting, now_ns: int) -> tuple[Cour
         limit, size = state.maximum_packet_bytes, packet_bytes(row)
         if limit is not None and size > limit:
             reason = f"its packet of {size} bytes is over the broker's limit of {limit}"
-            refusal = _refusal(state, seq, row.kind, reason, now_ns)
+            refusal = _refusal(rules, state, seq, row.kind, reason, now_ns)
             state = _with(state, refusal)
             actions.append(Report(refusal=refusal))
         else:
@@ -206,8 +212,10 @@ def _publish(state: CourierState, event: RowsWaiting, now_ns: int) -> tuple[Cour
     return state, (*actions, *loads)
 
 
-def _refusal(state: CourierState, seq: int, kind: Kind, reason: str, now_ns: int, pauses: int = 1) -> Refusal:
-    retry_at_ns = now_ns + pauses * state.retry_pause_ns
+def _refusal(
+    rules: Rules, state: CourierState, seq: int, kind: RowKind, reason: str, now_ns: int, pauses: int = 1
+) -> Refusal:
+    retry_at_ns = now_ns + pauses * rules.retry_pause_ns
     return Refusal(seq=seq, kind=kind, reason=reason, retry_at_ns=retry_at_ns)
 
 

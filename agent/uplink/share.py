@@ -11,22 +11,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from agent.contract.row import KINDS, Kind, Waiting
+from agent.contract.row import KINDS, RowKind, Waiting
 from agent.uplink.shipment import Load
 
 PERIOD = 10
-_TURNS: dict[int, Kind | None] = {3: "event", 6: None, 9: "crop"}  # None: a replay
+_TURNS: dict[int, RowKind | None] = {3: "event", 6: None, 9: "crop"}  # None: a replay
 
 
 class Lease(Protocol):
     """As of the outbox: rows by priority, replays last."""
 
     def __call__(
-        self, limit: int, /, *, kinds: Collection[Kind], replays: int, exclude: Collection[int]
+        self, limit: int, /, *, kinds: Collection[RowKind], replays: int, exclude: Collection[int]
     ) -> tuple[Waiting, ...]: ...
 
 
-def turns(published: int, room: int, kind: Kind | None) -> int:
+def turns(published: int, room: int, kind: RowKind | None) -> int:
     """How many of the next `room` turns are those of a kind (None: of replays), after so many rows."""
     (turn,) = (turn for turn, one in _TURNS.items() if one == kind)
     return (published + room + PERIOD - 1 - turn) // PERIOD - (published + PERIOD - 1 - turn) // PERIOD
@@ -56,7 +56,7 @@ def take(load: Load, lease: Lease) -> tuple[Waiting, ...]:
     return tuple(sorted(kept + rest[: load.limit - len(kept)], key=_rank))
 
 
-def _kind(waiting: Waiting) -> Kind | None:
+def _kind(waiting: Waiting) -> RowKind | None:
     return None if waiting.replayed else waiting.row.kind
 
 

@@ -1,4 +1,4 @@
-"""The nouns of delivery: what happens to rows on their way, what is then to be done, what the courier knows.
+"""The nouns of delivery: what happens to rows on their way, what follows, what the courier knows and goes by.
 
 Events go into `delivery.decide`, actions come out of it, and the state is what it remembers between them.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agent.contract.row import Kind, Waiting
+from agent.contract.row import RowKind, Waiting
 
 SECOND_NS = 1_000_000_000
 
@@ -107,11 +107,11 @@ class Load:
     """Rows to publish next; `published` counts turns, see `share.take`. `troubled` kinds have none."""
 
     limit: int
-    kinds: tuple[Kind, ...]
+    kinds: tuple[RowKind, ...]
     replays: int
     exclude: tuple[int, ...]
     published: int = 0
-    troubled: frozenset[Kind] = frozenset()
+    troubled: frozenset[RowKind] = frozenset()
 
 
 Action: TypeAlias = "Publish | Forget | Await | Resend | Report | Load"
@@ -122,7 +122,7 @@ class Flight:
     """A row on its way, published on this connection and not acknowledged."""
 
     seq: int
-    kind: Kind
+    kind: RowKind
     replayed: bool = False
 
 
@@ -131,22 +131,28 @@ class Refusal:
     """A row that was not taken, and when to try it again."""
 
     seq: int
-    kind: Kind
+    kind: RowKind
     reason: str
     retry_at_ns: int
     quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CourierState:
-    """All that the courier knows; the counters are since its start."""
+class Rules:
+    """What a station was told of delivery; fixed from its start."""
 
-    window_limit: int
+    window: int  # rows on their way at a time, where the broker takes so many
     retry_pause_ns: int
     confirmed_by_mes: bool = False
     require_subscriber: bool = False
     round_ns: int = 60 * SECOND_NS  # how long the MES has to confirm
     replays_per_s: float = 200.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourierState:
+    """All that the courier knows; the counters are since its start."""
+
     connected: bool = False
     window: int = 0
     opening: int | None = None  # a smaller window that grows after a bad end

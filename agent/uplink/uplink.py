@@ -19,6 +19,7 @@ from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.make import make_sink
 from agent.outbox import file as outbox_file
 from agent.outbox.cursor import Cursor
+from agent.outbox.database import Database
 from agent.outbox.file import BROKER, DamagedError, FullError
 from agent.outbox.keeper import Keeper
 from agent.outbox.outbox import Outbox
@@ -220,11 +221,19 @@ def build(
     identity = wanted.identity
     topics = Topics(site=identity.site, area=identity.area, line=identity.line, station=identity.station)
     events = EventMaker(topics, boot_id=boot_id, clock=clock, new_id=new_id)
-    outbox = Outbox(wanted.outbox.path, clock=clock)
+    database = Database(wanted.outbox.path, clock=clock)
+    outbox = Outbox(database)
     outbox.open()
     try:
         return _around(
-            outbox, wanted, events, boot_id=boot_id, last_will=last_will, clock=clock, turn_away=turn_away
+            database,
+            outbox,
+            wanted,
+            events,
+            boot_id=boot_id,
+            last_will=last_will,
+            clock=clock,
+            turn_away=turn_away,
         )
     except BaseException:
         outbox.close()  # the next try may have it
@@ -232,6 +241,7 @@ def build(
 
 
 def _around(
+    database: Database,
     outbox: Outbox,
     wanted: settings.Settings,
     events: EventMaker,
@@ -246,7 +256,7 @@ def _around(
     if (last_id := outbox.last_id()) is not None:
         uuid7_after(clock, last_id)
     keeper = Keeper(
-        outbox,
+        database,
         limits=Limits(
             max_bytes=wanted.outbox.max_bytes,
             min_free_bytes=wanted.outbox.min_free_bytes,
@@ -258,7 +268,7 @@ def _around(
         clock=clock,
     )
     keeper.open()
-    outbox.when_changed(lambda changed: _changed(events, changed))
+    database.when_changed(lambda changed: _changed(events, changed))
     link = MqttLink(
         wanted.mqtt,
         topics=topics,
@@ -279,7 +289,7 @@ def _around(
     courier = Courier(
         outbox, link, clock=clock, window=wanted.mqtt.window, rules=wanted.delivery, report=report
     )
-    cursors = tuple(Cursor(outbox, one.name) for one in wanted.gateways)
+    cursors = tuple(Cursor(database, one.name) for one in wanted.gateways)
     for cursor in cursors:
         cursor.open()
     keeper.keep_cursors([one.name for one in wanted.gateways])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import ManualClock
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 
 
@@ -15,9 +16,15 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def outbox(tmp_path: Path, clock: ManualClock) -> Iterator[Outbox]:
+def database(tmp_path: Path, clock: ManualClock) -> Database:
+    """That of `outbox`."""
+    return Database(tmp_path / "outbox.sqlite3", clock=clock)
+
+
+@pytest.fixture
+def outbox(database: Database) -> Iterator[Outbox]:
     """An open outbox whose time stands still."""
-    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=clock)
+    outbox = Outbox(database)
     outbox.open()
     yield outbox
     outbox.close()

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from agent.clock import SystemClock
 from agent.contract.row import Row
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 
 VERDICT_BYTES = 1500
@@ -45,7 +46,7 @@ def main() -> None:
 
 def measure(path: Path, run: Callable[[Outbox, list[float]], int]) -> tuple[float, list[float]]:
     """Rows per second, all committed, and how long each append waited for its commit."""
-    outbox = Outbox(path, clock=SystemClock())
+    outbox = Outbox(Database(path, clock=SystemClock()))
     outbox.open()
     waits_ms: list[float] = []
     began_s = time.perf_counter()

@@ -32,6 +32,7 @@ from agent.line.publish import Publisher
 from agent.line.recipe import Recipe, open_recipe
 from agent.line.record import Origin
 from agent.messages import Frame, Pixels
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from agent.replay.bench import machine, percentiles
 from agent.settings import settings
@@ -124,7 +125,7 @@ def main() -> None:
             outbox=settings.Outbox(path=Path(folder) / "outbox.sqlite3", min_free_bytes=0),
         )
         opened = [open_recipe(wanted, look_around(), failed=lambda name: None) for _ in range(2)]
-        outbox = Outbox(wanted.outbox.path, clock=SystemClock())
+        outbox = Outbox(Database(wanted.outbox.path, clock=SystemClock()))
         outbox.open()
         try:
             _measure(Station(outbox, opened[0].recipe), [one.recipe for one in opened], arguments)

@@ -23,6 +23,7 @@ import structlog
 
 from agent.clock import SystemClock
 from agent.contract.row import Row
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.agent.uplink.stations import Station, mqtt, station
 from tests.benchmarks.bench_outbox import cpu_model, crop, verdict
@@ -138,7 +139,7 @@ def append_ms(path: Path, port: int) -> tuple[float, float]:
 
 def fill(path: Path) -> None:
     """An outage long enough."""
-    outbox = Outbox(path, clock=SystemClock())
+    outbox = Outbox(Database(path, clock=SystemClock()))
     outbox.open()
     for first in range(1, WAITING_ROWS, BLOCK_ROWS):
         outbox.append([verdict(number) for number in range(first, first + BLOCK_ROWS)]).result()
@@ -148,7 +149,7 @@ def fill(path: Path) -> None:
 def opening(path: Path) -> tuple[float, float]:
     """Seconds to open, say the depth and lease the first rows; megabytes that it takes."""
     before_mb, began_s = peak_rss_mb(os.getpid()), time.monotonic()
-    outbox = Outbox(path, clock=SystemClock())
+    outbox = Outbox(Database(path, clock=SystemClock()))
     outbox.open()
     assert outbox.depth().rows == WAITING_ROWS and len(outbox.lease(20)) == 20
     took_s, grown_mb = time.monotonic() - began_s, peak_rss_mb(os.getpid()) - before_mb

@@ -12,6 +12,7 @@ import pytest
 
 from agent.clock import SystemClock
 from agent.outbox import file as outbox_file
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.agent.outbox.rows import crop, verdict
 from tests.agent.outbox.test_salvage import PAGE, big, overwrite
@@ -27,7 +28,7 @@ def test_rows_around_a_spoilt_page_arrive_after_one_start(
     agent: AgentProcess, subscriber: Subscriber, tmp_path: Path, share: float
 ) -> None:
     path = tmp_path / "outbox.sqlite3"
-    outbox = Outbox(path, clock=SystemClock())
+    outbox = Outbox(Database(path, clock=SystemClock()))
     outbox.open()
     outbox.append(
         [row for n in range(1, WAITING + 1) for row in (big(verdict(n), 1300), crop(n, 300))]

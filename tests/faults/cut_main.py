@@ -17,6 +17,7 @@ from typing import Any
 
 from agent.clock import SystemClock
 from agent.outbox import file as outbox_file
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.faults.rows import Recipe
 
@@ -27,7 +28,7 @@ def main(folder: Path, appends: int, synchronous: str, seed: int) -> None:
     _connect_with(synchronous)
     rng = random.Random(seed)
     announcements = os.open(folder / "announced", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    outbox = Outbox(folder / "outbox.sqlite3", clock=SystemClock())
+    outbox = Outbox(Database(folder / "outbox.sqlite3", clock=SystemClock()))
     outbox.open()
     recipe = Recipe()
     for number in range(1, appends + 1):

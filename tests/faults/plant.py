@@ -11,6 +11,7 @@ from typing import Any
 
 from agent.clock import SystemClock
 from agent.contract.row import Row
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.brokers import Mosquitto, Subscriber
 from tests.faults.ledger import Balance, settle
@@ -118,11 +119,13 @@ class Plant:
     def rows_waiting(self) -> int:
         """In the outboxes of all stations that ever lived."""
         cameras = {*self._living, *self._announced}
-        return sum(Outbox(self._outbox(camera), clock=SystemClock()).depth().rows for camera in cameras)
+        return sum(
+            Outbox(Database(self._outbox(camera), clock=SystemClock())).depth().rows for camera in cameras
+        )
 
     def _last_sequence(self, camera: str) -> int:
         """As the station's next life would find it."""
-        outbox = Outbox(self._outbox(camera), clock=SystemClock())
+        outbox = Outbox(Database(self._outbox(camera), clock=SystemClock()))
         outbox.open()
         try:
             return outbox.last_sequence()

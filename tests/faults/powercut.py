@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agent.clock import SystemClock
 from agent.contract.row import KINDS
+from agent.outbox.database import Database
 from agent.outbox.file import OutboxError
 from agent.outbox.outbox import Outbox
 from tests.faults.disk import Disk, Record, read_journal
@@ -149,7 +150,7 @@ def examined(folder: Path, files: dict[str, bytes], said: Said) -> Cut:
 
 def reopened(path: Path) -> tuple[int, list[str]]:
     """The last sequence, and the ids of the rows that wait, as they would be sent."""
-    outbox = Outbox(path, clock=SystemClock())
+    outbox = Outbox(Database(path, clock=SystemClock()))
     outbox.open()
     try:
         return outbox.last_sequence(), [waiting.row.id for waiting in outbox.lease(1_000_000)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.contract.row import KINDS, Kind, Row, Waiting
+from agent.contract.row import KINDS, Row, RowKind, Waiting
 from agent.uplink.delivery import QUARANTINE_AT, QUARANTINE_PAUSES, REFUSED_ROWS, decide, packet_bytes
 from agent.uplink.share import take
 from agent.uplink.shipment import (
@@ -26,6 +26,7 @@ from agent.uplink.shipment import (
     Report,
     Resend,
     RowsWaiting,
+    Rules,
     Tick,
     Unheard,
     Woken,
@@ -41,7 +42,8 @@ MAKERS = {"verdict": verdict, "event": event, "crop": crop}
 class World:
     """An outbox and a broker that do what they are told, and a record of what the courier did."""
 
-    state: CourierState
+    rules: Rules
+    state: CourierState = field(default_factory=CourierState)
     now_ns: int = 0
     stored: dict[int, Row] = field(default_factory=dict)
     committed: dict[int, Row] = field(default_factory=dict)
@@ -81,8 +83,8 @@ class World:
     def happen(self, event: Event) -> None:
         events = deque([event])
         while events:
-            self.state, actions = decide(self.state, events.popleft(), self.now_ns)
-            assert len(self.state.in_flight) <= self.state.open_window <= self.state.window_limit
+            self.state, actions = decide(self.rules, self.state, events.popleft(), self.now_ns)
+            assert len(self.state.in_flight) <= self.state.open_window <= self.rules.window
             for action in actions:
                 match action:
                     case Publish(waiting=waiting):
@@ -117,7 +119,7 @@ class World:
         return RowsWaiting(rows=found, complete=len(found) < load.limit)
 
     def lease(
-        self, limit: int, *, kinds: Collection[Kind], replays: int, exclude: Collection[int]
+        self, limit: int, *, kinds: Collection[RowKind], replays: int, exclude: Collection[int]
     ) -> tuple[Waiting, ...]:
         return tuple(
             Waiting(seq=seq, row=row)
@@ -140,7 +142,7 @@ STEPS = st.one_of(
 
 
 def lived(steps: list[tuple], window: int, *, mes: bool = False) -> World:  # type: ignore[type-arg]
-    world = World(CourierState(window_limit=window, retry_pause_ns=RETRY_NS, confirmed_by_mes=mes))
+    world = World(Rules(window=window, retry_pause_ns=RETRY_NS, confirmed_by_mes=mes))
     for name, *arguments in steps:
         if name == "commit":
             kind, large = arguments
@@ -184,7 +186,7 @@ def test_where_the_mes_confirms_every_verdict_stays_until_it_has(steps, window) 
 
 
 def test_an_unconfirmed_verdict_is_said_again_after_a_whole_round_and_not_before() -> None:
-    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS, confirmed_by_mes=True))
+    world = World(Rules(window=20, retry_pause_ns=RETRY_NS, confirmed_by_mes=True))
     world.commit(verdict(1))
     world.connect(receive_maximum=20, limit_bytes=None)
     world.tick(59)
@@ -200,7 +202,7 @@ def test_an_unconfirmed_verdict_is_said_again_after_a_whole_round_and_not_before
 
 
 def test_a_row_that_ends_connections_is_found_and_quarantined_and_the_others_pass() -> None:
-    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world = World(Rules(window=20, retry_pause_ns=RETRY_NS))
     for number in range(1, 31):
         world.commit(verdict(number))
     ends = 0
@@ -221,7 +223,7 @@ def test_a_row_that_ends_connections_is_found_and_quarantined_and_the_others_pas
 
 
 def test_a_broker_that_ends_every_connection_is_to_blame_itself_and_no_row_waits_for_it() -> None:
-    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world = World(Rules(window=20, retry_pause_ns=RETRY_NS))
     world.commit(verdict(1))
     for _ in range(10):
         world.connect(receive_maximum=20, limit_bytes=None)
@@ -234,7 +236,7 @@ def test_a_broker_that_ends_every_connection_is_to_blame_itself_and_no_row_waits
 
 
 def test_one_bad_link_does_not_quarantine_what_it_delivers() -> None:
-    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world = World(Rules(window=20, retry_pause_ns=RETRY_NS))
     for number in range(1, 11):
         world.commit(verdict(number))
     while world.stored:
@@ -245,7 +247,7 @@ def test_one_bad_link_does_not_quarantine_what_it_delivers() -> None:
 
 
 def test_verdicts_nobody_hears_stay_where_a_subscriber_is_required() -> None:
-    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS, require_subscriber=True))
+    world = World(Rules(window=20, retry_pause_ns=RETRY_NS, require_subscriber=True))
     world.connect(receive_maximum=20, limit_bytes=None)
     for number in range(1, 201):
         world.commit(verdict(number))
@@ -262,7 +264,7 @@ def test_verdicts_nobody_hears_stay_where_a_subscriber_is_required() -> None:
 
 
 def test_verdicts_nobody_hears_go_where_no_subscriber_is_required() -> None:
-    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world = World(Rules(window=20, retry_pause_ns=RETRY_NS))
     world.connect(receive_maximum=20, limit_bytes=None)
     world.commit(verdict(1))
     world.acknowledged.add(1)
@@ -295,7 +297,7 @@ def test_rows_of_a_kind_are_first_published_in_the_order_of_commits(steps, windo
 
 
 def test_more_refused_crops_than_the_courier_remembers_do_not_hold_up_a_verdict() -> None:
-    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world = World(Rules(window=20, retry_pause_ns=RETRY_NS))
     world.connect(receive_maximum=20, limit_bytes=LARGE_BYTES)
     for number in range(500):
         world.commit(crop(number, LARGE_BYTES))
@@ -305,7 +307,7 @@ def test_more_refused_crops_than_the_courier_remembers_do_not_hold_up_a_verdict(
 
 
 def test_a_row_over_the_brokers_packet_limit_waits_for_a_broker_that_takes_it() -> None:
-    world = World(CourierState(window_limit=20, retry_pause_ns=RETRY_NS))
+    world = World(Rules(window=20, retry_pause_ns=RETRY_NS))
     world.commit(crop(1, LARGE_BYTES))
     world.connect(receive_maximum=20, limit_bytes=LARGE_BYTES)
     assert world.on_the_wire == []

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent.clock import ManualClock
-from agent.contract.row import KINDS, Kind, Row
+from agent.contract.row import KINDS, Row, RowKind
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.brokers import DEADLINE_S
 
@@ -30,7 +31,7 @@ class OutboxIsAList(RuleBasedStateMachine):
         self.open()
 
     def open(self) -> None:
-        self.outbox = Outbox(self.path, clock=ManualClock())
+        self.outbox = Outbox(Database(self.path, clock=ManualClock()))
         self.outbox.open()
 
     @rule(
@@ -38,12 +39,12 @@ class OutboxIsAList(RuleBasedStateMachine):
             st.tuples(st.sampled_from(KINDS), st.binary(max_size=300), TEXT, PROPERTIES), max_size=5
         )
     )
-    def append(self, parts: list[tuple[Kind, bytes, str, tuple[tuple[str, str], ...]]]) -> None:
+    def append(self, parts: list[tuple[RowKind, bytes, str, tuple[tuple[str, str], ...]]]) -> None:
         rows = [self.row(*part) for part in parts]
         self.outbox.append(rows).result(DEADLINE_S)
         self.waiting += rows
 
-    def row(self, kind: Kind, payload: bytes, text: str, properties: tuple[tuple[str, str], ...]) -> Row:
+    def row(self, kind: RowKind, payload: bytes, text: str, properties: tuple[tuple[str, str], ...]) -> Row:
         self.ids += 1
         sequence = None
         if kind == "verdict":

@@ -12,6 +12,7 @@ import pytest
 from agent.clock import SystemClock
 from agent.outbox import file as outbox_file
 from agent.outbox import waiting
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.agent.cli.calling import Plumbline, config, named_in_help
 from tests.agent.outbox import version_1
@@ -25,7 +26,7 @@ def test_outbox_status_of_a_missing_file_says_so(plumbline: Plumbline, tmp_path:
 
 
 def test_outbox_status_works_beside_a_running_agent(plumbline: Plumbline, tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=SystemClock())
+    outbox = Outbox(Database(tmp_path / "outbox.sqlite3", clock=SystemClock()))
     outbox.open()
     outbox.append([verdict(1), crop(1, 2000)]).result(DEADLINE_S)
     ended = plumbline("outbox", "status", "-c", config(tmp_path))
@@ -36,7 +37,7 @@ def test_outbox_status_works_beside_a_running_agent(plumbline: Plumbline, tmp_pa
 @pytest.fixture
 def delivered(tmp_path: Path) -> Iterator[Outbox]:
     """Verdicts 1 to 5 delivered, 6 waiting."""
-    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=SystemClock())
+    outbox = Outbox(Database(tmp_path / "outbox.sqlite3", clock=SystemClock()))
     outbox.open()
     outbox.append([verdict(sequence) for sequence in range(1, 6)]).result(DEADLINE_S)
     outbox.delivered([one.seq for one in outbox.lease(10)])

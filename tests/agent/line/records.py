@@ -15,6 +15,7 @@ from agent.contract.topics import Topics
 from agent.line.bindings import Bindings
 from agent.line.publish import Publisher
 from agent.line.record import Origin
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from agent.status.board import Board
 from agent.status.metrics import Metrics
@@ -48,7 +49,7 @@ class Desk:
 def desk(path: Path, *, cameras: tuple[str, ...] = ("top",)) -> Iterator[Desk]:
     """A publisher as the agent builds it, on the outbox at `path`."""
     clock = ManualClock()
-    outbox = Outbox(path, clock=clock)
+    outbox = Outbox(Database(path, clock=clock))
     outbox.open()
     board = Board(station="cell3-cam1", version="0", clock=clock)
     tally = Tally(cameras)

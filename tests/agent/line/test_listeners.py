@@ -8,6 +8,7 @@ from agent.clock import ManualClock, new_uuid7
 from agent.line.publish import Publisher, Recorded
 from agent.line.record import Origin
 from agent.messages import Frame
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.agent.line.recipes import recipe
 from tests.agent.line.records import TOPICS, verdicts
@@ -16,7 +17,7 @@ from tests.fakes import fault, frame, good_picture
 
 def test_a_listener_is_told_of_durable_records_only_and_of_faults_without_a_frame(tmp_path: Path) -> None:
     clock = ManualClock()
-    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=clock)
+    outbox = Outbox(Database(tmp_path / "outbox.sqlite3", clock=clock))
     outbox.open()
     kept: list[tuple[str, Frame | None, str]] = []
 

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 from agent.clock import SystemClock
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.agent.outbox.rows import crop, verdict
 
 
 def main() -> None:
-    outbox = Outbox(Path(sys.argv[1]), clock=SystemClock())
+    outbox = Outbox(Database(Path(sys.argv[1]), clock=SystemClock()))
     outbox.open()
     sequence = outbox.last_sequence()
     while True:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agent.clock import ManualClock, new_uuid7, uuid7_after
 from agent.contract.events import EventMaker
 from agent.outbox.age import Anchor, Moment, lived_ns
+from agent.outbox.database import Database
 from agent.outbox.file import read_depth
 from agent.outbox.keeper import Keeper
 from agent.outbox.outbox import Outbox
@@ -34,19 +35,20 @@ class Wall(ManualClock):
         return super().utc_now() + timedelta(seconds=self.step_s)
 
 
-def keeper_of(outbox: Outbox, clock: ManualClock) -> Keeper:
+def keeper_of(database: Database, clock: ManualClock) -> Keeper:
     numbers = iter(range(10_000))
     events = EventMaker(TOPICS, boot_id="b", clock=clock, new_id=lambda: f"e{id(clock)}-{next(numbers)}")
     limits = Limits(history_s=7 * DAY_S, crop_age_s=7 * DAY_S)
-    keeper = Keeper(outbox, limits=limits, hold_when_full=True, events=events, clock=clock)
+    keeper = Keeper(database, limits=limits, hold_when_full=True, events=events, clock=clock)
     keeper.open()
     return keeper
 
 
-def opened(path: Path, clock: ManualClock) -> Outbox:
-    outbox = Outbox(path, clock=clock)
+def opened(path: Path, clock: ManualClock) -> tuple[Database, Outbox]:
+    database = Database(path, clock=clock)
+    outbox = Outbox(database)
     outbox.open()
-    return outbox
+    return database, outbox
 
 
 @pytest.mark.parametrize("start", [1970, 2026, 2090])
@@ -58,8 +60,8 @@ def test_a_step_of_the_clock_deletes_nothing_and_time_that_passes_does(
     if start == 1970 and step_s < 0:
         pytest.skip("before all clocks")
     clock = Wall(datetime(start, 1, 1, 0, 5, tzinfo=timezone.utc), synced=synced)
-    outbox = opened(tmp_path / "outbox.sqlite3", clock)
-    keeper = keeper_of(outbox, clock)
+    database, outbox = opened(tmp_path / "outbox.sqlite3", clock)
+    keeper = keeper_of(database, clock)
     outbox.append([verdict(1), verdict(2), crop(1)]).result(DEADLINE_S)
     outbox.delivered([1])
     clock.advance(60)
@@ -69,9 +71,9 @@ def test_a_step_of_the_clock_deletes_nothing_and_time_that_passes_does(
         assert outbox.depth().oldest_s == pytest.approx(60)
         assert read_depth(outbox.path, clock=clock).oldest_s == pytest.approx(60)
     outbox.close()
-    outbox = opened(tmp_path / "outbox.sqlite3", clock)  # another process of the same boot
+    database, outbox = opened(tmp_path / "outbox.sqlite3", clock)  # another process of the same boot
     keeper.close()
-    keeper = keeper_of(outbox, clock)
+    keeper = keeper_of(database, clock)
     assert keeper.tidy().trimmed == 0
     clock.advance(7 * DAY_S)
     clock.step_s = 0
@@ -95,15 +97,15 @@ def test_over_a_boot_only_a_clock_that_was_and_is_synchronised_counts(
     tmp_path: Path, before: bool | None, after: bool | None, away_s: float, aged_s: float
 ) -> None:
     first = Wall(datetime(2026, 11, 1, tzinfo=timezone.utc), synced=before)
-    outbox = opened(tmp_path / "outbox.sqlite3", first)
+    database, outbox = opened(tmp_path / "outbox.sqlite3", first)
     outbox.append([crop(1)]).result(DEADLINE_S)
     first.advance(100)
-    keeper = keeper_of(outbox, first)
+    keeper = keeper_of(database, first)
     keeper.tidy()
     keeper.close()
     outbox.close()
     second = Wall(first.utc_now() + timedelta(seconds=away_s), synced=after)
-    outbox = opened(tmp_path / "outbox.sqlite3", second)
+    database, outbox = opened(tmp_path / "outbox.sqlite3", second)
     second.advance(5)
     assert outbox.depth().oldest_s == pytest.approx(105 + aged_s)
     outbox.close()
@@ -147,8 +149,8 @@ def test_ten_thousand_ids_of_one_millisecond_are_in_order() -> None:
 def test_a_command_is_remembered_after_a_step_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.outbox.keeper.COMMANDS_KEPT", 5)
     clock = Wall(datetime(2026, 11, 1, tzinfo=timezone.utc))
-    outbox = opened(tmp_path / "outbox.sqlite3", clock)
-    keeper = keeper_of(outbox, clock)
+    database, outbox = opened(tmp_path / "outbox.sqlite3", clock)
+    keeper = keeper_of(database, clock)
     for number in range(20):
         clock.advance(1)
         clock.step_s -= DAY_S

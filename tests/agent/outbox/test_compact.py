@@ -12,6 +12,7 @@ from agent.clock import ManualClock
 from agent.outbox import file as outbox_file
 from agent.outbox import spool
 from agent.outbox.compact import compact
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.agent.outbox import version_1
 
@@ -68,7 +69,7 @@ def test_a_new_file_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_outbox_that_opens_an_old_file_keeps_what_waits(migrated: Path) -> None:
-    outbox = Outbox(migrated, clock=ManualClock())
+    outbox = Outbox(Database(migrated, clock=ManualClock()))
     outbox.open()
     assert outbox.unshrinkable is None
     assert (outbox.last_sequence(), outbox.depth().rows) == (20_003, 6)

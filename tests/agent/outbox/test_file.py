@@ -12,6 +12,7 @@ import pytest
 
 from agent.clock import ManualClock, SystemClock
 from agent.outbox import file as outbox_file
+from agent.outbox.database import Database
 from agent.outbox.file import DamagedError, OutboxError, explained
 from agent.outbox.history import ask_again
 from agent.outbox.outbox import Outbox
@@ -26,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def opened(path: Path) -> Outbox:
-    outbox = Outbox(path, clock=ManualClock())
+    outbox = Outbox(Database(path, clock=ManualClock()))
     outbox.open()
     return outbox
 
@@ -164,15 +165,16 @@ def test_a_suspicion_that_proves_wrong_is_dropped(path: Path) -> None:
 def test_a_second_agent_is_kept_off_and_told_who_has_the_file(path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from agent.clock import SystemClock;"
-        "from agent.outbox.outbox import Outbox;"
-        "o = Outbox(Path(sys.argv[1]), clock=SystemClock()); o.open(); print(flush=True); time.sleep(600)"
+        "from agent.outbox.database import Database; from agent.outbox.outbox import Outbox;"
+        "o = Outbox(Database(Path(sys.argv[1]), clock=SystemClock()));"
+        "o.open(); print(flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as child:
         try:
             assert child.stdout is not None
             child.stdout.readline()
             with pytest.raises(OutboxError, match=f"another agent has it .process {child.pid}."):
-                Outbox(path, clock=SystemClock()).open()
+                Outbox(Database(path, clock=SystemClock())).open()
         finally:
             child.kill()
     assert opened_and_closed(path) == 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotDone
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -15,6 +17,7 @@ from agent.clock import ManualClock
 from agent.contract.events import EventMaker
 from agent.contract.row import Row
 from agent.outbox.cursor import Cursor
+from agent.outbox.database import Database
 from agent.outbox.file import FullError
 from agent.outbox.history import dead_letters
 from agent.outbox.keeper import Keeper
@@ -41,15 +44,35 @@ def disk() -> Disk:
     return Disk()
 
 
+class Tight(Database):
+    """One whose last connection may grow the file by so many pages only."""
+
+    def connect(self, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:
+        self.last = super().connect(synchronous)
+        return self.last
+
+    def leave(self, pages: int) -> None:
+        with self.turn():
+            (there,) = self.last.execute("PRAGMA page_count").fetchone()
+            self.last.execute(f"PRAGMA max_page_count = {there + pages}")
+
+
 @pytest.fixture
-def keep(outbox: Outbox, clock: ManualClock, disk: Disk) -> Iterator[Callable[..., Keeper]]:
+def database(tmp_path: Path, clock: ManualClock) -> Tight:
+    return Tight(tmp_path / "outbox.sqlite3", clock=clock)
+
+
+@pytest.fixture
+def keep(
+    outbox: Outbox, database: Database, clock: ManualClock, disk: Disk
+) -> Iterator[Callable[..., Keeper]]:
     made: list[Keeper] = []
 
     def make(limits: Limits, *, hold_when_full: bool = True) -> Keeper:
         numbers = iter(range(100_000))
         events = EventMaker(TOPICS, boot_id="boot", clock=clock, new_id=lambda: f"note-{next(numbers)}")
         keeper = Keeper(
-            outbox,
+            database,
             limits=limits,
             hold_when_full=hold_when_full,
             events=events,
@@ -236,7 +259,7 @@ def test_what_is_unconfirmed_at_the_end_is_sent_again_after_a_start(tmp_path: Pa
     commit(outbox, verdict(1))
     outbox.await_confirmation([1], round_=3)
     outbox.close()
-    again = Outbox(outbox.path, clock=ManualClock())
+    again = Outbox(Database(outbox.path, clock=ManualClock()))
     again.open()
     assert ids(again, "verdict") == ["verdict-1"]
     again.close()
@@ -252,9 +275,9 @@ def test_a_performed_command_is_remembered(
 
 
 def test_a_crop_stays_for_a_gateway_that_has_not_come_to_it(
-    outbox: Outbox, keep: Callable[..., Keeper]
+    database: Database, outbox: Outbox, keep: Callable[..., Keeper]
 ) -> None:
-    slow = Cursor(outbox, "slow")
+    slow = Cursor(database, "slow")
     slow.open()
     commit(outbox, verdict(1), crop(1), verdict(2))
     outbox.delivered([one.seq for one in outbox.lease(10)])
@@ -262,20 +285,20 @@ def test_a_crop_stays_for_a_gateway_that_has_not_come_to_it(
     slow.advance(2)
     assert [one.row.id for one in slow.next(10)] == ["verdict-2"]
     slow.close()
-    again = Cursor(outbox, "slow")
+    again = Cursor(database, "slow")
     again.open()
     assert [one.row.id for one in again.next(10)] == ["verdict-2"]
     again.close()
-    fresh = Cursor(outbox, "fresh")
+    fresh = Cursor(database, "fresh")
     fresh.open()
     assert fresh.next(10) == (), "a new gateway begins with what comes"
     fresh.close()
 
 
 def test_what_a_slow_gateway_loses_to_the_bounds_is_counted(
-    outbox: Outbox, keep: Callable[..., Keeper]
+    database: Database, outbox: Outbox, keep: Callable[..., Keeper]
 ) -> None:
-    slow = Cursor(outbox, "slow")
+    slow = Cursor(database, "slow")
     slow.open()
     for number in range(1, 101):
         commit(outbox, dataclasses.replace(verdict(number), payload=b"v" * 20_000))
@@ -310,24 +333,20 @@ def test_a_refusal_is_told_once_and_counted_each_time(outbox: Outbox, keep: Call
 
 
 def test_a_full_disk_is_waited_for_by_who_delivers_until_the_outbox_is_about_to_close(
-    outbox: Outbox, keep: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
+    database: Tight, outbox: Outbox, keep: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.outbox.outbox.RETRY_S", 0.01)
+    monkeypatch.setattr("agent.outbox.database.RETRY_S", 0.01)
     keeper = keep(Limits())
-    disk = keeper._database  # as many pages as there are, so that nothing fits any more
     commit(outbox, verdict(1), verdict(2))
-    pages = int(disk.execute("PRAGMA page_count").fetchone()[0])
-    disk.execute(f"PRAGMA max_page_count = {pages}")
+    database.leave(0)
     with ThreadPoolExecutor() as threads:
         waits = threads.submit(keeper.refused, "mqtt", 1, "r" * 100_000, event(1))
         eventually(lambda: outbox.disk_full, "the disk is full")
         assert not waits.done()
-        with outbox.turn:
-            disk.execute(f"PRAGMA max_page_count = {pages + 1000}")
+        database.leave(1000)
         waits.result(DEADLINE_S)
         assert [one.seq for one in dead_letters(outbox.path)] == [1]
-        with outbox.turn:
-            disk.execute("PRAGMA max_page_count = 1")
+        database.leave(0)
         waits = threads.submit(keeper.refused, "mqtt", 2, "r" * 100_000, event(2))
         eventually(lambda: outbox.disk_full, "the disk is full again")
         outbox.about_to_close()
@@ -335,20 +354,19 @@ def test_a_full_disk_is_waited_for_by_who_delivers_until_the_outbox_is_about_to_
 
 
 def test_a_spool_that_is_full_on_a_full_disk_is_told_once_there_is_room(
-    outbox: Outbox, keep: Callable[..., Keeper], disk: Disk
+    database: Tight, outbox: Outbox, keep: Callable[..., Keeper], disk: Disk
 ) -> None:
     commit(outbox, verdict(1))
     keeper = keep(Limits(min_free_bytes=MB))
     disk.free = 0
-    pages = int(keeper._database.execute("PRAGMA page_count").fetchone()[0])
-    keeper._database.execute(f"PRAGMA max_page_count = {pages}")
+    database.leave(0)
     with pytest.raises(FullError):
         for number in range(1000):  # they fill the last page
             keeper.note(event(number))
     with pytest.raises(FullError):
         keeper.tidy()
     assert keeper.full
-    keeper._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    database.leave(1000)
     keeper.tidy()
     keeper.tidy()
     assert [id_ for id_ in ids(outbox, "event") if id_.startswith("note-")] == ["note-1"], "told once"

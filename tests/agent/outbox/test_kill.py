@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import SystemClock
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 
 KILLS = 10
@@ -23,7 +24,7 @@ def test_ten_kills_leave_no_gap_and_lose_nothing_that_was_announced(tmp_path: Pa
     rng = random.Random(7)
     for _ in range(KILLS):
         announced = appended_until_killed(path, rng)
-        outbox = Outbox(path, clock=SystemClock())
+        outbox = Outbox(Database(path, clock=SystemClock()))
         outbox.open()
         try:
             left = [waiting.row.sequence for waiting in outbox.lease(1_000_000, kinds=["verdict"])]

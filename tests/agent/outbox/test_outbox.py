@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import ManualClock, SystemClock
+from agent.outbox.database import Database
 from agent.outbox.file import OutboxError, read_depth
 from agent.outbox.outbox import Outbox
 from tests.agent.outbox.rows import crop, event, verdict
@@ -23,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def outbox(path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(path, clock=SystemClock())
+    outbox = Outbox(Database(path, clock=SystemClock()))
     outbox.open()
     yield outbox
     outbox.close()
@@ -114,7 +115,7 @@ def test_the_last_sequence_survives_delivery_and_restart(outbox: Outbox, path: P
     outbox.delivered([waiting.seq for waiting in outbox.lease(10)])
     assert outbox.depth().rows == 0
     outbox.close()
-    again = Outbox(path, clock=SystemClock())
+    again = Outbox(Database(path, clock=SystemClock()))
     again.open()
     try:
         assert again.last_sequence() == 2
@@ -165,7 +166,7 @@ def test_verdicts_are_leased_before_events_before_crops_each_in_order(outbox: Ou
 
 def test_depth_counts_rows_bytes_kinds_and_age_without_the_writer(path: Path) -> None:
     clock = ManualClock()
-    outbox = Outbox(path, clock=clock)
+    outbox = Outbox(Database(path, clock=clock))
     outbox.open()
     try:
         assert (outbox.depth().rows, outbox.depth().oldest_s) == (0, 0.0)

@@ -15,6 +15,7 @@ from agent.app import build
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.demo.demo import SAMPLE_BUNDLE
+from agent.outbox.database import Database
 from agent.outbox.file import OutboxError, read_depth
 from agent.outbox.outbox import Outbox
 from agent.settings.settings import Outbox as OutboxSettings
@@ -27,7 +28,7 @@ NOBODY = 65534
 
 def open_error(path: Path) -> str:
     with pytest.raises(OutboxError) as caught:
-        Outbox(path, clock=SystemClock()).open()
+        Outbox(Database(path, clock=SystemClock())).open()
     assert str(path) in str(caught.value)
     return str(caught.value)
 
@@ -74,7 +75,7 @@ def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
 
 def test_a_file_of_somebody_else(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
-    Outbox(path, clock=SystemClock()).open()
+    Outbox(Database(path, clock=SystemClock())).open()
     path.chmod(0o444)
     tmp_path.chmod(0o555)
     message = as_unprivileged(lambda: open_error(path))
@@ -89,7 +90,7 @@ def test_a_full_disk_at_start(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fills_up_while_running(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=SystemClock())
+    outbox = Outbox(Database(tmp_path / "outbox.sqlite3", clock=SystemClock()))
     outbox.open()
     outbox.append([event(1)]).result(DEADLINE_S)
     with files_up_to(200_000):

@@ -10,6 +10,7 @@ import pytest
 from agent.clock import ManualClock
 from agent.contract.events import EventMaker
 from agent.outbox.cursor import Cursor
+from agent.outbox.database import Database
 from agent.outbox.file import Reader, read_depth
 from agent.outbox.keeper import Keeper
 from agent.outbox.outbox import Outbox
@@ -22,8 +23,10 @@ def reader(outbox: Outbox, name: str) -> Reader:
     return next(one for one in outbox.depth().readers if one.name == name)
 
 
-def test_what_waits_for_a_gateway_is_told_when_the_broker_has_all(outbox: Outbox, clock: ManualClock) -> None:
-    cursor = Cursor(outbox, "archive")
+def test_what_waits_for_a_gateway_is_told_when_the_broker_has_all(
+    database: Database, outbox: Outbox, clock: ManualClock
+) -> None:
+    cursor = Cursor(database, "archive")
     cursor.open()
     outbox.append([verdict(number) for number in range(1, 201)]).result(DEADLINE_S)
     clock.advance(9)
@@ -39,14 +42,15 @@ def test_what_waits_for_a_gateway_is_told_when_the_broker_has_all(outbox: Outbox
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_count_of_each_gateway_is_what_its_cursor_has_before_it(
-    outbox: Outbox, clock: ManualClock, seed: int
+    database: Database, outbox: Outbox, clock: ManualClock, seed: int
 ) -> None:
     rng = random.Random(seed)
     events = EventMaker(TOPICS, boot_id="b", clock=clock, new_id=lambda: f"e{rng.random()}")
     limits = Limits(max_bytes=150_000, history_s=50, crop_age_s=30)
-    keeper = Keeper(outbox, limits=limits, hold_when_full=False, events=events, clock=clock)
+    keeper = Keeper(database, limits=limits, hold_when_full=False, events=events, clock=clock)
     keeper.open()
-    cursors = [Cursor(outbox, name) for name in ("one", "two")]
+    names = ("one", "two")
+    cursors = [Cursor(database, name) for name in names]
     for cursor in cursors:
         cursor.open()
     for number in range(1, 61):
@@ -61,23 +65,25 @@ def test_the_count_of_each_gateway_is_what_its_cursor_has_before_it(
             case 2:
                 clock.advance(rng.random() * 20)
                 keeper.tidy()
-        for cursor in cursors:
-            assert reader(outbox, cursor._name).rows == len(cursor.next(10_000))
+        for name, cursor in zip(names, cursors, strict=True):
+            assert reader(outbox, name).rows == len(cursor.next(10_000))
     for cursor in cursors:
         cursor.close()
     keeper.close()
 
 
-def test_refusals_are_counted_for_who_refused(outbox: Outbox, clock: ManualClock, tmp_path: Path) -> None:
+def test_refusals_are_counted_for_who_refused(
+    database: Database, outbox: Outbox, clock: ManualClock, tmp_path: Path
+) -> None:
     keeper = Keeper(
-        outbox,
+        database,
         limits=Limits(),
         hold_when_full=False,
         events=EventMaker(TOPICS, boot_id="b", clock=clock, new_id=lambda: "e"),
         clock=clock,
     )
     keeper.open()
-    cursor = Cursor(outbox, "archive")
+    cursor = Cursor(database, "archive")
     cursor.open()
     outbox.append([verdict(1), verdict(2), verdict(3)]).result(DEADLINE_S)
     keeper.refused("archive", 1, "no", event(1))

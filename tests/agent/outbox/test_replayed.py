@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from agent.clock import ManualClock
 from agent.contract.events import EventMaker
+from agent.outbox.database import Database
 from agent.outbox.keeper import Keeper
 from agent.outbox.outbox import Outbox
 from agent.outbox.replayed import RANGES, Replayed, together, told
@@ -51,17 +54,19 @@ def test_an_outbox_tells_what_it_has_of_a_range(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clock = ManualClock()
-        outbox = Outbox(Path(folder) / "outbox.sqlite3", clock=clock)
+        database = Database(Path(folder) / "outbox.sqlite3", clock=clock)
+        outbox = Outbox(database)
         outbox.open()
         events = EventMaker(TOPICS, boot_id="boot", clock=clock, new_id=lambda: "note")
-        keeper = Keeper(outbox, limits=Limits(), hold_when_full=False, events=events, clock=clock)
+        keeper = Keeper(database, limits=Limits(), hold_when_full=False, events=events, clock=clock)
         keeper.open()
         outbox.append([verdict(number) for number in range(1, 31)]).result(DEADLINE_S)
         seqs = {int(one.row.id.rpartition("-")[2]): one.seq for one in outbox.lease(100)}
         outbox.delivered([seqs[number] for number in delivered])
-        for number in deleted & delivered:  # as the bounds of the history do
-            keeper._database.execute("DELETE FROM history WHERE seq = ?", (seqs[number],))
-            keeper._database.execute("DELETE FROM record WHERE seq = ?", (seqs[number],))
+        with closing(sqlite3.connect(outbox.path)) as file, file:
+            for number in deleted & delivered:  # as the bounds of the history do
+                file.execute("DELETE FROM history WHERE seq = ?", (seqs[number],))
+                file.execute("DELETE FROM record WHERE seq = ?", (seqs[number],))
         answer = keeper.replay(first, first + more)
         asked = set(range(first, first + more + 1))
         gone = {number for begin, end in answer.gone for number in range(begin, end + 1)}

@@ -20,6 +20,7 @@ from agent.contract.row import Row
 from agent.outbox import file as outbox_file
 from agent.outbox import mend, reserve, salvage, sqlite_pages, sqlite_trees
 from agent.outbox.cursor import Cursor
+from agent.outbox.database import Database
 from agent.outbox.file import OutboxError
 from agent.outbox.outbox import Outbox
 from agent.outbox.salvage import Salvage, gaps, spans
@@ -40,9 +41,9 @@ def big(row: Row, size_bytes: int) -> Row:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Verdicts with crops and events, the first DELIVERED of each with the broker, and two gateways."""
     path = tmp_path_factory.mktemp("written") / "outbox.sqlite3"
-    outbox = opened(path)
+    database, outbox = opened_both(path)
     for name in ("archive", "mes"):
-        cursor = Cursor(outbox, name)
+        cursor = Cursor(database, name)
         cursor.open()
         cursor.close()
     for number in range(1, DELIVERED + WAITING + 1):
@@ -50,7 +51,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         outbox.append([*rows, event(number)] if number % 5 == 0 else rows).result(DEADLINE_S)
         if number == DELIVERED:
             outbox.delivered([one.seq for one in outbox.lease(1000)])
-    cursor = Cursor(outbox, "archive")
+    cursor = Cursor(database, "archive")
     cursor.open()
     cursor.advance(50)
     cursor.close()
@@ -66,9 +67,14 @@ def path(written: Path, tmp_path: Path) -> Path:
 
 
 def opened(path: Path) -> Outbox:
-    outbox = Outbox(path, clock=ManualClock())
+    return opened_both(path)[1]
+
+
+def opened_both(path: Path) -> tuple[Database, Outbox]:
+    database = Database(path, clock=ManualClock())
+    outbox = Outbox(database)
     outbox.open()
-    return outbox
+    return database, outbox
 
 
 def rows_of(path: Path) -> dict[int, Row]:
@@ -325,9 +331,9 @@ def test_gateways_begin_anew_with_what_is_left_when_their_cursors_are_lost(path:
     (page,) = kinds["cursor"]
     overwrite(path, page, bytes(PAGE))
     outbox_file.suspect(path)
-    outbox = opened(path)
+    database, outbox = opened_both(path)
     assert outbox.salvaged is not None and outbox.salvaged.cursors_lost
-    cursor = Cursor(outbox, "archive")
+    cursor = Cursor(database, "archive")
     cursor.open()
     assert cursor.next(1)[0].seq == 1
     cursor.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import ManualClock
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from tests.agent.outbox.rows import crop, verdict
 from tests.agent.outbox.test_salvage import PAGE, big, overwrite, pages_by_kind
@@ -19,7 +20,7 @@ from tests.brokers import DEADLINE_S
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "line [3].sqlite3"
-    outbox = Outbox(path, clock=ManualClock())
+    outbox = Outbox(Database(path, clock=ManualClock()))
     outbox.open()
     outbox.append([row for n in range(1, 101) for row in (big(verdict(n), 900), crop(n))]).result(DEADLINE_S)
     outbox.close()
@@ -48,7 +49,7 @@ def test_losses_are_named_with_exit_1_and_the_fresh_file_goes_on(path: Path, tmp
     done = salvage(path, "--into", tmp_path / "fresh.sqlite3")
     assert done.returncode == 1, done.stderr
     assert "verdicts among them (sequence " in done.stdout
-    outbox = Outbox(tmp_path / "fresh.sqlite3", clock=ManualClock())
+    outbox = Outbox(Database(tmp_path / "fresh.sqlite3", clock=ManualClock()))
     outbox.open()
     assert outbox.last_sequence() == 100
     assert 150 < outbox.depth().rows < 200
@@ -75,7 +76,7 @@ def test_what_cannot_be_is_said_with_exit_2_and_leaves_nothing(path: Path, tmp_p
             damaged, options = path, ["--into", str(path)]
         case "in use":
             damaged = path
-            outbox = Outbox(path, clock=ManualClock())
+            outbox = Outbox(Database(path, clock=ManualClock()))
             outbox.open()
     there = sorted(tmp_path.iterdir())
     done = salvage(damaged, *options)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from agent.clock import ManualClock
 from agent.contract.row import KINDS, Changed, Row
 from agent.outbox.cursor import Cursor
+from agent.outbox.database import Database
 from agent.outbox.history import ask_again, dead_letters, delivered_verdicts, span
 from agent.outbox.outbox import Outbox
 from agent.outbox.seal import digest
@@ -50,8 +51,8 @@ def judged(sequence: int) -> Row:
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    one = Outbox(tmp_path / "outbox.sqlite3", clock=ManualClock())
+def outbox(database: Database) -> Iterator[Outbox]:
+    one = Outbox(database)
     one.open()
     one.append([judged(number) for number in range(1, 6)]).result(DEADLINE_S)
     yield one
@@ -63,20 +64,20 @@ def change(outbox: Outbox, statement: str, seq: int = 3) -> None:
         database.execute(f"{statement} WHERE seq = ?", (seq,))
 
 
-def told_by(outbox: Outbox) -> list[Changed]:
+def told_by(database: Database) -> list[Changed]:
     told: list[Changed] = []
 
     def event_of(changed: Changed) -> Row:
         told.append(changed)
         return event(len(told))
 
-    outbox.when_changed(event_of)
+    database.when_changed(event_of)
     return told
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_changed_row_is_a_dead_letter_and_an_event(outbox: Outbox, what: str) -> None:
-    told = told_by(outbox)
+def test_a_changed_row_is_a_dead_letter_and_an_event(database: Database, outbox: Outbox, what: str) -> None:
+    told = told_by(database)
     change(outbox, CHANGES[what])
     rows = [one.row.id for one in outbox.lease(10)]
     assert rows == ["verdict-1", "verdict-2", "verdict-4", "verdict-5", "event-1"]
@@ -88,13 +89,14 @@ def test_a_changed_row_is_a_dead_letter_and_an_event(outbox: Outbox, what: str) 
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_no_gateway_gets_a_changed_row_and_each_gets_all_others(tmp_path: Path, what: str) -> None:
-    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=ManualClock())
+    database = Database(tmp_path / "outbox.sqlite3", clock=ManualClock())
+    outbox = Outbox(database)
     outbox.open()
-    cursors = [Cursor(outbox, name) for name in ("one", "two")]
+    cursors = [Cursor(database, name) for name in ("one", "two")]
     for cursor in cursors:
         cursor.open()
     outbox.append([judged(number) for number in range(1, 6)]).result(DEADLINE_S)
-    told = told_by(outbox)
+    told = told_by(database)
     change(outbox, CHANGES[what])
     for cursor in cursors:
         got = []
@@ -144,7 +146,7 @@ def test_different_rows_have_different_digests(
 @pytest.mark.parametrize("seed", range(8))
 def test_any_bit_of_a_waiting_crop(tmp_path: Path, seed: int, of_number: Callable[..., Row]) -> None:
     rng = random.Random(seed)
-    outbox = Outbox(tmp_path / "outbox.sqlite3", clock=ManualClock())
+    outbox = Outbox(Database(tmp_path / "outbox.sqlite3", clock=ManualClock()))
     outbox.open()
     outbox.append([of_number(1, 20_000), of_number(2, 20_000)]).result(DEADLINE_S)
     outbox.close()
@@ -152,7 +154,7 @@ def test_any_bit_of_a_waiting_crop(tmp_path: Path, seed: int, of_number: Callabl
     place = contents.index(b"." * 3000, contents.index(b"00000001")) + rng.randrange(3000)
     contents[place] ^= 1 << rng.randrange(8)
     outbox.path.write_bytes(contents)
-    again = Outbox(outbox.path, clock=ManualClock())
+    again = Outbox(Database(outbox.path, clock=ManualClock()))
     again.open()
     assert [one.row.id for one in again.lease(10)] == ["crop-2"]
     again.close()
@@ -186,7 +188,7 @@ def test_rows_of_before_there_were_digests_are_sent_and_new_ones_are_not_taken_f
 ) -> None:
     path = tmp_path / "outbox.sqlite3"
     version_1.write(path, delivered=0, waiting=3)
-    outbox = Outbox(path, clock=ManualClock())
+    outbox = Outbox(Database(path, clock=ManualClock()))
     outbox.open()
     outbox.append([judged(4), judged(5)]).result(DEADLINE_S)
     change(outbox, "UPDATE record SET digest = x''", seq=7)

@@ -13,6 +13,7 @@ import pytest
 from agent.clock import ManualClock
 from agent.outbox import file as outbox_file
 from agent.outbox.cursor import Cursor
+from agent.outbox.database import Database
 from agent.outbox.file import DamagedError
 from agent.outbox.outbox import Outbox
 from tests.agent.outbox.rows import crop, event, verdict
@@ -36,8 +37,8 @@ COLUMNS = [
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("written") / "outbox.sqlite3"
-    outbox = opened(path)
-    cursor = Cursor(outbox, "archive")
+    database, outbox = opened_both(path)
+    cursor = Cursor(database, "archive")
     cursor.open()
     for number in range(1, VERDICTS + 1):
         outbox.append([verdict(number), crop(number), event(number)]).result(DEADLINE_S)
@@ -45,9 +46,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             outbox.delivered([one.seq for one in outbox.lease(1000)])
     cursor.close()
     outbox.close()
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute("INSERT INTO command VALUES ('c1', 5)")
-        database.execute("INSERT INTO dead_letter VALUES ('mqtt', 60, 'no', 1, 2, 3)")
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("INSERT INTO command VALUES ('c1', 5)")
+        file.execute("INSERT INTO dead_letter VALUES ('mqtt', 60, 'no', 1, 2, 3)")
     return path
 
 
@@ -59,23 +60,28 @@ def path(written: Path, tmp_path: Path) -> Path:
 
 
 def opened(path: Path) -> Outbox:
-    outbox = Outbox(path, clock=ManualClock())
+    return opened_both(path)[1]
+
+
+def opened_both(path: Path) -> tuple[Database, Outbox]:
+    database = Database(path, clock=ManualClock())
+    outbox = Outbox(database)
     outbox.open()
-    return outbox
+    return database, outbox
 
 
 def used(path: Path) -> set[str]:
     """Ids of all that is delivered from it, as a station would; its restarts are in it."""
     found: set[str] = set()
     for _ in range(3):
-        outbox = opened(path)
+        database, outbox = opened_both(path)
         try:
             last = outbox.last_sequence()
             outbox.append([verdict(last + 1)]).result(DEADLINE_S)
             while rows := outbox.lease(20):
                 found |= {one.row.id for one in rows}
                 outbox.delivered([one.seq for one in rows])
-            cursor = Cursor(outbox, "archive")
+            cursor = Cursor(database, "archive")
             cursor.open()
             while rows := cursor.next(20):
                 cursor.advance(rows[-1].seq)
@@ -126,11 +132,11 @@ def test_text_that_is_no_text_is_left_behind_by_a_salvage(path: Path) -> None:
 
 
 def test_a_place_beyond_the_end_is_lost_and_the_gateway_is_given_all_that_is_left(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE cursor SET seq = 1 << 40")
-    outbox = opened(path)
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE cursor SET seq = 1 << 40")
+    database, outbox = opened_both(path)
     assert outbox.salvaged is not None and outbox.salvaged.cursors_lost
-    cursor = Cursor(outbox, "archive")
+    cursor = Cursor(database, "archive")
     cursor.open()
     assert cursor.next(1)[0].seq == 1
     cursor.close()

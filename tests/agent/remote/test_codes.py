@@ -26,6 +26,7 @@ from tests.agent.remote.stations import Asked, asked
 from tests.agent.uplink.test_inbound import PROTOCOLS, Mes
 from tests.agent.uplink.test_uplink import dated
 from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
+from tests.faults.proxy import FaultProxy
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Plant:
     answers: Subscriber
     mes: Mes
     broker: Mosquitto
+    network: FaultProxy  # between broker and station
 
     def ask(self, name: str = "ping", *, retain: bool = False, **changes: Any) -> dict[str, Any]:
         """The answer, with its topic's last level as `at`; `payload` is sent as it is, else a command is."""
@@ -58,17 +60,20 @@ def plant_at(folder: Path, protocol: str, *, synced: bool = True) -> Iterator[Pl
     answers = Subscriber(broker.port, f"{TOPICS.prefix}/rsp/#")
     answers.start()
     mes = Mes(broker.port)
+    network = FaultProxy(broker.port)
+    network.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(remote, "clock_synced", lambda: synced)
-        one = asked(folder / "outbox.sqlite3", broker.port, protocol)
+        one = asked(folder / "outbox.sqlite3", network.port, protocol)
     one.start()
     try:
         one.uplink.outbox.append([dated(verdict(number)) for number in range(1, 11)]).result(DEADLINE_S)
         eventually(lambda: not one.uplink.outbox.depth().rows, "they are delivered")
         one.hears()
-        yield Plant(one, answers, mes, broker)
+        yield Plant(one, answers, mes, broker, network)
     finally:
         one.stop()
+        network.stop()
         mes.stop()
         answers.stop()
         broker.stop()
@@ -186,9 +191,8 @@ def test_a_retained_command_is_refused_at_whatever_time_it_is_published(
         live = plant.ask(retain=True)  # MQTT 3.1.1 does not tell a connected client that it is retained
         assert live["code"] == (400 if protocol == "5" else 200)
         link = plant.station.uplink.link
-        assert link._live is not None
-        link._live.drop()  # the network breaks
-        eventually(lambda: link.state.connects == 2 and link._live, "it is back")
+        plant.network.reset()
+        eventually(lambda: link.state.connects == 2 and link.state.connected, "it is back")
         if protocol == "5":  # it was told once for this session
             assert plant.ask(id="behind it")["id"] == "behind it"
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -15,6 +15,8 @@ from paho.mqtt.properties import Properties
 
 from agent.clock import SystemClock, rfc3339
 from agent.contract import inbound
+from agent.outbox import file as outbox_file
+from agent.outbox.file import transaction
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.remote.stations import Asked, asked
 from tests.agent.uplink.test_uplink import dated
@@ -115,7 +117,9 @@ def test_what_there_is_no_room_for_is_refused_and_nothing_is_acknowledged_unansw
 ) -> None:
     monkeypatch.setattr(inbound, "WAITING", 20)
     with running(tmp_path, "3.1.1", "max_inflight_messages 0") as (one, answers, _, mes):
-        with one.uplink.outbox.turn:  # the desk cannot look whether a command has run
+        file = one.uplink.outbox.path
+        with closing(outbox_file.connect(file, synchronous="NORMAL")) as held, transaction(held):
+            # the desk cannot look whether a command has run
             for number in range(300):
                 ask(mes, "ping", number, {})
             eventually(lambda: len(answers.received) >= 270, "most are refused")

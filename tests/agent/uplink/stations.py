@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.clock import Clock, SystemClock
 from agent.contract.payloads import Status, StatusName, encode
+from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from agent.remote.admission import turn_away
 from agent.settings.settings import Mqtt
@@ -72,7 +73,7 @@ def station(
     clock: Clock | None = None,
 ) -> Station:
     clock = clock or SystemClock()
-    outbox = Outbox(path, clock=clock)
+    outbox = Outbox(Database(path, clock=clock))
     link = MqttLink(
         settings,
         topics=TOPICS,

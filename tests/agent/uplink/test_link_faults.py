@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from agent.contract.inbound import WAITING
-from agent.uplink.mqtt.connection import NOTICED_WITHIN, Connection
+from agent.uplink.mqtt.carrier import Carrier
+from agent.uplink.mqtt.connection import NOTICED_WITHIN
 from agent.uplink.mqtt.link import LOOP_S
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
@@ -117,16 +118,16 @@ def test_trap_14_four_hundred_connections_of_malformed_frames_cost_only_themselv
 def test_trap_4_an_exception_in_a_callback_costs_the_connection_and_nothing_else(
     tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    acknowledged = Connection._published
+    acknowledged = Carrier.note_ack
     left = [3]
 
-    def spoilt(self: Connection, *arguments: Any) -> None:
+    def spoilt(self: Carrier, *arguments: Any) -> None:
         left[0] -= 1
         if left[0] >= 0:
             raise RuntimeError("a bug in a callback")
         acknowledged(self, *arguments)
 
-    monkeypatch.setattr(Connection, "_published", spoilt)
+    monkeypatch.setattr(Carrier, "note_ack", spoilt)
     one = station(tmp_path / "outbox.sqlite3", mqtt(mosquitto.port), Impatient(1))
     one.start()
     try:

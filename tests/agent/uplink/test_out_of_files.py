@@ -11,6 +11,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.outbox import file as outbox_file
+from agent.outbox.database import Database
 from agent.outbox.file import OutboxError
 from agent.outbox.outbox import Outbox
 from tests.agent.outbox.rows import verdict
@@ -59,7 +60,7 @@ def test_an_uplink_records_watches_and_ends_without_a_file_to_spare(
 
 def test_who_cannot_open_it_for_want_of_files_says_so(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
-    outbox = Outbox(path, clock=ManualClock())
+    outbox = Outbox(Database(path, clock=ManualClock()))
     outbox.open()
     outbox.close()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -68,6 +69,6 @@ def test_who_cannot_open_it_for_want_of_files_says_so(tmp_path: Path) -> None:
         with pytest.raises(OutboxError, match=r"too many open files.*LimitNOFILE"):
             outbox_file.read_depth(path, clock=ManualClock())
         with pytest.raises(OutboxError, match=r"too many open files.*LimitNOFILE"):
-            Outbox(path, clock=ManualClock()).open()
+            Outbox(Database(path, clock=ManualClock())).open()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, most)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.contract.row import KINDS, Kind, Row, Waiting
+from agent.contract.row import KINDS, Row, RowKind, Waiting
 from agent.uplink.delivery import decide
 from agent.uplink.share import PERIOD, take, turns
 from agent.uplink.shipment import (
@@ -23,13 +23,14 @@ from agent.uplink.shipment import (
     Load,
     Publish,
     RowsWaiting,
+    Rules,
     Tick,
     Woken,
 )
 from tests.agent.outbox.rows import crop, event, verdict
 
-CLASSES: tuple[Kind | None, ...] = (*KINDS, None)
-BEHIND: tuple[Kind | None, ...] = ("event", "crop", None)
+CLASSES: tuple[RowKind | None, ...] = (*KINDS, None)
+BEHIND: tuple[RowKind | None, ...] = ("event", "crop", None)
 MAKERS = {"verdict": verdict, "event": event, "crop": crop, None: verdict}
 
 
@@ -37,16 +38,18 @@ MAKERS = {"verdict": verdict, "event": event, "crop": crop, None: verdict}
 class Shelf:
     """What waits, by class; None is a replay."""
 
-    rows: dict[Kind | None, deque[Waiting]] = field(default_factory=lambda: {one: deque() for one in CLASSES})
+    rows: dict[RowKind | None, deque[Waiting]] = field(
+        default_factory=lambda: {one: deque() for one in CLASSES}
+    )
     count: int = 0
 
-    def commit(self, kind: Kind | None) -> None:
+    def commit(self, kind: RowKind | None) -> None:
         self.count += 1
         row: Row = MAKERS[kind](self.count)
         self.rows[kind].append(Waiting(seq=self.count, row=row, replayed=kind is None))
 
     def lease(
-        self, limit: int, /, *, kinds: Collection[Kind], replays: int, exclude: Collection[int]
+        self, limit: int, /, *, kinds: Collection[RowKind], replays: int, exclude: Collection[int]
     ) -> tuple[Waiting, ...]:
         found: list[Waiting] = []
         for kind in CLASSES:
@@ -62,16 +65,16 @@ class Shelf:
                 rows.popleft()
 
 
-def class_of(one: Waiting) -> Kind | None:
+def class_of(one: Waiting) -> RowKind | None:
     return None if one.replayed else one.row.kind
 
 
-def load(limit: int, published: int, *, kinds: tuple[Kind, ...] = KINDS, replays: int = 1000) -> Load:
+def load(limit: int, published: int, *, kinds: tuple[RowKind, ...] = KINDS, replays: int = 1000) -> Load:
     return Load(limit=limit, kinds=kinds, replays=replays, exclude=(), published=published)
 
 
 @given(st.integers(0, 1000), st.integers(1, 100), st.sampled_from(BEHIND))
-def test_turns_in_pieces_are_the_turns_of_the_whole(published: int, room: int, kind: Kind | None) -> None:
+def test_turns_in_pieces_are_the_turns_of_the_whole(published: int, room: int, kind: RowKind | None) -> None:
     assert turns(published, room, kind) == sum(turns(published + one, 1, kind) for one in range(room))
     assert turns(published, PERIOD, kind) == 1
 
@@ -81,7 +84,7 @@ def test_turns_in_pieces_are_the_turns_of_the_whole(published: int, room: int, k
     st.integers(0, 9),
 )
 def test_no_class_is_passed_over_for_more_than_a_period_and_each_keeps_its_order(
-    steps: list[tuple[int, list[Kind | None]]], published: int
+    steps: list[tuple[int, list[RowKind | None]]], published: int
 ) -> None:
     shelf = Shelf()
     passed = dict.fromkeys(CLASSES, 0)
@@ -112,7 +115,7 @@ def test_no_class_is_passed_over_for_more_than_a_period_and_each_keeps_its_order
 
 
 @pytest.mark.parametrize("blocked", KINDS)
-def test_a_kind_that_may_not_go_has_no_turn(blocked: Kind) -> None:
+def test_a_kind_that_may_not_go_has_no_turn(blocked: RowKind) -> None:
     shelf = Shelf()
     for kind in CLASSES * 20:
         shelf.commit(kind)
@@ -122,7 +125,9 @@ def test_a_kind_that_may_not_go_has_no_turn(blocked: Kind) -> None:
 
 
 @given(st.sampled_from(["event", "crop"]), st.integers(0, 20), st.integers(1, 20))
-def test_a_kind_that_was_refused_goes_behind_what_was_not(refused: Kind, published: int, limit: int) -> None:
+def test_a_kind_that_was_refused_goes_behind_what_was_not(
+    refused: RowKind, published: int, limit: int
+) -> None:
     shelf = Shelf()
     for kind in [refused, "verdict"] * 30:
         shelf.commit(kind)
@@ -142,7 +147,8 @@ def test_replays_never_exceed_what_is_allowed(allowed: int, limit: int) -> None:
 def test_crops_of_an_outage_drain_while_verdicts_go_on_faster_than_they_leave() -> None:
     """Thirty seconds without a broker at 200 verdicts/s, then as many more while it takes 100 rows/s."""
     shelf = Shelf()
-    state = CourierState(window_limit=20, retry_pause_ns=1)
+    rules = Rules(window=20, retry_pause_ns=1)
+    state = CourierState()
     went: list[Waiting] = []
     now_ns = 0
 
@@ -150,7 +156,7 @@ def test_crops_of_an_outage_drain_while_verdicts_go_on_faster_than_they_leave() 
         nonlocal state
         events = deque([first])
         while events:
-            state, actions = decide(state, events.popleft(), now_ns)
+            state, actions = decide(rules, state, events.popleft(), now_ns)
             for action in actions:
                 match action:
                     case Publish(waiting=waiting):

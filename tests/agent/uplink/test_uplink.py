@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from paho.mqtt import publish
@@ -15,6 +17,7 @@ from paho.mqtt import publish
 from agent.clock import SystemClock, new_uuid7
 from agent.contract.payloads import cloud_event
 from agent.contract.row import Row, Waiting
+from agent.outbox.database import Database
 from agent.remote.admission import turn_away
 from agent.settings.gateways import FolderGateway
 from agent.settings.settings import Delivery, Identity, Settings
@@ -25,6 +28,7 @@ from agent.uplink.uplink import Uplink
 from tests.agent.outbox.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import hears, mqtt, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Received, Subscriber, eventually
+from tests.faults.proxy import FaultProxy
 
 
 def settings(path: Path, port: int, protocol: str = "5", **others: object) -> Settings:
@@ -158,14 +162,14 @@ def test_what_a_broker_lacks_is_told_once_as_an_event_and_delivery_goes_on(tmp_p
     broker.start()
     subscriber = Subscriber(broker.port, f"{TOPICS.prefix}/#")
     subscriber.start()
-    one = built(tmp_path / "outbox.sqlite3", broker.port)
+    network = FaultProxy(broker.port)
+    network.start()
+    one = built(tmp_path / "outbox.sqlite3", network.port)
     one.start()
     try:
         eventually(lambda: one.watch() and one.lacks(), "it is known")
         eventually(lambda: one.watch() and events_at(subscriber) == ["broker_limited"], "it is told")
-        connection = one.link._live
-        assert connection is not None
-        connection.drop()
+        network.reset()
         eventually(lambda: one.link.state.connects == 2 and one.watch(), "it is back")
         one.watch()
         one.outbox.append([verdict(1)]).result(DEADLINE_S)
@@ -174,6 +178,7 @@ def test_what_a_broker_lacks_is_told_once_as_an_event_and_delivery_goes_on(tmp_p
         assert one.words() == (), "the station does its work"
     finally:
         one.stop(status("stopped"))
+        network.stop()
         subscriber.stop()
         broker.stop()
 
@@ -200,14 +205,23 @@ def test_a_gateway_in_the_middle_of_a_delivery_does_not_crash_a_stop(
     """A connection that is closed while another thread works on it is a segmentation fault."""
     monkeypatch.setattr("agent.gateways.gateway.STOP_S", 0.1)
     folder = FolderGateway(kind="folder", name="archive", path=tmp_path / "archive")
+    connections: list[sqlite3.Connection] = []
+    connect = Database.connect
+
+    def kept(database: Database, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:
+        connections.append(connect(database, synchronous))
+        return connections[-1]
+
+    monkeypatch.setattr(Database, "connect", kept)
     one = built(tmp_path / "outbox.sqlite3", mosquitto.port, gateways=(folder,))
     (cursor,) = one.cursors
+    connection = connections[-1]  # the cursor's
     busy, released = threading.Event(), threading.Event()
-    cursor._database.create_function("until_released", 0, lambda: released.wait(DEADLINE_S))
+    connection.create_function("until_released", 0, lambda: released.wait(DEADLINE_S))
 
     def slow(limit: int) -> tuple[Waiting, ...]:
         busy.set()
-        cursor._database.execute("SELECT until_released()").fetchone()
+        connection.execute("SELECT until_released()").fetchone()
         return ()
 
     monkeypatch.setattr(cursor, "next", slow)
@@ -216,6 +230,6 @@ def test_a_gateway_in_the_middle_of_a_delivery_does_not_crash_a_stop(
     one.stop(status("stopped"))
     assert one.gateways[0].left_behind
     released.set()
-    one.gateways[0]._thread.join(DEADLINE_S)
+    eventually(lambda: "gateway-archive" not in {one.name for one in threading.enumerate()}, "it is done")
     assert one.gateways[0].failure is None
     cursor.close()
