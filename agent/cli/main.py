@@ -10,6 +10,7 @@ from agent.cli import (
     bundle,
     calibrate,
     camera,
+    command,
     demo,
     engines,
     inspect,
@@ -44,6 +45,7 @@ app.command(epilog=exits())(schema.schema)
 app.command(epilog=exits())(bench.bench)
 app.command(epilog=exits())(demo.demo)
 app.command(epilog=exits("the broker has not taken all rows"))(simulate.simulate)
+app.command(epilog=exits("the station refused it, or could not do it"))(command.command)
 app.add_typer(archive.app, name="archive")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(camera.app, name="camera")

@@ -123,7 +123,7 @@ class Connection:
                     will_topic, last_will, min(will.qos, terms.qos), will.retain and terms.retain, properties
                 )
             session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            session.SessionExpiryInterval = SESSION_EXPIRY_S
+            session.SessionExpiryInterval = SESSION_EXPIRY_S if terms.kept else 0
             session.ReceiveMaximum = INBOUND_UNACKNOWLEDGED
             session.MaximumPacketSize = INBOUND_BYTES
             client.connect(
@@ -191,6 +191,7 @@ class Connection:
         content_type: str,
         properties: Sequence[tuple[str, str]] = (),
         correlation_data: bytes | None = None,
+        response_topic: str | None = None,
     ) -> paho.MQTTMessageInfo:
         """Hand over one message; MQTT 3.1.1 leaves out all that comes after `delivery`.
 
@@ -200,6 +201,8 @@ class Connection:
         v5 = None
         if self.protocol == "5":
             v5 = _publish_properties(content_type, properties, correlation_data, PacketTypes.PUBLISH)
+            if response_topic is not None:
+                v5.ResponseTopic = response_topic
         return self._client.publish(topic, payload, qos, retain, properties=v5)
 
     def carry(

@@ -30,7 +30,10 @@ UNANSWERED = 2  # questions in a row that ended a connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the next connection asks for; `fresh` leaves the session behind, and all that waits in it."""
+    """What the next connection asks for; `fresh` leaves the session behind, and all that waits in it.
+
+    One that is not `kept` leaves no session.
+    """
 
     will: bool = True
     retain: bool = True
@@ -38,6 +41,7 @@ class Terms:
     status: bool = True
     commands: bool = True
     fresh: bool = False
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
