@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -16,7 +17,7 @@ from agent.contract.events import EventMaker
 from agent.outbox.database import Database
 from agent.outbox.keeper import Keeper
 from agent.outbox.outbox import Outbox
-from agent.outbox.replayed import RANGES, Replayed, together, told
+from agent.outbox.replayed import RANGES, Replayed, sequences, together, told
 from agent.outbox.spool import Limits
 from tests.agent.outbox.rows import TOPICS, verdict
 from tests.brokers import DEADLINE_S
@@ -85,3 +86,16 @@ def test_an_answer_has_only_so_many_ranges_and_says_where_it_ends() -> None:
     assert data["gone"] == [list(one) for one in gone[:RANGES]]
     assert data["gone_beyond"] == gone[RANGES - 1][1]
     assert "gone_beyond" not in Replayed(queued=1, waiting=0, gone=gone[:RANGES]).data()
+
+
+def test_what_a_range_costs_does_not_grow_with_the_history(outbox: Outbox) -> None:
+    work = []
+    for first in (1, 1001):
+        outbox.append([verdict(number) for number in range(first, first + 1000)]).result(DEADLINE_S)
+        outbox.delivered([one.seq for one in outbox.lease(1000)])
+        with closing(sqlite3.connect(outbox.path)) as file:
+            steps = itertools.count()
+            file.set_progress_handler(lambda steps=steps: next(steps) < 0, 1)
+            assert sequences(file, 11, 20) == list(range(11, 21))
+            work.append(next(steps))
+    assert work[0] < 1000 and work[1] < 1.2 * work[0]
