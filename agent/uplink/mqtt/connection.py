@@ -153,9 +153,7 @@ class Connection:
         client = self._client
         client.on_connect = client.on_disconnect = client.on_publish = None
         client.on_subscribe = client.on_unsubscribe = client.on_message = client.on_socket_open = None
-        still_open = client.socket()
-        if still_open is not None:
-            still_open.close()
+        client.close()
 
     def subscribe(self, filters: Sequence[str]) -> None:
         """Ask for messages; `subscription` is the answer, when it comes.

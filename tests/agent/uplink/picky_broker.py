@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socketserver
 import struct
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tests.agent.uplink.raw_server import RawServer, RawTalk
 from tests.brokers import HOST, free_port
 
 PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PINGREQ = 3, 8, 10, 12
@@ -33,11 +32,8 @@ class Published:
     retain: bool
 
 
-class PickyBroker(socketserver.ThreadingTCPServer):
-    """Listens within a `with`; takes everything that it is not told to refuse."""
-
-    allow_reuse_address = True
-    daemon_threads = True
+class PickyBroker(RawServer):
+    """Takes everything that it is not told to refuse."""
 
     def __init__(self, *, properties: bytes = b"") -> None:
         self.port = free_port()
@@ -52,26 +48,15 @@ class PickyBroker(socketserver.ThreadingTCPServer):
         self.after_subscribe: Callable[[], bytes] = lambda: b""  # what is sent with SUBACK
         self.pieces: Callable[[bytes], Sequence[bytes]] = lambda sent: [sent]  # in which both are sent
 
-    def __enter__(self) -> PickyBroker:
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class _Conversation(socketserver.StreamRequestHandler):
+class _Conversation(RawTalk):
     server: PickyBroker
 
-    def handle(self) -> None:
-        try:
-            while head := self.rfile.read(1):
-                body = self.rfile.read(self._length())
-                if not self._answer(head[0], body):
-                    return
-        except (OSError, IndexError):
-            return  # the link has had enough
+    def talk(self) -> None:
+        while head := self.rfile.read(1):
+            body = self.rfile.read(self._length())
+            if not self._answer(head[0], body):
+                return
 
     def _answer(self, head: int, body: bytes) -> bool:
         match head >> 4:

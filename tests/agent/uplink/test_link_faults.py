@@ -144,7 +144,7 @@ def test_trap_4_a_broker_that_never_answers_connect_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("agent.uplink.mqtt.link.ANSWER_TIMEOUT_S", 0.5)
-    with BadBroker(lambda connection: time.sleep(5) or b"") as mute:
+    with BadBroker(lambda connection: b"", stays=True) as mute:
         link = link_to(mqtt(mute.port))
         link.start()
         try:

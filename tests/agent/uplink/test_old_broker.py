@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import socketserver
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,15 +14,13 @@ from agent.remote.admission import turn_away
 from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent
 from tests.agent.outbox.rows import TOPICS, crop, event, verdict
+from tests.agent.uplink.raw_server import RawServer, RawTalk
 from tests.agent.uplink.stations import mqtt, station, status
 from tests.brokers import DEADLINE_S, HOST, eventually, free_port
 
 
-class OldBroker(socketserver.ThreadingTCPServer):
+class OldBroker(RawServer):
     """Speaks MQTT 3.1.1 only: refuses other levels as that version wants it, acknowledges publications."""
-
-    allow_reuse_address = True
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__((HOST, free_port()), OldBrokerConversation)
@@ -33,10 +29,10 @@ class OldBroker(socketserver.ThreadingTCPServer):
         self.hang_up_after = 0  # publications of the first connection
 
 
-class OldBrokerConversation(socketserver.StreamRequestHandler):
+class OldBrokerConversation(RawTalk):
     server: OldBroker
 
-    def handle(self) -> None:
+    def talk(self) -> None:
         while head := self.rfile.read(1):
             kind, body = head[0], self.rfile.read(self.remaining_length())
             if kind == 0x10:
@@ -64,9 +60,7 @@ class OldBrokerConversation(socketserver.StreamRequestHandler):
 @pytest.fixture
 def old_broker() -> Iterator[OldBroker]:
     with OldBroker() as broker:
-        threading.Thread(target=broker.serve_forever, daemon=True).start()
         yield broker
-        broker.shutdown()
 
 
 def test_auto_falls_back_to_311_where_5_is_not_spoken(tmp_path: Path, old_broker: OldBroker) -> None:
