@@ -87,10 +87,6 @@ def _open(library: Library, camera: str, source: GenicamSource, owned: list[int]
     if is_gige:
         library.set_socket_buffer(stream, sockets.UDP_BUFFER_BYTES)
     ring = Ring(source.ring_frames, library.arv_camera_get_payload(handle))
-    lost = threading.Event()
-    on_lost = ControlLost(lambda _device, _data: lost.set())
-    pointer = ctypes.cast(on_lost, ctypes.c_void_p)
-    library.g_signal_connect_data(device, b"control-lost", pointer, None, None, 0)
     session = Session(
         library=library,
         name=f"{camera} at {source.address}",
@@ -100,11 +96,32 @@ def _open(library: Library, camera: str, source: GenicamSource, owned: list[int]
         chunks=chunks,
         socket_path=path,
         pixel_format=pixel_format,
-        lost=lost,
-        keep=on_lost,
+        is_lost=_controlled(library, device) if is_gige else _signalled(library, device),
     )
     session.start()
     return session
+
+
+def _controlled(library: Library, device: int) -> Callable[[], bool]:
+    """Whether a GigE camera is ours no more, asked of Aravis.
+
+    Not by its signal: that comes in the heartbeat's thread, which would wait here for the interpreter's lock
+    with a reference to the device. Were that the last one, the thread would have to join itself: an abort.
+    """
+    return lambda: not library.arv_gv_device_is_controller(device)
+
+
+def _signalled(library: Library, device: int) -> Callable[[], bool]:
+    """Whether a USB camera is ours no more."""
+    lost = threading.Event()
+    on_lost = ControlLost(lambda _device, _data: lost.set())
+    pointer = ctypes.cast(on_lost, ctypes.c_void_p)
+    library.g_signal_connect_data(device, b"control-lost", pointer, None, None, 0)
+
+    def is_lost(keep: Any = on_lost) -> bool:  # the callback must live as long as the device
+        return lost.is_set()
+
+    return is_lost
 
 
 class Session:
@@ -121,8 +138,7 @@ class Session:
         chunks: Chunks | None,
         socket_path: sockets.SocketPath | None,
         pixel_format: PixelFormat,
-        lost: threading.Event,
-        keep: Callable[..., Any],
+        is_lost: Callable[[], bool],
     ) -> None:
         self.name = name
         self.socket_path = socket_path
@@ -132,8 +148,7 @@ class Session:
         self._stream = stream
         self._ring = ring
         self._chunks = chunks
-        self._lost = lost
-        self._keep = keep  # the callback must live as long as the device
+        self._is_lost = is_lost
         self._buffers: list[int] = []
         self._slots: dict[int, int] = {}  # by buffer
         self._held: set[int] = set()  # buffers that are ours, not the stream's
@@ -158,7 +173,7 @@ class Session:
                 raise CameraError(f"{self.name}: is closed; open it first")
             for slot in self._ring.returned():
                 self._give(self._buffers[slot])
-            if self._lost.is_set():
+            if self._is_lost():
                 raise CameraError(f"{self.name}: does not answer any more; {REMEDY_PRESENCE}")
             buffer = self._library.arv_stream_timeout_pop_buffer(self._stream, round(timeout_s * 1e6))
             if not buffer:
@@ -178,7 +193,7 @@ class Session:
                 return
             self._closed = True
             log.info("genicam_stream", camera=self.name, copied=self._ring.copied, **self._statistics())
-            if not self._lost.is_set():
+            if not self._is_lost():
                 try:
                     self._library.arv_camera_stop_acquisition(self._handle)
                 except AravisError as error:

@@ -186,3 +186,14 @@ def test_closing_beside_a_grab_of_another_thread_is_safe_and_closing_twice_does_
         grabbing.join(PATIENCE_S)
         assert len(said) == 1 and said[0].endswith(("call open first", "open it first"))
         assert camera.stream() is None
+
+
+def test_no_callback_of_ours_runs_in_the_heartbeat_s_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits for the interpreter while the camera is closed would have its thread join itself."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a signal was connected")
+
+    monkeypatch.setattr("agent.cameras.genicam.session._signalled", refuse)
+    with SimulatedCamera(ARGUMENTS) as simulated, opened(source(simulated.address)) as camera:
+        frames(camera, 2)
