@@ -71,7 +71,10 @@ class _Pace:
         self._every_s = FIRST_S
 
     def step(self, now_s: float) -> float | None:
-        """Seconds left where a line is due, else None. The first step, which warms up, counts if alone."""
+        """Count one step; the seconds left where a line of progress is due, else None.
+
+        The first step warms up, so the rate leaves it out unless it is the only one.
+        """
         self.done += 1
         own = self.done - self._earlier
         if own == 1:

@@ -92,7 +92,10 @@ def make_supervisor(
 
 
 def patience(wanted: camera_settings.Camera) -> Patience:
-    """Silence is normal where files are replayed, where triggers are waited for, and where it was said."""
+    """How long a camera may be silent before it counts as stalled.
+
+    For ever where files are replayed, where triggers are waited for, and where the settings say so.
+    """
     source = wanted.source
     replayed = can_wait(source) or isinstance(source, LinescanSimSource)
     triggered = any(

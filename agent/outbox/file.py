@@ -237,7 +237,7 @@ def read_depth(path: Path, *, clock: Clock) -> Depth:
 
 
 def check_version(database: sqlite3.Connection, path: Path) -> None:
-    """That this program's tables are in it, before they are read beside an agent. Raises OutboxError."""
+    """Raises OutboxError for a file of another schema, before its tables are read beside an agent."""
     version = int(database.execute("PRAGMA user_version").fetchone()[0])
     if version != SCHEMA_VERSION:
         raise OutboxError(

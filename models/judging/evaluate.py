@@ -62,7 +62,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """All of anomalib's names; None where the set has no masks or the model no threshold."""
+    """Figures of one evaluation by anomalib's names; None where there are no masks or no threshold."""
 
     images: int
     image_auroc: float

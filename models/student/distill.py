@@ -32,7 +32,7 @@ from models.stages import SILENT, Stages
 from models.student import student as student_file
 from models.student.student import FEATURE_STAGES, Student
 from models.training import checkpoint
-from models.training.fit import Draw, fit, new_fabric
+from models.training.fit import Draw, fit, new_fabric, part
 from models.training.plans import STUDENTS
 from models.training.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, load_teacher, read_run
 
@@ -159,7 +159,7 @@ def distill(
     if fabric.global_rank == 0:
         finish(average.student, tiles, held_tiles, seed, stages)
         checkpoint.save(out / WEIGHTS, average.student.cpu().state_dict())
-    fabric.barrier()
+    part(fabric)
     return out / WEIGHTS
 
 

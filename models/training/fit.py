@@ -79,6 +79,13 @@ def new_fabric() -> Fabric:
     return fabric
 
 
+def part(fabric: Fabric) -> None:
+    """End what several processes did together: a group that is left to the interpreter's end may abort it."""
+    fabric.barrier()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def fit(
     module: M,
     losses: Callable[[Any, int, Draw], dict[str, Tensor]],

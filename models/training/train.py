@@ -21,7 +21,7 @@ from models.data.held import good_items
 from models.methods import METHODS
 from models.stages import SILENT, Stages
 from models.training import checkpoint
-from models.training.fit import Draw, fit, new_fabric
+from models.training.fit import Draw, fit, new_fabric, part
 from models.training.plans import TEACHERS, tile_px
 
 RUN, STUDENT, WEIGHTS = preflight.RUN, preflight.STUDENT, preflight.WEIGHTS
@@ -90,7 +90,7 @@ def train(
         some = as_tiles(held, spec, stages).sample(64).to(fabric.device)
         average.fit_evidence(some, rng, stages)
         checkpoint.save(out / WEIGHTS, average.state_dict())
-    fabric.barrier()
+    part(fabric)
     return out / WEIGHTS
 
 
