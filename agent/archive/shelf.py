@@ -303,7 +303,20 @@ class Shelf:
     @contextmanager
     def _changing(self) -> Iterator[Index]:
         with self._turn, self._explained():
-            yield self._opened()
+            index = self._opened()
+            if not self._is_in_place():
+                raise ArchiveError(f"{self.folder}: another folder took its place; it is opened anew")
+            yield index
+
+    def _is_in_place(self) -> bool:
+        """Whether the folder is the one that was opened: a disk may be mounted over it."""
+        self.folder.stat()  # one that is gone says so itself
+        held = os.fstat(self._lock)
+        try:
+            found = (self.folder / LOCK).stat()
+        except FileNotFoundError:
+            return False
+        return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -456,3 +456,19 @@ def test_a_closed_shelf_says_so_to_whoever_asks(folder: Path) -> None:
             ask()
     one.close()
     assert one.size_bytes == 0 and shelf.AT_ONCE > 1
+
+
+def test_another_folder_in_the_place_of_the_opened_one_is_noticed_before_anything_is_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    with opened(folder) as one:
+        assert put(one, 1)
+        folder.rename(tmp_path / "away")
+        folder.mkdir()
+        with pytest.raises(ArchiveError, match="another folder took its place; it is opened anew"):
+            put(one, 2)
+        assert list(folder.iterdir()) == []
+        one.close()
+        one.open()
+        assert put(one, 2) and kept(one) == [2]
+    assert len(list(files.scan(tmp_path / "away"))) == 1

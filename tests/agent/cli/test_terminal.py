@@ -91,3 +91,11 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(words: str, tmp_path: Pa
     )
     os.close(theirs)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_program_without_standard_files_says_nothing_and_ends_as_it_would(closed: str) -> None:
+    command = f"{sys.executable} -m agent schema verdict {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.stdout == "") is (closed == ">&-")
