@@ -25,8 +25,8 @@ def run(app: typer.Typer, program: str, *, json_errors: bool) -> ExitCode:
     With `json_errors` a problem is a JSON document on standard output where the command line has --json.
     """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed before the start: nobody reads
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        if getattr(sys, name) is None:  # closed before the start: nobody reads, for as long as this runs
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     as_json = json_errors and "--json" in _options(sys.argv[1:])
     try:
         return _run(app, program, as_json=as_json)
