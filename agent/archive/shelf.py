@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.archive import bounds, entry, files
+from agent.archive import blind, bounds, entry, files
 from agent.archive.chunks import Torn
 from agent.archive.entry import Entry, Head, NotOurs
 from agent.archive.faults import ArchiveError, NoRoomError, explained, unknown
@@ -92,7 +92,8 @@ class Shelf:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = _lock(self.folder)
             try:
-                files.take_room(self.folder, need_bytes)
+                order, free = self._limits.keep_longest, self._disk_free_bytes
+                self._evicted += blind.take_room(self.folder, order, need_bytes, free)
                 index = Index(self.folder / NAME)
                 index.open()
                 try:

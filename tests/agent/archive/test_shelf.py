@@ -408,6 +408,24 @@ def test_a_full_disk_is_told_and_taken_again_once_there_is_room(tmp_path: Path) 
         assert kept(one)[-1] == number
 
 
+def test_on_a_disk_that_others_filled_its_own_entries_make_room_for_the_index(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if not may_mount(folder):
+        pytest.skip("only root may mount a small disk")
+    with small_disk(folder, megabytes=6):
+        archive = folder / "archive"
+        with opened(archive) as one:
+            assert all(put(one, number, "pass" if number % 2 else "fail") for number in range(1, 301))
+            one.mark(result_id(1), MARK)
+        (folder / "others").write_bytes(b"x" * shutil.disk_usage(folder).free)
+        assert shutil.disk_usage(folder).free == 0
+        with opened(archive) as one:
+            left = kept(one)
+            assert 0 < one.evicted == 300 - len(left)
+            assert 1 in left and set(range(2, 301, 2)) <= set(left), "passes go, and none with a mark"
+
+
 def test_a_folder_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("theirs")
     with pytest.raises(ArchiveError, match="Not a directory; something else has this name"):
