@@ -324,7 +324,9 @@ class Shelf:
         try:
             yield
         except (sqlite3.Error, ForeignIndexError) as error:
-            raise ArchiveError(f"{self.folder / NAME}: {error}; move it away, it is made anew") from error
+            is_full = "disk is full" in str(error)
+            remedy = "free space on that disk" if is_full else "move it away, it is made anew"
+            raise ArchiveError(f"{self.folder / NAME}: {error}; {remedy}") from error
         except OSError as error:
             raise explained(self.folder, error) from error
 
