@@ -394,7 +394,8 @@ def test_a_full_disk_is_told_and_taken_again_once_there_is_room(tmp_path: Path) 
         pytest.skip("only root may mount a small disk")
     with small_disk(folder, megabytes=1), opened(folder / "archive") as one:
         number = 0
-        with pytest.raises(ArchiveError, match=r"(No space left on device|disk is full); free space on that disk"):
+        full = r"(No space left on device|disk is full); free space on that disk"
+        with pytest.raises(ArchiveError, match=full):
             while number < 2000:
                 number += 1
                 put(one, number)
