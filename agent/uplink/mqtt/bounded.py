@@ -50,10 +50,6 @@ class BoundedClient(paho.Client):
             with suppress(OSError):  # full, so that it is awake already; or closed, so that nobody sleeps
                 waker.send(b"0")
 
-    def close(self) -> None:
-        """Close all sockets, also those by which `wake` works, which paho leaves to its destructor."""
-        self._reset_sockets()
-
     def _sock_recv(self, bufsize: int) -> bytes:
         if bufsize > self._largest_bytes - HEADER_BYTES:
             command = int(self._in_packet["command"])

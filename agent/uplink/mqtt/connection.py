@@ -149,11 +149,16 @@ class Connection:
                 return
 
     def drop(self) -> None:
-        """Close what is still open, without a word to the broker or from it."""
+        """Close what is still open, without a word to the broker or from it.
+
+        But for the pair of sockets by which paho wakes its loop: the courier may be publishing into it.
+        """
         client = self._client
         client.on_connect = client.on_disconnect = client.on_publish = None
         client.on_subscribe = client.on_unsubscribe = client.on_message = client.on_socket_open = None
-        client.close()
+        still_open = client.socket()
+        if still_open is not None:
+            still_open.close()
 
     def subscribe(self, filters: Sequence[str]) -> None:
         """Ask for messages; `subscription` is the answer, when it comes.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -235,33 +234,3 @@ def test_a_broker_that_sends_what_it_never_releases_is_not_believed() -> None:
             assert link.failure is None
         finally:
             link.stop()
-
-
-def test_connections_that_ended_so_leave_no_socket_to_the_garbage_collector() -> None:
-    def sockets() -> int:
-        count = 0
-        for file in Path("/proc/self/fd").iterdir():
-            with suppress(OSError):  # that of this very listing is closed by now
-                count += str(file.readlink()).startswith("socket:")
-        return count
-
-    broker = PickyBroker()
-    left = [3]
-
-    def flood() -> bytes:
-        left[0] -= 1
-        return packet(0x32, 200 * MIB, sent=0) if left[0] >= 0 else b""
-
-    broker.after_subscribe = flood
-    gc.collect()
-    gc.disable()  # what an exception's traceback keeps alive is only collected some time
-    try:
-        before = sockets()
-        with broker:
-            link = link_to(mqtt(broker.port, "3.1.1"), Impatient())
-            link.start()
-            eventually(lambda: link.state.connects >= 3, "they ended")
-            link.stop()
-        assert sockets() <= before  # one less: the broker's own
-    finally:
-        gc.enable()
