@@ -36,7 +36,7 @@ def take_room(folder: Path, order: Order, size: int, free_bytes: Callable[[Path]
 def _make_room(folder: Path, order: Order, lacking: int) -> int:
     """Remove entries without a mark, the first to go first, that have so many bytes; how many they were.
 
-    None where all of them have less. The index learns of it when it is opened.
+    0, with nothing removed, where all of them have less. The index learns of it when it is opened.
     """
     able = sorted(_those_that_may_go(folder, order))
     if sum(size for *_, size in able) < lacking:
@@ -52,12 +52,11 @@ def _make_room(folder: Path, order: Order, lacking: int) -> int:
 
 def _those_that_may_go(folder: Path, order: Order) -> Iterator[tuple[int, str, Path, int]]:
     """By what they are sorted, their file and its size; what cannot be read is left to the next opening."""
-    for day in files.days(folder):
-        for file in files.of_day(folder, day):
-            path = folder / file.day / f"{file.id}{files.SUFFIX}"
-            try:
-                head = entry.read_head(path)
-            except (Torn, NotOurs):
-                continue
-            if head.mark is None:
-                yield RANKS[head.verdict] if order == "rejects" else 0, head.created, path, file.size
+    for file in files.scan(folder):
+        path = files.path_of(folder, file)
+        try:
+            head = entry.read_head(path)
+        except (Torn, NotOurs):
+            continue
+        if head.mark is None:
+            yield RANKS[head.verdict] if order == "rejects" else 0, head.created, path, file.size

@@ -83,6 +83,11 @@ def remove(path: Path) -> None:
         path.parent.rmdir()
 
 
+def path_of(folder: Path, file: File) -> Path:
+    """Where it lies."""
+    return folder / file.day / f"{file.id}{SUFFIX}"
+
+
 def take_room(folder: Path, size: int) -> None:
     """See that the folder takes a file of `size` bytes; nothing is left of it. Raises OSError."""
     trial = folder / f".trial{SUFFIX}.part"

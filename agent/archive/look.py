@@ -63,7 +63,7 @@ def check(folder: Path) -> Iterator[str | None]:
     """Reads every entry: None for a sound one, else what is wrong with it. Raises ArchiveError."""
     try:
         for file in files.scan(folder):
-            path = folder / file.day / f"{file.id}{files.SUFFIX}"
+            path = files.path_of(folder, file)
             try:
                 entry.read(path)
                 yield None

@@ -232,7 +232,7 @@ class Shelf:
             if known.get(file.id) == file:
                 del known[file.id]
                 continue
-            path = self.folder / day / f"{file.id}{files.SUFFIX}"
+            path = files.path_of(self.folder, file)
             try:
                 head = entry.read_head(path)
                 if files.place(self.folder, head.id, head.created) != path:
@@ -286,7 +286,7 @@ class Shelf:
         if not going:
             return
         for file in going:
-            files.remove(self.folder / file.day / f"{file.id}{files.SUFFIX}")
+            files.remove(files.path_of(self.folder, file))
         with index.change():
             index.forget([file.id for file in going])
         size = sum(file.size for file in going)
