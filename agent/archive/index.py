@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 
 import structlog
 
+from agent.archive import files
 from agent.archive.entry import Head
 from agent.archive.files import File
 from agent.archive.record import Mark, MarkWord
@@ -90,7 +91,7 @@ class Kept:
 
     @property
     def path(self) -> Path:
-        return Path(self.file.day, f"{self.file.id}.png")
+        return files.path_of(Path(), self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
