@@ -28,7 +28,7 @@ from agent.line.binding import Bound
 from agent.line.crops import Crop, cut_crops, cut_sample
 from agent.line.judge import invalid_ratio
 from agent.line.recipe import Recipe
-from agent.messages import Defect, Frame, FrameFault, Inspection, Judgement, Pixels, Prepared, Scale
+from agent.messages import Defect, Frame, FrameFault, Inspection, Item, Judgement, Pixels, Prepared, Scale
 from agent.track.depth import eight_bits
 
 MAX_DEFECTS = 16  # named in one verdict, strongest first: it stays under 8 KiB
@@ -62,7 +62,7 @@ class Judged:
 class Draft:
     """A record that has no number yet."""
 
-    item: Frame | FrameFault
+    item: Item
     recipe: Recipe
     judgement: Judgement
     frame: FrameMessage

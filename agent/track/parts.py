@@ -12,9 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
-from agent.messages import Flags, Frame, FrameFault, Samples
+from agent.messages import Flags, Frame, FrameFault, Item, Samples
 from agent.track.blocks import placed, runs, validity
-from agent.track.windows import Item
 
 
 class Inside(Protocol):

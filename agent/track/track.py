@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from agent.messages import Frame, FrameFault, Scale
+from agent.messages import Frame, FrameFault, Item, Scale
 from agent.settings import camera as camera_settings
 from agent.settings import web as web_settings
 from agent.track.aspect import Aspect
@@ -20,7 +20,7 @@ from agent.track.colour import ColourShift
 from agent.track.flatfield import FlatField
 from agent.track.gate import Gate, StatusLine
 from agent.track.parts import EachBlock, Parts
-from agent.track.windows import Item, Web
+from agent.track.windows import Web
 
 
 class Stage(Protocol):

@@ -8,17 +8,15 @@ Every line from the first window to the last is in exactly one of them, valid or
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 import structlog
 
-from agent.messages import Flags, Frame, FrameFault, Samples
+from agent.messages import Flags, Frame, FrameFault, Item, Samples
 from agent.track.blocks import runs, validity
 
 log = structlog.get_logger()
 
-Item: TypeAlias = Frame | FrameFault
 
 MISSING_FAULTS = 16  # of a longer run of missing windows, the rest share one fault
 
