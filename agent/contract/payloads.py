@@ -6,7 +6,6 @@ who knows nothing of Plumbline can still tell messages apart.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -76,11 +75,12 @@ def crop_row(
     defect_index: int,
     bbox_px: Box,
     image: bytes,
+    sha256: str,
     content_type: str,
     created: datetime,
     of_pass: bool = False,
 ) -> Row:
-    """The row that carries one defect crop, its metadata in the properties."""
+    """The row that carries one defect crop, its metadata in the properties; `sha256` is that of `image`."""
     return Row(
         id=crop_id,
         kind="crop",
@@ -91,7 +91,7 @@ def crop_row(
             ("result_id", result_id),
             ("crop_id", crop_id),
             ("defect_index", str(defect_index)),
-            ("sha256", hashlib.sha256(image).hexdigest()),
+            ("sha256", sha256),
             ("bbox", ",".join(map(str, bbox_px))),
             ("verdict", "pass" if of_pass else "fail"),
             *cloud_event(topics, crop_id, CROP_SCHEMA, rfc3339(created)),

@@ -87,6 +87,7 @@ class Script:
                     defect_index=index,
                     bbox_px=box,
                     image=image,
+                    sha256=hashlib.sha256(image).hexdigest(),
                     content_type="image/jpeg",
                     created=created,
                 )

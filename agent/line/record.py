@@ -176,6 +176,7 @@ def rows_of(draft: Draft, verdict: Verdict, created: datetime, topics: Topics) -
             defect_index=crop.defect_index,
             bbox_px=crop.bbox_px,
             image=crop.image,
+            sha256=crop.sha256,
             content_type=crop.content_type,
             created=created,
             of_pass=verdict.verdict == "pass",

@@ -81,6 +81,7 @@ def crop_message() -> Row:
         defect_index=defect.index,
         bbox_px=defect.bbox_px,
         image=IMAGE,
+        sha256=defect.crop.sha256,
         content_type="image/jpeg",
         created=WHEN,
     )

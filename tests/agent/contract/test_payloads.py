@@ -19,6 +19,7 @@ CROP = crop_row(
     defect_index=2,
     bbox_px=(412, 88, 30, 22),
     image=IMAGE,
+    sha256=hashlib.sha256(IMAGE).hexdigest(),
     content_type="image/jpeg",
     created=ManualClock().utc_now(),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -89,6 +90,7 @@ def crop(
         defect_index=0,
         bbox_px=(412, 88, 30, 22),
         image=JPEG,
+        sha256=hashlib.sha256(JPEG).hexdigest(),
         content_type=content_type,
         created=created,
     )
