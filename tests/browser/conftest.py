@@ -10,8 +10,7 @@ from agent.clock import SystemClock
 from agent.page.server import PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.status.snapshot import Serving
-from tests.agent.status.samples import THRESHOLD
+from tests.agent.status.samples import streaming_board
 from tests.browser.browser import Browser, find_chromium
 
 CHROMIUM = find_chromium()
@@ -29,17 +28,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def board() -> Board:
-    board = Board(
-        station="cell3-cam1",
-        version="0.1.0",
-        clock=SystemClock(),
-        serving=lambda: Serving(
-            engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=THRESHOLD
-        ),
-    )
-    board.camera_state("top", "streaming")
-    board.link_state("connected")
-    return board
+    return streaming_board(SystemClock())
 
 
 @pytest.fixture

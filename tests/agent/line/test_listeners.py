@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import ManualClock, new_uuid7
-from agent.line.publish import ListenerError, Publisher, Recorded
+from agent.line.publish import Listener, ListenerError, Publisher, Recorded
 from agent.line.record import Origin
 from agent.messages import Frame
 from agent.outbox.database import Database
@@ -15,6 +15,19 @@ from agent.outbox.outbox import Outbox
 from tests.agent.line.recipes import recipe
 from tests.agent.line.records import TOPICS, verdicts
 from tests.fakes import fault, frame, good_picture
+
+
+def publisher_on(outbox: Outbox, clock: ManualClock, *listeners: Listener) -> Publisher:
+    return Publisher(
+        outbox=outbox,
+        topics=TOPICS,
+        origin=Origin(station="cell3-cam1", boot_id="boot-1", simulated=frozenset()),
+        clock=clock,
+        clock_synced=lambda: None,
+        new_id=lambda: new_uuid7(clock),
+        first_sequence=1,
+        listeners=listeners,
+    )
 
 
 def test_a_listener_is_told_of_durable_records_only_and_of_faults_without_a_frame(tmp_path: Path) -> None:
@@ -29,16 +42,7 @@ def test_a_listener_is_told_of_durable_records_only_and_of_faults_without_a_fram
             assert durable[-1] == told.verdict.result_id
             kept.append((told.verdict.verdict, told.frame, told.recipe.digest))
 
-    publisher = Publisher(
-        outbox=outbox,
-        topics=TOPICS,
-        origin=Origin(station="cell3-cam1", boot_id="boot-1", simulated=frozenset()),
-        clock=clock,
-        clock_synced=lambda: None,
-        new_id=lambda: new_uuid7(clock),
-        first_sequence=1,
-        listeners=[Keeping()],
-    )
+    publisher = publisher_on(outbox, clock, Keeping())
     seen = frame(0, good_picture())
     by = recipe()
     publisher.record_undecided(seen, by, "engine_error", "scripted")
@@ -62,16 +66,7 @@ def test_a_listener_that_raises_costs_no_record_and_no_other_listener(tmp_path: 
         def recorded(self, told: Recorded) -> None:
             heard.append(told.verdict.sequence)
 
-    publisher = Publisher(
-        outbox=outbox,
-        topics=TOPICS,
-        origin=Origin(station="cell3-cam1", boot_id="boot-1", simulated=frozenset()),
-        clock=clock,
-        clock_synced=lambda: None,
-        new_id=lambda: new_uuid7(clock),
-        first_sequence=1,
-        listeners=[Broken(), Keeping()],
-    )
+    publisher = publisher_on(outbox, clock, Broken(), Keeping())
     publisher.check()
     for number in range(3):
         publisher.record_skipped(fault(number), recipe())

@@ -18,23 +18,12 @@ from agent.page.routes import ASSETS, STATIC
 from agent.page.server import PageError, PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
-from agent.status.snapshot import Serving
-from tests.agent.status.samples import THRESHOLD, part, verdict
+from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
 
 @pytest.fixture
 def board() -> Board:
-    board = Board(
-        station="cell3-cam1",
-        version="0.1.0",
-        clock=ManualClock(),
-        serving=lambda: Serving(
-            engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=THRESHOLD
-        ),
-    )
-    board.camera_state("top", "streaming")
-    board.link_state("connected")
-    return board
+    return streaming_board(ManualClock())
 
 
 @pytest.fixture

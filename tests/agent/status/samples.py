@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from agent.clock import Clock
 from agent.contract.verdict import (
     EVALUATION,
     DefectMessage,
@@ -19,6 +20,8 @@ from agent.contract.verdict import (
     Verdict,
 )
 from agent.messages import Box, Floats, Pixels, VerdictName
+from agent.status.board import Board
+from agent.status.snapshot import Serving
 
 THRESHOLD = 0.031
 
@@ -109,3 +112,18 @@ def part(seed: int, *, width: int = 300, height: int = 300) -> Part:
         ),
         box=box,
     )
+
+
+def streaming_board(clock: Clock) -> Board:
+    """Of a station that serves, with a camera that gives frames and a broker."""
+    board = Board(
+        station="cell3-cam1",
+        version="0.1.0",
+        clock=clock,
+        serving=lambda: Serving(
+            engine="openvino-bf16", bundle="cells-1", bundle_sha256="ab" * 32, threshold=THRESHOLD
+        ),
+    )
+    board.camera_state("top", "streaming")
+    board.link_state("connected")
+    return board
