@@ -30,17 +30,12 @@ _TYPES: tuple[type | tuple[type, ...], ...] = (str, int, str, str, str, (int, ty
 
 def seal(row: Row) -> Sealed:
     """RECORD_COLUMNS of a row that is about to be committed."""
-    number, evict = KINDS.index(row.kind), 0 if row.of_pass else 1
     properties = _PROPERTIES(row.properties) if row.properties else "[]"
-    id_, topic, content_type, sequence, payload = (
-        row.id,
-        row.topic,
-        row.content_type,
-        row.sequence,
-        row.payload,
+    content = (
+        *(row.id, KINDS.index(row.kind), row.topic, properties, row.content_type),
+        *(row.sequence, row.payload, 0 if row.of_pass else 1),
     )
-    sealed = digest(id_, number, topic, properties, content_type, sequence, payload, evict)
-    return id_, number, topic, properties, content_type, sequence, payload, evict, sealed
+    return (*content, digest(*content))
 
 
 def digest(
