@@ -56,7 +56,7 @@ def report(demo: Demo) -> Table:
         "capture to recorded": _latency(snapshot.capture_to_recorded),
         "received by the subscriber": f"{heard.verdicts} verdicts, {heard.crops} crops, {heard.gaps} gaps",
         "left in the outbox": f"{snapshot.outbox.rows} rows",
-        "engine": snapshot.serving.engine if snapshot.serving else "-",
+        "engine": _engine(snapshot),
         "model": f"{snapshot.serving.bundle} {snapshot.serving.bundle_sha256[:12]}"
         if snapshot.serving
         else "-",
@@ -77,6 +77,12 @@ def _rejected(snapshot: Snapshot) -> str:
     """The share of the decisions that are rejects."""
     judged = snapshot.counts["pass"] + snapshot.counts["fail"]
     return share_words(snapshot.counts["fail"] / judged) if judged else "-"
+
+
+def _engine(snapshot: Snapshot) -> str:
+    """That judged last: when the report is made none serves any more."""
+    newest = [camera.strip[0].verdict for camera in snapshot.cameras if camera.strip]
+    return newest[-1].model.engine if newest else "-"
 
 
 def _why_not(snapshot: Snapshot) -> list[str]:

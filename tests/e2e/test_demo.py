@@ -63,6 +63,7 @@ def test_a_bounded_demo_ends_by_itself_with_a_report() -> None:
     assert "defective cells rejected" in done.stdout
     frames = re.search(r"frames\s+│\s+(\d+)", done.stdout)
     assert frames and int(frames.group(1)) > 10
+    assert re.search(r"engine\s+│\s+openvino", done.stdout), "that judged, though none serves any more"
 
 
 @pytest.mark.slow
