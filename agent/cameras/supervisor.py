@@ -68,6 +68,7 @@ class Supervisor:
         self._ring = ring
         self._clock = clock
         self._report = report
+        self.looks = 0  # at the camera's life: it moves whatever the camera does, but for a ring that is full
         self._turn = threading.Condition()  # whoever has it may touch everything below
         self._stop = threading.Event()
         self._track: Track | None = None
@@ -94,6 +95,7 @@ class Supervisor:
             with self._turn:
                 while not (stop.is_set() or self._life.is_over or self._failure):
                     self._look()
+                    self.looks += 1
                     self._turn.wait(min(LOOK_S, self._life.rest_s(self._clock.monotonic_ns())))
         finally:
             self._leave()
