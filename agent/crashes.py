@@ -7,8 +7,8 @@ a folder for logs the stacks go to standard error, which is the journal.
 from __future__ import annotations
 
 import faulthandler
+import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -19,17 +19,18 @@ TOLD_LINES = 12
 log = structlog.get_logger()
 
 
-def keep(environment: Mapping[str, str]) -> None:
-    """From now on; tells of a crash before, whose stacks are then moved to `crash.log.before`."""
+def say() -> None:
+    """From now on, on standard error."""
     if sys.__stderr__ is not None:  # closed before the start
         faulthandler.enable(sys.__stderr__)
-    folder = environment.get("LOGS_DIRECTORY")
-    if not folder:
-        return
-    file = Path(folder) / "crash.log"
+
+
+def keep_in(folder: Path) -> None:
+    """From now on, in crash.log there; a crash before is told, and its stacks moved to crash.log.before."""
+    file = folder / "crash.log"
     try:
         _tell_of(file)
-        faulthandler.enable(file.open("a", encoding="utf-8"))
+        faulthandler.enable(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640))
     except OSError as error:
         log.warning("crashes_not_kept", file=str(file), reason=error.strerror)
 

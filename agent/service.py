@@ -11,11 +11,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import structlog
 
-from agent import logs
+from agent import crashes, logs
 from agent.address import masked_text
 from agent.app import App
 from agent.bundle.bundle import open_bundle
@@ -40,11 +41,21 @@ log = structlog.get_logger()
 class Service:
     """Of one settings file; `run` belongs to the main thread."""
 
-    def __init__(self, *, load: Callable[[], Settings], build: Build, manager: Manager, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        load: Callable[[], Settings],
+        build: Build,
+        manager: Manager,
+        clock: Clock,
+        logs_folder: Path | None = None,
+    ) -> None:
+        """`logs_folder` keeps what a crash leaves."""
         self.manager = manager
         self._load = load
         self._build = build
         self._clock = clock
+        self._logs_folder = logs_folder
         self._crew = Crew()
         self._stop = threading.Event()
         self._reload = threading.Event()
@@ -78,6 +89,9 @@ class Service:
         Raises SettingsError for the first ones, and what ends a run that cannot be mended.
         """
         self._wanted = self._load()
+        self._configure_logs(self._wanted)
+        if self._logs_folder is not None:
+            crashes.keep_in(self._logs_folder)
         self._before: Settings | None = None  # in force until the wanted ones run
         mended_ns: int | None = None
         while not self._stop.is_set():
@@ -106,7 +120,7 @@ class Service:
         self.manager.status("Opening bundle, engine and outbox")
         self.manager.extend(OPENING_S)
         self.manager.watch_every(OPENING_S)
-        logs.configure(running.logs, station=running.identity.station)
+        self._configure_logs(running)
         self._build(running, self._crew, self).run(attend=self._attend)
         return self._before is None or self._stop.is_set()
 
@@ -144,9 +158,12 @@ class Service:
         if not goes_on:
             self._before = before
             return False
-        logs.configure(found.logs, station=found.identity.station)
+        self._configure_logs(found)
         self.manager.ready()
         return True
+
+    def _configure_logs(self, wanted: Settings) -> None:
+        logs.configure(wanted.logs, station=wanted.identity.station)
 
     def _refuse(self, reason: str) -> None:
         first = masked_text(shown(reason.splitlines()[0]))

@@ -35,9 +35,10 @@ def run(config: Config) -> None:
         ),
         manager=manager_of(os.environ, pid=os.getpid()),
         clock=clock,
+        logs_folder=Path(folder) if (folder := os.environ.get("LOGS_DIRECTORY")) else None,
     )
+    crashes.say()
     service.handle_signals()
-    crashes.keep(os.environ)
     try:
         wanted = service.run()
     except (settings.SettingsError, BundleError, NotTrusted, PlaceError):

@@ -50,11 +50,11 @@ class Watch:
         said: tuple[StatusName, str | None, str | None] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
         while not stop.wait(WATCH_EVERY_S):
+            name_threads()
             self._look()
             self.looks += 1
             said = self._tell(said)
             if self.clock.monotonic_ns() >= metrics_due_ns:
-                name_threads()
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
 
