@@ -12,11 +12,23 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
+from agent.contract.verdict import REASONS
 from agent.messages import VerdictName
 
-SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-UNJUDGED = ("overload", "camera_error", "lost_lines", "engine_error")  # the reasons to be expected
+SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+UNJUDGED = tuple(REASONS)
+SKIPPED = ("overload", "camera_error", "lost_lines", "stopped")  # of triggers without a picture
 VERDICTS: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")
+
+# Of one judged frame, each from the end of the one before: together they are capture_to_recorded_seconds.
+STAGES = {
+    "queue": "waiting in the ring, from the last line to the line's taking it",
+    "prepare": "cutting it into tiles",
+    "infer": "the engine, with tiles put together again",
+    "judge": "from its answer to the verdict",
+    "record": "cutting crops and making the record, with a wait for a defect that goes on in the next window",
+    "commit": "until the record is durable",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +60,12 @@ METRICS: tuple[Metric, ...] = (
         kind="gauge",
         help="Share of the last minute's records that are undecided or skipped.",
         labels=("camera",),
+    ),
+    Metric(
+        name="stage_seconds",
+        kind="histogram",
+        help=f"Time that one stage of a judged frame took: {', '.join(STAGES)}.",
+        labels=("camera", "stage"),
     ),
     Metric(name="inspect_seconds", kind="histogram", help="Time the engine took for one frame."),
     Metric(
@@ -85,6 +103,25 @@ METRICS: tuple[Metric, ...] = (
     Metric(name="published", kind="counter", help="Messages handed to the broker, retries included."),
     Metric(name="acknowledged", kind="counter", help="Messages the broker acknowledged with success."),
     Metric(name="refused", kind="counter", help="Messages the broker did not take; they are tried again."),
+    Metric(name="crops_cut", kind="counter", help="Crops that were cut.", labels=("camera",)),
+    Metric(
+        name="crops_left_out",
+        kind="counter",
+        help="Defects of which no crop was cut: beyond crops.max_per_verdict, strongest first.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="crops_reencoded",
+        kind="counter",
+        help="Times that a crop was encoded once more, poorer or smaller, to stay within crops.max_bytes.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="defects_left_out",
+        kind="counter",
+        help="Defects that a verdict does not name: beyond 16, strongest first.",
+        labels=("camera",),
+    ),
     Metric(name="crops_evicted", kind="counter", help="Crops deleted undelivered, each with an event."),
     Metric(name="archive_written", kind="counter", help="Judged frames that were put into the archive."),
     Metric(
@@ -164,6 +201,11 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
+def place_of(value: float) -> int:
+    """Which of a distribution's counts a value belongs to."""
+    return bisect_left(SECONDS, value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
     """Values in the buckets that SECONDS bound, and one more for those above; and their sum."""
@@ -172,7 +214,7 @@ class Distribution:
     total: float = 0.0
 
     def with_value(self, value: float) -> Distribution:
-        place = bisect_left(SECONDS, value)
+        place = place_of(value)
         counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
         return Distribution(counts=counts, total=self.total + value)
 
