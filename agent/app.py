@@ -177,9 +177,11 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         tally.samples,
         lambda: sampled.of_station(
             cameras=cameras,
+            captures=captures,
             serving=opened.serving,
             uplink=up,
-            desk=asked.desk,
+            remote=asked,
+            roll_maps=roll_maps,
             archive=archive,
             board=board,
             turned_away=0 if page is None else page.turned_away,

@@ -42,6 +42,18 @@ class Metric:
 
 
 METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="info",
+        kind="gauge",
+        help="1 for what runs: version, model bundle.",
+        labels=("version", "bundle"),
+    ),
+    Metric(
+        name="state",
+        kind="gauge",
+        help="1 for the state that the station is in, else 0: starting, running or degraded.",
+        labels=("state",),
+    ),
     Metric(name="frames", kind="counter", help="Triggers that reached the line.", labels=("camera",)),
     Metric(
         name="verdicts", kind="counter", help="Records written, by verdict.", labels=("camera", "verdict")
@@ -74,6 +86,24 @@ METRICS: tuple[Metric, ...] = (
         help="Time from the last line of a frame to its durable record.",
     ),
     Metric(
+        name="ring_waiting",
+        kind="gauge",
+        help="Triggers that wait for the line, pictures and faults.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="ring_pushed_out",
+        kind="counter",
+        help="Frames whose place a newer one took before the line was free; their records follow, skipped.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="engine_serving",
+        kind="gauge",
+        help="1 for the engine that judges, 0 for those that may.",
+        labels=("engine",),
+    ),
+    Metric(
         name="engine_failures",
         kind="counter",
         help="Engines that could not be opened or were taken down, by engine.",
@@ -100,6 +130,22 @@ METRICS: tuple[Metric, ...] = (
         help="Rows that the broker or a gateway did not take.",
         labels=("reader",),
     ),
+    Metric(
+        name="outbox_reader_skipped",
+        kind="counter",
+        help="Rows that were deleted at the outbox's bounds before a gateway had come to them.",
+        labels=("reader",),
+    ),
+    Metric(
+        name="gateway_failures",
+        kind="counter",
+        help="Tries of a gateway that failed; its rows wait and are tried again.",
+        labels=("reader",),
+    ),
+    Metric(
+        name="outbox_rows_lost", kind="counter", help="Rows that could not be saved from a damaged outbox."
+    ),
+    Metric(name="broker_connected", kind="gauge", help="1 while the broker is connected, else 0."),
     Metric(name="published", kind="counter", help="Messages handed to the broker, retries included."),
     Metric(name="acknowledged", kind="counter", help="Messages the broker acknowledged with success."),
     Metric(name="refused", kind="counter", help="Messages the broker did not take; they are tried again."),
@@ -144,6 +190,16 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="commands_refused", kind="counter", help="Commands not performed, by kind.", labels=("kind",)
     ),
+    Metric(
+        name="responses_lost", kind="counter", help="Answers to commands that nobody has got: no connection."
+    ),
+    Metric(name="bindings_unused", kind="counter", help="Part ids for which no trigger came in time."),
+    Metric(
+        name="roll_maps_failed",
+        kind="counter",
+        help="Roll maps that could not be written.",
+        labels=("camera",),
+    ),
     Metric(name="inbound_dropped", kind="counter", help="Messages to us that were too large or too many."),
     Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
     Metric(
@@ -169,6 +225,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(name="camera_losses", kind="counter", help="Times it was lost with an error.", labels=("camera",)),
     Metric(
+        name="camera_late",
+        kind="counter",
+        help="Frames of a connection that had been given up; nobody judges them.",
+        labels=("camera",),
+    ),
+    Metric(
         name="camera_open_failures",
         kind="counter",
         help="Opens that failed: absent, in_use by another client, or settings it does not bear.",
@@ -184,6 +246,12 @@ METRICS: tuple[Metric, ...] = (
         name="camera_lines_lost",
         kind="counter",
         help="Lines missing from the web or frames.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="camera_lines_unseen",
+        kind="counter",
+        help="Lines that were lost between parts, where no record tells of them.",
         labels=("camera",),
     ),
     Metric(
