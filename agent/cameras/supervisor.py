@@ -261,7 +261,7 @@ class Supervisor:
             return
         self._told = told
         tell = log.warning if told.state in ("lost", "stalled") else log.info
-        tell("camera", name=self._name, state=told.state, detail=told.detail, epoch=self._life.epoch)
+        tell("camera", camera=self._name, state=told.state, detail=told.detail, epoch=self._life.epoch)
         self._report(told.state, told.detail)
 
 

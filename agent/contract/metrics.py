@@ -203,6 +203,11 @@ METRICS: tuple[Metric, ...] = (
     Metric(name="inbound_dropped", kind="counter", help="Messages to us that were too large or too many."),
     Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
     Metric(
+        name="log_lines_left_out",
+        kind="counter",
+        help="Log lines that were not written because others of their kind were.",
+    ),
+    Metric(
         name="page_turned_away",
         kind="counter",
         help="Connections to the page that were closed for holding one without asking, or to make room.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from agent import logs
 from agent.archive.archive import REASONS, Archive, Counts
 from agent.cameras.life import OPEN_FAILURES
 from agent.cameras.supervisor import Supervisor
@@ -46,6 +47,7 @@ def of_station(
     yield from of_archive(archive)
     yield from of_board(board)
     yield Sample("page_turned_away", turned_away)
+    yield Sample("log_lines_left_out", logs.left_out())
 
 
 def of_cameras(cameras: Mapping[str, Supervisor]) -> Iterable[Sample]:
