@@ -204,9 +204,11 @@ def build(
         tally.samples,
         lambda: sampled.of_station(
             cameras=cameras,
+            captures=captures,
             serving=opened.serving,
             uplink=up,
-            desk=asked.desk,
+            remote=asked,
+            roll_maps=roll_maps,
             archive=archive,
             board=board,
             turned_away=0 if page is None else page.turned_away,

@@ -47,6 +47,11 @@ class Capture:
         self.received = 0
         self.overloaded = 0
 
+    @property
+    def waiting(self) -> int:
+        """Triggers that the line has not taken yet; from any thread."""
+        return len(self._places)
+
     def put(self, item: Item, timeout_s: float | None = None) -> bool:
         """Add a trigger; the oldest waiting frame makes room for a frame.
 

@@ -183,7 +183,7 @@ class Page(_Section):
 
 class Logs(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "console"] = "json"
+    format: Literal["auto", "json", "console"] = "auto"
 
 
 class Settings(_Section):
