@@ -27,7 +27,7 @@ from agent.line.line import Line, make_line
 from agent.line.publish import Listener, Publisher
 from agent.line.recipe import Recipe, make_recipe, open_recipe
 from agent.line.record import Origin
-from agent.outbox.file import check_place
+from agent.outbox.file import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote
 from agent.remote.admission import turn_away
@@ -144,7 +144,7 @@ def build(
 
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
     """
-    check_place(wanted.outbox.path)  # before the engines' cache makes a folder beside it
+    lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
     names, new_id = [camera.name for camera in wanted.cameras], partial(new_uuid7, clock)
     opened = open_recipe(wanted, look_around())
     lines: dict[str, Line] = {}

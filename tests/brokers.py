@@ -127,6 +127,7 @@ class Subscriber:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.received: list[Received] = []
+        self.connections = 0
         self._port = port
         self._filter = topic_filter
         self._subscribed = threading.Event()
@@ -149,8 +150,13 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def wait_for_connection(self, number: int) -> None:
+        """The first is number 1."""
+        eventually(lambda: self.connections >= number, f"connection {number} of the subscriber")
+
     def _on_connect(self, client: paho.Client, *_: Any) -> None:
         client.subscribe(self._filter, qos=1)
+        self.connections += 1
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         self.received.append(

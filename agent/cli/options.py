@@ -25,6 +25,7 @@ Config = Annotated[
         "-c",
         default_factory=_settings_file,
         show_default="/etc/plumbline/agent.yaml",
+        readable=False,  # why it is not, and what to do, is said when it is read
         help="settings, see config/agent.yaml",
     ),
 ]

@@ -254,9 +254,10 @@ def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) ->
     except bounded.UnreadableError as error:
         if not os.path.lexists(path):
             raise SettingsError([f"{name}: no such file; start from config/agent.yaml"]) from None
-        raise SettingsError(
-            [f"{name}: cannot be read as text: {error}; settings are a small file in UTF-8"]
-        ) from error
+        remedy = "settings are a small file in UTF-8"
+        if isinstance(error.__cause__, PermissionError):
+            remedy = "let its group be the agent's, as chgrp plumbline and chmod 640 do"
+        raise SettingsError([f"{name}: cannot be read as text: {error}; {remedy}"]) from error
     places = places_of(path, environment)
     defaults = {} if places is None else places.defaults()
     return _parse(text, name=name, base=path.parent, environment=environment, defaults=defaults)

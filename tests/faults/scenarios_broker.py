@@ -19,13 +19,15 @@ def killed(folder: Path, *, seed: int = 1, kills: int = 4) -> Balance:
     """SIGKILL under load and a new start, several times.
 
     An acknowledgement is not durability: mosquitto writes down what it has acknowledged a moment later.
-    It has no window towards the subscriber here, so that it holds nothing which could die with it.
+    It has no window towards the subscriber here, and dies only while that is connected, so that it holds
+    nothing which could die with it.
     """
     rng = random.Random(seed)
     with Plant(folder, *SAVES_EVERYTHING, "max_inflight_messages 0") as plant:
         station = plant.start(rate_hz=100)
         for number in range(1, kills + 1):
             station.wait_for_connection(number)
+            plant.subscriber.wait_for_connection(number)
             time.sleep(rng.uniform(0.2, 1.0))
             plant.broker.kill()
             time.sleep(rng.uniform(0.0, 0.5))

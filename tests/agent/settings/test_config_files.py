@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from agent.schemas.printed import printed
+from agent.service import HOT
 from agent.settings import gateways as gateway_settings
 from agent.settings import settings
 from agent.settings.camera import (
@@ -87,8 +88,10 @@ def test_every_key_of_agent_yaml_has_a_comment() -> None:
     assert uncommented_keys(AGENT_YAML) == []
 
 
-def test_agent_yaml_says_once_that_changes_need_a_restart() -> None:
-    assert AGENT_YAML.count("restart") == 1
+def test_agent_yaml_says_once_how_changes_come_into_force_and_which_at_once() -> None:
+    assert (AGENT_YAML.count("restart"), AGENT_YAML.count("SIGHUP")) == (0, 1)
+    told = AGENT_YAML[AGENT_YAML.index("SIGHUP") : AGENT_YAML.index("from the next frame on")]
+    assert all(key in told for key in HOT)
 
 
 def test_every_kind_of_source_is_shown() -> None:

@@ -71,3 +71,17 @@ def test_elsewhere_nothing_is_assumed(tmp_path: Path) -> None:
 def test_the_settings_file_that_is_meant_where_none_is_named() -> None:
     assert settings_file({}) == Path("/etc/plumbline/agent.yaml")
     assert settings_file(UNIT | {"CONFIGURATION_DIRECTORY": "/run/test"}) == Path("/run/test/agent.yaml")
+
+
+def test_a_file_that_the_agent_may_not_read_is_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text("version: 1\n")
+
+    def denied(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.open", denied)  # root may read everything
+    with pytest.raises(settings.SettingsError, match=r"Permission denied; let its group .* chgrp plumbline"):
+        settings.load(file, {})
