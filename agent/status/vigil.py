@@ -9,7 +9,7 @@ stage stood still. Stages stand in the order of blame: one that is stuck behind 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -19,6 +19,7 @@ from agent.clock import Clock
 from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.outbox.outbox import Outbox
+from agent.status.parts import Parts
 from agent.status.watch import Watch
 from agent.systemd import Manager
 
@@ -92,15 +93,7 @@ class Vigil:
 
 
 def make_vigil(
-    manager: Manager,
-    *,
-    outbox: Outbox,
-    lines: Mapping[str, Line],
-    cameras: Mapping[str, Supervisor],
-    captures: Mapping[str, Capture],
-    watch: Watch,
-    is_alive: Callable[[str], bool],
-    clock: Clock,
+    manager: Manager, parts: Parts, watch: Watch, *, is_alive: Callable[[str], bool], clock: Clock
 ) -> Vigil | None:
     """Over commits, what waits for them: lines, the cameras that fill their rings, and the watch; None where
     the manager has no watchdog. `is_alive` tells of the crew's members.
@@ -110,10 +103,11 @@ def make_vigil(
     """
     if manager.watchdog_s is None:
         return None
+    outbox = parts.uplink.outbox
     stages = (
         Stage(name="outbox", moved=lambda: outbox.settled, rests=lambda: outbox.rests),
-        *(_line(name, line, outbox, is_alive) for name, line in lines.items()),
-        *(_camera(name, camera, captures[name], is_alive) for name, camera in cameras.items()),
+        *(_line(name, line, outbox, is_alive) for name, line in parts.lines.items()),
+        *(_camera(name, camera, parts.captures[name], is_alive) for name, camera in parts.cameras.items()),
         Stage(name="watch", moved=lambda: watch.looks, rests=lambda: outbox.waits_for_room),
     )
     return Vigil(stages=stages, limit_s=manager.watchdog_s, manager=manager, clock=clock)

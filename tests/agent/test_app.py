@@ -48,20 +48,20 @@ def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe
     try:
         sampled = {sample.name for sample in app.watch.metrics.samples()}
         assert {metric.name for metric in METRICS if not metric.labels} <= sampled
-        line = app.lines["top"]
-        before = app.board.snapshot().serving
+        line = app.parts.lines["top"]
+        before = app.parts.board.snapshot().serving
         assert before is not None
         rules = {"top": replace(line.recipe.rules_of("top"), threshold=0.5, calibrated={})}
         line.take_over(replace(line.recipe, rules=rules, bundle="another"))
-        app.captures["top"].close()
+        app.parts.captures["top"].close()
         line.step()
-        after = app.board.snapshot().serving
+        after = app.parts.board.snapshot().serving
         assert after is not None
         assert (after.bundle, after.threshold) == ("another", 0.5)
         assert before.threshold != after.threshold
     finally:
         app.engine.close()
-        app.uplink.outbox.close()
+        app.parts.uplink.outbox.close()
 
 
 def test_a_station_that_has_done_nothing_yet_has_a_series_at_zero_for_every_reason(tmp_path: Path) -> None:
@@ -70,9 +70,9 @@ def test_a_station_that_has_done_nothing_yet_has_a_series_at_zero_for_every_reas
         counts = app.watch.metrics.snapshot()
     finally:
         app.engine.close()
-        app.uplink.outbox.close()
+        app.parts.uplink.outbox.close()
     assert counts["state"] == {"starting": 1, "running": 0, "degraded": 0}
-    assert counts["info"] == {VERSION: {app.lines["top"].recipe.bundle: 1}}
+    assert counts["info"] == {VERSION: {app.parts.lines["top"].recipe.bundle: 1}}
     assert counts["engine_serving"]["openvino"] == 1
     assert counts["engine_failures"] == dict.fromkeys(counts["engine_serving"], 0)
     assert counts["skipped"] == counts["camera_faults"]["top"] == dict.fromkeys(SKIPPED, 0)
@@ -93,11 +93,11 @@ def test_a_listener_that_raised_ends_the_agent_when_the_watch_asks(
     monkeypatch.setattr(Board, "recorded", broken)
     app = made(tmp_path)
     try:
-        app.captures["top"].put(fault(0))
-        app.lines["top"].step()
-        app.uplink.outbox.append([]).result()
+        app.parts.captures["top"].put(fault(0))
+        app.parts.lines["top"].step()
+        app.parts.uplink.outbox.append([]).result()
         with pytest.raises(ListenerError, match="Board raised ValueError"):
             app.watch.run(threading.Event())
     finally:
         app.engine.close()
-        app.uplink.outbox.close()
+        app.parts.uplink.outbox.close()
