@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 import structlog
 
 from agent.archive.archive import Archive, make_archive
+from agent.bundle.bundle import Bundle
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.cameras.supervisor import Supervisor
 from agent.clock import Clock, clock_synced, new_uuid7
@@ -22,7 +25,7 @@ from agent.engines.switch import Switch
 from agent.line.capture import Capture
 from agent.line.line import Line, make_line
 from agent.line.publish import Listener, Publisher
-from agent.line.recipe import Recipe, open_recipe
+from agent.line.recipe import Recipe, make_recipe, open_recipe
 from agent.line.record import Origin
 from agent.outbox.file import check_place
 from agent.page.server import PageServer, make_server
@@ -37,12 +40,16 @@ from agent.status.board import Board
 from agent.status.metrics import Metrics
 from agent.status.said import VERSION, Status
 from agent.status.tally import Tally
+from agent.status.vigil import Vigil, make_vigil
 from agent.status.watch import Watch
+from agent.systemd import NOBODY, Manager
 from agent.track.track import scale_of
 from agent.uplink import uplink
 from agent.uplink.uplink import Uplink
 
 log = structlog.get_logger()
+
+ATTEND_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +66,16 @@ class App:
     remote: Remote
     board: Board
     watch: Watch
+    vigil: Vigil | None
     page: PageServer | None
     archive: Archive | None
+    bundle: Bundle
     crew: Crew
 
-    def run(self, duration_s: float | None = None) -> None:
-        """Until the crew is told to stop, every camera has ended, or `duration_s` is over.
+    def run(self, duration_s: float | None = None, attend: Callable[[App], bool] = lambda app: True) -> None:
+        """Until the crew is told to stop, every camera has ended, the time is over, or `attend` says False.
+
+        `attend` is asked in this thread, once everything runs and then every ATTEND_EVERY_S.
 
         A camera that is absent, lost or misconfigured ends nothing: the agent is degraded and says why.
         Raises the first failure of any part, after everything is closed.
@@ -90,15 +101,23 @@ class App:
             for name, camera in self.cameras.items():
                 self.crew.start(f"camera-{name}", camera.run)
             self.crew.start("watch", self.watch.run)
+            if self.vigil is not None:
+                self.crew.start("vigil", self.vigil.run)
             bundle = status.recipe().bundle_sha256[:12]
             log.info("running", boot_id=status.boot_id, engine=status.engine(), bundle=bundle)
-            self._wait(duration_s)
+            self._wait(duration_s, attend)
         log.info("stopped", last_sequence=self.uplink.outbox.last_sequence())
 
-    def _wait(self, duration_s: float | None) -> None:
+    def take_over(self, wanted: settings.Settings) -> None:
+        """Have every line judge by these settings from its next frame on; bundle and engine stay."""
+        recipe = make_recipe(wanted, self.bundle, self.engine)
+        for line in self.lines.values():
+            line.take_over(recipe)
+
+    def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
-        while not self.crew.stop.is_set():
-            self.crew.wait(0.2)
+        while not self.crew.stop.is_set() and attend(self):
+            self.crew.wait(ATTEND_EVERY_S)
             if ends_ns is not None and self.clock.monotonic_ns() >= ends_ns:
                 return
             if not any(self.crew.is_alive(f"line-{name}") for name in self.lines):
@@ -112,7 +131,15 @@ class App:
         self.watch.check()
 
 
-def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCamera = connections) -> App:
+def build(
+    wanted: settings.Settings,
+    clock: Clock,
+    crew: Crew,
+    *,
+    make: MakeCamera = connections,
+    manager: Manager = NOBODY,
+    troubles: Mapping[str, Callable[[], Iterable[str]]] = MappingProxyType({}),
+) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
 
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
@@ -177,9 +204,11 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         tally.samples,
         lambda: sampled.of_station(
             cameras=cameras,
+            captures=captures,
             serving=opened.serving,
             uplink=up,
-            desk=asked.desk,
+            remote=asked,
+            roll_maps=roll_maps,
             archive=archive,
             board=board,
             turned_away=0 if page is None else page.turned_away,
@@ -196,11 +225,13 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
             "archive": lambda: () if archive is None else archive.words(),
             "uplink": up.words,
             "pictures": lambda: [words for line in lines.values() for words in line.words()],
+            **troubles,
         },
         check=publisher.check,
         board=board,
         metrics=metrics,
         status=status,
+        manager=manager,
         clock=clock,
     )
     return App(
@@ -214,7 +245,18 @@ def build(wanted: settings.Settings, clock: Clock, crew: Crew, *, make: MakeCame
         remote=asked,
         board=board,
         watch=watch,
+        vigil=make_vigil(
+            manager,
+            outbox=up.outbox,
+            lines=lines,
+            cameras=cameras,
+            captures=captures,
+            watch=watch,
+            is_alive=crew.is_alive,
+            clock=clock,
+        ),
         page=page,
         archive=archive,
+        bundle=opened.bundle,
         crew=crew,
     )

@@ -24,6 +24,7 @@ from agent.backoff import backoff_s
 CameraState: TypeAlias = Literal["closed", "opening", "streaming", "stalled", "lost", "finished"]
 Step: TypeAlias = Literal["open", "abandon"]
 OpenFailure: TypeAlias = Literal["absent", "in_use", "settings"]
+OPEN_FAILURES: tuple[OpenFailure, ...] = ("absent", "in_use", "settings")
 
 HANG_S = 10.0  # `grab` keeps a timeout of half a second; far beyond it the driver hangs
 SHORTEST_SILENCE_S = 1.0
@@ -70,6 +71,8 @@ class Counts:
     lines_dropped: int  # seen again, or while the belt stood or turned
     open_failures: Mapping[OpenFailure, int]
     driver: Mapping[str, int]  # what the cameras' own `stats` said, over all epochs
+    lines_unseen: int = 0  # lost where no record tells of them: between parts
+    late: int = 0  # triggers of a connection that had been given up; nobody judges them
     faults: int = 0  # triggers without a judgeable picture, among `frames`
     faults_in_a_row: int = 0  # since the last picture
     last_fault: str = ""  # its detail; empty once there is a picture again

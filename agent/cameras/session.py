@@ -76,6 +76,7 @@ class Session:
     def _stream(self, camera: Camera) -> None:
         camera.open()
         go_on = self.listener.opened(self)
+        self._count(camera)  # from zero: what is counted within the first second would begin no series
         asked_ns = self.clock.monotonic_ns()
         try:
             while go_on and not self.told_to_end.is_set():

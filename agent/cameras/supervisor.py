@@ -68,6 +68,7 @@ class Supervisor:
         self._ring = ring
         self._clock = clock
         self._report = report
+        self.looks = 0  # at the camera's life: it moves whatever the camera does, but for a ring that is full
         self._turn = threading.Condition()  # whoever has it may touch everything below
         self._stop = threading.Event()
         self._track: Track | None = None
@@ -76,7 +77,7 @@ class Supervisor:
         self._failure: BaseException | None = None
         self._first_shape: tuple[int, ...] | None = None
         self._next_id = 0
-        self._faults = self._faults_in_a_row = 0
+        self._faults = self._faults_in_a_row = self._late = 0
         self._last_fault = ""
         self._shift_id: int | None = 0  # None: this epoch's first frame will tell
         self._told = Told(state="closed")
@@ -94,6 +95,7 @@ class Supervisor:
             with self._turn:
                 while not (stop.is_set() or self._life.is_over or self._failure):
                     self._look()
+                    self.looks += 1
                     self._turn.wait(min(LOOK_S, self._life.rest_s(self._clock.monotonic_ns())))
         finally:
             self._leave()
@@ -121,6 +123,7 @@ class Supervisor:
     def grabbed(self, session: Session, item: Item | None) -> bool:
         with self._turn:
             if session is not self._session:
+                self._late += item is not None
                 return False
             if item is None:
                 self._life.quiet(self._clock.monotonic_ns())
@@ -160,8 +163,10 @@ class Supervisor:
             stalls=life.stalls,
             losses=life.losses,
             lines_dropped=track.lines_dropped if track else 0,
+            lines_unseen=track.lines_unseen if track else 0,
+            late=self._late,
             open_failures=dict(life.open_failures),
-            driver=dict(self._driver_before + self._driver),
+            driver=_sum(self._driver_before, self._driver),
             faults=self._faults,
             faults_in_a_row=self._faults_in_a_row,
             last_fault=self._last_fault,
@@ -199,7 +204,7 @@ class Supervisor:
         self._session.told_to_end.set()
         self._given_up.append(self._session)
         self._session = None
-        self._driver_before += self._driver
+        self._driver_before = Counter(_sum(self._driver_before, self._driver))
         self._driver = Counter()
         self._put_all(self._track.flush() if self._track else [])
 
@@ -258,8 +263,13 @@ class Supervisor:
             return
         self._told = told
         tell = log.warning if told.state in ("lost", "stalled") else log.info
-        tell("camera", name=self._name, state=told.state, detail=told.detail, epoch=self._life.epoch)
+        tell("camera", camera=self._name, state=told.state, detail=told.detail, epoch=self._life.epoch)
         self._report(told.state, told.detail)
+
+
+def _sum(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    """With the names that stand at zero, which the sum of two Counters would not have."""
+    return {name: before.get(name, 0) + now.get(name, 0) for name in (*before, *now)}
 
 
 def _why(error: PlumblineError) -> OpenFailure:

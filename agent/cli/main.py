@@ -38,7 +38,7 @@ def begin(version: Version = False) -> None:
     logs.configure(settings.Logs(level="warning", format="console"))
 
 
-app.command(epilog=exits())(run.run)
+app.command(epilog=exits("a fault ended it; start it again"))(run.run)
 app.command(epilog=exits())(validation.validate)
 app.command(epilog=exits("a picture could not be judged"))(inspect.inspect)
 app.command(epilog=exits())(schema.schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,23 @@ import typer
 
 from agent.errors import PlumblineError
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="settings, see config/agent.yaml")]
+
+def _settings_file() -> Path:
+    from agent.settings.places import settings_file
+
+    return settings_file(os.environ)
+
+
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        default_factory=_settings_file,
+        show_default="/etc/plumbline/agent.yaml",
+        help="settings, see config/agent.yaml",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="print one JSON document and nothing else; a problem as error, exit_code"),

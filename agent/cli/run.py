@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from agent.cli.exit_codes import NotGood
 from agent.cli.options import Config
 from agent.cli.terminal import say
+from agent.errors import PlumblineError
 
 
 def run(config: Config) -> None:
-    """The agent, until SIGTERM or Ctrl-C, or until every camera has come to its end."""
-    from agent import logs
-    from agent.app import build
-    from agent.clock import SystemClock
-    from agent.crew import Crew
-    from agent.outbox.mended import run_mended
-    from agent.settings import settings
+    """The agent, until SIGTERM or Ctrl-C, or until every camera has come to its end.
 
-    wanted = settings.load(config)
-    logs.configure(wanted.logs, station=wanted.identity.station)
-    run_mended(lambda crew: build(wanted, SystemClock(), crew).run(), Crew.stop_on_signals, SystemClock())
+    SIGHUP has it read its settings anew. Settings, bundle or a folder that are wrong end it with 2, which
+    starting it again does not change; with 1 ends what another start may mend.
+    """
+    from agent import crashes
+    from agent.app import build
+    from agent.bundle.files import BundleError
+    from agent.bundle.trust import NotTrusted
+    from agent.clock import SystemClock
+    from agent.outbox.file import PlaceError
+    from agent.service import Service
+    from agent.settings import settings
+    from agent.systemd import manager_of
+
+    clock = SystemClock()
+    service = Service(
+        load=lambda: settings.load(config),
+        build=lambda wanted, crew, service: build(
+            wanted, clock, crew, manager=service.manager, troubles={"settings": service.words}
+        ),
+        manager=manager_of(os.environ, pid=os.getpid()),
+        clock=clock,
+        logs_folder=Path(folder) if (folder := os.environ.get("LOGS_DIRECTORY")) else None,
+    )
+    crashes.say()
+    service.handle_signals()
+    try:
+        wanted = service.run()
+    except (settings.SettingsError, BundleError, NotTrusted, PlaceError):
+        raise
+    except PlumblineError as error:
+        raise NotGood(str(error)) from error
     _tell_what_waits(wanted.outbox.path)
 
 

@@ -12,11 +12,23 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
+from agent.contract.verdict import REASONS
 from agent.messages import VerdictName
 
-SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-UNJUDGED = ("overload", "camera_error", "lost_lines", "engine_error")  # the reasons to be expected
+SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+UNJUDGED = tuple(REASONS)
+SKIPPED = ("overload", "camera_error", "lost_lines", "stopped")  # of triggers without a picture
 VERDICTS: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")
+
+# Of one judged frame, each from the end of the one before: together they are capture_to_recorded_seconds.
+STAGES = {
+    "queue": "waiting in the ring, from the last line to the line's taking it",
+    "prepare": "cutting it into tiles",
+    "infer": "the engine, with tiles put together again",
+    "judge": "from its answer to the verdict",
+    "record": "cutting crops and making the record, with a wait for a defect that goes on in the next window",
+    "commit": "until the record is durable",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +42,18 @@ class Metric:
 
 
 METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="info",
+        kind="gauge",
+        help="1 for what runs: version, model bundle.",
+        labels=("version", "bundle"),
+    ),
+    Metric(
+        name="state",
+        kind="gauge",
+        help="1 for the state that the station is in, else 0: starting, running or degraded.",
+        labels=("state",),
+    ),
     Metric(name="frames", kind="counter", help="Triggers that reached the line.", labels=("camera",)),
     Metric(
         name="verdicts", kind="counter", help="Records written, by verdict.", labels=("camera", "verdict")
@@ -49,11 +73,35 @@ METRICS: tuple[Metric, ...] = (
         help="Share of the last minute's records that are undecided or skipped.",
         labels=("camera",),
     ),
+    Metric(
+        name="stage_seconds",
+        kind="histogram",
+        help=f"Time that one stage of a judged frame took: {', '.join(STAGES)}.",
+        labels=("camera", "stage"),
+    ),
     Metric(name="inspect_seconds", kind="histogram", help="Time the engine took for one frame."),
     Metric(
         name="capture_to_recorded_seconds",
         kind="histogram",
         help="Time from the last line of a frame to its durable record.",
+    ),
+    Metric(
+        name="ring_waiting",
+        kind="gauge",
+        help="Triggers that wait for the line, pictures and faults.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="ring_pushed_out",
+        kind="counter",
+        help="Frames whose place a newer one took before the line was free; their records follow, skipped.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="engine_serving",
+        kind="gauge",
+        help="1 for the engine that judges, 0 for those that may.",
+        labels=("engine",),
     ),
     Metric(
         name="engine_failures",
@@ -82,9 +130,44 @@ METRICS: tuple[Metric, ...] = (
         help="Rows that the broker or a gateway did not take.",
         labels=("reader",),
     ),
+    Metric(
+        name="outbox_reader_skipped",
+        kind="counter",
+        help="Rows that were deleted at the outbox's bounds before a gateway had come to them.",
+        labels=("reader",),
+    ),
+    Metric(
+        name="gateway_failures",
+        kind="counter",
+        help="Tries of a gateway that failed; its rows wait and are tried again.",
+        labels=("reader",),
+    ),
+    Metric(
+        name="outbox_rows_lost", kind="counter", help="Rows that could not be saved from a damaged outbox."
+    ),
+    Metric(name="broker_connected", kind="gauge", help="1 while the broker is connected, else 0."),
     Metric(name="published", kind="counter", help="Messages handed to the broker, retries included."),
     Metric(name="acknowledged", kind="counter", help="Messages the broker acknowledged with success."),
     Metric(name="refused", kind="counter", help="Messages the broker did not take; they are tried again."),
+    Metric(name="crops_cut", kind="counter", help="Crops that were cut.", labels=("camera",)),
+    Metric(
+        name="crops_left_out",
+        kind="counter",
+        help="Defects of which no crop was cut: beyond crops.max_per_verdict, strongest first.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="crops_reencoded",
+        kind="counter",
+        help="Times that a crop was encoded once more, poorer or smaller, to stay within crops.max_bytes.",
+        labels=("camera",),
+    ),
+    Metric(
+        name="defects_left_out",
+        kind="counter",
+        help="Defects that a verdict does not name: beyond 16, strongest first.",
+        labels=("camera",),
+    ),
     Metric(name="crops_evicted", kind="counter", help="Crops deleted undelivered, each with an event."),
     Metric(name="archive_written", kind="counter", help="Judged frames that were put into the archive."),
     Metric(
@@ -107,8 +190,23 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="commands_refused", kind="counter", help="Commands not performed, by kind.", labels=("kind",)
     ),
+    Metric(
+        name="responses_lost", kind="counter", help="Answers to commands that nobody has got: no connection."
+    ),
+    Metric(name="bindings_unused", kind="counter", help="Part ids for which no trigger came in time."),
+    Metric(
+        name="roll_maps_failed",
+        kind="counter",
+        help="Roll maps that could not be written.",
+        labels=("camera",),
+    ),
     Metric(name="inbound_dropped", kind="counter", help="Messages to us that were too large or too many."),
     Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
+    Metric(
+        name="log_lines_left_out",
+        kind="counter",
+        help="Log lines that were not written because others of their kind were.",
+    ),
     Metric(
         name="page_turned_away",
         kind="counter",
@@ -132,6 +230,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(name="camera_losses", kind="counter", help="Times it was lost with an error.", labels=("camera",)),
     Metric(
+        name="camera_late",
+        kind="counter",
+        help="Frames of a connection that had been given up; nobody judges them.",
+        labels=("camera",),
+    ),
+    Metric(
         name="camera_open_failures",
         kind="counter",
         help="Opens that failed: absent, in_use by another client, or settings it does not bear.",
@@ -150,6 +254,12 @@ METRICS: tuple[Metric, ...] = (
         labels=("camera",),
     ),
     Metric(
+        name="camera_lines_unseen",
+        kind="counter",
+        help="Lines that were lost between parts, where no record tells of them.",
+        labels=("camera",),
+    ),
+    Metric(
         name="camera_lines_dropped",
         kind="counter",
         help="Lines seen again, or while the belt stood or turned.",
@@ -164,6 +274,11 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
+def place_of(value: float) -> int:
+    """Which of a distribution's counts a value belongs to."""
+    return bisect_left(SECONDS, value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
     """Values in the buckets that SECONDS bound, and one more for those above; and their sum."""
@@ -172,7 +287,7 @@ class Distribution:
     total: float = 0.0
 
     def with_value(self, value: float) -> Distribution:
-        place = bisect_left(SECONDS, value)
+        place = place_of(value)
         counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
         return Distribution(counts=counts, total=self.total + value)
 

@@ -69,6 +69,12 @@ class Serving:
         with self._lock:
             return dict(self._failed)
 
+    @property
+    def serves(self) -> dict[str, bool]:
+        """Every engine that may serve, best first, and whether it is the one; from any thread."""
+        with self._lock:
+            return {one.name: index == self._serving for index, one in enumerate(self._candidates)}
+
     def open_first(self) -> None:
         """The best engine that is ready serves when this returns; none does while all have to be compiled.
 

@@ -92,6 +92,7 @@ class GatewayState:
     since: datetime  # when `failing` became what it is
     failing: str | None = None  # why rows wait; None while all is well
     failures: int = 0  # in a row
+    tries_failed: int = 0
     delivered: int = 0
     unacceptable: int = 0
     last_seq: int = 0  # the cursor, once it has moved
@@ -223,7 +224,9 @@ def passed(state: GatewayState, seq: int, *, delivered: int, unacceptable: int) 
 def failed(state: GatewayState, reason: str, now: datetime, *, progressed: bool = False) -> GatewayState:
     """Another try failed; `since` stays at the first of the row, `failures` counts from the last progress."""
     since = now if state.failing is None else state.since
-    return replace(state, failing=reason, since=since, failures=1 if progressed else state.failures + 1)
+    in_a_row = 1 if progressed else state.failures + 1
+    tries = state.tries_failed + 1
+    return replace(state, failing=reason, since=since, failures=in_a_row, tries_failed=tries)
 
 
 def recovered(state: GatewayState, now: datetime) -> GatewayState:

@@ -48,6 +48,7 @@ class Bindings:
         self._timelines = {camera: Timeline() for camera in cameras}
         self._lock = threading.Lock()
         self._saving = threading.Lock()
+        self.unused_told = 0  # parts whose trigger did not come, since the start
 
     def open(self) -> None:
         """Take up what held when the agent ended; what cannot be read is said in the log, and not held."""
@@ -110,6 +111,7 @@ class Bindings:
             for camera, timeline in self._timelines.items():
                 self._timelines[camera], parts = binding.settled(timeline, now_ns)
                 found += [(camera, part) for part in parts]
+            self.unused_told += len(found)
         return found
 
     def _check(self, wanted: Bind, cameras: Sequence[str], arrived_ns: int) -> None:

@@ -47,6 +47,11 @@ class Capture:
         self.received = 0
         self.overloaded = 0
 
+    @property
+    def waiting(self) -> int:
+        """Triggers that the line has not taken yet; from any thread."""
+        return len(self._places)
+
     def put(self, item: Item, timeout_s: float | None = None) -> bool:
         """Add a trigger; the oldest waiting frame makes room for a frame.
 
@@ -86,15 +91,26 @@ class Capture:
             self._closed = True
             self._changed.notify_all()
 
+    def is_full(self) -> bool:
+        """Who puts has to wait for the line."""
+        with self._changed:
+            return self._is_crowded() or self._has_many_faults()
+
     def is_finished(self) -> bool:
         """Closed, and everything taken."""
         with self._changed:
             return self._closed and not self._places
 
     def _has_room(self, item: Item) -> bool:
-        if self._source_waits and isinstance(item, Frame) and len(self._frames) >= self._ring_frames:
+        if isinstance(item, Frame) and self._is_crowded():
             return False
-        return len(self._places) - len(self._frames) <= FAULTS_WAITING
+        return not self._has_many_faults()
+
+    def _is_crowded(self) -> bool:
+        return self._source_waits and len(self._frames) >= self._ring_frames
+
+    def _has_many_faults(self) -> bool:
+        return len(self._places) - len(self._frames) > FAULTS_WAITING
 
     def _push_out(self, place: _Place) -> None:
         assert isinstance(place.item, Frame)

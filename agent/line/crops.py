@@ -27,6 +27,7 @@ class Crop:
     image: bytes
     content_type: str
     sha256: str
+    encodings: int = 1  # until it was small enough
 
 
 def cut_crops(
@@ -51,7 +52,7 @@ def cut_sample(
 def _cut(image: Pixels, bbox_px: Box, index: int, wanted: settings.Crops, crop_id: str) -> Crop:
     box = with_margin(bbox_px, wanted.margin_px, (image.shape[0], image.shape[1]))
     x, y, width, height = box
-    data = encode(image[y : y + height, x : x + width], wanted)
+    data, encodings = encode(image[y : y + height, x : x + width], wanted)
     return Crop(
         crop_id=crop_id,
         defect_index=index,
@@ -59,6 +60,7 @@ def _cut(image: Pixels, bbox_px: Box, index: int, wanted: settings.Crops, crop_i
         image=data,
         content_type=f"image/{wanted.format}",
         sha256=hashlib.sha256(data).hexdigest(),
+        encodings=encodings,
     )
 
 
@@ -70,15 +72,17 @@ def with_margin(box: Box, margin_px: int, shape: tuple[int, int]) -> Box:
     return left, top, right - left, bottom - top
 
 
-def encode(cut: Pixels, wanted: settings.Crops) -> bytes:
-    """JPEG or PNG within `max_bytes`: first at lower quality, then smaller."""
+def encode(cut: Pixels, wanted: settings.Crops) -> tuple[bytes, int]:
+    """JPEG or PNG within `max_bytes`: first at lower quality, then smaller; and how often it was encoded."""
+    tries = 0
     picture = np.ascontiguousarray(cut[..., ::-1])  # OpenCV writes BGR; mono is its own reverse
     while True:
         for quality in QUALITIES if wanted.format == "jpeg" else (0,):
             options = [cv2.IMWRITE_JPEG_QUALITY, quality] if wanted.format == "jpeg" else []
             suffix = ".jpg" if wanted.format == "jpeg" else ".png"
+            tries += 1
             done, data = cv2.imencode(suffix, picture, options)
             if done and len(data) <= wanted.max_bytes:  # not done: JPEG ends at 65500 pixels a side
-                return data.tobytes()
+                return data.tobytes(), tries
         smaller = max(1, round(picture.shape[1] * SHRINK)), max(1, round(picture.shape[0] * SHRINK))
         picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)

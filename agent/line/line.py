@@ -60,6 +60,7 @@ class Line:
         self._drift = drift
         self._taught = taught
         self._restored = restored
+        self.steps = 0  # done, with and without a trigger: it moves as long as the line does
         self._taken_ns = 0
         self._begun_ns = 0  # when the first frame of the newest part was taken
         self._goes_on = False  # whether that part had not ended with its newest frame
@@ -175,7 +176,9 @@ class Line:
         What waits when told to stop is recorded as skipped, until the camera has closed the ring.
         """
         while not stop.is_set():
-            if self.step() is None and self._capture.is_finished():
+            recorded = self.step()
+            self.steps += 1
+            if recorded is None and self._capture.is_finished():
                 self._release()
                 return
         self._release()

@@ -20,6 +20,7 @@ from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
+from agent.line.crops import Crop
 from agent.line.recipe import Recipe
 from agent.line.record import (
     Draft,
@@ -53,6 +54,8 @@ class Recorded:
     picture: Pixels | None  # the frame in 8 bits, or the thumbnail of a trigger without one
     inspection: Inspection | None  # None: it was not judged
     capture_to_committed_s: float
+    crops: tuple[Crop, ...] = ()
+    defects_left_out: int = 0  # that the verdict does not name
 
     @property
     def frame(self) -> Frame | None:
@@ -146,6 +149,8 @@ class Publisher:
             picture=picture,
             inspection=inspection,
             capture_to_committed_s=(self._clock.monotonic_ns() - draft.item.captured_ns) / 1e9,
+            crops=draft.crops,
+            defects_left_out=len(draft.judgement.defects) - len(verdict.defects),
         )
         for listener in self._listeners:
             try:

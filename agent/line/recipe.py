@@ -82,6 +82,7 @@ class Opened:
     """A recipe that is ready to judge, and the owner of its engines, which is to run beside the lines."""
 
     recipe: Recipe
+    bundle: Bundle
     engine: Switch
     serving: Serving
 
@@ -97,7 +98,7 @@ def open_recipe(wanted: settings.Settings, machine: Machine) -> Opened:
     engine = Switch()
     serving = make_serving(bundle, wanted.engine, machine, folder=wanted.engine_cache(), switch=engine)
     serving.open_first()
-    return Opened(recipe=make_recipe(wanted, bundle, engine), engine=engine, serving=serving)
+    return Opened(recipe=make_recipe(wanted, bundle, engine), bundle=bundle, engine=engine, serving=serving)
 
 
 def make_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> Recipe:

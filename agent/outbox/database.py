@@ -154,6 +154,10 @@ class Database:
         """Have no more appends committed until `release` or `about_to_close`: they queue up, then block."""
         self._room.clear()
 
+    @property
+    def held(self) -> bool:
+        return not (self._room.is_set() or self._closing.is_set())
+
     def release(self) -> None:
         self._room.set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pwd
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -63,6 +64,10 @@ class DamagedError(OutboxError):
 
 class FullError(OutboxError):
     """The disk takes no more."""
+
+
+class PlaceError(OutboxError):
+    """The folder is not the agent's: no other start changes that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +153,8 @@ def _check_integrity(database: sqlite3.Connection, path: Path, *, deep: bool) ->
 def check_place(path: Path) -> None:
     """That the folder is there: a disk that is not mounted must not become a folder on another one.
 
-    And that nothing is there but a file: who opens a pipe waits for ever. Raises OutboxError.
+    And that nothing is there but a file: who opens a pipe waits for ever. Raises OutboxError, PlaceError
+    where the agent may not write.
     """
     folder = path.parent
     try:
@@ -162,12 +168,30 @@ def check_place(path: Path) -> None:
         raise OutboxError(f"{path}: the folder must exist, and {folder} does not; {remedy}")
     if special:
         raise OutboxError(f"{path}: is a folder, a device or a pipe; name a file on a disk")
+    for place in (folder, *(one for one in (path, _lock_of(path)) if one.exists())):
+        if not os.access(place, os.W_OK):
+            owner, user = _user(place.stat().st_uid), _user(os.geteuid())
+            raise PlaceError(
+                f"{path}: {place} belongs to {owner} and the agent runs as {user}, who may not write there; "
+                f"chown -R {user} {folder}, or set outbox.path to another folder"
+            )
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def lock(path: Path) -> IO[str]:
     """Keep other agents off `path` until the answer is closed. Raises OutboxError when one has it."""
     check_place(path)
-    beside = path.with_name(path.name + ".lock")
+    beside = _lock_of(path)
     try:
         held = beside.open("a+")
     except OSError as error:

@@ -9,7 +9,8 @@ when the file does not take part.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class Keeper:
         self._full = False
         self._full_told = False
         self._evicted = 0
+        self._skipped: Counter[str] = Counter()
 
     def open(self) -> None:
         self._connection = self._database.connect("NORMAL")
@@ -64,6 +66,11 @@ class Keeper:
     def evicted(self) -> int:
         """Crops deleted undelivered, since the start."""
         return self._evicted
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Rows that were deleted before a gateway had come to them, by its name, since the start."""
+        return dict(self._skipped)
 
     def note(self, row: Row) -> None:
         """Add an event at once, also while the outbox is held. A power cut may undo it."""
@@ -141,6 +148,7 @@ class Keeper:
             return Tidied()
         self._judge_room(usage, stuck=excess > 0 and not done.trimmed and not done.evicted)
         self._evicted += len(done.evicted)
+        self._skipped.update(done.skipped)
         if done.evicted:
             self._database.tell()
         return done

@@ -54,6 +54,8 @@ class Outbox:
         self._failure: OutboxError | None = None
         self._appended_sequence = 0
         self._committed_sequence = 0
+        self._appended = 0  # appends, since it was opened
+        self._settled = 0  # those of them that were committed or refused
 
     def open(self) -> None:
         """Open the database and start the writer. Raises OutboxError."""
@@ -121,6 +123,21 @@ class Outbox:
         """The disk takes no more; what could not be written is tried again and again."""
         return self._database.disk_full
 
+    @property
+    def settled(self) -> int:
+        """Appends that were committed or refused since the opening: it moves while there is work."""
+        return self._settled
+
+    @property
+    def rests(self) -> bool:
+        """Nothing waits to be committed, or it must not be now: the disk is full, or the outbox is."""
+        return self._settled == self._appended or self.waits_for_room
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Nothing is committed until there is room again; who appends waits, too."""
+        return self._database.disk_full or self._database.held
+
     def last_sequence(self) -> int:
         """The last committed verdict sequence, delivered or not; 0 before the first."""
         return self._committed_sequence
@@ -157,6 +174,7 @@ class Outbox:
                     raise ValueError(f"{row.id}: sequence {row.sequence} where {expected} comes next")
                 last = expected
             self._appended_sequence = expected
+            self._appended += 1
             self._queue.put(Append(rows=sealed, last=last, on_committed=on_committed, future=future))
         return future
 
@@ -223,6 +241,7 @@ class Outbox:
                     self._announce(group)
             else:
                 self._refuse(group)
+            self._settled += len(group)
 
     def _commit(self, group: Sequence[Append]) -> None:
         rows = [row for one in group for row in one.rows]

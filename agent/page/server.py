@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -26,6 +27,16 @@ class PageError(PlumblineError):
     """The page cannot be served; the message names the address and the remedy."""
 
 
+class Server(uvicorn.Server):
+    """Leaves no connection open: one that came in the last moment, or whose reader does not read, is cut."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the loop closes the cut ones before it ends
+
+
 class PageServer:
     """Serves board and metrics over HTTP between `start` and `stop`."""
 
@@ -47,7 +58,7 @@ class PageServer:
         self._allowed_hosts = allowed_hosts
         self._limits = limits
         self.turned_away = 0  # connections, since the start
-        self._server: uvicorn.Server | None = None
+        self._server: Server | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -82,7 +93,7 @@ class PageServer:
             timeout_keep_alive=max(1, round(self._limits.ask_s) - 1),  # politely, before the door does it
             timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        self._server = Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="page", daemon=True
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -28,6 +29,7 @@ class RollMaps:
     folders: Mapping[str, Path]
     events: EventMaker
     append: Callable[[Row], object]
+    failed: Counter[str] = field(default_factory=Counter)  # maps that could not be written, by camera
 
     def recorded(self, told: Recorded) -> None:
         """A record is durable."""
@@ -43,7 +45,9 @@ class RollMaps:
 
     def _tell(self, rolls: Iterable[Roll]) -> None:
         for roll in rolls:
-            self.append(tell_roll(roll, self.folders[roll.camera], self.events))
+            row, written = tell_roll(roll, self.folders[roll.camera], self.events)
+            self.failed[roll.camera] += not written
+            self.append(row)
 
 
 def make_roll_maps(
@@ -54,8 +58,8 @@ def make_roll_maps(
     return RollMaps(rolls=rolls, folders=folders, events=events, append=append)
 
 
-def tell_roll(roll: Roll, folder: Path, events: EventMaker) -> Row:
-    """Write the map and give the event `roll_map`; one that cannot be written is a warning that says why."""
+def tell_roll(roll: Roll, folder: Path, events: EventMaker) -> tuple[Row, bool]:
+    """Write the map and give the event `roll_map`, which says why where it is not written; whether it was."""
     said = roll_map.as_json(roll, roll_map.strongest(roll, DEFECTS_TOLD))
     del said["stretches"]  # of any number, and in the file
     try:
@@ -65,8 +69,8 @@ def tell_roll(roll: Roll, folder: Path, events: EventMaker) -> Row:
             f"roll {roll.roll_id}: its map cannot be written to {folder} ({error.strerror}); check the folder"
         )
         log.warning("roll_map_not_written", detail=detail)
-        return events.row("roll_map", "warning", detail, **said, files=[])
+        return events.row("roll_map", "warning", detail, **said, files=[]), False
     log.info("roll_map", roll_id=roll.roll_id, defects=roll.defects_counted)
     windows = sum(roll.windows.values())
     detail = f"roll {roll.roll_id}: {windows} windows, {roll.defects_counted} defects; {files[1]}"
-    return events.row("roll_map", "info", detail, **said, files=[*files])
+    return events.row("roll_map", "info", detail, **said, files=[*files]), True

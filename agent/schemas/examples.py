@@ -13,7 +13,7 @@ from agent.clock import rfc3339
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import Response
 from agent.contract.events import EventMessage
-from agent.contract.metrics import VERDICTS, Distribution, Sample, message
+from agent.contract.metrics import STAGES, VERDICTS, Distribution, Sample, message
 from agent.contract.payloads import Status, crop_row, encode, verdict_row
 from agent.contract.row import Row
 from agent.contract.topics import Topics
@@ -33,6 +33,7 @@ CAMERA = "top"
 WHEN = datetime(2026, 11, 24, 7, 15, 3, 412_000, tzinfo=timezone.utc)
 BOOT = "0193586b-3a00-7000-8000-000000000001"
 RESULT = "0193586b-3f14-7c3e-9a55-6b1d2f0a7c11"
+STAGES_S = (0.0004, 0.0015, 0.0112, 0.0003, 0.0016, 0.006)
 IMAGE = b"\xff\xd8\xff\xe0 the bytes of a JPEG \xff\xd9"
 
 
@@ -119,6 +120,10 @@ def metrics() -> dict[str, Any]:
         [
             Sample("frames", 1, (CAMERA,)),
             *(Sample("verdicts", int(name == "fail"), (CAMERA, name)) for name in VERDICTS),
+            *(
+                Sample("stage_seconds", Distribution().with_value(seconds), (CAMERA, stage))
+                for stage, seconds in zip(STAGES, STAGES_S, strict=True)
+            ),
             Sample("inspect_seconds", Distribution().with_value(0.0112)),
             Sample("capture_to_recorded_seconds", Distribution().with_value(0.015)),
             Sample("outbox_rows", 2),

@@ -106,22 +106,24 @@ def _described(metric: Metric) -> str:
 
 
 def _shape(metric: Metric) -> Schema:
-    if metric.kind == "histogram":
-        numbers = {
-            "count": {"description": "how many values there were", "type": "integer"},
-            "sum": {"description": "of all values", "type": "number"},
-        }
-        buckets = {
-            "type": "object",
-            "description": "all values up to the bound, which is the key",
-            "additionalProperties": {"type": "integer"},
-        }
-        properties = {**numbers, "buckets": buckets}
-        return {"type": "object", "properties": properties, "required": list(properties)}
-    shape: Schema = {"type": "number", "minimum": 0}
+    shape = _distribution() if metric.kind == "histogram" else {"type": "number", "minimum": 0}
     for _ in metric.labels:
         shape = {"type": "object", "additionalProperties": shape}
     return shape
+
+
+def _distribution() -> Schema:
+    numbers = {
+        "count": {"description": "how many values there were", "type": "integer"},
+        "sum": {"description": "of all values", "type": "number"},
+    }
+    buckets = {
+        "type": "object",
+        "description": "all values up to the bound, which is the key",
+        "additionalProperties": {"type": "integer"},
+    }
+    properties = {**numbers, "buckets": buckets}
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _with_room(schema: Any) -> Any:

@@ -25,6 +25,7 @@ from agent.settings.camera import Camera, VideoSource
 from agent.settings.credentials import is_credential
 from agent.settings.environment import override
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
+from agent.settings.places import places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.section import Host, Identifier
 from agent.settings.section import Section as _Section
@@ -182,7 +183,7 @@ class Page(_Section):
 
 class Logs(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "console"] = "json"
+    format: Literal["auto", "json", "console"] = "auto"
 
 
 class Settings(_Section):
@@ -238,8 +239,9 @@ class Settings(_Section):
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings in `path`, overridden by PLUMBLINE_ variables (`__` goes one level down).
 
-    Relative paths are taken from the file's folder, but for systemd credentials (`%d/...`). Raises
-    SettingsError with every problem at once, each as `file:line: key.path: message (got value)`.
+    Relative paths are taken from the file's folder, but for systemd credentials (`%d/...`); what systemd
+    has folders for is there where the file does not say (`places`). Raises SettingsError with every problem
+    at once, each as `file:line: key.path: message (got value)`.
     """
     return load_with_places(path, environment)[0]
 
@@ -255,15 +257,24 @@ def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) ->
         raise SettingsError(
             [f"{name}: cannot be read as text: {error}; settings are a small file in UTF-8"]
         ) from error
-    return _parse(text, name=name, base=path.parent, environment=environment)
+    places = places_of(path, environment)
+    defaults = {} if places is None else places.defaults()
+    return _parse(text, name=name, base=path.parent, environment=environment, defaults=defaults)
 
 
 def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> Settings:
     """As `load`, from text; `base` is the folder that relative paths start from."""
-    return _parse(text, name=name, base=base, environment=environment)[0]
+    return _parse(text, name=name, base=base, environment=environment, defaults={})[0]
 
 
-def _parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> tuple[Settings, Places]:
+def _parse(
+    text: str,
+    *,
+    name: str,
+    base: Path,
+    environment: Mapping[str, str],
+    defaults: Mapping[tuple[str, ...], str],
+) -> tuple[Settings, Places]:
     try:
         data, lines = strict_yaml.load(text, name=name)
     except strict_yaml.YamlError as error:
@@ -275,6 +286,7 @@ def _parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) 
     overridden, bad = override(data, environment, Settings)
     places = Places(name=name, lines=lines, overridden=overridden)
     bad += unusable_texts(data, places)
+    _complete(data, defaults)
     try:
         # JSON mode: strict about text against number, yet lists are tuples and text is a path.
         settings = Settings.model_validate_json(json.dumps(data), strict=True)
@@ -283,6 +295,16 @@ def _parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) 
     if bad:
         raise SettingsError(bad)
     return _anchored(settings, base), places
+
+
+def _complete(data: dict[str, Any], defaults: Mapping[tuple[str, ...], str]) -> None:
+    """Write what is not said; a section that is none is told later."""
+    for (*sections, key), value in defaults.items():
+        place: Any = data
+        for section in sections:
+            place = place.setdefault(section, {}) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place.setdefault(key, value)
 
 
 def _anchored(settings: Settings, base: Path) -> Settings:

@@ -11,6 +11,7 @@ from agent.status.snapshot import CameraView, LinkView, OutboxDepth, Snapshot
 from agent.status.work import WINDOW_S
 
 HealthState: TypeAlias = Literal["starting", "running", "degraded"]
+HEALTH_STATES: tuple[HealthState, ...] = ("starting", "running", "degraded")
 
 GROUNDS = {
     "overload": "queue full, the machine is too slow",

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from agent import logs
 from agent.archive.archive import REASONS, Archive, Counts
+from agent.cameras.life import OPEN_FAILURES
 from agent.cameras.supervisor import Supervisor
 from agent.contract.metrics import Sample
 from agent.engines.serving import Serving
+from agent.foreign import stored
+from agent.line.capture import Capture
 from agent.outbox.file import Depth
-from agent.remote.desk import Desk
+from agent.remote.remote import Remote
+from agent.rolls.event import RollMaps
 from agent.status.board import Board
+from agent.status.health import HEALTH_STATES, assess
 from agent.uplink.uplink import Uplink
 
 NOTHING_ARCHIVED = Counts(
@@ -21,22 +27,27 @@ NOTHING_ARCHIVED = Counts(
 def of_station(
     *,
     cameras: Mapping[str, Supervisor],
+    captures: Mapping[str, Capture],
     serving: Serving,
     uplink: Uplink,
-    desk: Desk,
+    remote: Remote,
+    roll_maps: RollMaps,
     archive: Archive | None,
     board: Board,
     turned_away: int,
 ) -> Iterable[Sample]:
     """All but what became of triggers (`Tally`). `turned_away`: connections that the page closed."""
     yield from of_cameras(cameras)
+    yield from of_rings(captures)
     yield from of_engines(serving)
     yield from of_outbox(uplink.outbox.depth())
     yield from of_uplink(uplink)
-    yield from of_commands(desk, uplink)
+    yield from of_commands(remote, uplink)
+    yield from of_rolls(cameras, roll_maps)
     yield from of_archive(archive)
     yield from of_board(board)
     yield Sample("page_turned_away", turned_away)
+    yield Sample("log_lines_left_out", logs.left_out())
 
 
 def of_cameras(cameras: Mapping[str, Supervisor]) -> Iterable[Sample]:
@@ -47,15 +58,26 @@ def of_cameras(cameras: Mapping[str, Supervisor]) -> Iterable[Sample]:
         yield Sample("camera_reconnects", counts.reconnects, (name,))
         yield Sample("camera_stalls", counts.stalls, (name,))
         yield Sample("camera_losses", counts.losses, (name,))
+        yield Sample("camera_late", counts.late, (name,))
         yield Sample("camera_lines_dropped", counts.lines_dropped, (name,))
-        for reason, count in counts.open_failures.items():
-            yield Sample("camera_open_failures", count, (name, reason))
+        yield Sample("camera_lines_unseen", counts.lines_unseen, (name,))
+        for reason in OPEN_FAILURES:
+            yield Sample("camera_open_failures", counts.open_failures.get(reason, 0), (name, reason))
         for counter, count in counts.driver.items():
             yield Sample("camera_driver", count, (name, counter))
 
 
+def of_rings(captures: Mapping[str, Capture]) -> Iterable[Sample]:
+    for name, capture in captures.items():
+        yield Sample("ring_waiting", capture.waiting, (name,))
+        yield Sample("ring_pushed_out", capture.overloaded, (name,))
+
+
 def of_engines(serving: Serving) -> Iterable[Sample]:
-    return [Sample("engine_failures", count, (name,)) for name, count in serving.failed.items()]
+    failed = serving.failed
+    for name, serves in serving.serves.items():
+        yield Sample("engine_serving", serves, (name,))
+        yield Sample("engine_failures", failed.get(name, 0), (name,))
 
 
 def of_outbox(depth: Depth) -> Iterable[Sample]:
@@ -73,18 +95,30 @@ def of_outbox(depth: Depth) -> Iterable[Sample]:
 def of_uplink(uplink: Uplink) -> Iterable[Sample]:
     courier, link = uplink.courier.state, uplink.link
     yield Sample("outbox_full", uplink.keeper.full)
+    yield Sample("outbox_rows_lost", uplink.rows_lost)
     yield Sample("crops_evicted", uplink.keeper.evicted)
+    yield Sample("broker_connected", link.state.connected)
     yield Sample("published", courier.publications)
     yield Sample("acknowledged", courier.deliveries)
     yield Sample("refused", courier.refusals)
     yield Sample("inbound_dropped", link.inbound_dropped)
     yield Sample("reconnects", max(0, link.state.connects - 1))  # the first one is no reconnect
+    for gateway in (one.state for one in uplink.gateways):
+        yield Sample("gateway_failures", gateway.tries_failed, (gateway.name,))
+        yield Sample("outbox_reader_skipped", uplink.keeper.skipped.get(gateway.name, 0), (gateway.name,))
 
 
-def of_commands(desk: Desk, uplink: Uplink) -> Iterable[Sample]:
-    yield Sample("commands", desk.performed)
-    for kind, count in {**desk.refusals, "busy": uplink.link.inbound_refused}.items():
+def of_commands(remote: Remote, uplink: Uplink) -> Iterable[Sample]:
+    yield Sample("commands", remote.desk.performed)
+    yield Sample("responses_lost", uplink.link.responses_lost)
+    yield Sample("bindings_unused", remote.bindings.unused_told)
+    for kind, count in {**remote.desk.refusals, "busy": uplink.link.inbound_refused}.items():
         yield Sample("commands_refused", count, (kind,))
+
+
+def of_rolls(cameras: Iterable[str], roll_maps: RollMaps) -> Iterable[Sample]:
+    for name in cameras:
+        yield Sample("roll_maps_failed", roll_maps.failed[name], (name,))
 
 
 def of_archive(archive: Archive | None) -> Iterable[Sample]:
@@ -99,6 +133,12 @@ def of_archive(archive: Archive | None) -> Iterable[Sample]:
 
 
 def of_board(board: Board) -> Iterable[Sample]:
-    """Shares of the last minute; 0 where nothing came."""
-    for view in board.snapshot().cameras:
+    """What the station is and does; shares are those of the last minute, 0 where nothing came."""
+    snapshot = board.snapshot()
+    state = assess(snapshot).state
+    for name in HEALTH_STATES:
+        yield Sample("state", name == state, (name,))
+    if snapshot.serving is not None:
+        yield Sample("info", 1, (snapshot.version, stored(snapshot.serving.bundle)))
+    for view in snapshot.cameras:
         yield Sample("unjudged_ratio", view.work.tally.unjudged_share, (view.name,))

@@ -12,6 +12,7 @@ import structlog
 from agent.cameras.supervisor import Supervisor
 from agent.clock import Clock
 from agent.contract.payloads import StatusName
+from agent.crew import name_threads
 from agent.remote.remote import Remote
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
@@ -19,6 +20,7 @@ from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.said import Status
 from agent.status.snapshot import OutboxReader
+from agent.systemd import Manager
 from agent.uplink.uplink import Uplink
 
 log = structlog.get_logger()
@@ -27,7 +29,7 @@ WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Watch:
     """A member of the agent's crew: what a part raises when it is asked ends the agent."""
 
@@ -40,13 +42,17 @@ class Watch:
     board: Board
     metrics: Metrics
     status: Status
+    manager: Manager
     clock: Clock
+    looks: int = 0  # since the start
 
     def run(self, stop: threading.Event) -> None:
         said: tuple[StatusName, str | None, str | None] | None = None
         metrics_due_ns = self.clock.monotonic_ns()
         while not stop.wait(WATCH_EVERY_S):
+            name_threads()
             self._look()
+            self.looks += 1
             said = self._tell(said)
             if self.clock.monotonic_ns() >= metrics_due_ns:
                 self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
@@ -84,6 +90,7 @@ class Watch:
             self.status.engine(),
         )
         if now != said:
+            self.manager.status(f"{health.state.capitalize()}{': ' * bool(reasons)}{reason or ''}")
             self.uplink.link.publish_status(self.status.message(now[0], reason))
             tell = log.warning if degraded else log.info
             tell("health", state=health.state, reasons=list(health.reasons))

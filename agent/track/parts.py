@@ -34,6 +34,7 @@ class Parts:
         self._max_lines = max_lines
         self._ticks_per_line = ticks_per_line
         self.lines_repeated = 0
+        self.lines_unseen = 0  # lost between parts, or in a gap that ends one
         self._count = 0  # parts and pieces that were given
         self._begun: Frame | None = None  # the open part's first lines; its image is not used
         self._cut_off = True  # whether the open part, or one that begins now, has begun unseen
@@ -83,8 +84,10 @@ class Parts:
         """Fill a gap within the open part, or end it when it cannot hold the gap."""
         if self._begun is None:
             self._cut_off = True  # a part may have begun in it
+            self.lines_unseen += gap
             return []
         if self._lines + gap > self._max_lines:
+            self.lines_unseen += gap
             return self._close(is_partial=True, goes_on=True)
         self._images.append(np.repeat(self._images[-1][-1:], gap, axis=0))
         self._valid.append(np.zeros(gap, np.bool_))
@@ -133,6 +136,7 @@ class EachBlock:
 
     def __init__(self, part_lines: int) -> None:
         self.lines_repeated = 0  # a trigger's lines never come again
+        self.lines_unseen = 0  # each is a part's
         self._part_lines = part_lines
 
     def push(self, item: Item) -> list[Item]:

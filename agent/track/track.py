@@ -40,6 +40,9 @@ class Cutter(Protocol):
     @property
     def lines_repeated(self) -> int: ...
 
+    @property
+    def lines_unseen(self) -> int: ...
+
     def push(self, item: Item) -> list[Item]: ...
 
     def flush(self) -> list[Item]: ...
@@ -61,6 +64,11 @@ class Track:
     def lines_dropped(self) -> int:
         """Lines that were seen again, or while the belt stood or turned; from any thread."""
         return sum(stage.lines_dropped for stage in self._stages) + self._cutter.lines_repeated
+
+    @property
+    def lines_unseen(self) -> int:
+        """Lines that were lost where no part, and so no record, tells of them; from any thread."""
+        return self._cutter.lines_unseen
 
     def push(self, item: Item) -> list[Item]:
         """What is to be judged now; raises FlatFieldError and TrackError for a camera unlike the settings."""

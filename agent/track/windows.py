@@ -51,6 +51,7 @@ class Web:
         self.window_lines = window_lines
         self.lines_lost = 0
         self.lines_repeated = 0
+        self.lines_unseen = 0  # every line is in a window
         self.restarts = 0
         self._window: _Window | None = None
         self._next_line = 0

@@ -65,6 +65,7 @@ class Uplink:
     cursors: tuple[Cursor, ...]
     gateways: tuple[Gateway, ...]
     troubles: dict[str, Trouble] = field(default_factory=dict)  # as `watch` last saw them
+    rows_lost: int = 0  # of a damaged outbox, at the start
     lacks_told: set[str] = field(default_factory=set)  # of brokers, since the start
 
     def start(self) -> None:
@@ -72,6 +73,7 @@ class Uplink:
         if (saved := self.outbox.salvaged) is not None:
             detail = f"{self.outbox.path} was damaged and was moved to {saved.file} whole: {saved.words()}"
             log.error("outbox_set_aside", detail=detail)
+            self.rows_lost = saved.lost
             self.keeper.told_salvage(
                 self.events.row(
                     "outbox_set_aside",

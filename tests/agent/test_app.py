@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 
 from agent.app import App, build
+from agent.archive.archive import REASONS as ARCHIVE_REASONS
+from agent.cameras.life import OPEN_FAILURES
 from agent.clock import ManualClock
-from agent.contract.metrics import METRICS
+from agent.contract.commands import CODES
+from agent.contract.metrics import METRICS, SKIPPED
+from agent.contract.verdict import REASONS
 from agent.crew import Crew
 from agent.line.publish import ListenerError
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.status.board import Board
+from agent.status.said import VERSION
 from tests.fakes import fault
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
@@ -57,6 +62,26 @@ def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe
     finally:
         app.engine.close()
         app.uplink.outbox.close()
+
+
+def test_a_station_that_has_done_nothing_yet_has_a_series_at_zero_for_every_reason(tmp_path: Path) -> None:
+    app = made(tmp_path)
+    try:
+        counts = app.watch.metrics.snapshot()
+    finally:
+        app.engine.close()
+        app.uplink.outbox.close()
+    assert counts["state"] == {"starting": 1, "running": 0, "degraded": 0}
+    assert counts["info"] == {VERSION: {app.lines["top"].recipe.bundle: 1}}
+    assert counts["engine_serving"]["openvino"] == 1
+    assert counts["engine_failures"] == dict.fromkeys(counts["engine_serving"], 0)
+    assert counts["skipped"] == counts["camera_faults"]["top"] == dict.fromkeys(SKIPPED, 0)
+    assert counts["unjudged"] == {"top": dict.fromkeys(REASONS, 0)}
+    assert counts["camera_open_failures"] == {"top": dict.fromkeys(OPEN_FAILURES, 0)}
+    assert counts["archive_dropped"] == dict.fromkeys(ARCHIVE_REASONS, 0)
+    assert counts["commands_refused"] == dict.fromkeys(CODES, 0)
+    of_others = {"camera_driver", "gateway_failures", "outbox_reader_skipped"}  # drivers and gateways: none
+    assert {name for name, found in counts.items() if found == {}} == of_others
 
 
 def test_a_listener_that_raised_ends_the_agent_when_the_watch_asks(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
-from agent.crew import Crew, CrewError
+from agent.crew import Crew, CrewError, name_threads
 from tests.brokers import DEADLINE_S, eventually
 
 
@@ -94,3 +95,13 @@ def test_a_member_that_does_not_come_home_is_named() -> None:
         crew.dismiss()
     let_go.set()
     eventually(lambda: not crew.is_alive("camera-top"), "the late member ends")
+
+
+def test_linux_knows_the_names_of_threads_too() -> None:
+    crew = Crew()
+    crew.start("line-of-a-long-name", wait_for_stop)
+    name_threads()
+    named = {file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")}
+    crew.dismiss()
+    assert "line-of-a-long-" in named
+    assert Path("/proc/self/comm").read_text().strip() not in ("MainThread", "line-of-a-long-")

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from agent import logs
+from agent.repeats import BURST
 from agent.settings.settings import Logs
 
 
@@ -121,3 +122,25 @@ def test_lines_for_people_have_colour_where_it_is_wanted(
     structlog.get_logger().info("camera_lost")
     (line,) = lines(capsys)
     assert ("\x1b" in line) == has_colour
+
+
+def test_lines_of_one_kind_are_limited_and_the_rest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Logs(), station="cell3-cam1")
+    log = structlog.get_logger()
+    for frame in range(100):
+        log.warning("frame_not_judged", camera="top", frame=frame)
+    log.warning("frame_not_judged", camera="side", frame=0)
+    said = [json.loads(line) for line in lines(capsys)]
+    assert [one["frame"] for one in said] == [*range(BURST), 0]
+    assert logs.left_out() == 100 - BURST
+    logs.configure(Logs())
+    (told,) = (json.loads(line) for line in lines(capsys))
+    assert (told["event"], told["of"]) == ("lines_left_out", {"frame_not_judged top warning": 100 - BURST})
+
+
+def test_where_errors_alone_are_written_the_rest_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Logs(level="error"))
+    for _ in range(BURST + 1):
+        structlog.get_logger().error("failed")
+    logs.configure(Logs())
+    assert json.loads(lines(capsys)[-1])["of"] == {"failed error": 1}

@@ -14,7 +14,7 @@ import yaml
 
 from agent.demo.cells import load_cells
 from agent.demo.demo import SAMPLE_BUNDLE, choose_cells
-from tests.brokers import HOST, free_port
+from tests.brokers import HOST, eventually, free_port
 
 STATION = "plumbline/v1/test/cells/line1/top1"
 END_TIMEOUT_S = 60
@@ -67,16 +67,46 @@ class AgentProcess:
             "page": {"port": self.page_port},
         }
 
-    def start(self) -> None:
-        file = self._folder / "agent.yaml"
-        file.write_text(yaml.safe_dump(self.settings))
+    def start(self, **environment: str) -> None:
+        file = self.write_settings()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", ENTRY, "run", "-c", str(file)],
                 stdout=log,
                 stderr=log,
-                env={name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")},
+                stdin=subprocess.DEVNULL,
+                env={name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
+                | environment,
             )
+
+    def write_settings(self) -> Path:
+        file = self._folder / "agent.yaml"
+        file.write_text(yaml.safe_dump(self.settings))
+        return file
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Until it has ended by itself; the exit code."""
+        assert self._process is not None
+        return self._process.wait(END_TIMEOUT_S)
+
+    def thread(self, name: str) -> int:
+        """The number that Linux has for a thread, by the first 15 characters of its name."""
+        assert self._process is not None
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        found: list[int] = []
+
+        def is_there() -> bool:
+            found.extend(
+                int(one.name) for one in tasks.iterdir() if (one / "comm").read_text().strip() == name[:15]
+            )
+            return bool(found)
+
+        eventually(is_there, f"thread {name}")
+        return found[0]
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""

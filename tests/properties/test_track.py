@@ -346,6 +346,7 @@ def test_lines_lost_within_a_part_keep_their_places() -> None:
     assert isinstance(part, Frame) and part.valid is not None
     assert (part.first_line, part.lines_lost, part.is_partial) == (2, 3, False)
     assert part.valid.tolist() == [True] * 2 + [False] * 3 + [True] * 2
+    assert cutter.lines_unseen == 0
 
 
 def test_a_part_that_may_have_begun_in_a_gap_is_partial() -> None:
@@ -357,6 +358,7 @@ def test_a_part_that_may_have_begun_in_a_gap_is_partial() -> None:
         items += cutter.push(replace(block(first, 4, number), image=image))
     told = [(item.first_line, item.is_partial) for item in items if isinstance(item, Frame)]
     assert told == [(7, True), (10, False)]
+    assert cutter.lines_unseen == 3, "no record tells of them"
 
 
 def test_a_coordinate_that_starts_again_ends_the_part_and_a_block_that_comes_twice_does_not() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +17,7 @@ from agent.settings.camera import GenicamSource
 
 log = structlog.get_logger()
 
+COUNTED = ("blocks_missing", "blocks_incomplete")  # beside the library's own
 MISSING_FAULTS = 16  # of a longer run of missing frames, the rest share one fault
 OLDEST_S = 60.0  # a block that seems to have waited longer met a step of the wall clock
 
@@ -50,12 +51,14 @@ class GenicamCamera:
         self._session: Session | None = None
         self._ready: deque[Frame | FrameFault] = deque()
         self._epoch = -1
+        self._counts: Counter[str] = Counter()
         self._block_lines = 0  # of the tallest block: others were closed early
 
     def open(self) -> None:
         self.close()
         self._session = open_session(self._name, self._source)
         self._accounts = self._books.turn_over()
+        self._counts.update(dict.fromkeys(COUNTED, 0))
         self._epoch += 1
 
     def grab(self, timeout_s: float) -> Frame | FrameFault | None:
@@ -76,7 +79,7 @@ class GenicamCamera:
 
     def stats(self) -> dict[str, int]:
         session = self._session
-        return {} if session is None else session.statistics()
+        return {} if session is None else {**session.statistics(), **self._counts}
 
     def stream(self) -> Stream | None:
         """None while it is not open."""
@@ -97,6 +100,7 @@ class GenicamCamera:
         place = self._accounts.complete(
             block_id=block.block_id, counter=block.counter, lines=lines, block_lines=self._block_lines
         )
+        self._counts["blocks_missing"] += place.blocks_missing
         captured_ns, captured_at = self._moment(block)
         is_line = self._source.scan == "line"
         frame = Frame(
@@ -117,6 +121,8 @@ class GenicamCamera:
 
     def _incomplete(self, block: Block) -> list[Frame | FrameFault]:
         frame_id, missing = self._accounts.incomplete(block.block_id)
+        self._counts["blocks_missing"] += missing
+        self._counts["blocks_incomplete"] += 1
         log.debug("block_incomplete", camera=self._name, block_id=block.block_id, problem=block.problem)
         if self._source.scan == "line":
             return []

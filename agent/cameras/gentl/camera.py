@@ -22,6 +22,7 @@ from agent.settings.camera import HarvestersSource
 
 END_S = 2.0
 MISSING_FAULTS = 1000  # of a longer gap the rest is only counted
+COUNTED = ("missing", "failed", "torn")  # frames
 WRAP = 65_535  # 16 bit block ids count on from here with 1
 ERRORS = {"in_use": CameraInUse, "settings": CameraMisconfigured, "absent": CameraError}
 
@@ -97,7 +98,7 @@ class HarvestersCamera:
         return self._waiting.popleft()
 
     def stats(self) -> Mapping[str, int]:
-        return dict(self._counts)
+        return {name: self._counts[name] for name in COUNTED}
 
     def close(self) -> None:
         """Asks the process to end, and ends it where it does not within END_S."""

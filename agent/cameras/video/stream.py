@@ -93,11 +93,13 @@ class StreamCamera:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._frame_id = 0
+        self._over_rate = 0
 
     def open(self) -> None:
         reader = self._connect(self._source)
         # New ones each time: a thread that hangs in an old connection keeps its own.
         self._ready, self._stop = queue.Queue(maxsize=1), threading.Event()
+        self._over_rate = 0
         self._thread = threading.Thread(
             target=self._run, args=(reader, self._ready, self._stop), name=f"stream-{self._name}", daemon=True
         )
@@ -111,6 +113,10 @@ class StreamCamera:
         if isinstance(item, CameraError):
             raise item
         return item
+
+    def stats(self) -> dict[str, int]:
+        """Pictures that came faster than `rate_hz`."""
+        return {"over_rate": self._over_rate}
 
     def close(self) -> None:
         """Ends the thread; one that hangs in a read is left to end by the read's own timeout."""
@@ -145,6 +151,7 @@ class StreamCamera:
             if read_ns - asked_ns > patience_ns:
                 return f"stalled for more than {self._source.read_timeout_s:g} s"
             if not self._pace.wait(0.0):
+                self._over_rate += 1
                 continue
             _hand_over(self._trigger(picture, read_ns), ready, stop)
             if self._clock.monotonic_ns() - read_ns > patience_ns:

@@ -16,9 +16,9 @@ from agent.uplink.mqtt.terms import Parting, Question
 class Conversation:
     """For the network thread only."""
 
-    def __init__(self, connection: Connection, topics: Topics) -> None:
+    def __init__(self, connection: Connection, topics: Topics, sayings: Sayings) -> None:
         self.connection = connection
-        self.herald = Herald(connection, topics.status())
+        self.herald = Herald(connection, topics.status(), sayings)
         self._ear = Ear(connection, topics)
         self._topics = topics
 
@@ -30,9 +30,9 @@ class Conversation:
     def hears(self) -> bool:
         return self._ear.answered
 
-    def say(self, status: bytes | None, sayings: Sayings, *, leaving: bool) -> bool:
+    def say(self, status: bytes | None, *, leaving: bool) -> bool:
         """Whether the broker has the latest `status` and all that was to be said about commands."""
-        return self.herald.say(status if self.connection.terms.status else None, sayings, leaving=leaving)
+        return self.herald.say(status if self.connection.terms.status else None, leaving=leaving)
 
     def lacks(self) -> tuple[str, ...]:
         """What the broker does not do for us, one sentence each."""

@@ -34,8 +34,9 @@ def herald_window(connection: Connection) -> int:
 class Herald:
     """For the network thread only."""
 
-    def __init__(self, connection: Connection, status_topic: str) -> None:
+    def __init__(self, connection: Connection, status_topic: str, sayings: Sayings) -> None:
         self._connection = connection
+        self._sayings = sayings
         self._status_topic = status_topic
         self._said: bytes | None = None
         self._status_receipt: MQTTMessageInfo | None = None
@@ -59,20 +60,21 @@ class Herald:
             isinstance(one, MQTTMessageInfo) and one.mid == packet_id for one in self._on_way
         ):
             log.warning("response_refused", reason=str(reason))
+            self._sayings.lose()
 
-    def say(self, status: bytes | None, sayings: Sayings, *, leaving: bool = False) -> bool:
-        """Whether the broker has the latest `status` and all of `sayings`; else more is on its way.
+    def say(self, status: bytes | None, *, leaving: bool = False) -> bool:
+        """Whether the broker has the latest `status` and all of the sayings; else more is on its way.
 
         When `leaving` the status goes last: with its acknowledgement the broker has read all before it.
         """
         self._land()
-        while self._responses_on_way() < herald_window(self._connection) and (one := sayings.next()):
+        while self._responses_on_way() < herald_window(self._connection) and (one := self._sayings.next()):
             if isinstance(one, Answer):
                 self._respond(one)
             else:
                 self._on_way.append(one)
         self._land()
-        waits = bool(self._on_way) or sayings.waiting()
+        waits = bool(self._on_way) or self._sayings.waiting()
         held_back = self.status_unanswered or (leaving and waits)
         if status is not None and status != self._said and not held_back:
             self._say_status(status)
@@ -113,6 +115,7 @@ class Herald:
             )
         except (ValueError, MQTTException) as error:
             log.warning("response_dropped", topic=answer.topic, reason=str(error))
+            self._sayings.lose()
         else:
             self._on_way.append(receipt)
 

@@ -124,6 +124,11 @@ class MqttLink:
         """Commands that were answered with 429, because too many waited."""
         return self._intake.refused
 
+    @property
+    def responses_lost(self) -> int:
+        """Answers to commands that nobody has got."""
+        return self._intake.sayings.lost
+
     def silent_s(self) -> float:
         """For how long the network thread has not moved; more than a minute is a hang."""
         return (self._clock.monotonic_ns() - self._moved_ns) / 1e9
@@ -145,8 +150,7 @@ class MqttLink:
 
     def publish_metrics(self, payload: bytes) -> None:
         """Metrics for whoever listens now; dropped without a connection."""
-        live = self._live
-        if live is not None:
+        if (live := self._live) is not None:
             live.publish(self._topics.metrics(), payload, TOPICS["metrics"], JSON)
 
     def respond(self, topic: str, payload: bytes, correlation_data: bytes | None) -> None:
@@ -161,14 +165,14 @@ class MqttLink:
                 return
             self._stopping.wait(ROOM_S)
         log.warning("response_dropped", topic=topic, reason="no connection")
+        self._intake.sayings.lose()
 
     def acknowledge(self, inbound: Inbound) -> None:
         """The broker need not send `inbound` again, once it has the answers that were given before.
 
         One of an earlier connection comes again all the same.
         """
-        live = self._live
-        if live is not None:
+        if (live := self._live) is not None:
             self._intake.sayings.acknowledge(inbound)
             live.wake()
 
@@ -199,8 +203,7 @@ class MqttLink:
         """One connection from its beginning to its end: how far it came, and why it ended."""
         settings, terms = self._settings, self._lessons.terms
         connection = self._connection(protocol, terms)
-        conversation = Conversation(connection, self._topics)
-        self._conversation = conversation
+        self._conversation = conversation = Conversation(connection, self._topics, self._intake.sayings)
         doubt: str | None = None
         error: Exception | None = None
         self._accepted_ns = self._clock.monotonic_ns()
@@ -270,9 +273,7 @@ class MqttLink:
             elif self._moved_ns - opened_ns > ANSWER_TIMEOUT_S * 1e9:
                 raise TimeoutError("CONNECT was not answered")
             leaving = self._stopping.is_set()  # before looking at the status: it is the last then
-            said = not connection.accepted or conversation.say(
-                self._status, self._intake.sayings, leaving=leaving
-            )
+            said = not connection.accepted or conversation.say(self._status, leaving=leaving)
             if leaving:
                 leaving_ns = leaving_ns or self._moved_ns
                 if said or self._moved_ns - leaving_ns > LAST_WORDS_S * 1e9:
@@ -290,8 +291,7 @@ class MqttLink:
         if (lacks, hears) != (self._state.lacks, self._state.hears):
             for lack in set(lacks) - set(self._state.lacks):
                 log.warning("mqtt_broker_limited", reason=lack)
-            reason = self._connected_words(lacks)
-            self._state = replace(self._state, reason=reason, lacks=lacks, hears=hears)
+            self._state = replace(self._state, reason=self._connected_words(lacks), lacks=lacks, hears=hears)
         self._retry = lasting(self._retry, lasted_s)
         if self._state.duplicate_client_id and not self._retry.duplicate_client_id:
             self._state = replace(self._state, duplicate_client_id=False)

@@ -33,6 +33,17 @@ class Sayings:
         self._lock = threading.Lock()
         self._answers = 0
         self._bytes = 0
+        self._lost = 0
+
+    @property
+    def lost(self) -> int:
+        """Answers that nobody has got, since the start."""
+        return self._lost
+
+    def lose(self) -> None:
+        """Count an answer that could not be sent, or that the broker did not take."""
+        with self._lock:
+            self._lost += 1
 
     def offer(self, answer: Answer, *, hurried: bool = True) -> bool:
         """Whether there was room; what is not `hurried` leaves half of it to the others."""
@@ -68,6 +79,7 @@ class Sayings:
     def clear(self) -> None:
         with self._lock:
             self._waiting.clear()
+            self._lost += self._answers
             self._answers = self._bytes = 0
 
 

@@ -102,7 +102,14 @@ def test_a_driver_that_hangs_holds_nobody_up_and_what_it_says_later_is_not_heard
         one.frames_go_on()
         plant.let_go.set()
         one.frames_go_on()
+        if where == "grab":
+            eventually(lambda: one.supervisor.counts().late == 1, "what it says later is counted")
     assert_exact(one)
+
+
+def test_what_a_driver_counts_begins_at_zero_when_it_is_open() -> None:
+    with watched(Plant(frozen=True)) as one:
+        eventually(lambda: one.supervisor.counts().driver == {"resent_packets": 0}, "it is asked at once")
 
 
 def test_drivers_that_hang_for_ever_cost_a_bounded_number_of_threads() -> None:

@@ -79,6 +79,6 @@ def test_the_version_is_told_without_anything_else(module: str) -> None:
 
 
 def test_a_wrong_command_line_is_told_as_json_where_json_was_asked_for(plumbline: Plumbline) -> None:
-    ended = plumbline("outbox", "status", "--json")
+    ended = plumbline("bundle", "info", "--json")
     told = json.loads(ended.out)
-    assert (ended.code, ended.err, told["exit_code"]) == (2, "", 2) and "--config" in told["error"]
+    assert (ended.code, ended.err, told["exit_code"]) == (2, "", 2) and "BUNDLE" in told["error"]

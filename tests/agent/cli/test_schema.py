@@ -22,7 +22,7 @@ def test_the_schema_of_settings_is_the_file_in_config(plumbline: Plumbline) -> N
 
 
 def test_an_unknown_schema_or_command_is_a_usage_error(plumbline: Plumbline) -> None:
-    for words in (["schema", "weather"], ["fly"], ["validate"], ["run"]):
+    for words in (["schema", "weather"], ["fly"], ["validate"], ["run", "fast"]):
         ended = plumbline(*words)
         assert ended.code == 2 and "Traceback" not in ended.err
 

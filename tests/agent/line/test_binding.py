@@ -54,6 +54,7 @@ def test_a_trigger_that_never_came_does_not_shift_those_that_follow(tmp_path: Pa
     assert [one.of("top", at).part_id for at in (250, 350)] == ["B", "C"]
     assert [(camera, part.part_id) for camera, part in one.unused()] == [("top", "A")]
     assert one.unused() == []
+    assert one.unused_told == 1
 
 
 def test_a_part_waits_no_longer_than_it_was_told_to(tmp_path: Path) -> None:

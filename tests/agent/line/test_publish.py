@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from agent.contract.arguments import Bind
+from agent.contract.metrics import SKIPPED
 from agent.contract.payloads import encode
 from agent.line.judge import judge
 from agent.line.recipe import Recipe
@@ -164,7 +165,7 @@ def test_a_trigger_without_a_picture_is_skipped_and_says_why(at: Desk, path: Pat
         "sha256": None,
     }
     counts = at.metrics.snapshot()
-    assert counts["skipped"] == {"lost_lines": 1}
+    assert counts["skipped"] == {**dict.fromkeys(SKIPPED, 0), "lost_lines": 1}
     assert counts["camera_lines_lost"] == {"top": 512}
 
 
@@ -299,11 +300,12 @@ def test_no_metric_moves_for_a_skipped_trigger_that_is_not_committed(path: Path)
         pass
     with pytest.raises(OutboxError, match="closed"):
         at.publisher.record_skipped(fault(0), RECIPE)
-    assert at.metrics.snapshot()["camera_faults"] == {}
+    assert at.metrics.snapshot()["camera_faults"] == {"top": dict.fromkeys(SKIPPED, 0)}
     with desk(path) as at:
         at.publisher.record_skipped(fault(0), RECIPE)
         at.settle()
-        assert at.metrics.snapshot()["camera_faults"] == {"top": {"camera_error": 1}}
+        moved = at.metrics.snapshot()["camera_faults"]["top"]
+        assert moved == {**dict.fromkeys(SKIPPED, 0), "camera_error": 1}
 
 
 def test_names_that_are_no_unicode_are_recorded_as_well_as_they_can_be(at: Desk, path: Path) -> None:

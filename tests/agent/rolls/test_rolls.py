@@ -146,7 +146,9 @@ def test_the_files_have_all_and_the_event_the_strongest(tmp_path: Path) -> None:
     roll = a_roll(DEFECTS_TOLD + 5)
     clock = ManualClock()
     events = EventMaker(TOPICS, boot_id="boot", clock=clock, new_id=lambda: "id")
-    event = json.loads(tell_roll(roll, tmp_path / "maps", events).payload)
+    row, written = tell_roll(roll, tmp_path / "maps", events)
+    assert written
+    event = json.loads(row.payload)
     assert (event["event"], event["severity"]) == ("roll_map", "info")
     assert [one["score"] for one in event["data"]["defects"]] == [
         d.score for d in strongest(roll, DEFECTS_TOLD)
@@ -162,7 +164,9 @@ def test_the_files_have_all_and_the_event_the_strongest(tmp_path: Path) -> None:
 def test_a_map_that_cannot_be_written_is_a_warning_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     events = EventMaker(TOPICS, boot_id="boot", clock=ManualClock(), new_id=lambda: "id")
-    event = json.loads(tell_roll(a_roll(), tmp_path / "file", events).payload)
+    row, written = tell_roll(a_roll(), tmp_path / "file", events)
+    assert not written
+    event = json.loads(row.payload)
     assert event["severity"] == "warning" and str(tmp_path / "file") in event["detail"]
     assert event["data"]["files"] == [] and event["data"]["defects"]
 

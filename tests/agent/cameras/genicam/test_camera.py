@@ -151,11 +151,12 @@ def test_lost_packets_are_sent_again_and_a_block_with_too_many_of_them_is_accoun
         items += until_quiet(camera)
         mono.cue(blocks=5, drop_packets=0.0)
         items += until_quiet(camera)
-        stream = camera.stream()
+        stream, stats = camera.stream(), camera.stats()
         after = mono.cue(blocks=None)
     assert all(isinstance(item, Frame) and shows(item, shown(WEB, 8)) for item in items)
     assert stream is not None
     assert after.packets_dropped > before.packets_dropped
+    assert stats["blocks_missing"] + stats["blocks_incomplete"] == stream.statistics["n_failures"]
     assert stream.statistics["n_resent_packets"] > 0
     assert sum(item.lines_lost for item in items) == stream.statistics["n_failures"] * HEIGHT
     assert lines(items) == after.lines - before.lines

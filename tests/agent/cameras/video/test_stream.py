@@ -147,10 +147,10 @@ def test_a_frame_carries_the_time_it_was_read_and_not_the_time_it_was_taken() ->
 
 def test_the_rate_is_a_ceiling() -> None:
     clock = ManualClock()
-    values, _ = values_until_lost(
-        camera_on(ScriptedReader(list(range(80)), clock), clock=clock, rate_hz=100.0)
-    )
+    camera = camera_on(ScriptedReader(list(range(80)), clock), clock=clock, rate_hz=100.0)
+    values, _ = values_until_lost(camera)
     assert values == list(range(0, 80, 10))
+    assert camera.stats() == {"over_rate": 72}
 
 
 def test_nothing_within_the_timeout_is_none() -> None:

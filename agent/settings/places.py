@@ -1,0 +1,49 @@
+"""Where a station that systemd runs keeps its things, as its unit says with StateDirectory= and its like.
+
+Commands that people give beside it find the same places by the settings file's own: FILE.yaml in
+/etc/plumbline belongs to plumbline@FILE.service, agent.yaml there to plumbline.service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CONFIGURATION = Path("/etc/plumbline")
+STATE = Path("/var/lib/plumbline")
+CACHE = Path("/var/cache/plumbline")
+FILE = "agent.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Folders of one station."""
+
+    state: Path
+    cache: Path
+
+    def defaults(self) -> dict[tuple[str, ...], str]:
+        """What settings that say nothing of it mean, by key."""
+        return {
+            ("bundle",): str(self.state / "bundle"),
+            ("engine", "cache"): str(self.cache / "engines"),
+            ("outbox", "path"): str(self.state / "outbox.sqlite3"),
+        }
+
+
+def settings_file(environment: Mapping[str, str]) -> Path:
+    """The one that is meant where none is named."""
+    return Path(environment.get("CONFIGURATION_DIRECTORY") or CONFIGURATION) / FILE
+
+
+def places_of(file: Path, environment: Mapping[str, str]) -> Places | None:
+    """Of the station whose settings these are; None for one that is not run by systemd."""
+    state, cache = environment.get("STATE_DIRECTORY"), environment.get("CACHE_DIRECTORY")
+    if state:
+        return Places(state=Path(state), cache=Path(cache or state))
+    if file.absolute().parent != CONFIGURATION:
+        return None
+    if file.name == FILE:
+        return Places(state=STATE, cache=CACHE)
+    return Places(state=STATE / file.stem, cache=CACHE / file.stem)

@@ -1,0 +1,229 @@
+"""One run follows another: after damage, and after a reload; what is refused leaves in force what was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from agent.app import App
+from agent.clock import ManualClock
+from agent.crew import Crew
+from agent.errors import PlumblineError
+from agent.outbox.file import DamagedError
+from agent.service import MENDED_S, OPENING_S, Service
+from agent.settings.settings import Judge, Line, Logs, Outbox, Settings, SettingsError
+from agent.systemd import Manager
+
+SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
+DAMAGE = DamagedError("damaged")
+
+
+class Told(Manager):
+    """A manager that remembers."""
+
+    def __init__(self) -> None:
+        super().__init__(address="nowhere", watchdog_s=30.0)
+        object.__setattr__(self, "said", [])
+
+    def tell(self, *assignments: str) -> None:
+        self.said.append("\n".join(assignments))  # type: ignore[attr-defined]
+
+
+class Fake:
+    """Settings and an app that do what a script says: each run is a list of steps and an end."""
+
+    def __init__(self, folder: Path, *runs: Iterable[Callable[[], None] | Exception]) -> None:
+        self.clock = ManualClock()
+        self.manager = Told()
+        self.on_file: Settings | SettingsError = Settings(
+            bundle=SAMPLE, outbox=Outbox(path=folder / "outbox.sqlite3")
+        )
+        self.built: list[Settings] = []
+        self.crews: list[Crew] = []
+        self.taken: list[Settings] = []
+        self.runs = iter(runs)
+        self.service = Service(load=self.load, build=self.build, manager=self.manager, clock=self.clock)
+
+    def load(self) -> Settings:
+        if isinstance(self.on_file, Exception):
+            raise self.on_file
+        return self.on_file
+
+    def build(self, wanted: Settings, crew: Crew, service: Service) -> App:
+        self.built.append(wanted)
+        self.crews.append(crew)
+        self.steps = list(next(self.runs))
+        if self.steps and isinstance(self.steps[0], ValueError):
+            raise self.steps[0]  # it does not even open
+        return cast(App, self)
+
+    def run(self, attend: Callable[[App], bool]) -> None:
+        """As `App.run`."""
+        for step in self.steps:
+            if self.crews[-1].stop.is_set():
+                return
+            if isinstance(step, Exception):
+                raise step
+            if not attend(cast(App, self)):
+                return
+            step()
+        attend(cast(App, self))
+
+    def take_over(self, wanted: Settings) -> None:
+        self.taken.append(wanted)
+
+    @property
+    def said(self) -> list[str]:
+        return self.manager.said  # type: ignore[attr-defined, no-any-return]
+
+
+def change(fake: Fake, **update: object) -> Callable[[], None]:
+    """Write other settings and ask for a reload."""
+
+    def step() -> None:
+        assert isinstance(fake.on_file, Settings)
+        fake.on_file = fake.on_file.model_copy(update=update)
+        fake.service.reload()
+
+    return step
+
+
+def test_a_start_asks_for_time_and_is_ready_once_everything_runs(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [lambda: None])
+    fake.service.run()
+    opening = f"{round(OPENING_S * 1e6)}"
+    assert fake.said == [
+        "STATUS=Opening bundle, engine and outbox",
+        f"EXTEND_TIMEOUT_USEC={opening}",
+        f"WATCHDOG_USEC={opening}",
+        "WATCHDOG_USEC=30000000",
+        "READY=1",
+    ]
+
+
+def test_what_another_recipe_can_do_is_taken_over_in_the_same_run(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.runs = iter([[change(fake, judge=Judge(threshold=0.5), revision=2), lambda: None]])
+    assert fake.service.run().revision == 2
+    assert [taken.judge.threshold for taken in fake.taken] == [0.5]
+    assert len(fake.built) == 1
+    assert fake.said[-2:] == ["RELOADING=1\nMONOTONIC_USEC=0", "READY=1"]
+
+
+def test_other_settings_take_another_run_and_reload_ends_when_that_runs(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.runs = iter([[change(fake, line=Line(mode="live")), lambda: None], [lambda: None]])
+    fake.service.run()
+    assert [one.line.mode for one in fake.built] == ["accountable", "live"]
+    assert len({id(crew) for crew in fake.crews}) == 2
+    after = fake.said[fake.said.index("RELOADING=1\nMONOTONIC_USEC=0") + 1 :]
+    assert after.count("READY=1") == 1 and after[-1] == "READY=1"
+
+
+def test_settings_that_cannot_be_read_are_refused_and_said(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+
+    def spoil() -> None:
+        fake.on_file = SettingsError(["agent.yaml:3: mqtt.port: wrong (got 'x')", "agent.yaml:9: more"])
+        fake.service.reload()
+
+    fake.runs = iter([[spoil, lambda: None, lambda: None]])
+    fake.service.run()
+    assert len(fake.built) == 1 and not fake.taken
+    (words,) = fake.service.words()
+    assert re.search("refused, those before stay in force: agent.yaml:3: mqtt.port", words)
+    assert fake.said[-2:] == [f"STATUS={words}", "READY=1"]
+
+
+@pytest.mark.parametrize("wrong", ["bundle", "outbox"])
+def test_settings_that_name_what_is_not_there_are_refused_before_the_run_ends(
+    wrong: str, tmp_path: Path
+) -> None:
+    fake = Fake(tmp_path, [])
+    gone = tmp_path / "gone" / "away"
+    update: dict[str, object] = {"bundle": gone} if wrong == "bundle" else {"outbox": Outbox(path=gone)}
+    fake.runs = iter([[change(fake, **update), lambda: None]])
+    fake.service.run()
+    assert len(fake.built) == 1
+    assert str(gone) in fake.service.words()[0]
+
+
+@pytest.mark.parametrize("error", [PlumblineError("port taken"), ValueError("of a driver")])
+def test_settings_with_which_nothing_runs_give_way_to_those_before(error: Exception, tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.runs = iter([[change(fake, line=Line(mode="live")), lambda: None], [error], [lambda: None]])
+    ended_with = fake.service.run()
+    assert [one.line.mode for one in fake.built] == ["accountable", "live", "accountable"]
+    assert ended_with.line.mode == "accountable"
+    assert str(error) in fake.service.words()[0]
+    assert fake.said[-1] == "READY=1"
+
+
+def test_good_settings_end_the_word_of_refused_ones(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    good = fake.on_file
+
+    def spoil() -> None:
+        fake.on_file = SettingsError(["bad"])
+        fake.service.reload()
+
+    def mend() -> None:
+        assert fake.service.words()
+        fake.on_file = good
+        fake.service.reload()
+
+    fake.runs = iter([[spoil, mend, lambda: None]])
+    fake.service.run()
+    assert fake.service.words() == ()
+
+
+def test_logs_change_at_once(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.runs = iter([[change(fake, logs=Logs(level="error")), lambda: None]])
+    assert fake.service.run().logs.level == "error"
+    assert len(fake.built) == 1
+
+
+def test_each_run_after_damage_has_a_crew_of_its_own(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.runs = iter([[DAMAGE], [lambda: fake.clock.advance(MENDED_S + 1), DAMAGE], [lambda: None]])
+    fake.service.run()
+    assert len({id(crew) for crew in fake.crews}) == 3
+
+
+def test_damage_that_comes_again_at_once_is_for_people(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [DAMAGE], [DAMAGE], [lambda: None])
+    with pytest.raises(DamagedError):
+        fake.service.run()
+    assert len(fake.built) == 2
+
+
+def test_other_failures_end_it(tmp_path: Path) -> None:
+    with pytest.raises(PlumblineError, match="camera"):
+        Fake(tmp_path, [lambda: None, PlumblineError("camera")]).service.run()
+
+
+def test_who_asks_for_the_end_gets_it_and_the_manager_hears_of_it_first(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.runs = iter([[lambda: fake.service.stop(), lambda: None]])
+    fake.service.run()
+    assert fake.said[-1] == "STOPPING=1"
+    assert fake.crews[0].stop.is_set()
+
+
+def test_an_end_asked_for_while_it_mends_is_an_end(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.runs = iter([[lambda: fake.service.stop(), DAMAGE]])
+    fake.service.run()
+    assert len(fake.built) == 1
+
+
+def test_the_first_settings_must_be_good(tmp_path: Path) -> None:
+    fake = Fake(tmp_path)
+    fake.on_file = SettingsError(["bad"])
+    with pytest.raises(SettingsError):
+        fake.service.run()

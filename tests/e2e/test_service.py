@@ -1,0 +1,181 @@
+"""The agent as systemd sees it: ready, alive while it moves, reloaded, stopped; each time as promised."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import Subscriber, eventually
+from tests.e2e.agent_process import AgentProcess
+from tests.e2e.frozen import frozen
+from tests.e2e.test_agent import verdicts
+
+WATCHDOG_S = 4.0
+FREEZES = 5  # 20 of them, and the restarts, in tests/system
+
+pytestmark = pytest.mark.slow
+
+
+class Manager:
+    """Listens where $NOTIFY_SOCKET says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder / "notify")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._heard: list[tuple[float, str]] = []
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while said := self._socket.recv(10_000).decode():
+            self._heard.append((time.monotonic(), said))
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", self.address)
+        self._thread.join()
+        self._socket.close()
+
+    def heard(self) -> list[tuple[float, str]]:
+        """When and what, so far."""
+        return list(self._heard)
+
+    def count(self, said: str) -> int:
+        return sum(one == said for _, one in self.heard())
+
+    def has_status(self, words: str) -> bool:
+        return any(one.startswith("STATUS=") and words in one for _, one in self.heard())
+
+    def environment(self) -> dict[str, str]:
+        return {"NOTIFY_SOCKET": self.address, "WATCHDOG_USEC": str(round(WATCHDOG_S * 1e6))}
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    one = Manager(tmp_path)
+    yield one
+    one.close()
+
+
+def started(agent: AgentProcess, manager: Manager) -> None:
+    agent.start(**manager.environment())
+    eventually(lambda: manager.count("READY=1") == 1, "it is ready")
+
+
+def test_it_is_ready_reloads_and_stops_as_a_service_does(
+    agent: AgentProcess, subscriber: Subscriber, manager: Manager
+) -> None:
+    started(agent, manager)
+    eventually(lambda: manager.has_status("Running"), "words on how it stands")
+    eventually(lambda: manager.count("WATCHDOG=1") >= 3, "it is alive")
+
+    agent.settings["judge"] = {"threshold": 1e6}
+    agent.settings["revision"] = 7
+    agent.write_settings()
+    agent.send(signal.SIGHUP)
+    eventually(lambda: manager.count("READY=1") == 2, "the reload is over")
+    eventually(lambda: verdicts(subscriber)[-1]["settings"]["version"] == 7, "it judges by them")
+    assert verdicts(subscriber)[-1]["verdict"] != "fail"
+
+    agent.settings["judge"] = {"threshold": "high"}
+    agent.write_settings()
+    agent.send(signal.SIGHUP)
+    eventually(lambda: manager.count("READY=1") == 3, "the refused reload is over, too")
+    assert manager.has_status("refused") and manager.has_status("judge.threshold")
+    seen = len(verdicts(subscriber))
+    eventually(lambda: len(verdicts(subscriber)) > seen + 5, "those before stay in force")
+    assert verdicts(subscriber)[-1]["settings"]["version"] == 7
+
+    agent.settings["judge"] = {}
+    agent.settings["revision"] = 8
+    agent.settings["line"] = {"ring_frames": 32}  # another run
+    agent.write_settings()
+    agent.send(signal.SIGHUP)
+    eventually(lambda: manager.count("READY=1") == 4, "the run of the new settings")
+    eventually(lambda: verdicts(subscriber)[-1]["settings"]["version"] == 8, "its records")
+
+    asked = time.monotonic()
+    assert agent.stop() == 0, agent.log()
+    took_s = time.monotonic() - asked
+    assert manager.count("STOPPING=1") == 1
+    sequences = [one["sequence"] for one in verdicts(subscriber)]
+    assert sequences == list(range(1, len(sequences) + 1))
+    reloads = [one for _, one in manager.heard() if one.startswith("RELOADING=1\nMONOTONIC_USEC=")]
+    assert len(reloads) == 3
+    print(f"SIGTERM to exit: {took_s:.2f} s")
+
+
+@pytest.mark.parametrize("stage", ["line-top", "outbox", "camera-top", "watch"])
+def test_a_thread_that_stands_is_named_and_acted_on(
+    stage: str, agent: AgentProcess, subscriber: Subscriber, manager: Manager
+) -> None:
+    started(agent, manager)
+    eventually(lambda: len(verdicts(subscriber)) >= 3, "it works")
+    with frozen(agent.thread(stage)):
+        eventually(lambda: manager.count("WATCHDOG=trigger") >= 1, "the manager is told to act")
+    told = [line for line in agent.log().splitlines() if "stage_stands" in line]
+    assert f'"stage": "{stage.replace("-", " ")}"' in told[0]
+    alive = manager.count("WATCHDOG=1")
+    eventually(lambda: manager.count("WATCHDOG=1") > alive, "it goes on where it was")
+    assert agent.stop() == 0, agent.log()
+
+
+def test_a_frozen_line_is_noticed_within_the_watchdogs_time_every_time(
+    agent: AgentProcess, subscriber: Subscriber, manager: Manager
+) -> None:
+    started(agent, manager)
+    noticed = []
+    for number in range(1, FREEZES + 1):
+        time.sleep(number % 7 * 0.1)  # at another moment each time
+        before, alive = manager.count("WATCHDOG=trigger"), manager.count("WATCHDOG=1")
+        frozen_at = time.monotonic()
+        with frozen(agent.thread("line-top")):
+            while manager.count("WATCHDOG=trigger") == before:
+                time.sleep(0.02)
+        triggered = [at for at, one in manager.heard() if one == "WATCHDOG=trigger"]
+        noticed.append(triggered[before] - frozen_at)
+        eventually(lambda alive=alive: manager.count("WATCHDOG=1") > alive, f"freeze {number} is over")  # type: ignore[misc]
+    print(f"{FREEZES} freezes noticed after {min(noticed):.2f} to {max(noticed):.2f} s of {WATCHDOG_S:g} s")
+    assert max(noticed) < WATCHDOG_S
+    assert agent.stop() == 0
+
+
+def test_a_crash_leaves_the_stacks_and_the_next_start_tells_of_it(
+    agent: AgentProcess, manager: Manager, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    agent.start(**manager.environment(), LOGS_DIRECTORY=str(logs))
+    eventually(lambda: manager.count("READY=1") == 1, "it is ready")
+    agent.send(signal.SIGABRT)
+    assert agent.wait() == -signal.SIGABRT
+    assert "agent/line/line.py" in (logs / "crash.log").read_text()
+    agent.start(**manager.environment(), LOGS_DIRECTORY=str(logs))
+    eventually(lambda: "crashed_before" in agent.log(), "the next start says so")
+    assert "Fatal Python error: Aborted" in (logs / "crash.log.before").read_text()
+    assert agent.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [
+        ("judge", {"threshold": "high"}, 2),
+        ("bundle", "/nowhere", 2),
+        ("outbox", {"path": "/nowhere/outbox.sqlite3"}, 1),  # a disk may be mounted later
+        ("page", {"port": 1, "host": "192.0.2.1"}, 1),  # a network may come up later
+    ],
+)
+def test_what_no_other_start_mends_ends_with_2_and_the_rest_with_1(
+    key: str, value: object, code: int, agent: AgentProcess
+) -> None:
+    agent.settings[key] = value  # type: ignore[assignment]
+    agent.start()
+    assert agent.wait() == code
+    assert len(agent.log().splitlines()) < 12 and "Traceback" not in agent.log()
