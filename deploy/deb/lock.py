@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import tomllib
 
 from targets import ARCHES, GLIBC, LOCKS, MACHINES, PYTHONS, Arch, Python, Target
 from tools import ROOT, TOOLS_LOCK, run, tools
@@ -31,8 +32,10 @@ class Wheel:
 
 def main() -> None:
     uv = tools().with_name("uv")
+    # fmt: off
     run(uv, "pip", "compile", "--quiet", "--no-config", "--universal", "--generate-hashes", "--upgrade",
-        "--only-binary=:all:", "--python-version=3.10", "--no-header", LOCKS / "tools.in", "-o", TOOLS_LOCK)  # fmt: skip
+        "--only-binary=:all:", "--python-version=3.10", "--no-header", LOCKS / "tools.in", "-o", TOOLS_LOCK)
+    # fmt: on
     for python in PYTHONS:
         wheels = {arch: resolve(uv, Target(python=python, arch=arch)) for arch in ARCHES}
         lock = LOCKS / f"py{python}.txt"
@@ -51,7 +54,7 @@ def resolve(uv: Path, target: Target) -> list[Wheel]:
 
 
 def wheel_of(package: dict[str, Any]) -> Wheel:
-    """The wheel that pip would choose: the one for the newest glibc. Raises SystemExit where there is none."""
+    """The wheel that pip would choose, for the newest glibc. Raises SystemExit where there is none."""
     wheels = package.get("wheels", [])
     if not wheels:
         raise SystemExit(f"{package['name']} {package['version']}: no wheel fits")
@@ -76,7 +79,9 @@ def lock_text(python: Python, wheels: dict[Arch, list[Wheel]]) -> str:
     differing = sorted(releases["amd64"] ^ releases["arm64"])
     if differing:
         raise SystemExit(f"py{python}: the architectures differ in {differing}; pin them in constraints.txt")
-    lines = [f"# Python {python[0]}.{python[1:]}, x86-64 and arm64, glibc 2.{GLIBC} and newer; made by make lock."]
+    lines = [
+        f"# Python {python[0]}.{python[1:]}, x86-64 and arm64, glibc 2.{GLIBC} and newer; made by make lock."
+    ]
     by_name = [{wheel.name: wheel for wheel in wheels[arch]} for arch in ARCHES]
     for name in sorted(by_name[0]):
         files = {wheels_of[name].file: wheels_of[name].sha256 for wheels_of in by_name}

@@ -18,11 +18,12 @@ COMPLETIONS = {
     "zsh": "usr/share/zsh/vendor-completions/_plumbline",
     "fish": "usr/share/fish/vendor_completions.d/plumbline.fish",
 }
+EVERYWHERE = {"help", "install_completion", "show_completion"}  # said once, or done by the package already
 FILES = {
     "/etc/plumbline/agent.yaml": "Settings of plumbline.service.",
     "/etc/plumbline/NAME.yaml": "Settings of plumbline@NAME.service, for several stations on one machine.",
-    "/etc/plumbline/secrets/": "Keys and passwords, readable for root only; systemd hands them to the service.",
-    "/var/lib/plumbline/": "State: the outbox with every record that is not delivered yet, archive, counters.",
+    "/etc/plumbline/secrets/": "Keys and passwords, root's alone; systemd hands them to the service.",
+    "/var/lib/plumbline/": "State: the outbox with every record not delivered yet, archive, counters.",
     "/var/cache/plumbline/": "Compiled engines; made anew when they are missing.",
     "/opt/plumbline/current": "The environment in use; the one before lies beside it until the next upgrade.",
     "/usr/share/plumbline/bundles/elpv": "The sample model, of solar cells.",
@@ -72,6 +73,8 @@ def _usage(command: Any) -> str:
 def _options(command: Any) -> Iterator[str]:
     context = command.context_class(command)
     for parameter in command.get_params(context):
+        if parameter.name in EVERYWHERE:
+            continue
         record = parameter.get_help_record(context)
         if record is not None:
             yield from (".TP", rf"\fB{_roff(record[0])}\fR", _roff(record[1]) or r"\&")
@@ -92,7 +95,7 @@ def _roff(words: str) -> str:
 
 def completion(shell: str) -> str:
     """What a shell loads to ask plumbline itself for what may follow."""
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         [sys.executable, "-c", "from agent.cli.main import app; app(prog_name='plumbline')"],
         env=os.environ | {"_PLUMBLINE_COMPLETE": f"source_{shell}"},
         stdout=subprocess.PIPE,
@@ -105,10 +108,10 @@ def main(tree: str, folder: str, epoch_s: str) -> None:
     """Write the man page and the completion files below `folder`."""
     os.environ["PYTHONPATH"] = tree
     sys.path.insert(0, tree)
-    from control import version
     from typer.main import get_command
 
     from agent.cli.main import app
+    from control import version
 
     app.rich_markup_mode = None
     date = datetime.fromtimestamp(int(epoch_s), tz=timezone.utc).strftime("%Y-%m-%d")

@@ -40,8 +40,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> str:
         [str(word) for word in command],
         cwd=cwd,
         env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )
