@@ -151,6 +151,16 @@ def test_an_upgrade_that_dpkg_gave_up_has_the_old_service_going_on(box: Box) -> 
     assert box.said("invoked")[-1] == f"restart plumbline.service with {OLD}"
 
 
+def test_a_version_that_was_never_finished_is_not_called_installed_by_a_later_one_that_is_given_up(
+    box: Box,
+) -> None:
+    box.settings()
+    box.installed(OLD)
+    assert box.run("postinst", "abort-upgrade", "0.2.0", environment=NEW).returncode == 1
+    assert box.current() == OLD
+    assert box.said("invoked")[-1] == f"restart plumbline.service with {OLD}"
+
+
 def test_tensorrt_of_the_system_is_seen_and_nothing_else_of_its_python(box: Box) -> None:
     theirs = box.root / "usr/lib/python3.11/dist-packages/tensorrt"
     theirs.mkdir(parents=True)
