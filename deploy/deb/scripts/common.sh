@@ -45,10 +45,8 @@ as_station() {
         plumbline.service) folder=plumbline ;;
         *) folder=plumbline/${1#plumbline@} && folder=${folder%.service} ;;
     esac
-    credentials=$root/run/credentials/$1
     shift
     setpriv --reuid=plumbline --regid=plumbline --init-groups --reset-env env \
         "STATE_DIRECTORY=$root/var/lib/$folder" "CACHE_DIRECTORY=$root/var/cache/$folder" \
-        "LOGS_DIRECTORY=$root/var/log/$folder" "CONFIGURATION_DIRECTORY=$settings" \
-        "CREDENTIALS_DIRECTORY=$credentials" "$@"
+        "LOGS_DIRECTORY=$root/var/log/$folder" "CONFIGURATION_DIRECTORY=$settings" "$@"
 }
