@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,9 +31,14 @@ class _Absent(PlumblineError):
     """A file or folder is not what the settings need."""
 
 
-def problems(settings: Settings) -> Iterator[tuple[Keys, str]]:
-    """Every key whose file or folder cannot be used as it is, with the reason and the remedy."""
+def problems(settings: Settings, *, but: Collection[str] = ()) -> Iterator[tuple[Keys, str]]:
+    """Every key whose file or folder cannot be used as it is, with the reason and the remedy.
+
+    Sections in `but` are not looked at.
+    """
     for keys, look in _looks(settings):
+        if keys[0] in but:
+            continue
         try:
             look()
         except PlumblineError as error:
