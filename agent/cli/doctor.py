@@ -15,6 +15,7 @@ from agent.cli.terminal import console, is_plain, say, say_json
 from agent.foreign import shown, stored
 
 if TYPE_CHECKING:
+    from agent.doctor.check import Check
     from agent.doctor.finding import Finding
 
 COLOURS = {"ok": "green", "note": "yellow", "wrong": "bold red", "skipped": "dim"}
@@ -55,17 +56,27 @@ def doctor(
     from agent.doctor.doctor import look
     from agent.doctor.machine import Machine
     from agent.doctor.site import site_of
+    from agent.doctor.visitor import become_agent, take_credentials
 
     if unknown := set(family or ()) - set(FAMILIES):
         raise typer.BadParameter(f"--family {', '.join(sorted(unknown))}: it is one of {', '.join(FAMILIES)}")
     started = time.monotonic()
     site = site_of(_settings_file(config), Machine())
     wanted = [check for check in CHECKS if not family or check.family in family]
-    found: list[Finding] = []
+    told: dict[Check, list[Finding]] = {check: [] for check in wanted}
+    user: str | None = None
     with console().status("") as status:
         for check in wanted:
+            if check.as_root:
+                told[check] += look(site, [check])
+        if site.known is not None:
+            user = become_agent(site.known)
+        take_credentials(site.unit)
+        for check in wanted:
             status.update(f"{check.family}: {check.name}")
-            found += look(site, [check])
+            if not check.as_root:
+                told[check] += look(site, [check])
+    found = [one for check in wanted for one in told[check]]
     seconds = time.monotonic() - started
     wrong, notes = (sum(one.state == state for one in found) for state in ("wrong", "note"))
     if as_json:
@@ -82,7 +93,8 @@ def doctor(
         _lines(found) if is_plain() else _table(found)
         good = sum(one.state == "ok" for one in found)
         unseen = len(found) - good - notes - wrong
-        say(f"{wrong} wrong, {notes} to note, {good} good, {unseen} not looked at; {seconds:.1f} s")
+        eyes = "" if user is None else f", as the user {user}"
+        say(f"{wrong} wrong, {notes} to note, {good} good, {unseen} not looked at; {seconds:.1f} s{eyes}")
     if wrong:
         raise typer.Exit(ExitCode.NOT_GOOD)
 

@@ -19,3 +19,4 @@ class Check:
     name: str
     look: Callable[[Site], Iterable[Said]]
     within_s: float = WITHIN_S
+    as_root: bool = False  # where root looks: before it goes on as the agent's user

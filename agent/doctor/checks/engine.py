@@ -58,22 +58,29 @@ def golden(site: Site) -> Iterator[Said]:
 
 def packages(site: Site) -> Iterator[Said]:
     """What the engines stand on comes out of the agent's own environment; the system's may be older."""
+    own, others = [], []
     for module, package in PACKAGES.items():
         spec = find_spec(module)
         if spec is None or spec.origin is None:
             yield wrong(f"{package} is not installed", "install plumbline again")
             continue
-        try:
-            found = f"{package} {version(package)}"
-        except PackageNotFoundError:
-            found = package
-        if site.machine.prefix in Path(spec.origin).parents:
-            yield ok(f"{found} of this environment")
-        else:
-            yield note(
-                f"{found} lies in {Path(spec.origin).parent}, outside this environment",
-                "install plumbline again, which brings its own",
-            )
+        place = Path(spec.origin)
+        is_own = site.machine.prefix in place.parents
+        (own if is_own else others).append(_named(package) + ("" if is_own else f" ({place.parent})"))
+    if others:
+        yield note(
+            f"of another environment than {site.machine.prefix}: {', '.join(others)}",
+            "install plumbline again, which brings its own",
+        )
+    if own:
+        yield ok(f"{', '.join(own)}, of this environment")
+
+
+def _named(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:  # it lies there without its papers
+        return package
 
 
 def _served(engine: Engine, bundle: Bundle) -> Said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 
@@ -29,6 +30,11 @@ def file(site: Site) -> Iterator[Said]:
 def named(site: Site) -> Iterator[Said]:
     """Pictures, calibrations, drivers, folders and files of gateways."""
     found = [*references.problems(site.settings, but=OTHERS)]
+    if site.file is not None and not os.access(site.file, os.R_OK):
+        yield wrong(
+            f"{site.file}: may not be read by the agent's user",
+            f"`sudo chgrp plumbline {site.file}` and `sudo chmod 640 {site.file}`",
+        )
     for keys, words in found:
         yield failed(PlumblineError(f"{dotted(keys)}: {words}"), "set another")
     if not found:
