@@ -58,7 +58,8 @@ def golden(site: Site) -> Iterator[Said]:
 
 def packages(site: Site) -> Iterator[Said]:
     """What the engines stand on comes out of the agent's own environment; the system's may be older."""
-    own, others = [], []
+    own: list[str] = []
+    others: list[str] = []
     for module, package in PACKAGES.items():
         spec = find_spec(module)
         if spec is None or spec.origin is None:

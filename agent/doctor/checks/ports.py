@@ -45,9 +45,9 @@ def _of_port(machine: Machine, name: str, port: int, holder: Holder | None) -> S
         return ok(f"{name}: port {port or 'of its own choice'} is free")
     if holder is not None and holder.is_agent:
         theirs = _sockets_of(machine, holder.pid)
-        if theirs & sockets:
+        if theirs is not None and theirs & sockets:
             return ok(f"{name}: port {port} is held by the running agent")
-        if not theirs:  # of another user, whose files are not for us
+        if theirs is None:
             return note(
                 f"{name}: port {port} is held, by the running agent or another program", "run it as root"
             )
@@ -71,17 +71,19 @@ def listening(machine: Machine, port: int) -> set[str]:
 
 def _owner(machine: Machine, sockets: set[str]) -> str:
     for process in machine.named("proc/[0-9]*"):
-        if _sockets_of(machine, int(process.name)) & sockets:
+        if (_sockets_of(machine, int(process.name)) or set()) & sockets:
             command = (machine.text(f"proc/{process.name}/cmdline") or "").split("\0")[0]
             return f"process {process.name} ({command})"
     return "a program of another user"
 
 
-def _sockets_of(machine: Machine, pid: int) -> set[str]:
+def _sockets_of(machine: Machine, pid: int) -> set[str] | None:
+    """None for a process of another user, whose files are not for us to see."""
     found = set()
-    for link in machine.named(f"proc/{pid}/fd/*"):
+    links = machine.named(f"proc/{pid}/fd/*")
+    for link in links:
         with suppress(OSError):  # closed meanwhile, or another user's
             target = str(link.readlink())
             if target.startswith("socket:["):
                 found.add(target[8:-1])
-    return found
+    return found if links else None
