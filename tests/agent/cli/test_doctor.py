@@ -67,7 +67,7 @@ def test_for_scripts_it_is_one_document(plumbline: Plumbline, file: Path) -> Non
     told = json.loads(ended.out)
     assert (told["settings"], told["wrong"]) == (str(file), 0)
     assert {one["state"] for one in told["findings"]} <= {"ok", "note", "skipped"}
-    assert [one["family"] for one in told["findings"]][0] == "settings"
+    assert told["findings"][0]["family"] == "settings"
     assert named_in_help(plumbline, "doctor", fields={**told, **told["findings"][0]})
 
 

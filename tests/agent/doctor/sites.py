@@ -1,4 +1,4 @@
-"""A station in a folder, on a machine whose /proc, /sys, /etc, /run and programs are real files in that folder."""
+"""A station in a folder, on a machine whose /proc, /sys, /etc and programs are real files in that folder."""
 
 from __future__ import annotations
 
@@ -83,13 +83,14 @@ def told(look: Look, at: Site, state: str) -> Said:
 
 @contextmanager
 def running_agent(lock: Path, *words: str) -> Iterator[int]:
-    """A process that holds an outbox's lock and calls itself an agent; with a port among its words it listens."""
+    """A process that holds an outbox's lock, by a command of these words; a port as the last one it listens on."""
     code = (
         "import fcntl, os, socket, sys\n"
         "held = open(sys.argv[1], 'a+')\n"
         "fcntl.flock(held, fcntl.LOCK_EX)\n"
         "held.truncate(0); held.write(f'{os.getpid()}\\n'); held.flush()\n"
-        "listening = socket.create_server(('127.0.0.1', int(sys.argv[-1]))) if sys.argv[-1].isdigit() else None\n"
+        "port = sys.argv[-1]\n"
+        "listening = socket.create_server(('127.0.0.1', int(port))) if port.isdigit() else None\n"
         "print('held', flush=True)\n"
         "sys.stdin.read()\n"
     )
