@@ -24,15 +24,16 @@ Copyright: the Plumbline maintainers
 License: Apache-2.0
  On Debian systems the text lies in /usr/share/common-licenses/Apache-2.0.
 
-Files: usr/share/plumbline/bundles/elpv/*
-Copyright: the Plumbline maintainers; the cells: the authors of elpv-dataset
-License: CC-BY-NC-SA-4.0
- Trained on elpv-dataset and holding tiles of it. https://creativecommons.org/licenses/by-nc-sa/4.0/
-
 Files: usr/share/plumbline/wheels/*
 Copyright: the authors of each, named in its METADATA
 License: each-its-own
  Every wheel but Plumbline's own is as its authors published it, its licence in its dist-info folder.
+
+Files: usr/share/plumbline/wheels/plumbline-*
+Copyright: the Plumbline maintainers; the cells: the authors of elpv-dataset
+License: Apache-2.0 and CC-BY-NC-SA-4.0
+ The second for models/bundles/elpv in it, which was trained on elpv-dataset and holds tiles of it:
+ https://creativecommons.org/licenses/by-nc-sa/4.0/
 """
 
 

@@ -7,7 +7,6 @@ Needs the registry, and Python 3.11 for tomllib.
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,4 +90,4 @@ def lock_text(python: Python, wheels: dict[Arch, list[Wheel]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -21,11 +21,16 @@ PLACES: dict[Path, Path] = {
     SYSTEM / "plumbline.sysusers": Path("usr/lib/sysusers.d/plumbline.conf"),
     SYSTEM / "plumbline.tmpfiles": Path("usr/lib/tmpfiles.d/plumbline.conf"),
     SYSTEM / "60-plumbline.rules": Path("usr/lib/udev/rules.d/60-plumbline.rules"),
-    ROOT / "models/bundles/elpv": SHARE / "bundles/elpv",
     ROOT / "config/agent.yaml": DOC / "agent.yaml",
     ROOT / "OPERATING.md": DOC / "OPERATING.md",
     ROOT / "INTEGRATING.md": DOC / "INTEGRATING.md",
     UNITS / "drop-ins": DOC / "drop-ins",
+}
+# The sample bundle is that of the environment in use: unpacked here, an upgrade that is cut short would leave
+# files of dpkg's own in it, and a bundle with a file too many is refused.
+LINKS: dict[Path, Path] = {
+    Path("usr/bin/plumbline"): Path("/opt/plumbline/current/bin/plumbline"),
+    SHARE / "bundles": Path("/opt/plumbline/current/bundles"),
 }
 SQUEEZED = (
     "usr/share/man",
@@ -52,9 +57,9 @@ def stage(
     (tree / DOC / "changelog.Debian").write_text(changelog(target, epoch_s))
     (tree / DOC / "copyright").write_text(COPYRIGHT)
     _squeeze(tree)
-    program = tree / "usr/bin/plumbline"
-    program.parent.mkdir(parents=True)
-    program.symlink_to("/opt/plumbline/current/bin/plumbline")
+    for link, place in LINKS.items():
+        (tree / link).parent.mkdir(parents=True, exist_ok=True)
+        (tree / link).symlink_to(place)
 
 
 def settle(tree: Path, epoch_s: int) -> None:

@@ -83,6 +83,8 @@ def test_install_refused_upgrade_upgrade_remove_reinstall_purge(machine: Machine
     done = machine.dpkg("--install", first)
     assert done.returncode == 0, done.stderr
     assert machine.program("outbox") == 0
+    bundle = machine.root / "opt/plumbline/current/bundles/elpv/manifest.yaml"
+    assert bundle.read_text() == "name: first\n"
     one = machine.current()
 
     settings = machine.root / "etc/plumbline/agent.yaml"
@@ -97,10 +99,12 @@ def test_install_refused_upgrade_upgrade_remove_reinstall_purge(machine: Machine
     assert "settings: the new version refuses them" in done.stderr
     assert f"{one} stays in use. Then: dpkg --configure plumbline" in done.stderr
     assert (machine.state(), machine.current(), machine.program("outbox")) == ("half-configured", one, 0)
+    assert bundle.read_text() == "name: first\n"
 
     illness.unlink()
     assert machine.dpkg("--configure", "--pending").returncode == 0
     assert machine.state() == "installed"
+    assert bundle.read_text() == "name: second\n"
     assert machine.current() != one
     assert (machine.root / "opt/plumbline" / one / ".complete").exists()
     assert machine.dpkg("--verify").stdout == ""

@@ -17,6 +17,16 @@ def test_a_first_install_without_settings_starts_nothing_and_is_no_error(box: Bo
     assert box.said("invoked") == box.said("doctors") == []
 
 
+def test_a_first_install_whose_doctor_fails_starts_nothing_and_has_the_commands_that_help(box: Box) -> None:
+    box.settings()
+    box.cue("fails", "doctor")
+    done = box.run("postinst", "configure")
+    assert done.returncode == 1
+    assert "agent.yaml, says its doctor above; mend that. Then: dpkg --configure plumbline" in done.stderr
+    assert box.current() == NEW
+    assert box.said("invoked") == []
+
+
 def test_an_upgrade_tries_the_new_environment_and_keeps_the_old_one_until_the_next(box: Box) -> None:
     settings = box.settings()
     box.installed("0.0.8-99999999")

@@ -29,6 +29,7 @@ def tiny_wheel(folder: Path, word: str = "first") -> Path:
     info = f"plumbline-{version()}.dist-info"
     files = {
         "tiny.py": PROGRAM.replace("WORD", word),
+        "models/bundles/elpv/manifest.yaml": f"name: {word}\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: plumbline\nVersion: {version()}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tiny\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/entry_points.txt": "[console_scripts]\nplumbline = tiny:main\n",
