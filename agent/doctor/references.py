@@ -20,6 +20,7 @@ from agent.foreign import shown
 from agent.settings.camera import Camera, FolderSource, HarvestersSource, LinescanSimSource, VideoSource
 from agent.settings.credentials import READABLE, VARIABLE, check_private, is_credential, read_secret
 from agent.settings.gateways import FolderGateway, Gateway, OpcUaGateway, SparkplugGateway, WebhookGateway
+from agent.settings.problems import dotted
 from agent.settings.settings import Settings
 from agent.settings.shape import Keys
 
@@ -34,10 +35,10 @@ class _Absent(PlumblineError):
 def problems(settings: Settings, *, but: Collection[str] = ()) -> Iterator[tuple[Keys, str]]:
     """Every key whose file or folder cannot be used as it is, with the reason and the remedy.
 
-    Sections in `but` are not looked at.
+    Keys in `but`, with their dots, are not looked at.
     """
     for keys, look in _looks(settings):
-        if keys[0] in but:
+        if dotted(keys) in but:
             continue
         try:
             look()

@@ -57,10 +57,10 @@ def _is_code_readable() -> bool:
     return True
 
 
-def take_credentials(unit: str | None) -> None:
+def take_credentials(unit: str | None, handed_over: Path = HANDED_OVER) -> None:
     """Use what systemd hands the running service, where this user may."""
     if unit is None or os.environ.get(VARIABLE):
         return
-    folder = HANDED_OVER / unit
+    folder = handed_over / unit
     if os.access(folder, os.R_OK | os.X_OK):
         os.environ[VARIABLE] = str(folder)

@@ -30,8 +30,7 @@ def free(site: Site) -> Iterator[Said]:
     holder = holder_of(site.machine, lock_of(settings.outbox.path))
     for name, host, port in wanted:
         try:
-            # Another port than ours, but for one that takes a right to have: an agent may start just now.
-            check_address(host, port if port < PRIVILEGED else 0)
+            check_address(host, 0)  # another port than ours: an agent may start just now
         except PageError as error:
             words, _, remedy = str(error).removeprefix("page: ").partition("; ")
             yield wrong(f"{name}: {words}", remedy if name == "page" else "set its host and port to others")
@@ -41,6 +40,12 @@ def free(site: Site) -> Iterator[Said]:
 
 def _of_port(machine: Machine, name: str, port: int, holder: Holder | None) -> Said:
     sockets = listening(machine, port) if port else set()
+    limit = machine.number("proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if not sockets and 0 < port < (PRIVILEGED if limit is None else limit):
+        return note(
+            f"{name}: port {port} is for root alone, and the service is not root",
+            "set another one, such as 8080, or give the service CAP_NET_BIND_SERVICE",
+        )
     if not sockets:
         return ok(f"{name}: port {port or 'of its own choice'} is free")
     if holder is not None and holder.is_agent:

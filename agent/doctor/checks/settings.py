@@ -12,7 +12,9 @@ from agent.doctor.site import Site
 from agent.errors import PlumblineError
 from agent.settings.problems import dotted
 
-OTHERS = frozenset({"bundle", "trust", "engine", "page", "outbox", "mqtt"})  # of other families
+OF_OTHERS = frozenset(  # families
+    {"bundle", "trust", "engine", "page", "outbox.path", "mqtt.tls", "mqtt.password_file"}
+)
 
 
 def file(site: Site) -> Iterator[Said]:
@@ -29,7 +31,7 @@ def file(site: Site) -> Iterator[Said]:
 
 def named(site: Site) -> Iterator[Said]:
     """Pictures, calibrations, drivers, folders and files of gateways."""
-    found = [*references.problems(site.settings, but=OTHERS)]
+    found = [*references.problems(site.settings, but=OF_OTHERS)]
     if site.file is not None and not os.access(site.file, os.R_OK):
         yield wrong(
             f"{site.file}: may not be read by the agent's user",

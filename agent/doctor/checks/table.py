@@ -64,6 +64,6 @@ CHECKS: tuple[Check, ...] = (
     Check(family="service", name="boot", look=unit.boot),
     Check(family="service", name="watchdog", look=unit.watchdog),
     Check(family="service", name="devices", look=unit.devices),
-    Check(family="ports", name="free", look=ports.free),
+    Check(family="ports", name="free", look=ports.free, as_root=True),
 )
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(check.family for check in CHECKS))

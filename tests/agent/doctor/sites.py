@@ -83,7 +83,7 @@ def told(look: Look, at: Site, state: str) -> Said:
 
 @contextmanager
 def running_agent(lock: Path, *words: str) -> Iterator[int]:
-    """A process that holds an outbox's lock, by a command of these words; a port as the last one it listens on."""
+    """A process that holds an outbox's lock, called by these words; it listens on a port that ends them."""
     code = (
         "import fcntl, os, socket, sys\n"
         "held = open(sys.argv[1], 'a+')\n"

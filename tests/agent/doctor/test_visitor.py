@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.doctor.visitor import become_agent
+from agent.doctor.visitor import become_agent, take_credentials
+from agent.settings.credentials import VARIABLE
 from tests.agent.doctor.sites import site
 
 NOBODY = 65534
@@ -45,6 +46,18 @@ def test_root_becomes_the_owner_of_the_outboxs_folder_for_good(tmp_path: Path) -
         pytest.skip("this environment's packages are not for the system's Python")
     name, uids, gids, reads_shadow = json.loads(done.stdout)
     assert (name, uids, gids[0], reads_shadow) == ("nobody", [NOBODY] * 3, NOBODY, False)
+
+
+def test_what_systemd_hands_the_running_service_is_used_where_it_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    for unit in (None, "plumbline@none.service"):
+        take_credentials(unit, tmp_path)
+        assert os.environ[VARIABLE] == ""
+    (tmp_path / "plumbline.service").mkdir()
+    take_credentials("plumbline.service", tmp_path)
+    assert os.environ[VARIABLE] == str(tmp_path / "plumbline.service")
 
 
 def test_nobody_becomes_anybody_where_the_folder_is_ones_own(tmp_path: Path) -> None:

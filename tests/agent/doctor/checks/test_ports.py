@@ -11,7 +11,7 @@ import pytest
 from agent.doctor.checks import ports
 from agent.doctor.site import Site
 from agent.outbox.file import lock_of
-from tests.agent.doctor.sites import REAL, machine, running_agent, site, states, told
+from tests.agent.doctor.sites import REAL, machine, put, running_agent, site, states, told
 from tests.brokers import HOST, free_port
 
 
@@ -52,6 +52,12 @@ def test_gateways_that_are_asked_have_ports_too(tmp_path: Path) -> None:
 def test_an_address_that_is_not_of_this_machine_is_wrong(tmp_path: Path) -> None:
     one = site(tmp_path, page={"host": "203.0.113.9"}, gateways=[{"kind": "modbus", "host": "203.0.113.9"}])
     assert states(ports.free, one) == ["wrong", "wrong"]
+
+
+def test_a_port_for_root_alone_is_noted(tmp_path: Path) -> None:
+    assert states(ports.free, site(tmp_path, page={"port": 80})) == ["note"]
+    put(tmp_path, proc__sys__net__ipv4__ip_unprivileged_port_start=80)
+    assert states(ports.free, site(tmp_path, page={"port": 80})) == ["ok"]
 
 
 def test_a_station_that_listens_nowhere_is_skipped(tmp_path: Path) -> None:

@@ -44,3 +44,16 @@ def test_files_that_are_there_are_good_and_those_that_are_not_are_named(tmp_path
     gateways = [{"kind": "folder", "path": "agent.yaml/results"}]
     bad = site(tmp_path, cameras=[{"name": "top", "source": FOLDER}], gateways=gateways)
     assert told(settings.named, bad, "wrong").words.startswith("gateways.0.path: ")
+
+
+def test_a_cache_that_cannot_be_made_is_wrong_and_what_other_families_look_at_is_left_to_them(
+    tmp_path: Path,
+) -> None:
+    one = site(
+        tmp_path,
+        cameras=[{"name": "top", "source": {"kind": "genicam", "address": "192.0.2.1"}}],
+        engine={"cache": "agent.yaml/engines"},
+        outbox={"path": "none/outbox.sqlite3"},
+        mqtt={"username": "u", "password_file": "none"},
+    )
+    assert told(settings.named, one, "wrong").words.startswith("engine.cache: ")
