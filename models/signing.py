@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.foreign import shown
 from agent.settings.bounded import UnreadableError
-from agent.trust.envelope import Envelope, Signature, encoding, parse
+from agent.trust.envelope import MAX_SIGNATURES, Envelope, Signature, SignatureError, encoding, parse
 from agent.trust.keys import KeyFileError, key_id, read_pem
 
 
@@ -24,7 +24,10 @@ def sign(payload: bytes, payload_type: str, *keys: Ed25519PrivateKey) -> bytes:
 
 
 def add_signatures(envelope: bytes, *keys: Ed25519PrivateKey) -> bytes:
-    """The same envelope, signed by `keys`, too. Raises SignatureError for what is no envelope."""
+    """The same envelope, signed by `keys`, too.
+
+    Raises SignatureError for what is no envelope, or would have more signatures than are read.
+    """
     return _written(parse(envelope), keys)
 
 
@@ -33,6 +36,10 @@ def _written(envelope: Envelope, keys: Iterable[Ed25519PrivateKey]) -> bytes:
     added = [Signature(claimed=key_id(key.public_key()), signature=key.sign(signed)) for key in keys]
     ours = {one.signature for one in added}  # a key signs the same in the same way every time
     kept = [one for one in envelope.signatures if one.signature not in ours]
+    if len(kept) + len(added) > MAX_SIGNATURES:
+        raise SignatureError(
+            f"it would have {len(kept) + len(added)} signatures, and {MAX_SIGNATURES} are the most that are read"
+        )
     content = {
         "payloadType": envelope.payload_type,
         "payload": base64.b64encode(envelope.payload).decode(),

@@ -21,7 +21,7 @@ from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.trust.keys import key_id, short
 
-MAX_SIGNATURES = 16
+MAX_SIGNATURES = 32  # of a trust file: by every key of the set before and of its own
 MAX_TYPE_CHARACTERS = 255
 MAX_KEY_ID_CHARACTERS = 128
 _SAID_CHARACTERS = 64

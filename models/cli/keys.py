@@ -62,6 +62,7 @@ def new(
 def sign(what: What, key: Keys, out: Out) -> None:
     """Add signatures: the same bundle or trust file, signed by these keys, too."""
     from agent.bundle.bundle import write_files
+    from agent.trust.envelope import SignatureError
     from agent.trust.keys import key_id, short
     from agent.trust.trust_set import read_trust
     from models.shipping.trust_sets import draft
@@ -69,12 +70,16 @@ def sign(what: What, key: Keys, out: Out) -> None:
 
     keys = _loaded(key)
     _need_new(out)
-    if _is_bundle(what):
-        write_files(out, _signed_files(what, keys))
-    else:
-        data = read_trust(what)
-        draft(data, name=shown(str(what)))
-        _write(out, add_signatures(data, *keys))
+    name = shown(str(what))
+    try:
+        if _is_bundle(what):
+            write_files(out, _signed_files(what, keys))
+        else:
+            data = read_trust(what)
+            draft(data, name=name)
+            _write(out, add_signatures(data, *keys))
+    except SignatureError as error:
+        raise PlumblineError(f"{name}: {error}; sign a copy without it anew") from error
     say([f"{out}: signed by {', '.join(short(key_id(one.public_key())) for one in keys)}"])
 
 

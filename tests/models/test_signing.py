@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.trust.envelope import SignatureError, verify
+from agent.trust.envelope import MAX_SIGNATURES, SignatureError, verify
 from agent.trust.keys import KeyFileError, load_public_key
 from models.signing import add_signatures, load_private_key, sign, write_new_key
 from tests.agent.trust.pem import private_pem, public_pem
@@ -57,3 +57,11 @@ def test_a_signature_is_added_beside_those_there_are_and_once_for_each_key() -> 
     assert len(json.loads(again)["signatures"]) == 2
     with pytest.raises(SignatureError):
         add_signatures(b"{}", KEY)
+
+
+def test_no_more_signatures_are_written_than_are_read() -> None:
+    keys = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(MAX_SIGNATURES)]
+    full = sign(b"payload", "kind", *keys)
+    verify(full, b"payload", "kind", *(key.public_key() for key in keys), threshold=MAX_SIGNATURES)
+    with pytest.raises(SignatureError, match="33 signatures, and 32"):
+        add_signatures(full, Ed25519PrivateKey.from_private_bytes(b"x" * 32))

@@ -234,7 +234,7 @@ GOOD = envelope_of({"keyid": VECTOR_ID, "sig": VECTOR_SIG})
         (GOOD.decode().encode("utf-16"), "not UTF-8"),
         (GOOD[:-1], "delimiter"),
         (b"null", "it: None is no JSON object"),
-        (envelope_of(*[{"sig": VECTOR_SIG}] * (MAX_SIGNATURES + 1)), "17 of them; at most 16"),
+        (envelope_of(*[{"sig": VECTOR_SIG}] * (MAX_SIGNATURES + 1)), "33 of them; at most 32"),
         (envelope_of({"sig": VECTOR_SIG, "keyid": "a" * 200}), "keyid: 'a+\\.\\.\\. is longer than 128"),
         (envelope_of({"sig": VECTOR_SIG}, kind="t" * 300), "payloadType: 't+\\.\\.\\. is longer than 255"),
     ],

@@ -138,6 +138,7 @@ def test_a_trust_file_is_looked_at_alone_or_beside_itself(room: Path) -> None:
         ("sign pipe --key a.pem --out x", "pipe: not read: is no regular file"),
         ("sign huge --key a.pem --out x", "huge: not read: is larger than"),
         ("sign moved --key a.pem --out x", "moved/signature: belongs to another file"),
+        ("sign damaged --key a.pem --out x", "damaged: not a signature envelope: .*; sign a copy without it"),
         ("verify plain", "plain: is a bundle; give the trust file with --trust"),
         ("verify plain --trust plain", "plain: not read: is a folder"),
         ("verify plain --trust a.pem", "a.pem: not a signature envelope"),
@@ -161,6 +162,7 @@ def test_a_wrong_argument_is_named_and_nothing_is_written(room: Path, words: str
     (room / "huge").write_bytes(b"{" * 10_000_000)
     moved = write_small(room / "moved")
     keys("sign plain --key a.pem --out signed")
+    (write_small(room / "damaged") / SIGNATURE).write_text("{")
     envelope = json.loads((room / "signed" / SIGNATURE).read_text())
     (moved / SIGNATURE).write_text(json.dumps({**envelope, "payload": "AAAA"}))
     before = {path: path.read_bytes() for path in room.rglob("*") if path.is_file()}
