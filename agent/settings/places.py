@@ -14,6 +14,7 @@ CONFIGURATION = Path("/etc/plumbline")
 STATE = Path("/var/lib/plumbline")
 CACHE = Path("/var/cache/plumbline")
 FILE = "agent.yaml"
+ANNOTATED = Path("/usr/share/doc/plumbline/agent.yaml")  # as the package has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,11 @@ class Places:
             ("engine", "cache"): str(self.cache / "engines"),
             ("outbox", "path"): str(self.state / "outbox.sqlite3"),
         }
+
+
+def annotated() -> str:
+    """Where people find every setting explained."""
+    return str(ANNOTATED) if ANNOTATED.exists() else "config/agent.yaml"
 
 
 def settings_file(environment: Mapping[str, str]) -> Path:

@@ -25,7 +25,7 @@ from agent.settings.camera import Camera, VideoSource
 from agent.settings.credentials import is_credential
 from agent.settings.environment import override
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
-from agent.settings.places import places_of
+from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.section import Host, Identifier
 from agent.settings.section import Section as _Section
@@ -260,7 +260,7 @@ def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) ->
         text = bounded.text_of(bounded.read(path, max_bytes=strict_yaml.MAX_BYTES))
     except bounded.UnreadableError as error:
         if not os.path.lexists(path):
-            raise SettingsError([f"{name}: no such file; start from config/agent.yaml"]) from None
+            raise SettingsError([f"{name}: no such file; start from {annotated()}"]) from None
         remedy = "settings are a small file in UTF-8"
         if isinstance(error.__cause__, PermissionError):
             remedy = "let its group be the agent's, as chgrp plumbline and chmod 640 do"
@@ -288,7 +288,7 @@ def _parse(
     except strict_yaml.YamlError as error:
         raise SettingsError([str(error)]) from error
     if data is None:
-        raise SettingsError([f"{name}:1: the file is empty; start from config/agent.yaml"])
+        raise SettingsError([f"{name}:1: the file is empty; start from {annotated()}"])
     if not isinstance(data, dict):
         raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
     overridden, bad = override(data, environment, Settings)

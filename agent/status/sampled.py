@@ -103,9 +103,10 @@ def of_uplink(uplink: Uplink) -> Iterable[Sample]:
     yield Sample("refused", courier.refusals)
     yield Sample("inbound_dropped", link.inbound_dropped)
     yield Sample("reconnects", max(0, link.state.connects - 1))  # the first one is no reconnect
-    for gateway in (one.state for one in uplink.gateways):
-        yield Sample("gateway_failures", gateway.tries_failed, (gateway.name,))
-        yield Sample("outbox_reader_skipped", uplink.keeper.skipped.get(gateway.name, 0), (gateway.name,))
+    for gateway in uplink.gateways:
+        name = gateway.state.name
+        yield Sample("gateway_failures", gateway.tries_failed, (name,))
+        yield Sample("outbox_reader_skipped", uplink.keeper.skipped.get(name, 0), (name,))
 
 
 def of_commands(remote: Remote, uplink: Uplink) -> Iterable[Sample]:
