@@ -37,8 +37,9 @@ def _written(envelope: Envelope, keys: Iterable[Ed25519PrivateKey]) -> bytes:
     ours = {one.signature for one in added}  # a key signs the same in the same way every time
     kept = [one for one in envelope.signatures if one.signature not in ours]
     if len(kept) + len(added) > MAX_SIGNATURES:
+        count = len(kept) + len(added)
         raise SignatureError(
-            f"it would have {len(kept) + len(added)} signatures, and {MAX_SIGNATURES} are the most that are read"
+            f"it would have {count} signatures, and {MAX_SIGNATURES} are the most that are read"
         )
     content = {
         "payloadType": envelope.payload_type,
