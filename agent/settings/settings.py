@@ -70,8 +70,15 @@ class Engine(_Section):
 class Trust(_Section):
     """Which bundles may run."""
 
+    file: Path | None = None
     keys: tuple[Path, ...] = Field((), max_length=16)
     lowest_counter: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _one_says_who_signs(self) -> Trust:
+        if self.file is not None and self.keys:
+            raise ValueError("file and keys both say who may sign bundles; remove keys, or set file to null")
+        return self
 
 
 class Judge(_Section):
