@@ -41,6 +41,7 @@ def main() -> None:
         for target in targets:
             deb = package(target, [ours, *fetched(target)], manual=manual, epoch_s=epoch_s, dist=DIST)
             print(f"{deb.relative_to(ROOT)}: {deb.stat().st_size / 1e6:.1f} MB")
+    sums(DIST)
 
 
 def package(target: Target, wheels: Sequence[Path], *, manual: Path, epoch_s: int, dist: Path) -> Path:
@@ -73,6 +74,14 @@ def package(target: Target, wheels: Sequence[Path], *, manual: Path, epoch_s: in
         run("dpkg-deb", "--root-owner-group", "-Zzstd", "-z1", "--build", tree, deb,
             SOURCE_DATE_EPOCH=str(epoch_s), DPKG_DEB_THREADS_MAX="1")  # fmt: skip
     return deb
+
+
+def sums(dist: Path) -> None:
+    """SHA256SUMS of all packages there, by which install.sh knows a download that was damaged."""
+    lines = [
+        f"{hashlib.sha256(deb.read_bytes()).hexdigest()}  {deb.name}\n" for deb in sorted(dist.glob("*.deb"))
+    ]
+    (dist / "SHA256SUMS").write_text("".join(lines))
 
 
 def commit_time_s() -> int:
