@@ -147,7 +147,7 @@ def test_an_environment_that_was_damaged_is_made_again(box: Box) -> None:
     assert box.current() == NEW
 
 
-def test_an_upgrade_that_dpkg_gave_up_has_the_old_service_going_on(box: Box) -> None:
+def test_an_upgrade_that_dpkg_gave_up_restarts_nothing(box: Box) -> None:
     box.settings()
     box.installed(OLD)
     for name, argument, environment in (
@@ -158,7 +158,7 @@ def test_an_upgrade_that_dpkg_gave_up_has_the_old_service_going_on(box: Box) -> 
     ):
         assert box.run(name, argument, "0.0.9", environment=environment).returncode == 0
     assert box.current() == OLD
-    assert box.said("invoked")[-1] == f"restart plumbline.service with {OLD}"
+    assert box.said("invoked")[-1] == f"start plumbline.service with {OLD}"
 
 
 def test_a_version_that_was_never_finished_is_not_called_installed_by_a_later_one_that_is_given_up(
@@ -168,7 +168,7 @@ def test_a_version_that_was_never_finished_is_not_called_installed_by_a_later_on
     box.installed(OLD)
     assert box.run("postinst", "abort-upgrade", "0.2.0", environment=NEW).returncode == 1
     assert box.current() == OLD
-    assert box.said("invoked")[-1] == f"restart plumbline.service with {OLD}"
+    assert box.said("invoked")[-1] == f"start plumbline.service with {OLD}"
 
 
 def test_tensorrt_of_the_system_is_seen_and_nothing_else_of_its_python(box: Box) -> None:
