@@ -73,12 +73,13 @@ class App:
         with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
             last.callback(self.engine.close)
             if self.page is not None:
-                self.page.start()
                 last.callback(self.page.stop)
             if parts.archive is not None:
                 parts.archive.start()
                 last.callback(parts.archive.stop)  # behind the uplink, which commits the last records
             last.callback(lambda: parts.uplink.stop(status.message("stopped", None)))
+            if self.page is not None:  # its port may be taken: the outbox must be let go of then
+                self.page.start()
             parts.uplink.start()
             last.callback(parts.remote.stop)
             parts.remote.start()
@@ -131,11 +132,29 @@ def build(
 ) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
 
-    Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
+    Raises a PlumblineError naming what is wrong: bundle, engine or outbox; then nothing is open.
     """
+    with ExitStack() as undo:
+        app = _build(wanted, clock, crew, undo, make=make, manager=manager, refused=refused)
+        undo.pop_all()
+    return app
+
+
+def _build(
+    wanted: settings.Settings,
+    clock: Clock,
+    crew: Crew,
+    undo: ExitStack,
+    *,
+    make: MakeCamera,
+    manager: Manager,
+    refused: Callable[[], Iterable[str]],
+) -> App:
+    """`undo` closes what was opened."""
     lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
     names, new_id = [camera.name for camera in wanted.cameras], partial(new_uuid7, clock)
     opened = open_recipe(wanted, look_around())
+    undo.callback(opened.engine.close)
     lines: dict[str, Line] = {}
 
     def recipe() -> Recipe:
@@ -150,6 +169,7 @@ def build(
         new_id=new_id,
         turn_away=turn_away,
     )
+    undo.callback(up.stop, status.message("stopped", None))
     asked = remote.build(up, wanted, clock)
     board = Board(
         station=status.station,

@@ -34,7 +34,7 @@ class Site:
     @property
     def unit(self) -> str | None:
         """The service whose settings these are; None where they are nobody's."""
-        if self.file is None or self.file.absolute().parent != CONFIGURATION:
+        if self.file is None or self.file.parent.resolve() != CONFIGURATION:
             return None
         return "plumbline.service" if self.file.name == FILE else f"plumbline@{self.file.stem}.service"
 

@@ -48,7 +48,7 @@ def places_of(file: Path, environment: Mapping[str, str]) -> Places | None:
     state, cache = environment.get("STATE_DIRECTORY"), environment.get("CACHE_DIRECTORY")
     if state:
         return Places(state=Path(state), cache=Path(cache or state))
-    if file.absolute().parent != CONFIGURATION:
+    if file.parent.resolve() != CONFIGURATION:  # by whatever way it was named; a link keeps its own name
         return None
     if file.name == FILE:
         return Places(state=STATE, cache=CACHE)

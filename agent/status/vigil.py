@@ -24,6 +24,8 @@ from agent.status.watch import Watch
 from agent.systemd import Manager
 
 LOOKS = 8  # in the manager's time
+LOOK_S = (0.05, 10.0)  # from look to look, at the least and at the most
+SHORTEST_S = 4.0  # the watch looks once a second: whoever moves is not to be called standing
 
 log = structlog.get_logger()
 
@@ -65,7 +67,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vigil:
-    """A member of the agent's crew; the manager waits for `limit_s` at most."""
+    """A member of the crew; the manager waits for `limit_s` at most, and stages have SHORTEST_S at least."""
 
     stages: Sequence[Stage]
     limit_s: float
@@ -74,9 +76,11 @@ class Vigil:
 
     def run(self, stop: threading.Event) -> None:
         progress = Progress(self.stages, self.clock.monotonic_ns())
-        while not stop.wait(self.limit_s / LOOKS):
+        patience_s = max(self.limit_s, SHORTEST_S)
+        look_s = min(max(self.limit_s / LOOKS, LOOK_S[0]), LOOK_S[1])
+        while not stop.wait(look_s):
             standing = [
-                one for one in progress.look(self.clock.monotonic_ns()) if one.for_s >= self.limit_s / 2
+                one for one in progress.look(self.clock.monotonic_ns()) if one.for_s >= patience_s / 2
             ]
             if not standing:
                 self.manager.alive()
@@ -88,7 +92,7 @@ class Vigil:
                 behind_it=[one.stage for one in standing[1:]],
                 remedy="the service manager restarts the agent",
             )
-            if standing[0].for_s >= self.limit_s * 3 / 4:
+            if standing[0].for_s >= patience_s * 3 / 4:
                 self.manager.act()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from agent.contract.metrics import METRICS, SKIPPED
 from agent.contract.verdict import REASONS
 from agent.crew import Crew
 from agent.line.publish import ListenerError
+from agent.outbox.file import lock
+from agent.page.server import PageError
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.status.board import Board
@@ -26,7 +29,7 @@ from tests.fakes import fault
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 
 
-def made(folder: Path) -> App:
+def made(folder: Path, *, page_port: int = 0) -> App:
     (folder / "pictures").mkdir()
     wanted = settings.Settings(
         bundle=SAMPLE,
@@ -36,7 +39,7 @@ def made(folder: Path) -> App:
         engine=settings.Engine(kind="openvino", threads=1, cache=folder / "engines"),
         outbox=settings.Outbox(path=folder / "outbox.sqlite3", min_free_bytes=0),
         mqtt=settings.Mqtt(port=1),
-        page=settings.Page(port=0),
+        page=settings.Page(port=page_port),
     )
     return build(wanted, ManualClock(), Crew())
 
@@ -101,3 +104,23 @@ def test_a_listener_that_raised_ends_the_agent_when_the_watch_asks(
     finally:
         app.engine.close()
         app.parts.uplink.outbox.close()
+
+
+def test_a_page_that_cannot_be_served_leaves_the_outbox_for_the_next_run(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        app = made(tmp_path, page_port=other.getsockname()[1])
+        with pytest.raises(PageError):
+            app.run()
+    lock(app.parts.uplink.outbox.path).close()
+
+
+def test_a_part_that_cannot_be_made_leaves_the_outbox_for_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("scripted")
+
+    monkeypatch.setattr("agent.app.make_archive", broken)
+    with pytest.raises(ValueError, match="scripted"):
+        made(tmp_path)
+    lock(tmp_path / "outbox.sqlite3").close()
