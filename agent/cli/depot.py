@@ -87,7 +87,8 @@ def status(config: Config, as_json: Json = False) -> None:
         say(str(depot.folder))
         for link, one in bundles.items():
             say(f"{link}: {_words(one)}")
-        say(f"state: {record.state.replace('_', ' ')}")
+        cut = "" if record.state == "idle" else "; where no install goes on, the next one ends it"
+        say(f"state: {record.state.replace('_', ' ')}{cut}")
         if record.instruction is not None:
             errors = "".join(f"; {one.message}" for one in record.errors)
             outcome = (record.outcome or record.state).replace("_", " ")

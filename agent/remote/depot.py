@@ -1,6 +1,6 @@
 """Bundles on this station's disk: what serves, what served before, and what is on its way in.
 
-    FOLDER/<sha256>/      a bundle, under the digest of its manifest; never changed
+    FOLDER/<sha256>/      a bundle, under the digest of its manifest; it may get a signature later
     FOLDER/current        link to the one that serves
     FOLDER/previous       link to the one that served before
     FOLDER/.candidate/    one that is being copied and not yet verified
@@ -36,6 +36,7 @@ CURRENT = "current"
 CANDIDATE = ".candidate"
 LOCK = ".lock"
 _NAME = re.compile(r"[0-9a-f]{64}")
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EINVAL}  # also: no link
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -85,11 +86,13 @@ class Depot:
             raise _explained(self.folder, error) from error
 
     def named(self, link: Link) -> str | None:
-        """The digest in a link; None where there is no link of ours."""
+        """The digest in a link; None where there is no link of ours. Raises DepotError."""
         try:
             name = str((self.folder / link).readlink())
-        except OSError:
-            return None
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise _explained(self.folder / link, error) from error
         return name if _NAME.fullmatch(name) else None
 
     def links(self) -> Links:
@@ -99,11 +102,13 @@ class Depot:
         return Links(current=current, previous=previous, verified=verified)
 
     def bundles(self) -> list[str]:
-        """The digests that folders here are named by."""
+        """The digests that folders here are named by. Raises DepotError."""
         try:
             return sorted(one.name for one in self.folder.iterdir() if _NAME.fullmatch(one.name))
-        except OSError:
-            return []
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return []
+            raise _explained(self.folder, error) from error
 
     def fault_of(self, sha256: str) -> str | None:
         """Why a bundle here is not whole; None when it is."""
@@ -266,7 +271,9 @@ def _explained(path: Path, error: OSError) -> DepotError:
     if error.errno in _NO_ROOM:
         return DepotError(f"{shown(str(path))}: the disk is full; make room and do it again", 507)
     return DepotError(
-        f"{shown(str(path))}: {error.strerror or error}; see that the disk is good and its folder ours", 507
+        f"{shown(str(path))}: {error.strerror or error}; see that the disk is good, and run it as the "
+        "owner of the folder",
+        507,
     )
 
 

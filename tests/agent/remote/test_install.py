@@ -305,6 +305,13 @@ def test_a_file_is_cut_off_where_it_is_larger_than_it_is_said_to_be(folder: Path
                 depot.put("model.onnx", [], sha256=None, size=size)
 
 
+def test_a_folder_that_cannot_be_looked_into_is_not_an_empty_one(folder: Path) -> None:
+    folder.symlink_to(folder)
+    for look in (lambda: Depot(folder=folder).named("current"), Depot(folder=folder).bundles):
+        with pytest.raises(DepotError, match="run it as the owner of the folder"):
+            look()
+
+
 def test_a_bundle_that_is_not_whole_is_never_named_by_current(folder: Path, sources: list[Path]) -> None:
     make_hand(folder).install(sources[1])
     depot = Depot(folder=folder)
