@@ -142,11 +142,13 @@ class Service:
         try:
             found = self._load()
             check_place(found.outbox.path)
-            require_trusted(open_bundle(found.bundle), found.trust)
+            bundle = open_bundle(found.bundle)
+            require_trusted(bundle, found.trust)
             if found.page.enabled and found.page.port != self._wanted.page.port:
                 check_free(found.page.host, found.page.port)
             kept = {name for name in type(found).model_fields if name not in HOT}
             goes_on = found.model_dump(include=kept) == self._wanted.model_dump(include=kept)
+            goes_on = goes_on and bundle.sha256 == app.bundle.sha256  # a link may name another one by now
             if goes_on:
                 app.take_over(found)
         except PlumblineError as error:
@@ -157,7 +159,9 @@ class Service:
         log.info(
             "settings_in_force", revision=found.revision, sha256=found.digest()[:12], new_run=not goes_on
         )
-        before, self._wanted = self._wanted, found
+        # The way back is to the bundle that runs, not to what a link names by now.
+        before = self._wanted.model_copy(update={"bundle": app.bundle.path})
+        self._wanted = found
         if not goes_on:
             self._before = before
             return False

@@ -31,7 +31,7 @@ from pydantic import (
 )
 
 from agent.bundle.files import BundleError as BundleError
-from agent.bundle.files import NotABundle, left_by, open_files
+from agent.bundle.files import BundleFiles, NotABundle, left_by, open_files
 from agent.bundle.golden import GoldenError, read_scores, read_tiles
 from agent.foreign import shown
 from agent.messages import Floats, Pixels
@@ -163,7 +163,7 @@ class Manifest(_Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """An opened bundle: every file is in memory and matched its digest."""
+    """An opened bundle: every file is in memory and matched its digest; of a head, manifest and signature."""
 
     path: Path
     manifest: Manifest
@@ -209,18 +209,13 @@ def open_bundle(path: Path) -> Bundle:
     Only what the manifest lists is read, each file once. Raises BundleError naming the file when one is
     missing, foreign, too large or differs.
     """
+    if _is_link(path):  # one that is given another bundle meanwhile must not mix two of them
+        path = path.resolve()
     place = shown(str(path))
     with open_files(path) as there:
-        if MANIFEST not in there.sizes:
-            raise NotABundle(
-                f"{place}: no {MANIFEST}; this is not a model bundle, check the setting `bundle`"
-            )
-        manifest_data = there.read(MANIFEST, MAX_MANIFEST_BYTES)
-        manifest = parse_manifest(manifest_data, name=f"{place}/{MANIFEST}")
-        _refuse_strangers(manifest, there.sizes, path)
-        files = {MANIFEST: manifest_data}
-        if SIGNATURE in there.sizes:
-            files[SIGNATURE] = there.read(SIGNATURE, MAX_SIGNATURE_BYTES)
+        head = read_head(there, path)
+        manifest = head.manifest
+        files = dict(head.files)
         for name, digest in manifest.files.items():
             files[name] = there.read(name)
             found = hashlib.sha256(files[name]).hexdigest()
@@ -229,13 +224,32 @@ def open_bundle(path: Path) -> Bundle:
                     f"{place}/{name}: digest {found[:12]}... differs from the manifest's "
                     f"{shown(digest[:12])}...; the file was changed or damaged, copy the bundle again"
                 )
-    bundle = Bundle(
-        path=path, manifest=manifest, sha256=hashlib.sha256(manifest_data).hexdigest(), files=files
-    )
+    bundle = replace(head, files=files)
     tiles, _ = bundle.golden()
     for variant in (manifest.variants or {}).values():
         _golden_scores(bundle, variant.scores, len(tiles), variant.threshold)
     return bundle
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:  # a name that is too long; told when it is opened
+        return False
+
+
+def read_head(there: BundleFiles, path: Path) -> Bundle:
+    """Manifest and signature alone, after a look at the names of the other files. Raises BundleError."""
+    place = shown(str(path))
+    if MANIFEST not in there.sizes:
+        raise NotABundle(f"{place}: no {MANIFEST}; this is not a model bundle, check the setting `bundle`")
+    data = there.read(MANIFEST, MAX_MANIFEST_BYTES)
+    manifest = parse_manifest(data, name=f"{place}/{MANIFEST}")
+    _refuse_strangers(manifest, there.sizes, path)
+    files = {MANIFEST: data}
+    if SIGNATURE in there.sizes:
+        files[SIGNATURE] = there.read(SIGNATURE, MAX_SIGNATURE_BYTES)
+    return Bundle(path=path, manifest=manifest, sha256=hashlib.sha256(data).hexdigest(), files=files)
 
 
 def _golden_tiles(bundle: Bundle) -> Pixels:

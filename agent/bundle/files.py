@@ -66,6 +66,9 @@ class BundleFiles(Protocol):
     def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
         """One of the files. Raises BundleError when it is larger than `limit` or cannot be read."""
 
+    def pieces(self, name: str, limit: int = MAX_FILE_BYTES) -> Iterator[bytes]:
+        """The same, a piece at a time."""
+
 
 @contextmanager
 def open_files(path: Path) -> Iterator[BundleFiles]:
@@ -74,7 +77,10 @@ def open_files(path: Path) -> Iterator[BundleFiles]:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise NotABundle(f"{place}: no such bundle ({_why(error)}); check the setting `bundle`") from error
+        raise NotABundle(
+            f"{place}: no such bundle ({_why(error)}); check the setting `bundle`, or have `plumbline bundle "
+            "install` put one there"
+        ) from error
     if stat.S_ISDIR(mode):
         yield _Folder(path, _scanned(path, place))
         return
@@ -91,6 +97,11 @@ def open_files(path: Path) -> Iterator[BundleFiles]:
         ) from error
 
 
+def is_inside(name: str) -> bool:
+    """Whether a name can lead nowhere but into the bundle, on any system."""
+    return not any(part in ("", ".", "..") for part in name.split("/")) and not set("\\:\0") & set(name)
+
+
 def left_by(name: str) -> str | None:
     """The system whose file manager leaves files of this name; None when none is known to."""
     parts = [part.casefold() for part in name.split("/")]
@@ -105,6 +116,9 @@ class _Folder:
     sizes: Mapping[str, int]
 
     def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
+        return b"".join(self.pieces(name, limit))
+
+    def pieces(self, name: str, limit: int = MAX_FILE_BYTES) -> Iterator[bytes]:
         place = shown(str(self.path / name))
         try:
             # A name may have become a link or a pipe since it was listed.
@@ -112,7 +126,7 @@ class _Folder:
             with os.fdopen(handle, "rb") as file:
                 if not stat.S_ISREG(os.fstat(handle).st_mode):
                     raise BundleError(f"{place}: not a file any more; copy the bundle again")
-                return _read(file, place, min(limit, self.sizes[name]), limit)
+                yield from _pieces(file, place, min(limit, self.sizes[name]), limit)
         except OSError as error:
             raise BundleError(f"{place}: cannot be read: {_why(error)}; copy the bundle again") from error
 
@@ -128,9 +142,12 @@ class _Zip:
         return {name: entry.file_size for name, entry in self.entries.items()}
 
     def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
+        return b"".join(self.pieces(name, limit))
+
+    def pieces(self, name: str, limit: int = MAX_FILE_BYTES) -> Iterator[bytes]:
         entry = self.entries[name]
         with self.archive.open(entry) as file:
-            return _read(file, f"{self.place}/{shown(name)}", entry.file_size, limit)
+            yield from _pieces(file, f"{self.place}/{shown(name)}", entry.file_size, limit)
 
 
 class _Bounded(FileIO):
@@ -146,18 +163,18 @@ class _Bounded(FileIO):
         return found
 
 
-def _read(file: IO[bytes], place: str, size: int, limit: int) -> bytes:
-    """Exactly `size` bytes, in pieces: a file that says another size than it has is not believed."""
+def _pieces(file: IO[bytes], place: str, size: int, limit: int) -> Iterator[bytes]:
+    """Exactly `size` bytes: a file that says another size than it has is not believed."""
     if size > limit:
         raise BundleError(f"{place}: larger than {limit} bytes")
-    found = bytearray()
-    while piece := file.read(min(PIECE_BYTES, size + 1 - len(found))):
-        found += piece
-        if len(found) > size:
+    found = 0
+    while piece := file.read(min(PIECE_BYTES, size + 1 - found)):
+        found += len(piece)
+        if found > size:
             raise BundleError(f"{place}: has more than the {size} bytes it is said to have")
-    if len(found) != size:
-        raise BundleError(f"{place}: {len(found)} bytes in place of {size}; copy the bundle again")
-    return bytes(found)
+        yield piece
+    if found != size:
+        raise BundleError(f"{place}: {found} bytes in place of {size}; copy the bundle again")
 
 
 def _scanned(root: Path, place: str) -> dict[str, int]:
@@ -219,7 +236,7 @@ def _check_name(name: str, names: set[str], place: str) -> None:
     """Add a name to those seen; names that differ in case or in composition alone are one on some disks."""
     where = f"{place}/{shown(name)}"
     parts = name.split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\\" in name or ":" in name:
+    if not is_inside(name):
         raise BundleError(f"{where}: a name that could lead out of the bundle; make the bundle again")
     if len(name) > MAX_NAME_CHARACTERS or len(parts) > MAX_DEPTH:
         raise BundleError(f"{where[:400]}: a name too long or too deep for a bundle; make the bundle again")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent.cli import depot
 from agent.cli.exit_codes import NotGood, exits
 from agent.cli.options import Json
 from agent.cli.terminal import console, must_be_there, say, say_json
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Look into a model bundle, or check it on this machine.",
+    help="Look into a model bundle, check it on this machine, or install it for the station.",
     epilog=exits("see each command"),
 )
 BundlePath = Annotated[Path, typer.Argument(metavar="BUNDLE", help="bundle folder or .plumb file")]
@@ -128,6 +129,11 @@ def verify(
                 "golden": golden,
             }
         )
+
+
+app.command(epilog=exits("the bundle is not good here, and what served before still does"))(depot.install)
+app.command(epilog=exits("the bundle before is not good here, and what serves still does"))(depot.rollback)
+app.command(epilog=exits("no bundle is in force, or one is damaged"))(depot.status)
 
 
 def _content(opened: Bundle) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Places:
     def defaults(self) -> dict[tuple[str, ...], str]:
         """What settings that say nothing of it mean, by key."""
         return {
-            ("bundle",): str(self.state / "bundle"),
+            ("bundle",): str(self.state / "bundles" / "current"),  # that `plumbline bundle install` sets
             ("engine", "cache"): str(self.cache / "engines"),
             ("outbox", "path"): str(self.state / "outbox.sqlite3"),
         }

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from agent.app import App
+from agent.bundle.bundle import open_bundle
 from agent.clock import ManualClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
@@ -17,6 +18,7 @@ from agent.outbox.file import DamagedError
 from agent.service import MENDED_S, OPENING_S, Service
 from agent.settings.settings import Judge, Line, Logs, Outbox, Settings, SettingsError
 from agent.systemd import Manager
+from tests.agent.engines.small_bundle import write_small
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 DAMAGE = DamagedError("damaged")
@@ -56,6 +58,8 @@ class Fake:
     def build(self, wanted: Settings, crew: Crew, service: Service) -> App:
         self.built.append(wanted)
         self.crews.append(crew)
+        if wanted.bundle.exists():
+            self.bundle = open_bundle(wanted.bundle)
         self.steps = list(next(self.runs))
         if self.steps and isinstance(self.steps[0], ValueError):
             raise self.steps[0]  # it does not even open
@@ -161,6 +165,42 @@ def test_settings_with_which_nothing_runs_give_way_to_those_before(error: Except
     assert ended_with.line.mode == "accountable"
     assert str(error) in fake.service.words()[0]
     assert fake.said[-1] == "READY=1"
+
+
+def linked(fake: Fake, folder: Path) -> Path:
+    """Have the settings name a link, and give the other bundle that it is to name."""
+    assert isinstance(fake.on_file, Settings)
+    current, other = folder / "current", write_small(folder / "other")
+    current.symlink_to(SAMPLE)
+    fake.on_file = fake.on_file.model_copy(update={"bundle": current})
+    return other
+
+
+def relink(fake: Fake, folder: Path, at: Path) -> Callable[[], None]:
+    def step() -> None:
+        (folder / "new").symlink_to(at)
+        (folder / "new").replace(folder / "current")
+        fake.service.reload()
+
+    return step
+
+
+def test_another_bundle_under_the_same_link_takes_another_run(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    other = linked(fake, tmp_path)
+    fake.runs = iter([[relink(fake, tmp_path, other)], [lambda: None]])
+    fake.service.run()
+    assert [one.bundle for one in fake.built] == [tmp_path / "current"] * 2
+    assert fake.bundle.manifest.name == "small"
+
+
+def test_a_linked_bundle_with_which_nothing_runs_gives_way_to_the_one_that_ran(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    other = linked(fake, tmp_path)
+    fake.runs = iter([[relink(fake, tmp_path, other)], [ValueError("no engine")], [lambda: None]])
+    fake.service.run()
+    assert [one.bundle for one in fake.built] == [tmp_path / "current", tmp_path / "current", SAMPLE]
+    assert "no engine" in fake.service.words()[0]
 
 
 def test_good_settings_end_the_word_of_refused_ones(tmp_path: Path) -> None:

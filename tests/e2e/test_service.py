@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.bundle.bundle import open_bundle, write_bundle
+from agent.demo.demo import SAMPLE_BUNDLE
+from tests.agent.cli.calling import process
 from tests.brokers import HOST, Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.frozen import frozen
@@ -127,6 +130,42 @@ def test_a_port_that_is_taken_is_refused_at_a_reload_and_the_station_goes_on(
     seen = len(verdicts(subscriber))
     eventually(lambda: len(verdicts(subscriber)) > seen + 3, "those before stay in force")
     assert agent.stop() == 0, agent.log()
+
+
+def test_a_bundle_that_is_installed_by_hand_is_taken_at_the_next_reload(
+    agent: AgentProcess, subscriber: Subscriber, manager: Manager, tmp_path: Path
+) -> None:
+    sample = open_bundle(SAMPLE_BUNDLE)
+    newer = sample.manifest.model_copy(update={"counter": sample.manifest.counter + 1})
+    files = {name: data for name, data in sample.files.items() if name in newer.files}
+    write_bundle(tmp_path / "newer", newer, files, None)
+    agent.settings["bundle"] = "bundles/current"
+    settings = agent.write_settings()
+
+    def bundle(*words: str | Path) -> None:
+        done = process("-m", "agent", "bundle", *words, "-c", settings)
+        assert done.code == 0, done.err
+
+    def judges(sha256: str) -> bool:
+        found = verdicts(subscriber)
+        return bool(found) and found[-1]["model"]["sha256"] == sha256
+
+    bundle("install", SAMPLE_BUNDLE)
+    started(agent, manager)
+    eventually(lambda: judges(sample.sha256), "the first one judges")
+    bundle("install", tmp_path / "newer")
+    seen = len(verdicts(subscriber))
+    eventually(lambda: len(verdicts(subscriber)) > seen + 5, "it goes on")
+    assert judges(sample.sha256)
+    agent.send(signal.SIGHUP)
+    eventually(lambda: manager.count("READY=1") == 2, "the reload is over")
+    eventually(lambda: judges(open_bundle(tmp_path / "newer").sha256), "the new one judges")
+    bundle("rollback")
+    agent.send(signal.SIGHUP)
+    eventually(lambda: judges(sample.sha256), "the first one judges again")
+    assert agent.stop() == 0, agent.log()
+    sequences = [one["sequence"] for one in verdicts(subscriber)]
+    assert sequences == list(range(1, len(sequences) + 1))
 
 
 @pytest.mark.parametrize("stage", ["line-top", "outbox", "camera-top", "watch"])

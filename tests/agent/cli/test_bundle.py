@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from agent.bundle.bundle import MANIFEST, manifest_bytes, write_bundle
 from agent.cli.main import app
 from agent.foreign import shown
-from tests.agent.cli.calling import Plumbline, named_in_help
-from tests.agent.engines.small_bundle import small_files, small_manifest
+from tests.agent.cli.calling import Plumbline, config, named_in_help
+from tests.agent.engines.small_bundle import (
+    scores_of,
+    small_files,
+    small_manifest,
+    small_tiles,
+    write_small,
+)
 
 NASTY = "\x1b[2J[bold red]CE[/bold red] [/x] \u202e\u2028 [link=http://x]y[/link]"
 
@@ -105,3 +115,106 @@ def test_bundle_info_and_verify_as_json(plumbline: Plumbline, bundle: Path) -> N
     assert (failed.code, failed.err) == (1, "")
     told = json.loads(failed.out)
     assert told["exit_code"] == 1 and "model.onnx" in told["error"]
+
+
+def station(folder: Path, **sections: object) -> Path:
+    """Settings of a station that has a folder for bundles."""
+    return config(
+        folder,
+        bundle="bundles/current",
+        engine={"kind": "openvino", "cache": "engines"},
+        outbox={"path": "outbox.sqlite3", "min_free_bytes": 0},
+        **sections,
+    )
+
+
+def another(folder: Path, counter: int, **more: Any) -> Path:
+    files = small_files(**more)
+    manifest = small_manifest(files).model_copy(update={"counter": counter})
+    write_bundle(folder / f"small-{counter}", manifest, files, None)
+    return folder / f"small-{counter}"
+
+
+def test_bundle_install_has_it_served_and_rollback_goes_back(
+    plumbline: Plumbline, bundle: Path, tmp_path: Path
+) -> None:
+    settings = station(tmp_path)
+    done = plumbline("bundle", "install", bundle, "-c", settings)
+    assert (done.code, done.err) == (0, "")
+    assert "golden scores: openvino-bf16 within" in done.out
+    assert "next reload (systemctl reload plumbline) or start" in done.out
+    assert plumbline("bundle", "install", another(tmp_path, 2), "-c", settings).code == 0
+    told = json.loads(plumbline("bundle", "status", "-c", settings, "--json").out)
+    assert (told["current"]["counter"], told["previous"]["counter"]) == (2, 1)
+    assert (told["state"], told["last"]["outcome"]) == ("idle", "applied")
+    assert named_in_help(plumbline, "bundle", "status", fields=[*told, *told["current"]])
+    back = plumbline("bundle", "rollback", "-c", settings)
+    assert back.code == 0 and "gone back to small" in back.out
+    assert "current: small" in plumbline("bundle", "status", "-c", settings).out
+    again = plumbline("bundle", "install", bundle, "-c", settings)
+    assert again.code == 0 and "in force already; nothing was changed" in again.out
+
+
+def test_bundle_install_of_one_that_scores_otherwise_ends_with_1_and_changes_nothing(
+    plumbline: Plumbline, bundle: Path, tmp_path: Path
+) -> None:
+    settings = station(tmp_path)
+    plumbline("bundle", "install", bundle, "-c", settings)
+    wrong = another(tmp_path, 2, scores=scores_of(small_tiles()) * np.float32(0.5))
+    failed = plumbline("bundle", "install", wrong, "-c", settings)
+    assert failed.code == 1 and "golden" in failed.complaint()
+    status = plumbline("bundle", "status", "-c", settings)
+    assert status.code == 0
+    assert "current: small" in status.out and "counter 1" in status.out and "failed here: small" in status.out
+
+
+def test_bundle_install_takes_what_the_settings_trust_alone(
+    plumbline: Plumbline, bundle: Path, tmp_path: Path
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    (tmp_path / "key.pem").write_bytes(pem)
+    open_to_all = station(tmp_path)
+    assert plumbline("bundle", "install", bundle, "-c", open_to_all).code == 0
+    settings = station(tmp_path, trust={"keys": ["key.pem"]})
+    refused = plumbline("bundle", "install", another(tmp_path, 2), "-c", settings)
+    assert refused.code == 1 and "not signed, and trust.keys wants one" in refused.complaint()
+    # The same model, signed by now: its signature is taken to where it lies.
+    assert plumbline("bundle", "install", write_small(tmp_path / "s", key=key), "-c", settings).code == 0
+    assert (tmp_path / "bundles" / "current" / "signature").exists()
+    assert plumbline("bundle", "install", bundle, "-c", settings).code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("install", "none"), "none: no such bundle"),
+        (("rollback",), "no bundle was here before this one; install one"),
+    ],
+)
+def test_bundle_install_and_rollback_end_with_2_where_there_is_nothing_to_install(
+    words: tuple[str, ...], told: str, plumbline: Plumbline, tmp_path: Path
+) -> None:
+    ended = plumbline("bundle", *words, "-c", station(tmp_path))
+    assert ended.code == 2 and told in ended.complaint()
+
+
+def test_bundle_status_ends_with_1_where_no_bundle_or_a_damaged_one_is_in_force(
+    plumbline: Plumbline, bundle: Path, tmp_path: Path
+) -> None:
+    settings = station(tmp_path)
+    none = plumbline("bundle", "status", "-c", settings)
+    assert (none.code, none.err) == (1, "") and "current: none" in none.out
+    plumbline("bundle", "install", bundle, "-c", settings)
+    (tmp_path / "bundles" / "current" / "model.onnx").write_bytes(b"rot")
+    damaged = plumbline("bundle", "status", "-c", settings)
+    assert damaged.code == 1 and "damaged: " in damaged.out and "copy the bundle again" in damaged.out
+
+
+def test_settings_that_name_a_bundle_itself_say_how_to_have_them_installed(
+    plumbline: Plumbline, bundle: Path, tmp_path: Path
+) -> None:
+    ended = plumbline("bundle", "install", bundle, "-c", config(tmp_path, bundle="small"))
+    assert ended.code == 2 and "set `bundle` to FOLDER/current" in ended.complaint()

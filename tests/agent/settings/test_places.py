@@ -22,7 +22,7 @@ def test_settings_that_name_no_place_mean_the_folders_of_the_unit(tmp_path: Path
     found = settings.load(file, UNIT)
     assert found.outbox.path == Path("/var/lib/plumbline/outbox.sqlite3")
     assert found.engine_cache() == Path("/var/cache/plumbline/engines")
-    assert found.bundle == Path("/var/lib/plumbline/bundle")
+    assert found.bundle == Path("/var/lib/plumbline/bundles/current")
 
 
 def test_what_they_name_counts(tmp_path: Path) -> None:

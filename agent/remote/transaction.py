@@ -1,0 +1,217 @@
+"""The nouns of a rollout: what is durable, what may happen, and what has to be done then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+State: TypeAlias = Literal[
+    "idle",
+    "downloading",
+    "verifying",
+    "proving",
+    "staged",
+    "probation",
+    "rolling_back",
+    "committed",
+    "failed",
+]
+Outcome: TypeAlias = Literal[
+    "applied", "failed", "superseded", "cancelled", "rolled_back", "unable_to_roll_back"
+]
+Link: TypeAlias = Literal["current", "previous"]
+Duty: TypeAlias = Literal[
+    "fetch",
+    "verify",
+    "place",
+    "prove",
+    "await_boundary",
+    "observe",
+    "discard",
+    "clean_up",
+    "fail_safe",
+    "report",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How often a transaction is tried, and how many failures are remembered."""
+
+    attempts: int = 3
+    power_cuts: int = 10
+    failures: int = 32
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """Who wants which bundle to serve here; its envelope was genuine."""
+
+    transaction: str
+    issuer: str
+    epoch: int
+    counter: int
+    envelope_sha256: str
+    target_id: str
+    target_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why something was refused or given up; the code is of HTTP's numbers."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A bundle that failed here, and is taken again by a higher counter only."""
+
+    target_id: str
+    target_sha256: str
+    counter: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The highest counter of an issuer in an epoch of keys, and what it belonged to."""
+
+    issuer: str
+    epoch: int
+    counter: int
+    envelope_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is durable. In `idle`, instruction, outcome and errors are those of the last transaction."""
+
+    state: State = "idle"
+    instruction: Instruction | None = None
+    attempts: int = 0
+    power_cuts: int = 0
+    boot_id: str = ""  # of the last write that began or took up a transaction
+    started_at: str = ""
+    previous: str | None = None  # digest of the bundle that served before the switch
+    former: str | None = None  # digest of the one before that, which a way back restores
+    outcome: Outcome | None = None
+    errors: tuple[Problem, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    highest: tuple[Seen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """What `current` and `previous` name, and which bundles are whole and trusted."""
+
+    current: str | None
+    previous: str | None
+    verified: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """An instruction. `current` is the bundle that serves, where there is one that is verified."""
+
+    instruction: Instruction
+    boot_id: str
+    at: str
+    current: str | None
+    is_addressed: bool = True
+    is_expired: bool = False
+    has_room: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """What was to be done is done: all bytes are there; digests, manifest and trust are good; golden tiles
+    are within tolerance; probation was stable for long enough; the bundle before judges again; the bundle
+    before is unusable; report and cleaning are done.
+    """
+
+    what: Literal["present", "verified", "proven", "stable", "restored", "lost", "finished"]
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """The line may change its bundle now; what the links name."""
+
+    transaction: str
+    current: str | None
+    previous: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Downloading, verifying or proving has come to a bad end."""
+
+    transaction: str
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breached:
+    """In probation: health is worse than before beyond the limits, or somebody wants to go back."""
+
+    transaction: str
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """Somebody wants this transaction to end."""
+
+    transaction: str
+
+
+Event: TypeAlias = Offered | Happened | Boundary | Refused | Breached | Cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Do:
+    """A duty. `fetch` goes on where it was; `place` gives the candidate its name; `discard` removes candidate
+    and target, `clean_up` every bundle, but for those that the links name; `fail_safe` raises the alarm of a
+    station without a bundle; `report` is done when it is stored.
+    """
+
+    what: Duty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Have a link name a bundle, or be gone."""
+
+    link: Link
+    at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Tell whoever asked; `state` is what the reported document says of the attempt."""
+
+    state: Literal["accepted", "unchanged", "rejected"]
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeUp:
+    """Offer this one again, now that the station is free."""
+
+    offered: Offered
+
+
+Action: TypeAlias = Do | Point | Answer | TakeUp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The record comes first: written, synced, renamed; then the actions, in their order."""
+
+    record: Record
+    actions: tuple[Action, ...] = field(default=())
