@@ -9,6 +9,8 @@
 # make bench-gpu   GPU engines against the measured ceilings of this GPU; needs a torch that is built for CUDA
 # make golden      golden scores of the committed bundle, on every engine of this machine
 # make schema      regenerate config/agent.schema.json
+# make deb         the Debian package in dist/; ARCH=arm64 PY=310 for another machine's; make debs makes all six
+# make lock        newest releases that go together into deploy/deb/lock, with the hashes of their wheels
 
 PYTHON ?= python3
 DEVICE := .venv-device
@@ -17,7 +19,7 @@ RTX := .venv-rtx
 DRYRUN := .venv-dryrun
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test test-fast check fix bench bench-gpu golden schema trt-check trt-dryrun clean
+.PHONY: demo test test-fast check fix bench bench-gpu golden schema trt-check trt-dryrun deb debs lock clean
 
 demo: $(DEVICE)/.ready
 	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
@@ -63,6 +65,15 @@ golden: $(DEV)/.ready
 
 schema: $(DEV)/.ready
 	$(DEV)/bin/plumbline schema settings > config/agent.schema.json
+
+deb:
+	$(PYTHON) deploy/deb/build.py $(if $(PY),--python $(PY)) $(if $(ARCH),--arch $(ARCH))
+
+debs:
+	$(PYTHON) deploy/deb/build.py --all
+
+lock:
+	$(PYTHON) deploy/deb/lock.py
 
 trt-check: $(DEV)/.ready $(RTX)/.ready
 	$(DEV)/bin/python -m pytest tests/tensorrt/test_build.py

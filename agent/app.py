@@ -5,22 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 
 import structlog
 
-from agent.archive.archive import Archive, make_archive
+from agent.archive.archive import make_archive
 from agent.bundle.bundle import Bundle
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
-from agent.cameras.supervisor import Supervisor
 from agent.clock import Clock, clock_synced, new_uuid7
 from agent.crew import Crew
 from agent.engines.choice import look_around
-from agent.engines.serving import Serving
 from agent.engines.switch import Switch
 from agent.line.capture import Capture
 from agent.line.line import Line, make_line
@@ -31,13 +28,13 @@ from agent.outbox.file import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote
 from agent.remote.admission import turn_away
-from agent.remote.remote import Remote
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.settings import settings
 from agent.status import sampled
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from agent.status.parts import Parts
 from agent.status.said import VERSION, Status
 from agent.status.tally import Tally
 from agent.status.vigil import Vigil, make_vigil
@@ -45,7 +42,6 @@ from agent.status.watch import Watch
 from agent.systemd import NOBODY, Manager
 from agent.track.track import scale_of
 from agent.uplink import uplink
-from agent.uplink.uplink import Uplink
 
 log = structlog.get_logger()
 
@@ -58,18 +54,11 @@ class App:
 
     clock: Clock
     engine: Switch
-    serving: Serving
-    cameras: dict[str, Supervisor]
-    captures: dict[str, Capture]
-    lines: dict[str, Line]
-    uplink: Uplink
-    remote: Remote
-    board: Board
+    bundle: Bundle
+    parts: Parts
     watch: Watch
     vigil: Vigil | None
     page: PageServer | None
-    archive: Archive | None
-    bundle: Bundle
     crew: Crew
 
     def run(self, duration_s: float | None = None, attend: Callable[[App], bool] = lambda app: True) -> None:
@@ -80,25 +69,26 @@ class App:
         A camera that is absent, lost or misconfigured ends nothing: the agent is degraded and says why.
         Raises the first failure of any part, after everything is closed.
         """
-        status = self.watch.status
+        parts, status = self.parts, self.watch.status
         with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
             last.callback(self.engine.close)
             if self.page is not None:
-                self.page.start()
                 last.callback(self.page.stop)
-            if self.archive is not None:
-                self.archive.start()
-                last.callback(self.archive.stop)  # behind the uplink, which commits the last records
-            last.callback(lambda: self.uplink.stop(status.message("stopped", None)))
-            self.uplink.start()
-            last.callback(self.remote.stop)
-            self.remote.start()
+            if parts.archive is not None:
+                parts.archive.start()
+                last.callback(parts.archive.stop)  # behind the uplink, which commits the last records
+            last.callback(lambda: parts.uplink.stop(status.message("stopped", None)))
+            if self.page is not None:  # its port may be taken: the outbox must be let go of then
+                self.page.start()
+            parts.uplink.start()
+            last.callback(parts.remote.stop)
+            parts.remote.start()
             last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
-            self.crew.start("engines", self.serving.run)
-            for name, line in self.lines.items():
+            self.crew.start("engines", parts.serving.run)
+            for name, line in parts.lines.items():
                 self.crew.start(f"line-{name}", line.run)
-            for name, camera in self.cameras.items():
+            for name, camera in parts.cameras.items():
                 self.crew.start(f"camera-{name}", camera.run)
             self.crew.start("watch", self.watch.run)
             if self.vigil is not None:
@@ -106,12 +96,12 @@ class App:
             bundle = status.recipe().bundle_sha256[:12]
             log.info("running", boot_id=status.boot_id, engine=status.engine(), bundle=bundle)
             self._wait(duration_s, attend)
-        log.info("stopped", last_sequence=self.uplink.outbox.last_sequence())
+        log.info("stopped", last_sequence=parts.uplink.outbox.last_sequence())
 
     def take_over(self, wanted: settings.Settings) -> None:
         """Have every line judge by these settings from its next frame on; bundle and engine stay."""
         recipe = make_recipe(wanted, self.bundle, self.engine)
-        for line in self.lines.values():
+        for line in self.parts.lines.values():
             line.take_over(recipe)
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
@@ -120,14 +110,14 @@ class App:
             self.crew.wait(ATTEND_EVERY_S)
             if ends_ns is not None and self.clock.monotonic_ns() >= ends_ns:
                 return
-            if not any(self.crew.is_alive(f"line-{name}") for name in self.lines):
+            if not any(self.crew.is_alive(f"line-{name}") for name in self.parts.lines):
                 return
 
     def _end_rolls(self) -> None:
         """The maps of the rolls that end with the agent, after their last record is committed."""
-        if self.uplink.outbox.failure is None:
-            self.uplink.outbox.append([]).result()
-            self.watch.roll_maps.end()
+        if self.parts.uplink.outbox.failure is None:
+            self.parts.uplink.outbox.append([]).result()
+            self.parts.roll_maps.end()
         self.watch.check()
 
 
@@ -138,15 +128,33 @@ def build(
     *,
     make: MakeCamera = connections,
     manager: Manager = NOBODY,
-    troubles: Mapping[str, Callable[[], Iterable[str]]] = MappingProxyType({}),
+    refused: Callable[[], Iterable[str]] = tuple,
 ) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
 
-    Raises a PlumblineError naming what is wrong: bundle, engine or outbox.
+    Raises a PlumblineError naming what is wrong: bundle, engine or outbox; then nothing is open.
     """
+    with ExitStack() as undo:
+        app = _build(wanted, clock, crew, undo, make=make, manager=manager, refused=refused)
+        undo.pop_all()
+    return app
+
+
+def _build(
+    wanted: settings.Settings,
+    clock: Clock,
+    crew: Crew,
+    undo: ExitStack,
+    *,
+    make: MakeCamera,
+    manager: Manager,
+    refused: Callable[[], Iterable[str]],
+) -> App:
+    """`undo` closes what was opened."""
     lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
     names, new_id = [camera.name for camera in wanted.cameras], partial(new_uuid7, clock)
     opened = open_recipe(wanted, look_around())
+    undo.callback(opened.engine.close)
     lines: dict[str, Line] = {}
 
     def recipe() -> Recipe:
@@ -161,6 +169,7 @@ def build(
         new_id=new_id,
         turn_away=turn_away,
     )
+    undo.callback(up.stop, status.message("stopped", None))
     asked = remote.build(up, wanted, clock)
     board = Board(
         station=status.station,
@@ -200,35 +209,26 @@ def build(
         lines[one.name] = make_line(
             one, captures[one.name], opened.recipe, publisher, clock, restored=wanted.page.enabled
         )
+    parts = Parts(
+        serving=opened.serving,
+        cameras=cameras,
+        captures=captures,
+        lines=lines,
+        uplink=up,
+        remote=asked,
+        roll_maps=roll_maps,
+        archive=archive,
+        board=board,
+    )
     metrics = Metrics(
         tally.samples,
-        lambda: sampled.of_station(
-            cameras=cameras,
-            captures=captures,
-            serving=opened.serving,
-            uplink=up,
-            remote=asked,
-            roll_maps=roll_maps,
-            archive=archive,
-            board=board,
-            turned_away=0 if page is None else page.turned_away,
-        ),
+        lambda: sampled.of_station(parts, turned_away=0 if page is None else page.turned_away),
     )
     page = make_server(board, metrics, wanted.page)
     watch = Watch(
-        uplink=up,
-        remote=asked,
-        cameras=cameras,
-        roll_maps=roll_maps,
-        troubles={
-            "engines": opened.serving.words,
-            "archive": lambda: () if archive is None else archive.words(),
-            "uplink": up.words,
-            "pictures": lambda: [words for line in lines.values() for words in line.words()],
-            **troubles,
-        },
+        parts=parts,
+        refused=refused,
         check=publisher.check,
-        board=board,
         metrics=metrics,
         status=status,
         manager=manager,
@@ -237,26 +237,10 @@ def build(
     return App(
         clock=clock,
         engine=opened.engine,
-        serving=opened.serving,
-        cameras=cameras,
-        captures=captures,
-        lines=lines,
-        uplink=up,
-        remote=asked,
-        board=board,
-        watch=watch,
-        vigil=make_vigil(
-            manager,
-            outbox=up.outbox,
-            lines=lines,
-            cameras=cameras,
-            captures=captures,
-            watch=watch,
-            is_alive=crew.is_alive,
-            clock=clock,
-        ),
-        page=page,
-        archive=archive,
         bundle=opened.bundle,
+        parts=parts,
+        watch=watch,
+        vigil=make_vigil(manager, parts, watch, is_alive=crew.is_alive, clock=clock),
+        page=page,
         crew=crew,
     )

@@ -26,6 +26,7 @@ from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.outbox.file import DamagedError, check_place
+from agent.page.server import check_free
 from agent.settings.settings import Settings
 from agent.systemd import Manager
 
@@ -75,9 +76,9 @@ class Service:
 
     def stop(self) -> None:
         """Have `run` end; what waits is delivered first, for a while."""
-        self.manager.stopping()
         self._stop.set()
         self._crew.stop.set()
+        self.manager.stopping()
 
     def reload(self) -> None:
         """Have the settings read anew."""
@@ -143,6 +144,8 @@ class Service:
             check_place(found.outbox.path)
             bundle = open_bundle(found.bundle)
             require_trusted(bundle, found.trust)
+            if found.page.enabled and found.page.port != self._wanted.page.port:
+                check_free(found.page.host, found.page.port)
             kept = {name for name in type(found).model_fields if name not in HOT}
             goes_on = found.model_dump(include=kept) == self._wanted.model_dump(include=kept)
             goes_on = goes_on and bundle.sha256 == app.bundle.sha256  # a link may name another one by now

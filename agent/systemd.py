@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+SEND_S = 1.0  # a manager that is busy for longer hears the next one
 LONGEST_STATUS = 512  # characters; systemctl shows one line
 
 
@@ -59,6 +60,7 @@ class Manager:
             return
         place = "\0" + self.address[1:] if self.address.startswith("@") else self.address
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.settimeout(SEND_S)
             out.sendto("\n".join(assignments).encode(errors="replace"), place)
 
 

@@ -40,6 +40,7 @@ from agent.settings import strict_yaml
 MANIFEST = "manifest.yaml"
 MODEL = "model.onnx"
 SIGNATURE = "signature"
+BUNDLE_TYPE = "application/vnd.plumbline.bundle-manifest+yaml"  # what the signature says that it signs
 GOLDEN_TILES = "golden/tiles.npy"
 GOLDEN_SCORES = "golden/scores.npy"
 MAX_MANIFEST_BYTES = strict_yaml.MAX_BYTES
@@ -311,6 +312,12 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], sig
 
     Raises BundleError when `path` is there already: a bundle is never modified.
     """
+    signed = {} if signature is None else {SIGNATURE: signature}
+    write_files(path, {**files, MANIFEST: manifest_bytes(manifest), **signed})
+
+
+def write_files(path: Path, files: Mapping[str, bytes]) -> None:
+    """As `write_bundle`, from all of its files as they are."""
     refuse_existing(path)
     beside = path.with_name(f".{path.name}.partial")  # a crash leaves no half of a bundle under its name
     shutil.rmtree(beside, ignore_errors=True)
@@ -318,9 +325,6 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], sig
     for name, data in files.items():
         (beside / name).parent.mkdir(exist_ok=True)
         (beside / name).write_bytes(data)
-    (beside / MANIFEST).write_bytes(manifest_bytes(manifest))
-    if signature is not None:
-        (beside / SIGNATURE).write_bytes(signature)
     beside.rename(path)
 
 

@@ -80,13 +80,13 @@ def verify(
     if key is not None:
         must_be_there(key, "--key", "give the public key's file in PEM")
 
-    from agent.bundle.bundle import MANIFEST, SIGNATURE, open_bundle
+    from agent.bundle.bundle import BUNDLE_TYPE, MANIFEST, SIGNATURE, open_bundle
     from agent.bundle.files import NotABundle
-    from agent.bundle.signing import BUNDLE_TYPE, load_public_key
-    from agent.bundle.signing import verify as verify_signature
     from agent.engines.engine import golden_difference
     from agent.engines.open import open_engine
     from agent.settings import settings
+    from agent.trust.envelope import verify as verify_signature
+    from agent.trust.keys import load_public_key
 
     def tell(line: str) -> None:
         if not as_json:
@@ -178,10 +178,12 @@ def _interval(value: float, interval: tuple[float, float]) -> str:
 def _claimed(envelope: bytes | None) -> str:
     if envelope is None:
         return "none"
-    return "claims " + (", ".join(f"key '{one}'" for one in _signers(envelope)) or "no key")
+    from agent.trust.keys import short
+
+    return "claims " + (", ".join(f"key '{short(one)}'" for one in _signers(envelope)) or "no key")
 
 
 def _signers(envelope: bytes | None) -> list[str]:
-    from agent.bundle.signing import signers
+    from agent.trust.envelope import signers
 
     return [] if envelope is None else list(signers(envelope))

@@ -12,6 +12,7 @@ from agent.cli import (
     camera,
     command,
     demo,
+    doctor,
     engines,
     inspect,
     outbox,
@@ -40,6 +41,7 @@ def begin(version: Version = False) -> None:
 
 app.command(epilog=exits("a fault ended it; start it again"))(run.run)
 app.command(epilog=exits())(validation.validate)
+app.command(epilog=exits("something is wrong"))(doctor.doctor)
 app.command(epilog=exits("a picture could not be judged"))(inspect.inspect)
 app.command(epilog=exits())(schema.schema)
 app.command(epilog=exits())(bench.bench)

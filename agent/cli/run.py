@@ -31,7 +31,7 @@ def run(config: Config) -> None:
     service = Service(
         load=lambda: settings.load(config),
         build=lambda wanted, crew, service: build(
-            wanted, clock, crew, manager=service.manager, troubles={"settings": service.words}
+            wanted, clock, crew, manager=service.manager, refused=service.words
         ),
         manager=manager_of(os.environ, pid=os.getpid()),
         clock=clock,

@@ -139,7 +139,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="gateway_failures",
         kind="counter",
-        help="Tries of a gateway that failed; its rows wait and are tried again.",
+        help="Tries of a gateway that failed, deliveries and single rows; they are tried again.",
         labels=("reader",),
     ),
     Metric(

@@ -42,7 +42,7 @@ def line(snapshot: Snapshot) -> str:
 
 def report(demo: Demo) -> Table:
     """Counts, latency, delivery and agreement with the experts."""
-    snapshot, truth, heard = demo.app.board.snapshot(), demo.truth(), demo.heard
+    snapshot, truth, heard = demo.app.parts.board.snapshot(), demo.truth(), demo.heard
     counts = snapshot.counts
     table = Table("what", "value", title="Plumbline demo")
     rows = {
@@ -101,7 +101,7 @@ def _tell(demo: Demo, console: Console, ended: threading.Event) -> None:
     if page is not None:
         console.print(f"Plumbline demo: {page.url} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
     while not ended.wait(EVERY_S):
-        console.print(line(demo.app.board.snapshot()), highlight=False, soft_wrap=True)
+        console.print(line(demo.app.parts.board.snapshot()), highlight=False, soft_wrap=True)
 
 
 def _latency(latency: Latency) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from agent.foreign import shown
 from agent.settings.camera import Camera, FolderSource, HarvestersSource, LinescanSimSource, VideoSource
 from agent.settings.credentials import READABLE, VARIABLE, check_private, is_credential, read_secret
 from agent.settings.gateways import FolderGateway, Gateway, OpcUaGateway, SparkplugGateway, WebhookGateway
+from agent.settings.problems import dotted
 from agent.settings.settings import Settings
 from agent.settings.shape import Keys
 
@@ -31,9 +32,14 @@ class _Absent(PlumblineError):
     """A file or folder is not what the settings need."""
 
 
-def problems(settings: Settings) -> Iterator[tuple[Keys, str]]:
-    """Every key whose file or folder cannot be used as it is, with the reason and the remedy."""
+def problems(settings: Settings, *, but: Collection[str] = ()) -> Iterator[tuple[Keys, str]]:
+    """Every key whose file or folder cannot be used as it is, with the reason and the remedy.
+
+    Keys in `but`, with their dots, are not looked at.
+    """
     for keys, look in _looks(settings):
+        if dotted(keys) in but:
+            continue
         try:
             look()
         except PlumblineError as error:
@@ -59,7 +65,7 @@ def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
         from agent.uplink.mqtt.certificates import tls_context
 
         mqtt = settings.mqtt
-        if not any(map(_is_elsewhere, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file, mqtt.key_password_file))):
+        if not any(map(is_elsewhere, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file, mqtt.key_password_file))):
             yield ("mqtt", "tls"), lambda: tls_context(settings.mqtt)
     if settings.mqtt.password_file is not None:
         yield ("mqtt", "password_file"), _secret(settings.mqtt.password_file)
@@ -136,7 +142,7 @@ def _of_gateway(gateway: Gateway) -> Iterator[tuple[Keys, Callable[[], object]]]
                 from agent.gateways.webhook import read_secret as read_signing_secret
 
                 path = gateway.secret_file
-                if not _is_elsewhere(path):
+                if not is_elsewhere(path):
                     yield ("secret_file",), lambda: read_signing_secret(path)
             yield from _authority(gateway.ca_file)
         case SparkplugGateway():
@@ -146,9 +152,9 @@ def _of_gateway(gateway: Gateway) -> Iterator[tuple[Keys, Callable[[], object]]]
         case OpcUaGateway():
             for key in ("certificate_file", "key_file"):
                 path = getattr(gateway, key)
-                if path is not None and not _is_elsewhere(path):
+                if path is not None and not is_elsewhere(path):
                     yield (key,), partial(_file, path)
-            if gateway.key_file is not None and not _is_elsewhere(gateway.key_file):
+            if gateway.key_file is not None and not is_elsewhere(gateway.key_file):
                 key_file = gateway.key_file
                 yield ("key_file",), lambda: check_private(key_file, key="key_file")
             if gateway.trusted_folder is not None:
@@ -158,13 +164,13 @@ def _of_gateway(gateway: Gateway) -> Iterator[tuple[Keys, Callable[[], object]]]
             pass
 
 
-def _is_elsewhere(path: Path | None) -> bool:
+def is_elsewhere(path: Path | None) -> bool:
     """A credential that systemd hands over at the start of the unit: it is not there for whoever looks."""
     return path is not None and is_credential(path) and not os.environ.get(VARIABLE)
 
 
 def _secret(path: Path) -> Callable[[], object]:
-    return lambda: None if _is_elsewhere(path) else read_secret(path, key="password_file")
+    return lambda: None if is_elsewhere(path) else read_secret(path, key="password_file")
 
 
 def _authority(ca_file: Path | None) -> Iterator[tuple[Keys, Callable[[], object]]]:
@@ -174,7 +180,7 @@ def _authority(ca_file: Path | None) -> Iterator[tuple[Keys, Callable[[], object
         except OSError as error:
             raise _Absent(f"{ca_file}: not usable as certificates ({error}); {READABLE}") from error
 
-    if ca_file is not None and not _is_elsewhere(ca_file):
+    if ca_file is not None and not is_elsewhere(ca_file):
         yield ("ca_file",), look
 
 

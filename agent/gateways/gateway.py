@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import structlog
 
@@ -84,6 +84,15 @@ class Sink(Protocol):
         """Let go of everything; also after an `open` that failed. Never raises."""
 
 
+@runtime_checkable
+class Retrying(Protocol):
+    """A sink that tries rows again by itself."""
+
+    @property
+    def tries_failed(self) -> int:
+        """Since it was made; from any thread."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayState:
     """How it stands with one gateway; the counters are since its start."""
@@ -132,6 +141,12 @@ class Gateway:
     def state(self) -> GatewayState:
         """As of now; safe to read from any thread."""
         return self._state
+
+    @property
+    def tries_failed(self) -> int:
+        """Deliveries since the start, and those that the sink has tried by itself; from any thread."""
+        by_itself = self._sink.tries_failed if isinstance(self._sink, Retrying) else 0
+        return self._state.tries_failed + by_itself
 
     @property
     def failure(self) -> Exception | None:

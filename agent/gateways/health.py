@@ -15,12 +15,14 @@ class Health:
     def __init__(self) -> None:
         self._outcomes: deque[bool] = deque(maxlen=REMEMBERED)
         self._lock = threading.Lock()
+        self.failures = 0  # since the start
 
     def note(self, *, taken: bool) -> None:
         with self._lock:
             if taken and not any(self._outcomes):
                 self._outcomes.clear()  # it is back: how long it was away says nothing any more
             self._outcomes.append(taken)
+            self.failures += not taken
 
     def share(self) -> float:
         """Of the last attempts, those that succeeded; 0 before the first."""

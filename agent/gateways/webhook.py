@@ -120,6 +120,11 @@ class WebhookSink:
         for connection in self._connections:
             connection.response_class = TimelyResponse
 
+    @property
+    def tries_failed(self) -> int:
+        """Of single rows."""
+        return self._health.failures
+
     def deliver(self, rows: Sequence[Waiting]) -> None:
         batch = _Batch([one for one in rows if one.seq not in self._taken])
         if self._health.share() == 0:  # nothing is known of it, or nothing good

@@ -90,7 +90,7 @@ class Opened:
 def open_recipe(wanted: settings.Settings, machine: Machine) -> Opened:
     """The recipe of these settings, its bundle read and verified, its best engine that is ready serving.
 
-    Touches nothing of a recipe that is in force. Raises BundleError, TrustError or EngineError, which say
+    Touches nothing of a recipe that is in force. Raises BundleError, NotTrusted or EngineError, which say
     what is wrong.
     """
     bundle = open_bundle(wanted.bundle)

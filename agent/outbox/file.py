@@ -168,7 +168,7 @@ def check_place(path: Path) -> None:
         raise OutboxError(f"{path}: the folder must exist, and {folder} does not; {remedy}")
     if special:
         raise OutboxError(f"{path}: is a folder, a device or a pipe; name a file on a disk")
-    for place in (folder, *(one for one in (path, _lock_of(path)) if one.exists())):
+    for place in (folder, *(one for one in (path, lock_of(path)) if one.exists())):
         if not os.access(place, os.W_OK):
             owner, user = _user(place.stat().st_uid), _user(os.geteuid())
             raise PlaceError(
@@ -184,14 +184,15 @@ def _user(uid: int) -> str:
         return f"user {uid}"
 
 
-def _lock_of(path: Path) -> Path:
+def lock_of(path: Path) -> Path:
+    """The file whose lock an agent holds while it has the outbox at `path`."""
     return path.with_name(path.name + ".lock")
 
 
 def lock(path: Path) -> IO[str]:
     """Keep other agents off `path` until the answer is closed. Raises OutboxError when one has it."""
     check_place(path)
-    beside = _lock_of(path)
+    beside = lock_of(path)
     try:
         held = beside.open("a+")
     except OSError as error:

@@ -131,6 +131,11 @@ def check_address(host: str, port: int) -> None:
             raise
 
 
+def check_free(host: str, port: int) -> None:
+    """That the page may listen there, and nobody does. Raises PageError."""
+    _bind(host, port, 0).close()
+
+
 def _bind(host: str, port: int, backlog: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

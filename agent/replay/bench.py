@@ -46,8 +46,8 @@ def measure(bundle_path: Path, seconds: float, clock: Clock) -> dict[str, Any]:
             fastest = _run(app, frames, seconds, clock, rate_hz=None)
             paced = _run(app, frames, seconds, clock, rate_hz=fastest["frames_per_s"] * PACED_SHARE)
         finally:
-            app.uplink.keeper.close()
-            app.uplink.outbox.close()
+            app.parts.uplink.keeper.close()
+            app.parts.uplink.outbox.close()
             app.engine.close()
     found: dict[str, Any] = {"machine": machine(), "line_at_full_speed": fastest, "line_at_half_speed": paced}
     found["engines"] = [
@@ -109,7 +109,7 @@ def _run(
     app: App, frames: list[Pixels], seconds: float, clock: Clock, rate_hz: float | None
 ) -> dict[str, Any]:
     """Feed the line for `seconds`, at a rate or as fast as it takes frames."""
-    line, capture = app.lines["bench"], app.captures["bench"]
+    line, capture = app.parts.lines["bench"], app.parts.captures["bench"]
     started = clock.monotonic_ns()
     timings: list[dict[str, float]] = []
     durable_ms: list[float] = []
@@ -133,7 +133,7 @@ def _run(
         def note(captured_ns: int = captured_ns) -> None:
             durable_ms.append((clock.monotonic_ns() - captured_ns) / 1e6)
 
-        app.uplink.outbox.append([], note)  # committed with the record before it
+        app.parts.uplink.outbox.append([], note)  # committed with the record before it
         timing = verdict.timing_ms
         timings.append(
             {
@@ -145,7 +145,7 @@ def _run(
         )
         count += 1
     elapsed = (clock.monotonic_ns() - started) / 1e9
-    app.uplink.outbox.append([]).result()
+    app.parts.uplink.outbox.append([]).result()
     stages = {stage: percentiles([one[stage] for one in timings]) for stage in timings[0]}
     return {
         "frames_per_s": round(count / elapsed, 2),

@@ -14,6 +14,7 @@ CONFIGURATION = Path("/etc/plumbline")
 STATE = Path("/var/lib/plumbline")
 CACHE = Path("/var/cache/plumbline")
 FILE = "agent.yaml"
+ANNOTATED = Path("/usr/share/doc/plumbline/agent.yaml")  # as the package has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,11 @@ class Places:
         }
 
 
+def annotated() -> str:
+    """Where people find every setting explained."""
+    return str(ANNOTATED) if ANNOTATED.exists() else "config/agent.yaml"
+
+
 def settings_file(environment: Mapping[str, str]) -> Path:
     """The one that is meant where none is named."""
     return Path(environment.get("CONFIGURATION_DIRECTORY") or CONFIGURATION) / FILE
@@ -42,7 +48,7 @@ def places_of(file: Path, environment: Mapping[str, str]) -> Places | None:
     state, cache = environment.get("STATE_DIRECTORY"), environment.get("CACHE_DIRECTORY")
     if state:
         return Places(state=Path(state), cache=Path(cache or state))
-    if file.absolute().parent != CONFIGURATION:
+    if file.parent.resolve() != CONFIGURATION:  # by whatever way it was named; a link keeps its own name
         return None
     if file.name == FILE:
         return Places(state=STATE, cache=CACHE)

@@ -25,7 +25,7 @@ from agent.settings.camera import Camera, VideoSource
 from agent.settings.credentials import is_credential
 from agent.settings.environment import override
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
-from agent.settings.places import places_of
+from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.section import Host, Identifier
 from agent.settings.section import Section as _Section
@@ -70,8 +70,15 @@ class Engine(_Section):
 class Trust(_Section):
     """Which bundles may run."""
 
+    file: Path | None = None
     keys: tuple[Path, ...] = Field((), max_length=16)
     lowest_counter: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _one_says_who_signs(self) -> Trust:
+        if self.file is not None and self.keys:
+            raise ValueError("file and keys both say who may sign bundles; remove keys, or set file to null")
+        return self
 
 
 class Judge(_Section):
@@ -253,7 +260,7 @@ def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) ->
         text = bounded.text_of(bounded.read(path, max_bytes=strict_yaml.MAX_BYTES))
     except bounded.UnreadableError as error:
         if not os.path.lexists(path):
-            raise SettingsError([f"{name}: no such file; start from config/agent.yaml"]) from None
+            raise SettingsError([f"{name}: no such file; start from {annotated()}"]) from None
         remedy = "settings are a small file in UTF-8"
         if isinstance(error.__cause__, PermissionError):
             remedy = "let its group be the agent's, as chgrp plumbline and chmod 640 do"
@@ -281,7 +288,7 @@ def _parse(
     except strict_yaml.YamlError as error:
         raise SettingsError([str(error)]) from error
     if data is None:
-        raise SettingsError([f"{name}:1: the file is empty; start from config/agent.yaml"])
+        raise SettingsError([f"{name}:1: the file is empty; start from {annotated()}"])
     if not isinstance(data, dict):
         raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
     overridden, bad = override(data, environment, Settings)

@@ -17,6 +17,7 @@ from agent.remote.remote import Remote
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
 from agent.status.health import HEALTH_STATES, assess
+from agent.status.parts import Parts
 from agent.uplink.uplink import Uplink
 
 NOTHING_ARCHIVED = Counts(
@@ -24,28 +25,17 @@ NOTHING_ARCHIVED = Counts(
 )
 
 
-def of_station(
-    *,
-    cameras: Mapping[str, Supervisor],
-    captures: Mapping[str, Capture],
-    serving: Serving,
-    uplink: Uplink,
-    remote: Remote,
-    roll_maps: RollMaps,
-    archive: Archive | None,
-    board: Board,
-    turned_away: int,
-) -> Iterable[Sample]:
+def of_station(parts: Parts, *, turned_away: int) -> Iterable[Sample]:
     """All but what became of triggers (`Tally`). `turned_away`: connections that the page closed."""
-    yield from of_cameras(cameras)
-    yield from of_rings(captures)
-    yield from of_engines(serving)
-    yield from of_outbox(uplink.outbox.depth())
-    yield from of_uplink(uplink)
-    yield from of_commands(remote, uplink)
-    yield from of_rolls(cameras, roll_maps)
-    yield from of_archive(archive)
-    yield from of_board(board)
+    yield from of_cameras(parts.cameras)
+    yield from of_rings(parts.captures)
+    yield from of_engines(parts.serving)
+    yield from of_outbox(parts.uplink.outbox.depth())
+    yield from of_uplink(parts.uplink)
+    yield from of_commands(parts.remote, parts.uplink)
+    yield from of_rolls(parts.cameras, parts.roll_maps)
+    yield from of_archive(parts.archive)
+    yield from of_board(parts.board)
     yield Sample("page_turned_away", turned_away)
     yield Sample("log_lines_left_out", logs.left_out())
 
@@ -103,9 +93,10 @@ def of_uplink(uplink: Uplink) -> Iterable[Sample]:
     yield Sample("refused", courier.refusals)
     yield Sample("inbound_dropped", link.inbound_dropped)
     yield Sample("reconnects", max(0, link.state.connects - 1))  # the first one is no reconnect
-    for gateway in (one.state for one in uplink.gateways):
-        yield Sample("gateway_failures", gateway.tries_failed, (gateway.name,))
-        yield Sample("outbox_reader_skipped", uplink.keeper.skipped.get(gateway.name, 0), (gateway.name,))
+    for gateway in uplink.gateways:
+        name = gateway.state.name
+        yield Sample("gateway_failures", gateway.tries_failed, (name,))
+        yield Sample("outbox_reader_skipped", uplink.keeper.skipped.get(name, 0), (name,))
 
 
 def of_commands(remote: Remote, uplink: Uplink) -> Iterable[Sample]:

@@ -9,7 +9,7 @@ stage stood still. Stages stand in the order of blame: one that is stuck behind 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -19,10 +19,13 @@ from agent.clock import Clock
 from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.outbox.outbox import Outbox
+from agent.status.parts import Parts
 from agent.status.watch import Watch
 from agent.systemd import Manager
 
 LOOKS = 8  # in the manager's time
+LOOK_S = (0.05, 10.0)  # from look to look, at the least and at the most
+SHORTEST_S = 4.0  # the watch looks once a second: whoever moves is not to be called standing
 
 log = structlog.get_logger()
 
@@ -64,7 +67,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vigil:
-    """A member of the agent's crew; the manager waits for `limit_s` at most."""
+    """A member of the crew; the manager waits for `limit_s` at most, and stages have SHORTEST_S at least."""
 
     stages: Sequence[Stage]
     limit_s: float
@@ -73,9 +76,11 @@ class Vigil:
 
     def run(self, stop: threading.Event) -> None:
         progress = Progress(self.stages, self.clock.monotonic_ns())
-        while not stop.wait(self.limit_s / LOOKS):
+        patience_s = max(self.limit_s, SHORTEST_S)
+        look_s = min(max(self.limit_s / LOOKS, LOOK_S[0]), LOOK_S[1])
+        while not stop.wait(look_s):
             standing = [
-                one for one in progress.look(self.clock.monotonic_ns()) if one.for_s >= self.limit_s / 2
+                one for one in progress.look(self.clock.monotonic_ns()) if one.for_s >= patience_s / 2
             ]
             if not standing:
                 self.manager.alive()
@@ -87,20 +92,12 @@ class Vigil:
                 behind_it=[one.stage for one in standing[1:]],
                 remedy="the service manager restarts the agent",
             )
-            if standing[0].for_s >= self.limit_s * 3 / 4:
+            if standing[0].for_s >= patience_s * 3 / 4:
                 self.manager.act()
 
 
 def make_vigil(
-    manager: Manager,
-    *,
-    outbox: Outbox,
-    lines: Mapping[str, Line],
-    cameras: Mapping[str, Supervisor],
-    captures: Mapping[str, Capture],
-    watch: Watch,
-    is_alive: Callable[[str], bool],
-    clock: Clock,
+    manager: Manager, parts: Parts, watch: Watch, *, is_alive: Callable[[str], bool], clock: Clock
 ) -> Vigil | None:
     """Over commits, what waits for them: lines, the cameras that fill their rings, and the watch; None where
     the manager has no watchdog. `is_alive` tells of the crew's members.
@@ -110,10 +107,11 @@ def make_vigil(
     """
     if manager.watchdog_s is None:
         return None
+    outbox = parts.uplink.outbox
     stages = (
         Stage(name="outbox", moved=lambda: outbox.settled, rests=lambda: outbox.rests),
-        *(_line(name, line, outbox, is_alive) for name, line in lines.items()),
-        *(_camera(name, camera, captures[name], is_alive) for name, camera in cameras.items()),
+        *(_line(name, line, outbox, is_alive) for name, line in parts.lines.items()),
+        *(_camera(name, camera, parts.captures[name], is_alive) for name, camera in parts.cameras.items()),
         Stage(name="watch", moved=lambda: watch.looks, rests=lambda: outbox.waits_for_room),
     )
     return Vigil(stages=stages, limit_s=manager.watchdog_s, manager=manager, clock=clock)

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 import structlog
 
-from agent.cameras.supervisor import Supervisor
 from agent.clock import Clock
 from agent.contract.payloads import StatusName
 from agent.crew import name_threads
-from agent.remote.remote import Remote
-from agent.rolls.event import RollMaps
-from agent.status.board import Board
 from agent.status.health import assess
 from agent.status.metrics import Metrics
+from agent.status.parts import Parts
 from agent.status.said import Status
 from agent.status.snapshot import OutboxReader
 from agent.systemd import Manager
-from agent.uplink.uplink import Uplink
 
 log = structlog.get_logger()
 
@@ -33,13 +29,9 @@ METRICS_EVERY_S = 10.0
 class Watch:
     """A member of the agent's crew: what a part raises when it is asked ends the agent."""
 
-    uplink: Uplink
-    remote: Remote
-    cameras: Mapping[str, Supervisor]
-    roll_maps: RollMaps
-    troubles: Mapping[str, Callable[[], Iterable[str]]]  # by source, one sentence each
+    parts: Parts
+    refused: Callable[[], Iterable[str]]  # settings, one sentence each
     check: Callable[[], None]  # raises what a part could not raise where it failed
-    board: Board
     metrics: Metrics
     status: Status
     manager: Manager
@@ -55,34 +47,35 @@ class Watch:
             self.looks += 1
             said = self._tell(said)
             if self.clock.monotonic_ns() >= metrics_due_ns:
-                self.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
+                self.parts.uplink.link.publish_metrics(json.dumps(self.metrics.snapshot()).encode())
                 metrics_due_ns += round(METRICS_EVERY_S * 1e9)
 
     def _look(self) -> None:
+        parts = self.parts
         self.check()
-        self.uplink.watch()
-        self.remote.watch()
-        self.roll_maps.watch()
-        link, depth = self.uplink.link.state, self.uplink.outbox.depth()
-        self.board.link_state("connected" if link.connected else "lost", link.reason)
-        self.board.outbox_depth(
+        parts.uplink.watch()
+        parts.remote.watch()
+        parts.roll_maps.watch()
+        link, depth = parts.uplink.link.state, parts.uplink.outbox.depth()
+        parts.board.link_state("connected" if link.connected else "lost", link.reason)
+        parts.board.outbox_depth(
             rows=depth.rows,
             size_bytes=depth.bytes,
             oldest_s=depth.oldest_s,
             readers=tuple(OutboxReader(**asdict(one)) for one in depth.readers),
         )
-        for source, words in self.troubles.items():
-            self.board.trouble(source, tuple(words()))
-        for name, camera in self.cameras.items():
-            self.board.camera_counts(name, camera.counts())
+        for source, words in {**parts.troubles(), "settings": self.refused()}.items():
+            parts.board.trouble(source, tuple(words))
+        for name, camera in parts.cameras.items():
+            parts.board.camera_counts(name, camera.counts())
 
     def _tell(
         self, said: tuple[StatusName, str | None, str | None] | None
     ) -> tuple[StatusName, str | None, str | None]:
         """Publish the status where it is another one."""
-        health = assess(self.board.snapshot())
+        health = assess(self.parts.board.snapshot())
         degraded = health.state == "degraded"
-        reasons = (*(health.causes if degraded else ()), *self.uplink.lacks())
+        reasons = (*(health.causes if degraded else ()), *self.parts.uplink.lacks())
         reason = "; ".join(reasons) or None  # how long would make it new every second
         now: tuple[StatusName, str | None, str | None] = (
             "degraded" if degraded else "online",
@@ -91,7 +84,7 @@ class Watch:
         )
         if now != said:
             self.manager.status(f"{health.state.capitalize()}{': ' * bool(reasons)}{reason or ''}")
-            self.uplink.link.publish_status(self.status.message(now[0], reason))
+            self.parts.uplink.link.publish_status(self.status.message(now[0], reason))
             tell = log.warning if degraded else log.info
             tell("health", state=health.state, reasons=list(health.reasons))
         return now

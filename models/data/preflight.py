@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from agent.bundle import signing
 from agent.bundle.bundle import MANIFEST, open_bundle
 from agent.errors import PlumblineError
+from models import signing
 from models.data.datasets import DataError, check_pictures, read_set, summary
 from models.stages import SILENT, Stages
 
@@ -65,7 +65,7 @@ def need_folder(path: Path | None, option: str) -> None:
 
 
 def need_key(path: Path | None) -> None:
-    """Refuse what cannot sign: a bundle is signed at its very end. Raises SignatureError, too."""
+    """Refuse what cannot sign: a bundle is signed at its very end. Raises KeyFileError, too."""
     need_file(path, "--key")
     if path is not None:
         signing.load_private_key(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from agent.contract.metrics import METRICS, SKIPPED
 from agent.contract.verdict import REASONS
 from agent.crew import Crew
 from agent.line.publish import ListenerError
+from agent.outbox.file import lock
+from agent.page.server import PageError
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.status.board import Board
@@ -26,7 +29,7 @@ from tests.fakes import fault
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 
 
-def made(folder: Path) -> App:
+def made(folder: Path, *, page_port: int = 0) -> App:
     (folder / "pictures").mkdir()
     wanted = settings.Settings(
         bundle=SAMPLE,
@@ -36,7 +39,7 @@ def made(folder: Path) -> App:
         engine=settings.Engine(kind="openvino", threads=1, cache=folder / "engines"),
         outbox=settings.Outbox(path=folder / "outbox.sqlite3", min_free_bytes=0),
         mqtt=settings.Mqtt(port=1),
-        page=settings.Page(port=0),
+        page=settings.Page(port=page_port),
     )
     return build(wanted, ManualClock(), Crew())
 
@@ -48,20 +51,20 @@ def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe
     try:
         sampled = {sample.name for sample in app.watch.metrics.samples()}
         assert {metric.name for metric in METRICS if not metric.labels} <= sampled
-        line = app.lines["top"]
-        before = app.board.snapshot().serving
+        line = app.parts.lines["top"]
+        before = app.parts.board.snapshot().serving
         assert before is not None
         rules = {"top": replace(line.recipe.rules_of("top"), threshold=0.5, calibrated={})}
         line.take_over(replace(line.recipe, rules=rules, bundle="another"))
-        app.captures["top"].close()
+        app.parts.captures["top"].close()
         line.step()
-        after = app.board.snapshot().serving
+        after = app.parts.board.snapshot().serving
         assert after is not None
         assert (after.bundle, after.threshold) == ("another", 0.5)
         assert before.threshold != after.threshold
     finally:
         app.engine.close()
-        app.uplink.outbox.close()
+        app.parts.uplink.outbox.close()
 
 
 def test_a_station_that_has_done_nothing_yet_has_a_series_at_zero_for_every_reason(tmp_path: Path) -> None:
@@ -70,9 +73,9 @@ def test_a_station_that_has_done_nothing_yet_has_a_series_at_zero_for_every_reas
         counts = app.watch.metrics.snapshot()
     finally:
         app.engine.close()
-        app.uplink.outbox.close()
+        app.parts.uplink.outbox.close()
     assert counts["state"] == {"starting": 1, "running": 0, "degraded": 0}
-    assert counts["info"] == {VERSION: {app.lines["top"].recipe.bundle: 1}}
+    assert counts["info"] == {VERSION: {app.parts.lines["top"].recipe.bundle: 1}}
     assert counts["engine_serving"]["openvino"] == 1
     assert counts["engine_failures"] == dict.fromkeys(counts["engine_serving"], 0)
     assert counts["skipped"] == counts["camera_faults"]["top"] == dict.fromkeys(SKIPPED, 0)
@@ -93,11 +96,31 @@ def test_a_listener_that_raised_ends_the_agent_when_the_watch_asks(
     monkeypatch.setattr(Board, "recorded", broken)
     app = made(tmp_path)
     try:
-        app.captures["top"].put(fault(0))
-        app.lines["top"].step()
-        app.uplink.outbox.append([]).result()
+        app.parts.captures["top"].put(fault(0))
+        app.parts.lines["top"].step()
+        app.parts.uplink.outbox.append([]).result()
         with pytest.raises(ListenerError, match="Board raised ValueError"):
             app.watch.run(threading.Event())
     finally:
         app.engine.close()
-        app.uplink.outbox.close()
+        app.parts.uplink.outbox.close()
+
+
+def test_a_page_that_cannot_be_served_leaves_the_outbox_for_the_next_run(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        app = made(tmp_path, page_port=other.getsockname()[1])
+        with pytest.raises(PageError):
+            app.run()
+    lock(app.parts.uplink.outbox.path).close()
+
+
+def test_a_part_that_cannot_be_made_leaves_the_outbox_for_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("scripted")
+
+    monkeypatch.setattr("agent.app.make_archive", broken)
+    with pytest.raises(ValueError, match="scripted"):
+        made(tmp_path)
+    lock(tmp_path / "outbox.sqlite3").close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.systemd import LONGEST_STATUS, NOBODY, Manager, manager_of
+from agent.systemd import LONGEST_STATUS, NOBODY, SEND_S, Manager, manager_of
 
 PID = 4711
 
@@ -68,6 +69,19 @@ def test_without_a_watchdog_its_interval_is_not_changed(listener: tuple[str, soc
 )
 def test_nobody_who_listens_is_no_failure(address: str) -> None:
     Manager(address=address).ready()
+
+
+def test_a_manager_who_does_not_listen_holds_nobody_up(listener: tuple[str, socket.socket]) -> None:
+    manager = Manager(address=listener[0], watchdog_s=30)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+        filler.setblocking(False)
+        place = "\0" + listener[0][1:] if listener[0].startswith("@") else listener[0]
+        with pytest.raises(BlockingIOError):
+            for _ in range(100_000):
+                filler.sendto(b"WATCHDOG=1", place)
+    begun = time.monotonic()
+    manager.alive()
+    assert time.monotonic() - begun < 10 * SEND_S
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,9 @@ class Side:
         for number in range(count):
             time.sleep(max(0.0, started + number / rate_hz - time.monotonic()))
             self._feed(images[number % len(images)], found)
-        self.app.uplink.outbox.append([]).result()
-        if self.app.archive is not None:
-            self.app.archive.settle(60.0)
+        self.app.parts.uplink.outbox.append([]).result()
+        if self.app.parts.archive is not None:
+            self.app.parts.archive.settle(60.0)
         self.by_turn_ms.append(found)
         self.durable_ms += found
 
@@ -108,11 +108,11 @@ class Side:
             captured_at=clock.utc_now(),
         )
         self.frames += 1
-        self.app.captures["bench"].put(frame)
-        verdict = self.app.lines["bench"].step()
+        self.app.parts.captures["bench"].put(frame)
+        verdict = self.app.parts.lines["bench"].step()
         assert verdict is not None and verdict.verdict in ("pass", "fail")
         note = lambda: found.append((clock.monotonic_ns() - captured_ns) / 1e6)  # noqa: E731
-        self.app.uplink.outbox.append([], note)  # committed with the record before it
+        self.app.parts.uplink.outbox.append([], note)  # committed with the record before it
 
 
 def main() -> None:
@@ -165,7 +165,7 @@ def compare(
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-archive-") as place:
         sides = [Side(app=_build(Path(place), side, threshold, gpu=gpu)) for side in ("without", "with")]
         without, with_ = sides
-        archive = with_.app.archive
+        archive = with_.app.parts.archive
         assert archive is not None
         archive.start()
         try:
@@ -179,8 +179,8 @@ def compare(
         finally:
             archive.stop()
             for side in sides:
-                side.app.uplink.keeper.close()
-                side.app.uplink.outbox.close()
+                side.app.parts.uplink.keeper.close()
+                side.app.parts.uplink.outbox.close()
                 side.app.engine.close()
         counts = archive.counts()
         p99 = [float(np.percentile(side.durable_ms, 99)) for side in sides]

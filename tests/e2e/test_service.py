@@ -14,7 +14,7 @@ import pytest
 from agent.bundle.bundle import open_bundle, write_bundle
 from agent.demo.demo import SAMPLE_BUNDLE
 from tests.agent.cli.calling import process
-from tests.brokers import Subscriber, eventually
+from tests.brokers import HOST, Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.frozen import frozen
 from tests.e2e.test_agent import verdicts
@@ -149,6 +149,23 @@ def test_a_bundle_that_is_installed_by_hand_is_taken_at_the_next_reload(
     assert agent.stop() == 0, agent.log()
     sequences = [one["sequence"] for one in verdicts(subscriber)]
     assert sequences == list(range(1, len(sequences) + 1))
+
+
+def test_a_port_that_is_taken_is_refused_at_a_reload_and_the_station_goes_on(
+    agent: AgentProcess, subscriber: Subscriber, manager: Manager
+) -> None:
+    started(agent, manager)
+    eventually(lambda: len(verdicts(subscriber)) >= 3, "it works")
+    with socket.create_server((HOST, 0)) as other:
+        agent.settings["page"] = {"port": other.getsockname()[1]}
+        agent.write_settings()
+        agent.send(signal.SIGHUP)
+        eventually(lambda: manager.count("READY=1") == 2, "the reload is over")
+    assert manager.has_status("refused") and manager.has_status("cannot listen")
+    assert "outbox.sqlite3: another agent" not in agent.log()
+    seen = len(verdicts(subscriber))
+    eventually(lambda: len(verdicts(subscriber)) > seen + 3, "those before stay in force")
+    assert agent.stop() == 0, agent.log()
 
 
 @pytest.mark.parametrize("stage", ["line-top", "outbox", "camera-top", "watch"])

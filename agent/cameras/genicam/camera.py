@@ -52,6 +52,7 @@ class GenicamCamera:
         self._ready: deque[Frame | FrameFault] = deque()
         self._epoch = -1
         self._counts: Counter[str] = Counter()
+        self._moment_ns = 0  # of the last block or fault
         self._block_lines = 0  # of the tallest block: others were closed early
 
     def open(self) -> None:
@@ -158,9 +159,14 @@ class GenicamCamera:
         )
 
     def _moment(self, block: Block) -> tuple[int, datetime]:
-        """When the block arrived, by the monotonic and by the wall clock."""
+        """When the block arrived, by the monotonic and by the wall clock; later than the one before it.
+
+        The clocks are read one after the other, and a busy machine may do something else in between.
+        """
         now = self._clock.utc_now()
         age_s = now.timestamp() - block.utc_ns / 1e9
         if not 0 <= age_s <= OLDEST_S:
             age_s = 0.0
-        return self._clock.monotonic_ns() - round(age_s * 1e9), now - timedelta(seconds=age_s)
+        arrived_ns = self._clock.monotonic_ns() - round(age_s * 1e9)
+        self._moment_ns = max(arrived_ns, self._moment_ns + 1)
+        return self._moment_ns, now - timedelta(seconds=age_s)

@@ -77,9 +77,9 @@ def doubt(settings: Mqtt, *, station: str, now: datetime) -> str | None:
     """
     if settings.cert_file is None:
         return None
-    certificate = _certificate(settings.cert_file)
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    names = [str(one.value) for one in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    ours = certificate(settings.cert_file)
+    begins, ends = ours.not_valid_before_utc, ours.not_valid_after_utc
+    names = [str(one.value) for one in ours.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     clock = f"this machine's clock says {now:%Y-%m-%d}"  # the day, so that it is one text for long
     if now > ends:
         return f"our certificate ended on {rfc3339(ends)}; renew it and replace mqtt.cert_file ({clock})"
@@ -93,7 +93,8 @@ def doubt(settings: Mqtt, *, station: str, now: datetime) -> str | None:
     return None
 
 
-def _certificate(cert_file: Path) -> x509.Certificate:
+def certificate(cert_file: Path) -> x509.Certificate:
+    """The first one in mqtt.cert_file. Raises a PlumblineError."""
     path, data = _read(cert_file, "mqtt.cert_file")
     try:
         return x509.load_pem_x509_certificate(data)
@@ -104,7 +105,7 @@ def _certificate(cert_file: Path) -> x509.Certificate:
 
 
 def _show(context: ssl.SSLContext, settings: Mqtt, cert_file: Path, key_file: Path) -> None:
-    certificate = _certificate(cert_file)
+    ours = certificate(cert_file)
     key_path, key_data = _read(key_file, "mqtt.key_file")
     if key_path.stat().st_mode & READABLE_BY_OTHERS:
         raise CertificateError(
@@ -127,7 +128,7 @@ def _show(context: ssl.SSLContext, settings: Mqtt, cert_file: Path, key_file: Pa
             f"mqtt.key_file: {key_path}: no private key in PEM, or mqtt.key_password_file is wrong ({error})"
         ) from error
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
+    if key.public_key().public_bytes(*form) != ours.public_key().public_bytes(*form):
         raise CertificateError(
             f"mqtt.key_file: {key_path}: it is not the key of mqtt.cert_file; give the two that were made "
             "together, or have a certificate issued for this key"

@@ -38,6 +38,7 @@ INBOUND_BYTES = 262_144  # the largest packet that we take
 INBOUND_UNACKNOWLEDGED = 16  # how many messages we take before we acknowledge one
 PACKET_ID_BITS = 16
 FEW_IN_FLIGHT = 64  # paho is slow with many, so that it counts them only for a broker that takes few
+FRAMING_BYTES = 64  # of a PUBLISH packet without user properties, a few too many
 BARRIER = "plumbline/nothing"  # nobody is subscribed to it
 
 # paho asks after a silence of its keepalive and waits for the answer as long again.
@@ -207,6 +208,14 @@ class Connection:
             if response_topic is not None:
                 v5.ResponseTopic = response_topic
         return self._client.publish(topic, payload, qos, retain, properties=v5)
+
+    def check_size(self, topic: str, payload: bytes, correlation_data: bytes | None = None) -> None:
+        """Raises ValueError for more than the broker takes, which would end the connection."""
+        size = FRAMING_BYTES + len(topic.encode(errors="replace")) + len(payload)
+        size += len(correlation_data or b"")
+        limit = self.maximum_packet_bytes
+        if limit is not None and size > limit:
+            raise ValueError(f"its packet of {size} bytes is over the broker's limit of {limit}")
 
     def carry(
         self,

@@ -39,6 +39,8 @@ class Conversation:
         lacks = refusals.lacking(self.connection, self._topics.status())
         if self.herald.status_refused is not None:
             lacks = (*lacks, refusals.status_untaken(self.herald.status_refused, self._topics.status()))
+        if not self.herald.metrics_fit:
+            lacks = (*lacks, refusals.metrics_too_large(self.connection))
         return lacks if self._ear.lack is None else (*lacks, self._ear.lack)
 
     def parting(self, error: Exception | None, lasted_s: float, outcome: Outcome) -> Parting:

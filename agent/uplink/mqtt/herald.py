@@ -20,7 +20,6 @@ from agent.contract.topics import TOPICS
 from agent.uplink.mqtt.connection import Connection
 from agent.uplink.mqtt.sayings import Answer, Sayings
 
-FRAMING_BYTES = 64  # of a PUBLISH packet without user properties, a few too many
 WINDOW = 8
 
 log = structlog.get_logger(__name__)
@@ -42,6 +41,7 @@ class Herald:
         self._status_receipt: MQTTMessageInfo | None = None
         self._on_way: deque[MQTTMessageInfo | Inbound] = deque()
         self._refused: str | None = None
+        self.metrics_fit = True
 
     @property
     def status_unanswered(self) -> bool:
@@ -51,6 +51,16 @@ class Herald:
     def status_refused(self) -> str | None:
         """Why the broker has not got the latest status."""
         return self._refused
+
+    def say_metrics(self, topic: str, payload: bytes) -> None:
+        """From any thread; what the broker would not take is not sent, and is a lack of it."""
+        try:
+            self._connection.check_size(topic, payload)
+        except ValueError:  # its words tell a size that is another one each time
+            self.metrics_fit = False
+        else:
+            self.metrics_fit = True
+            self._connection.publish(topic, payload, TOPICS["metrics"], JSON)
 
     def note_ack(self, packet_id: int, reason: ReasonCode) -> None:
         """The broker's answer to any message of the connection."""
@@ -96,7 +106,7 @@ class Herald:
     def _say_status(self, status: bytes) -> None:
         self._said = status
         try:
-            self._check_size(self._status_topic, status)
+            self._connection.check_size(self._status_topic, status)
         except ValueError as error:  # sent all the same, it would end every connection
             self._refused = str(error)
             return
@@ -105,7 +115,7 @@ class Herald:
     def _respond(self, answer: Answer) -> None:
         """Its topic comes from outside: an answer that cannot be sent must not cost the connection."""
         try:
-            self._check_size(answer.topic, answer.payload, answer.correlation_data)
+            self._connection.check_size(answer.topic, answer.payload, answer.correlation_data)
             receipt = self._connection.publish(
                 answer.topic,
                 answer.payload,
@@ -118,14 +128,6 @@ class Herald:
             self._sayings.lose()
         else:
             self._on_way.append(receipt)
-
-    def _check_size(self, topic: str, payload: bytes, correlation_data: bytes | None = None) -> None:
-        """Raises ValueError for more than the broker takes."""
-        size = FRAMING_BYTES + len(topic.encode(errors="replace")) + len(payload)
-        size += len(correlation_data or b"")
-        limit = self._connection.maximum_packet_bytes
-        if limit is not None and size > limit:
-            raise ValueError(f"its packet of {size} bytes is over the broker's limit of {limit}")
 
 
 def _is_on_way(receipt: MQTTMessageInfo | None) -> bool:

@@ -28,7 +28,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.contract.inbound import Inbound, Inbox
-from agent.contract.payloads import JSON
 from agent.contract.row import Waiting
 from agent.contract.topics import TOPICS, Topics
 from agent.settings.settings import Mqtt
@@ -149,9 +148,9 @@ class MqttLink:
         self._status = payload
 
     def publish_metrics(self, payload: bytes) -> None:
-        """Metrics for whoever listens now; dropped without a connection."""
-        if (live := self._live) is not None:
-            live.publish(self._topics.metrics(), payload, TOPICS["metrics"], JSON)
+        """Metrics for whoever listens now; dropped without a connection, or over the broker's limit."""
+        if self._live is not None and (conversation := self._conversation) is not None:
+            conversation.herald.say_metrics(self._topics.metrics(), payload)
 
     def respond(self, topic: str, payload: bytes, correlation_data: bytes | None) -> None:
         """Answer a command; waits behind too many other answers, and is dropped without a connection.

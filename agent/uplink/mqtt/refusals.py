@@ -175,6 +175,14 @@ def lacking(connection: Connection, status_topic: str) -> tuple[str, ...]:
     return tuple(lacks)
 
 
+def metrics_too_large(connection: Connection) -> str:
+    """Sent all the same, they would end the connection."""
+    return (
+        f"it takes {connection.maximum_packet_bytes} bytes in a message, and the metrics have more: they are"
+        " not sent; raise its limit, or read /metrics"
+    )
+
+
 def status_untaken(reason: str, status_topic: str) -> str:
     """The broker accepted us and has not got our status."""
     return f"it does not take the status ({reason}); allow this station to write {status_topic} there"

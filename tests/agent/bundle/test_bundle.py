@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.bundle.bundle import (
+    BUNDLE_TYPE,
     GOLDEN_SCORES,
     GOLDEN_TILES,
     MANIFEST,
@@ -27,7 +28,7 @@ from agent.bundle.bundle import (
     parse_manifest,
     write_bundle,
 )
-from agent.bundle.signing import BUNDLE_TYPE, SignatureError, verify
+from agent.trust.envelope import SignatureError, verify
 from tests.agent.engines.small_bundle import (
     scores_of,
     small_files,

@@ -16,15 +16,24 @@ from structlog.typing import EventDict
 from typer.testing import CliRunner
 
 from agent import app
-from agent.bundle.bundle import MANIFEST, SIGNATURE, manifest_bytes, open_bundle, write_bundle
-from agent.bundle.signing import BUNDLE_TYPE, sign
+from agent.bundle.bundle import (
+    BUNDLE_TYPE,
+    MANIFEST,
+    SIGNATURE,
+    Bundle,
+    manifest_bytes,
+    open_bundle,
+    write_bundle,
+)
 from agent.bundle.trust import NotTrusted, require_trusted
 from agent.cli.main import app as commands
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.settings import settings
-from tests.agent.bundle.test_signing import public_pem
+from agent.trust.trust_set import TRUST_TYPE
+from models.signing import sign
 from tests.agent.engines.small_bundle import small_files, small_manifest, write_small
+from tests.agent.trust.pem import public_pem
 
 KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(4)]
 
@@ -84,6 +93,79 @@ def test_an_unsigned_bundle_and_a_moved_signature_are_refused(tmp_path: Path) ->
     (plain / SIGNATURE).write_bytes(sign((plain / MANIFEST).read_bytes(), "application/other", KEYS[0]))
     with pytest.raises(NotTrusted, match="another kind"):
         require_trusted(open_bundle(plain), trust)
+
+
+def trust_file(folder: Path, threshold: int, *keys: tuple[int, list[str]]) -> settings.Trust:
+    """Its path in the settings, where each key has these roles; key 0 has the role trust, too."""
+    content = {
+        "schema": "plumbline.trust/1",
+        "number": 1,
+        "epoch": 1,
+        "threshold": threshold,
+        "keys": [
+            {"public": KEYS[key].public_key().public_bytes_raw().hex(), "roles": roles} for key, roles in keys
+        ],
+    }
+    signers = [KEYS[key] for key, roles in keys if "trust" in roles]
+    (folder / "trust.json").write_bytes(sign(json.dumps(content).encode(), TRUST_TYPE, *signers))
+    return settings.Trust(file=folder / "trust.json")
+
+
+def signed(path: Path, *numbers: int) -> Bundle:
+    files = small_files()
+    manifest = small_manifest(files)
+    signature = sign(manifest_bytes(manifest), BUNDLE_TYPE, *(KEYS[number] for number in numbers))
+    write_bundle(path, manifest, files, signature)
+    return open_bundle(path)
+
+
+@pytest.mark.parametrize("signers", [(), (0,), (1,), (2,), (3,), (1, 3), (0, 2), (1, 2), (1, 2, 3)], ids=str)
+@pytest.mark.parametrize("threshold", [1, 2])
+def test_with_a_trust_file_as_many_keys_with_the_role_bundle_sign_as_it_says(
+    tmp_path: Path, signers: tuple[int, ...], threshold: int
+) -> None:
+    everything = ["trust", "bundle"]
+    trust = trust_file(
+        tmp_path, threshold, (0, ["trust"]), (1, everything), (2, everything), (3, ["command"])
+    )
+    if threshold == 2:  # of the role command there is one key only
+        trust = trust_file(tmp_path, threshold, (0, ["trust"]), (1, everything), (2, everything))
+    bundle = signed(tmp_path / "x", *signers)
+    if len({1, 2} & set(signers)) >= threshold:
+        require_trusted(bundle, trust)
+    else:
+        with pytest.raises(NotTrusted, match=r"x/signature: signed by .* the role bundle in trust\.file"):
+            require_trusted(bundle, trust)
+
+
+def test_an_unsigned_bundle_and_one_of_a_role_that_nobody_has_are_refused(tmp_path: Path) -> None:
+    trust = trust_file(tmp_path, 1, (0, ["trust", "settings"]))
+    with pytest.raises(NotTrusted, match=r"x: not signed, and trust\.file wants 1 of 0 keys"):
+        require_trusted(open_bundle(made(tmp_path / "x")), trust)
+    with pytest.raises(NotTrusted, match=r"signed by .*, not by one of the trusted keys \(there is none\)"):
+        require_trusted(signed(tmp_path / "y", 0), trust)
+
+
+def test_a_trust_file_that_cannot_be_used_is_named_by_its_setting(tmp_path: Path) -> None:
+    bundle = signed(tmp_path / "x", 0)
+    trust = trust_file(tmp_path, 1, (0, ["trust", "bundle"]))
+    require_trusted(bundle, trust)
+    (tmp_path / "trust.json").write_bytes((tmp_path / "trust.json").read_bytes()[:-9])
+    for path in (trust.file, tmp_path / "absent.json"):
+        with pytest.raises(NotTrusted, match=rf"^trust\.file: .*{path.name}: "):
+            require_trusted(bundle, settings.Trust(file=path))
+
+
+def test_an_older_bundle_is_refused_with_a_trust_file_too(tmp_path: Path) -> None:
+    trust = trust_file(tmp_path, 1, (0, ["trust", "bundle"])).model_copy(update={"lowest_counter": 2})
+    with pytest.raises(NotTrusted, match=r"trust\.lowest_counter is 2"):
+        require_trusted(signed(tmp_path / "x", 0), trust)
+
+
+def test_file_and_keys_are_not_both_asked(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("trust:\n  file: trust.json\n  keys: [a.pem]\n")
+    with pytest.raises(settings.SettingsError, match="trust: file and keys both say who may sign bundles"):
+        settings.load(tmp_path / "s.yaml", {})
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.booleans())

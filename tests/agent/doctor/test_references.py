@@ -118,7 +118,7 @@ def test_what_run_refuses_is_a_problem(tmp_path: Path, section: dict[str, object
     assert list(missing(tmp_path, **section)) == [key]
     with pytest.raises(PlumblineError):
         app = build(settings.load(tmp_path / "agent.yaml", {}), SystemClock(), Crew())
-        app.uplink.outbox.close()
+        app.parts.uplink.outbox.close()
         assert app.page is not None
         app.page.start()
 

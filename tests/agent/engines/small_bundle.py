@@ -11,8 +11,8 @@ import onnx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper
 
-from agent.bundle import signing
 from agent.bundle.bundle import (
+    BUNDLE_TYPE,
     GOLDEN_SCORES,
     GOLDEN_TILES,
     MODEL,
@@ -27,6 +27,7 @@ from agent.bundle.bundle import (
     write_bundle,
 )
 from agent.messages import Floats, Pixels
+from models import signing
 
 TILE_PX = 32
 STRIDE_PX = 4
@@ -136,7 +137,7 @@ def write_small(
     manifest = small_manifest(files)
     signature = None
     if key is not None:
-        signature = signing.sign(manifest_bytes(manifest), signing.BUNDLE_TYPE, key)
+        signature = signing.sign(manifest_bytes(manifest), BUNDLE_TYPE, key)
     write_bundle(path, manifest, files, signature)
     return path
 

@@ -81,7 +81,7 @@ def test_a_failing_sink_is_closed_and_opened_again_after_pauses_that_grow() -> N
         assert one.state.failing == AWAY
         pauses.append((clock.monotonic_ns() - before_ns) / 1e9)
     assert 1 <= pauses[0] <= 2 <= pauses[1] <= 4 <= pauses[2] <= 8
-    assert one.state.failures == one.state.tries_failed == 3
+    assert one.state.failures == one.tries_failed == 3
     first_failed = one.state.since
     one.step()
     assert one.state.failing is None and one.state.since > first_failed

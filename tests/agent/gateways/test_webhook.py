@@ -350,6 +350,7 @@ def test_a_receiver_that_is_away_is_asked_by_one_row_at_a_time(mes: Receiver) ->
     webhook.close()
     assert mes.taken() == [result_id(1)] * 4
     assert one.state.failures == 4
+    assert (webhook.tries_failed, one.tries_failed) == (4, 8), "rows, and rows and deliveries"
 
 
 def test_a_pause_that_the_receiver_asks_for_ends_the_batch(mes: Receiver) -> None:

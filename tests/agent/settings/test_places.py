@@ -64,6 +64,13 @@ def test_a_command_beside_the_service_finds_the_same_places(file: str, state: st
     assert (str(found.state), str(found.cache)) == (state, cache)
 
 
+def test_it_is_the_same_station_by_whatever_way_its_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc/plumbline")
+    plain = places_of(Path("/etc/plumbline/press.yaml"), {})
+    assert places_of(tmp_path / "link" / "press.yaml", {}) == plain
+    assert places_of(Path("/etc/plumbline/secrets/../press.yaml"), {}) == plain
+
+
 def test_elsewhere_nothing_is_assumed(tmp_path: Path) -> None:
     assert places_of(tmp_path / "agent.yaml", {}) is None
 

@@ -55,11 +55,13 @@ class Told(Manager):
         self.heard.append((self.clock.monotonic_ns() / 1e9, *assignments))  # type: ignore[attr-defined]
 
 
-def heard_of(parts: list[Part], script: list[Callable[[], None]]) -> dict[str, list[float]]:
+def heard_of(
+    parts: list[Part], script: list[Callable[[], None]], *, limit_s: float = LIMIT_S
+) -> dict[str, list[float]]:
     """The seconds at which the manager heard that all is alive, and that it is to act."""
     clock = ManualClock()
     manager = Told(clock)
-    vigil = Vigil(stages=[part.stage for part in parts], limit_s=LIMIT_S, manager=manager, clock=clock)
+    vigil = Vigil(stages=[part.stage for part in parts], limit_s=limit_s, manager=manager, clock=clock)
     vigil.run(Looks(clock, script))
     heard: dict[str, list[float]] = {"WATCHDOG=1": [], "WATCHDOG=trigger": []}
     for at_s, said in manager.heard:  # type: ignore[attr-defined]
@@ -133,3 +135,19 @@ def test_a_part_that_stood_and_moves_again_is_forgiven() -> None:
     heard = heard_of([part], [*still, move, *still])
     assert heard["WATCHDOG=trigger"] == []
     assert heard["WATCHDOG=1"][3] == 6 * LOOK_S
+
+
+@pytest.mark.parametrize(("limit_s", "look_s"), [(1e-6, 0.05), (1.0, 0.125), (1e11, 10.0)])
+def test_a_watchdog_far_out_has_nobody_called_standing_who_moves_once_a_second(
+    limit_s: float, look_s: float
+) -> None:
+    part, looks = Part("watch"), 200
+    each = max(1, round(1.0 / look_s))
+
+    def step(number: int) -> None:
+        part.moves += number % each == 0
+
+    script = [lambda number=number: step(number) for number in range(looks)]  # type: ignore[misc]
+    heard = heard_of([part], script, limit_s=limit_s)
+    assert heard["WATCHDOG=trigger"] == [] and len(heard["WATCHDOG=1"]) == looks
+    assert heard["WATCHDOG=1"][0] == pytest.approx(look_s)

@@ -156,8 +156,9 @@ def test_what_comes_beyond_the_bound_is_answered_with_429_and_acknowledged(tmp_p
             assert [got.payload for got in kept] == [b'{"id": "%d"}' % number for number in range(WAITING)]
             for got in kept:
                 link.acknowledge(got)
-            link.respond(TOPICS.rsp("ping"), b"behind them", None)
-            eventually(lambda: subscriber.received[-1].payload == b"behind them", "the broker has read them")
+            for last in (b"beside them", b"behind them"):  # an answer may pass acknowledgements once
+                link.respond(TOPICS.rsp("ping"), last, None)
+                eventually(lambda last=last: subscriber.received[-1].payload == last, "it was read")  # type: ignore[misc]
             mes.send(b"there is room again")
             assert received(link).payload == b"there is room again"
         with connected(mqtt(broker.port, "3.1.1")) as link:

@@ -28,6 +28,27 @@ def test_trap_6_the_brokers_limits_are_handed_on(tmp_path: Path) -> None:
         broker.stop()
 
 
+def test_metrics_over_the_brokers_limit_cost_themselves_and_not_the_connection(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "mosquitto", "max_packet_size 2000")
+    broker.start()
+    subscriber = Subscriber(broker.port, TOPICS.metrics())
+    subscriber.start()
+    link = link_to(mqtt(broker.port))
+    link.start()
+    try:
+        assert isinstance(next_event(link), Connected)
+        link.publish_metrics(b"x" * 3000)
+        eventually(lambda: "metrics" in "".join(link.state.lacks), "it is told what the broker lacks")
+        link.publish_metrics(b"{}")
+        eventually(lambda: bool(subscriber.received), "what fits arrives")
+        assert [one.payload for one in subscriber.received] == [b"{}"]
+        assert link.state.connected and link.state.connects == 1
+    finally:
+        link.stop()
+        subscriber.stop()
+        broker.stop()
+
+
 def test_trap_8_a_puback_with_a_failure_code_is_a_refusal(tmp_path: Path) -> None:
     acl = tmp_path / "acl"
     acl.write_text(f"topic write {TOPICS.crop('top')}\n", encoding="utf-8")

@@ -1,0 +1,40 @@
+"""The parts of a running station, for whoever asks them how they do: watch, metrics, vigil."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agent.archive.archive import Archive
+from agent.cameras.supervisor import Supervisor
+from agent.engines.serving import Serving
+from agent.line.capture import Capture
+from agent.line.line import Line
+from agent.remote.remote import Remote
+from agent.rolls.event import RollMaps
+from agent.status.board import Board
+from agent.uplink.uplink import Uplink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Cameras, rings and lines by the camera's name."""
+
+    serving: Serving
+    cameras: Mapping[str, Supervisor]
+    captures: Mapping[str, Capture]
+    lines: Mapping[str, Line]
+    uplink: Uplink
+    remote: Remote
+    roll_maps: RollMaps
+    archive: Archive | None
+    board: Board
+
+    def troubles(self) -> Mapping[str, Iterable[str]]:
+        """What people should know, one sentence each, by the part that says it."""
+        return {
+            "engines": self.serving.words(),
+            "archive": () if self.archive is None else self.archive.words(),
+            "uplink": self.uplink.words(),
+            "pictures": [words for line in self.lines.values() for words in line.words()],
+        }
