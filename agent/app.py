@@ -24,7 +24,7 @@ from agent.line.line import Line, make_line
 from agent.line.publish import Listener, Publisher
 from agent.line.recipe import Recipe, make_recipe, open_recipe
 from agent.line.record import Origin
-from agent.outbox.file import lock
+from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote
 from agent.remote.admission import turn_away

@@ -25,7 +25,8 @@ from agent.clock import Clock, rfc3339
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.outbox.file import DamagedError, check_place
+from agent.outbox.file import DamagedError
+from agent.outbox.place import check_place
 from agent.page.server import check_free
 from agent.settings.settings import Settings
 from agent.systemd import Manager

@@ -22,7 +22,7 @@ def run(config: Config) -> None:
     from agent.bundle.files import BundleError
     from agent.bundle.trust import NotTrusted
     from agent.clock import SystemClock
-    from agent.outbox.file import PlaceError
+    from agent.outbox.place import PlaceError
     from agent.service import Service
     from agent.settings import settings
     from agent.systemd import manager_of

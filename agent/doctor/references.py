@@ -197,7 +197,7 @@ def _folder(path: Path) -> None:
 
 
 def _outbox(path: Path) -> None:
-    from agent.outbox.file import check_place
+    from agent.outbox.place import check_place
 
     check_place(path)
     if path.parts[:2] in (("/", "proc"), ("/", "sys")):

@@ -19,7 +19,7 @@ import structlog
 
 from agent.clock import Clock
 from agent.contract.row import Changed, Row
-from agent.outbox import age, waiting
+from agent.outbox import age, place, waiting
 from agent.outbox import file as outbox_file
 from agent.outbox.age import Age, Anchor
 from agent.outbox.compact import compact
@@ -54,7 +54,7 @@ class Database:
 
     def open(self) -> None:
         """Hold the file, mend or create it, and have what was on its way wait again."""
-        self._lock: IO[str] = outbox_file.lock(self.path)
+        self._lock: IO[str] = place.lock(self.path)
         try:
             try:
                 self._prepare()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import pwd
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from agent.clock import Clock
 from agent.contract.row import KINDS, RowKind
@@ -64,10 +62,6 @@ class DamagedError(OutboxError):
 
 class FullError(OutboxError):
     """The disk takes no more."""
-
-
-class PlaceError(OutboxError):
-    """The folder is not the agent's: no other start changes that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,69 +142,6 @@ def _check_integrity(database: sqlite3.Connection, path: Path, *, deep: bool) ->
     if found != "ok":
         raise DamagedError(f"{path}: damaged ({found})")
     suspicion(path).unlink()
-
-
-def check_place(path: Path) -> None:
-    """That the folder is there: a disk that is not mounted must not become a folder on another one.
-
-    And that nothing is there but a file: who opens a pipe waits for ever. Raises OutboxError, PlaceError
-    where the agent may not write.
-    """
-    folder = path.parent
-    try:
-        there = folder.is_dir()
-        special = path.exists() and not path.is_file()
-    except OSError as error:
-        raise explained_os(path, error) from error
-    if not there:
-        tilde = any(part.startswith("~") for part in path.parts)
-        remedy = "~ is not expanded here, write the whole path" if tilde else "mount its disk, or make it"
-        raise OutboxError(f"{path}: the folder must exist, and {folder} does not; {remedy}")
-    if special:
-        raise OutboxError(f"{path}: is a folder, a device or a pipe; name a file on a disk")
-    for place in (folder, *(one for one in (path, lock_of(path)) if one.exists())):
-        if not os.access(place, os.W_OK):
-            owner, user = _user(place.stat().st_uid), _user(os.geteuid())
-            raise PlaceError(
-                f"{path}: {place} belongs to {owner} and the agent runs as {user}, who may not write there; "
-                f"chown -R {user} {folder}, or set outbox.path to another folder"
-            )
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
-
-
-def lock_of(path: Path) -> Path:
-    """The file whose lock an agent holds while it has the outbox at `path`."""
-    return path.with_name(path.name + ".lock")
-
-
-def lock(path: Path) -> IO[str]:
-    """Keep other agents off `path` until the answer is closed. Raises OutboxError when one has it."""
-    check_place(path)
-    beside = lock_of(path)
-    try:
-        held = beside.open("a+")
-    except OSError as error:
-        raise explained_os(beside, error) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        held.seek(0)
-        owner = held.read().strip() or "unknown"
-        held.close()
-        raise OutboxError(
-            f"{path}: another agent has it (process {owner}); stop that one or set outbox.path to another "
-            "file"
-        ) from None
-    held.truncate(0)
-    held.write(f"{os.getpid()}\n")
-    held.flush()
-    return held
 
 
 def connect(path: Path, *, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:

@@ -21,13 +21,12 @@ from agent.outbox.file import (
     REPLAY_CLASS,
     START,
     OutboxError,
-    check_place,
     connect,
     explained,
     explained_os,
-    lock,
     transaction,
 )
+from agent.outbox.place import check_place, lock
 from agent.outbox.schema import CREATE
 from agent.outbox.seal import digest
 from agent.outbox.sqlite_pages import Pages

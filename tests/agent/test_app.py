@@ -18,7 +18,7 @@ from agent.contract.metrics import METRICS, SKIPPED
 from agent.contract.verdict import REASONS
 from agent.crew import Crew
 from agent.line.publish import ListenerError
-from agent.outbox.file import lock
+from agent.outbox.place import lock
 from agent.page.server import PageError
 from agent.settings import camera as camera_settings
 from agent.settings import settings

@@ -19,7 +19,7 @@ from agent.doctor import gige
 from agent.doctor.finding import Said, failed, note, ok, skipped, wrong
 from agent.doctor.holder import holder_of
 from agent.doctor.site import Site
-from agent.outbox.file import lock_of
+from agent.outbox.place import lock_of
 from agent.settings.camera import Camera, GenicamSource, VideoSource
 
 IPV4 = r"[0-9.]+"

@@ -15,6 +15,7 @@ from agent.doctor.site import Site
 from agent.outbox import file as outbox_file
 from agent.outbox import reserve, sound
 from agent.outbox.file import OutboxError
+from agent.outbox.place import check_place, lock_of
 from agent.outbox.schema import SCHEMA_VERSION
 
 READ_S = 5.0  # of a large file only so much is read
@@ -26,11 +27,11 @@ NONE_YET = "there is none yet; the agent's first start makes it"
 def place(site: Site) -> Iterator[Said]:
     path = site.settings.outbox.path
     try:
-        outbox_file.check_place(path)
+        check_place(path)
     except OutboxError as error:
         yield failed(error, "set outbox.path to another file")
         return
-    holder = holder_of(site.machine, outbox_file.lock_of(path))
+    holder = holder_of(site.machine, lock_of(path))
     if holder is None:
         yield ok(f"{path}: can be written, and no agent has it now")
     elif holder.is_agent:

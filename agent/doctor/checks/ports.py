@@ -9,7 +9,7 @@ from agent.doctor.finding import Said, note, ok, skipped, wrong
 from agent.doctor.holder import Holder, holder_of
 from agent.doctor.machine import Machine
 from agent.doctor.site import Site
-from agent.outbox.file import lock_of
+from agent.outbox.place import lock_of
 from agent.page.server import PageError, check_address
 from agent.settings.gateways import ModbusGateway, OpcUaGateway
 

@@ -12,6 +12,7 @@ import pytest
 
 from agent.clock import ManualClock, SystemClock
 from agent.outbox import file as outbox_file
+from agent.outbox import place
 from agent.outbox.database import Database
 from agent.outbox.file import DamagedError, OutboxError, explained
 from agent.outbox.history import ask_again
@@ -186,7 +187,7 @@ def test_a_failed_open_leaves_the_file_to_others(path: Path) -> None:
     database.close()
     with pytest.raises(OutboxError, match="newer agent"):
         opened(path)
-    outbox_file.lock(path).close()
+    place.lock(path).close()
 
 
 def test_what_sqlite_says_of_damage_is_told_from_other_errors(path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from agent.clock import SystemClock
 from agent.doctor.checks import outbox
 from agent.outbox import file as outbox_file
-from agent.outbox import reserve, waiting
+from agent.outbox import place, reserve, waiting
 from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
 from agent.outbox.schema import SCHEMA_VERSION
@@ -69,7 +69,7 @@ def test_an_agent_that_runs_holds_it_and_is_not_disturbed(tmp_path: Path, path: 
 
 def test_the_holder_is_named_by_the_kernel(tmp_path: Path, path: Path) -> None:
     one = site(tmp_path, on=machine(tmp_path, root=REAL), outbox=PLACE)
-    lock = outbox_file.lock_of(path)
+    lock = place.lock_of(path)
     with running_agent(lock, "/usr/bin/plumbline", "run") as pid:
         assert told(outbox.place, one, "ok").words.endswith(f"held by the running agent, process {pid}")
     with running_agent(lock, "something-else") as pid:

@@ -10,7 +10,7 @@ import pytest
 
 from agent.doctor.checks import ports
 from agent.doctor.site import Site
-from agent.outbox.file import lock_of
+from agent.outbox.place import lock_of
 from tests.agent.doctor.sites import REAL, machine, put, running_agent, site, states, told
 from tests.brokers import HOST, free_port
 
