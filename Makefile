@@ -2,6 +2,7 @@
 #                  from a simulated GigE Vision camera (make system first: it needs libaravis-0.8-0)
 # make test        the whole suite, a process for each room; ARGS=tests/agent/line runs what you name, in one
 # make test-fast   the same without the tests that take seconds
+# make test-system the package and the service in a box of their own under systemd-nspawn; needs root
 # make check       format, lint, types, import rules
 # make trt-check   TensorRT-RTX parses and builds the graphs for SM86 and SM89; no GPU needed
 # make trt-dryrun  what torch-tensorrt would make of the student; no GPU needed, 1.3 GB of packages
@@ -19,7 +20,7 @@ RTX := .venv-rtx
 DRYRUN := .venv-dryrun
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test test-fast check fix bench bench-gpu golden schema trt-check trt-dryrun deb debs lock clean
+.PHONY: demo test test-fast test-system check fix bench bench-gpu golden schema trt-check trt-dryrun deb debs lock clean
 
 demo: $(DEVICE)/.ready
 	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
@@ -30,6 +31,10 @@ test: $(DEV)/.ready system
 
 test-fast: $(DEV)/.ready system
 	$(DEV)/bin/python -m tests.rooms -m 'not slow'
+
+test-system: $(DEV)/.ready system-test-tools
+	$(DEV)/bin/python -m tests.system.root
+	$(DEV)/bin/python -m pytest tests/system $(ARGS)
 
 check: $(DEV)/.ready
 	$(DEV)/bin/ruff format --check .
@@ -121,6 +126,13 @@ system:
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends libaravis-0.8-0; }
 	@command -v cc >/dev/null || \
 		{ $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq gcc libc6-dev; }
+
+# What make test-system needs beside that.
+.PHONY: system-test-tools
+system-test-tools:
+	@{ command -v systemd-nspawn && command -v debootstrap; } >/dev/null || { $(SUDO) apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends \
+		systemd-container debootstrap debian-archive-keyring; }
 
 clean:
 	rm -rf $(DEVICE) $(DEV) $(RTX) $(DRYRUN) build dist

@@ -1,7 +1,7 @@
 """The whole suite, a process for each room: a crash ends one room, and says which test it ended.
 
-As many rooms run at once as there are cores, since most wait most of the time; what a room printed comes
-when it has ended, the longest rooms are begun first.
+What is APART is left out. As many rooms run at once as there are cores, since most wait most of the time;
+what a room printed comes when it has ended, the longest rooms are begun first.
 `python -m tests.rooms [pytest's options]`, as `make test` does; exit code 0 when every room passed, else 1.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SPLIT = (("agent",), ("models",))  # their folders are rooms of their own; what lies loose in them is one more
+APART = "system"  # make test-system: it needs root, a second machine's root folder, and minutes
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
 FIRST = ("agent/uplink", "agent/outbox", "faults", "e2e", "models", "agent/cameras")  # the longest
 NO_TESTS = 5  # pytest's exit code where the options leave none
@@ -52,10 +53,12 @@ class Result:
 
 
 def rooms(root: Path = HERE) -> dict[str, list[Path]]:
-    """Every test file by its room, in the order of paths."""
+    """Every test file but those apart, by its room, in the order of paths."""
     found: dict[str, list[Path]] = {}
     for file in sorted(root.rglob("test_*.py")):
         parts = file.relative_to(root).parts[:-1]
+        if parts[:1] == (APART,):
+            continue
         depth = 2 if parts[:1] in SPLIT else 1
         found.setdefault("/".join(parts[:depth]) or "tests", []).append(file)
     return found
