@@ -46,6 +46,7 @@ from agent.uplink import uplink
 log = structlog.get_logger()
 
 ATTEND_EVERY_S = 0.2
+SETTLE_S = 5.0  # for the last records, at a stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +116,8 @@ class App:
 
     def _end_rolls(self) -> None:
         """The maps of the rolls that end with the agent, after their last record is committed."""
-        if self.parts.uplink.outbox.failure is None:
-            self.parts.uplink.outbox.append([]).result()
+        outbox = self.parts.uplink.outbox
+        if outbox.failure is None and outbox.settle(SETTLE_S):
             self.parts.roll_maps.end()
         self.watch.check()
 
@@ -240,7 +241,9 @@ def _build(
         bundle=opened.bundle,
         parts=parts,
         watch=watch,
-        vigil=make_vigil(manager, parts, watch, is_alive=crew.is_alive, clock=clock),
+        vigil=make_vigil(
+            manager, parts, watch, waits=lambda: crew.waits, is_alive=crew.is_alive, clock=clock
+        ),
         page=page,
         crew=crew,
     )

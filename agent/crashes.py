@@ -6,6 +6,7 @@ a folder for logs the stacks go to standard error, which is the journal.
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import sys
@@ -29,6 +30,8 @@ def keep_in(folder: Path) -> None:
     """From now on, in crash.log there; a crash before is told, and its stacks moved to crash.log.before."""
     file = folder / "crash.log"
     try:
+        if file.exists() and not file.is_file():
+            raise OSError(errno.EINVAL, "no regular file")
         _tell_of(file)
         faulthandler.enable(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640))
     except OSError as error:

@@ -36,6 +36,7 @@ class Crew:
 
     stop: threading.Event = field(default_factory=threading.Event)
     join_timeout_s: float = JOIN_TIMEOUT_S
+    waits: int = 0  # of who waits for it
     _threads: list[threading.Thread] = field(default_factory=list)
     _failure: BaseException | None = None
 
@@ -59,6 +60,7 @@ class Crew:
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Until somebody fails or `stop` is set, or the time is over."""
+        self.waits += 1
         self.stop.wait(timeout_s)
 
     def is_alive(self, name: str) -> bool:

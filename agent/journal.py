@@ -40,20 +40,26 @@ def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
 class ToJournal:
     """The last processor of structlog: sends the event, and leaves nothing to be written.
 
-    Where the journal's socket is absent or takes nothing, the event is a line of JSON for standard error,
-    with its priority before it as systemd reads it there.
+    Where the journal's socket is absent or refuses, the event is a line of JSON for standard error, with its
+    priority before it as systemd reads it there. Where nobody reads the socket the event is lost, and
+    counted: standard error is the same journal, and a line must not wait for it.
     """
 
     def __init__(self, unsaid: Collection[str], path: str) -> None:
         """Fields of `unsaid` do not stand in the message: they are the same in each."""
         self._unsaid = unsaid
         self._path = path
+        self.lost = 0  # events, since the start
 
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
         """The line where it could not be sent; raises structlog.DropEvent where it was."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
                 sender.sendto(datagram(fields(event, self._unsaid)), self._path)
+        except BlockingIOError:
+            self.lost += 1
+            raise structlog.DropEvent from None
         except OSError:
             return f"<{_priority(event)}>{_to_json(logger, method, event)!s}"
         raise structlog.DropEvent

@@ -72,8 +72,9 @@ def configure(wanted: settings.Logs, **bound: str) -> None:
 
 
 def left_out() -> int:
-    """Lines that were not written because others like them were, since the set-up."""
-    return sum(one.left_out for one in _repeats())
+    """Lines that were not written since the set-up: others like them were, or the journal took no more."""
+    lost = sum(one.lost for one in structlog.get_config()["processors"] if isinstance(one, ToJournal))
+    return lost + sum(one.left_out for one in _repeats())
 
 
 def _tell_rest(level: str) -> None:

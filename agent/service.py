@@ -25,7 +25,7 @@ from agent.clock import Clock, rfc3339
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.outbox.file import DamagedError
+from agent.outbox.file import DamagedError, OutboxError
 from agent.outbox.place import check_place
 from agent.page.server import check_free
 from agent.settings.settings import Settings
@@ -120,14 +120,15 @@ class Service:
         if self._stop.is_set():  # before there was this crew
             self._crew.stop.set()
         self.manager.status("Opening bundle, engine and outbox")
-        self.manager.extend(OPENING_S)
-        self.manager.watch_every(OPENING_S)
+        self._allow_to_open()
         self._configure_logs(running)
         self._build(running, self._crew, self).run(attend=self._attend)
         return self._before is None or self._stop.is_set()
 
     def _attend(self, app: App) -> bool:
         if not self._is_running:
+            if self._before is not None:
+                self._tell(self._wanted, new_run=True)
             self._is_running, self._before = True, None
             if self.manager.watchdog_s is not None:
                 self.manager.watch_every(self.manager.watchdog_s)
@@ -143,6 +144,8 @@ class Service:
         try:
             found = self._load()
             check_place(found.outbox.path)
+            if found.outbox.path != self._wanted.outbox.path:
+                _check_empty(app)
             bundle = open_bundle(found.bundle)
             require_trusted(bundle, found.trust)
             if found.page.enabled and found.page.port != self._wanted.page.port:
@@ -157,18 +160,25 @@ class Service:
             self.manager.ready()
             return True
         self._refused = None
-        log.info(
-            "settings_in_force", revision=found.revision, sha256=found.digest()[:12], new_run=not goes_on
-        )
         # The way back is to the bundle that runs, not to what a link names by now.
         before = self._wanted.model_copy(update={"bundle": app.bundle.path})
         self._wanted = found
         if not goes_on:
             self._before = before
+            self._allow_to_open()
             return False
         self._configure_logs(found)
+        self._tell(found, new_run=False)
         self.manager.ready()
         return True
+
+    def _allow_to_open(self) -> None:
+        """While parts are stopped and opened nothing moves, for as long as that takes."""
+        self.manager.extend(OPENING_S)
+        self.manager.watch_every(OPENING_S)
+
+    def _tell(self, wanted: Settings, *, new_run: bool) -> None:
+        log.info("settings_in_force", revision=wanted.revision, sha256=wanted.digest()[:12], new_run=new_run)
 
     def _configure_logs(self, wanted: Settings) -> None:
         logs.configure(wanted.logs, station=wanted.identity.station)
@@ -179,3 +189,13 @@ class Service:
         self._refused = f"Settings read at {at} were refused, those before stay in force: {first}"
         self.manager.status(self._refused)
         log.error("settings_refused", reason=masked_text(shown(reason)))
+
+
+def _check_empty(app: App) -> None:
+    """What waits in an outbox that is left would wait for ever. Raises OutboxError."""
+    outbox = app.parts.uplink.outbox
+    if rows := outbox.depth().rows:
+        raise OutboxError(
+            f"{outbox.path}: {rows} rows wait in it, and nobody would send them; set outbox.path to another "
+            "file once they are delivered"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 from agent.cli.exit_codes import NotGood
@@ -17,6 +18,7 @@ def run(config: Config) -> None:
     SIGHUP has it read its settings anew. Settings, bundle or a folder that are wrong end it with 2, which
     starting it again does not change; with 1 ends what another start may mend.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there are settings to be read anew
     from agent import crashes
     from agent.app import build
     from agent.bundle.files import BundleError
@@ -25,6 +27,7 @@ def run(config: Config) -> None:
     from agent.outbox.place import PlaceError
     from agent.service import Service
     from agent.settings import settings
+    from agent.settings.places import first_folder
     from agent.systemd import manager_of
 
     clock = SystemClock()
@@ -35,12 +38,13 @@ def run(config: Config) -> None:
         ),
         manager=manager_of(os.environ, pid=os.getpid()),
         clock=clock,
-        logs_folder=Path(folder) if (folder := os.environ.get("LOGS_DIRECTORY")) else None,
+        logs_folder=first_folder(os.environ.get("LOGS_DIRECTORY")),
     )
     crashes.say()
     service.handle_signals()
     try:
         wanted = service.run()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing left to reload
     except (settings.SettingsError, BundleError, NotTrusted, PlaceError):
         raise
     except PlumblineError as error:

@@ -35,6 +35,7 @@ from agent.outbox.salvage import Salvage
 from agent.outbox.seal import seal
 
 GROUP_NS = 5_000_000
+SETTLE_S = 0.01  # from look to look
 APPENDS_WAITING = 256
 _LAST_VERDICT = "FROM record WHERE sequence IS NOT NULL ORDER BY sequence DESC LIMIT 1"
 
@@ -177,6 +178,21 @@ class Outbox:
             self._appended += 1
             self._queue.put(Append(rows=sealed, last=last, on_committed=on_committed, future=future))
         return future
+
+    def settle(self, timeout_s: float) -> bool:
+        """Whether all that was appended is committed by then; at once False while there is no room for it.
+
+        Raises OutboxError when it cannot be.
+        """
+        ends_ns = self._clock.monotonic_ns() + round(timeout_s * 1e9)
+        wanted = self._appended
+        while self._settled < wanted:
+            if self.waits_for_room or self._clock.monotonic_ns() >= ends_ns:
+                return False
+            self._clock.sleep(SETTLE_S)
+        if self._failure is not None:
+            raise self._failure
+        return not self.waits_for_room
 
     def lease(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from agent.outbox.file import OutboxError, explained_os
+from agent.settings.places import CONFIGURATION
 
 
 class PlaceError(OutboxError):
@@ -36,9 +37,12 @@ def check_place(path: Path) -> None:
     for place in (folder, *(one for one in (path, lock_of(path)) if one.exists())):
         if not os.access(place, os.W_OK):
             owner, user = _user(place.stat().st_uid), _user(os.geteuid())
+            remedy = f"chown -R {user} {folder}, or set outbox.path to another folder"
+            if folder.resolve() == CONFIGURATION:  # which has secrets, and settings that are root's
+                remedy = "take outbox.path out of the settings, and it is where the service keeps its state"
             raise PlaceError(
                 f"{path}: {place} belongs to {owner} and the agent runs as {user}, who may not write there; "
-                f"chown -R {user} {folder}, or set outbox.path to another folder"
+                f"{remedy}"
             )
 
 

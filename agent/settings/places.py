@@ -38,16 +38,21 @@ def annotated() -> str:
     return str(ANNOTATED) if ANNOTATED.exists() else "config/agent.yaml"
 
 
+def first_folder(folders: str | None) -> Path | None:
+    """The unit's own: drop-ins add theirs behind a colon."""
+    return Path(folders.split(":")[0]) if folders else None
+
+
 def settings_file(environment: Mapping[str, str]) -> Path:
     """The one that is meant where none is named."""
-    return Path(environment.get("CONFIGURATION_DIRECTORY") or CONFIGURATION) / FILE
+    return (first_folder(environment.get("CONFIGURATION_DIRECTORY")) or CONFIGURATION) / FILE
 
 
 def places_of(file: Path, environment: Mapping[str, str]) -> Places | None:
     """Of the station whose settings these are; None for one that is not run by systemd."""
-    state, cache = environment.get("STATE_DIRECTORY"), environment.get("CACHE_DIRECTORY")
-    if state:
-        return Places(state=Path(state), cache=Path(cache or state))
+    state = first_folder(environment.get("STATE_DIRECTORY"))
+    if state is not None:
+        return Places(state=state, cache=first_folder(environment.get("CACHE_DIRECTORY")) or state)
     if file.parent.resolve() != CONFIGURATION:  # by whatever way it was named; a link keeps its own name
         return None
     if file.name == FILE:

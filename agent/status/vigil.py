@@ -97,10 +97,17 @@ class Vigil:
 
 
 def make_vigil(
-    manager: Manager, parts: Parts, watch: Watch, *, is_alive: Callable[[str], bool], clock: Clock
+    manager: Manager,
+    parts: Parts,
+    watch: Watch,
+    *,
+    waits: Callable[[], int],
+    is_alive: Callable[[str], bool],
+    clock: Clock,
 ) -> Vigil | None:
-    """Over commits, what waits for them: lines, the cameras that fill their rings, and the watch; None where
-    the manager has no watchdog. `is_alive` tells of the crew's members.
+    """Over commits, what waits for them: lines, the cameras that fill their rings, the watch, the courier,
+    and the main thread, which counts its `waits`; None where the manager has no watchdog. `is_alive` tells of
+    the crew's members.
 
     A camera that is lost moves all the same: it is looked after. One that finished has ended, as its line
     has; a full disk or outbox is told elsewhere, and no restart helps it.
@@ -113,6 +120,8 @@ def make_vigil(
         *(_line(name, line, outbox, is_alive) for name, line in parts.lines.items()),
         *(_camera(name, camera, parts.captures[name], is_alive) for name, camera in parts.cameras.items()),
         Stage(name="watch", moved=lambda: watch.looks, rests=lambda: outbox.waits_for_room),
+        Stage(name="courier", moved=lambda: parts.uplink.courier.turns, rests=lambda: outbox.waits_for_room),
+        Stage(name="main", moved=waits),
     )
     return Vigil(stages=stages, limit_s=manager.watchdog_s, manager=manager, clock=clock)
 

@@ -95,6 +95,7 @@ class Courier:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self._failure: Exception | None = None
+        self.turns = 0  # it moves at least every TICK_S
 
     @property
     def state(self) -> CourierState:
@@ -120,6 +121,7 @@ class Courier:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
+                self.turns += 1
                 events = deque[Event](_merged(self._link.wait(TICK_S)))
                 events.append(Tick())
                 while events:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -108,7 +109,7 @@ class Uplink:
             last.callback(self.courier.stop)
             for gateway, cursor in zip(self.gateways, self.cursors, strict=True):
                 last.callback(_close_behind, gateway, cursor)
-                last.callback(gateway.stop)
+            last.callback(self._stop_gateways)
             last.callback(self.outbox.about_to_close)
             last.callback(self._drain)
 
@@ -183,10 +184,14 @@ class Uplink:
                 found.append((f"gateway {gateway.name}", trouble))
         return found
 
+    def _stop_gateways(self) -> None:
+        """All at once: each may have to be waited for."""
+        with ThreadPoolExecutor(max(1, len(self.gateways))) as pool:
+            list(pool.map(Gateway.stop, self.gateways))
+
     def _drain(self) -> None:
-        if self.outbox.failure is not None or self.keeper.full:
+        if self.outbox.failure is not None or not self.outbox.settle(DRAIN_S):
             return
-        self.outbox.append([]).result()  # all that was appended before is committed now
         ends_ns = self.clock.monotonic_ns() + round(DRAIN_S * 1e9)
         while self.link.state.connected and self.outbox.depth().rows and self.clock.monotonic_ns() < ends_ns:
             self.clock.sleep(0.05)

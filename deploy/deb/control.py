@@ -58,7 +58,7 @@ Architecture: {target.arch}
 Maintainer: {MAINTAINER}
 Installed-Size: {installed_kb}
 Pre-Depends: python3 (>= {target.dotted}), python3 (<< {target.next_dotted})
-Depends: python3-venv, libc6 (>= {glibc}), systemd
+Depends: python3-venv, libc6 (>= {glibc}), systemd, procps
 Recommends: udev
 Suggests: mosquitto
 Section: science

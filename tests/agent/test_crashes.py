@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,4 +40,11 @@ def test_without_a_crash_nothing_is_told(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_stops_nothing_and_is_said(tmp_path: Path) -> None:
     with structlog.testing.capture_logs() as said:
         crashes.keep_in(tmp_path / "gone")
+    assert [one["event"] for one in said] == ["crashes_not_kept"]
+
+
+def test_a_pipe_in_place_of_the_file_stops_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "crash.log")
+    with structlog.testing.capture_logs() as said:
+        crashes.keep_in(tmp_path)
     assert [one["event"] for one in said] == ["crashes_not_kept"]

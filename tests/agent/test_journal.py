@@ -199,3 +199,15 @@ def test_what_was_left_out_is_said_when_the_process_ends(tmp_path: Path, journal
     last = told[-1]
     assert (last["PLUMBLINE_EVENT"], last["PLUMBLINE_LINES"]) == ("lines_left_out", "90")
     assert json.loads(last["PLUMBLINE_OF"]) == {"camera top warning": 90}
+
+
+def test_a_journal_that_nobody_reads_holds_no_line_up_and_what_is_lost_is_counted(
+    tmp_path: Path, journal: socket.socket
+) -> None:
+    send = ToJournal((), str(tmp_path / "socket"))
+    for _ in range(100_000):
+        with pytest.raises(structlog.DropEvent):
+            send(None, "info", dict(EVENT))
+        if send.lost:
+            break
+    assert send.lost == 1

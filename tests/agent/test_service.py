@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -267,3 +268,21 @@ def test_the_first_settings_must_be_good(tmp_path: Path) -> None:
     fake.on_file = SettingsError(["bad"])
     with pytest.raises(SettingsError):
         fake.service.run()
+
+
+def test_an_outbox_in_which_rows_wait_is_not_left_at_a_reload(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    rows = SimpleNamespace(path=tmp_path / "outbox.sqlite3", depth=lambda: SimpleNamespace(rows=22))
+    fake.parts = SimpleNamespace(uplink=SimpleNamespace(outbox=rows))  # type: ignore[attr-defined]
+    fake.runs = iter([[change(fake, outbox=Outbox(path=tmp_path / "other.sqlite3")), lambda: None]])
+    fake.service.run()
+    assert len(fake.built) == 1
+    assert "22 rows wait in it" in fake.service.words()[0]
+
+
+def test_time_to_stop_and_open_is_asked_for_before_anything_is_stopped(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.runs = iter([[change(fake, line=Line(mode="live")), lambda: None], [lambda: None]])
+    fake.service.run()
+    reload = fake.said.index("RELOADING=1\nMONOTONIC_USEC=0")
+    assert fake.said[reload + 1] == f"EXTEND_TIMEOUT_USEC={round(OPENING_S * 1e6)}"

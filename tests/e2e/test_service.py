@@ -168,7 +168,7 @@ def test_a_bundle_that_is_installed_by_hand_is_taken_at_the_next_reload(
     assert sequences == list(range(1, len(sequences) + 1))
 
 
-@pytest.mark.parametrize("stage", ["line-top", "outbox", "camera-top", "watch"])
+@pytest.mark.parametrize("stage", ["line-top", "outbox", "camera-top", "watch", "courier"])
 def test_a_thread_that_stands_is_named_and_acted_on(
     stage: str, agent: AgentProcess, subscriber: Subscriber, manager: Manager
 ) -> None:

@@ -23,6 +23,11 @@ from agent.uplink.mqtt.certificates import certificate, doubt, tls_context
 SOON = timedelta(days=30)
 OFF = "mqtt.tls is off"
 
+RENEWAL = (
+    "have it renewed, and replace mqtt.cert_file; where that is %d/NAME, replace /etc/plumbline/secrets/NAME "
+    "and restart the service, which has a copy of its own"
+)
+
 
 def of_broker(site: Site) -> Iterator[Said]:
     mqtt = site.settings.mqtt
@@ -65,7 +70,10 @@ def ours(site: Site) -> Iterator[Said]:
         return
     ends = certificate(mqtt.cert_file).not_valid_after_utc
     yield _lasting(
-        "our certificate", ends, site, "have it renewed, and replace mqtt.cert_file; no restart is needed"
+        "our certificate",
+        ends,
+        site,
+        RENEWAL,
     )
 
 

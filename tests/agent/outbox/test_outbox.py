@@ -181,3 +181,31 @@ def test_depth_counts_rows_bytes_kinds_and_age_without_the_writer(path: Path) ->
     finally:
         outbox.close()
     assert read_depth(path, clock=clock).rows == 3
+
+
+def test_who_waits_for_the_last_commit_does_not_wait_for_room(path: Path) -> None:
+    database = Database(path, clock=SystemClock())
+    outbox = Outbox(database)
+    outbox.open()
+    try:
+        outbox.append([verdict(1)])
+        assert outbox.settle(DEADLINE_S) and outbox.rests and outbox.settled == 1
+        database.hold()
+        later = outbox.append([verdict(2)])
+        assert not outbox.settle(DEADLINE_S) and outbox.rests
+        database.release()
+        later.result(DEADLINE_S)
+        assert outbox.settle(DEADLINE_S)
+    finally:
+        outbox.close()
+
+
+def test_who_waits_for_the_last_commit_waits_so_long(outbox: Outbox) -> None:
+    brake = Brake()
+    outbox.append([verdict(1)], brake.hold)
+    assert brake.reached.wait(DEADLINE_S)
+    try:
+        assert not outbox.settle(0.05) and not outbox.rests
+    finally:
+        brake.release()
+    assert outbox.settle(DEADLINE_S)

@@ -25,6 +25,13 @@ def test_settings_that_name_no_place_mean_the_folders_of_the_unit(tmp_path: Path
     assert found.bundle == Path("/var/lib/plumbline/bundles/current")
 
 
+def test_folders_that_drop_ins_add_are_not_the_stations_own(tmp_path: Path) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text("version: 1\n")
+    more = {name: f"{folder}:/elsewhere" for name, folder in UNIT.items()}
+    assert settings.load(file, more) == settings.load(file, UNIT)
+
+
 def test_what_they_name_counts(tmp_path: Path) -> None:
     file = tmp_path / "agent.yaml"
     file.write_text("version: 1\nbundle: cells\noutbox: {path: /data/out.sqlite3}\n")

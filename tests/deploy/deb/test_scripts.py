@@ -269,3 +269,14 @@ def test_scripts_are_sound_posix_shell(box: Box, name: str) -> None:
         [shellcheck, "-s", "sh", box.folder / name], capture_output=True, text=True, check=False
     )
     assert told.stdout == ""
+
+
+def test_an_environment_in_use_that_seems_broken_stays_where_no_better_one_can_be_made(box: Box) -> None:
+    box.settings()
+    box.installed(NEW)
+    program = box.opt / NEW / "bin/plumbline"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    box.cue("fails", "pip")
+    assert box.run("postinst", "configure", "0.1.0").returncode == 1
+    assert box.current() == NEW and program.read_text() == "#!/bin/sh\nexit 1\n"
+    assert [one.name for one in box.opt.iterdir() if "before" in one.name] == []
