@@ -388,7 +388,17 @@ found = settings.load(pathlib.Path(sys.argv[1]))
 print(*(functools.reduce(getattr, key.split("."), found) for key in sys.argv[2:]))' "$settings" "$@"
 }
 
+# Secrets are handed over at a start: the service has copies of those that were there then.
+compare_secrets() {
+  local copy
+  for copy in "$root/run/credentials/$service"/mqtt-*; do
+    [[ -e $copy && -e $secrets/${copy##*/} ]] || continue
+    cmp -s "$copy" "$secrets/${copy##*/}" || mark
+  done
+}
+
 start_service() {
+  compare_secrets
   systemctl is-enabled --quiet "$service" || act systemctl enable "$service"
   if [[ ! -d $root/run/systemd/system ]]; then
     undone='no systemd runs here: the service starts when one does'
@@ -402,6 +412,8 @@ start_service() {
       fail 'the service did not start: mend what it says above (more: journalctl -u plumbline) and run this again'
     fi
     act rm -f "$restart"
+  else
+    act systemctl reload "$service" # of settings that were changed by hand; others it leaves as they are
   fi
   if [[ $dry ]]; then return; fi
   systemctl is-active --quiet "$service" || fail 'the service has ended again: see journalctl -u plumbline'

@@ -116,6 +116,27 @@ def test_the_same_command_again_changes_nothing(machine: Machine, authority: Pat
     assert "not what these flags" not in again.stdout
 
 
+def test_settings_changed_by_hand_are_in_force_when_it_was_run_again(machine: Machine) -> None:
+    machine.install(*CLEAR)
+    machine.calls()
+    assert machine.install("--yes").returncode == 0
+    assert "systemctl reload plumbline.service" in " ".join(machine.calls())
+
+
+def test_a_renewed_certificate_is_handed_over(machine: Machine, authority: Path) -> None:
+    machine.install(*CLEAR, "--ca", str(authority))
+    handed = machine.root / "run/credentials/plumbline.service"
+    handed.mkdir(parents=True)
+    for name, text in (("mqtt-ca.pem", authority.read_text()), ("mqtt-cert.pem", "the old one")):
+        (handed / name).write_text(text)
+    (machine.secrets / "mqtt-cert.pem").write_text("the new one")
+    machine.install("--yes")
+    (handed / "mqtt-cert.pem").write_text("the old one")
+    machine.calls()
+    assert machine.install("--yes").returncode == 0
+    assert "systemctl restart plumbline.service" in " ".join(machine.calls())
+
+
 def test_settings_that_are_there_stay_and_answer_for_the_station(machine: Machine) -> None:
     machine.say("quick", "yes")
     machine.install(*CLEAR)
