@@ -24,7 +24,11 @@ def state(site: Site) -> Iterator[Said]:
     )
     if active in ("active", "activating", "reloading"):
         status = told.get("StatusText", "")
-        yield ok(f"{words}{', ' if status else ''}{status}")
+        said = f"{words}{', ' if status else ''}{status}"
+        if status.startswith("Degraded"):
+            yield note(said, "mend what it says; it is degraded for as long as that lasts")
+        else:
+            yield ok(said)
     elif active == "failed":
         yield wrong(f"{words}, {told.get('Result')}", log)
     else:

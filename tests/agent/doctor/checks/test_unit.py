@@ -45,6 +45,7 @@ def test_a_service_that_runs_starts_with_the_machine_and_is_watched_is_good(tmp_
         (unit.state, {"ActiveState": "failed", "Result": "watchdog"}, ["wrong"]),
         (unit.state, {"ActiveState": "inactive", "SubState": "dead"}, ["note"]),
         (unit.state, {"NRestarts": "7"}, ["ok", "note"]),
+        (unit.state, {"StatusText": "Degraded: Camera top lost"}, ["note"]),
         (unit.state, {"LoadState": "not-found"}, ["note"]),
         (unit.boot, {"UnitFileState": "disabled"}, ["note"]),
         (unit.watchdog, {"WatchdogUSec": "0"}, ["wrong"]),
