@@ -48,7 +48,7 @@ def place(folder: Path, id_: str, created: str) -> Path:
 def put(path: Path, pieces: Sequence[bytes | memoryview]) -> File:
     """Have a file with these bytes at `path`, at once and whole. Raises OSError; then nothing has changed.
 
-    A power cut may undo it for some seconds yet; `sync_folder` ends that.
+    A power cut may undo it for some seconds yet; `durable.sync_folder` ends that.
     """
     path.parent.mkdir(exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
@@ -66,14 +66,6 @@ def put(path: Path, pieces: Sequence[bytes | memoryview]) -> File:
             unfinished.unlink()
         raise
     return File(id=path.stem, day=path.parent.name, size=found.st_size, mtime_ns=found.st_mtime_ns)
-
-
-def sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove(path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from agent import durable
 from agent.archive import blind, bounds, entry, files
 from agent.archive.chunks import Torn
 from agent.archive.entry import Entry, Head, NotOurs
@@ -168,7 +169,7 @@ class Shelf:
             try:
                 pieces = entry.marked(path.read_bytes(), mark)
                 file = files.put(path, pieces)
-                files.sync_folder(path.parent)
+                durable.sync_folder(path.parent)
                 head = entry.read_head(path)
             except (Torn, NotOurs) as error:
                 raise ArchiveError(f"{path}: {error}; nothing of it can be relied on") from error

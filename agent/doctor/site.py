@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.doctor.machine import Machine
 from agent.settings import settings as settings_files
-from agent.settings.places import CONFIGURATION, FILE
+from agent.settings.places import instance_of
 from agent.settings.settings import Settings, SettingsError
 
 
@@ -34,9 +34,10 @@ class Site:
     @property
     def unit(self) -> str | None:
         """The service whose settings these are; None where they are nobody's."""
-        if self.file is None or self.file.parent.resolve() != CONFIGURATION:
+        instance = None if self.file is None else instance_of(self.file)
+        if instance is None:
             return None
-        return "plumbline.service" if self.file.name == FILE else f"plumbline@{self.file.stem}.service"
+        return f"plumbline@{instance}.service" if instance else "plumbline.service"
 
 
 def site_of(file: Path | None, machine: Machine) -> Site:

@@ -19,6 +19,7 @@ from typing import BinaryIO, TypeVar
 
 import structlog
 
+from agent.durable import sync_folder
 from agent.engines.cache_entry import Entry, EntryDamaged, Key, decode, encode, read_header
 from agent.engines.engine import EngineError
 
@@ -148,11 +149,7 @@ class EngineCache:
         except OSError:
             partial.unlink(missing_ok=True)
             raise
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name, too, is then on disk
-        finally:
-            os.close(folder)
+        sync_folder(self._folder)
 
     def _engines(self) -> list[Path]:
         return sorted(self._folder.glob("*.engine"))

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from agent.clock import Clock, Steps
 from agent.contract.row import Row, Waiting
+from agent.durable import sync_folder, write_all
 from agent.gateways.gateway import GatewayError, Unacceptable
 from agent.settings.gateways import FolderGateway
 
@@ -128,10 +129,10 @@ def append_lines(path: Path, lines: Sequence[bytes]) -> None:
         size = whole_lines_bytes(file.fileno())
         if size < os.fstat(file.fileno()).st_size:
             file.truncate(size)
-        _write(file.fileno(), b"".join(line + b"\n" for line in lines))
+        write_all(file.fileno(), b"".join(line + b"\n" for line in lines))
         os.fsync(file.fileno())
     if is_new:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def whole_lines_bytes(descriptor: int) -> int:
@@ -150,28 +151,14 @@ def write_whole(path: Path, content: bytes) -> None:
     """Have `content` at `path`, durably and at once. Raises OSError."""
     if not path.parent.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sync_folder(path.parent.parent)
-        _sync_folder(path.parent.parent.parent)
+        sync_folder(path.parent.parent)
+        sync_folder(path.parent.parent.parent)
     unfinished = path.with_name(f".{path.name}.part")
     with unfinished.open("wb", buffering=0) as file:
-        _write(file.fileno(), content)
+        write_all(file.fileno(), content)
         os.fsync(file.fileno())
     unfinished.replace(path)
-    _sync_folder(path.parent)
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def _explained(folder: Path, error: OSError) -> GatewayError:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agent.clock import Clock
 from agent.contract.arguments import Bind, Word
 from agent.contract.commands import NotDoneError
+from agent.durable import sync_folder
 from agent.errors import PlumblineError
 from agent.line import binding
 from agent.line.binding import Bound, Job, Part, Timeline
@@ -138,11 +139,7 @@ class Bindings:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._path.parent)
 
 
 def _standing(timeline: Timeline) -> _Standing:

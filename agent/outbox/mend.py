@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from agent.clock import Clock
+from agent.durable import sync_folder
 from agent.outbox import file as outbox_file
 from agent.outbox import reserve, sqlite_pages, wreck
 from agent.outbox.file import DamagedError
@@ -77,7 +78,7 @@ def _mend(path: Path, clock: Clock) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.rename(word)
-    _sync(path.parent)
+    sync_folder(path.parent)
     _finish(path)
 
 
@@ -93,9 +94,9 @@ def _finish(path: Path) -> None:
             if part.exists():
                 part.rename(path.with_name(name + suffix))
         fresh.rename(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     word.unlink()
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _fresh(path: Path) -> Path:
@@ -110,11 +111,3 @@ def _aside(path: Path, clock: Clock) -> Path:
     while any(aside.with_name(aside.name + suffix).exists() for suffix in _PARTS):
         aside = path.with_name(f"{path.name}.damaged-{stamp}-{(number := number + 1)}")
     return aside
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pwd
 from pathlib import Path
 from typing import IO
 
 from agent.outbox.file import OutboxError, explained_os
 from agent.settings.places import CONFIGURATION
+from agent.users import user_name
 
 
 class PlaceError(OutboxError):
@@ -36,7 +36,7 @@ def check_place(path: Path) -> None:
         raise OutboxError(f"{path}: is a folder, a device or a pipe; name a file on a disk")
     for place in (folder, *(one for one in (path, lock_of(path)) if one.exists())):
         if not os.access(place, os.W_OK):
-            owner, user = _user(place.stat().st_uid), _user(os.geteuid())
+            owner, user = user_name(place.stat().st_uid), user_name(os.geteuid())
             remedy = f"chown -R {user} {folder}, or set outbox.path to another folder"
             if folder.resolve() == CONFIGURATION:  # which has secrets, and settings that are root's
                 remedy = "take outbox.path out of the settings, and it is where the service keeps its state"
@@ -44,13 +44,6 @@ def check_place(path: Path) -> None:
                 f"{path}: {place} belongs to {owner} and the agent runs as {user}, who may not write there; "
                 f"{remedy}"
             )
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
 
 
 def lock_of(path: Path) -> Path:

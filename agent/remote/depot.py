@@ -17,7 +17,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import pwd
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -27,10 +26,11 @@ from pathlib import Path
 
 from agent.bundle.bundle import SIGNATURE, Bundle, open_bundle
 from agent.bundle.files import MAX_FILE_BYTES, MAX_TOTAL_BYTES, is_inside
+from agent.durable import sync_folder, write_file
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.remote.durable import sync_folder, write_file
 from agent.remote.transaction import Link, Links
+from agent.users import user_name
 
 CURRENT = "current"
 CANDIDATE = ".candidate"
@@ -65,11 +65,11 @@ class Depot:
     def held(self) -> Iterator[None]:
         """The folder is there, and nobody else changes it in the block. Raises DepotError."""
         nearest = next(one for one in (self.folder, *self.folder.parents) if os.path.lexists(one))
-        owner, user = nearest.stat().st_uid, os.geteuid()
-        if owner != user:
+        if nearest.stat().st_uid != os.geteuid():
+            owner, user = user_name(nearest.stat().st_uid), user_name(os.geteuid())
             raise DepotError(
-                f"{shown(str(self.folder))}: {shown(str(nearest))} belongs to {_name(owner)} and this is "
-                f"{_name(user)}; run it as {_name(owner)}: sudo -u {_name(owner)} plumbline bundle ...",
+                f"{shown(str(self.folder))}: {shown(str(nearest))} belongs to {owner} and this is "
+                f"{user}; run it as {owner}: sudo -u {owner} plumbline bundle ...",
                 507,
             )
         try:
@@ -275,10 +275,3 @@ def _explained(path: Path, error: OSError) -> DepotError:
         "owner of the folder",
         507,
     )
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from agent.durable import sync_folder, write_file
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.remote.durable import sync_folder, write_file
 from agent.remote.transaction import Record
 from agent.settings import bounded
 

@@ -48,13 +48,20 @@ def settings_file(environment: Mapping[str, str]) -> Path:
     return (first_folder(environment.get("CONFIGURATION_DIRECTORY")) or CONFIGURATION) / FILE
 
 
+def instance_of(file: Path) -> str | None:
+    """Whose settings these are: "" for plumbline.service, NAME for plumbline@NAME.service, None for nobody.
+
+    By whatever way the file was named; a link keeps its own name.
+    """
+    if file.parent.resolve() != CONFIGURATION:
+        return None
+    return "" if file.name == FILE else file.stem
+
+
 def places_of(file: Path, environment: Mapping[str, str]) -> Places | None:
     """Of the station whose settings these are; None for one that is not run by systemd."""
     state = first_folder(environment.get("STATE_DIRECTORY"))
     if state is not None:
         return Places(state=state, cache=first_folder(environment.get("CACHE_DIRECTORY")) or state)
-    if file.parent.resolve() != CONFIGURATION:  # by whatever way it was named; a link keeps its own name
-        return None
-    if file.name == FILE:
-        return Places(state=STATE, cache=CACHE)
-    return Places(state=STATE / file.stem, cache=CACHE / file.stem)
+    instance = instance_of(file)
+    return None if instance is None else Places(state=STATE / instance, cache=CACHE / instance)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from agent.durable import sync_folder
 from agent.errors import PlumblineError
 
 
@@ -26,11 +27,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def load(path: Path) -> dict[str, Any] | None:

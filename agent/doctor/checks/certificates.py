@@ -69,12 +69,7 @@ def ours(site: Site) -> Iterator[Said]:
         yield failed(PlumblineError(found), "renew it and replace mqtt.cert_file")
         return
     ends = certificate(mqtt.cert_file).not_valid_after_utc
-    yield _lasting(
-        "our certificate",
-        ends,
-        site,
-        RENEWAL,
-    )
+    yield _lasting("our certificate", ends, site, RENEWAL)
 
 
 def of_authority(site: Site) -> Iterator[Said]:

@@ -18,10 +18,8 @@ def state(site: Site) -> Iterator[Said]:
         yield told
         return
     log = f"`systemctl status {site.unit}` and `journalctl -u {site.unit} -n 50` say why"
-    active, words = (
-        told.get("ActiveState", ""),
-        f"{site.unit}: {told.get('ActiveState')} ({told.get('SubState')})",
-    )
+    active = told.get("ActiveState", "")
+    words = f"{site.unit}: {active} ({told.get('SubState')})"
     if active in ("active", "activating", "reloading"):
         status = told.get("StatusText", "")
         said = f"{words}{', ' if status else ''}{status}"

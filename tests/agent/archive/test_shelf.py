@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import structlog
 
+from agent import durable
 from agent.archive import files, shelf
 from agent.archive.chunks import chunk
 from agent.archive.entry import VERDICT, EntryError
@@ -342,7 +343,7 @@ class Cut(BaseException):
 
 STEPS: list[tuple[Any, str]] = [
     (files, "put"),
-    (files, "sync_folder"),
+    (durable, "sync_folder"),
     (files, "remove"),
     (Index, "add"),
     (Index, "forget"),

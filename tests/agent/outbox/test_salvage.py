@@ -260,7 +260,7 @@ def test_a_file_of_version_1_is_salvaged_with_digests(tmp_path: Path) -> None:
     assert told.lost == 800 - len(found)
 
 
-STEPS = [(salvage, "_write_beside"), (os, "fsync"), (Path, "rename"), (Path, "unlink"), (mend, "_sync")]
+STEPS = [(salvage, "_write_beside"), (os, "fsync"), (Path, "rename"), (Path, "unlink"), (mend, "sync_folder")]
 
 
 @pytest.mark.parametrize(("place", "name"), STEPS, ids=[name for _, name in STEPS])
