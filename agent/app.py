@@ -22,7 +22,7 @@ from agent.line.capture import Capture
 from agent.line.line import make_line
 from agent.line.opened import OpenedBundles
 from agent.line.publish import Listener, Publisher
-from agent.line.recipes import Recipes
+from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
@@ -102,9 +102,9 @@ class App:
         self.parts.recipes.take_over(wanted)
 
     @property
-    def bundle(self) -> Bundle:
-        """The one in force."""
-        return self.parts.recipes.opened.bundle
+    def bundle(self) -> Bundle | None:
+        """The station's that is in force; None where none may judge."""
+        return self.parts.recipes.bundle
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
@@ -163,8 +163,16 @@ def _build(
         named=lambda: recipes.needed(),
     )
     undo.callback(bundles.close)
-    recipes = Recipes(wanted, bundles, bundles.open(wanted.bundle))
-    bundles.drop(recipes.in_force.bundle_sha256)  # from here on it is the recipes' that need it
+    station, of_recipes = open_recipes(wanted, bundles)
+    recipes = Recipes(
+        wanted,
+        bundles,
+        station,
+        of_recipes=of_recipes,
+        path=wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-recipe"),
+    )
+    for one in (station, *of_recipes.values()):
+        bundles.drop(one.sha256)  # from here on the recipes need it, or nobody does
     status = Status(
         station=wanted.identity.station,
         boot_id=new_id(),

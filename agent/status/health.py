@@ -20,6 +20,9 @@ GROUNDS = {
     "engine_error": "the engine failed",
     "not_finite": "the engine gave no numbers",
     "stopped": "the agent was stopped",
+    "unknown_product": "no recipe is for them",
+    "all_ignored": "all of them is ignored",
+    "no_model": "no model bundle may judge",
 }
 LONGEST_DETAIL = 200
 
