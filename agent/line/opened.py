@@ -137,6 +137,14 @@ class OpenedBundles:
             opened.engine.close()
             raise EngineError("the agent stops")
 
+    def keep(self, sha256: str) -> bool:
+        """Whether it is open; it then stays so until `drop`, as if it had been opened now."""
+        with self._lock:
+            if sha256 not in self._open:
+                return False
+            self._kept.add(sha256)
+            return True
+
     def drop(self, sha256: str) -> None:
         """Nobody keeps it any more: it is closed as soon as no line judges by it and no recipe names it."""
         with self._lock:
