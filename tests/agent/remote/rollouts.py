@@ -41,7 +41,11 @@ LIMITS = Probation(verdicts=20, seconds=10.0)
 
 def trust(*, threshold: int = 1, epoch: int = 1) -> TrustSet:
     """Keys 0 and 1 may sign bundles, key 2 settings alone; key 3 is a stranger's."""
-    roles: list[tuple[Any, ...]] = [("trust", "bundle"), ("trust", "bundle"), ("trust", "settings")]
+    roles: list[tuple[Any, ...]] = [
+        ("trust", "bundle", "settings"),
+        ("trust", "bundle"),
+        ("trust", "settings"),
+    ]
     return TrustSet(
         schema="plumbline.trust/1",
         number=max(epoch, 1),
