@@ -18,11 +18,11 @@ from agent.cameras.make import MakeCamera, can_wait, connections, make_superviso
 from agent.clock import Clock, clock_synced, new_uuid7
 from agent.crew import Crew
 from agent.engines.choice import look_around
-from agent.engines.switch import Switch
 from agent.line.capture import Capture
-from agent.line.line import Line, make_line
+from agent.line.line import make_line
+from agent.line.opened import OpenedBundles
 from agent.line.publish import Listener, Publisher
-from agent.line.recipe import Recipe, make_recipe, open_recipe
+from agent.line.recipes import Recipes
 from agent.line.record import Origin
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
@@ -54,8 +54,6 @@ class App:
     """Every part of a running agent."""
 
     clock: Clock
-    engine: Switch
-    bundle: Bundle
     parts: Parts
     watch: Watch
     vigil: Vigil | None
@@ -72,7 +70,7 @@ class App:
         """
         parts, status = self.parts, self.watch.status
         with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
-            last.callback(self.engine.close)
+            last.callback(parts.recipes.bundles.close)
             if self.page is not None:
                 last.callback(self.page.stop)
             if parts.archive is not None:
@@ -86,7 +84,7 @@ class App:
             parts.remote.start()
             last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
-            self.crew.start("engines", parts.serving.run)
+            self.crew.start("engines", parts.recipes.bundles.run)
             for name, line in parts.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in parts.cameras.items():
@@ -101,9 +99,12 @@ class App:
 
     def take_over(self, wanted: settings.Settings) -> None:
         """Have every line judge by these settings from its next frame on; bundle and engine stay."""
-        recipe = make_recipe(wanted, self.bundle, self.engine)
-        for line in self.parts.lines.values():
-            line.take_over(recipe)
+        self.parts.recipes.take_over(wanted)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The one in force."""
+        return self.parts.recipes.opened.bundle
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
@@ -154,14 +155,22 @@ def _build(
     """`undo` closes what was opened."""
     lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
     names, new_id = [camera.name for camera in wanted.cameras], partial(new_uuid7, clock)
-    opened = open_recipe(wanted, look_around())
-    undo.callback(opened.engine.close)
-    lines: dict[str, Line] = {}
-
-    def recipe() -> Recipe:
-        return lines[names[0]].recipe if lines else opened.recipe  # all lines are given the same
-
-    status = Status(station=wanted.identity.station, boot_id=new_id(), recipe=recipe, clock=clock)
+    bundles = OpenedBundles(
+        trust=wanted.trust,
+        engine=wanted.engine,
+        cache=wanted.engine_cache(),
+        machine=look_around(),
+        named=lambda: recipes.needed(),
+    )
+    undo.callback(bundles.close)
+    recipes = Recipes(wanted, bundles, bundles.open(wanted.bundle))
+    bundles.drop(recipes.in_force.bundle_sha256)  # from here on it is the recipes' that need it
+    status = Status(
+        station=wanted.identity.station,
+        boot_id=new_id(),
+        recipe=lambda: recipes.in_force,
+        clock=clock,
+    )
     up = uplink.build(
         wanted,
         boot_id=status.boot_id,
@@ -206,12 +215,15 @@ def _build(
         camera.name: make_supervisor(camera, captures[camera.name], clock, board.camera_state, make)
         for camera in wanted.cameras
     }
-    for one in wanted.cameras:
-        lines[one.name] = make_line(
-            one, captures[one.name], opened.recipe, publisher, clock, restored=wanted.page.enabled
+    lines = {
+        one.name: make_line(
+            one, captures[one.name], recipes.in_force, publisher, clock, restored=wanted.page.enabled
         )
+        for one in wanted.cameras
+    }
+    recipes.serve(lines)
     parts = Parts(
-        serving=opened.serving,
+        recipes=recipes,
         cameras=cameras,
         captures=captures,
         lines=lines,
@@ -237,8 +249,6 @@ def _build(
     )
     return App(
         clock=clock,
-        engine=opened.engine,
-        bundle=opened.bundle,
         parts=parts,
         watch=watch,
         vigil=make_vigil(

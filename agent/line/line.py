@@ -70,6 +70,10 @@ class Line:
         """The one in force; no frame is judged any more by one that was in force before."""
         return self._recipe
 
+    def recipes(self) -> tuple[Recipe, Recipe]:
+        """The one that is to take over, and the one in force: what either needs is to stay open."""
+        return self._wanted, self._recipe  # in this order: it goes from there to here
+
     def words(self) -> tuple[str, ...]:
         """What is strange about pictures or light, one sentence each; empty when all is well."""
         said = [one.words() for one in (self._drift, self._taught) if one is not None]

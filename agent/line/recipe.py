@@ -12,13 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from agent.bundle.bundle import Bundle, InputSpec, open_bundle
-from agent.bundle.trust import require_trusted
+from agent.bundle.bundle import Bundle, InputSpec
 from agent.contract.verdict import ModelMessage, SettingsMessage
-from agent.engines.choice import Machine
 from agent.engines.engine import Engine
-from agent.engines.serving import Serving, make_serving
-from agent.engines.switch import Switch
 from agent.errors import PlumblineError
 from agent.line.judge import Rules
 from agent.settings import settings
@@ -75,30 +71,6 @@ class Recipe:
             engine=engine,
             provisional_rate=self.provisional_rate,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A recipe that is ready to judge, and the owner of its engines, which is to run beside the lines."""
-
-    recipe: Recipe
-    bundle: Bundle
-    engine: Switch
-    serving: Serving
-
-
-def open_recipe(wanted: settings.Settings, machine: Machine) -> Opened:
-    """The recipe of these settings, its bundle read and verified, its best engine that is ready serving.
-
-    Touches nothing of a recipe that is in force. Raises BundleError, NotTrusted or EngineError, which say
-    what is wrong.
-    """
-    bundle = open_bundle(wanted.bundle)
-    require_trusted(bundle, wanted.trust)
-    engine = Switch()
-    serving = make_serving(bundle, wanted.engine, machine, folder=wanted.engine_cache(), switch=engine)
-    serving.open_first()
-    return Opened(recipe=make_recipe(wanted, bundle, engine), bundle=bundle, engine=engine, serving=serving)
 
 
 def make_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> Recipe:

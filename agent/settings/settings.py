@@ -66,6 +66,7 @@ class Engine(_Section):
     workspace_bytes: int = Field(1_073_741_824, ge=16_777_216)
     cache: Path | None = None
     cache_max_bytes: int = Field(1_000_000_000, ge=0)
+    open_bundles_max_bytes: int = Field(2_000_000_000, ge=0)
 
 
 class Trust(_Section):

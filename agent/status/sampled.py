@@ -9,9 +9,9 @@ from agent.archive.archive import REASONS, Archive, Counts
 from agent.cameras.life import OPEN_FAILURES
 from agent.cameras.supervisor import Supervisor
 from agent.contract.metrics import Sample
-from agent.engines.serving import Serving
 from agent.foreign import stored
 from agent.line.capture import Capture
+from agent.line.recipes import Recipes
 from agent.outbox.file import Depth
 from agent.remote.remote import Remote
 from agent.rolls.event import RollMaps
@@ -29,7 +29,7 @@ def of_station(parts: Parts, *, turned_away: int) -> Iterable[Sample]:
     """All but what became of triggers (`Tally`). `turned_away`: connections that the page closed."""
     yield from of_cameras(parts.cameras)
     yield from of_rings(parts.captures)
-    yield from of_engines(parts.serving)
+    yield from of_engines(parts.recipes)
     yield from of_outbox(parts.uplink.outbox.depth())
     yield from of_uplink(parts.uplink)
     yield from of_commands(parts.remote, parts.uplink)
@@ -63,9 +63,10 @@ def of_rings(captures: Mapping[str, Capture]) -> Iterable[Sample]:
         yield Sample("ring_pushed_out", capture.overloaded, (name,))
 
 
-def of_engines(serving: Serving) -> Iterable[Sample]:
-    failed = serving.failed
-    for name, serves in serving.serves.items():
+def of_engines(recipes: Recipes) -> Iterable[Sample]:
+    """Those of the bundle in force; failures are counted over all bundles."""
+    failed = recipes.bundles.failed
+    for name, serves in recipes.serves().items():
         yield Sample("engine_serving", serves, (name,))
         yield Sample("engine_failures", failed.get(name, 0), (name,))
 
