@@ -1,6 +1,6 @@
 """Bundles in pieces through the broker: what a station asks for, and what it gets.
 
-A request is JSON. An answer is a line of JSON, a line feed, and the bytes; so it is the same in MQTT 5 and 3.1.1.
+A request is JSON. An answer is a line of JSON, a line feed, and the bytes: the same in MQTT 5 and 3.1.1.
 Requests and answers are QoS 0: what was lost is asked for again.
 """
 
@@ -36,7 +36,9 @@ class ChunkRequest(_Part):
     bundle: _Digest = Field(description="SHA-256 of its manifest")
     file: str = Field(min_length=1, max_length=200, description="its name in the bundle")
     offset: _Bytes = Field(description="of the first byte that is wanted")
-    count: int = Field(ge=1, le=MAX_CHUNK_BYTES, description="bytes that are wanted; the answer may have fewer")
+    count: int = Field(
+        ge=1, le=MAX_CHUNK_BYTES, description="bytes that are wanted; the answer may have fewer"
+    )
 
 
 class Chunk(_Part):
@@ -80,7 +82,7 @@ def read_request(payload: bytes) -> ChunkRequest | None:
 
 def read_answer(payload: bytes) -> tuple[Chunk | ChunkRefusal, bytes] | None:
     """None for what is none."""
-    line, _, content = payload[: MAX_HEADER_BYTES + 1].partition(b"\n")
+    line, _, _ = payload[: MAX_HEADER_BYTES + 1].partition(b"\n")
     if len(line) > MAX_HEADER_BYTES:
         return None
     head = _parsed(line, Chunk) or _parsed(line, ChunkRefusal)

@@ -1,4 +1,4 @@
-"""A file of the candidate that is not all there yet: what the disk has of it counts, more is put behind it."""
+"""A file of the candidate that is not all there yet: what the disk has counts, and more is put behind it."""
 
 from __future__ import annotations
 

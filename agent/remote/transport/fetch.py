@@ -1,8 +1,8 @@
 """A bundle that a signed instruction names, from the first of its sources that has it.
 
-A source that is away is asked again, with a growing wait, for as long as it takes; one that has something else,
-or more than was announced, is not. When none is left, or the disk is full, it has failed. A deadline counts only
-the time in which bytes come.
+A source that is away is asked again, with a growing wait, for as long as it takes; one that has something
+else, or more than was announced, is not. When none is left, or the disk is full, it has failed. A deadline
+counts only the time in which bytes come.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from agent.remote.transport.taking import NotFetched, Taking, Terms
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 TELL_S = 0.5
+TIMES_OVER = 8  # as many bytes as announced, from one source, before it is seen to lead nowhere
 
 log = structlog.get_logger(__name__)
 
@@ -108,12 +109,14 @@ class Fetcher:
             watch.tell()
             return
         unfit: dict[int, Unfit] = {}
+        given = dict.fromkeys(range(len(sources)), 0)
         attempt = 0
         while True:
-            before, wait_s = watch.pieces, 0.0
+            before, wait_s = taking.received, 0.0
             for number, source in enumerate(sources):
                 if number in unfit:
                     continue
+                had = taking.received
                 try:
                     watch.start()
                     with source.visit(cancelled) as visit:
@@ -124,12 +127,15 @@ class Fetcher:
                     unfit[number] = error
                     log.warning("bundle_source_unfit", source=source.name, reason=str(error))
                 except Lost as error:
+                    given[number] += taking.received - had
+                    if given[number] > TIMES_OVER * order.target.size_bytes:
+                        unfit[number] = Unfit(f"gave {given[number]} bytes in vain; {error}", 422)
                     wait_s = max(wait_s, error.wait_s)
                     log.info("bundle_source_lost", source=source.name, reason=str(error))
                     watch.stand(f"{source.name}: {error}")
             if len(unfit) == len(sources):
                 raise _none_is_left(sources, unfit)
-            attempt = 0 if watch.pieces > before else attempt + 1
+            attempt = 0 if taking.received > before else attempt + 1
             pause_s = backoff_s(attempt, self.rng, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)
             watch.wait(max(pause_s, wait_s))
 
@@ -140,7 +146,7 @@ class Fetcher:
             case desired.FolderSource(path=path):
                 return Folder(path=Path(path), base=order.base)
             case desired.MqttSource():
-                return Chunks(order.target.sha256, self.ways.chunks, self.clock)
+                return Chunks(bundle=order.target.sha256, link=self.ways.chunks, clock=self.clock)
 
 
 def _none_is_left(sources: Sequence[Source], unfit: Mapping[int, Unfit]) -> NotFetched:
@@ -158,7 +164,6 @@ class _Watch:
     progress: Callable[[Progress], None]
     cancelled: Cancelled
     time_left_s: float
-    pieces: int = 0
     _done: Mapping[str, int] = field(default_factory=dict)
     _trouble: str | None = None
     _linked_s: float = 0.0
@@ -174,7 +179,6 @@ class _Watch:
         now_ns = self.clock.monotonic_ns()
         self._linked_s += (now_ns - self._last_ns) / 1e9
         self._last_ns = now_ns
-        self.pieces += 1
         self._done, self._trouble = done, None
         if now_ns - self._told_ns > TELL_S * 1e9:
             self.tell()

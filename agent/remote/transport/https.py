@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -78,7 +79,7 @@ class _HttpsVisit:
         self._cancelled = cancelled
         self._tags = tags
         self._connection: http.client.HTTPConnection | None = None
-        self._open: ssl.SSLSocket | None = None
+        self._open: socket.socket | None = None
 
     def stretch(self, name: str, offset: int, limit: int) -> Stretch:
         plain = self._terms.plain_http
@@ -124,18 +125,19 @@ class _HttpsVisit:
             else:
                 connection = http.client.HTTPConnection(host, parts.port, timeout=CONNECT_TIMEOUT_S)
             connection.connect()
-            self._open = connection.sock
-            self._open.settimeout(SLICE_S)
+            reached: socket.socket = connection.sock
+            self._open = reached
+            reached.settimeout(SLICE_S)
             paced = Paced(
-                self._open,
+                reached,
                 most_bytes=most_bytes + max(OVERHEAD_BYTES, most_bytes // 4),
                 clock=self._clock,
                 cancelled=self._cancelled,
             )
-            connection.sock = PacedSocket(self._open, paced)
+            connection.sock = PacedSocket(reached, paced)
             headers = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "plumbline"}
             target = parts._replace(scheme="", netloc="").geturl()
-            connection.request("GET", target, headers=headers | asked)
+            connection.request("GET", target, headers={**headers, **asked})
             return connection.getresponse()
 
 
@@ -187,7 +189,9 @@ def tls_context(terms: HttpsTerms) -> ssl.SSLContext:
     except PlumblineError as error:
         raise Unfit(str(error), 500) from error
     except OSError as error:  # of OpenSSL, too
-        raise Unfit(f"{key}: {shown(str(terms.ca_file))}: no certificates in PEM can be read there", 500) from error
+        raise Unfit(
+            f"{key}: {shown(str(terms.ca_file))}: no certificates in PEM can be read there", 500
+        ) from error
     return context
 
 
@@ -212,7 +216,9 @@ def _told() -> Iterator[None]:
     except ssl.SSLCertVerificationError as error:
         words = shown(error.verify_message)
         if error.verify_code in _CLOCK_FAULTS:
-            raise Lost(f"its certificate is not good at this time by this machine's clock ({words})") from error
+            raise Lost(
+                f"its certificate is not good at this time by this machine's clock ({words})"
+            ) from error
         raise Unfit(f"its certificate is not good ({words}); see remote.download.ca_file", 403) from error
     except http.client.InvalidURL as error:
         raise Unfit(f"is no address ({shown(str(error))})", 422) from error

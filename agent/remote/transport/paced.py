@@ -1,7 +1,7 @@
 """Reading from a socket with a lower bound on its rate, an upper bound on its bytes, and an ear for the end.
 
-A peer that sends a byte now and then, in headers or in the body, is lost after a window; one that sends without
-end is cut off.
+A peer that sends a byte now and then, in headers or in the body, is lost after a window; one that sends
+without end is cut off.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ BUFFER_BYTES = 64 * 1024
 class Paced(io.RawIOBase):
     """The raw stream below a buffered one. Reading raises Lost, Unfit, Stopped and OSError."""
 
-    def __init__(self, connection: socket.socket, *, most_bytes: int, clock: Clock, cancelled: Cancelled) -> None:
+    def __init__(
+        self, connection: socket.socket, *, most_bytes: int, clock: Clock, cancelled: Cancelled
+    ) -> None:
         self._connection = connection
         self._most_bytes = most_bytes
         self._clock = clock

@@ -1,13 +1,14 @@
 """The bytes of one bundle, taken into the candidate: the head first, then what it names, and nothing else.
 
-Whether a file is whole is decided by its digest alone. What is on the disk counts, whoever put it there; bytes
-of several sources may stand in one file, and when its digest is wrong it is taken once more, from one.
+Whether a file is whole is decided by its digest alone. What is on the disk counts, whoever put it there;
+bytes of several sources may stand in one file, and when its digest is wrong it is taken once more, from one.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class Taking:
     """For one thread; the depot is held meanwhile."""
 
     def __init__(self, depot: Depot, terms: Terms, tell: Callable[[Mapping[str, int]], None]) -> None:
-        """`tell` hears with every piece how much of each file is on the disk; what it raises ends the call."""
+        """`tell` hears with every piece how much of each file is on the disk; what it raises ends it."""
+        self.received = 0  # bytes from sources, in vain or not
         self._depot = depot
         self._terms = terms
         self._tell = tell
@@ -103,10 +105,8 @@ class Taking:
         if sha256 != target.sha256:
             raise Unfit(f"has bundle {sha256[:12]}..., not {target.sha256[:12]}...", 422)
         manifest, files = _read(content), {MANIFEST: content}
-        try:
+        with suppress(Missing):
             files = {SIGNATURE: self._small(visit, SIGNATURE, MAX_SIGNATURE_BYTES), **files}
-        except Missing:
-            pass
         try:
             self._terms.trusted(Bundle(path=Path(target.id), manifest=manifest, sha256=sha256, files=files))
         except PlumblineError as error:  # another source may have it signed
@@ -130,7 +130,8 @@ class Taking:
         content = b""
         for piece in stretch.pieces:
             content += piece
-            self._told(name, len(content))
+            self.received += len(piece)
+            self._tell({**self._done, name: len(content)})
             if len(content) > limit:
                 raise Unfit(f"{name}: more than {limit} bytes", 413)
         _require_whole(name, len(content), stretch)
@@ -167,6 +168,7 @@ class Taking:
                 file.clear()
                 raise Unfit(f"{shown(name)}: more than the {limit} bytes that were announced", 413)
             file.add(piece)
+            self.received += len(piece)
             self._told(name, file.size)
 
     def _is_near(self, name: str, sha256: str, file: Partial) -> bool:
