@@ -33,8 +33,6 @@ def prove(
     """
     must_be_there(bundle, "BUNDLE", "give a bundle folder or .plumb file")
 
-    import threading
-
     from agent.bundle.bundle import BundleError
     from agent.bundle.files import NotABundle
     from agent.bundle.trust import NotTrusted
@@ -48,7 +46,7 @@ def prove(
     found, problem = None, None
     try:
         _require_trusted(bundle, wanted)
-        found = prover.prove(bundle, threading.Event())
+        found = prover.prove(bundle, wanted.bundle, cancelled=lambda: False)
     except NotABundle:
         raise
     except (BundleError, NotTrusted) as error:

@@ -88,6 +88,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """What the proof of a bundle on this machine found."""
+
+    worst_tile_delta: float | None = None  # of a golden score, as a share of the threshold
+    flips: int | None = None  # verdicts that are others than the serving bundle's
+    frames: int | None = None  # of the archive that were judged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What is durable. In `idle`, instruction, outcome and errors are those of the last transaction."""
 

@@ -7,7 +7,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,10 +17,10 @@ from agent.foreign import shown
 from agent.remote.proof import low
 from agent.remote.proof.document import (
     MAX_LINE_BYTES,
+    Done,
     Found,
     NotProven,
     Order,
-    Proven,
     Refused,
     Step,
     said,
@@ -46,7 +45,7 @@ def prove_apart(
     order: Order,
     *,
     timeout_s: float,
-    cancelled: threading.Event,
+    cancelled: Callable[[], bool],
     tell: Callable[[Step], None] = lambda step: None,
     command: Sequence[str] = COMMAND,
     max_memory_bytes: int | None = None,
@@ -54,8 +53,8 @@ def prove_apart(
     """What the process found; it has ended when this returns or raises.
 
     It dies with the thread that calls this. Raises NotProven with the one reason why there is no proof: what
-    the process says, its crash, its time, its memory, or that it says what no proof is; Ended when
-    `cancelled` was set.
+    the process says, its crash, its time, its memory, or that it says what no proof is; Ended soon
+    after `cancelled` says True.
     """
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     try:
@@ -88,7 +87,7 @@ class _Ear:
         self._last_words = b""
         self._at = "at its start"
 
-    def listen(self, timeout_s: float, cancelled: threading.Event, max_memory_bytes: int) -> Found:
+    def listen(self, timeout_s: float, cancelled: Callable[[], bool], max_memory_bytes: int) -> Found:
         ends = time.monotonic() + timeout_s
         assert self._process.stderr is not None
         with selectors.DefaultSelector() as waits:
@@ -103,7 +102,7 @@ class _Ear:
                         waits.unregister(key.fd)
                     elif (found := key.data(data)) is not None:
                         return found  # type: ignore[no-any-return]
-                if cancelled.is_set():
+                if cancelled():
                     raise Ended("its proof was ended: it is wanted no more")
                 if time.monotonic() > ends:
                     raise NotProven(
@@ -134,7 +133,7 @@ class _Ear:
                     self._tell(what)
                 case Refused():
                     raise NotProven(what.code, shown(what.message), what.found)
-                case Proven():
+                case Done():
                     return what.found
         return None
 

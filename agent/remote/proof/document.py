@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agent.errors import PlumblineError
+from agent.remote.transaction import Proven
 
 SCHEMA = "plumbline.proof/1"
 MAX_LINE_BYTES = 256_000
@@ -30,6 +31,11 @@ class NotProven(PlumblineError):
         super().__init__(message)
         self.code = code
         self.found = found
+
+    @property
+    def proof(self) -> Proven | None:
+        """In short, for the record of a rollout."""
+        return None if self.found is None else self.found.brief()
 
 
 class _Part(BaseModel):
@@ -144,6 +150,12 @@ class Found(_Part):
     worst: tuple[Worst, ...] = Field((), max_length=MAX_WORST)
     notes: tuple[Text, ...] = Field((), max_length=MAX_NAMED)
 
+    def brief(self) -> Proven:
+        """For the record of a rollout."""
+        return Proven(
+            worst_tile_delta=self.golden.worst_tile_delta, flips=self.flips.all, frames=self.frames.judged
+        )
+
 
 class Step(_Part):
     """Where the process is."""
@@ -163,18 +175,18 @@ class Refused(_Part):
     found: Found | None = None
 
 
-class Proven(_Part):
+class Done(_Part):
     """Its end."""
 
     kind: Literal["found"] = "found"
     found: Found
 
 
-Said: TypeAlias = Annotated[Step | Refused | Proven, Field(discriminator="kind")]
-_SAID: TypeAdapter[Step | Refused | Proven] = TypeAdapter(Said)
+Said: TypeAlias = Annotated[Step | Refused | Done, Field(discriminator="kind")]
+_SAID: TypeAdapter[Step | Refused | Done] = TypeAdapter(Said)
 
 
-def said(line: bytes) -> Step | Refused | Proven:
+def said(line: bytes) -> Step | Refused | Done:
     """Raises ValueError for what no proof process says."""
     try:
         return _SAID.validate_json(line, strict=True)
@@ -182,6 +194,6 @@ def said(line: bytes) -> Step | Refused | Proven:
         raise ValueError("not a line of a proof") from error
 
 
-def line_of(what: Step | Refused | Proven) -> bytes:
+def line_of(what: Step | Refused | Done) -> bytes:
     """For the other side."""
     return what.model_dump_json(by_alias=True).encode() + b"\n"

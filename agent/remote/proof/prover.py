@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from agent.errors import PlumblineError
 from agent.remote.proof.apart import COMMAND, prove_apart
 from agent.remote.proof.document import Found, NotProven, Order, Step
 from agent.remote.proof.limits import refusal
+from agent.remote.transaction import Proven
 from agent.settings.settings import Settings
 
 FOLDER = "proofs"
@@ -22,19 +22,23 @@ FOLDER = "proofs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prover:
-    """Proves one candidate after the other, each in a process of its own; from any one thread."""
+    """Proves candidates, each in a process of its own that dies with the thread which asks."""
 
     wanted: Settings
     tell: Callable[[Step], None] = lambda step: None
     command: Sequence[str] = COMMAND
 
-    def prove(self, candidate: Path, cancelled: threading.Event) -> Found:
-        """What was found of a candidate that may serve: golden tiles, and the archive's last frames.
+    def __call__(self, candidate: Path, incumbent: Path | None, *, cancelled: Callable[[], bool]) -> Proven:
+        """As `prove`, in short."""
+        return self.prove(candidate, incumbent, cancelled=cancelled).brief()
 
-        Its engine lies in the cache, and pictures in `folder_of` the settings. Raises NotProven with the
-        reason; BundleError for what is no bundle; Ended when `cancelled` was set.
+    def prove(self, candidate: Path, incumbent: Path | None, *, cancelled: Callable[[], bool]) -> Found:
+        """What was found of a candidate that may serve in place of the incumbent, which goes on.
+
+        Its engine lies in the cache then, and pictures in `folder_of` the settings. Raises NotProven with the
+        reason; BundleError for what is no bundle; Ended soon after `cancelled` says True.
         """
-        order = self.order_of(candidate)
+        order = self.order_of(candidate, incumbent)
         limits = self.wanted.remote.proof
         found = prove_apart(
             order, timeout_s=limits.timeout_s, cancelled=cancelled, tell=self.tell, command=self.command
@@ -44,15 +48,15 @@ class Prover:
             raise NotProven(422, reason, found)
         return found
 
-    def order_of(self, candidate: Path) -> Order:
+    def order_of(self, candidate: Path, incumbent: Path | None) -> Order:
         """What the process is told. Raises BundleError."""
-        incumbent = _whole(self.wanted.bundle)
+        serves = None if incumbent is None else _whole(incumbent)
         return Order(
             parent=os.getpid(),
             candidate=str(candidate.resolve()),
             candidate_sha256=_head(candidate).sha256,
-            incumbent=None if incumbent is None else str(incumbent.path),
-            incumbent_sha256=None if incumbent is None else incumbent.sha256,
+            incumbent=None if serves is None else str(serves.path),
+            incumbent_sha256=None if serves is None else serves.sha256,
             folder=str(folder_of(self.wanted)),
             settings=json.loads(self.wanted.model_dump_json()),
         )

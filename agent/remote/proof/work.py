@@ -24,11 +24,11 @@ from agent.line.recipe import Recipe, make_recipe
 from agent.remote.proof.candidate import open_candidate, open_incumbent, require_as_good
 from agent.remote.proof.document import (
     MAX_TEXT,
+    Done,
     Found,
     Frames,
     NotProven,
     Order,
-    Proven,
     Refused,
     Side,
     Step,
@@ -45,12 +45,12 @@ def main(handle: int) -> None:
     """Say on `handle` what comes of the order on standard input."""
     logs.configure(Logs(level="error", format="json"))
 
-    def say(what: Step | Refused | Proven) -> None:
+    def say(what: Step | Refused | Done) -> None:
         write_all(handle, line_of(what))
 
     try:
         order = Order.model_validate_json(sys.stdin.buffer.read(), strict=True)
-        say(Proven(found=prove(order, SystemClock(), say)))
+        say(Done(found=prove(order, SystemClock(), say)))
     except NotProven as error:
         say(Refused(code=error.code, message=_text(error), found=error.found))
     except PlumblineError as error:

@@ -5,7 +5,7 @@ A frame of grey value `level` scores level / 255; the incumbent's threshold is 0
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,14 +130,15 @@ class Station:
         return kept
 
     def order(self, candidate: Bundle, parent: int = 0) -> Order:
-        prover = Prover(wanted=self.settings)
-        return prover.order_of(candidate.path).model_copy(update={"parent": parent})
+        order = Prover(wanted=self.settings).order_of(candidate.path, self.settings.bundle)
+        return order.model_copy(update={"parent": parent or os.getpid()})
 
     def prove_here(self, candidate: Bundle, steps: list[Step] | None = None) -> Found:
         """In this very process."""
         told: list[Step] = [] if steps is None else steps
         return prove(self.order(candidate), SystemClock(), told.append)
 
-    def prove(self, candidate: Bundle, *, cancelled: threading.Event | None = None) -> Found:
+    def prove(self, candidate: Bundle) -> Found:
         """In a process of its own, decided by the limits."""
-        return Prover(wanted=self.settings).prove(candidate.path, cancelled or threading.Event())
+        wanted = self.settings
+        return Prover(wanted=wanted).prove(candidate.path, wanted.bundle, cancelled=lambda: False)
