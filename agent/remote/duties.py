@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -15,12 +16,13 @@ from pydantic import JsonValue
 
 from agent.bundle.bundle import Bundle
 from agent.clock import Clock
+from agent.contract.desired import Target
 from agent.contract.events import Severity
 from agent.errors import PlumblineError
 from agent.foreign import shown, stored
 from agent.remote.baseline import baseline_of
 from agent.remote.depot import Depot, DepotError
-from agent.remote.means import Fetch, Order, Progress, Prove, Stage
+from agent.remote.means import Prove, Stage
 from agent.remote.transaction import (
     Boundary,
     Breached,
@@ -35,6 +37,7 @@ from agent.remote.transaction import (
     Record,
     Refused,
 )
+from agent.remote.transport.fetch import Fetch, Order, Progress
 from agent.remote.watching import GoingBack, OnProbation, Watching
 from agent.remote.witness import Witness
 from agent.remote.work import Work
@@ -190,7 +193,11 @@ class Duties:
                 self._fetched = found
 
             self._means.fetch(
-                Order(sha256=new.target_sha256, size_bytes=new.size_bytes, sources=new.sources),
+                Order(
+                    target=Target(id=new.target_id, sha256=new.target_sha256, size_bytes=new.size_bytes),
+                    sources=new.sources,
+                    base=None if new.base is None else Path(new.base),
+                ),
                 progress=progress,
                 cancelled=given_up,
                 time_left_s=self._time_left_s,
@@ -281,6 +288,7 @@ class Duties:
         stage.take_over(previous)
 
     def _clear(self, what: Duty, record: Record, new: Instruction) -> None:
+        self._means.stage.settle()
         self._note_serving()
         try:
             if what == "clean_up":

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -19,7 +18,6 @@ from agent.contract.desired import (
     INSTALL_TYPE,
     MAX_DOCUMENT_BYTES,
     DesiredBundle,
-    FolderSource,
     read_bundle,
 )
 from agent.contract.strict_json import StrictJsonError
@@ -91,17 +89,6 @@ def read_offer(
         expiry_checked=found != "unchecked",
         trusted_time=None if reading.doubt is not None else rfc3339(reading.now),
     )
-
-
-def based(new: Instruction, base: Path | None) -> Instruction:
-    """Folders that are named relative to a document are below the folder that it was read from."""
-    if base is None:
-        return new
-    sources = tuple(
-        one.model_copy(update={"path": str(base / one.path)}) if isinstance(one, FolderSource) else one
-        for one in new.sources
-    )
-    return replace(new, sources=sources)
 
 
 def way_back(depot: Depot, record: Record, transaction: str) -> Instruction:

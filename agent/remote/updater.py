@@ -23,7 +23,7 @@ from agent.remote.begin import Begun
 from agent.remote.carrying import Carrying
 from agent.remote.depot import DepotError
 from agent.remote.duties import Duties, Means, moment
-from agent.remote.offers import Offer, Refusal, based, way_back
+from agent.remote.offers import Offer, Refusal, way_back
 from agent.remote.rollout_file import RECORD, NotWritable
 from agent.remote.transaction import (
     Answer,
@@ -204,7 +204,8 @@ class Updater:
         if isinstance(found, Refusal):
             self._reply(order, "rejected", found.problem, bundle_report.refused(found, at=self._now()))
             return
-        new = based(found.instruction, order.base)
+        base = None if order.base is None else str(order.base)
+        new = replace(found.instruction, base=base)
         try:
             self._carrying.have()
         except (DepotError, NotWritable) as error:

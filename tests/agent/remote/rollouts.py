@@ -25,9 +25,9 @@ from agent.remote.baseline import Sample
 from agent.remote.begin import Begun, begin
 from agent.remote.depot import Depot
 from agent.remote.duties import Means
-from agent.remote.means import Order, Progress
 from agent.remote.offers import read_offer
 from agent.remote.transaction import Proven, Record
+from agent.remote.transport.fetch import Order, Progress
 from agent.remote.updater import Updater
 from agent.remote.witness import Witness
 from agent.settings.remote import Probation
@@ -123,7 +123,7 @@ class FakeFetch:
         while self.waits:
             progress(
                 Progress(
-                    bytes_done={"model.onnx": 100}, size_bytes=order.size_bytes, trouble=None, linked_s=5
+                    bytes_done={"model.onnx": 100}, size_bytes=order.target.size_bytes, trouble=None, linked_s=5
                 )
             )
             time.sleep(0.01)
@@ -179,6 +179,9 @@ class FakeStage:
     def withdraw(self) -> None:
         self.serves = None
         self.history.append(None)
+
+    def settle(self) -> None:
+        self.opens &= {self.serves}
 
     def in_force(self) -> str | None:
         return self.serves
