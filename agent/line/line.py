@@ -27,6 +27,7 @@ from agent.track.unseen import without_picture
 log = structlog.get_logger()
 
 PATIENCE_S = 0.5
+NO_MODEL = "no model bundle here is whole; install one, and inspect the part again"
 HOLD_S = 10.0  # a window with an open defect waits for the next one; a belt that stands may take hours
 
 
@@ -99,6 +100,9 @@ class Line:
             self._release()
             return self._publisher.record_skipped(frame, recipe)
         self._note(frame)
+        if not recipe.has_model:
+            self._release()
+            return self._publisher.record_undecided(frame, recipe, "no_model", NO_MODEL)
         try:
             prepared = prepare(frame, recipe.input, self._clock)
             inspection = infer(prepared, recipe.engine, self._clock, restored=self._restored)

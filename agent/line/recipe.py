@@ -52,6 +52,11 @@ class Recipe:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
+    @property
+    def has_model(self) -> bool:
+        """False where no bundle is whole: nothing is judged then."""
+        return self.bundle_sha256 != ""
+
     def rules_of(self, camera: str) -> Rules:
         """Raises RecipeError for a camera that it does not know."""
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from agent.line.line import Line
+from agent.line.no_model import no_model
 from agent.line.opened import NotOpenError, OpenedBundle, OpenedBundles
 from agent.line.recipe import Recipe, make_recipe
 from agent.settings.settings import Settings
@@ -35,7 +36,7 @@ class Recipes:
     def opened(self) -> OpenedBundle:
         """Whose recipe is in force."""
         with self.bundles.held() as there:
-            return there[self.in_force.bundle_sha256]
+            return there.get(self.in_force.bundle_sha256, self._station)
 
     def take_over(self, wanted: Settings) -> None:
         """Have every line judge by these settings from its next frame or part on; the bundles stay."""
@@ -52,6 +53,11 @@ class Recipes:
             if sha256 not in there:
                 raise NotOpenError(f"bundle {sha256[:12]} is not open; open it before it takes over")
             self._put_in_force(self._wanted, there[sha256])
+
+    def withdraw(self) -> None:
+        """Have no line judge from its next frame or part on; every trigger still gets its record."""
+        with self.bundles.held():
+            self._put_in_force(self._wanted, no_model(self._wanted.bundle))
 
     def needed(self) -> frozenset[str]:
         """The digests of bundles that recipes name or lines judge by, or will with their next frame."""

@@ -125,7 +125,7 @@ class Depot:
             unfinished.replace(self.folder / SERVING)
             sync_folder(self.folder)
         except OSError as error:
-            raise _explained(self.folder / SERVING, error) from error
+            raise explained(self.folder / SERVING, error) from error
 
     def bundles(self) -> list[str]:
         """The digests that folders here are named by. Raises DepotError."""

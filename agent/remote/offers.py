@@ -63,12 +63,10 @@ def read_offer(
     data: bytes, *, trust: TrustSet | None, addresses: Collection[str], reading: Reading, transaction: str
 ) -> Offer | Refusal:
     """`addresses` are the station's own and its groups'; `transaction` is what the offer would begin."""
-    envelope_sha256 = hashlib.sha256(data).hexdigest()
     try:
         desired = _read(data, trust, addresses)
     except _Refused as error:
-        problem = Problem(code=error.code, message=stored(str(error)))
-        return Refusal(problem=problem, envelope_sha256=envelope_sha256, desired=error.desired)
+        return unread(data, error.code, str(error), error.desired)
     found = expiry(desired.expires, reading)
     return Offer(
         instruction=Instruction(
@@ -76,7 +74,7 @@ def read_offer(
             issuer=desired.issuer,
             epoch=desired.epoch,
             counter=desired.counter,
-            envelope_sha256=envelope_sha256,
+            envelope_sha256=hashlib.sha256(data).hexdigest(),
             target_id=desired.target.id,
             target_sha256=desired.target.sha256,
             address=desired.address,
@@ -89,6 +87,12 @@ def read_offer(
         expiry_checked=found != "unchecked",
         trusted_time=None if reading.doubt is not None else rfc3339(reading.now),
     )
+
+
+def unread(data: bytes, code: int, message: str, desired: DesiredBundle | None = None) -> Refusal:
+    """A document that is no offer, and why."""
+    problem = Problem(code=code, message=stored(message))
+    return Refusal(problem=problem, envelope_sha256=hashlib.sha256(data).hexdigest(), desired=desired)
 
 
 def way_back(depot: Depot, record: Record, transaction: str) -> Instruction:

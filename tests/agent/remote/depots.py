@@ -73,7 +73,7 @@ def served(folder: Path) -> tuple[int | None, int | None]:
 
 
 def content(folder: Path) -> dict[str, bytes | str]:
-    """Every file with its bytes and every link with what it names, but lock, record and what a station has open."""
+    """Every file with its bytes and link; not lock, record and what a station has open."""
     return {
         path.relative_to(folder).as_posix(): str(path.readlink()) if path.is_symlink() else path.read_bytes()
         for path in sorted(folder.rglob("*"))

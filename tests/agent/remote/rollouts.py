@@ -8,7 +8,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,7 +19,7 @@ from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import Clock, ManualClock
 from agent.contract.desired import INSTALL_TYPE
 from agent.errors import PlumblineError
-from agent.remote.asked import Said
+from agent.remote.orders import Said
 from agent.remote.baseline import Sample
 from agent.remote.begin import Begun, begin
 from agent.remote.depot import Depot
@@ -123,7 +122,10 @@ class FakeFetch:
         while self.waits:
             progress(
                 Progress(
-                    bytes_done={"model.onnx": 100}, size_bytes=order.target.size_bytes, trouble=None, linked_s=5
+                    bytes_done={"model.onnx": 100},
+                    size_bytes=order.target.size_bytes,
+                    trouble=None,
+                    linked_s=5,
                 )
             )
             time.sleep(0.01)
