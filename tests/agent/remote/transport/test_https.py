@@ -470,3 +470,16 @@ def test_a_wait_that_a_server_asks_for_is_bounded(after: str) -> None:
     with pytest.raises(Lost) as caught:
         accepted(503, {"retry-after": after}, offset=0, limit=10, name="x")
     assert caught.value.wait_s == {"5": 5.0, "999999": 300.0}.get(after, 0.0)
+
+
+def test_bytes_that_a_power_cut_spoilt_are_taken_anew(wanting: Wanting, source: Path, web: Web) -> None:
+    web.lie = more_only(first_time(closes_after(200_000)))
+    wanting.is_cancelled = lambda: bool(wanting.troubles())
+    with pytest.raises(Stopped):
+        wanting.fetch(target_of(source), web_source(web.url))
+    left = wanting.depot.candidate / MORE
+    left.write_bytes(bytes(left.stat().st_size))
+    wanting.is_cancelled = lambda: False
+    wanting.fetch(target_of(source), web_source(web.url))
+    assert same(wanting.depot.candidate, source)
+    assert [asked.begins for asked in web.asked if asked.path.endswith(MORE)] == [0, 200_000, 0]
