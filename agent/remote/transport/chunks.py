@@ -27,7 +27,7 @@ class ChunkLink(Protocol):
     def pieces(self) -> Inbox:
         """What came on `bundle/data`."""
 
-    def ask_for_piece(self, payload: bytes) -> bool:
+    def ask_piece(self, payload: bytes) -> bool:
         """Publish on `bundle/get`, QoS 0; whether there is a connection."""
 
 
@@ -85,7 +85,7 @@ class _ChunksVisit:
             if self._cancelled():
                 raise Stopped("cancelled")
             for request in pull.wanted(self._clock.monotonic_ns()):
-                if not self._link.ask_for_piece(encode(request)):
+                if not self._link.ask_piece(encode(request)):
                     break
             payload = self._heard()
             if payload is not None:

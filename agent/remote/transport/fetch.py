@@ -105,6 +105,7 @@ class Fetcher:
         watch = _Watch(self.clock, order.target.size_bytes, progress, cancelled, time_left_s)
         terms = Terms(target=order.target, trusted=self.trusted, kept_free=self.kept_free)
         taking = Taking(self.depot, terms, watch.hear)
+        watch.start()
         if taking.begin():
             watch.tell()
             return

@@ -93,6 +93,7 @@ class Taking:
                     if file.sha256() == sha256 or self._is_near(name, sha256, file):
                         file.sync()
                         self._whole.add(name)
+                        self._told(name, file.size)
         return [name for name in manifest.files if name not in self._whole]
 
     def _head(self, visit: Visit) -> Manifest:
