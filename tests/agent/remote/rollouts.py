@@ -19,12 +19,12 @@ from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import Clock, ManualClock
 from agent.contract.desired import INSTALL_TYPE
 from agent.errors import PlumblineError
-from agent.remote.orders import Said
 from agent.remote.baseline import Sample
 from agent.remote.begin import Begun, begin
 from agent.remote.depot import Depot
 from agent.remote.duties import Means
 from agent.remote.offers import read_offer
+from agent.remote.orders import Said
 from agent.remote.transaction import Proven, Record
 from agent.remote.transport.fetch import Order, Progress
 from agent.remote.updater import Updater

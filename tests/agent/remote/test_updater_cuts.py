@@ -1,4 +1,4 @@
-"""Wherever a rollout on a running station is cut, a known bundle serves, and the station ends what it began."""
+"""Wherever a rollout on a running station is cut, a known bundle serves, and it is ended by the next start."""
 
 from __future__ import annotations
 

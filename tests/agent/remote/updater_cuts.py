@@ -2,7 +2,7 @@
 
     python -m tests.agent.remote.updater_cuts FOLDER SOURCE stays|refused|breached death|power
 
-cuts the rollout of SOURCE into FOLDER at each of its steps, each time in a copy of the folder and in a process
+cuts the rollout of SOURCE into FOLDER at each step, each time in a copy of the folder and in a process
 that is killed for real, starts the station again, gives it the same document once more, and says in JSON what
 each cut left and what came of it.
 """
