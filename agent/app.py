@@ -26,8 +26,9 @@ from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
-from agent.remote import remote
+from agent.remote import remote, rollouts
 from agent.remote.admission import turn_away
+from agent.remote.witness import Witness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.settings import settings
@@ -70,6 +71,7 @@ class App:
         """
         parts, status = self.parts, self.watch.status
         with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
+            last.push(lambda kind, error, trace: parts.rollouts.end(in_order=kind is None))
             last.callback(parts.recipes.bundles.close)
             if self.page is not None:
                 last.callback(self.page.stop)
@@ -89,6 +91,7 @@ class App:
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in parts.cameras.items():
                 self.crew.start(f"camera-{name}", camera.run)
+            self.crew.start("rollouts", parts.rollouts.run)
             self.crew.start("watch", self.watch.run)
             if self.vigil is not None:
                 self.crew.start("vigil", self.vigil.run)
@@ -102,9 +105,9 @@ class App:
         self.parts.recipes.take_over(wanted)
 
     @property
-    def bundle(self) -> Bundle | None:
-        """The station's that is in force; None where none may judge."""
-        return self.parts.recipes.bundle
+    def bundle(self) -> Bundle:
+        """The station's that is in force."""
+        return self.parts.recipes.opened.bundle
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
@@ -155,6 +158,9 @@ def _build(
     """`undo` closes what was opened."""
     lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
     names, new_id = [camera.name for camera in wanted.cameras], partial(new_uuid7, clock)
+    found = rollouts.begun(wanted, clock)
+    if found is not None:
+        undo.callback(found.held.close)
     bundles = OpenedBundles(
         trust=wanted.trust,
         engine=wanted.engine,
@@ -163,7 +169,8 @@ def _build(
         named=lambda: recipes.needed(),
     )
     undo.callback(bundles.close)
-    station, of_recipes = open_recipes(wanted, bundles)
+    station, found = rollouts.open_first(wanted, found, bundles, clock)
+    of_recipes = open_recipes(wanted, bundles)
     recipes = Recipes(
         wanted,
         bundles,
@@ -200,7 +207,8 @@ def _build(
     rolls = make_rolls(wanted.cameras, scales, clock)
     roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
     archive, tally = make_archive(wanted.archive, clock), Tally(names)
-    listeners: list[Listener] = [tally, roll_maps, board, *([] if archive is None else [archive])]
+    witness = Witness(clock)
+    listeners: list[Listener] = [tally, roll_maps, board, witness, *([] if archive is None else [archive])]
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
@@ -237,6 +245,15 @@ def _build(
         lines=lines,
         uplink=up,
         remote=asked,
+        rollouts=rollouts.build(
+            wanted,
+            found,
+            recipes,
+            up,
+            witness,
+            clock,
+            changed=lambda: log.debug("bundle_reported"),
+        ),
         roll_maps=roll_maps,
         archive=archive,
         board=board,

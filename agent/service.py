@@ -152,9 +152,7 @@ class Service:
                 check_free(found.page.host, found.page.port)
             kept = {name for name in type(found).model_fields if name not in HOT}
             goes_on = found.model_dump(include=kept) == self._wanted.model_dump(include=kept)
-            now = app.bundle
-            # A link may name another one by now.
-            goes_on = goes_on and now is not None and bundle.sha256 == now.sha256
+            goes_on = goes_on and bundle.sha256 == app.bundle.sha256  # a link may name another one by now
             if goes_on:
                 app.take_over(found)
         except PlumblineError as error:
@@ -163,8 +161,7 @@ class Service:
             return True
         self._refused = None
         # The way back is to the bundle that runs, not to what a link names by now.
-        running = {} if now is None else {"bundle": now.path}
-        before = self._wanted.model_copy(update=running)
+        before = self._wanted.model_copy(update={"bundle": app.bundle.path})
         self._wanted = found
         if not goes_on:
             self._before = before

@@ -29,11 +29,11 @@ REASONS = {
     "camera_error": "skipped or undecided: the camera gave no picture, a damaged one, or one of a wrong form",
     "lost_lines": "undecided, or skipped where nothing was left: more lines lost than the settings allow",
     "engine_error": "undecided: no engine could judge the frame",
+    "no_model": "undecided: no model bundle is whole, and nothing is judged until one is installed",
     "stopped": "skipped: the agent was told to stop before this trigger could be judged",
     "not_finite": "undecided: the engine's score is not a number",
     "unknown_product": "undecided: no recipe is for this part, and none of another product judges it",
     "all_ignored": "undecided: the regions that the recipe ignores cover the whole picture",
-    "no_model": "undecided: no model bundle may judge here; install one",
 }
 
 
@@ -100,8 +100,8 @@ class TimingMessage(_Message):
 class ModelMessage(_Message):
     """What judged."""
 
-    bundle: str = Field(description="name of the model bundle; empty where none may judge")
-    sha256: str = Field(description="of the bundle's manifest; empty likewise")
+    bundle: str = Field(description="name of the model bundle")
+    sha256: str = Field(description="of the bundle's manifest; empty where none judges")
     engine: str = Field(description="that judged this frame, with its precision; empty where none did")
     provisional_rate: float | None = Field(
         None,

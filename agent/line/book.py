@@ -91,29 +91,6 @@ class OneRecipe:
         return Choice(recipe=self.recipe)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoRecipe:
-    """For nothing: no bundle may judge."""
-
-    named: Recipe  # without a bundle
-    refusal: Refusal
-
-    @property
-    def asks(self) -> bool:
-        return False
-
-    @property
-    def standing(self) -> Recipe:
-        return self.named
-
-    @property
-    def recipes(self) -> tuple[Recipe, ...]:
-        return ()
-
-    def choose(self, known: Known) -> Choice:
-        return Choice(recipe=self.named, refusal=self.refusal)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ByProduct:
     """By the rules above."""

@@ -30,6 +30,7 @@ from agent.track.unseen import without_picture
 log = structlog.get_logger()
 
 PATIENCE_S = 0.5
+NO_MODEL = "no model bundle here is whole; install one, and inspect the part again"
 HOLD_S = 10.0  # a window with an open defect waits for the next one; a belt that stands may take hours
 
 
@@ -125,6 +126,9 @@ class Line:
         if refusal is not None:
             self._release()
             return self._publisher.record_undecided(frame, recipe, refusal.reason, refusal.detail, bound)
+        if not recipe.has_model:
+            self._release()
+            return self._publisher.record_undecided(frame, recipe, "no_model", NO_MODEL, bound)
         try:
             prepared = prepare(frame, recipe.input, self._clock)
             without = self._without(frame, prepared, recipe)

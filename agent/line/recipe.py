@@ -16,7 +16,6 @@ from typing import Any
 from agent.bundle.bundle import Bundle, InputSpec
 from agent.contract.verdict import ModelMessage, SettingsMessage
 from agent.engines.engine import Engine
-from agent.engines.switch import Switch
 from agent.errors import PlumblineError
 from agent.line.ignore import Ignore
 from agent.line.judge import Rules
@@ -35,8 +34,8 @@ class RecipeError(PlumblineError):
 class Recipe:
     """Of a whole station: the same for all its cameras but for their rules."""
 
-    bundle: str  # its name; empty where none judges
-    bundle_sha256: str  # the same
+    bundle: str  # its name
+    bundle_sha256: str  # empty where none judges
     input: InputSpec  # how a frame becomes tiles
     engine: Engine  # mostly a `Switch`: which engine and precision served is told by each answer
     rules: Mapping[str, Rules]  # by camera
@@ -63,6 +62,11 @@ class Recipe:
             "crops": self.crops.model_dump(mode="json"),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def has_model(self) -> bool:
+        """False where no bundle is whole: nothing is judged then."""
+        return self.bundle_sha256 != ""
 
     def rules_of(self, camera: str) -> Rules:
         """Raises RecipeError for a camera that it does not know."""
@@ -126,25 +130,6 @@ def make_recipe(
         provisional_rate=manifest.threshold.provisional_rate,
         own_thresholds=frozenset(thresholds),
         name=DEFAULT if own is None else own.name,
-    )
-
-
-def no_recipe(wanted: settings.Settings) -> Recipe:
-    """What records name of a station on which no bundle judges."""
-    return Recipe(
-        bundle="",
-        bundle_sha256="",
-        input=InputSpec(channels=1, tile_px=32, overlap_px=0, scale=1.0),
-        engine=Switch(),
-        rules={
-            camera.name: Rules(
-                threshold=1.0, scale=1.0, stride_px=1, min_area_px=1, max_invalid_ratio=0.0, max_windows=1
-            )
-            for camera in wanted.cameras
-        },
-        crops=wanted.crops,
-        settings=SettingsMessage(version=wanted.revision, sha256=wanted.digest()),
-        name="",
     )
 
 

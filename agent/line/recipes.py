@@ -9,20 +9,19 @@ from pathlib import Path
 
 import structlog
 
-from agent.bundle.bundle import Bundle
 from agent.durable import sync_folder, write_file
 from agent.errors import PlumblineError
-from agent.line.book import Book, ByProduct, Entry, NoRecipe, OneRecipe, Refusal
+from agent.line.book import Book, ByProduct, Entry, OneRecipe
 from agent.line.line import Line
+from agent.line.no_model import no_model
 from agent.line.opened import NotOpenError, OpenedBundle, OpenedBundles
-from agent.line.recipe import Recipe, make_recipe, no_recipe
+from agent.line.recipe import Recipe, make_recipe
 from agent.settings.patterns import parse
 from agent.settings.settings import Settings
 
 log = structlog.get_logger()
 
 MAX_NAME_BYTES = 64
-WITHDRAWN = "no model bundle may judge on this station: none that is here is whole, trusted and proven"
 
 
 class UnknownRecipeError(PlumblineError):
@@ -44,12 +43,12 @@ class Recipes:
         self,
         wanted: Settings,
         bundles: OpenedBundles,
-        station: OpenedBundle | None,
+        station: OpenedBundle,
         *,
         of_recipes: Mapping[Path, OpenedBundle] | None = None,
         path: Path,
     ) -> None:
-        """`station` is the bundle that the settings name for the whole station, None where none may judge.
+        """`station` is the bundle that the settings name for the whole station, or `no_model`.
 
         `of_recipes` are those that single recipes name; `path` keeps what was switched to.
         """
@@ -77,16 +76,10 @@ class Recipes:
         return next((line.standing for line in self._lines.values()), self._book.standing)
 
     @property
-    def opened(self) -> OpenedBundle | None:
-        """The bundle in force; None where none may judge."""
+    def opened(self) -> OpenedBundle:
+        """The bundle in force."""
         with self.bundles.held() as there:
-            return there.get(self.in_force.bundle_sha256)
-
-    @property
-    def bundle(self) -> Bundle | None:
-        """As `opened`, what was read of it."""
-        opened = self.opened
-        return None if opened is None else opened.bundle
+            return there.get(self.in_force.bundle_sha256, self._station)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,9 +111,12 @@ class Recipes:
             self._put_in_force(self._wanted, there[sha256])
 
     def withdraw(self) -> None:
-        """Have no line judge by any bundle from its next frame or part on: undecided, reason no_model."""
+        """Have no line judge by the station's bundle, from its next frame or part on: undecided, no_model.
+
+        Recipes that name a bundle of their own go on with that.
+        """
         with self.bundles.held():
-            self._put_in_force(self._wanted, None)
+            self._put_in_force(self._wanted, no_model(self._wanted.bundle))
 
     def switch(self, name: str | None) -> None:
         """Have this recipe judge parts of which nothing else says the product; None: what the settings say.
@@ -141,13 +137,10 @@ class Recipes:
     def needed(self) -> frozenset[str]:
         """The digests of bundles that recipes name, or lines judge by, or will with their next frame."""
         recipes = [*self._book.recipes, *(one for line in self._lines.values() for one in line.recipes())]
-        station = set() if self._station is None else {self._station.sha256}
-        return frozenset(station.union(one.bundle_sha256 for one in recipes if one.bundle_sha256))
+        return frozenset((self._station.sha256, *(one.bundle_sha256 for one in recipes)))
 
     def words(self) -> Iterator[str]:
         """What people should know of the engines behind the recipes, one sentence each."""
-        if isinstance(self._book, NoRecipe):
-            yield f"Every part is undecided: {WITHDRAWN}; install one: plumbline bundle install"
         if isinstance(self._book, ByProduct) and self._switched not in (None, *self.names):
             known = ", ".join(self.names)
             yield f"The recipe that was switched to is not in the settings; switch to one of {known}"
@@ -158,10 +151,9 @@ class Recipes:
 
     def serves(self) -> dict[str, bool]:
         """Every engine that may serve the bundle in force, best first, and whether it is the one."""
-        opened = self.opened
-        return {} if opened is None else opened.serving.serves
+        return self.opened.serving.serves
 
-    def _put_in_force(self, wanted: Settings, station: OpenedBundle | None) -> None:
+    def _put_in_force(self, wanted: Settings, station: OpenedBundle) -> None:
         book = self._made(wanted, station)
         self._wanted, self._station = wanted, station
         self._judge_by(book)
@@ -171,9 +163,7 @@ class Recipes:
             line.judge_by(book)
         self._book = book
 
-    def _made(self, wanted: Settings, station: OpenedBundle | None) -> Book:
-        if station is None:
-            return NoRecipe(named=no_recipe(wanted), refusal=Refusal(reason="no_model", detail=WITHDRAWN))
+    def _made(self, wanted: Settings, station: OpenedBundle) -> Book:
         if not wanted.recipes:
             return OneRecipe(make_recipe(wanted, station.bundle, station.engine))
         entries = {}
@@ -198,15 +188,13 @@ class Recipes:
             yield [one for sha256, one in there.items() if sha256 in needed]
 
 
-def open_recipes(
-    wanted: Settings, bundles: OpenedBundles
-) -> tuple[OpenedBundle, Mapping[Path, OpenedBundle]]:
-    """The station's bundle and those that its recipes name, each kept until it is dropped.
+def open_recipes(wanted: Settings, bundles: OpenedBundles) -> Mapping[Path, OpenedBundle]:
+    """The bundles that recipes name, each kept until it is dropped.
 
     Raises BundleError, NotTrusted, EngineError or NoRoomError, which say what is wrong.
     """
     paths = dict.fromkeys(one.bundle for one in wanted.recipes if one.bundle is not None)
-    return bundles.open(wanted.bundle), {path: bundles.open(path) for path in paths}
+    return {path: bundles.open(path) for path in paths}
 
 
 def _read(path: Path) -> str | None:

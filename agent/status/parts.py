@@ -10,6 +10,7 @@ from agent.cameras.supervisor import Supervisor
 from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.line.recipes import Recipes
+from agent.remote.orders import Rollouts
 from agent.remote.remote import Remote
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
@@ -26,6 +27,7 @@ class Parts:
     lines: Mapping[str, Line]
     uplink: Uplink
     remote: Remote
+    rollouts: Rollouts
     roll_maps: RollMaps
     archive: Archive | None
     board: Board
@@ -36,5 +38,6 @@ class Parts:
             "engines": self.recipes.words(),
             "archive": () if self.archive is None else self.archive.words(),
             "uplink": self.uplink.words(),
+            "rollouts": self.rollouts.words(),
             "pictures": [words for line in self.lines.values() for words in line.words()],
         }

@@ -38,9 +38,9 @@ class Status:
         return None if described == NONE else described.name
 
     def serving(self, camera: str) -> Serving | None:
-        """What judges this camera's frames now, and at which threshold; None where nothing does."""
+        """What judges this camera's frames now, and at which threshold; None for nothing."""
         recipe = self.recipe()
-        if not recipe.bundle_sha256:
+        if not recipe.has_model:
             return None
         engine = recipe.engine.describe()
         return Serving(

@@ -13,6 +13,7 @@ from agent.foreign import stored
 from agent.line.capture import Capture
 from agent.line.recipes import Recipes
 from agent.outbox.file import Depth
+from agent.remote.orders import Rollouts
 from agent.remote.remote import Remote
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
@@ -33,6 +34,7 @@ def of_station(parts: Parts, *, turned_away: int) -> Iterable[Sample]:
     yield from of_outbox(parts.uplink.outbox.depth())
     yield from of_uplink(parts.uplink)
     yield from of_commands(parts.remote, parts.uplink)
+    yield from of_rollouts(parts.rollouts)
     yield from of_rolls(parts.cameras, parts.roll_maps)
     yield from of_archive(parts.archive)
     yield from of_board(parts.board)
@@ -106,6 +108,12 @@ def of_commands(remote: Remote, uplink: Uplink) -> Iterable[Sample]:
     yield Sample("bindings_unused", remote.bindings.unused_told)
     for kind, count in {**remote.desk.refusals, "busy": uplink.link.inbound_refused}.items():
         yield Sample("commands_refused", count, (kind,))
+
+
+def of_rollouts(rollouts: Rollouts) -> Iterable[Sample]:
+    for outcome, count in rollouts.ended().items():
+        yield Sample("rollouts", count, (outcome,))
+    yield Sample("rollout_probation", rollouts.is_on_probation())
 
 
 def of_rolls(cameras: Iterable[str], roll_maps: RollMaps) -> Iterable[Sample]:

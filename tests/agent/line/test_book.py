@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.line.book import ByProduct, Entry, Known, NoRecipe, OneRecipe, Refusal
+from agent.line.book import ByProduct, Entry, Known, OneRecipe
 from agent.line.recipe import Recipe
 from agent.settings.patterns import parse
 from tests.agent.line.recipes import recipe
@@ -112,8 +112,6 @@ def test_without_a_part_at_hand_what_was_switched_to_is_named_then_the_default_t
     assert book(given).standing.name == "a"
 
 
-def test_one_recipe_is_for_everything_and_none_is_for_nothing() -> None:
+def test_one_recipe_is_for_everything() -> None:
     only = OneRecipe(of("x"))
     assert not only.asks and only.choose(Known(part_id="A-1", product="other")).recipe.name == "x"
-    none = NoRecipe(named=of(""), refusal=Refusal(reason="no_model", detail="why"))
-    assert none.recipes == () and none.choose(Known()).refusal == Refusal(reason="no_model", detail="why")

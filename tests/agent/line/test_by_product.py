@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agent.contract.arguments import Bind
-from agent.line.book import ByProduct, Entry, NoRecipe, OneRecipe, Refusal
+from agent.line.book import ByProduct, Entry, OneRecipe
 from agent.line.capture import Capture
 from agent.line.drift import LEARNED, Drift
 from agent.line.ignore import Ignore
@@ -222,15 +222,6 @@ def test_what_waits_by_one_recipe_for_all_is_bound_before_what_comes_by_product(
     one.judge(None, first_line=32)
     assert [record["part_id"] for record in one.records()] == ["SN1", "b1"]
     assert one.recipes() == ["x", "b"]
-
-
-def test_where_no_bundle_may_judge_every_part_is_undecided_and_no_model_is_named(one: Station) -> None:
-    nobody = replace(recipe(), bundle="", bundle_sha256="", name="")
-    one.line.judge_by(NoRecipe(named=nobody, refusal=Refusal(reason="no_model", detail="install one")))
-    one.judge("a1")
-    (record,) = one.records()
-    assert (record["verdict"], record["reason"], record["detail"]) == ("undecided", "no_model", "install one")
-    assert (record["recipe_id"], record["model"]["bundle"], record["model"]["sha256"]) == ("", "", "")
 
 
 def test_regions_hold_for_the_recipe_that_has_them(one: Station) -> None:
