@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -53,14 +54,19 @@ def test_only_the_last_proofs_are_kept_and_what_is_not_ours_is_left(station: Sta
     station.keep((20,))
     station.proofs.mkdir()
     (station.proofs / "mine").mkdir()
-    (station.proofs / ".part").mkdir()
-    (station.proofs / ".part" / "half.jpg").write_bytes(b"half")
+    (station.proofs / ".part-dead").mkdir()
+    (station.proofs / ".part-dead" / "half.jpg").write_bytes(b"half")
+    os.utime(station.proofs / ".part-dead", (1, 1))
+    (station.proofs / ".part-alive").mkdir()
     made = [
         station.prove_here(write_grey(station.folder / str(counter), counter=counter)).candidate.sha256
         for counter in range(2, 8)
     ]
     assert [path.name for path in proofs(station.proofs)] == made[: -KEPT_PROOFS - 1 : -1]
-    assert {path.name for path in station.proofs.iterdir()} == {"mine", *made[-KEPT_PROOFS:]}
+    assert {path.name for path in station.proofs.iterdir()} == {
+        *("mine", ".part-alive"),
+        *made[-KEPT_PROOFS:],
+    }
 
 
 def test_the_same_candidate_proven_again_takes_the_place_of_its_last_proof(station: Station) -> None:
