@@ -15,9 +15,10 @@ import pytest
 from agent.clock import ManualClock, SystemClock
 from agent.remote.transport import paced
 from agent.remote.transport.addresses import address_of, file_below, redirected
-from agent.remote.transport.https import HttpsTerms, accepted
+from agent.remote.transport.https import accepted
 from agent.remote.transport.source import Lost, Stopped, Unfit
 from agent.remote.transport.taking import NotFetched
+from agent.settings.remote import Download
 from tests.agent.remote.transport.goods import (
     MORE,
     Wanting,
@@ -113,7 +114,7 @@ def says(status: int, *lines: str, content: bytes = b"") -> Lie:
 def test_it_comes_over_tls_from_a_server_that_a_ca_of_ours_certified(
     wanting: Wanting, source: Path, authority: Authority
 ) -> None:
-    wanting.https = HttpsTerms(ca_file=authority.ca_file)
+    wanting.https = Download(ca_file=authority.ca_file)
     with serving(source, authority.certify("web", address=HOST)) as web:
         wanting.fetch(target_of(source), web_source(web.url))
     assert same(wanting.depot.candidate, source)
@@ -143,7 +144,7 @@ def test_a_certificate_that_is_wrong_is_told_and_nothing_is_taken(
 ) -> None:
     (tmp_path / "other").mkdir()
     files = {"own": authority.ca_file, "other": Authority(tmp_path / "other", "them").ca_file, "system": None}
-    wanting.https = HttpsTerms(ca_file=files[ca])
+    wanting.https = Download(ca_file=files[ca])
     with serving(source, authority.certify("web", address=address, days=days)) as web:
         if is_lost:  # a clock is set some time
             wanting.is_cancelled = lambda: len(wanting.troubles()) > 1
@@ -158,7 +159,7 @@ def test_a_certificate_that_is_wrong_is_told_and_nothing_is_taken(
 
 
 def test_a_ca_file_that_is_none_is_told(wanting: Wanting, source: Path) -> None:
-    wanting.https = HttpsTerms(ca_file=source / "manifest.yaml")
+    wanting.https = Download(ca_file=source / "manifest.yaml")
     with pytest.raises(NotFetched, match=r"remote\.download\.ca_file: .*no certificates in PEM"):
         wanting.fetch(target_of(source), web_source(f"https://{HOST}:1/"))
 
