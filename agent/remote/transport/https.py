@@ -79,7 +79,7 @@ class _HttpsVisit:
         if offset and tag is not None:
             asked["If-Range"] = tag
         for _ in range(REDIRECTS + 1):
-            response = self._answer(url, asked, limit - offset if offset else limit)
+            response = self._answer(url, asked, limit)
             if response.status not in _LEADS_ON:
                 break
             url = redirected(
