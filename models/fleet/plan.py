@@ -19,7 +19,7 @@ BUSY = 429
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRule:
-    """When no more is published: too many failures in the first wave, or too large a share of all that ended."""
+    """When no more is published: failures in the first wave, or too large a share of all that ended."""
 
     first_wave_failures: int = 0  # that are borne
     share: float = 0.05  # of those that ended, above which it stops
@@ -55,7 +55,8 @@ class Member:
     """
 
     address: str
-    before: str | None = None  # digest of the content that it ran, where we had issued it
+    before: str | None = None  # digest of the content that it ran before, where we know it
+    before_identity: str | None = None  # what it says that it runs then; None where the counter is that
     words: tuple[Word, ...] = ()
     told_at: float = 0.0  # of the last word: seconds since 1970
     result: Result | None = None
@@ -112,6 +113,7 @@ class Heard:
     online_since: float = 0.0  # as far as this process saw it
     attempt: Attempt | None = None
     runs: str | None = None  # a bundle's digest, or settings' `ISSUER/EPOCH/COUNTER`
+    is_foreign: bool = False  # the topic holds somebody else's document, or one that we do not know
 
 
 def quotas(waves: tuple[str, ...], total: int) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import get_args
 
 from models.fleet.plan import (
     BUSY,
@@ -27,6 +28,7 @@ from models.fleet.plan import (
 
 UNDER_WAY = frozenset({"pending", "downloading", "verifying", "proving", "staged", "probation"})
 _AWAY = Heard()
+_RESULT_OF: dict[Standing, Result] = {one: one for one in get_args(Result)}
 
 
 def decide(record: Record, heard: Mapping[str, Heard], *, now: float, spare: int) -> Record:
@@ -107,7 +109,7 @@ def identity(record: Record, member: Member, word: Word) -> str | None:
     """What the station says that it runs when it has taken `word`."""
     if record.kind == "settings":
         return f"{record.issuer}/{record.epoch}/{word.counter}"
-    return record.identity if word.what == "new" else member.before
+    return record.identity if word.what == "new" else member.before_identity
 
 
 def is_silent(record: Record, member: Member, heard: Heard, now: float) -> bool:
@@ -148,9 +150,10 @@ def _listened(record: Record, heard: Mapping[str, Heard], now: float) -> Record:
 
 def _with_news(record: Record, member: Member, heard: Heard, now: float) -> Member:
     stands, word = standing(record, member, heard), member.word
-    if word is None or stands in ("none", "under_way", "conflict"):
+    result = _RESULT_OF.get(stands)
+    if word is None or (result is None and stands != "busy"):
         return member
-    if stands == "busy":
+    if result is None:
         if now - member.told_at < record.patience.busy_s:
             return member
         return _last(member, replace(word, times=word.times + 1), now)
@@ -158,25 +161,21 @@ def _with_news(record: Record, member: Member, heard: Heard, now: float) -> Memb
     of_ours = said is not None and said.counter == word.counter
     told = {"code": said.code, "message": said.message} if said is not None and of_ours else {}
     if word.what == "before":
-        return member if member.returned == stands else replace(member, returned=_result(stands))
+        return member if member.returned == stands else replace(member, returned=result)
     if member.result == stands:
         return member
     if stands == "failed" and said is not None and said.state in ("applied", "unchanged"):
         told["message"] = f"it says {said.state}, and runs another one"
-    return replace(member, result=_result(stands), **told)  # type: ignore[arg-type]
-
-
-def _result(stands: Standing) -> Result:
-    assert stands not in ("none", "under_way", "busy", "conflict")
-    return stands
+    return replace(member, result=result, **told)  # type: ignore[arg-type]
 
 
 def _reason_to_stop(record: Record, heard: Mapping[str, Heard]) -> str | None:
     for one in record.members:
-        if standing(record, one, heard.get(one.address, _AWAY)) == "conflict":
+        there = heard.get(one.address, _AWAY)
+        if there.is_foreign or standing(record, one, there) == "conflict":
             return (
-                f"{one.address} was told something else under counter {record.counter}: "
-                f"another machine signs as {record.issuer}"
+                f"{one.address} was told something else, and not by us: another machine signs as "
+                f"{record.issuer}, or another issuer has this address"
             )
     counted = [one for one in record.members if one.result in FINISHED and not one.is_excused]
     failed = [one for one in counted if one.result in FAILURES]
