@@ -99,8 +99,8 @@ def _require_free(wish: Wish, hall: Hall, highest: int, epoch: int) -> None:
             assert posted.head is not None
             raise NotBegun(
                 f"{target.address}: a document of issuer {posted.head.issuer}, counter "
-                f"{posted.head.counter}, stands there, which is not ours; an address has one issuer: use that one, or "
-                f"empty {target.topic(wish.kind)}"
+                f"{posted.head.counter}, stands there, which is not ours; an address has one issuer: use "
+                f"that one, or empty {target.topic(wish.kind)}"
             )
 
 
