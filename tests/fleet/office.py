@@ -74,6 +74,11 @@ class Desk:
                 conductor.change(waves.resumed)
             return conductor.run()
 
+    def follow(self) -> Record:
+        """Whatever the record says and the broker does not have yet."""
+        with self.ledger.held():
+            return self._conductor(self._hall(), self.record()).run()
+
     def stop(self) -> Record:
         with self.ledger.held():
             conductor = self._conductor(self._hall(), self.record())

@@ -114,6 +114,7 @@ class Station:
     ) -> None:
         self.topics = topics
         self.groups = groups
+        self._subscriptions = topics.documents(groups)
         self.cues = cues or Cues()
         self.out: list[tuple[str, bytes]] = []
         self.is_online = False
@@ -141,7 +142,7 @@ class Station:
     # What comes in
 
     def subscriptions(self) -> tuple[str, ...]:
-        return self.topics.documents(self.groups)
+        return self._subscriptions
 
     def start(self) -> None:
         self.is_online = True
