@@ -52,6 +52,7 @@ class Crowd:
         self._thread.join(DEADLINE_S)
         self._client.disconnect()
         self._client.loop_stop()
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
         if self._errors:
             raise self._errors[0]
 
