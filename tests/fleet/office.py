@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from models.fleet import begin, waves
 from models.fleet.begin import Wish
@@ -27,12 +28,14 @@ class Desk:
         self.ledger = ledger or Ledger(folder=folder)
         self.said: list[str] = []
 
-    def bundle(self, ware: Ware, *to: str, before: Ware | None = None, **options: object) -> Record:
-        known = None if before is None else before.content()
-        return self.begin("bundle", ware.content(), *to, before=known, **options)
+    def bundle(self, ware: Ware, *to: str, **options: Any) -> Record:
+        return self.begin("bundle", ware.content(), *to, **options)
 
-    def settings(self, content: dict[str, object], *to: str, **options: object) -> Record:
-        return self.begin("settings", {"settings": content}, *to, **options)
+    def settings(
+        self, content: dict[str, Any], *to: str, undo: dict[str, Any] | None = None, **options: Any
+    ) -> Record:
+        more = None if undo is None else {"settings": undo}
+        return self.begin("settings", {"settings": content}, *to, undo=more, **options)
 
     def begin(
         self,
@@ -41,7 +44,7 @@ class Desk:
         *to: str,
         wave_sizes: tuple[str, ...] = WAVES,
         rule: StopRule | None = None,
-        before: Content | None = None,
+        undo: Content | None = None,
         above_reported: bool = False,
         at_once: bool = False,
     ) -> Record:
@@ -57,7 +60,7 @@ class Desk:
                 rule=rule or StopRule(),
                 patience=PATIENCE,
                 days=30,
-                before=before,
+                undo=undo,
                 above_reported=above_reported,
             )
             record = begin.begun(wish, hall, self.ledger, epoch=TRUST.epoch, clock=self.world.clock)

@@ -71,6 +71,22 @@ Lie: TypeAlias = Literal["silent", "wrong_version", "stale_report", "never_ends"
 YEAR_1970 = datetime(1970, 1, 1, 0, 1, tzinfo=timezone.utc)
 
 
+AS_INSTALLED: Mapping[str, Any] = {"revision": 0, "line": {"mode": "accountable", "ring_frames": 64}}
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    made = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            made.pop(name, None)
+        else:
+            made[name] = merged(made.get(name), value)
+    return made
+
+
 def settings_digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
@@ -119,7 +135,7 @@ class Station:
         self.out: list[tuple[str, bytes]] = []
         self.is_online = False
         self.installs: list[str] = []  # digests of bundles that were in force, in their order
-        self.settings_in_force: list[Settings] = [Settings(content={})]
+        self.settings_in_force: list[Settings] = [Settings(content=AS_INSTALLED)]
         self._trust = trust
         self._sources = sources
         self._clock = clock or ManualClock(synced=True)
@@ -138,6 +154,10 @@ class Station:
         self._seen: dict[str, Version] = {}
         self._attempt: SettingsAttempt | None = None
         self._candidate: tuple[DesiredSettings, SettingsAttempt] | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return self.settings_in_force[-1].content
 
     # What comes in
 
@@ -223,7 +243,7 @@ class Station:
         self._seen[doc.issuer] = version
         if expiry(doc.expires, read(self._clock, None)) == "expired":
             self._attempt = settled("rejected", 410, "it has expired")
-        elif self.cues.fails.get(settings_digest(doc.settings)) == "verify":
+        elif self.cues.fails.get(settings_digest(merged(self.settings, doc.settings))) == "verify":
             self._attempt = settled("rejected", 422, "cameras.0: no such camera")
         elif self.cues.lie == "wrong_version":
             self._attempt = settled("applied", 200)
@@ -234,14 +254,15 @@ class Station:
     def _end_settings(self) -> None:
         assert self._candidate is not None
         (doc, attempt), self._candidate = self._candidate, None
-        if self.cues.fails.get(settings_digest(doc.settings)) == "probation":
+        content = merged(self.settings, doc.settings)
+        if self.cues.fails.get(settings_digest(content)) == "probation":
             problems = (ProblemReport(message="frames are lost"),)
             self._attempt = attempt.model_copy(
                 update={"state": "rolled_back", "code": 500, "errors": problems, "changed": True}
             )
             return
         self.settings_in_force.append(
-            Settings(content=doc.settings, issuer=doc.issuer, epoch=doc.epoch, counter=doc.counter)
+            Settings(content=content, issuer=doc.issuer, epoch=doc.epoch, counter=doc.counter)
         )
         self._attempt = attempt.model_copy(update={"state": "applied", "code": 200, "changed": True})
 

@@ -81,7 +81,6 @@ class Desk:
             rule=StopRule(),
             patience=PATIENCE,
             days=30,
-            before=OLD.content(),
         )
         with self.ledger.held():
             record = begun(wish, self.hall, self.ledger, epoch=TRUST.epoch, clock=CLOCK)

@@ -13,7 +13,7 @@ from models.fleet import ledger as ledger_module
 from models.fleet.plan import Record, StopRule
 from tests.fleet.office import Desk
 from tests.fleet.station import Cues
-from tests.fleet.world import NEW, NEWER, OLD, Death, World, decoded, world
+from tests.fleet.world import NEW, NEWER, Death, World, decoded, world
 
 STEPS_AT_LEAST = 20
 
@@ -52,7 +52,7 @@ def bad() -> World:
 def as_before(plant: World, tmp_path: Path) -> Desk:
     """All run NEW, by a rollout of ours, so that it is known what was before."""
     desk = Desk(plant, tmp_path)
-    assert desk.bundle(NEW, before=OLD).state == "finished"
+    assert desk.bundle(NEW).state == "finished"
     return desk
 
 

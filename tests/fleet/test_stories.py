@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from models.fleet.begin import NotBegun
+from models.fleet.begin import NotBegun, without_way_back
 from models.fleet.ledger import LedgerError
 from models.fleet.plan import StopRule
 from tests.fleet.office import Desk, ahead
 from tests.fleet.sources import Lie as SourceLie
-from tests.fleet.station import Cues, Lie, settings_digest
+from tests.fleet.station import AS_INSTALLED, Cues, Lie, merged, settings_digest
 from tests.fleet.world import NEW, NEWER, OLD, Death, World, cut, decoded, interrupt_when, world
 
-SPEED = {"revision": 1, "line": {"mode": "live"}}
-SLOWER = {"revision": 2, "line": {"mode": "accountable"}}
+LIVE, ACCOUNTABLE = {"line": {"mode": "live"}}, {"line": {"mode": "accountable"}}
+SMALL_RING, LARGE_RING = {"line": {"ring_frames": 8}}, {"line": {"ring_frames": 64}}
+
+
+def with_(*patches: dict[str, Any]) -> dict[str, Any]:
+    """What a station runs that was told these."""
+    found: dict[str, Any] = dict(AS_INSTALLED)
+    for patch in patches:
+        found = merged(found, patch)
+    return found
 
 
 def bundles(plant: World) -> dict[str, int]:
@@ -37,7 +46,7 @@ def test_a_good_bundle_reaches_every_station_in_waves(tmp_path: Path) -> None:
 def test_a_bad_bundle_is_stopped_in_the_first_wave_and_stays_on_no_topic(tmp_path: Path) -> None:
     plant = world(20, cues={n: Cues(fails={NEW.sha256: "prove"}) for n in range(20)})
     desk = Desk(plant, tmp_path)
-    record = desk.bundle(NEW, before=OLD)
+    record = desk.bundle(NEW)
     assert (record.state, record.wave) == ("stopped", 0)
     assert "first wave" in record.why
     assert bundles(plant) == {"old": 20}
@@ -115,7 +124,7 @@ def test_what_runs_the_new_bundle_keeps_it_after_a_stop_and_the_way_back_is_a_co
 def test_a_stopped_rollout_goes_on_and_excuses_what_failed(tmp_path: Path) -> None:
     plant = world(10, cues={0: Cues(fails={NEW.sha256: "prove"})})
     desk = Desk(plant, tmp_path)
-    assert desk.bundle(NEW, before=OLD).state == "stopped"
+    assert desk.bundle(NEW).state == "stopped"
     assert desk.resume().state == "finished"
     assert bundles(plant) == {"old": 1, "new": 9}
 
@@ -125,7 +134,7 @@ def test_a_rollout_is_stopped_by_hand(tmp_path: Path) -> None:
     desk = Desk(plant, tmp_path)
     cut(plant, after=1)
     with pytest.raises(Death):
-        desk.bundle(NEW, before=OLD)
+        desk.bundle(NEW)
     plant.before_publish = lambda: None
     assert desk.stop().state == "stopped"
     with pytest.raises(NotBegun, match="--waves"):
@@ -135,34 +144,74 @@ def test_a_rollout_is_stopped_by_hand(tmp_path: Path) -> None:
 def test_settings_go_out_and_come_back_the_same_way(tmp_path: Path) -> None:
     plant = world(12)
     desk = Desk(plant, tmp_path)
-    assert desk.settings(SPEED).state == "finished"
-    assert {settings_digest(one.settings_in_force[-1].content) for one in plant.stations} == {
-        settings_digest(SPEED)
-    }
+    assert desk.settings(LIVE, undo=ACCOUNTABLE).state == "finished"
+    assert {settings_digest(one.settings) for one in plant.stations} == {settings_digest(with_(LIVE))}
     first_counter = plant.stations[0].settings_in_force[-1].counter
-    plant.stations[0].cues.fails[settings_digest(SLOWER)] = "verify"
-    record = desk.settings(SLOWER)
+    both = with_(LIVE, SMALL_RING)
+    plant.stations[0].cues.fails[settings_digest(both)] = "verify"
+    record = desk.settings(SMALL_RING, undo=LARGE_RING)
     assert record.state == "stopped" and record.members[0].code == 422
-    del plant.stations[0].cues.fails[settings_digest(SLOWER)]
-    assert desk.settings(SLOWER).state == "finished"
+    del plant.stations[0].cues.fails[settings_digest(both)]
+    assert desk.settings(SMALL_RING, undo=LARGE_RING).state == "finished"
+    assert {settings_digest(one.settings) for one in plant.stations} == {settings_digest(both)}
     assert desk.back().state == "taken_back"
-    last = plant.stations[0].settings_in_force[-1]
-    assert last.content == SPEED and (last.counter or 0) > (first_counter or 0)
+    assert {settings_digest(one.settings) for one in plant.stations} == {settings_digest(with_(LIVE))}
+    assert (plant.stations[0].settings_in_force[-1].counter or 0) > (first_counter or 0)
+
+
+def test_a_document_says_all_that_was_ever_said_so_that_who_was_away_misses_nothing(tmp_path: Path) -> None:
+    plant = world(4)
+    desk = Desk(plant, tmp_path)
+    desk.settings(LIVE, undo=ACCOUNTABLE)
+    away = plant.stations[2]
+    plant.leave(away)
+    desk.settings(SMALL_RING, undo=LARGE_RING)
+    desk.settings({"revision": 7})
+    plant.come_back(away, has_session=False)
+    for _ in range(10):
+        plant.turn(0.1)
+    assert away.settings == with_(LIVE, SMALL_RING, {"revision": 7})
+
+
+def test_without_a_word_of_what_was_before_the_topic_is_emptied_and_it_is_said(tmp_path: Path) -> None:
+    plant = world(4, cues={0: Cues(fails={settings_digest(with_(LIVE)): "probation"})})
+    desk = Desk(plant, tmp_path)
+    record = desk.settings(LIVE)
+    assert record.state == "stopped"
+    assert without_way_back(record) == [one.address for one in record.members]
+    assert plant.stations[0].topics.desired("config") not in plant.retained
+    assert plant.stations[0].settings == AS_INSTALLED
 
 
 def test_a_group_is_told_at_once_by_one_document(tmp_path: Path) -> None:
     plant = world(6, groups=("press",))
     desk = Desk(plant, tmp_path)
-    assert desk.settings(SPEED, "group:press", at_once=True).state == "finished"
+    assert desk.settings(LIVE, "group:press", at_once=True).state == "finished"
     assert [topic for topic, _ in plant.published] == ["plumbline/v1/groups/press/config/desired"]
-    assert all(one.settings_in_force[-1].content == SPEED for one in plant.stations)
+    assert all(one.settings == with_(LIVE) for one in plant.stations)
     assert desk.results() == {"applied": 1}
 
 
-def test_one_bad_station_of_a_group_stops_it(tmp_path: Path) -> None:
-    plant = world(6, groups=("press",), cues={3: Cues(fails={settings_digest(SPEED): "probation"})})
+def test_a_group_is_not_told_over_the_head_of_a_station_that_has_a_document_of_its_own(
+    tmp_path: Path,
+) -> None:
+    plant = world(3, groups=("press",))
     desk = Desk(plant, tmp_path)
-    assert desk.settings(SPEED, "group:press", at_once=True).state == "stopped"
+    desk.settings(LIVE, "group:press", at_once=True)
+    plant.leave(plant.stations[1])
+    desk.settings(SMALL_RING, "cell-0", "cell-1")
+    plant.come_back(plant.stations[1], has_session=False)
+    for _ in range(10):
+        plant.turn(0.1)
+    assert [one.settings for one in plant.stations] == [with_(LIVE, SMALL_RING)] * 2 + [with_(LIVE)]
+    with pytest.raises(NotBegun, match="cell-0 has a document of its own"):
+        desk.settings(LARGE_RING, "group:press", at_once=True)
+
+
+def test_one_bad_station_of_a_group_stops_it(tmp_path: Path) -> None:
+    plant = world(6, groups=("press",), cues={3: Cues(fails={settings_digest(with_(LIVE)): "probation"})})
+    desk = Desk(plant, tmp_path)
+    assert desk.settings(LIVE, "group:press", at_once=True).state == "stopped"
     assert plant.retained.get("plumbline/v1/groups/press/config/desired") is None
 
 
@@ -184,7 +233,7 @@ def test_a_lying_station_neither_passes_nor_blocks(tmp_path: Path, lie: Lie) -> 
     plant = world(20, cues={0: Cues(lie=lie)})
     plant.seconds_a_turn = 1.0
     desk = Desk(plant, tmp_path)
-    record = desk.bundle(NEW, before=OLD)
+    record = desk.bundle(NEW)
     if lie == "wrong_version":
         assert record.state == "stopped"
         assert record.members[0].message == "it says applied, and runs another one"

@@ -62,7 +62,10 @@ def begun(total: int, sizes: list[str], rule: StopRule) -> Record:
         quotas=quotas(tuple(sizes), total),
         rule=rule,
         patience=PATIENCE,
-        members=tuple(Member(address=f"s{n}", before="old" if n % 3 else None, before_identity="old") for n in range(total)),
+        members=tuple(
+            Member(address=f"s{n}", new="new", before="old" if n % 3 else None, before_identity="old")
+            for n in range(total)
+        ),
     )
 
 
