@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from agent.clock import Clock, new_uuid7, rfc3339
+from agent.contract.topics import group_desired
 from agent.errors import PlumblineError
-from models.fleet.documents import Content
+from models.fleet.documents import Content, settings_of
 from models.fleet.hall import Hall, highest_reported
 from models.fleet.inventory import TOPIC_OF, Inventory, Target
 from models.fleet.ledger import Ledger
-from models.fleet.patches import composed, unsaid
-from models.fleet.plan import FAILURES, Kind, Member, Patience, Record, StopRule, quotas
+from models.fleet.plan import Kind, Member, Patience, Record, StopRule, quotas
 from models.fleet.reports import Report
 
 NAMED = 5  # stations in one message
@@ -36,7 +35,6 @@ class Wish:
     patience: Patience
     days: int  # after which a station that knows the time refuses it
     above_reported: bool = False  # count on above what stations tell of
-    undo: Content | None = None  # settings: what was before of members that were never said from here
 
 
 def identity_of(kind: Kind, content: Content) -> str | None:
@@ -97,12 +95,7 @@ def _above(wish: Wish, hall: Hall, known: int, epoch: int) -> int:
 def _require_free(wish: Wish, hall: Hall, highest: int, epoch: int) -> None:
     issuer = hall.inventory.issuer
     for target in wish.targets:
-        own = [one for one in target.stations if one.topics.desired(TOPIC_OF[wish.kind]) in hall.posted]
-        if own and target.address != own[0].desired_address:
-            raise NotBegun(
-                f"{target.address}: {own[0].address} has a document of its own, which one to its group "
-                "with a higher counter would shut out while it is away; tell the stations, without --at-once"
-            )
+        _require_alone(target, wish.kind, hall)
         if hall.is_foreign(target, wish.kind, issuer, epoch, ours=(), below=highest):
             posted = hall.posted[target.topic(wish.kind)]
             assert posted.head is not None
@@ -113,23 +106,33 @@ def _require_free(wish: Wish, hall: Hall, highest: int, epoch: int) -> None:
             )
 
 
+def _require_alone(target: Target, kind: Kind, hall: Hall) -> None:
+    """One issuer counts once: of two documents that wait for a station the lower one would be refused."""
+    if target.address != target.stations[0].desired_address:
+        own = [one for one in target.stations if one.topics.desired(TOPIC_OF[kind]) in hall.posted]
+        if own:
+            raise NotBegun(
+                f"{target.address}: {own[0].address} has a document of its own, and would refuse the lower "
+                "one of the two; tell the stations, without --at-once, or empty that topic"
+            )
+        return
+    for group in target.stations[0].groups:
+        posted = hall.posted.get(group_desired(TOPIC_OF[kind], group))
+        if posted is not None and posted.head is not None and posted.head.issuer == hall.inventory.issuer:
+            raise NotBegun(
+                f"{target.address}: its group {group} has a document of this issuer, and it would refuse the "
+                "lower one of the two; tell the group with --at-once, or empty that topic"
+            )
+
+
 def _member(target: Target, wish: Wish, hall: Hall, ledger: Ledger, epoch: int) -> Member:
     before = _before(target, wish, hall, ledger, epoch)
-    if wish.kind == "bundle":
-        return Member(
-            address=target.address,
-            new=ledger.put(wish.content),
-            before=None if before is None else ledger.put(before),
-            before_identity=None if before is None else identity_of("bundle", before),
-        )
-    runs = {} if before is None else before["settings"]
-    back = composed(runs, {} if wish.undo is None else wish.undo["settings"])
-    new = composed(_told(target, runs, hall, ledger, epoch), wish.content["settings"])
-    is_way_back = not any(unsaid(new, back))
+    if before is None:
+        return Member(address=target.address)
     return Member(
         address=target.address,
-        new=ledger.put({"settings": new}),
-        before=ledger.put({"settings": back}) if is_way_back else None,
+        before=ledger.put(before),
+        before_identity=identity_of(wish.kind, before),
     )
 
 
@@ -140,22 +143,19 @@ def without_way_back(record: Record) -> list[str]:
 
 def _before(target: Target, wish: Wish, hall: Hall, ledger: Ledger, epoch: int) -> Content | None:
     """What the target runs, in the words of a document: by its report, else by what is posted."""
-    if len(target.stations) == 1 and target.address == target.stations[0].desired_address:
+    issuer = hall.inventory.issuer
+    if target.address == target.stations[0].desired_address:
         report = hall.stations[target.stations[0].address].report
+        if report is not None and wish.kind == "bundle":
+            return _bundle_of(report, ledger)
         if report is not None:
-            return (
-                _bundle_of(report, ledger)
-                if wish.kind == "bundle"
-                else _settings_of(report, target, hall, ledger)
-            )
+            return _settings_of(report, target, issuer, ledger)
     posted = hall.posted.get(target.topic(wish.kind))
-    if (
-        posted is None
-        or posted.head is None
-        or (posted.head.issuer, posted.head.epoch) != (hall.inventory.issuer, epoch)
-    ):
+    if posted is None:
+        return settings_of({}) if wish.kind == "settings" else None
+    if posted.head is None:
         return None
-    name = ledger.issued(target.address, wish.kind, hall.inventory.issuer, epoch, posted.head.counter)
+    name = ledger.issued(target.address, wish.kind, issuer, epoch, posted.head.counter)
     return None if name is None else ledger.content(name)
 
 
@@ -170,50 +170,15 @@ def _bundle_of(report: Report, ledger: Ledger) -> Content | None:
     return {"target": {"id": active.id, "sha256": active.sha256, "size_bytes": 1}, "sources": []}
 
 
-def _settings_of(report: Report, target: Target, hall: Hall, ledger: Ledger) -> Content | None:
-    active, issuer = report.settings.active, hall.inventory.issuer
+def _settings_of(report: Report, target: Target, issuer: str, ledger: Ledger) -> Content | None:
+    """Of a station that nobody ever told anything: nothing but its own file."""
+    active = report.settings.active
+    if active.issuer is None:
+        return settings_of({})
     if active.issuer != issuer or active.epoch is None or active.counter is None:
         return None
-    for address in (target.address, *(f"group:{group}" for group in target.stations[0].groups)):
-        name = ledger.issued(address, "settings", issuer, active.epoch, active.counter)
-        if name is not None:
-            return ledger.content(name)
-    return None
-
-
-def _told(target: Target, runs: dict[str, Any], hall: Hall, ledger: Ledger, epoch: int) -> dict[str, Any]:
-    """What it runs, with what stands on its topics and it has not yet come to."""
-    station = target.stations[0]
-    if target.address != station.desired_address:
-        return runs
-    report, issuer = hall.stations[station.address].report, hall.inventory.issuer
-    active = attempted = None
-    if report is not None:
-        active, attempted = report.settings.active, report.settings.attempted
-    past = 0
-    if active is not None and (active.issuer, active.epoch) == (issuer, epoch):
-        past = active.counter or 0
-    if (
-        attempted is not None
-        and (attempted.issuer, attempted.epoch) == (issuer, epoch)
-        and attempted.state in FAILURES
-    ):
-        past = max(past, attempted.counter or 0)
-    waiting: dict[int, dict[str, Any]] = {}
-    for address in (target.address, *(f"group:{group}" for group in station.groups)):
-        posted = hall.posted.get(Target(address=address, stations=(station,)).topic("settings"))
-        if (
-            posted is None
-            or posted.head is None
-            or (posted.head.issuer, posted.head.epoch) != (issuer, epoch)
-        ):
-            continue
-        name = ledger.issued(address, "settings", issuer, epoch, posted.head.counter)
-        if name is not None and posted.head.counter > past:
-            waiting[posted.head.counter] = ledger.content(name)["settings"]
-    for counter in sorted(waiting):
-        runs = composed(runs, waiting[counter])
-    return runs
+    name = ledger.issued(target.address, "settings", issuer, active.epoch, active.counter)
+    return None if name is None else ledger.content(name)
 
 
 def _listed(counters: Mapping[str, int]) -> str:

@@ -162,7 +162,7 @@ class Conductor:
 
     def _envelope(self, member: Member, word: Word) -> bytes:
         record = self.record
-        name = member.new if word.what == "new" else member.before
+        name = record.content if word.what == "new" else member.before
         assert name is not None
         data = envelope(
             record.kind,

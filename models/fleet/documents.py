@@ -122,7 +122,12 @@ def load_patch(path: Path) -> Content:
         raise DocumentError(str(error)) from error
     if not isinstance(data, dict) or not data:
         raise DocumentError(f"{name}:1: settings are a mapping of keys; write those that are to be different")
-    return {"settings": data}
+    return settings_of(data)
+
+
+def settings_of(patch: dict[str, Any]) -> Content:
+    """The content that says all that is to be different at an address, onto the station's own file."""
+    return {"onto": "file", "settings": patch}
 
 
 def _read(kind: Kind, payload: bytes) -> Desired:

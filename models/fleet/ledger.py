@@ -127,7 +127,7 @@ class Ledger:
             for one in record.members:
                 for word in one.words:
                     if (one.address, word.counter) == (address, counter) and word.what != "nothing":
-                        return one.new if word.what == "new" else one.before
+                        return record.content if word.what == "new" else one.before
         return None
 
     def issued_bundle(self, sha256: str) -> str | None:

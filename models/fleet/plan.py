@@ -55,7 +55,6 @@ class Member:
     """
 
     address: str
-    new: str  # digest of what it is told
     before: str | None = None  # digest of the content that it ran before, where we know it
     before_identity: str | None = None  # what it says that it runs then; None where the counter is that
     words: tuple[Word, ...] = ()
@@ -82,7 +81,7 @@ class Record:
     counter: int  # of the documents that are new
     began_at: str
     expires: str
-    content: str  # digest of what was asked for
+    content: str  # digest of what is new
     identity: str | None  # what a station says that it runs then; None where the counter is that
     quotas: tuple[int, ...]
     rule: StopRule

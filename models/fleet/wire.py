@@ -33,7 +33,7 @@ class WireError(PlumblineError):
 
 
 class Wire:
-    """For one thread: `turn` does everything, and calls `note` with each message."""
+    """For one thread: `turn` does everything, and calls `note` with each message and who brought it."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Wire:
         *,
         issuer: str,
         filters: Sequence[str],
-        note: Callable[[Inbound], None],
+        note: Callable[[Inbound, Connection], None],
         clock: Clock,
         rng: random.Random,
     ) -> None:
@@ -160,10 +160,12 @@ class Wire:
             self._check_patience()
 
     def _arrived(self, inbound: Inbound) -> None:
-        if self._connection is not None:
-            self._connection.acknowledge(inbound)
+        connection = self._connection
+        if connection is None:
+            return
+        connection.acknowledge(inbound)
         if inbound.topic != self._turn_topic:
-            self._note(inbound)
+            self._note(inbound, connection)
         elif inbound.payload == self._nonce:
             self.is_ready = self._was_ready = True
             self.trouble, self._failed = "", 0

@@ -8,7 +8,7 @@ from typing import Any
 from models.fleet import begin, waves
 from models.fleet.begin import Wish
 from models.fleet.conduct import Conductor, Office
-from models.fleet.documents import Content
+from models.fleet.documents import Content, settings_of
 from models.fleet.hall import Hall
 from models.fleet.inventory import Target, groups_of, stations_of
 from models.fleet.ledger import Ledger
@@ -31,11 +31,8 @@ class Desk:
     def bundle(self, ware: Ware, *to: str, **options: Any) -> Record:
         return self.begin("bundle", ware.content(), *to, **options)
 
-    def settings(
-        self, content: dict[str, Any], *to: str, undo: dict[str, Any] | None = None, **options: Any
-    ) -> Record:
-        more = None if undo is None else {"settings": undo}
-        return self.begin("settings", {"settings": content}, *to, undo=more, **options)
+    def settings(self, patch: dict[str, Any], *to: str, **options: Any) -> Record:
+        return self.begin("settings", settings_of(patch), *to, **options)
 
     def begin(
         self,
@@ -44,7 +41,6 @@ class Desk:
         *to: str,
         wave_sizes: tuple[str, ...] = WAVES,
         rule: StopRule | None = None,
-        undo: Content | None = None,
         above_reported: bool = False,
         at_once: bool = False,
     ) -> Record:
@@ -60,7 +56,6 @@ class Desk:
                 rule=rule or StopRule(),
                 patience=PATIENCE,
                 days=30,
-                undo=undo,
                 above_reported=above_reported,
             )
             record = begin.begun(wish, hall, self.ledger, epoch=TRUST.epoch, clock=self.world.clock)

@@ -243,7 +243,7 @@ class Station:
         self._seen[doc.issuer] = version
         if expiry(doc.expires, read(self._clock, None)) == "expired":
             self._attempt = settled("rejected", 410, "it has expired")
-        elif self.cues.fails.get(settings_digest(merged(self.settings, doc.settings))) == "verify":
+        elif self.cues.fails.get(settings_digest(self._with(doc))) == "verify":
             self._attempt = settled("rejected", 422, "cameras.0: no such camera")
         elif self.cues.lie == "wrong_version":
             self._attempt = settled("applied", 200)
@@ -251,10 +251,15 @@ class Station:
             self._attempt = settled("probation", 202)
             self._candidate = doc, self._attempt
 
+    def _with(self, doc: DesiredSettings) -> Mapping[str, Any]:
+        onto = AS_INSTALLED if doc.onto == "file" else self.settings
+        made: Mapping[str, Any] = merged(onto, doc.settings)
+        return made
+
     def _end_settings(self) -> None:
         assert self._candidate is not None
         (doc, attempt), self._candidate = self._candidate, None
-        content = merged(self.settings, doc.settings)
+        content = self._with(doc)
         if self.cues.fails.get(settings_digest(content)) == "probation":
             problems = (ProblemReport(message="frames are lost"),)
             self._attempt = attempt.model_copy(

@@ -62,7 +62,7 @@ class Desk:
             mqtt(port, protocol),
             issuer="office",
             filters=FILTERS,
-            note=lambda one: self.hall.note(one.topic, one.payload, CLOCK.utc_now().timestamp()),
+            note=lambda one, _: self.hall.note(one.topic, one.payload, CLOCK.utc_now().timestamp()),
             clock=CLOCK,
             rng=random.Random(1),
         )
@@ -155,7 +155,7 @@ def test_a_broker_that_goes_away_in_the_middle_costs_time_only(
 
 def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
     wire = Wire(
-        mqtt(1), issuer="office", filters=FILTERS, note=lambda one: None, clock=CLOCK, rng=random.Random(1)
+        mqtt(1), issuer="office", filters=FILTERS, note=lambda *_: None, clock=CLOCK, rng=random.Random(1)
     )
     with pytest.raises(WireError, match="connection refused; check mqtt"):
         wire.turn(0.1)

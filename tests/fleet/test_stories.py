@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from models.fleet.begin import NotBegun, without_way_back
+from agent.contract.desired import read_settings
+from models.fleet.begin import NotBegun
 from models.fleet.ledger import LedgerError
 from models.fleet.plan import StopRule
 from tests.fleet.office import Desk, ahead
@@ -15,8 +16,7 @@ from tests.fleet.sources import Lie as SourceLie
 from tests.fleet.station import AS_INSTALLED, Cues, Lie, merged, settings_digest
 from tests.fleet.world import NEW, NEWER, OLD, Death, World, cut, decoded, interrupt_when, world
 
-LIVE, ACCOUNTABLE = {"line": {"mode": "live"}}, {"line": {"mode": "accountable"}}
-SMALL_RING, LARGE_RING = {"line": {"ring_frames": 8}}, {"line": {"ring_frames": 64}}
+LIVE, SMALL_RING = {"line": {"mode": "live"}}, {"line": {"ring_frames": 8}}
 
 
 def with_(*patches: dict[str, Any]) -> dict[str, Any]:
@@ -144,43 +144,39 @@ def test_a_rollout_is_stopped_by_hand(tmp_path: Path) -> None:
 def test_settings_go_out_and_come_back_the_same_way(tmp_path: Path) -> None:
     plant = world(12)
     desk = Desk(plant, tmp_path)
-    assert desk.settings(LIVE, undo=ACCOUNTABLE).state == "finished"
-    assert {settings_digest(one.settings) for one in plant.stations} == {settings_digest(with_(LIVE))}
+    assert desk.settings(LIVE).state == "finished"
+    assert all(one.settings == with_(LIVE) for one in plant.stations)
     first_counter = plant.stations[0].settings_in_force[-1].counter
-    both = with_(LIVE, SMALL_RING)
-    plant.stations[0].cues.fails[settings_digest(both)] = "verify"
-    record = desk.settings(SMALL_RING, undo=LARGE_RING)
+    plant.stations[0].cues.fails[settings_digest(with_(SMALL_RING))] = "verify"
+    record = desk.settings(SMALL_RING)
     assert record.state == "stopped" and record.members[0].code == 422
-    del plant.stations[0].cues.fails[settings_digest(both)]
-    assert desk.settings(SMALL_RING, undo=LARGE_RING).state == "finished"
-    assert {settings_digest(one.settings) for one in plant.stations} == {settings_digest(both)}
+    del plant.stations[0].cues.fails[settings_digest(with_(SMALL_RING))]
+    assert desk.settings(SMALL_RING).state == "finished"
+    assert all(one.settings == with_(SMALL_RING) for one in plant.stations), "LIVE is not said any more"
     assert desk.back().state == "taken_back"
-    assert {settings_digest(one.settings) for one in plant.stations} == {settings_digest(with_(LIVE))}
+    assert all(one.settings == with_(LIVE) for one in plant.stations)
     assert (plant.stations[0].settings_in_force[-1].counter or 0) > (first_counter or 0)
 
 
-def test_a_document_says_all_that_was_ever_said_so_that_who_was_away_misses_nothing(tmp_path: Path) -> None:
+def test_the_first_settings_are_taken_back_to_the_stations_own_file(tmp_path: Path) -> None:
     plant = world(4)
     desk = Desk(plant, tmp_path)
-    desk.settings(LIVE, undo=ACCOUNTABLE)
+    desk.settings(LIVE)
+    assert desk.back().state == "taken_back"
+    assert all(one.settings == AS_INSTALLED for one in plant.stations)
+
+
+def test_whoever_was_away_for_two_documents_needs_the_last_one_only(tmp_path: Path) -> None:
+    plant = world(4)
+    desk = Desk(plant, tmp_path)
     away = plant.stations[2]
     plant.leave(away)
-    desk.settings(SMALL_RING, undo=LARGE_RING)
-    desk.settings({"revision": 7})
+    desk.settings(LIVE)
+    desk.settings({**LIVE, "revision": 7})
     plant.come_back(away, has_session=False)
     for _ in range(10):
         plant.turn(0.1)
-    assert away.settings == with_(LIVE, SMALL_RING, {"revision": 7})
-
-
-def test_without_a_word_of_what_was_before_the_topic_is_emptied_and_it_is_said(tmp_path: Path) -> None:
-    plant = world(4, cues={0: Cues(fails={settings_digest(with_(LIVE)): "probation"})})
-    desk = Desk(plant, tmp_path)
-    record = desk.settings(LIVE)
-    assert record.state == "stopped"
-    assert without_way_back(record) == [one.address for one in record.members]
-    assert plant.stations[0].topics.desired("config") not in plant.retained
-    assert plant.stations[0].settings == AS_INSTALLED
+    assert away.settings == with_(LIVE, {"revision": 7})
 
 
 def test_a_group_is_told_at_once_by_one_document(tmp_path: Path) -> None:
@@ -192,27 +188,25 @@ def test_a_group_is_told_at_once_by_one_document(tmp_path: Path) -> None:
     assert desk.results() == {"applied": 1}
 
 
-def test_a_group_is_not_told_over_the_head_of_a_station_that_has_a_document_of_its_own(
-    tmp_path: Path,
-) -> None:
+def test_one_issuer_tells_a_group_or_its_stations_and_not_both(tmp_path: Path) -> None:
     plant = world(3, groups=("press",))
     desk = Desk(plant, tmp_path)
     desk.settings(LIVE, "group:press", at_once=True)
-    plant.leave(plant.stations[1])
-    desk.settings(SMALL_RING, "cell-0", "cell-1")
-    plant.come_back(plant.stations[1], has_session=False)
-    for _ in range(10):
-        plant.turn(0.1)
-    assert [one.settings for one in plant.stations] == [with_(LIVE, SMALL_RING)] * 2 + [with_(LIVE)]
+    with pytest.raises(NotBegun, match="its group press has a document of this issuer"):
+        desk.settings(SMALL_RING, "cell-0")
+    plant.put("plumbline/v1/groups/press/config/desired", b"")
+    desk.settings(SMALL_RING, "cell-0")
     with pytest.raises(NotBegun, match="cell-0 has a document of its own"):
-        desk.settings(LARGE_RING, "group:press", at_once=True)
+        desk.settings(LIVE, "group:press", at_once=True)
 
 
 def test_one_bad_station_of_a_group_stops_it(tmp_path: Path) -> None:
     plant = world(6, groups=("press",), cues={3: Cues(fails={settings_digest(with_(LIVE)): "probation"})})
     desk = Desk(plant, tmp_path)
     assert desk.settings(LIVE, "group:press", at_once=True).state == "stopped"
-    assert plant.retained.get("plumbline/v1/groups/press/config/desired") is None
+    posted = decoded(plant.retained["plumbline/v1/groups/press/config/desired"])
+    assert read_settings(posted).settings == {}, "what was before: nothing"
+    assert all(one.settings == AS_INSTALLED for one in plant.stations)
 
 
 def test_a_station_that_was_away_takes_it_when_it_returns(tmp_path: Path) -> None:

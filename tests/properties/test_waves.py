@@ -63,7 +63,7 @@ def begun(total: int, sizes: list[str], rule: StopRule) -> Record:
         rule=rule,
         patience=PATIENCE,
         members=tuple(
-            Member(address=f"s{n}", new="new", before="old" if n % 3 else None, before_identity="old")
+            Member(address=f"s{n}", before="old" if n % 3 else None, before_identity="old")
             for n in range(total)
         ),
     )

@@ -36,9 +36,7 @@ def record(total: int, *waves: str, before: str | None = "old", kind: str = "bun
         quotas=quotas(waves or ("1", "5%", "25%", "rest"), total),
         rule=StopRule(),
         patience=PATIENCE,
-        members=tuple(
-            Member(address=f"s{n}", new="new", before=before, before_identity=before) for n in range(total)
-        ),
+        members=tuple(Member(address=f"s{n}", before=before, before_identity=before) for n in range(total)),
     )
 
 
