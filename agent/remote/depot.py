@@ -83,7 +83,7 @@ class Depot:
                 lock.flush()
                 yield
         except OSError as error:
-            raise _explained(self.folder, error) from error
+            raise explained(self.folder, error) from error
 
     def named(self, link: Link) -> str | None:
         """The digest in a link; None where there is no link of ours. Raises DepotError."""
@@ -92,7 +92,7 @@ class Depot:
         except OSError as error:
             if error.errno in _NOT_THERE:
                 return None
-            raise _explained(self.folder / link, error) from error
+            raise explained(self.folder / link, error) from error
         return name if _NAME.fullmatch(name) else None
 
     def links(self) -> Links:
@@ -108,7 +108,7 @@ class Depot:
         except OSError as error:
             if error.errno in _NOT_THERE:
                 return []
-            raise _explained(self.folder, error) from error
+            raise explained(self.folder, error) from error
 
     def fault_of(self, sha256: str) -> str | None:
         """Why a bundle here is not whole; None when it is."""
@@ -137,17 +137,43 @@ class Depot:
             self.drop_candidate()
             self.candidate.mkdir()
         except OSError as error:
-            raise _explained(self.candidate, error) from error
+            raise explained(self.candidate, error) from error
+
+    def go_on(self) -> None:
+        """The candidate as far as it is there. Raises DepotError."""
+        try:
+            if not self.candidate.is_dir():
+                self.candidate.mkdir()
+        except OSError as error:
+            raise explained(self.candidate, error) from error
+
+    def candidate_sizes(self) -> dict[str, int]:
+        """Bytes of every file of the candidate, by its name in the bundle."""
+        found = (Path(folder) / name for folder, _, names in os.walk(self.candidate) for name in names)
+        return {path.relative_to(self.candidate).as_posix(): path.lstat().st_size for path in found}
+
+    def candidate_file(self, name: str) -> Path:
+        """Where a file of the candidate belongs; the folders above it are there. Raises DepotError."""
+        if not is_inside(name):
+            place = f"{shown(str(self.candidate))}/{shown(name)}"
+            raise DepotError(f"{place}: a name that could lead out of the bundle; make it again", 422)
+        try:
+            folder = self.candidate
+            for part in name.split("/")[:-1]:
+                folder /= part
+                if not folder.is_dir():
+                    folder.mkdir()
+        except OSError as error:
+            raise explained(folder, error) from error
+        return self.candidate / name
 
     def put(self, name: str, pieces: Iterable[bytes], *, sha256: str | None, size: int) -> None:
         """One file of the candidate, its digest taken while it is copied; `sha256` is what it has to be.
 
         Raises DepotError, and what `pieces` raises.
         """
-        place = f"{shown(str(self.candidate))}/{shown(name)}"
-        if not is_inside(name):
-            raise DepotError(f"{place}: a name that could lead out of the bundle; make it again", 422)
-        if size > MAX_FILE_BYTES or size + self._candidate_bytes() > MAX_TOTAL_BYTES:
+        place, path = f"{shown(str(self.candidate))}/{shown(name)}", self.candidate_file(name)
+        if size > MAX_FILE_BYTES or size + sum(self.candidate_sizes().values()) > MAX_TOTAL_BYTES:
             raise DepotError(f"{place}: {size} bytes are too many for a bundle", 413)
         digest, found = hashlib.sha256(), 0
 
@@ -161,14 +187,9 @@ class Depot:
                 yield piece
 
         try:
-            folder = self.candidate
-            for part in name.split("/")[:-1]:
-                folder /= part
-                if not folder.is_dir():
-                    folder.mkdir()
-            write_file(self.candidate / name, counted())
+            write_file(path, counted())
         except OSError as error:
-            raise _explained(self.candidate / name, error) from error
+            raise explained(path, error) from error
         if found != size or sha256 not in (None, digest.hexdigest()):
             raise DepotError(
                 f"{place}: {found} bytes of another digest than the manifest's; copy it again", 422
@@ -190,7 +211,7 @@ class Depot:
             self.candidate.rename(target)
             sync_folder(self.folder)
         except OSError as error:
-            raise _explained(target, error) from error
+            raise explained(target, error) from error
 
     def point(self, link: Link, at: str | None) -> None:
         """Have a link name a bundle, at once and for good; None removes it.
@@ -213,7 +234,7 @@ class Depot:
                 unfinished.replace(path)
             sync_folder(self.folder)
         except OSError as error:
-            raise _explained(path, error) from error
+            raise explained(path, error) from error
 
     def take_signature(self, sha256: str, signature: bytes) -> None:
         """Another one for a bundle that is here; the manifest that it signs stays. Raises OSError."""
@@ -236,13 +257,6 @@ class Depot:
         self.drop_candidate()
         for sha256 in self.bundles():
             self.drop(sha256)
-
-    def _candidate_bytes(self) -> int:
-        return sum(
-            (Path(folder) / name).lstat().st_size
-            for folder, _, names in os.walk(self.candidate)
-            for name in names
-        )
 
 
 def _opened(path: Path, sha256: str) -> Bundle:
@@ -267,7 +281,8 @@ def _take(descriptor: int, path: Path) -> None:
         ) from None
 
 
-def _explained(path: Path, error: OSError) -> DepotError:
+def explained(path: Path, error: OSError) -> DepotError:
+    """What the disk says, in words for people."""
     if error.errno in _NO_ROOM:
         return DepotError(f"{shown(str(path))}: the disk is full; make room and do it again", 507)
     return DepotError(

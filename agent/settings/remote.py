@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from agent.settings.section import Identifier, Section
+from agent.settings.section import Host, Identifier, Section
 
 
 class Proof(Section):
@@ -26,10 +27,19 @@ class Probation(Section):
     seconds: float = Field(60.0, ge=1, le=86_400)
 
 
+class Download(Section):
+    """Where the bytes of a bundle may come from."""
+
+    ca_file: Path | None = None
+    redirect_hosts: Annotated[tuple[Host, ...], Field(max_length=16)] = ()
+    plain_http: bool = False
+
+
 class Remote(Section):
     """Documents that are signed by the keys of `trust.file` may change this station."""
 
     groups: Annotated[tuple[Identifier, ...], Field(max_length=16)] = ()
+    download: Download = Download()
     proof: Proof = Proof()
     probation: Probation = Probation()
 
