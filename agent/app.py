@@ -17,6 +17,7 @@ from agent.bundle.bundle import Bundle
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.clock import Clock, clock_synced, new_uuid7
 from agent.crew import Crew
+from agent.doctor.station import StationDoctor
 from agent.engines.choice import look_around
 from agent.engines.switch import Switch
 from agent.line.capture import Capture
@@ -28,6 +29,7 @@ from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote
 from agent.remote.admission import turn_away
+from agent.remote.goods import Goods
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.settings import settings
@@ -104,6 +106,7 @@ class App:
         recipe = make_recipe(wanted, self.bundle, self.engine)
         for line in self.parts.lines.values():
             line.take_over(recipe)
+        self.parts.remote.log_level.take_over(wanted.logs.level)
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
@@ -161,7 +164,10 @@ def _build(
     def recipe() -> Recipe:
         return lines[names[0]].recipe if lines else opened.recipe  # all lines are given the same
 
-    status = Status(station=wanted.identity.station, boot_id=new_id(), recipe=recipe, clock=clock)
+    said = remote.open_said(wanted, clock)
+    status = Status(
+        station=wanted.identity.station, boot_id=new_id(), recipe=recipe, holds=said.holds, clock=clock
+    )
     up = uplink.build(
         wanted,
         boot_id=status.boot_id,
@@ -171,7 +177,22 @@ def _build(
         turn_away=turn_away,
     )
     undo.callback(up.stop, status.message("stopped", None))
-    asked = remote.build(up, wanted, clock)
+    archive = make_archive(wanted.archive, clock)
+    asked = remote.build(
+        up,
+        wanted,
+        said,
+        clock,
+        archive=None
+        if archive is None
+        else Goods(
+            archive,
+            pass_share=wanted.archive.pass_share,
+            bundle_sha256=lambda: recipe().bundle_sha256,
+        ),
+        threshold=lambda camera: status.serving(camera or names[0]).threshold,
+        doctor=StationDoctor(wanted),
+    )
     board = Board(
         station=status.station,
         version=VERSION,
@@ -182,8 +203,14 @@ def _build(
     scales = {one.name: scale for one in wanted.cameras if (scale := scale_of(one)) is not None}
     rolls = make_rolls(wanted.cameras, scales, clock)
     roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
-    archive, tally = make_archive(wanted.archive, clock), Tally(names)
-    listeners: list[Listener] = [tally, roll_maps, board, *([] if archive is None else [archive])]
+    tally = Tally(names)
+    listeners: list[Listener] = [
+        tally,
+        roll_maps,
+        board,
+        asked.snapshots,
+        *([] if archive is None else [archive]),
+    ]
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
@@ -195,20 +222,29 @@ def _build(
         new_id=new_id,
         first_sequence=up.outbox.last_sequence() + 1,
         listeners=listeners,
-        bindings=asked.bindings,
+        bindings=said.bindings,
         roll_of=rolls.roll_id,
+        parts_required=[camera.name for camera in wanted.cameras if camera.part_required],
     )
     captures = {
         camera.name: Capture(wanted.line.mode, wanted.line.ring_frames, source_waits=can_wait(camera.source))
         for camera in wanted.cameras
     }
     cameras = {
-        camera.name: make_supervisor(camera, captures[camera.name], clock, board.camera_state, make)
+        camera.name: make_supervisor(
+            camera, captures[camera.name], clock, board.camera_state, make, said.holds.why_disabled
+        )
         for camera in wanted.cameras
     }
     for one in wanted.cameras:
         lines[one.name] = make_line(
-            one, captures[one.name], opened.recipe, publisher, clock, restored=wanted.page.enabled
+            one,
+            captures[one.name],
+            opened.recipe,
+            publisher,
+            clock,
+            restored=wanted.page.enabled,
+            pause_at=said.holds.pause_at,
         )
     parts = Parts(
         serving=opened.serving,

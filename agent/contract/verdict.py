@@ -31,6 +31,8 @@ REASONS = {
     "engine_error": "undecided: no engine could judge the frame",
     "stopped": "skipped: the agent was told to stop before this trigger could be judged",
     "not_finite": "undecided: the engine's score is not a number",
+    "paused": "skipped: the station is paused by cmd/pause; detail says since when, by whom and why",
+    "part_missing": "undecided: the settings ask for a part, and none was named for this trigger",
 }
 
 

@@ -183,7 +183,8 @@ def simulate(
         new_id=lambda: new_uuid7(clock),
         turn_away=turn_away,
     )
-    asked = remote.build(up, station, clock)
+    said = remote.open_said(station, clock)
+    asked = remote.build(up, station, said, clock, threshold=lambda camera: THRESHOLD)
     started = clock.utc_now()
     script = Script(
         up.events.topics,

@@ -20,6 +20,7 @@ GROUNDS = {
     "engine_error": "the engine failed",
     "not_finite": "the engine gave no numbers",
     "stopped": "the agent was stopped",
+    "part_missing": "no part was named for them",
 }
 LONGEST_DETAIL = 200
 
@@ -112,6 +113,7 @@ def camera_words(camera: CameraView) -> str:
         "stalled": f"Camera {camera.name} stalled for {duration_words(camera.for_s)}",
         "lost": f"Camera {camera.name} lost for {duration_words(camera.for_s)}",
         "finished": f"Camera {camera.name} has delivered all its frames",
+        "disabled": f"Camera {camera.name} is disabled",
     }[camera.state]
     if camera.detail:
         return f"{words}: {camera.detail}"

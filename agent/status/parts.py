@@ -36,5 +36,6 @@ class Parts:
             "engines": self.serving.words(),
             "archive": () if self.archive is None else self.archive.words(),
             "uplink": self.uplink.words(),
+            "holds": self.remote.holds.words(),
             "pictures": [words for line in self.lines.values() for words in line.words()],
         }
