@@ -27,6 +27,7 @@ from agent.settings.environment import override
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
 from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
+from agent.settings.remote import Remote
 from agent.settings.section import Host, Identifier
 from agent.settings.section import Section as _Section
 
@@ -210,6 +211,7 @@ class Settings(_Section):
     outbox: Outbox = Outbox()
     delivery: Delivery = Delivery()
     mqtt: Mqtt = Mqtt()
+    remote: Remote = Remote()
     gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
     health: Health = Health()
     page: Page = Page()
