@@ -241,28 +241,52 @@ class Calibrate(Changing):
     apply: bool = Field(False, description="true: put it into the settings, as a desired document would be")
 
 
-class Rollback(Changing):
-    """Serve with the bundle before the one in force."""
+class Install(Changing):
+    """Fetch a bundle, prove it on this machine, serve with it, and go back where it is worse.
 
-    example = {"who": "shift lead"}
-    answer = "`state`: rolled_back, and `target`: what serves"
+    It takes the document that could stand on `bundle/desired` as well.
+    """
+
+    example = {"document": '{"payloadType": "application/vnd.plumbline.bundle+json", "payload": "...", ...}'}
+    answer = (
+        "`transaction`, `state` (applied or unchanged) and `progress`; while it goes on `state` is "
+        "downloading, verifying, proving, staged or probation"
+    )
     says_progress = True
+
+    document: str = Field(
+        min_length=2,
+        max_length=49_152,
+        description="a signed envelope with a `plumbline.desired-bundle/1`, as JSON text, byte for byte",
+    )
+
+
+class Rollback(Changing):
+    """Serve with the bundle before the one in force, or end the probation of a new one."""
+
+    example = {"reason": "too many rejects since Monday", "who": "shift lead"}
+    answer = "as of `install`; a probation that is ended is rolled_back"
+    says_progress = True
+
+    reason: Word = Field(description="for people; stands in the report")
 
 
 class Cancel(Changing):
-    """End the installation that is under way, before it serves."""
+    """End the installation that is under way, before its bundle serves."""
 
     example = {"who": "shift lead"}
-    answer = "`state`: cancelled, and `target`: what is not installed"
+    answer = "`transaction`: which was ended"
+
+    transaction: Word | None = Field(None, description="only this one; null: whichever is under way")
 
 
 class SwitchRecipe(Changing):
-    """Have the product's recipe judge from the next part on."""
+    """Have another recipe judge from the next part on."""
 
-    example = {"product": "cells-5x5"}
-    answer = "`product`, `recipe_id` and `bundle` that judge from then on, and those `before`"
+    example = {"recipe": "cells-5x5"}
+    answer = "`recipe` that judges from then on; null: what the settings say"
 
-    product: Word | None = Field(None, description="as the settings name it; null: the station's own recipe")
+    recipe: Word | None = Field(None, description="as the settings name it; null: what the settings say")
 
 
 COMMANDS: dict[str, type[Arguments]] = {
@@ -277,6 +301,7 @@ COMMANDS: dict[str, type[Arguments]] = {
     "enable": Enable,
     "recipe": SwitchRecipe,
     "calibrate": Calibrate,
+    "install": Install,
     "rollback": Rollback,
     "cancel": Cancel,
     "log_level": LogLevel,

@@ -36,6 +36,7 @@ from agent.contract.commands import (
     SignedRequest,
     response_to,
 )
+from agent.contract.desired import station_address
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
 from agent.contract.topics import Topics
@@ -192,11 +193,6 @@ def _verified(data: bytes, name: str, topics: Topics, trusted: Signers) -> Signe
             f"{name!r}",
         )
     return signed
-
-
-def station_address(topics: Topics) -> str:
-    """As signed commands and documents name a station."""
-    return f"station:{topics.site}/{topics.area}/{topics.line}/{topics.station}"
 
 
 def _is_signed(content: Any) -> bool:

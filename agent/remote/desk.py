@@ -103,6 +103,7 @@ class AtHand:
     steps: Steps
     is_kept: bool = False  # remembered and acknowledged already: what is left goes on by itself
     told_ns: int = 0
+    told: Progress | None = None
 
 
 class Desk:
@@ -278,8 +279,9 @@ class Desk:
         now_ns, first = self._clock.monotonic_ns(), progress.is_kept and not at_hand.is_kept
         if first:
             self._remember(at_hand.accepted.command)
-        if first or now_ns - at_hand.told_ns >= TELL_EVERY_S * 1e9:
-            at_hand.told_ns = now_ns
+        is_due = now_ns - at_hand.told_ns >= TELL_EVERY_S * 1e9
+        if first or (is_due and progress != at_hand.told):
+            at_hand.told_ns, at_hand.told = now_ns, progress
             self._tell(at_hand.accepted, progress)
         if first:
             at_hand.is_kept = True

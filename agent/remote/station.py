@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -102,19 +102,57 @@ class Recommending(Protocol):
         """A merge patch (RFC 7396) onto the settings in force; recorded on return. Raises NotDoneError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switched:
-    """A recipe that judges from the next part on, and the one before."""
-
-    product: str | None
-    recipe_id: str
-    bundle: str
-    before: str  # recipe_id
-
-
 class Recipes(Protocol):
-    def switch(self, product: str | None, who: str) -> Switched:
-        """Raises NotDoneError `not_found` for a product that the settings do not name."""
+    @property
+    def names(self) -> Collection[str]: ...
+
+    def switch(self, name: str | None) -> object:
+        """From the next part on, and across restarts. Raises PlumblineError."""
+
+
+class Said(Protocol):
+    """The answer to whoever wants something of a rollout; code 202 is its beginning and not its end."""
+
+    @property
+    def code(self) -> int: ...
+
+    @property
+    def message(self) -> str: ...
+
+    @property
+    def transaction(self) -> str | None: ...
+
+
+class Standing(Protocol):
+    """How a rollout stands; `share` is of the state that it is in, 0 to 1."""
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def code(self) -> int: ...
+
+    @property
+    def message(self) -> str: ...
+
+    @property
+    def share(self) -> float | None: ...
+
+    @property
+    def is_over(self) -> bool: ...
+
+
+class Rollouts(Protocol):
+    """Installs bundles, one at a time; what it has said is durable. Each may take seconds to answer."""
+
+    def install(self, document: bytes) -> Said: ...
+
+    def roll_back(self, who: str, reason: str) -> Said: ...
+
+    def cancel(self, transaction: str | None) -> Said: ...
+
+    def standing(self, transaction: str) -> Standing | None:
+        """None for one that is not known any more. At once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,3 +171,4 @@ class Station:
     doctor: Doctor | None = None
     settings: Recommending | None = None
     recipes: Recipes | None = None
+    rollouts: Rollouts | None = None

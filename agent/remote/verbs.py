@@ -31,7 +31,7 @@ from agent.contract.arguments import (
 )
 from agent.contract.commands import NotDoneError, Progress
 from agent.outbox.replayed import Replayed, together
-from agent.remote import goods, snapshots
+from agent.remote import goods, installing, snapshots
 from agent.remote.aside import aside
 from agent.remote.asked import Call, Data, Steps
 from agent.remote.station import Station
@@ -129,7 +129,11 @@ def recipe(station: Station, asked: SwitchRecipe, call: Call) -> Data:
         raise NotDoneError(
             "impossible", "this station has one recipe; name products under recipes in its settings"
         )
-    return asdict(station.recipes.switch(asked.product, call.by(asked)))
+    if asked.recipe is not None and asked.recipe not in station.recipes.names:
+        known = ", ".join(station.recipes.names)
+        raise NotDoneError("not_found", f"recipe: no recipe {asked.recipe!r}; there are {known or 'none'}")
+    station.recipes.switch(asked.recipe)
+    return {"recipe": asked.recipe}
 
 
 def calibrate(station: Station, asked: Calibrate, call: Call) -> Steps:
@@ -214,6 +218,9 @@ VERBS: Mapping[str, Verb] = {
     "enable": Verb(does=enable),
     "recipe": Verb(does=recipe),
     "calibrate": Verb(does=calibrate),
+    "install": Verb(does=installing.install),
+    "rollback": Verb(does=installing.rollback),
+    "cancel": Verb(does=installing.cancel),
     "log_level": Verb(does=log_level),
     "doctor": Verb(does=doctor),
 }

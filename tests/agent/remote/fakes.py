@@ -17,7 +17,7 @@ from agent.line.holds import Holds
 from agent.messages import Frame
 from agent.remote.goods import Good
 from agent.remote.snapshots import Shot, Snapshots
-from agent.remote.station import Found, Station, Switched
+from agent.remote.station import Found, Station
 from agent.schemas import examples
 
 
@@ -80,14 +80,52 @@ class FakeSettings:
 
 @dataclass
 class FakeRecipes:
-    products: Sequence[str] = ("cells-5x5",)
-    in_force: str = "default"
+    names: Sequence[str] = ("cells-5x5",)
+    in_force: str | None = None
 
-    def switch(self, product: str | None, who: str) -> Switched:
-        if product is not None and product not in self.products:
-            raise NotDoneError("not_found", f"product: no product {product!r}")
-        before, self.in_force = self.in_force, product or "default"
-        return Switched(product=product, recipe_id=self.in_force, bundle="cells", before=before)
+    def switch(self, name: str | None) -> object:
+        self.in_force = name
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    code: int
+    message: str = "words"
+    transaction: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    state: str
+    code: int = 202
+    message: str = "words"
+    share: float | None = None
+    is_over: bool = False
+
+
+@dataclass
+class FakeRollouts:
+    """`stands` are given one after the other, and the last one for ever."""
+
+    says: Said = field(default_factory=lambda: Said(code=202, transaction="t-1"))
+    stands: list[Standing | None] = field(default_factory=list)
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+
+    def install(self, document: bytes) -> Said:
+        self.asked.append(("install", document))
+        return self.says
+
+    def roll_back(self, who: str, reason: str) -> Said:
+        self.asked.append(("roll_back", who, reason))
+        return self.says
+
+    def cancel(self, transaction: str | None) -> Said:
+        self.asked.append(("cancel", transaction))
+        return self.says
+
+    def standing(self, transaction: str) -> Standing | None:
+        return self.stands.pop(0) if len(self.stands) > 1 else self.stands[0]
 
 
 def frame(value: int = 90, *, camera: str = "top", shape: tuple[int, int] = (60, 80)) -> Frame:
