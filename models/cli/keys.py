@@ -29,7 +29,7 @@ What = Annotated[
     Path,
     typer.Argument(
         metavar="WHAT",
-        help="bundle folder or .plumb file, or a trust file; sign: also what plumbline command --to-sign wrote",
+        help="bundle folder or .plumb file, trust file, or for sign what plumbline command --to-sign wrote",
     ),
 ]
 

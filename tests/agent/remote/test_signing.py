@@ -1,4 +1,4 @@
-"""Commands that change the station are signed where somebody may sign them, each for one station, name and id."""
+"""Commands that change the station are signed where somebody may sign: for one station, name and id each."""
 
 from __future__ import annotations
 
