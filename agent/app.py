@@ -175,6 +175,7 @@ def _build(
         clock=clock,
         new_id=new_id,
         turn_away=turn_away,
+        bind=said.bindings.bind,
     )
     undo.callback(up.stop, status.message("stopped", None))
     archive = make_archive(wanted.archive, clock)
