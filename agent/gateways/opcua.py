@@ -188,7 +188,7 @@ class OpcUaSink:
         self._results: EventGenerator = await server.get_event_generator(event_type)
 
     async def _take_bindings(self, server: Server, folder: Node, index: int, camera: str | None) -> None:
-        if (applies_to := self._settings.binding) != "off":
+        if (applies_to := self._settings.binding) is not None:
             await add_binding(
                 server,
                 folder,

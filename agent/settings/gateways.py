@@ -69,7 +69,7 @@ class OpcUaGateway(Section):
     key_file: Path | None = None
     trusted_folder: Path | None = None
     anonymous: bool = False
-    binding: Literal["off", "next_trigger", "until_changed"] = "off"
+    binding: Literal["next_trigger", "until_changed"] | None = None
     writers_folder: Path | None = None
 
     @model_validator(mode="after")
@@ -84,11 +84,11 @@ class OpcUaGateway(Section):
             raise ValueError(
                 f"host {self.host}: whoever reaches it could read; set trusted_folder, or anonymous to true"
             )
-        if self.writers_folder is not None and (self.certificate_file is None or self.binding == "off"):
+        if self.writers_folder is not None and (self.certificate_file is None or self.binding is None):
             raise ValueError("writers_folder needs binding, certificate_file and key_file; or remove it")
-        if self.binding != "off" and self.writers_folder is None and not _is_loopback(self.host):
+        if self.binding is not None and self.writers_folder is None and not _is_loopback(self.host):
             raise ValueError(
-                f"host {self.host}: whoever is let in could bind parts; set writers_folder, or binding to off"
+                f"host {self.host}: who is let in could bind parts; set writers_folder, or binding to null"
             )
         return self
 
