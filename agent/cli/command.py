@@ -70,6 +70,8 @@ def command(
     if list_:
         _show(as_json=as_json)
         return
+    if name is None and signed is None:
+        raise typer.BadParameter("give the NAME of a command; --list shows them")
     if config is None:
         raise typer.BadParameter("give --config: the settings say which station, and at which broker")
     if (to_sign is None) != (issuer is None):
@@ -80,8 +82,7 @@ def command(
             raise typer.BadParameter("--signed holds all of the command; leave NAME and --to-sign out")
         answer = _send(config, signed, timeout_s, tell)
     else:
-        if name is None:
-            raise typer.BadParameter("give the NAME of a command; --list shows them")
+        assert name is not None
         if args is not None and pairs:
             raise typer.BadParameter("give either KEY=VALUE or --args, not both")
         content = _of_json(args) if args is not None else _of_pairs(name, pairs or [])

@@ -60,8 +60,7 @@ class Tally:
                 counts["unjudged", camera, verdict.reason or "other"] += 1
             if isinstance(item, FrameFault):
                 counts["skipped", item.reason] += 1
-                if item.reason != "paused":  # it gave a picture, and nobody wanted it
-                    counts["camera_faults", item.camera, item.reason] += 1
+                counts["camera_faults", item.camera, item.reason] += 1
             counts["camera_lines_lost", camera] += verdict.frame.lines_lost
             counts["crops_cut", camera] += len(told.crops)
             counts["crops_reencoded", camera] += sum(crop.encodings - 1 for crop in told.crops)
