@@ -163,8 +163,8 @@ def test_what_is_wrong_is_said_in_the_words_of_the_station(
     counter = Counter(Station(), ManualClock(), folder=tmp_path)
     counter.serve_here(inbound(topic=f"{TOPICS.prefix}/cmd/{name}", payload=request(args=args)))
     answer = counter.station.answers()[-1]
-    depends_on_the_station: dict[str, object] = {"code": 409, "data": {"kind": "impossible"}}
-    if answer["code"] == 200 or depends_on_the_station.items() <= answer.items():
+    kind = dict(answer["data"]).get("kind")  # type: ignore[call-overload]
+    if answer["code"] == 200 or kind in ("impossible", "not_found"):  # as this station is set up
         return
     words = ("command", "--args", json.dumps(args), "-c", config(tmp_path), "--json", "--", name)
     ended = plumbline(*words)
