@@ -98,13 +98,24 @@ class Bind(Arguments):
     Wait for the answer before the part's trigger. A new part takes the place of the one before, used or not.
     """
 
-    example = {"camera": "top", "part_id": "SN-004711", "job_id": "WO-77", "timeout_s": 5.0}
+    example = {
+        "camera": "top",
+        "part_id": "SN-004711",
+        "job_id": "WO-77",
+        "product": "M-100-5BB",
+        "timeout_s": 5.0,
+    }
     answer = "for which `cameras`"
 
     camera: str | None = Field(None, description="one of the station's; left out or null: all of them")
     part_id: Word | None = Field(None, description="null: no part any more; left out: as it was")
     job_id: Word | None = Field(
         None, description="holds until it is changed; null: no order any more; left out: as it was"
+    )
+    product: Word | None = Field(
+        None,
+        description="whose recipe judges, by its name or one of its `products`; holds until it is changed; "
+        "null: no product any more; left out: as it was",
     )
     applies_to: Literal["next_trigger", "window", "until_changed"] = Field(
         "next_trigger", description="which triggers are the part: one, all for `timeout_s`, or all"
@@ -118,8 +129,8 @@ class Bind(Arguments):
 
     @model_validator(mode="after")
     def _binds_something(self) -> Bind:
-        if not self.model_fields_set & {"part_id", "job_id"}:
-            raise ValueError("give part_id, job_id or both")
+        if not self.model_fields_set & {"part_id", "job_id", "product"}:
+            raise ValueError("give part_id, job_id or product, or several of them")
         for key in ("applies_to", "timeout_s"):
             if key in self.model_fields_set and self.part_id is None:
                 raise ValueError(f"{key} is said of a part; give part_id or leave {key} out")

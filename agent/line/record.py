@@ -56,6 +56,7 @@ class Judged:
     inspection: Inspection
     judgement: Judgement
     judged_ns: int
+    bound: Bound | None = None  # None: it is asked for when the record is made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +166,7 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
         is_simulated=item.camera in origin.simulated,
         part_id=stamp.bound.part_id or _text(item.part_id),
         job_id=stamp.bound.job_id,
+        recipe_id=recipe.name,
         roll_id=stamp.roll_id,
         score=_score(judgement),
         defects=_defects(judgement, draft.crops, item.first_line, origin.scales.get(item.camera)),
@@ -173,7 +175,7 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
         timing_ms=TimingMessage(
             **draft.timing, capture_to_recorded=_ms(stamp.recorded_ns - item.captured_ns)
         ),
-        model=recipe.model(draft.engine),
+        model=recipe.model(draft.engine, item.camera),
         settings=recipe.settings,
     )
 

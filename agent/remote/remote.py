@@ -18,7 +18,7 @@ from agent.remote.desk import Desk
 from agent.remote.log_level import LogLevel
 from agent.remote.signing import Spent, signers_of
 from agent.remote.snapshots import Snapshots
-from agent.remote.station import Doctor, GoodFrames, Station
+from agent.remote.station import Doctor, GoodFrames, Recipes, Rollouts, Station
 from agent.settings.settings import Settings
 from agent.uplink.uplink import Uplink
 
@@ -87,8 +87,10 @@ def build(
     clock: Clock,
     *,
     archive: GoodFrames | None = None,
-    threshold: Callable[[str | None], float],
+    threshold: Callable[[str | None], float | None],
     doctor: Doctor | None = None,
+    recipes: Recipes | None = None,
+    rollouts: Rollouts | None = None,
 ) -> Remote:
     """Of a station whose outbox is open."""
     topics = uplink.events.topics
@@ -115,6 +117,8 @@ def build(
             tell=tell,
             archive=archive,
             doctor=doctor,
+            recipes=recipes,
+            rollouts=rollouts,
         ),
         memory=uplink.keeper,
         answers=uplink.link,

@@ -165,7 +165,7 @@ class Station:
     holds: Holding
     pictures: Pictures
     logs: LogLevels
-    threshold: Callable[[str | None], float]  # in force, of a camera
+    threshold: Callable[[str | None], float | None]  # in force, of a camera
     tell: Callable[[str, str, Mapping[str, JsonValue]], None]  # an event's name, its words, its data
     archive: GoodFrames | None = None
     doctor: Doctor | None = None

@@ -18,9 +18,12 @@ GROUNDS = {
     "camera_error": "pictures could not be used",
     "lost_lines": "lines of the web were lost",
     "engine_error": "the engine failed",
+    "no_model": "no model bundle is whole",
     "not_finite": "the engine gave no numbers",
     "stopped": "the agent was stopped",
     "part_missing": "no part was named for them",
+    "unknown_product": "no recipe is for them",
+    "all_ignored": "all of them is ignored",
 }
 LONGEST_DETAIL = 200
 
