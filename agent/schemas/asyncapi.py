@@ -20,7 +20,7 @@ from agent.contract.reported import Reported
 from agent.contract.row import Row
 from agent.contract.topics import TOPICS, TopicName
 from agent.contract.verdict import Verdict
-from agent.schemas import examples, json_schemas
+from agent.schemas import examples, json_schemas, pieces
 from agent.settings.settings import Mqtt
 
 PREFIX = "plumbline/v1/{site}/{area}/{line}/{station}"
@@ -91,15 +91,19 @@ def document() -> Json:
         "channels": {
             **_sent_channels(),
             **_desired_channels(),
+            **pieces.channels(PREFIX),
             **_command_channels(),
             "rsp": _response_channel(),
         },
-        "operations": {**_sending(), **_receiving()},
+        "operations": {**_sending(), **_receiving(), **pieces.operations()},
         "components": {
-            "schemas": json_schemas.components((Verdict, EventMessage, Status, Reported, Response)),
+            "schemas": json_schemas.components(
+                (Verdict, EventMessage, Status, Reported, Response, *pieces.MODELS)
+            ),
             "messages": {
                 **_sent_messages(),
                 **_desired_messages(),
+                **pieces.messages(),
                 **_command_messages(),
                 "response": _response(),
             },

@@ -129,6 +129,8 @@ def test_addresses_are_the_topics_of_the_code() -> None:
         "desired_config_of_group": group_desired("config", "press"),
         "desired_bundle_of_group": group_desired("bundle", "press"),
         **{f"cmd_{name}": topics.cmd(name) for name in COMMANDS},
+        "bundle_get": topics.bundle_get(),
+        "bundle_data": topics.bundle_data(),
         "rsp": topics.rsp("ping"),
     }
 
