@@ -62,7 +62,12 @@ def command(port: int, name: str, arguments: dict[str, Any]) -> Callable[[], Non
     client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.connect(HOST, port)
     client.loop_start()
-    payload = {"schema": "plumbline.command/1", "id": new_uuid7(SystemClock()), "args": arguments}
+    payload = {
+        "schema": "plumbline.command/1",
+        "id": new_uuid7(SystemClock()),
+        "expires": "2099-01-01T00:00:00Z",
+        "args": arguments,
+    }
     client.publish(f"{STATION}/cmd/{name}", json.dumps(payload), qos=1).wait_for_publish(10)
 
     def end() -> None:
@@ -89,11 +94,8 @@ def test_each_part_is_judged_by_the_recipe_and_the_bundle_of_its_product(
     assert [one["sequence"] for one in found] == list(range(1, len(found) + 1))
     sample = open_bundle(SAMPLE_BUNDLE).sha256
     by_id = {"5": ("five", "fail", sample), "6": ("six", "pass", second)}
-    bound = next(
-        number
-        for number, one in enumerate(found)
-        if one["recipe_id"] == "six" and "6BB" not in one["part_id"]
-    )
+    foreign = [one["recipe_id"] == "six" and not one["part_id"].startswith("6BB") for one in found]
+    bound = foreign.index(True)
     for one in (one for one in found[:bound] if one["reason"] != "stopped"):
         if one["part_id"].startswith("9BB"):
             assert (one["verdict"], one["reason"], one["recipe_id"]) == ("undecided", "unknown_product", "")
