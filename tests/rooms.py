@@ -29,12 +29,16 @@ NO_TESTS = 5  # pytest's exit code where the options leave none
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How a room ended; `died_in` names the test that ran when a signal ended the process."""
+    """How a room ended; `died_in` names the test that ran when a signal ended the process.
+
+    `computed_s` is what it and its children had of the cores; the rest it waited.
+    """
 
     room: str
     code: int
     counts: dict[str, int]
     seconds: float
+    computed_s: float
     died_in: str = ""
 
     @property
@@ -69,7 +73,7 @@ def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> tuple[
     with tempfile.TemporaryDirectory(prefix="plumbline-tests-") as folder:
         at = Path(folder) / "at"
         started = time.monotonic()
-        done = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-p", "tests.rooms", *options, *map(str, files)],
             cwd=HERE.parent,
             env={**os.environ, AT: str(at)},
@@ -77,13 +81,23 @@ def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> tuple[
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
-        )
-        code, lines = done.returncode, done.stdout.strip().splitlines()
+        ) as process:
+            assert process.stdout is not None
+            printed = process.stdout.read()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = code = os.waitstatus_to_exitcode(status)
         died_in = at.read_text() if code < 0 and at.exists() else ""
         seconds = time.monotonic() - started
-    counts = counted(lines[-1] if lines else "")
-    return Result(room=room, code=code, counts=counts, seconds=seconds, died_in=died_in), done.stdout
+    lines = printed.strip().splitlines()
+    result = Result(
+        room=room,
+        code=code,
+        counts=counted(lines[-1] if lines else ""),
+        seconds=seconds,
+        computed_s=used.ru_utime + used.ru_stime,
+        died_in=died_in,
+    )
+    return result, printed
 
 
 def counted(summary: str) -> dict[str, int]:
@@ -93,11 +107,11 @@ def counted(summary: str) -> dict[str, int]:
 
 def table(results: Sequence[Result]) -> str:
     """A line for each room, and one for all of them."""
-    lines = [f"{'room':24} {'passed':>6} {'failed':>6} {'skipped':>7} {'seconds':>8}"]
+    lines = [f"{'room':24} {'passed':>6} {'failed':>6} {'skipped':>7} {'seconds':>8} {'computed':>8}"]
     for one in results:
         passed, skipped = one.counts.get("passed", 0), one.counts.get("skipped", 0)
-        row = f"{one.room:24} {passed:6} {one.failed:6} {skipped:7} {one.seconds:8.1f}  {one.ending()}"
-        lines.append(row.rstrip())
+        row = f"{one.room:24} {passed:6} {one.failed:6} {skipped:7} {one.seconds:8.1f} {one.computed_s:8.1f}"
+        lines.append(f"{row}  {one.ending()}".rstrip())
     passed, skipped = (sum(one.counts.get(kind, 0) for one in results) for kind in ("passed", "skipped"))
     lines.append(f"{passed} passed, {sum(one.failed for one in results)} failed, {skipped} skipped")
     return "\n".join(lines)
