@@ -1,4 +1,4 @@
-"""`plumbline-lab fleet` with a real broker and simulated stations: what a person types, and what comes of it."""
+"""`plumbline-lab fleet` with a real broker and simulated stations: what a person types, and its effect."""
 
 from __future__ import annotations
 
