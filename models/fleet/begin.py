@@ -11,7 +11,7 @@ from agent.contract.topics import group_desired
 from agent.errors import PlumblineError
 from models.fleet.documents import Content, settings_of
 from models.fleet.hall import Hall, highest_reported
-from models.fleet.inventory import TOPIC_OF, Inventory, Target
+from models.fleet.inventory import TOPIC_OF, Inventory, Target, Terms
 from models.fleet.ledger import Ledger
 from models.fleet.plan import Kind, Member, Patience, Record, StopRule, quotas
 from models.fleet.reports import Report
@@ -30,10 +30,7 @@ class Wish:
     kind: Kind
     content: Content
     targets: tuple[Target, ...]
-    waves: tuple[str, ...]
-    rule: StopRule
-    patience: Patience
-    days: int  # after which a station that knows the time refuses it
+    terms: Terms
     above_reported: bool = False  # count on above what stations tell of
 
 
@@ -44,7 +41,7 @@ def identity_of(kind: Kind, content: Content) -> str | None:
 
 def begun(wish: Wish, hall: Hall, ledger: Ledger, *, epoch: int, clock: Clock) -> Record:
     """The record of a rollout, durable, of which nothing is said yet. Raises NotBegun and LedgerError."""
-    inventory = hall.inventory
+    inventory, terms = hall.inventory, wish.terms
     latest = ledger.latest()
     if latest is not None and latest.state == "running":
         raise NotBegun(
@@ -57,9 +54,9 @@ def begun(wish: Wish, hall: Hall, ledger: Ledger, *, epoch: int, clock: Clock) -
     content = ledger.put(wish.content)
     members = tuple(_member(one, wish, hall, ledger, epoch) for one in wish.targets)
     try:
-        sizes = quotas(wish.waves, len(members))
+        sizes = quotas(terms.waves, len(members))
     except ValueError as error:
-        raise NotBegun(f"--waves: {error}") from error
+        raise NotBegun(f"rollout.waves: {error}") from error
     now = clock.utc_now()
     return Record(
         id=new_uuid7(clock),
@@ -68,12 +65,16 @@ def begun(wish: Wish, hall: Hall, ledger: Ledger, *, epoch: int, clock: Clock) -
         epoch=epoch,
         counter=ledger.reserve(inventory.issuer, epoch, above=above),
         began_at=rfc3339(now),
-        expires=rfc3339(now + timedelta(days=wish.days)),
+        expires=rfc3339(now + timedelta(days=terms.expires_days)),
         content=content,
         identity=identity_of(wish.kind, wish.content),
         quotas=sizes,
-        rule=wish.rule,
-        patience=wish.patience,
+        rule=StopRule(
+            first_wave_failures=terms.first_wave_failures,
+            share=terms.max_failed_share,
+            finished=terms.min_finished,
+        ),
+        patience=Patience(answer_s=terms.answer_within_s, end_s=terms.end_within_s, busy_s=terms.busy_s),
         members=members,
     )
 

@@ -7,6 +7,7 @@
     stations:
       - address: plant/hall-1/line-2/cell-1
         groups: [press]
+    rollout: {waves: ["1", 5%, 25%, rest], max_failed_share: 0.05}   # and more, see Terms; may be left out
 
 Relative paths start from the file's folder.
 """
@@ -29,7 +30,7 @@ from agent.settings import bounded, strict_yaml
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.section import Identifier, Section
 from agent.settings.settings import Mqtt, SettingsError
-from models.fleet.plan import Kind
+from models.fleet.plan import Kind, quotas
 
 MAX_STATIONS = 5000
 TOPIC_OF: dict[Kind, DesiredKind] = {"settings": "config", "bundle": "bundle"}
@@ -57,6 +58,25 @@ class Station(Section):
         return station_address(self.topics)
 
 
+class Terms(Section):
+    """How a rollout goes on, and when it stops."""
+
+    waves: tuple[str, ...] = Field(("1", "5%", "25%", "rest"), min_length=1, max_length=16)
+    first_wave_failures: int = Field(0, ge=0)  # that are borne
+    max_failed_share: float = Field(0.05, ge=0, le=1)  # of all that ended
+    min_finished: int = Field(5, ge=1)  # before the share says anything
+    answer_within_s: float = Field(300.0, ge=0.1)  # else it is not waited for
+    end_within_s: float = Field(86_400.0, ge=0.1)  # else it is not waited for
+    busy_s: float = Field(30.0, ge=0.1)  # until a station that was busy is told again
+    expires_days: int = Field(30, ge=1, le=3650)  # after which stations that know the time refuse it
+
+    @field_validator("waves")
+    @classmethod
+    def _have_a_size(cls, waves: tuple[str, ...]) -> tuple[str, ...]:
+        quotas(waves, 1)
+        return waves
+
+
 class Inventory(Section):
     """The file's content."""
 
@@ -64,6 +84,7 @@ class Inventory(Section):
     trust: Path
     state: Path = Path("fleet-state")
     mqtt: Mqtt = Mqtt()
+    rollout: Terms = Terms()
     stations: tuple[Station, ...] = Field(min_length=1, max_length=MAX_STATIONS)
 
     @field_validator("stations")

@@ -21,6 +21,7 @@ from agent.trust.trust_set import TrustSet, load_trust
 from agent.uplink.mqtt.connection import Connection
 from models.fleet import waves
 from models.fleet.begin import Wish, begun, without_way_back
+from models.fleet.chunks import ASKED
 from models.fleet.conduct import Conductor, Office
 from models.fleet.documents import Content
 from models.fleet.hall import FILTERS, Hall
@@ -49,9 +50,7 @@ class Room:
     say: Callable[[str], None]
 
 
-def opened(
-    inventory: Inventory, keys: Sequence[Path], *, clock: Clock, say: Callable[[str], None]
-) -> Room:
+def opened(inventory: Inventory, keys: Sequence[Path], *, clock: Clock, say: Callable[[str], None]) -> Room:
     """Raises TrustError and KeyFileError."""
     return Room(
         inventory=inventory,
@@ -64,13 +63,13 @@ def opened(
 
 
 @contextmanager
-def connected(room: Room, serve: Callable[[Inbound, Connection], None] | None = None) -> Iterator[tuple[Hall, Wire]]:
+def connected(
+    room: Room, serve: Callable[[Inbound, Connection], None] | None = None
+) -> Iterator[tuple[Hall, Wire]]:
     """The broker, when all that stands there has been heard. Raises WireError.
 
     `serve` gets what stations ask for of bundles.
     """
-    from models.fleet.chunks import ASKED
-
     hall = Hall(inventory=room.inventory)
 
     def note(inbound: Inbound, connection: Connection) -> None:
@@ -100,8 +99,8 @@ def begin(room: Room, wish: Wish, hall: Hall, wire: Wire) -> Record:
     lacking = without_way_back(record)
     if lacking:
         room.say(
-            f"no way back is known for {len(lacking)} of {len(record.members)}, such as {lacking[0]}: what it "
-            "runs was not said from here"
+            f"no way back is known for {len(lacking)} of {len(record.members)}, such as {lacking[0]}: what "
+            "it runs was not said from here"
         )
     conductor = _conductor(room, hall, wire, record)
     conductor.begin()
@@ -159,15 +158,17 @@ def bundle_content(
         if source.startswith("https://"):
             found.append(HttpsSource(kind="https", url=source).model_dump(mode="json"))
         elif "://" in source:
-            raise PlumblineError(f"--source {shown(source)[:80]}: give https://..., or a folder of the stations")
+            raise PlumblineError(
+                f"--source {shown(source)[:80]}: give https://..., or a folder of the stations"
+            )
         else:
             found.append({"kind": "folder", "path": source})
     if is_served:
         found.append(MqttSource(kind="mqtt").model_dump(mode="json"))
     if not found:
         raise PlumblineError(
-            f"{shown(str(path))}: where do stations get it from? Give --source, or --serve for pieces through "
-            "the broker"
+            f"{shown(str(path))}: where do stations get it from? Give --source, or --serve for pieces "
+            "through the broker"
         )
     size = sum(len(one) for one in bundle.files.values())
     target = {"id": bundle.manifest.name, "sha256": bundle.sha256, "size_bytes": size}

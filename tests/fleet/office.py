@@ -10,14 +10,18 @@ from models.fleet.begin import Wish
 from models.fleet.conduct import Conductor, Office
 from models.fleet.documents import Content, settings_of
 from models.fleet.hall import Hall
-from models.fleet.inventory import Target, groups_of, stations_of
+from models.fleet.inventory import Target, Terms, groups_of, stations_of
 from models.fleet.ledger import Ledger
-from models.fleet.plan import Kind, Patience, Record, StopRule
+from models.fleet.plan import Kind, Record
 from tests.fleet.sources import Ware
 from tests.fleet.world import KEY, TRUST, World, inventory_of
 
-PATIENCE = Patience(answer_s=5, end_s=60, busy_s=1)
-WAVES = ("1", "5%", "25%", "rest")
+TERMS = Terms(answer_within_s=5, end_within_s=60, busy_s=1)
+
+
+def terms(*waves: str, **more: float) -> Terms:
+    """These waves, with the patience of a test."""
+    return TERMS.model_copy(update={"waves": waves, **more})
 
 
 class Desk:
@@ -39,8 +43,7 @@ class Desk:
         kind: Kind,
         content: Content,
         *to: str,
-        wave_sizes: tuple[str, ...] = WAVES,
-        rule: StopRule | None = None,
+        terms: Terms = TERMS,
         above_reported: bool = False,
         at_once: bool = False,
     ) -> Record:
@@ -52,10 +55,7 @@ class Desk:
                 kind=kind,
                 content=content,
                 targets=targets,
-                waves=wave_sizes,
-                rule=rule or StopRule(),
-                patience=PATIENCE,
-                days=30,
+                terms=terms,
                 above_reported=above_reported,
             )
             record = begin.begun(wish, hall, self.ledger, epoch=TRUST.epoch, clock=self.world.clock)

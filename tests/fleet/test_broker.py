@@ -13,9 +13,9 @@ from agent.clock import ManualClock, SystemClock
 from models.fleet.begin import Wish, begun
 from models.fleet.conduct import Conductor, Office
 from models.fleet.hall import FILTERS, Hall
-from models.fleet.inventory import stations_of
+from models.fleet.inventory import Terms, stations_of
 from models.fleet.ledger import Ledger
-from models.fleet.plan import Patience, Record, StopRule
+from models.fleet.plan import Record
 from models.fleet.wire import Wire, WireError
 from tests.agent.uplink.stations import mqtt
 from tests.brokers import Mosquitto, Subscriber, eventually
@@ -25,7 +25,7 @@ from tests.fleet.station import Cues, Station
 from tests.fleet.world import KEY, NEW, NEWER, OLD, TRUST, decoded, inventory_of, sources, topics
 
 CLOCK = SystemClock()
-PATIENCE = Patience(answer_s=30, end_s=60, busy_s=0.5)
+TERMS = Terms(answer_within_s=30, end_within_s=60, busy_s=0.5)
 
 
 @pytest.fixture
@@ -77,10 +77,7 @@ class Desk:
             kind="bundle",
             content=ware.content(),
             targets=stations_of(self.hall.inventory, ["all"]),
-            waves=waves or ("1", "5%", "25%", "rest"),
-            rule=StopRule(),
-            patience=PATIENCE,
-            days=30,
+            terms=TERMS.model_copy(update={"waves": waves} if waves else {}),
         )
         with self.ledger.held():
             record = begun(wish, self.hall, self.ledger, epoch=TRUST.epoch, clock=CLOCK)

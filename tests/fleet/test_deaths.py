@@ -10,8 +10,8 @@ import pytest
 
 from agent.contract.desired import read_bundle
 from models.fleet import ledger as ledger_module
-from models.fleet.plan import Record, StopRule
-from tests.fleet.office import Desk
+from models.fleet.plan import Record
+from tests.fleet.office import Desk, terms
 from tests.fleet.station import Cues
 from tests.fleet.world import NEW, NEWER, Death, World, decoded, world
 
@@ -60,7 +60,7 @@ def carried_on(desk: Desk) -> Record:
     """What a person does who finds that the tool has gone: first what was there, and else again."""
     latest = desk.ledger.latest()
     if latest is None or latest.content != desk.ledger.put(NEWER.content()):
-        return desk.bundle(NEWER, wave_sizes=("2", "rest"), rule=StopRule(share=0.0))
+        return desk.bundle(NEWER, terms=terms("2", "rest", max_failed_share=0.0))
     if latest.state == "running":
         return desk.resume()
     return desk.follow()

@@ -10,8 +10,7 @@ import pytest
 from agent.contract.desired import read_settings
 from models.fleet.begin import NotBegun
 from models.fleet.ledger import LedgerError
-from models.fleet.plan import StopRule
-from tests.fleet.office import Desk, ahead
+from tests.fleet.office import Desk, ahead, terms
 from tests.fleet.sources import Lie as SourceLie
 from tests.fleet.station import AS_INSTALLED, Cues, Lie, merged, settings_digest
 from tests.fleet.world import NEW, NEWER, OLD, Death, World, cut, decoded, interrupt_when, world
@@ -96,7 +95,7 @@ def test_a_station_that_returns_after_a_stopped_rollout_does_not_take_it(
         interrupt_when(plant, lambda: len(plant.published) > 20, lambda: plant.leave(away))
     else:
         plant.leave(away)
-    assert desk.bundle(NEWER, wave_sizes=("3", "rest"), rule=StopRule(share=0.1)).state == "stopped"
+    assert desk.bundle(NEWER, terms=terms("3", "rest", max_failed_share=0.1)).state == "stopped"
     away.cues.ticks = 1
     plant.come_back(away, has_session=has_session)
     for _ in range(30):
@@ -110,7 +109,7 @@ def test_what_runs_the_new_bundle_keeps_it_after_a_stop_and_the_way_back_is_a_co
     plant = world(10, cues=bad)
     desk = Desk(plant, tmp_path)
     desk.bundle(NEW)
-    record = desk.bundle(NEWER, wave_sizes=("2", "rest"))
+    record = desk.bundle(NEWER, terms=terms("2", "rest"))
     assert record.state == "stopped"
     running = bundles(plant)
     assert running["newer"] >= 2
@@ -137,8 +136,6 @@ def test_a_rollout_is_stopped_by_hand(tmp_path: Path) -> None:
         desk.bundle(NEW)
     plant.before_publish = lambda: None
     assert desk.stop().state == "stopped"
-    with pytest.raises(NotBegun, match="--waves"):
-        desk.bundle(NEW, wave_sizes=("none",))
 
 
 def test_settings_go_out_and_come_back_the_same_way(tmp_path: Path) -> None:
