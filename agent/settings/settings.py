@@ -29,7 +29,7 @@ from agent.settings.filled import anchored, complete
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
 from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
-from agent.settings.section import Host, Identifier
+from agent.settings.section import FRAME, Host, Identifier
 from agent.settings.section import Section as _Section
 from agent.settings.shape import Keys
 
@@ -201,15 +201,15 @@ class Settings(_Section):
     """Everything a station can be told. `version` is this file's format, `revision` its content's."""
 
     version: Literal[1] = 1
-    revision: int = Field(0, ge=0)
+    revision: int = Field(0, ge=0, json_schema_extra=FRAME)
     identity: Identity = Identity()
     bundle: Path = Path("bundle")
     trust: Trust = Trust()
     cameras: tuple[Camera, ...] = Field((Camera(),), min_length=1, max_length=16)
     line: Line = Line()
     engine: Engine = Engine()
-    judge: Judge = Judge()
-    crops: Crops = Crops()
+    judge: Judge = Field(Judge(), json_schema_extra=FRAME)
+    crops: Crops = Field(Crops(), json_schema_extra=FRAME)
     archive: Archive = Archive()
     outbox: Outbox = Outbox()
     delivery: Delivery = Delivery()
@@ -217,7 +217,7 @@ class Settings(_Section):
     gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
     health: Health = Health()
     page: Page = Page()
-    logs: Logs = Logs()
+    logs: Logs = Field(Logs(), json_schema_extra=FRAME)
 
     @field_validator("cameras")
     @classmethod
