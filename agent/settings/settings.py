@@ -312,14 +312,14 @@ def made_of(
     defaults: Mapping[tuple[str, ...], str] = MappingProxyType({}),
 ) -> tuple[Settings, Places]:
     """Settings of data that stood in `name`, which stays as it is. Raises SettingsError."""
-    data = copy.deepcopy(dict(data))
-    overridden, bad = override(data, environment, Settings)
+    made = copy.deepcopy(dict(data))
+    overridden, bad = override(made, environment, Settings)
     places = Places(name=name, lines=lines, overridden=overridden)
-    found = [*unusable_texts(data)]
-    complete(data, defaults)
+    found = [*unusable_texts(made)]
+    complete(made, defaults)
     try:
         # JSON mode: strict about text against number, yet lists are tuples and text is a path.
-        settings = Settings.model_validate_json(json.dumps(data), strict=True)
+        settings = Settings.model_validate_json(json.dumps(made), strict=True)
     except ValidationError as error:
         found += problems_of(error, Settings)
     if bad or found:
