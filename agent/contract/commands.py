@@ -41,7 +41,10 @@ CODES: dict[RefusalKind, int] = {
 }
 
 
-def _text_in_utc(value: Any) -> Any:
+def text_in_utc(value: Any) -> Any:
+    """For a validator: times are told in UTC, and as text."""
+    if isinstance(value, datetime):  # our own, since JSON has none
+        return value
     if not isinstance(value, str) or not value.endswith("Z") or "T" not in value:
         raise ValueError("give UTC as 2026-11-24T14:30:00Z")
     return value
@@ -54,7 +57,7 @@ class Request(Strict):
         alias="schema", description="name and major version of this message"
     )
     id: str = Field(min_length=1, max_length=64, description="unique for ever; a repeated one is not run")
-    expires: Annotated[AwareDatetime, BeforeValidator(_text_in_utc)] = Field(
+    expires: Annotated[AwareDatetime, BeforeValidator(text_in_utc)] = Field(
         strict=False, description="UTC; afterwards the command is refused"
     )
     args: dict[str, JsonValue] = Field(description="what the command takes")

@@ -1,7 +1,8 @@
 """Where things are published: the topic table and full topic names.
 
 Every name is `plumbline/v1/{site}/{area}/{line}/{station}/` and a suffix, seven slashes at most,
-because some cloud brokers accept no more.
+because some cloud brokers accept no more; what groups of stations are told stands below
+`plumbline/v1/groups/{group}/`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 Qos: TypeAlias = Literal[0, 1]
-TopicName: TypeAlias = Literal["verdict", "crop", "crop_header", "event", "status", "metrics", "cmd", "rsp"]
+TopicName: TypeAlias = Literal[
+    "verdict",
+    "crop",
+    "crop_header",
+    "event",
+    "status",
+    "metrics",
+    "cmd",
+    "rsp",
+    "desired",
+    "reported",
+    "bundle_get",
+    "bundle_data",
+]
+DesiredKind: TypeAlias = Literal["config", "bundle"]
 
 _ID = re.compile(r"[a-z0-9_-]{1,64}")
 _ECHO = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,64}")
@@ -35,8 +50,13 @@ TOPICS: dict[TopicName, Delivery] = {
     "metrics": Delivery(qos=0, retain=False),
     "cmd": Delivery(qos=1, retain=False),
     "rsp": Delivery(qos=1, retain=False),
+    "desired": Delivery(qos=1, retain=True),
+    "reported": Delivery(qos=1, retain=True),
+    "bundle_get": Delivery(qos=1, retain=False),
+    "bundle_data": Delivery(qos=1, retain=False),
 }
 
+DESIRED: tuple[DesiredKind, ...] = get_args(DesiredKind)
 TOPIC_BYTES = 65_535  # MQTT 5, section 1.5.4
 
 
@@ -89,6 +109,31 @@ class Topics:
     def commands(self) -> str:
         """The filter that matches every `cmd`."""
         return f"{self.prefix}/cmd/+"
+
+    def desired(self, kind: DesiredKind) -> str:
+        """What this one station is to be."""
+        return f"{self.prefix}/{kind}/desired"
+
+    def documents(self, groups: Iterable[str]) -> tuple[str, ...]:
+        """Every topic on which this station, a member of these groups, is told what to be."""
+        own = tuple(self.desired(kind) for kind in DESIRED)
+        return own + tuple(group_desired(kind, group) for group in groups for kind in DESIRED)
+
+    def reported(self) -> str:
+        return f"{self.prefix}/config/reported"
+
+    def bundle_get(self) -> str:
+        """Where the station asks for pieces of a bundle."""
+        return f"{self.prefix}/bundle/get"
+
+    def bundle_data(self) -> str:
+        """Where it gets them."""
+        return f"{self.prefix}/bundle/data"
+
+
+def group_desired(kind: DesiredKind, group: str) -> str:
+    """What all stations of a group are to be."""
+    return f"plumbline/v1/groups/{_checked('group', group)}/{kind}/desired"
 
 
 def allowed_response_topic(topic: str, topics: Topics, prefixes: Iterable[str]) -> bool:

@@ -5,6 +5,7 @@ It is written from the agent's side: `send` is what the agent publishes, `receiv
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -12,8 +13,10 @@ from typing import Any
 
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import CODES, Response
+from agent.contract.desired import INSTALL_TYPE, MAX_DOCUMENT_BYTES, SETTINGS_TYPE, Desired
 from agent.contract.events import EventMessage
-from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header
+from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header, encode
+from agent.contract.reported import Reported
 from agent.contract.row import Row
 from agent.contract.topics import TOPICS, TopicName
 from agent.contract.verdict import Verdict
@@ -28,6 +31,13 @@ SENT: dict[TopicName, str] = {  # and the rest of the address
     "event": "event",
     "status": "status",
     "metrics": "metrics",
+    "reported": "config/reported",
+}
+DESIRED = {  # name of the channel to its message, and the rest of the address
+    "desired_config": ("desired_settings", f"{PREFIX}/config/desired"),
+    "desired_bundle": ("desired_bundle", f"{PREFIX}/bundle/desired"),
+    "desired_config_of_group": ("desired_settings", "plumbline/v1/groups/{group}/config/desired"),
+    "desired_bundle_of_group": ("desired_bundle", "plumbline/v1/groups/{group}/bundle/desired"),
 }
 PARAMETERS = {
     "site": "the plant",
@@ -35,6 +45,7 @@ PARAMETERS = {
     "line": "the production line",
     "station": "the inspection station; also its MQTT client id and the name in its certificate",
     "camera": "one of the station's cameras",
+    "group": "stations that have it in `remote.groups` of their settings",
 }
 CROP_PROPERTIES = {
     "result_id": "of the verdict that it belongs to",
@@ -77,11 +88,21 @@ def document() -> Json:
                 "bindings": {"mqtt": _BINDING},
             }
         },
-        "channels": {**_sent_channels(), **_command_channels(), "rsp": _response_channel()},
+        "channels": {
+            **_sent_channels(),
+            **_desired_channels(),
+            **_command_channels(),
+            "rsp": _response_channel(),
+        },
         "operations": {**_sending(), **_receiving()},
         "components": {
-            "schemas": json_schemas.components((Verdict, EventMessage, Status, Response)),
-            "messages": {**_sent_messages(), **_command_messages(), "response": _response()},
+            "schemas": json_schemas.components((Verdict, EventMessage, Status, Reported, Response)),
+            "messages": {
+                **_sent_messages(),
+                **_desired_messages(),
+                **_command_messages(),
+                "response": _response(),
+            },
             "messageTraits": {"cloud_event": _cloud_event()},
             "parameters": {name: _parameter(name, meaning) for name, meaning in PARAMETERS.items()},
         },
@@ -89,9 +110,11 @@ def document() -> Json:
 
 
 def _sent_channels() -> Json:
-    return {
-        name: _channel(f"{PREFIX}/{rest}", [name], camera="{camera}" in rest) for name, rest in SENT.items()
-    }
+    return {name: _channel(f"{PREFIX}/{rest}", [name]) for name, rest in SENT.items()}
+
+
+def _desired_channels() -> Json:
+    return {name: _channel(address, [message]) for name, (message, address) in DESIRED.items()}
 
 
 def _command_channels() -> Json:
@@ -106,8 +129,8 @@ def _response_channel() -> Json:
     return channel
 
 
-def _channel(address: str, messages: Sequence[str], *, camera: bool = False) -> Json:
-    names = [name for name in PARAMETERS if name != "camera" or camera]
+def _channel(address: str, messages: Sequence[str]) -> Json:
+    names = [name for name in PARAMETERS if f"{{{name}}}" in address]
     return {
         "address": address,
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
@@ -128,7 +151,16 @@ def _sending() -> Json:
 
 
 def _receiving() -> Json:
-    return {
+    documents = {
+        f"receive_{name}": {
+            "action": "receive",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "messages": [{"$ref": f"#/channels/{name}/messages/{message}"}],
+            "bindings": _delivery("desired"),
+        }
+        for name, (message, _) in DESIRED.items()
+    }
+    return documents | {
         f"receive_{name}": {
             "action": "receive",
             "summary": (COMMANDS[name].__doc__ or "").strip(),
@@ -180,6 +212,61 @@ def _sent_messages() -> Json:
             **_message("plumbline.metrics/1", "Metrics", "Every ten seconds; lost when nobody listens."),
             "examples": [{"payload": examples.metrics()}],
         },
+        "reported": {
+            **_message("plumbline.reported/1", "Reported", "What the station is, and what it was told last."),
+            "examples": [{"payload": examples.plain(examples.reported())}],
+        },
+    }
+
+
+def _desired_messages() -> Json:
+    return {
+        "desired_settings": _signed(
+            "plumbline.desired-settings/1", SETTINGS_TYPE, "Other settings.", examples.desired_settings()
+        ),
+        "desired_bundle": _signed(
+            "plumbline.desired-bundle/1", INSTALL_TYPE, "Another bundle.", examples.desired_bundle()
+        ),
+    }
+
+
+def _signed(name: str, payload_type: str, summary: str, example: Desired) -> Json:
+    payload = base64.b64encode(encode(example)).decode()
+    return {
+        **_message(name, None, summary),
+        "description": _ENVELOPE,
+        "payload": {
+            "type": "object",
+            "required": ["payloadType", "payload", "signatures"],
+            "properties": {
+                "payloadType": {"const": payload_type, "description": "what the payload is; signed with it"},
+                "payload": {
+                    "type": "string",
+                    "description": f"base64 of {name}; `plumbline schema` prints it",
+                },
+                "signatures": {
+                    "description": "as many as the trust file asks for",
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["sig"],
+                        "properties": {
+                            "keyid": {"type": "string", "description": "a hint; nothing rests on it"},
+                            "sig": {"type": "string", "description": "base64 of an Ed25519 signature"},
+                        },
+                    },
+                },
+            },
+        },
+        "examples": [
+            {
+                "payload": {
+                    "payloadType": payload_type,
+                    "payload": payload,
+                    "signatures": [{"keyid": "", "sig": base64.b64encode(bytes(64)).decode()}],
+                }
+            }
+        ],
     }
 
 
@@ -245,7 +332,7 @@ def _texts(meanings: dict[str, str]) -> Json:
 
 def _parameter(name: str, meaning: str) -> Json:
     of = examples.TOPICS
-    example = examples.CAMERA if name == "camera" else str(getattr(of, name))
+    example = {"camera": examples.CAMERA, "group": examples.GROUP}.get(name) or str(getattr(of, name))
     return {"description": f"{meaning}; 1 to 64 of a-z, 0-9, _ and -", "examples": [example]}
 
 
@@ -267,13 +354,19 @@ _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in
 any order and perhaps more than once. Header and crop belong together by `sha256`."""
 
+_ENVELOPE = f"""\
+A DSSE 1.0.2 envelope that keys of the station's trust file signed; `plumbline-lab fleet` makes it. At most
+{MAX_DOCUMENT_BYTES} bytes. Retained, so that a station that was away finds it. Every one that comes is
+answered on `config/reported`; an empty message is no instruction. A station's own document stands above
+its groups'."""
+
 _COMMAND = """\
 Publish it without retain, with an `id` of its own and an `expires` soon. A ResponseTopic below an allowed
 prefix and CorrelationData are honoured. One that comes again after it has run is answered with 409.
 
 A station takes 512 commands at a time. It lets an MQTT 5 broker send 16 before it acknowledges one; what
 comes beyond the bound is answered with 429, and may be sent again with the same `id`. A message over
-262144 bytes ends the station's connection. MQTT 3.1.1 does not tell that a message is retained unless it
+524288 bytes ends the station's connection. MQTT 3.1.1 does not tell that a message is retained unless it
 was there before the subscription: a retained command to a connected station then runs once, and its copy
 in the broker is refused at each connection."""
 

@@ -56,6 +56,11 @@ def outgoing(model: type[BaseModel]) -> Schema:
     return named(_with_names(_alike(_with_room(made))))
 
 
+def incoming(model: type[BaseModel]) -> Schema:
+    """The schema for writers of what we take."""
+    return named(_alike(model.model_json_schema(by_alias=True, schema_generator=BothDrafts)))
+
+
 def metrics() -> Schema:
     """The schema of `plumbline.metrics/1`, from the table of metrics."""
     properties: Schema = {"schema": {"description": _NAME, "const": "plumbline.metrics/1"}}

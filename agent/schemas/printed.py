@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+from agent.contract.desired import DesiredBundle, DesiredSettings
 from agent.contract.events import EventMessage
 from agent.contract.payloads import Status
+from agent.contract.reported import Reported
 from agent.contract.verdict import Verdict
 from agent.schemas import asyncapi, json_schemas
 
-Contract: TypeAlias = Literal["settings", "verdict", "event", "status", "metrics", "command", "asyncapi"]
+Contract: TypeAlias = Literal[
+    "settings",
+    "verdict",
+    "event",
+    "status",
+    "metrics",
+    "command",
+    "reported",
+    "desired-settings",
+    "desired-bundle",
+    "asyncapi",
+]
 
 
 def printed(what: Contract) -> dict[str, Any]:
@@ -27,5 +40,11 @@ def printed(what: Contract) -> dict[str, Any]:
             return json_schemas.named(json_schemas.metrics())
         case "command":
             return json_schemas.command()
+        case "reported":
+            return json_schemas.outgoing(Reported)
+        case "desired-settings":
+            return json_schemas.incoming(DesiredSettings)
+        case "desired-bundle":
+            return json_schemas.incoming(DesiredBundle)
         case "asyncapi":
             return asyncapi.document()

@@ -29,6 +29,7 @@ from agent.settings.filled import anchored, complete
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
 from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
+from agent.settings.remote import Remote
 from agent.settings.section import FRAME, Host, Identifier
 from agent.settings.section import Section as _Section
 from agent.settings.shape import Keys
@@ -214,6 +215,7 @@ class Settings(_Section):
     outbox: Outbox = Outbox()
     delivery: Delivery = Delivery()
     mqtt: Mqtt = Mqtt()
+    remote: Remote = Remote()
     gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
     health: Health = Health()
     page: Page = Page()

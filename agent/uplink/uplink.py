@@ -283,6 +283,7 @@ def _around(
         clock=clock,
         rng=random.Random(boot_id),
         turn_away=turn_away,
+        documents=topics.documents(wanted.remote.groups),
     )
 
     def report(refusal: Refusal) -> None:

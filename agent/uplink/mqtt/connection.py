@@ -22,6 +22,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from agent.contract.desired import MAX_DOCUMENT_BYTES
 from agent.contract.inbound import Inbound
 from agent.contract.topics import TOPICS, Delivery
 from agent.settings.credentials import read_secret
@@ -34,7 +35,7 @@ from agent.uplink.mqtt.terms import Terms
 SESSION_EXPIRY_S = 3600
 WILL_DELAY_S = 5
 CONNECT_TIMEOUT_S = 5.0
-INBOUND_BYTES = 262_144  # the largest packet that we take
+INBOUND_BYTES = 2 * MAX_DOCUMENT_BYTES  # the largest packet that we take: a document too large is answered
 INBOUND_UNACKNOWLEDGED = 16  # how many messages we take before we acknowledge one
 PACKET_ID_BITS = 16
 FEW_IN_FLIGHT = 64  # paho is slow with many, so that it counts them only for a broker that takes few

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agent.contract.topics import Topics
 from agent.uplink.mqtt import refusals
 from agent.uplink.mqtt.bounded import OversizedError
@@ -16,10 +18,13 @@ from agent.uplink.mqtt.terms import Parting, Question
 class Conversation:
     """For the network thread only."""
 
-    def __init__(self, connection: Connection, topics: Topics, sayings: Sayings) -> None:
+    def __init__(
+        self, connection: Connection, topics: Topics, sayings: Sayings, others: Sequence[str]
+    ) -> None:
+        """`others` are topics that are heard beside those of commands."""
         self.connection = connection
-        self.herald = Herald(connection, topics.status(), sayings)
-        self._ear = Ear(connection, topics)
+        self.herald = Herald(connection, topics, sayings)
+        self._ear = Ear(connection, topics, others)
         self._topics = topics
 
     def attend(self, lasted_s: float) -> None:
@@ -30,15 +35,22 @@ class Conversation:
     def hears(self) -> bool:
         return self._ear.answered
 
-    def say(self, status: bytes | None, *, leaving: bool) -> bool:
-        """Whether the broker has the latest `status` and all that was to be said about commands."""
-        return self.herald.say(status if self.connection.terms.status else None, leaving=leaving)
+    def say(self, status: bytes | None, report: bytes | None, *, leaving: bool) -> bool:
+        """Whether the broker has the latest of both and all that was to be said about commands."""
+        terms = self.connection.terms
+        return self.herald.say(
+            status if terms.status else None, report if terms.report else None, leaving=leaving
+        )
 
     def lacks(self) -> tuple[str, ...]:
         """What the broker does not do for us, one sentence each."""
-        lacks = refusals.lacking(self.connection, self._topics.status())
-        if self.herald.status_refused is not None:
-            lacks = (*lacks, refusals.status_untaken(self.herald.status_refused, self._topics.status()))
+        lacks = refusals.lacking(self.connection, self._topics)
+        for said, standing, topic in (
+            ("status", self.herald.status, self._topics.status()),
+            ("report", self.herald.report, self._topics.reported()),
+        ):
+            if standing.refused is not None:
+                lacks = (*lacks, refusals.untaken(said, standing.refused, topic))
         if not self.herald.metrics_fit:
             lacks = (*lacks, refusals.metrics_too_large(self.connection))
         return lacks if self._ear.lack is None else (*lacks, self._ear.lack)
@@ -47,8 +59,10 @@ class Conversation:
         """What its end tells; `error` is what ended it, if anything was raised."""
         connection = self.connection
         unanswered: set[Question] = set()
-        if self.herald.status_unanswered:
+        if self.herald.status.unanswered:
             unanswered.add("status")
+        if self.herald.report.unanswered:
+            unanswered.add("report")
         if self._ear.unanswered:
             unanswered.add("commands")
         reason = connection.answer

@@ -1,10 +1,12 @@
-"""How commands are heard on one connection: what is subscribed to, and what the broker makes of it.
+"""How others are heard on one connection: what is subscribed to, and what the broker makes of it.
 
 One filter matches every command. A broker without wildcards, or that does not let us have that
 filter, is asked for each command by its name.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from agent.contract.arguments import COMMANDS
 from agent.contract.topics import Topics
@@ -17,9 +19,11 @@ DEAF_S = 300.0  # after which commands are asked for on a connection that was be
 class Ear:
     """For the network thread only."""
 
-    def __init__(self, connection: Connection, topics: Topics) -> None:
+    def __init__(self, connection: Connection, topics: Topics, others: Sequence[str]) -> None:
+        """`others` are topics beside those of commands."""
         self._connection = connection
         self._topics = topics
+        self._others = tuple(others)
         self._asked: tuple[str, ...] = ()
         self.lack: str | None = None  # in words for people
 
@@ -34,11 +38,11 @@ class Ear:
 
     def attend(self, lasted_s: float) -> None:
         """Ask for what is not yet asked for, and look at what was answered."""
-        connection, everything = self._connection, (self._topics.commands(),)
+        connection, every = self._connection, self._topics.commands()
         each = tuple(self._topics.cmd(name) for name in COMMANDS)
         if not self._asked:
             if connection.terms.commands or lasted_s > DEAF_S:
-                self._ask(everything if connection.wildcards else each)
+                self._ask((every,) if connection.wildcards else each)
             else:
                 self.lack = refusals.deaf(DEAF_S)
             return
@@ -48,14 +52,17 @@ class Ear:
         refused = [asked for asked, answer in zip(self._asked, answers, strict=False) if answer.is_failure]
         if refused:
             reason = next(answer for answer in answers if answer.is_failure)
-            self.lack = refusals.unsubscribed(
-                self._topics.commands() if len(refused) == len(self._asked) else ", ".join(refused), reason
-            )
-            if self._asked == everything:
+            told = [one for one in refused if one not in each]
+            if set(each) <= set(refused):
+                told.insert(0, every)
+            else:
+                told += [one for one in refused if one in each]
+            self.lack = refusals.unsubscribed(", ".join(told), reason)
+            if every in refused:
                 self._ask(each)
         else:
             self.lack = None
 
-    def _ask(self, filters: tuple[str, ...]) -> None:
-        self._asked = filters
-        self._connection.subscribe(filters)
+    def _ask(self, commands: tuple[str, ...]) -> None:
+        self._asked = (*commands, *self._others)
+        self._connection.subscribe(self._asked)

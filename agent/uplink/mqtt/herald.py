@@ -1,4 +1,4 @@
-"""What the link says for itself on one connection: the status, and answers to commands.
+"""What the link says for itself on one connection: status, report, and answers to commands.
 
 A command is acknowledged when the broker has the answer that was given before, so that a broker
 that minds our Receive Maximum sends no more commands than it takes answers. A few messages are on
@@ -16,7 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import JSON
-from agent.contract.topics import TOPICS
+from agent.contract.topics import TOPICS, Delivery, Topics
 from agent.uplink.mqtt.connection import Connection
 from agent.uplink.mqtt.sayings import Answer, Sayings
 
@@ -30,27 +30,52 @@ def herald_window(connection: Connection) -> int:
     return max(1, min(WINDOW, connection.receive_maximum // 4))
 
 
+class Standing:
+    """A retained message of which only the latest counts; for the network thread only."""
+
+    def __init__(self, connection: Connection, topic: str, delivery: Delivery) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._delivery = delivery
+        self._said: bytes | None = None
+        self._receipt: MQTTMessageInfo | None = None
+        self.refused: str | None = None  # why the broker has not got the latest
+
+    @property
+    def unanswered(self) -> bool:
+        return _is_on_way(self._receipt)
+
+    def note_ack(self, packet_id: int, reason: ReasonCode) -> bool:
+        """Whether it was this one's."""
+        if self._receipt is None or packet_id != self._receipt.mid:
+            return False
+        self.refused = str(reason) if reason.is_failure else None
+        return True
+
+    def say(self, payload: bytes | None) -> bool:
+        """Whether the broker has the latest, or will never have it; else it is on its way."""
+        if payload is None or payload == self._said or self.unanswered:
+            return not self.unanswered and payload in (None, self._said)
+        self._said = payload
+        try:
+            self._connection.check_size(self._topic, payload)
+        except ValueError as error:  # sent all the same, it would end every connection
+            self.refused = str(error)
+            return False
+        self._receipt = self._connection.publish(self._topic, payload, self._delivery, JSON)
+        return False
+
+
 class Herald:
     """For the network thread only."""
 
-    def __init__(self, connection: Connection, status_topic: str, sayings: Sayings) -> None:
+    def __init__(self, connection: Connection, topics: Topics, sayings: Sayings) -> None:
         self._connection = connection
         self._sayings = sayings
-        self._status_topic = status_topic
-        self._said: bytes | None = None
-        self._status_receipt: MQTTMessageInfo | None = None
+        self.status = Standing(connection, topics.status(), TOPICS["status"])
+        self.report = Standing(connection, topics.reported(), TOPICS["reported"])
         self._on_way: deque[MQTTMessageInfo | Inbound] = deque()
-        self._refused: str | None = None
         self.metrics_fit = True
-
-    @property
-    def status_unanswered(self) -> bool:
-        return _is_on_way(self._status_receipt)
-
-    @property
-    def status_refused(self) -> str | None:
-        """Why the broker has not got the latest status."""
-        return self._refused
 
     def say_metrics(self, topic: str, payload: bytes) -> None:
         """From any thread; what the broker would not take is not sent, and is a lack of it."""
@@ -64,16 +89,17 @@ class Herald:
 
     def note_ack(self, packet_id: int, reason: ReasonCode) -> None:
         """The broker's answer to any message of the connection."""
-        if self._status_receipt is not None and packet_id == self._status_receipt.mid:
-            self._refused = str(reason) if reason.is_failure else None
-        elif reason.is_failure and any(
+        if self.status.note_ack(packet_id, reason) or self.report.note_ack(packet_id, reason):
+            return
+        if reason.is_failure and any(
             isinstance(one, MQTTMessageInfo) and one.mid == packet_id for one in self._on_way
         ):
             log.warning("response_refused", reason=str(reason))
             self._sayings.lose()
 
-    def say(self, status: bytes | None, *, leaving: bool = False) -> bool:
-        """Whether the broker has the latest `status` and all of the sayings; else more is on its way.
+    def say(self, status: bytes | None, report: bytes | None = None, *, leaving: bool = False) -> bool:
+        """Whether the broker has the latest `status` and `report` and all of the sayings; else more is on
+        its way.
 
         When `leaving` the status goes last: with its acknowledgement the broker has read all before it.
         """
@@ -84,12 +110,10 @@ class Herald:
             else:
                 self._on_way.append(one)
         self._land()
-        waits = bool(self._on_way) or self._sayings.waiting()
-        held_back = self.status_unanswered or (leaving and waits)
-        if status is not None and status != self._said and not held_back:
-            self._say_status(status)
+        told = self.report.say(report) and not (self._on_way or self._sayings.waiting())
+        if leaving and not told:
             return False
-        return not (self.status_unanswered or waits)
+        return self.status.say(status) and told
 
     def _land(self) -> None:
         while self._on_way:
@@ -102,15 +126,6 @@ class Herald:
 
     def _responses_on_way(self) -> int:
         return sum(isinstance(one, MQTTMessageInfo) for one in self._on_way)
-
-    def _say_status(self, status: bytes) -> None:
-        self._said = status
-        try:
-            self._connection.check_size(self._status_topic, status)
-        except ValueError as error:  # sent all the same, it would end every connection
-            self._refused = str(error)
-            return
-        self._status_receipt = self._connection.publish(self._status_topic, status, TOPICS["status"], JSON)
 
     def _respond(self, answer: Answer) -> None:
         """Its topic comes from outside: an answer that cannot be sent must not cost the connection."""

@@ -22,9 +22,19 @@ class Intake:
     """`take` is for the network thread."""
 
     def __init__(
-        self, topics: Topics, response_prefixes: Sequence[str], clock: Clock, turn_away: TurnAway
+        self,
+        topics: Topics,
+        response_prefixes: Sequence[str],
+        clock: Clock,
+        turn_away: TurnAway,
+        *,
+        documents: Sequence[str] = (),
     ) -> None:
+        """`documents` are the topics of what the station is to be."""
         self.inbox = Inbox()
+        self.documents = Inbox()
+        self.pieces = Inbox()  # of a bundle
+        self._others = {topics.bundle_data(): self.pieces} | dict.fromkeys(documents, self.documents)
         self.sayings = Sayings()
         self.dropped = 0  # that nobody reads: too large, without a proper topic, or too many for an answer
         self.refused = 0  # answered with 429, because too many waited
@@ -38,6 +48,9 @@ class Intake:
         if not inbound.topic:  # was no UTF-8: nobody's, so nobody takes it
             self.dropped += 1
             self.sayings.acknowledge(inbound)
+        elif (other := self._others.get(inbound.topic)) is not None:
+            self.dropped += not other.offer(replace(inbound, arrived_ns=self._clock.monotonic_ns()))
+            self.sayings.acknowledge(inbound)  # documents are retained, and pieces asked for once more
         elif not self.inbox.offer(replace(inbound, arrived_ns=self._clock.monotonic_ns())):
             if self._refuse(inbound):
                 self.refused += 1

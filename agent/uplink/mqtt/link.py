@@ -74,8 +74,11 @@ class MqttLink:
         clock: Clock,
         rng: random.Random,
         turn_away: TurnAway,
+        documents: Sequence[str] = (),
     ) -> None:
-        self._intake = Intake(topics, settings.response_prefixes, clock, turn_away)
+        """`documents` are the topics on which the station is told what to be."""
+        self._intake = Intake(topics, settings.response_prefixes, clock, turn_away, documents=documents)
+        self._others = (*documents, topics.bundle_data()) if documents else ()
         self._settings = settings
         self._topics = topics
         self._last_will = last_will
@@ -91,6 +94,7 @@ class MqttLink:
         self._live: Connection | None = None
         self._conversation: Conversation | None = None  # the network thread only
         self._status: bytes | None = None  # the latest
+        self._report: bytes | None = None  # the latest
         self._carrier = Carrier(topics)
         # The network thread only.
         self._retry = Retry()
@@ -107,6 +111,16 @@ class MqttLink:
     def inbound(self) -> Inbox:
         """Commands that wait to be taken."""
         return self._intake.inbox
+
+    @property
+    def documents(self) -> Inbox:
+        """What the station is to be, as it came; acknowledged already."""
+        return self._intake.documents
+
+    @property
+    def pieces(self) -> Inbox:
+        """Of a bundle that was asked for; acknowledged already, and dropped where there is no room."""
+        return self._intake.pieces
 
     @property
     def failure(self) -> Exception | None:
@@ -146,6 +160,12 @@ class MqttLink:
     def publish_status(self, payload: bytes) -> None:
         """The retained status: it is said soon, and again after every connect; only the latest counts."""
         self._status = payload
+
+    def publish_reported(self, payload: bytes) -> None:
+        """The retained report of settings and bundle: like the status."""
+        self._report = payload
+        if (live := self._live) is not None:
+            live.wake()
 
     def publish_metrics(self, payload: bytes) -> None:
         """Metrics for whoever listens now; dropped without a connection, or over the broker's limit."""
@@ -202,7 +222,9 @@ class MqttLink:
         """One connection from its beginning to its end: how far it came, and why it ended."""
         settings, terms = self._settings, self._lessons.terms
         connection = self._connection(protocol, terms)
-        self._conversation = conversation = Conversation(connection, self._topics, self._intake.sayings)
+        self._conversation = conversation = Conversation(
+            connection, self._topics, self._intake.sayings, self._others
+        )
         doubt: str | None = None
         error: Exception | None = None
         self._accepted_ns = self._clock.monotonic_ns()
@@ -272,7 +294,7 @@ class MqttLink:
             elif self._moved_ns - opened_ns > ANSWER_TIMEOUT_S * 1e9:
                 raise TimeoutError("CONNECT was not answered")
             leaving = self._stopping.is_set()  # before looking at the status: it is the last then
-            said = not connection.accepted or conversation.say(self._status, leaving=leaving)
+            said = not connection.accepted or conversation.say(self._status, self._report, leaving=leaving)
             if leaving:
                 leaving_ns = leaving_ns or self._moved_ns
                 if said or self._moved_ns - leaving_ns > LAST_WORDS_S * 1e9:

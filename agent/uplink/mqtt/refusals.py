@@ -7,6 +7,7 @@ import ssl
 
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.contract.topics import Topics
 from agent.errors import PlumblineError, out_of_room
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt.bounded import OversizedError
@@ -135,8 +136,8 @@ def rivalled(connection: Connection, settings: Mqtt, client_id: str) -> str:
 
 
 def unsubscribed(topic_filters: str, reason: ReasonCode) -> str:
-    """The broker accepted us and does not let us hear all commands."""
-    return f"it lets us receive no commands ({reason}); allow this station to read {topic_filters} there"
+    """The broker accepted us and does not let us hear all that is for us."""
+    return f"it does not let us hear all of it ({reason}); allow this station to read {topic_filters} there"
 
 
 def deaf(again_after_s: float) -> str:
@@ -147,9 +148,9 @@ def deaf(again_after_s: float) -> str:
     )
 
 
-def lacking(connection: Connection, status_topic: str) -> tuple[str, ...]:
+def lacking(connection: Connection, topics: Topics) -> tuple[str, ...]:
     """What the broker of an accepted connection does not do for us, one sentence each."""
-    lacks = []
+    lacks, status_topic = [], topics.status()
     if not connection.terms.will:
         lacks.append(
             "it does not take the last will, so that nobody is told when this station vanishes; "
@@ -164,6 +165,11 @@ def lacking(connection: Connection, status_topic: str) -> tuple[str, ...]:
         lacks.append(
             "it keeps no retained messages, so that status and last will reach only those who are "
             "subscribed at that moment; set retain_available true there"
+        )
+    if not connection.terms.report:
+        lacks.append(
+            "it ends connections over the report of settings and bundle, which is not said; "
+            f"allow this station to write {topics.reported()} there"
         )
     if not connection.qos:
         lacks.append(
@@ -183,9 +189,9 @@ def metrics_too_large(connection: Connection) -> str:
     )
 
 
-def status_untaken(reason: str, status_topic: str) -> str:
-    """The broker accepted us and has not got our status."""
-    return f"it does not take the status ({reason}); allow this station to write {status_topic} there"
+def untaken(what: str, reason: str, topic: str) -> str:
+    """The broker accepted us and has not got our status or report."""
+    return f"it does not take the {what} ({reason}); allow this station to write {topic} there"
 
 
 def _refused(answer: ReasonCode, settings: Mqtt, remedy: str) -> str:

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 from agent.contract.topics import Qos
 from agent.uplink.mqtt.retry import STABLE_S, Outcome
 
-Question: TypeAlias = Literal["status", "commands"]
+Question: TypeAlias = Literal["status", "report", "commands"]
 
 NO_RETAIN = 0x9A
 NO_QOS = 0x9B
@@ -39,6 +39,7 @@ class Terms:
     retain: bool = True
     qos: Qos = 1
     status: bool = True
+    report: bool = True
     commands: bool = True
     fresh: bool = False
     kept: bool = True
@@ -63,6 +64,7 @@ class Lessons:
     terms: Terms = Terms()
     hang_ups: int = 0  # upon CONNECT, in a row
     status_ends: int = 0  # in a row
+    report_ends: int = 0  # in a row
     command_ends: int = 0  # in a row
 
 
@@ -85,7 +87,7 @@ def learned(lessons: Lessons, parting: Parting, *, guess: bool) -> Lessons:
         hang_ups = lessons.hang_ups + 1
         if hang_ups >= HANG_UPS:
             said = _GUESSES[(hang_ups - HANG_UPS) % len(_GUESSES)]
-            terms = replace(Terms(fresh=terms.fresh, commands=terms.commands), **said)  # type: ignore[arg-type]
+            terms = replace(Terms(fresh=terms.fresh, commands=terms.commands, report=terms.report), **said)  # type: ignore[arg-type]
         return replace(lessons, terms=terms, hang_ups=hang_ups)
     if parting.code == NO_RETAIN and terms.retain:
         return replace(lessons, terms=replace(terms, retain=False))
@@ -106,6 +108,7 @@ def _parted(lessons: Lessons, parting: Parting) -> Lessons:
         return replace(lessons, terms=replace(terms, qos=0))
     open_questions = frozenset[Question]() if parting.code in NOT_OUR_DOING else parting.unanswered
     status_ends = _ends(lessons.status_ends, "status" in open_questions, asked=terms.status)
+    report_ends = _ends(lessons.report_ends, "report" in open_questions, asked=terms.report)
     deaf = parting.oversized or "commands" in open_questions
     command_ends = _ends(lessons.command_ends, deaf, asked=terms.commands)
     hears = terms.commands and command_ends < UNANSWERED
@@ -114,9 +117,10 @@ def _parted(lessons: Lessons, parting: Parting) -> Lessons:
         fresh=parting.oversized and (parting.kept or not hears),  # a kept session hears without being asked
         retain=terms.retain and status_ends < UNANSWERED,
         status=terms.status and status_ends <= UNANSWERED,
+        report=terms.report and report_ends < UNANSWERED,
         commands=hears,
     )
-    return Lessons(terms=terms, status_ends=status_ends, command_ends=command_ends)
+    return Lessons(terms=terms, status_ends=status_ends, report_ends=report_ends, command_ends=command_ends)
 
 
 def _ends(so_far: int, ended: bool, *, asked: bool) -> int:

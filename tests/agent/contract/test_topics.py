@@ -30,8 +30,9 @@ def test_no_name_has_more_than_seven_slashes() -> None:
     assert max(name.count("/") for name in names) == 7
 
 
-def test_only_the_status_is_retained_and_only_metrics_may_be_lost() -> None:
-    assert [name for name, delivery in TOPICS.items() if delivery.retain] == ["status"]
+def test_only_what_holds_until_it_is_changed_is_retained_and_only_metrics_may_be_lost() -> None:
+    retained = [name for name, delivery in TOPICS.items() if delivery.retain]
+    assert retained == ["status", "desired", "reported"]
     assert [name for name, delivery in TOPICS.items() if delivery.qos == 0] == ["metrics"]
 
 

@@ -12,13 +12,14 @@ import pytest
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import CODES, Accepted
 from agent.contract.inbound import Inbound
-from agent.contract.topics import TOPICS, Topics
+from agent.contract.topics import TOPICS, Topics, group_desired
 from agent.remote.admission import admit
 from agent.schemas import examples
 from agent.schemas.asyncapi import PREFIX, document
 
 OFFICIAL = Path(__file__).resolve().parents[2] / "data" / "asyncapi-3.0.0.json"
 STATION = {"site": "s", "area": "a", "line": "l", "station": "st"}
+GROUPS = "plumbline/v1/groups/{group}/"
 DOCUMENT = document()
 
 
@@ -112,7 +113,7 @@ def test_the_schema_of_a_command_is_strict(change: str, broken: object) -> None:
 def test_addresses_are_the_topics_of_the_code() -> None:
     topics = Topics(**STATION)
     channels = {
-        name: one["address"].format(**STATION, camera="top", name="ping")
+        name: one["address"].format(**STATION, camera="top", name="ping", group="press")
         for name, one in DOCUMENT["channels"].items()
     }
     assert channels == {
@@ -122,6 +123,11 @@ def test_addresses_are_the_topics_of_the_code() -> None:
         "event": topics.event(),
         "status": topics.status(),
         "metrics": topics.metrics(),
+        "reported": topics.reported(),
+        "desired_config": topics.desired("config"),
+        "desired_bundle": topics.desired("bundle"),
+        "desired_config_of_group": group_desired("config", "press"),
+        "desired_bundle_of_group": group_desired("bundle", "press"),
         "cmd_ping": topics.cmd("ping"),
         "cmd_replay": topics.cmd("replay"),
         "cmd_ack": topics.cmd("ack"),
@@ -132,14 +138,14 @@ def test_addresses_are_the_topics_of_the_code() -> None:
 
 def test_every_address_declares_exactly_the_parameters_it_has() -> None:
     for channel in DOCUMENT["channels"].values():
-        assert channel["address"].startswith(PREFIX)
+        assert channel["address"].startswith((PREFIX, GROUPS))
         for name in channel["parameters"]:
             assert f"{{{name}}}" in channel["address"]
         assert channel["address"].count("{") == len(channel["parameters"])
 
 
 def test_bindings_are_the_deliveries_of_the_code() -> None:
-    for name in ("verdict", "crop", "crop_header", "event", "status", "metrics"):
+    for name in ("verdict", "crop", "crop_header", "event", "status", "metrics", "reported"):
         bindings = DOCUMENT["operations"][f"send_{name}"]["bindings"]["mqtt"]
         assert (bindings["qos"], bindings["retain"]) == (TOPICS[name].qos, TOPICS[name].retain)
 

@@ -77,7 +77,8 @@ def test_plain_booleans_and_decimal_numbers_are_what_they_seem(text: str, expect
 
 @given(
     st.one_of(
-        st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+        # Of the next line (U+0085) PyYAML writes what it reads as a blank itself.
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85"), max_size=20),
         st.from_regex(r"[-+.0-9_:eExoab]{1,12}", fullmatch=True),
         st.floats(allow_nan=False),
         st.integers(-(10**15), 10**15),

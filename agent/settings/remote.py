@@ -1,0 +1,42 @@
+"""What a station lets others change from afar, and what a change has to stand before it stays."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from agent.settings.section import Identifier, Section
+
+
+class Proof(Section):
+    """What a bundle has to stand on this machine before it serves."""
+
+    frames: int = Field(200, ge=0, le=10_000)
+    min_frames: int = Field(0, ge=0, le=10_000)
+    max_flips: int = Field(2, ge=0, le=10_000)
+    max_score_shift: float = Field(10.0, gt=0, le=1000)
+    timeout_s: float = Field(900.0, ge=10, le=86_400)
+
+
+class Probation(Section):
+    """How long, and how well, a change has to run before it stays."""
+
+    verdicts: int = Field(100, ge=1, le=100_000)
+    seconds: float = Field(60.0, ge=1, le=86_400)
+
+
+class Remote(Section):
+    """Documents that are signed by the keys of `trust.file` may change this station."""
+
+    groups: Annotated[tuple[Identifier, ...], Field(max_length=16)] = ()
+    proof: Proof = Proof()
+    probation: Probation = Probation()
+
+    @field_validator("groups")
+    @classmethod
+    def _stand_once(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
+        for name in groups:
+            if groups.count(name) > 1:
+                raise ValueError(f"group {name!r} stands twice; name each once")
+        return groups
