@@ -148,7 +148,10 @@ def _unsigned(envelope: Envelope, role: Role, trust: TrustSet) -> tuple[int, str
 def _flaws(error: ValidationError) -> tuple[Flaw, ...]:
     """Places and words of pydantic; no value is repeated, for it may be anything."""
     found: Sequence[Flaw] = [
-        Flaw(message=_said(one["msg"].removeprefix("Value error, ")), path=_said(".".join(map(str, one["loc"]))))
+        Flaw(
+            message=_said(one["msg"].removeprefix("Value error, ")),
+            path=_said(".".join(map(str, one["loc"]))),
+        )
         for one in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     more = len(found) - SAID_PROBLEMS

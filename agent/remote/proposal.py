@@ -91,9 +91,7 @@ def proposed(found: Genuine[DesiredSettings], active: Snapshot, *, now: str) -> 
                 envelope_sha256=found.envelope_sha256,
             ),
             of_station=active.of_station if is_for_group else set_,
-            by_hand=tuple(
-                one for one in active.by_hand if not any(touches(one, place) for place in set_)
-            ),
+            by_hand=tuple(one for one in active.by_hand if not any(touches(one, place) for place in set_)),
             owners=(*(one for one in active.owners if one[0] != document.address), owner),
         ),
         overwritten=tuple(map(dotted, overwritten)),

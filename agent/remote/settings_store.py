@@ -213,6 +213,6 @@ def digest(content: Any) -> str:
 
 def _unwritable(path: Path, error: OSError) -> NotWritable:
     return NotWritable(
-        f"{shown(str(path))}: cannot be written ({error.strerror or error}), and no settings are taken before it "
-        "can be; make room, or give this user write permission to the folder"
+        f"{shown(str(path))}: cannot be written ({error.strerror or error}), and no settings are taken "
+        "before it can be; make room, or give this user write permission to the folder"
     )
