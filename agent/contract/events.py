@@ -32,6 +32,11 @@ EVENT_NAMES = {
     "gateway_failing": "a gateway does not take records; they wait for it",
     "gateway_skipped": "rows were deleted at the outbox's bounds before a gateway had taken them",
     "gateway_recovered": "a gateway takes records again",
+    "rollout_committed": "a new model bundle has stood its probation, and stays: data names it",
+    "rollout_rolled_back": "a new model bundle was taken back, and why; alarm: no other one was left",
+    "rollout_refused": "a model bundle was wanted and does not serve here, and why; the one before does",
+    "rollout_hindered": "the record of rollouts cannot be read or written, see detail; what serves stays",
+    "no_bundle": "no model bundle is whole: every trigger is undecided until one is installed",
     "roll_map": "a roll has ended: what was seen of it, its strongest defects, and the files of its map",
 }
 

@@ -193,6 +193,18 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="responses_lost", kind="counter", help="Answers to commands that nobody has got: no connection."
     ),
+    Metric(
+        name="rollouts",
+        kind="counter",
+        help="Bundles that were wanted, by outcome: applied, rolled_back, unable_to_roll_back, failed,"
+        " superseded, cancelled, or rejected where nothing was begun.",
+        labels=("outcome",),
+    ),
+    Metric(
+        name="rollout_probation",
+        kind="gauge",
+        help="1 while a new bundle serves that can still be taken back, else 0.",
+    ),
     Metric(name="bindings_unused", kind="counter", help="Part ids for which no trigger came in time."),
     Metric(
         name="roll_maps_failed",

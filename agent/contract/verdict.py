@@ -29,6 +29,7 @@ REASONS = {
     "camera_error": "skipped or undecided: the camera gave no picture, a damaged one, or one of a wrong form",
     "lost_lines": "undecided, or skipped where nothing was left: more lines lost than the settings allow",
     "engine_error": "undecided: no engine could judge the frame",
+    "no_model": "undecided: no model bundle is whole, and nothing is judged until one is installed",
     "stopped": "skipped: the agent was told to stop before this trigger could be judged",
     "not_finite": "undecided: the engine's score is not a number",
 }

@@ -21,7 +21,7 @@ from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.remote import rollout
 from agent.remote.depot import Depot, DepotError
-from agent.remote.rollout_file import NotWritable, RolloutFile
+from agent.remote.rollout_file import RECORD, NotWritable, RolloutFile
 from agent.remote.transaction import (
     Answer,
     Boundary,
@@ -41,7 +41,6 @@ from agent.remote.transaction import (
 )
 
 ISSUER = "hand"
-RECORD = "rollout.json"
 Tried: TypeAlias = Literal["fetch", "verify", "prove"]
 Result: TypeAlias = Literal["present", "verified", "proven"]
 

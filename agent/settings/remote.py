@@ -24,6 +24,11 @@ class Probation(Section):
 
     verdicts: int = Field(100, ge=1, le=100_000)
     seconds: float = Field(60.0, ge=1, le=86_400)
+    max_error_rise: float = Field(0.02, ge=0, le=1)
+    max_reject_shift: float = Field(0.1, gt=0, le=1)
+    max_latency_ratio: float = Field(2.0, ge=1, le=1000)
+    max_score_shift: float = Field(30.0, gt=0, le=200)
+    max_standing_days: float | None = Field(None, gt=0, le=366)
 
 
 class Remote(Section):

@@ -18,6 +18,7 @@ GROUNDS = {
     "camera_error": "pictures could not be used",
     "lost_lines": "lines of the web were lost",
     "engine_error": "the engine failed",
+    "no_model": "no model bundle is whole",
     "not_finite": "the engine gave no numbers",
     "stopped": "the agent was stopped",
 }

@@ -57,7 +57,8 @@ class Ear:
                 told.insert(0, every)
             else:
                 told += [one for one in refused if one in each]
-            self.lack = refusals.unsubscribed(", ".join(told), reason)
+            what = "desired settings and bundles" if set(told) <= set(self._others) else "commands"
+            self.lack = refusals.unsubscribed(what, ", ".join(told), reason)
             if every in refused:
                 self._ask(each)
         else:

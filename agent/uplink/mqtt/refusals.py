@@ -135,9 +135,9 @@ def rivalled(connection: Connection, settings: Mqtt, client_id: str) -> str:
     return f"{_broker(settings)}: {seen}; give every agent its own identity.station"
 
 
-def unsubscribed(topic_filters: str, reason: ReasonCode) -> str:
+def unsubscribed(what: str, topic_filters: str, reason: ReasonCode) -> str:
     """The broker accepted us and does not let us hear all that is for us."""
-    return f"it does not let us hear all of it ({reason}); allow this station to read {topic_filters} there"
+    return f"it lets us receive no {what} ({reason}); allow this station to read {topic_filters} there"
 
 
 def deaf(again_after_s: float) -> str:

@@ -8,8 +8,8 @@ from agent.bundle.bundle import Bundle, manifest_bytes, write_bundle
 from agent.clock import Clock, ManualClock
 from agent.engines.engine import EngineError
 from agent.remote.depot import Depot
-from agent.remote.install import RECORD, Hand, Proof
-from agent.remote.rollout_file import RolloutFile
+from agent.remote.install import Hand, Proof
+from agent.remote.rollout_file import RECORD, RolloutFile
 from agent.remote.transaction import Record
 from tests.agent.engines.small_bundle import small_files, small_manifest
 
