@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 
@@ -16,18 +18,23 @@ from agent.archive.archive import make_archive
 from agent.bundle.bundle import Bundle
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.clock import Clock, clock_synced, new_uuid7
+from agent.contract.topics import DesiredKind
 from agent.crew import Crew
 from agent.engines.choice import look_around
 from agent.engines.switch import Switch
 from agent.line.capture import Capture
 from agent.line.line import Line, make_line
 from agent.line.publish import Listener, Publisher
-from agent.line.recipe import Recipe, make_recipe, open_recipe
+from agent.line.recipe import Recipe, dry_recipe, make_recipe, open_recipe
 from agent.line.record import Origin
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote
 from agent.remote.admission import turn_away
+from agent.remote.documents import Take
+from agent.remote.reporting import Reporter, served
+from agent.remote.settings_run import Look, SettingsRun
+from agent.remote.settings_trial import SettingsWitness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.settings import settings
@@ -61,6 +68,7 @@ class App:
     vigil: Vigil | None
     page: PageServer | None
     crew: Crew
+    settings_run: SettingsRun
 
     def run(self, duration_s: float | None = None, attend: Callable[[App], bool] = lambda app: True) -> None:
         """Until the crew is told to stop, every camera has ended, the time is over, or `attend` says False.
@@ -130,13 +138,30 @@ def build(
     make: MakeCamera = connections,
     manager: Manager = NOBODY,
     refused: Callable[[], Iterable[str]] = tuple,
+    look: Look = lambda *_: (),
+    takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
+    inbox: Path | None = None,
 ) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
+
+    `look` finds what settings name and is not good here; `takers` take documents, which come from the broker
+    or lie in the folder `inbox`.
 
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox; then nothing is open.
     """
     with ExitStack() as undo:
-        app = _build(wanted, clock, crew, undo, make=make, manager=manager, refused=refused)
+        app = _build(
+            wanted,
+            clock,
+            crew,
+            undo,
+            make=make,
+            manager=manager,
+            refused=refused,
+            look=look,
+            takers=takers,
+            inbox=inbox,
+        )
         undo.pop_all()
     return app
 
@@ -150,6 +175,9 @@ def _build(
     make: MakeCamera,
     manager: Manager,
     refused: Callable[[], Iterable[str]],
+    look: Look,
+    takers: Mapping[DesiredKind, Take],
+    inbox: Path | None,
 ) -> App:
     """`undo` closes what was opened."""
     lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
@@ -171,7 +199,8 @@ def _build(
         turn_away=turn_away,
     )
     undo.callback(up.stop, status.message("stopped", None))
-    asked = remote.build(up, wanted, clock)
+    asked = remote.build(up, wanted, clock, takers=takers, inbox=inbox)
+    witness = SettingsWitness(clock)
     board = Board(
         station=status.station,
         version=VERSION,
@@ -183,7 +212,7 @@ def _build(
     rolls = make_rolls(wanted.cameras, scales, clock)
     roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
     archive, tally = make_archive(wanted.archive, clock), Tally(names)
-    listeners: list[Listener] = [tally, roll_maps, board, *([] if archive is None else [archive])]
+    listeners: list[Listener] = [tally, roll_maps, board, witness, *([] if archive is None else [archive])]
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
@@ -246,4 +275,18 @@ def _build(
         ),
         page=page,
         crew=crew,
+        settings_run=SettingsRun(
+            reporter=Reporter(
+                station=status.station,
+                boot_id=status.boot_id,
+                clock=clock,
+                bundle=lambda: served(opened.bundle),
+            ),
+            publisher=up.link,
+            witness=witness,
+            recipe=lambda other: dry_recipe(other, opened.bundle, opened.engine),
+            look=look,
+            clock=clock,
+            in_force=lambda: recipe().settings.sha256,
+        ),
     )

@@ -19,18 +19,17 @@ from typing import Protocol, TypeAlias
 import structlog
 
 from agent import crashes, logs
-from agent.address import masked_text
 from agent.app import App
 from agent.bundle.bundle import open_bundle
 from agent.bundle.trust import require_trusted
 from agent.clock import Clock
 from agent.crew import Crew
 from agent.errors import PlumblineError
-from agent.foreign import shown
 from agent.outbox.file import DamagedError, OutboxError
 from agent.outbox.place import check_place
 from agent.page.server import check_free
 from agent.remote.settings_rollout import Target
+from agent.remote.settings_run import SettingsRun
 from agent.settings.reach import changed, farthest
 from agent.settings.settings import Settings
 from agent.systemd import Manager
@@ -44,12 +43,12 @@ log = structlog.get_logger()
 
 
 class Wanted(Protocol):
-    """What should be in force: `agent.remote.settings_rollout.SettingsRollout`, with its run around it."""
+    """What should be in force: `agent.remote.settings_desk.SettingsDesk`."""
 
     @property
     def target(self) -> Target: ...
     def start(self) -> Target: ...
-    def attach(self, app: App) -> None: ...
+    def attach(self, run: SettingsRun) -> None: ...
     def detach(self) -> None: ...
     def in_force(self, target: Target) -> None: ...
     def failed(self, reason: str) -> Target | None: ...
@@ -82,6 +81,7 @@ class Service:
         self._stop = threading.Event()
         self._is_running = False
         self._is_reloading = False
+        self._said: tuple[str, ...] = ()  # of the settings, to the manager
 
     def words(self) -> tuple[str, ...]:
         """What people should know of the settings, one sentence each."""
@@ -104,11 +104,10 @@ class Service:
         """Have the settings read anew."""
         self._is_reloading = True
         self._wanted.reload()
-        self.wake()
 
     def wake(self) -> None:
         """There is something new to be looked at; from any thread."""
-        self._crew.look.set()
+        self._crew.wake()
 
     def run(self) -> Settings:
         """Until it is told to stop, or every camera has come to its end; the settings in force by then.
@@ -166,10 +165,9 @@ class Service:
         return not self._goes_on or self._stop.is_set()
 
     def _attend(self, app: App) -> bool:
-        self._crew.look.clear()
         if not self._is_running:
             self._is_running = True
-            self._wanted.attach(app)
+            self._wanted.attach(app.settings_run)
             if self._before is not None:
                 self._tell(new_run=True)
             self._target, self._before = replace(self._target, snapshot=self._wanted.target.snapshot), None
@@ -179,6 +177,7 @@ class Service:
         if self._is_reloading:
             self.manager.reloading(self._clock.monotonic_ns())
         is_asked = self._wanted.turn()
+        self._show_words()
         goes_on = True
         if is_asked or self._wanted.target.snapshot != self._target.snapshot:
             goes_on = self._take_over(app, self._wanted.target)
@@ -240,10 +239,15 @@ class Service:
         logs.configure(settings.logs, station=settings.identity.station)
 
     def _refuse(self, reason: str) -> None:
-        self._wanted.refuse(masked_text(shown(reason)))
-        for words in self._wanted.words():
-            self.manager.status(words)
-        log.error("settings_refused", reason=masked_text(shown(reason)))
+        self._wanted.refuse(reason)
+        self._show_words()
+
+    def _show_words(self) -> None:
+        words = self._wanted.words()
+        for one in words:
+            if one not in self._said:
+                self.manager.status(one)
+        self._said = words
 
 
 def _check_empty(app: App) -> None:

@@ -126,3 +126,13 @@ def make_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> Re
         settings=SettingsMessage(version=wanted.revision, sha256=wanted.digest()),
         provisional_rate=None if own else manifest.threshold.provisional_rate,
     )
+
+
+def dry_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> tuple[Recipe, float]:
+    """What `make_recipe` makes, of settings that may name another bundle than the open one, and the
+    threshold that their bundle has of its own. Raises a PlumblineError; nothing comes into force.
+    """
+    if wanted.bundle != bundle.path:
+        bundle = open_bundle(wanted.bundle)
+        require_trusted(bundle, wanted.trust)
+    return make_recipe(wanted, bundle, engine), bundle.manifest.threshold.raw

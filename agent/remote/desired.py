@@ -1,6 +1,6 @@
-"""Whether a document is one that this station obeys: pure, and in an order in which nothing false is believed.
+"""Whether a document is one that this station obeys: pure, in an order in which nothing false is believed.
 
-Size, envelope, signature, type, JSON, schema, address, counter, expiry. Of what no trusted key signed, nothing
+Size, envelope, signature, type, JSON, schema, address, counter, expiry. Of what no trusted key signed nothing
 is read but the envelope, and nothing said but that. What is refused changes nothing here.
 """
 

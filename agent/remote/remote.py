@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 from agent.clock import Clock, clock_synced
-from agent.contract.topics import allowed_response_topic
+from agent.contract.topics import DesiredKind, allowed_response_topic
 from agent.line.bindings import Bindings
 from agent.outbox.file import FullError
 from agent.remote.desk import Desk
+from agent.remote.documents import Documents, Take
 from agent.remote.verbs import Station
 from agent.settings.settings import Settings
 from agent.uplink.uplink import Uplink
@@ -21,17 +25,21 @@ class Remote:
     desk: Desk
     bindings: Bindings
     uplink: Uplink
+    documents: Documents
 
     def start(self) -> None:
         self.desk.start()
+        self.documents.start()
 
     def stop(self) -> None:
+        self.documents.stop()
         self.desk.stop()
 
     def watch(self) -> None:
         """Raise what ended the desk, and tell of parts for which no trigger came."""
-        if self.desk.failure is not None:
-            raise self.desk.failure
+        for failure in (self.desk.failure, self.documents.failure):
+            if failure is not None:
+                raise failure
         try:
             self._tell_unused()
         except FullError:  # the outbox says so itself
@@ -47,8 +55,15 @@ class Remote:
             )
 
 
-def build(uplink: Uplink, wanted: Settings, clock: Clock) -> Remote:
-    """Of a station whose outbox is open."""
+def build(
+    uplink: Uplink,
+    wanted: Settings,
+    clock: Clock,
+    *,
+    takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
+    inbox: Path | None = None,
+) -> Remote:
+    """Of a station whose outbox is open; `takers` take what comes as a document, by topic or folder."""
     topics = uplink.events.topics
     bindings = Bindings(
         [camera.name for camera in wanted.cameras],
@@ -66,4 +81,5 @@ def build(uplink: Uplink, wanted: Settings, clock: Clock) -> Remote:
         clock_synced=clock_synced,
         allowed=lambda topic: allowed_response_topic(topic, topics, wanted.mqtt.response_prefixes),
     )
-    return Remote(desk=desk, bindings=bindings, uplink=uplink)
+    documents = Documents(uplink.link.documents, inbox, takers)
+    return Remote(desk=desk, bindings=bindings, uplink=uplink, documents=documents)

@@ -1,4 +1,4 @@
-"""What is said of the document that was taken up last, and kept over a restart. Nothing here moves a state."""
+"""What is said of the document that came last, and kept over a restart. Nothing here moves a state."""
 
 from __future__ import annotations
 

@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import structlog
+
+from agent.address import masked_text
 from agent.clock import Clock, new_uuid7, rfc3339
 from agent.contract.desired import read_settings
 from agent.foreign import shown
@@ -51,6 +54,8 @@ from agent.settings.problems import dotted
 from agent.settings.settings import Settings, SettingsError
 from agent.trust.trust_set import TrustSet
 
+log = structlog.get_logger(__name__)
+
 WAITING = 64  # documents, of which the last ones count
 
 
@@ -82,8 +87,8 @@ class Running(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ways:
-    """To what the settings file says, from data to settings (both raise SettingsError), and to the keys that
-    may sign: or why there are none, and what to do about it.
+    """To what the settings file says, where it is good on its own, and from data to settings; both raise
+    SettingsError. To the keys that may sign, or why there are none and what to do about it.
     """
 
     file: Callable[[], dict[str, Any]]
@@ -210,8 +215,9 @@ class SettingsRollout:
 
     def refuse(self, reason: str) -> None:
         """Have people told that what the settings file says is not in force, until it is."""
-        first = shown(reason.splitlines()[0])
+        first = masked_text(shown(reason.splitlines()[0]))
         self._refused = f"Settings read at {self._now()} were refused, those before stay in force: {first}"
+        log.error("settings_refused", reason=masked_text(shown(reason)))
 
     def offer(self, envelope: bytes) -> None:
         """A document came; from any thread."""
@@ -242,11 +248,9 @@ class SettingsRollout:
     def _read_file(self) -> tuple[dict[str, Any] | None, SettingsError | None]:
         """What it says, where that is good on its own."""
         try:
-            local = self._ways.file()
-            self._ways.settings(local)
+            return self._ways.file(), None
         except SettingsError as error:
             return None, error
-        return local, None
 
     def _edited(self, local: dict[str, Any]) -> Snapshot | None:
         active = self._store.current()
