@@ -79,8 +79,9 @@ class Service:
         self._logs_folder = logs_folder
         self._crew = Crew()
         self._stop = threading.Event()
+        self._reload = threading.Event()
         self._is_running = False
-        self._is_reloading = False
+        self._is_reloading = False  # as the manager was told
         self._said: tuple[str, ...] = ()  # of the settings, to the manager
 
     def words(self) -> tuple[str, ...]:
@@ -102,7 +103,7 @@ class Service:
 
     def reload(self) -> None:
         """Have the settings read anew."""
-        self._is_reloading = True
+        self._reload.set()
         self._wanted.reload()
 
     def wake(self) -> None:
@@ -174,12 +175,14 @@ class Service:
             if self.manager.watchdog_s is not None:
                 self.manager.watch_every(self.manager.watchdog_s)
             self.manager.ready()
-        if self._is_reloading:
+        if self._reload.is_set():
+            self._reload.clear()
+            self._is_reloading = True
             self.manager.reloading(self._clock.monotonic_ns())
         is_asked = self._wanted.turn()
         self._show_words()
         goes_on = True
-        if is_asked or self._wanted.target.snapshot != self._target.snapshot:
+        if is_asked or not _is_same(self._wanted.target, self._target):
             goes_on = self._take_over(app, self._wanted.target)
         if self._is_reloading and goes_on:
             self._is_reloading = False
@@ -203,7 +206,8 @@ class Service:
             if reach != "run":
                 app.take_over(found)
         except PlumblineError as error:
-            self._wanted.failed(str(error))
+            if self._wanted.failed(str(error)) is not None and _is_same(self._wanted.target, self._target):
+                self._wanted.in_force(self._target)  # it never stopped
             self._refuse(str(error))
             return True
         # The way back is to the bundle that runs, not to what a link names by now.
@@ -248,6 +252,10 @@ class Service:
             if one not in self._said:
                 self.manager.status(one)
         self._said = words
+
+
+def _is_same(one: Target, other: Target) -> bool:
+    return one.snapshot == other.snapshot
 
 
 def _check_empty(app: App) -> None:
