@@ -174,6 +174,7 @@ class Service:
             self._target, self._before = replace(self._target, snapshot=self._wanted.target.snapshot), None
             if self.manager.watchdog_s is not None:
                 self.manager.watch_every(self.manager.watchdog_s)
+            self._is_reloading = False
             self.manager.ready()
         if self._reload.is_set():
             self._reload.clear()

@@ -19,7 +19,7 @@ from agent.settings.remote import Probation
 from agent.settings.shape import Keys
 
 RECENT = 1000  # records that health before is told by
-REACH_S = 60.0  # the least that a new broker is given
+REACH_S = 10.0  # the least that a new broker is given
 JUDGES = ("judge", "recipes", "products", "bundle", "cameras")  # what may move scores and rejects on purpose
 
 

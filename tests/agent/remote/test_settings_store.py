@@ -30,7 +30,11 @@ def test_a_snapshot_that_is_not_what_was_written_is_not_there(tmp_path: Path) ->
     store.place(name, snapshot(revision=1))
     assert store.read(name) == snapshot(revision=1)
     path = tmp_path / "settings" / f"{name}.json"
-    for spoilt in (path.read_bytes()[:-9], path.read_bytes().replace(b'"revision": 1', b'"revision": 2'), b""):
+    for spoilt in (
+        path.read_bytes()[:-9],
+        path.read_bytes().replace(b'"revision": 1', b'"revision": 2'),
+        b"",
+    ):
         path.write_bytes(spoilt)
         assert store.read(name) is None and name not in store.links().verified
 
