@@ -85,10 +85,10 @@ class SettingsStore:
         return self.folder / RECORD
 
     def prepare(self) -> None:
-        """Have the folder there. Raises NotWritable."""
+        """Have the folder there, in one that is. Raises NotWritable."""
         try:
             if not self.folder.is_dir():
-                self.folder.mkdir(parents=True)
+                self.folder.mkdir()
                 sync_folder(self.folder.parent)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
