@@ -28,8 +28,8 @@ from agent.errors import PlumblineError
 from agent.outbox.file import DamagedError, OutboxError
 from agent.outbox.place import check_place
 from agent.page.server import check_free
-from agent.remote.settings_rollout import Target
 from agent.remote.settings_run import SettingsRun
+from agent.remote.settings_target import Target
 from agent.settings.reach import changed, farthest
 from agent.settings.settings import Settings
 from agent.systemd import Manager

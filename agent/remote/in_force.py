@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.foreign import shown
-from agent.remote.settings_rollout import Ways
 from agent.remote.settings_store import FOLDER, SettingsStore
+from agent.remote.settings_target import Ways
 from agent.settings import settings
 from agent.settings.places import places_of
 from agent.settings.settings import Settings

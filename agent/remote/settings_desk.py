@@ -12,9 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.clock import Clock
-from agent.remote.settings_rollout import SettingsRollout, Target, Ways
+from agent.remote.settings_rollout import SettingsRollout
 from agent.remote.settings_run import SettingsRun
 from agent.remote.settings_store import FOLDER, SettingsStore
+from agent.remote.settings_target import Target, Ways
 from agent.trust.trust_set import TrustSet
 
 INBOX = "inbox"  # a folder for signed documents

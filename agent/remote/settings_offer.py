@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from agent.clock import Clock, rfc3339
 from agent.contract.desired import DesiredSettings, read_settings
-from agent.remote.desired import Genuine, Station, Unfit, opened, stale
-from agent.remote.proposal import foreign_issuer
+from agent.remote.desired import Flaw, Genuine, Station, Unfit, opened, stale
+from agent.remote.proposal import Proposal, forbidden, foreign_issuer, proposed
 from agent.remote.settings_store import Snapshot
 from agent.remote.transaction import Instruction, Offered, Record
-from agent.settings.settings import Settings
+from agent.settings.problems import dotted
+from agent.settings.settings import Settings, SettingsError
 from agent.trust.freshness import Version, read
 from agent.trust.trust_set import TrustSet
 
@@ -71,6 +74,40 @@ def weigh(
         trusted_time=None if reading.doubt is not None else rfc3339(reading.now),
     )
     return Offer(found=found, offered=offered, late=late, expiry_checked=reading.doubt is None)
+
+
+def verified(
+    envelope: bytes,
+    instruction: Instruction,
+    settings: Settings,
+    trust: TrustSet | str,
+    *,
+    active: Snapshot,
+    made: Callable[[Mapping[str, Any]], Settings],
+    now: str,
+) -> Proposal | Unfit:
+    """What a document that was taken up makes of the active settings, from its bytes once more: what was read
+    of them before may have died with its process. `made` raises SettingsError.
+    """
+    found = opened(envelope, "settings", read_settings, station_of(settings, trust))
+    if isinstance(found, Unfit):
+        return found
+
+    def unfit(code: int, flaws: Sequence[Flaw]) -> Unfit:
+        sha256, head = found.envelope_sha256, found.document
+        return Unfit(code=code, flaws=tuple(flaws), envelope_sha256=sha256, head=head)
+
+    if found.sha256 != instruction.target_sha256:
+        return unfit(500, [Flaw(message="another document lies here by now; send it again")])
+    if flaws := forbidden(found.document.settings, active):
+        return unfit(422, flaws)
+    proposal = proposed(found, active, now=now)
+    try:
+        made(proposal.snapshot.data)
+    except SettingsError as error:
+        told = [Flaw(path=dotted(keys), message=words) for keys, words in error.found]
+        return unfit(422, told or [Flaw(message=str(error))])
+    return proposal
 
 
 def edit(sha256: str, record: Record, *, current: str | None, clock: Clock, transaction: str) -> Offered:

@@ -10,90 +10,46 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from agent.address import masked_text
 from agent.clock import Clock, new_uuid7, rfc3339
-from agent.contract.desired import read_settings
 from agent.foreign import shown
-from agent.remote import rollout
-from agent.remote.baseline import Baseline
-from agent.remote.desired import Flaw, Unfit, opened
-from agent.remote.probation import Standing
-from agent.remote.proposal import Proposal, edited, forbidden, proposed
+from agent.remote.desired import Flaw, Unfit
+from agent.remote.proposal import Proposal, edited
 from agent.remote.rollout_file import NotWritable, RolloutFile
 from agent.remote.settings_answers import SettingsAnswers
-from agent.remote.settings_offer import HAND, edit, station_of, weigh
+from agent.remote.settings_offer import HAND, edit, verified, weigh
+from agent.remote.settings_proof import SettingsProof
+from agent.remote.settings_steps import Steps
 from agent.remote.settings_store import SettingsStore, Snapshot, digest
+from agent.remote.settings_target import Running, Target, Trial, Ways
 from agent.remote.transaction import (
     LIMITS,
-    Action,
     Answer,
     Boundary,
     Breached,
     Cancelled,
-    Do,
     Duty,
     Event,
     Happened,
     Instruction,
     Limits,
-    Point,
+    Link,
     Problem,
     Record,
     Refused,
-    Step,
     Stopped,
-    TakeUp,
 )
-from agent.settings.problems import dotted
-from agent.settings.settings import Settings, SettingsError
-from agent.trust.trust_set import TrustSet
-
-log = structlog.get_logger(__name__)
+from agent.settings.settings import SettingsError
 
 WAITING = 64  # documents, of which the last ones count
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Settings that are to be in force; `snapshot` names them, None before anything is kept of them."""
-
-    snapshot: str | None
-    settings: Settings
-
-
-class Trial(Protocol):
-    def look(self) -> Standing:
-        """How the settings on probation stand."""
-
-
-class Running(Protocol):
-    """The run that is going on, as far as a change of its settings needs it."""
-
-    def prove(self, wanted: Settings, before: Settings) -> Sequence[Flaw]:
-        """What speaks against these settings on this machine; may take long, in a thread of its own."""
-
-    def baseline(self) -> Baseline | None:
-        """The health of the settings that run."""
-
-    def trial(self, wanted: Settings, before: Settings, baseline: Baseline | None) -> Trial:
-        """Of settings that have just come into force in place of others."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
-    """To what the settings file says, where it is good on its own, and from data to settings; both raise
-    SettingsError. To the keys that may sign, or why there are none and what to do about it.
-    """
-
-    file: Callable[[], dict[str, Any]]
-    settings: Callable[[Mapping[str, Any]], Settings]
-    trust: Callable[[Settings], TrustSet | str]
+log = structlog.get_logger(__name__)
 
 
 class SettingsRollout:
@@ -114,16 +70,10 @@ class SettingsRollout:
         self._store = store
         self._ways = ways
         self._clock = clock
-        self._told = told
-        self._limits = limits
-        self._file = RolloutFile(path=store.record)
-        self._record = Record()
-        self._events: deque[Event] = deque()
-        self._owed: deque[Action] = deque()
+        self._steps = Steps(file=RolloutFile(path=store.record), hands=self, moved=self._moved, limits=limits)
+        self._proof = SettingsProof(told)
         self._arrived: deque[bytes] = deque(maxlen=WAITING)
         self._asked = threading.Event()  # to look at the settings file
-        self._proofs: deque[tuple[object, Sequence[Flaw]]] = deque()
-        self._proof: object = None  # the one that is waited for
         self._running: Running | None = None
         self._proposal: Proposal | None = None
         self._trial: Trial | None = None
@@ -146,24 +96,29 @@ class SettingsRollout:
     def is_busy(self) -> bool:
         return self._record.state != "idle"
 
+    @property
+    def is_proving(self) -> bool:
+        return self._proof.is_going_on
+
+    @property
+    def _record(self) -> Record:
+        return self._steps.record
+
     def words(self) -> tuple[str, ...]:
         """What people should know, one sentence each."""
-        return tuple(one for one in (self._refused, self._trouble) if one is not None)
+        return tuple(one for one in (self._refused, self._trouble, self._steps.trouble) if one is not None)
 
     def start(self) -> Target:
         """What is to run first; nothing but this machine's disk is asked. Raises SettingsError for none."""
         local, unread = self._read_file()
         try:
             self._store.prepare()
-            self._record, self._trouble = self._file.read()
-            self.answers.load()
-            self._owe(rollout.start(self._record, self._store.links(), self._clock.boot(), self._limits))
-            while self._owed and isinstance(self._owed[0], Point):
-                self._act(self._owed.popleft())
         except NotWritable as error:
             self._trouble = str(error)
+        self.answers.load()
+        self._steps.begin(self._store.links, self._clock.boot())
         self._retarget()
-        self._try_to_go_on()
+        self._steps.go_on()
         if unread is not None:
             self.refuse(str(unread))
         elif local is not None and self._edited(local) is not None:
@@ -177,13 +132,14 @@ class SettingsRollout:
         """A run has begun by the target."""
         self._running = running
         self.in_force(self.target)
-        if self._record.state == "proving" and self._proof is None:
-            self._events.extend(self._prove())
-            self._try_to_go_on()
+        if self._record.state == "proving" and not self._proof.is_going_on:
+            for event in self._prove(self._record.instruction):
+                self._steps.happened(event)
 
     def detach(self) -> None:
         """That run is over, and what it was asked to prove."""
-        self._running = self._trial = self._proof = None
+        self._running = self._trial = None
+        self._proof.give_up()
 
     def in_force(self, target: Target) -> None:
         """These settings run."""
@@ -195,8 +151,7 @@ class SettingsRollout:
         elif record.state == "probation" and target.snapshot == instruction.target_sha256:
             self._begin_trial(instruction)
         elif record.state == "rolling_back" and target.snapshot == record.previous:
-            self._events.append(Happened(what="restored", transaction=instruction.transaction))
-        self._try_to_go_on()
+            self._steps.happened(Happened(what="restored", transaction=instruction.transaction))
 
     def failed(self, reason: str) -> Target | None:
         """The target cannot run; what is to run in its place, None where there is nothing else."""
@@ -205,12 +160,9 @@ class SettingsRollout:
             return None
         if self._record.state == "probation" and tried == instruction.target_sha256:
             problem = Problem(code=422, message=shown(reason.splitlines()[0]))
-            self._events.append(Breached(transaction=instruction.transaction, problem=problem))
+            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
         elif self._record.state == "rolling_back" and tried == self._record.previous:
-            self._events.append(Happened(what="lost", transaction=instruction.transaction))
-        else:
-            return None
-        self._try_to_go_on()
+            self._steps.happened(Happened(what="lost", transaction=instruction.transaction))
         return None if self.target.snapshot == tried else self.target
 
     def refuse(self, reason: str) -> None:
@@ -229,21 +181,18 @@ class SettingsRollout:
 
     def turn(self) -> bool:
         """Take what came and go on; whether the settings file was looked at because somebody asked."""
-        while self._proofs:
-            self._take_proof(*self._proofs.popleft())
+        self._steps.go_on()
+        self._take_proof()
         self._look()
-        self._try_to_go_on()
         if self._asked.is_set():
             return self._take_request()
         while self._arrived and not self.is_busy:
             self._take(self._arrived.popleft())
-            self._try_to_go_on()
         return False
 
     def stop(self) -> None:
         """The process ends in order: that is no failed attempt."""
-        self._events.append(Stopped())
-        self._try_to_go_on()
+        self._steps.happened(Stopped())
 
     def _read_file(self) -> tuple[dict[str, Any] | None, SettingsError | None]:
         """What it says, where that is good on its own."""
@@ -287,19 +236,16 @@ class SettingsRollout:
             self.refuse(str(error))
             return
         self._proposal = Proposal(snapshot=candidate)
-        self._events.append(
-            edit(
-                sha256,
-                self._record,
-                current=self._store.named("current"),
-                clock=self._clock,
-                transaction=new_uuid7(self._clock),
-            )
+        offered = edit(
+            sha256,
+            self._record,
+            current=self._store.named("current"),
+            clock=self._clock,
+            transaction=new_uuid7(self._clock),
         )
         try:
-            self._go_on()
+            self._steps.try_once(offered)
         except NotWritable as error:
-            self._events.clear()
             self.refuse(str(error))
 
     def _end(self, why: str) -> None:
@@ -308,11 +254,11 @@ class SettingsRollout:
         if instruction is None:
             return
         if self._record.state == "proving":
-            self._events.append(Refused(transaction=instruction.transaction, problem=problem))
+            self._proof.give_up()
+            self._steps.happened(Refused(transaction=instruction.transaction, problem=problem))
         elif self._record.state == "probation":
             self._trial = None
-            self._events.append(Breached(transaction=instruction.transaction, problem=problem))
-        self._try_to_go_on()
+            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
 
     def _keep_first(self) -> None:
         """What has proved to run is what a station goes back to."""
@@ -351,13 +297,11 @@ class SettingsRollout:
         self.answers.begun(offer.found.document, offer.found.envelope_sha256)
         try:
             self._store.put_candidate(envelope)
-            self._owe(rollout.step(self._record, offer.offered, self._limits))
+            self._steps.try_once(offer.offered)
         except NotWritable as error:
             self._store.drop_candidate()
-            self._trouble = str(error)
             self.answers.say("rejected", error.code, [Flaw(message=str(error))])
             return
-        self._try_to_go_on()
         if offer.late is not None:
             self.answers.unfit(offer.late)
 
@@ -367,25 +311,20 @@ class SettingsRollout:
         return Snapshot(data={}, local={}, source="file", since=self._now()) if found is None else found
 
     def _verify(self, instruction: Instruction) -> Event:
-        """From the bytes on disk: what was read before may have died with its process."""
         settings = self.target.settings
-        station = station_of(settings, self._ways.trust(settings))
-        found = opened(self._store.candidate() or b"", "settings", read_settings, station)
+        found = verified(
+            self._store.candidate() or b"",
+            instruction,
+            settings,
+            self._ways.trust(settings),
+            active=self._active(),
+            made=self._ways.settings,
+            now=self._now(),
+        )
         if isinstance(found, Unfit):
             return self._flawed(instruction, found.code, found.flaws)
-        if found.sha256 != instruction.target_sha256:
-            return self._flawed(instruction, 500, [Flaw(message="another document lies here; send it again")])
-        active = self._active()
-        if flaws := forbidden(found.document.settings, active):
-            return self._flawed(instruction, 422, flaws)
-        proposal = proposed(found, active, now=self._now())
-        self.answers.merged(proposal.overwritten, proposal.held)
-        try:
-            self._ways.settings(proposal.snapshot.data)
-        except SettingsError as error:
-            found_flaws = [Flaw(path=dotted(keys), message=words) for keys, words in error.found]
-            return self._flawed(instruction, 422, found_flaws or [Flaw(message=str(error))])
-        self._proposal = proposal
+        self.answers.merged(found.overwritten, found.held)
+        self._proposal = found
         return Happened(what="verified", transaction=instruction.transaction)
 
     def _flawed(self, instruction: Instruction, code: int, flaws: Sequence[Flaw]) -> Event:
@@ -394,44 +333,31 @@ class SettingsRollout:
         words = f"{first.path}: {first.message}" if first.path else first.message
         return Refused(transaction=instruction.transaction, problem=Problem(code=code, message=words))
 
-    def _prove(self) -> list[Event]:
+    def _prove(self, instruction: Instruction | None) -> list[Event]:
         """Begin it; without a run it is begun with the next one."""
-        instruction, proposal, running = self._record.instruction, self._proposal, self._running
-        if instruction is None or proposal is None:
+        if instruction is None or self._proposal is None:
             return []
         if instruction.issuer == HAND:  # whoever edits the file is told by what comes of it
             return [Happened(what="proven", transaction=instruction.transaction)]
-        if running is None:
-            return []
-        self._proof = proof = object()
-        wanted, before = self._ways.settings(proposal.snapshot.data), self.target.settings
-
-        def prove() -> None:
-            try:
-                flaws = running.prove(wanted, before)
-            except Exception as error:  # a driver raises what it likes
-                flaws = [Flaw(message=f"{type(error).__name__}: {shown(str(error))}")]
-            self._proofs.append((proof, flaws))
-            self._told()
-
-        threading.Thread(target=prove, name="settings-proof", daemon=True).start()
+        if self._running is not None:
+            wanted = self._ways.settings(self._proposal.snapshot.data)
+            self._proof.begin(self._running, wanted, self.target.settings)
         return []
 
-    def _take_proof(self, proof: object, flaws: Sequence[Flaw]) -> None:
-        instruction = self._record.instruction
-        if instruction is None or proof is not self._proof:
+    def _take_proof(self) -> None:
+        flaws, instruction = self._proof.take(), self._record.instruction
+        if flaws is None or instruction is None:
             return
-        self._proof = None
         if flaws:
             code = 404 if flaws[0].path == "bundle" else 422
-            self._events.append(self._flawed(instruction, code, flaws))
+            self._steps.happened(self._flawed(instruction, code, flaws))
         else:
-            self._events.append(Happened(what="proven", transaction=instruction.transaction))
+            self._steps.happened(Happened(what="proven", transaction=instruction.transaction))
 
     def _begin_trial(self, instruction: Instruction) -> None:
         before, now = self._store.read(self._record.previous), self.snapshot
         if instruction.issuer == HAND or before is None or now is None or before.data == now.data:
-            self._events.append(Happened(what="stable", transaction=instruction.transaction))
+            self._steps.happened(Happened(what="stable", transaction=instruction.transaction))
         elif self._running is not None:
             was = self._ways.settings(before.data)
             self._trial = self._running.trial(self.target.settings, was, self._record.baseline)
@@ -441,68 +367,43 @@ class SettingsRollout:
         if self._trial is None or instruction is None:
             return
         standing = self._trial.look()
+        if standing.what == "goes_on":
+            return
+        self._trial = None
         if standing.what == "stable":
-            self._events.append(Happened(what="stable", transaction=instruction.transaction))
-        elif standing.what == "breach":
+            self._steps.happened(Happened(what="stable", transaction=instruction.transaction))
+        else:
             problem = Problem(code=422, message=standing.words)
-            self._events.append(Breached(transaction=instruction.transaction, problem=problem))
-        if standing.what != "goes_on":
-            self._trial = None
+            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
 
-    def _try_to_go_on(self) -> None:
-        try:
-            self._go_on()
-        except NotWritable as error:  # what is owed is tried again at the next turn
-            self._trouble = str(error)
+    def _moved(self, was: Record, record: Record) -> None:
+        if was.state != record.state and record.instruction is not None and record.instruction.issuer != HAND:
+            self.answers.moved(was, record)
 
-    def _go_on(self) -> None:
-        """All that can be done now. Raises NotWritable; then the rest is owed."""
-        while self._owed or self._events:
-            if self._owed:
-                self._act(self._owed[0])
-                self._owed.popleft()
-            else:
-                self._owe(rollout.step(self._record, self._events[0], self._limits))
-                self._events.popleft()
+    def point(self, link: Link, at: str | None) -> None:
+        """For the steps."""
+        self._store.point(link, at)
+        if link == "current":
+            self._retarget()
 
-    def _owe(self, step: Step) -> None:
-        """The record first, then what it asks for."""
-        if step.record != self._record:
-            self._file.write(step.record)
-            was, self._record = self._record, step.record
-            instruction = step.record.instruction
-            if was.state != step.record.state and instruction is not None and instruction.issuer != HAND:
-                self.answers.moved(was, step.record)
-        self._owed.extend(step.actions)
+    def answer(self, answer: Answer) -> None:
+        """For the steps."""
+        if answer.state == "unchanged":
+            self.answers.say("unchanged", 200, [])
+        elif answer.problem is not None:
+            self._store.drop_candidate()
+            self.answers.say("rejected", answer.problem.code, [Flaw(message=answer.problem.message)])
 
-    def _act(self, action: Action) -> None:
-        match action:
-            case Point(link=link, at=at):
-                self._store.point(link, at)
-                if link == "current":
-                    self._retarget()
-            case Answer(state="unchanged"):
-                self.answers.say("unchanged", 200, [])
-            case Answer(problem=Problem(code=code, message=message)):
-                self._store.drop_candidate()
-                self.answers.say("rejected", code, [Flaw(message=message)])
-            case Answer():
-                pass
-            case TakeUp(offered=offered):
-                self._events.append(offered)
-            case Do(what=what):
-                self._events.extend(self._done(what))
-
-    def _done(self, what: Duty) -> list[Event]:
-        """What came of a duty."""
-        instruction = self._record.instruction
+    def do(self, what: Duty, record: Record) -> list[Event]:
+        """For the steps: what came of a duty."""
+        instruction = record.instruction
         if instruction is None:
             self._store.drop_candidate()
             return []
         transaction, target = instruction.transaction, instruction.target_sha256
         match what:
             case "fetch" | "verify" if instruction.issuer == HAND and self._proposal is None:
-                return [_given_up(self._record, transaction)]  # its process died; the file is read anew
+                return [_given_up(record, transaction)]  # its process died; the file is read anew
             case "fetch":
                 return [Happened(what="present", transaction=transaction)]
             case "verify" if instruction.issuer == HAND:
@@ -512,7 +413,7 @@ class SettingsRollout:
             case "place" if self._proposal is not None:
                 self._store.place(target, self._proposal.snapshot)
             case "prove":
-                return self._prove()
+                return self._prove(instruction)
             case "await_boundary":
                 return [
                     Boundary(
@@ -524,7 +425,7 @@ class SettingsRollout:
                 ]
             case "discard":
                 self._store.drop_candidate()
-                if self._record.state == "failed":
+                if record.state == "failed":
                     self._store.drop(target)
             case "clean_up":
                 self._store.clean_up()

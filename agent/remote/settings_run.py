@@ -14,7 +14,7 @@ from agent.remote.baseline import Baseline
 from agent.remote.desired import Flaw
 from agent.remote.preflight import tried
 from agent.remote.reporting import Reporter
-from agent.remote.settings_rollout import Trial
+from agent.remote.settings_target import Trial
 from agent.remote.settings_trial import SettingsTrial, SettingsWitness, limits_of
 from agent.settings.problems import dotted
 from agent.settings.reach import changed

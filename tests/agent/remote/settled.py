@@ -20,8 +20,9 @@ from agent.remote import in_force
 from agent.remote.baseline import Baseline
 from agent.remote.desired import Flaw
 from agent.remote.probation import Standing
-from agent.remote.settings_rollout import SettingsRollout, Target
+from agent.remote.settings_rollout import SettingsRollout
 from agent.remote.settings_store import FOLDER, SettingsStore
+from agent.remote.settings_target import Target
 from agent.settings.settings import Settings
 from agent.trust.trust_set import TRUST_TYPE
 from models.signing import sign
@@ -133,7 +134,7 @@ class Station:
         for _ in range(12):
             self.rollout.turn()
             deadline = time.monotonic() + 10
-            while self.rollout._proof is not None and not self.rollout._proofs:
+            while self.rollout.is_proving and self.rollout._proof._found.empty():
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
             if self.rollout.target.snapshot != self.target.snapshot:
