@@ -14,19 +14,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import structlog
-
-from agent.address import masked_text
 from agent.clock import Clock, new_uuid7, rfc3339
 from agent.foreign import shown
 from agent.remote.desired import Flaw, Unfit
-from agent.remote.proposal import Proposal, edited
+from agent.remote.proposal import Proposal
 from agent.remote.rollout_file import NotWritable, RolloutFile
 from agent.remote.settings_answers import SettingsAnswers
+from agent.remote.settings_file import SettingsFile
 from agent.remote.settings_offer import HAND, edit, verified, weigh
 from agent.remote.settings_proof import SettingsProof
 from agent.remote.settings_steps import Steps
-from agent.remote.settings_store import SettingsStore, Snapshot, digest
+from agent.remote.settings_store import SettingsStore, Snapshot
 from agent.remote.settings_target import Running, Target, Trial, Ways
 from agent.remote.transaction import (
     LIMITS,
@@ -49,8 +47,6 @@ from agent.settings.settings import SettingsError
 
 WAITING = 64  # documents, of which the last ones count
 
-log = structlog.get_logger(__name__)
-
 
 class SettingsRollout:
     """Of one station."""
@@ -71,6 +67,7 @@ class SettingsRollout:
         self._ways = ways
         self._clock = clock
         self._steps = Steps(file=RolloutFile(path=store.record), hands=self, moved=self._moved, limits=limits)
+        self._local = SettingsFile(store, ways, clock)
         self._proof = SettingsProof(told)
         self._arrived: deque[bytes] = deque(maxlen=WAITING)
         self._asked = threading.Event()  # to look at the settings file
@@ -78,7 +75,6 @@ class SettingsRollout:
         self._proposal: Proposal | None = None
         self._trial: Trial | None = None
         self._target: Target | None = None
-        self._refused: str | None = None
         self._trouble: str | None = None
 
     @property
@@ -106,11 +102,12 @@ class SettingsRollout:
 
     def words(self) -> tuple[str, ...]:
         """What people should know, one sentence each."""
-        return tuple(one for one in (self._refused, self._trouble, self._steps.trouble) if one is not None)
+        said = (self._local.words, self._trouble, self._steps.trouble)
+        return tuple(one for one in said if one is not None)
 
     def start(self) -> Target:
         """What is to run first; nothing but this machine's disk is asked. Raises SettingsError for none."""
-        local, unread = self._read_file()
+        local, unread = self._local.read()
         try:
             self._store.prepare()
         except NotWritable as error:
@@ -119,9 +116,9 @@ class SettingsRollout:
         self._steps.begin(self._store.links, self._clock.boot())
         self._retarget()
         self._steps.go_on()
-        if unread is not None:
-            self.refuse(str(unread))
-        elif local is not None and self._edited(local) is not None:
+        if local is None:
+            self._local.refuse(str(unread))
+        elif self._local.edit(local) is not None:
             if self.is_busy:
                 self._asked.set()  # once that has ended
             else:
@@ -145,7 +142,10 @@ class SettingsRollout:
         """These settings run."""
         record, instruction = self._record, self._record.instruction
         if target.snapshot is None:
-            self._keep_first()
+            try:
+                self._target = replace(target, snapshot=self._local.keep_first())
+            except NotWritable as error:
+                self._trouble = str(error)
         elif instruction is None:
             return
         elif record.state == "probation" and target.snapshot == instruction.target_sha256:
@@ -167,9 +167,7 @@ class SettingsRollout:
 
     def refuse(self, reason: str) -> None:
         """Have people told that what the settings file says is not in force, until it is."""
-        first = masked_text(shown(reason.splitlines()[0]))
-        self._refused = f"Settings read at {self._now()} were refused, those before stay in force: {first}"
-        log.error("settings_refused", reason=masked_text(shown(reason)))
+        self._local.refuse(reason)
 
     def offer(self, envelope: bytes) -> None:
         """A document came; from any thread."""
@@ -194,50 +192,30 @@ class SettingsRollout:
         """The process ends in order: that is no failed attempt."""
         self._steps.happened(Stopped())
 
-    def _read_file(self) -> tuple[dict[str, Any] | None, SettingsError | None]:
-        """What it says, where that is good on its own."""
-        try:
-            return self._ways.file(), None
-        except SettingsError as error:
-            return None, error
-
-    def _edited(self, local: dict[str, Any]) -> Snapshot | None:
-        active = self._store.current()
-        return None if active is None else edited(active, local, now=self._now())
-
     def _take_request(self) -> bool:
         """Whether it is done with; what is under way is ended first, since a person stands at the station."""
-        local, unread = self._read_file()
+        local, unread = self._local.read()
         if local is None:
             self._asked.clear()
-            self.refuse(str(unread))
+            self._local.refuse(str(unread))
             return False
-        if self.is_busy and self._edited(local) is not None:
+        if self.is_busy and self._local.edit(local) is not None:
             self._end("the settings file was edited on the station meanwhile; send it again")
             return False
         self._asked.clear()
-        self._refused = None
+        self._local.words = None
         if not self.is_busy:
             self._take_edit(local, by_request=True)
-        return self._refused is None
+        return self._local.words is None
 
     def _take_edit(self, local: dict[str, Any], *, by_request: bool) -> None:
-        candidate = self._edited(local)
-        if candidate is None:
+        found = self._local.good_edit(local, self._record, by_request=by_request)
+        if found is None:
             return
-        sha256 = digest({"data": candidate.data, "local": candidate.local})
-        failures = [one for one in self._record.failed if one.target_sha256 == sha256]
-        if failures and not by_request:
-            self.refuse(f"they were tried before: {failures[-1].reason}")
-            return
-        try:
-            self._ways.settings(candidate.data)
-        except SettingsError as error:
-            self.refuse(str(error))
-            return
-        self._proposal = Proposal(snapshot=candidate)
+        name, snapshot = found
+        self._proposal = Proposal(snapshot=snapshot)
         offered = edit(
-            sha256,
+            name,
             self._record,
             current=self._store.named("current"),
             clock=self._clock,
@@ -246,7 +224,7 @@ class SettingsRollout:
         try:
             self._steps.try_once(offered)
         except NotWritable as error:
-            self.refuse(str(error))
+            self._local.refuse(str(error))
 
     def _end(self, why: str) -> None:
         """Have the transaction come to an end, where it may."""
@@ -259,21 +237,6 @@ class SettingsRollout:
         elif self._record.state == "probation":
             self._trial = None
             self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
-
-    def _keep_first(self) -> None:
-        """What has proved to run is what a station goes back to."""
-        local, _ = self._read_file()
-        if local is None or self._store.current() is not None:
-            return
-        snapshot = Snapshot(data=local, local=local, source="file", since=self._now())
-        sha256 = digest({"data": snapshot.data, "local": snapshot.local})
-        try:
-            self._store.place(sha256, snapshot)
-            self._store.point("current", sha256)
-        except NotWritable as error:
-            self._trouble = str(error)
-        else:
-            self._target = replace(self.target, snapshot=sha256)
 
     def _take(self, envelope: bytes) -> None:
         """Take a document up, or answer why not; an empty one says nothing at all."""
