@@ -8,7 +8,7 @@ gives way to the next document, which says that it took it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.address import masked_text
@@ -116,6 +116,18 @@ def edited(active: Snapshot | None, local: dict[str, Any], *, now: str) -> Snaps
         of_station=active.of_station,
         by_hand=_with(active.by_hand, tuple(places(patch))),
         owners=active.owners,
+    )
+
+
+def reverted(active: Snapshot, wanted: Snapshot, *, now: str) -> Snapshot:
+    """What was in force before, as somebody on the station wants it: an edit of every member that differs."""
+    patch = difference(active.data, wanted.data)
+    return replace(
+        active,
+        data=wanted.data,
+        source="local",
+        since=now,
+        by_hand=_with(active.by_hand, tuple(places(patch))),
     )
 
 

@@ -9,7 +9,7 @@ import structlog
 from agent.address import masked_text
 from agent.clock import Clock, rfc3339
 from agent.foreign import shown
-from agent.remote.proposal import edited
+from agent.remote.proposal import edited, reverted
 from agent.remote.settings_store import SettingsStore, Snapshot, digest
 from agent.remote.settings_target import Ways
 from agent.remote.transaction import Record
@@ -35,9 +35,16 @@ class SettingsFile:
             return None, error
 
     def edit(self, local: dict[str, Any]) -> tuple[str, Snapshot] | None:
-        """What it makes of the settings that are kept, and a name for it; None where it has not changed."""
-        active = self._store.current()
-        made = None if active is None else edited(active, local, now=rfc3339(self._clock.utc_now()))
+        """What it makes of the settings that are kept, or that somebody wants back, and a name for it.
+
+        None where there is nothing new.
+        """
+        active, now = self._store.current(), rfc3339(self._clock.utc_now())
+        if active is None:
+            return None
+        wanted = self._store.wanted_back()
+        back = None if wanted is None else reverted(active, wanted, now=now)
+        made = edited(back or active, local, now=now) or back
         return None if made is None else (_name(made), made)
 
     def good_edit(
@@ -45,6 +52,7 @@ class SettingsFile:
     ) -> tuple[str, Snapshot] | None:
         """The same; also None for one that is no good, or was tried before and nobody asks for it."""
         found = self.edit(local)
+        self._store.drop_wanted()
         if found is None:
             return None
         failures = [one for one in record.failed if one.target_sha256 == found[0]]

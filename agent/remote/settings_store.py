@@ -6,6 +6,7 @@
     FOLDER/candidate.json        the document that is being taken up, as it came
     FOLDER/rollout.json          the record of the rollout
     FOLDER/attempted.json        what was answered last
+    FOLDER/revert                the digest of a snapshot that somebody on the station wants back
 
 Every file is whole or not there. A snapshot that is not what was written counts as one that is not there.
 """
@@ -39,6 +40,7 @@ FOLDER = "settings"
 RECORD = "rollout.json"
 CANDIDATE = "candidate.json"
 ATTEMPTED = "attempted.json"
+REVERT = "revert"
 
 Source: TypeAlias = Literal["file", "local", "remote"]
 
@@ -118,7 +120,7 @@ class SettingsStore:
 
     def read(self, sha256: str | None) -> Snapshot | None:
         """A snapshot; None where it is not there or not whole."""
-        if sha256 is None:
+        if sha256 is None or not _NAME.fullmatch(f"{sha256}.json"):
             return None
         try:
             content = json.loads(bounded.read(self._path(sha256), max_bytes=MAX_BYTES))
@@ -178,6 +180,21 @@ class SettingsStore:
         self.drop_candidate()
         for sha256 in self.snapshots()[:-KEPT]:
             self.drop(sha256)
+
+    def want_back(self, sha256: str) -> None:
+        """Have a snapshot put in force at the next reload or start. Raises NotWritable."""
+        self._write(self.folder / REVERT, sha256.encode())
+
+    def wanted_back(self) -> Snapshot | None:
+        """The one that somebody wants."""
+        try:
+            return self.read(bounded.read(self.folder / REVERT, max_bytes=64).decode(errors="replace"))
+        except bounded.UnreadableError:
+            return None
+
+    def drop_wanted(self) -> None:
+        with suppress(OSError):
+            (self.folder / REVERT).unlink(missing_ok=True)
 
     def tell_attempted(self, attempted: Mapping[str, Any]) -> None:
         """Keep what was answered last; that it cannot be kept changes nothing."""
