@@ -86,7 +86,7 @@ def revert(
         named = [name for name in [store.named("previous")] if name is not None]
     if len(named) != 1 or store.read(named[0]) is None:
         raise PlumblineError(
-            f"{shown(snapshot or 'previous')}: {len(named)} snapshots are meant; see plumbline settings history"
+            f"{shown(snapshot or 'previous')}: {len(named)} are meant; see plumbline settings history"
         )
     store.want_back(named[0])
     say(f"{named[0][:12]} is wanted back; {NEXT}")
