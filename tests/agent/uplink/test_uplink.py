@@ -55,6 +55,7 @@ def built_of(wanted: Settings) -> Uplink:
         clock=clock,
         new_id=lambda: new_uuid7(clock),
         turn_away=turn_away,
+        bind=lambda wanted, arrived_ns: (),
     )
 
 
