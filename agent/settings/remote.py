@@ -16,7 +16,7 @@ class Proof(Section):
     min_frames: int = Field(0, ge=0, le=10_000)
     max_flip_share: float = Field(0.01, ge=0, le=1)
     max_score_shift: float = Field(20.0, ge=0, le=100)
-    timeout_s: float = Field(1800.0, ge=10, le=86_400)
+    timeout_s: float = Field(3600.0, ge=10, le=86_400)
 
 
 class Probation(Section):

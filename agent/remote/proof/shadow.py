@@ -30,6 +30,14 @@ LOOKED_AT = 4  # entries for each frame that is wanted: the rest may be damaged,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The same settings with one bundle and with the other."""
+
+    incumbent: Recipe
+    candidate: Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
     """Of one bundle on one frame."""
 
@@ -90,14 +98,14 @@ class Shadow:
     def judge(
         self,
         paths: Iterable[Path],
-        incumbent: Recipe,
-        candidate: Recipe,
+        pair_of: Callable[[Entry], Pair | None],
         clock: Clock,
         seen: Callable[[Compared], None],
     ) -> None:
         """Have both judge the first `wanted` entries that can be judged; `seen` is told of each.
 
-        Raises DeviceLost and OutOfMemory: this machine cannot do it now, whatever the bundle is worth.
+        `pair_of` says by which recipes, None for a frame that the candidate would not judge. Raises
+        DeviceLost and OutOfMemory: this machine cannot do it now, whatever the bundle is worth.
         """
         for path in islice(paths, LOOKED_AT * self.wanted):
             if len(self.verdicts) >= self.wanted:
@@ -105,13 +113,14 @@ class Shadow:
             found = self._read(path)
             if found is None:
                 continue
-            if found.frame.camera not in candidate.rules:
+            pair = pair_of(found)
+            if pair is None:
                 self.passed_over += 1
                 continue
             compared = Compared(
                 entry=found,
-                incumbent=opinion(found.frame, incumbent, clock),
-                candidate=opinion(found.frame, candidate, clock),
+                incumbent=opinion(found.frame, pair.incumbent, clock),
+                candidate=opinion(found.frame, pair.candidate, clock),
             )
             self.verdicts.append((compared.incumbent.look.verdict, compared.candidate.look.verdict))
             if compared.shift is not None:

@@ -107,7 +107,7 @@ class Station:
             archive=archive_settings.Archive(folder=self.archive if self.has_archive else None),
             outbox=settings.Outbox(path=self.folder / "outbox.sqlite3", min_free_bytes=0),
             remote=remote_settings.Remote(
-                proof=remote_settings.Proof(**{"frames": len(GREYS), "timeout_s": 60.0, **self.limits})
+                proof=remote_settings.Proof(**{"frames": len(GREYS), "timeout_s": 240.0, **self.limits})
             ),
         )
 
