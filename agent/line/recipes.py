@@ -91,6 +91,10 @@ class Recipes:
         """The name that was switched to; None where the settings decide."""
         return self._switched
 
+    def can_take_over(self, wanted: Settings) -> bool:
+        """Whether every bundle that these settings' recipes name is open: else it takes another run."""
+        return all(one.bundle is None or one.bundle in self._of_recipes for one in wanted.recipes)
+
     def take_over(self, wanted: Settings) -> None:
         """Have every line judge by these settings from its next frame or part on; the bundles stay.
 
