@@ -32,6 +32,8 @@ REASONS = {
     "no_model": "undecided: no model bundle is whole, and nothing is judged until one is installed",
     "stopped": "skipped: the agent was told to stop before this trigger could be judged",
     "not_finite": "undecided: the engine's score is not a number",
+    "paused": "skipped: the station is paused by cmd/pause; detail says since when, by whom and why",
+    "part_missing": "undecided: the settings ask for a part, and none was named for this trigger",
     "unknown_product": "undecided: no recipe is for this part, and none of another product judges it",
     "all_ignored": "undecided: the regions that the recipe ignores cover the whole picture",
 }

@@ -67,6 +67,8 @@ def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
         mqtt = settings.mqtt
         if not any(map(is_elsewhere, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file, mqtt.key_password_file))):
             yield ("mqtt", "tls"), lambda: tls_context(settings.mqtt)
+    for keys, look in _authority(settings.remote.download.ca_file):
+        yield ("remote", "download", *keys), look
     if settings.mqtt.password_file is not None:
         yield ("mqtt", "password_file"), _secret(settings.mqtt.password_file)
     for number, gateway in enumerate(settings.gateways):

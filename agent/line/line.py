@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import structlog
 
 from agent.clock import Clock
+from agent.contract.payloads import Hold
 from agent.contract.verdict import Verdict
 from agent.line.binding import Bound
 from agent.line.book import Book, Choice, Known, OneRecipe
@@ -20,7 +21,7 @@ from agent.line.judge import Rules, find_regions, judge
 from agent.line.prepare import PrepareError, prepare
 from agent.line.publish import Publisher
 from agent.line.recipe import Recipe
-from agent.line.record import Judged
+from agent.line.record import Judged, eight_bit_picture
 from agent.line.spans import Spans, Window
 from agent.line.taught import Taught
 from agent.messages import Flags, Frame, FrameFault, Item, Judgement, Prepared
@@ -52,8 +53,12 @@ class Line:
         drift: Drift | None = None,
         taught: Taught | None = None,
         restored: bool = True,
+        pause_at: Callable[[int], Hold | None] = lambda captured_ns: None,
     ) -> None:
-        """`restored` False leaves restorations on the engine's device: nobody will look at them."""
+        """`restored` False leaves restorations on the engine's device: nobody will look at them.
+
+        `pause_at` says in which pause a trigger was captured, and never waits.
+        """
         self._camera = camera
         self._capture = capture
         self._book: Book = OneRecipe(recipe)
@@ -65,6 +70,7 @@ class Line:
         self._drift = drift
         self._taught = taught
         self._restored = restored
+        self._pause_at = pause_at
         self.steps = 0  # done, with and without a trigger: it moves as long as the line does
         self._taken_ns = 0
         self._begun_ns = 0  # when the first trigger of the newest part was taken
@@ -119,6 +125,9 @@ class Line:
             self._release()
             return self._publisher.record_skipped(frame, recipe, bound)
         self._note(frame)
+        if (pause := self._pause_at(frame.captured_ns)) is not None:
+            self._release()
+            return self._publisher.record_skipped(_unseen(frame, pause), recipe, bound)
         if refusal is not None:
             self._release()
             return self._publisher.record_undecided(frame, recipe, refusal.reason, refusal.detail, bound)
@@ -279,6 +288,12 @@ def _known(item: Item | None, bound: Bound | None) -> Known:
     return Known(part_id=bound.part_id or item.part_id, product=bound.product)
 
 
+def _unseen(frame: Frame, pause: Hold) -> FrameFault:
+    """With its whole picture, for whoever sets up a camera meanwhile."""
+    fault = without_picture(frame, "paused", f"paused {pause.words()}")
+    return fault if fault.thumbnail is None else replace(fault, thumbnail=eight_bit_picture(frame))
+
+
 def _spans(rules: Rules) -> Spans[Judged] | None:
     if rules.max_windows == 1:
         return None
@@ -286,9 +301,16 @@ def _spans(rules: Rules) -> Spans[Judged] | None:
 
 
 def make_line(
-    wanted: Camera, capture: Capture, recipe: Recipe, publisher: Publisher, clock: Clock, *, restored: bool
+    wanted: Camera,
+    capture: Capture,
+    recipe: Recipe,
+    publisher: Publisher,
+    clock: Clock,
+    *,
+    restored: bool,
+    pause_at: Callable[[int], Hold | None],
 ) -> Line:
-    """Of one camera; its light is watched where it has a flat field. `restored` as `Line` has it."""
+    """Of one camera; its light is watched where it has a flat field. The rest as `Line` has it."""
     return Line(
         camera=wanted.name,
         capture=capture,
@@ -298,4 +320,5 @@ def make_line(
         drift=None if wanted.flat_field.file is None else Drift(wanted.name),
         taught=Taught(f"Camera {wanted.name}", bundle=recipe.bundle),
         restored=restored,
+        pause_at=pause_at,
     )

@@ -8,7 +8,7 @@ that raises costs no record and no other listener anything.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,7 @@ from agent.line.record import (
     skipped_draft,
     undecided_draft,
     verdict_of,
+    without_part,
 )
 from agent.messages import Frame, FrameFault, Inspection, Item, Pixels
 from agent.outbox.outbox import Outbox
@@ -84,8 +85,9 @@ class Publisher:
         listeners: Sequence[Listener] = (),
         bindings: Bindings | None = None,
         roll_of: Callable[[str, int], str | None] = lambda camera, first_line: None,
+        parts_required: Collection[str] = (),
     ) -> None:
-        """`roll_of` gives the roll of a camera's line."""
+        """`roll_of` gives the roll of a camera's line; triggers of `parts_required` need a part."""
         self._outbox = outbox
         self._topics = topics
         self._origin = origin
@@ -96,6 +98,7 @@ class Publisher:
         self._listeners = listeners
         self._bindings = bindings
         self._roll_of = roll_of
+        self._parts_required = frozenset(parts_required)
         self._order = threading.Lock()
         self._failure: str | None = None
 
@@ -131,6 +134,8 @@ class Publisher:
         item, now = draft.item, self._clock.utc_now()
         if bound is None:
             bound = self.bound(item)
+        if item.camera in self._parts_required and bound.part_id is None and item.part_id is None:
+            draft = without_part(draft)
         with self._order:
             if self._outbox.failure is not None:
                 raise self._outbox.failure

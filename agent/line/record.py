@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
@@ -129,6 +129,19 @@ def skipped_draft(fault: FrameFault, recipe: Recipe) -> Draft:
         ),
         engine=recipe.engine.describe().name,
         detail=fault.detail,
+    )
+
+
+def without_part(draft: Draft) -> Draft:
+    """Of a trigger that should have a part and has none: what was decided is no decision on any part."""
+    judgement = draft.judgement
+    if judgement.verdict not in ("pass", "fail"):
+        return draft
+    return replace(
+        draft,
+        judgement=replace(judgement, verdict="undecided", reason="part_missing"),
+        detail=f"no part was named for this trigger, and camera {draft.item.camera} has part_required",
+        crops=() if judgement.verdict == "pass" else draft.crops,
     )
 
 

@@ -1,4 +1,4 @@
-"""Wherever a rollout on a running station is cut, a known bundle serves, and it is ended by the next start."""
+"""Wherever a rollout on a running station is cut, a known bundle serves, and the next start ends it."""
 
 from __future__ import annotations
 
