@@ -17,17 +17,19 @@ from agent.bundle.bundle import Bundle
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.clock import Clock, clock_synced, new_uuid7
 from agent.crew import Crew
+from agent.doctor.station import StationDoctor
 from agent.engines.choice import look_around
 from agent.line.capture import Capture
 from agent.line.line import make_line
 from agent.line.opened import OpenedBundles
 from agent.line.publish import Listener, Publisher
-from agent.line.recipes import Recipes
+from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote, rollouts
 from agent.remote.admission import turn_away
+from agent.remote.goods import Goods
 from agent.remote.witness import Witness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
@@ -103,10 +105,11 @@ class App:
     def take_over(self, wanted: settings.Settings) -> None:
         """Have every line judge by these settings from its next frame on; bundle and engine stay."""
         self.parts.recipes.take_over(wanted)
+        self.parts.remote.log_level.take_over(wanted.logs.level)
 
     @property
     def bundle(self) -> Bundle:
-        """The one in force."""
+        """The station's that is in force."""
         return self.parts.recipes.opened.bundle
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
@@ -158,6 +161,7 @@ def _build(
     """`undo` closes what was opened."""
     lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
     names, new_id = [camera.name for camera in wanted.cameras], partial(new_uuid7, clock)
+    said = remote.open_said(wanted, clock)
     found = rollouts.begun(wanted, clock)
     if found is not None:
         undo.callback(found.held.close)
@@ -170,12 +174,21 @@ def _build(
     )
     undo.callback(bundles.close)
     station, found = rollouts.open_first(wanted, found, bundles, clock)
-    recipes = Recipes(wanted, bundles, station)
-    bundles.drop(station.sha256)  # from here on it is the recipes' that need it
+    of_recipes = open_recipes(wanted, bundles)
+    recipes = Recipes(
+        wanted,
+        bundles,
+        station,
+        of_recipes=of_recipes,
+        path=wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-recipe"),
+    )
+    for one in (station, *of_recipes.values()):
+        bundles.drop(one.sha256)  # from here on the recipes need it, or nobody does
     status = Status(
         station=wanted.identity.station,
         boot_id=new_id(),
         recipe=lambda: recipes.in_force,
+        holds=said.holds,
         clock=clock,
     )
     up = uplink.build(
@@ -185,9 +198,33 @@ def _build(
         clock=clock,
         new_id=new_id,
         turn_away=turn_away,
+        bind=said.bindings.bind,
     )
     undo.callback(up.stop, status.message("stopped", None))
-    asked = remote.build(up, wanted, clock)
+    witness = Witness(clock)
+    carried = rollouts.build(
+        wanted, found, recipes, up, witness, clock, changed=lambda: log.debug("bundle_reported")
+    )
+    archive = make_archive(wanted.archive, clock)
+    asked = remote.build(
+        up,
+        wanted,
+        said,
+        clock,
+        archive=None
+        if archive is None
+        else Goods(
+            archive,
+            pass_share=wanted.archive.pass_share,
+            bundle_sha256=lambda: recipes.in_force.bundle_sha256,
+        ),
+        threshold=lambda camera: (
+            None if (serving := status.serving(camera or names[0])) is None else serving.threshold
+        ),
+        doctor=StationDoctor(wanted),
+        recipes=recipes,
+        rollouts=carried,
+    )
     board = Board(
         station=status.station,
         version=VERSION,
@@ -198,9 +235,15 @@ def _build(
     scales = {one.name: scale for one in wanted.cameras if (scale := scale_of(one)) is not None}
     rolls = make_rolls(wanted.cameras, scales, clock)
     roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
-    archive, tally = make_archive(wanted.archive, clock), Tally(names)
-    witness = Witness(clock)
-    listeners: list[Listener] = [tally, roll_maps, board, witness, *([] if archive is None else [archive])]
+    tally = Tally(names)
+    listeners: list[Listener] = [
+        tally,
+        roll_maps,
+        board,
+        asked.snapshots,
+        witness,
+        *([] if archive is None else [archive]),
+    ]
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
@@ -212,20 +255,29 @@ def _build(
         new_id=new_id,
         first_sequence=up.outbox.last_sequence() + 1,
         listeners=listeners,
-        bindings=asked.bindings,
+        bindings=said.bindings,
         roll_of=rolls.roll_id,
+        parts_required=[camera.name for camera in wanted.cameras if camera.part_required],
     )
     captures = {
         camera.name: Capture(wanted.line.mode, wanted.line.ring_frames, source_waits=can_wait(camera.source))
         for camera in wanted.cameras
     }
     cameras = {
-        camera.name: make_supervisor(camera, captures[camera.name], clock, board.camera_state, make)
+        camera.name: make_supervisor(
+            camera, captures[camera.name], clock, board.camera_state, make, said.holds.why_disabled
+        )
         for camera in wanted.cameras
     }
     lines = {
         one.name: make_line(
-            one, captures[one.name], recipes.in_force, publisher, clock, restored=wanted.page.enabled
+            one,
+            captures[one.name],
+            recipes.in_force,
+            publisher,
+            clock,
+            restored=wanted.page.enabled,
+            pause_at=said.holds.pause_at,
         )
         for one in wanted.cameras
     }
@@ -237,15 +289,7 @@ def _build(
         lines=lines,
         uplink=up,
         remote=asked,
-        rollouts=rollouts.build(
-            wanted,
-            found,
-            recipes,
-            up,
-            witness,
-            clock,
-            changed=lambda: log.debug("bundle_reported"),
-        ),
+        rollouts=carried,
         roll_maps=roll_maps,
         archive=archive,
         board=board,

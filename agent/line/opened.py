@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from agent.engines.engine import BATCHES, EngineError
 from agent.engines.serving import Serving, make_serving
 from agent.engines.switch import Switch
 from agent.errors import PlumblineError
+from agent.foreign import shown
 from agent.settings import settings
 
 log = structlog.get_logger()
@@ -54,16 +55,23 @@ class OpenedBundle:
     def sha256(self) -> str:
         return self.bundle.sha256
 
-    @property
-    def size_bytes(self) -> int:
-        return estimated_bytes(self.bundle)
-
 
 def estimated_bytes(bundle: Bundle) -> int:
     """About what it takes in memory while it is open: files, weights and the largest batch."""
     files = sum(len(data) for data in bundle.files.values())
     pixels = max(BATCHES) * bundle.manifest.input.tile_px**2
     return files + WEIGHT_COPIES * len(bundle.model) + BYTES_PER_PIXEL * pixels
+
+
+def check_room(bundle: Bundle, there: Sequence[Bundle], max_bytes: int) -> None:
+    """Raises NoRoomError when one more bundle, beside those that are open, takes more than `max_bytes`."""
+    taken, wanted = sum(map(estimated_bytes, there)), estimated_bytes(bundle)
+    if there and taken + wanted > max_bytes:
+        names = ", ".join(f"{one.manifest.name} ({one.sha256[:12]})" for one in there)
+        raise NoRoomError(
+            f"{shown(str(bundle.path))}: takes about {wanted} bytes of memory, and {taken} of {max_bytes} "
+            f"are taken by {names}; raise engine.open_bundles_max_bytes, or have fewer bundles open"
+        )
 
 
 class OpenedBundles:
@@ -112,8 +120,9 @@ class OpenedBundles:
                 self._kept.add(bundle.sha256)
                 if (there := self._open.get(bundle.sha256)) is not None:
                     return there
+                there_are = [one.bundle for one in self._open.values()]
             try:
-                self._check_room(bundle)
+                check_room(bundle, there_are, self._engine.open_bundles_max_bytes)
                 opened = self._with_engine(bundle)
             except BaseException:
                 self.drop(bundle.sha256)
@@ -127,6 +136,14 @@ class OpenedBundles:
                     return opened
             opened.engine.close()
             raise EngineError("the agent stops")
+
+    def keep(self, sha256: str) -> bool:
+        """Whether it is open; it then stays so until `drop`, as if it had been opened now."""
+        with self._lock:
+            if sha256 not in self._open:
+                return False
+            self._kept.add(sha256)
+            return True
 
     def drop(self, sha256: str) -> None:
         """Nobody keeps it any more: it is closed as soon as no line judges by it and no recipe names it."""
@@ -199,18 +216,6 @@ class OpenedBundles:
         thread = threading.Thread(target=serve, name=f"engine-{one.sha256[:8]}", daemon=True)
         self._threads[one.sha256] = thread
         thread.start()
-
-    def _check_room(self, bundle: Bundle) -> None:
-        with self._lock:
-            there = list(self._open.values())
-        taken = sum(one.size_bytes for one in there)
-        wanted, allowed = estimated_bytes(bundle), self._engine.open_bundles_max_bytes
-        if there and taken + wanted > allowed:
-            names = ", ".join(f"{one.bundle.manifest.name} ({one.sha256[:12]})" for one in there)
-            raise NoRoomError(
-                f"{bundle.path}: takes about {wanted} bytes of memory, and {taken} of {allowed} are taken by "
-                f"{names}; raise engine.open_bundles_max_bytes, or have fewer bundles in the recipes"
-            )
 
     def _with_engine(self, bundle: Bundle) -> OpenedBundle:
         engine = Switch()

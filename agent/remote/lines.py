@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 from agent.clock import Clock
-from agent.errors import PlumblineError
 from agent.line.recipes import Recipes
 
 SETTLED_WITHIN_S = 1800.0  # an engine that is being compiled; after that the one beside it has to do
@@ -31,9 +29,8 @@ class Lines:
     def take_over(self, sha256: str) -> None:
         """The bundle before stays open, for the way back."""
         before = self._recipes.opened
-        if before.sha256 != sha256:
-            with suppress(PlumblineError):  # it may be damaged on the disk by now, which the way back tells
-                self._kept.add(self._recipes.bundles.open(before.bundle.path).sha256)
+        if before.sha256 != sha256 and self._recipes.bundles.keep(before.sha256):
+            self._kept.add(before.sha256)
         self._recipes.take_over_bundle(sha256)
 
     def withdraw(self) -> None:

@@ -24,7 +24,6 @@ from agent.remote.offers import Offer, Refusal, read_offer, unread
 from agent.remote.orders import Rollouts
 from agent.remote.proof.prover import Prover
 from agent.remote.transport.fetch import Fetcher, Ways
-from agent.remote.transport.https import HttpsTerms
 from agent.remote.updater import Updater
 from agent.remote.witness import Witness
 from agent.settings.settings import Settings
@@ -95,7 +94,7 @@ def build(
             depot=found.depot,
             fetch=Fetcher(
                 depot=found.depot,
-                ways=Ways(https=HttpsTerms(), chunks=uplink.link),
+                ways=Ways(https=wanted.remote.download, chunks=uplink.link),
                 trusted=lambda bundle: require_trusted(bundle, wanted.trust),
                 kept_free=wanted.outbox.min_free_bytes,
                 clock=clock,

@@ -38,6 +38,7 @@ class Parts:
             "engines": self.recipes.words(),
             "archive": () if self.archive is None else self.archive.words(),
             "uplink": self.uplink.words(),
+            "holds": self.remote.holds.words(),
             "rollouts": self.rollouts.words(),
             "pictures": [words for line in self.lines.values() for words in line.words()],
         }

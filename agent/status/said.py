@@ -9,6 +9,7 @@ from importlib.metadata import version
 from agent.clock import Clock, rfc3339
 from agent.contract import payloads
 from agent.engines.switch import NONE
+from agent.line.holds import Holds
 from agent.line.recipe import Recipe
 from agent.status.snapshot import Serving
 
@@ -22,6 +23,7 @@ class Status:
     station: str
     boot_id: str
     recipe: Callable[[], Recipe]
+    holds: Holds
     clock: Clock
 
     def message(self, state: payloads.StatusName, reason: str | None) -> bytes:
@@ -48,7 +50,7 @@ class Status:
             bundle=recipe.bundle,
             bundle_sha256=recipe.bundle_sha256,
             threshold=recipe.rules_of(camera).threshold_in(engine.precision),
-            provisional_rate=recipe.provisional_rate,
+            provisional_rate=recipe.provisional_rate_of(camera),
         )
 
     def _encoded(
@@ -66,5 +68,7 @@ class Status:
                 settings_sha256=recipe.settings.sha256,
                 engine=engine,
                 since=since,
+                paused=self.holds.paused,
+                disabled=self.holds.disabled,
             )
         )

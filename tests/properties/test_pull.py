@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import deque
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,3 +78,34 @@ def answer(request: ChunkRequest, content: bytes, most: int, *, spoilt: bool) ->
         fin=hashlib.sha256(content).hexdigest() if ends == len(content) else None,
     )
     return encode_chunk(header, piece)
+
+
+@pytest.mark.parametrize("bytes_per_s", [5_000, 20_000, 200_000, 5_000_000])
+def test_a_slow_way_carries_little_twice(bytes_per_s: int) -> None:
+    """First in, first out, as a broker and its line are."""
+    content = bytes(number % 251 for number in range(400_000))
+    ids, now_s, free_s, carried = itertools.count(), 0.0, 0.0, 0
+    way: deque[tuple[float, bytes]] = deque()
+    pull = Pull(
+        bundle=BUNDLE,
+        file="f",
+        given=0,
+        limit=len(content),
+        count=100_000,
+        now_ns=0,
+        new_id=lambda: f"{next(ids):016x}",
+    )
+    taken = b""
+    while pull.size is None or pull.given < pull.size:
+        for request in pull.wanted(round(now_s * 1e9)):
+            payload = answer(request, content, 100_000, spoilt=False)
+            free_s = max(free_s, now_s) + len(payload) / bytes_per_s
+            carried += len(payload)
+            way.append((free_s, payload))
+        now_s += 0.1
+        while way and way[0][0] <= now_s:
+            pull.hear(way.popleft()[1], round(now_s * 1e9))
+        while pull.has_next:
+            taken += pull.next()
+    assert taken == content
+    assert carried < (1.02 if bytes_per_s > 50_000 else 2.5) * len(content)

@@ -18,6 +18,7 @@ from agent.archive.entry import Entry, EntryError
 from agent.clock import Clock
 from agent.engines.engine import DeviceLost, OutOfMemory
 from agent.foreign import stored
+from agent.line.ignore import NothingLeftError
 from agent.line.infer import infer
 from agent.line.judge import judge
 from agent.line.prepare import PrepareError, prepare
@@ -27,6 +28,14 @@ from agent.remote.proof.document import MAX_NAMED, Flips, Frames, Look, Shift, U
 from agent.remote.proof.limits import flips_of, is_flip, shift, shift_of
 
 LOOKED_AT = 4  # entries for each frame that is wanted: the rest may be damaged, or of other cameras
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The same settings with one bundle and with the other."""
+
+    incumbent: Recipe
+    candidate: Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +99,14 @@ class Shadow:
     def judge(
         self,
         paths: Iterable[Path],
-        incumbent: Recipe,
-        candidate: Recipe,
+        pair_of: Callable[[Entry], Pair | None],
         clock: Clock,
         seen: Callable[[Compared], None],
     ) -> None:
         """Have both judge the first `wanted` entries that can be judged; `seen` is told of each.
 
-        Raises DeviceLost and OutOfMemory: this machine cannot do it now, whatever the bundle is worth.
+        `pair_of` says by which recipes, None for a frame that the candidate would not judge. Raises
+        DeviceLost and OutOfMemory: this machine cannot do it now, whatever the bundle is worth.
         """
         for path in islice(paths, LOOKED_AT * self.wanted):
             if len(self.verdicts) >= self.wanted:
@@ -105,13 +114,14 @@ class Shadow:
             found = self._read(path)
             if found is None:
                 continue
-            if found.frame.camera not in candidate.rules:
+            pair = pair_of(found)
+            if pair is None:
                 self.passed_over += 1
                 continue
             compared = Compared(
                 entry=found,
-                incumbent=opinion(found.frame, incumbent, clock),
-                candidate=opinion(found.frame, candidate, clock),
+                incumbent=opinion(found.frame, pair.incumbent, clock),
+                candidate=opinion(found.frame, pair.candidate, clock),
             )
             self.verdicts.append((compared.incumbent.look.verdict, compared.candidate.look.verdict))
             if compared.shift is not None:
@@ -130,17 +140,22 @@ class Shadow:
 
 
 def opinion(frame: Frame, recipe: Recipe, clock: Clock) -> Opinion:
-    """As the line would judge it; what it could not judge is undecided. Raises DeviceLost, OutOfMemory."""
+    """As the line would judge it; what it could not judge is undecided. Raises DeviceLost, OutOfMemory.
+
+    Regions to ignore lie in a part's first piece: where another one begins in it is not kept.
+    """
+    rules = recipe.rules_of(frame.camera)
     try:
         prepared = prepare(frame, recipe.input, clock)
-        inspection = infer(prepared, recipe.engine, clock, restored=False)
+        without = None if rules.ignore is None else rules.ignore.cells(prepared, rules.stride_px)
+        inspection = infer(prepared, recipe.engine, clock, restored=False, without=without)
     except (DeviceLost, OutOfMemory):
         raise
     except Exception as error:  # runtimes raise what they like
-        reason = "camera_error" if isinstance(error, PrepareError) else "engine_error"
+        reason = next((one for kind, one in _REASONS.items() if isinstance(error, kind)), "engine_error")
         look = Look(verdict="undecided", reason=reason, raw=None, threshold=None, normalized=None)
         return Opinion(look=look, evidence=None)
-    judgement = judge(frame, inspection, recipe.rules_of(frame.camera))
+    judgement = judge(frame, inspection, rules)
     return Opinion(look=_look(judgement), evidence=inspection.evidence)
 
 
@@ -155,6 +170,7 @@ def _look(judgement: Judgement) -> Look:
     )
 
 
+_REASONS: dict[type[Exception], str] = {PrepareError: "camera_error", NothingLeftError: "all_ignored"}
 _WORDS: dict[VerdictName, VerdictWord] = {
     "pass": "pass",
     "fail": "fail",

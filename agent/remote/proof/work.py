@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agent import logs
 from agent.archive import look
+from agent.archive.entry import Entry
 from agent.archive.faults import ArchiveError
 from agent.bundle.bundle import Bundle, BundleError, open_bundle
 from agent.clock import Clock, SystemClock
@@ -20,7 +22,7 @@ from agent.engines.open import Best
 from agent.engines.switch import Switch
 from agent.errors import PlumblineError
 from agent.foreign import stored
-from agent.line.recipe import Recipe, make_recipe
+from agent.line.recipe import DEFAULT, make_recipe
 from agent.remote.proof.candidate import open_candidate, open_incumbent, require_as_good
 from agent.remote.proof.document import (
     MAX_TEXT,
@@ -34,7 +36,7 @@ from agent.remote.proof.document import (
     Step,
     line_of,
 )
-from agent.remote.proof.shadow import Compared, Shadow
+from agent.remote.proof.shadow import Compared, Pair, Shadow
 from agent.remote.proof.worst import Gallery, NotKept
 from agent.settings.settings import Logs, Settings
 
@@ -75,7 +77,7 @@ def prove(order: Order, clock: Clock, tell: Tell) -> Found:
         candidate=_side(bundle, best), incumbent=None, golden=golden, frames=Frames(wanted=limits.frames)
     )
     tell(Step(step="incumbent"))
-    before, notes = None, []
+    before, notes = None, list[str]()
     if order.incumbent is None or order.incumbent_sha256 is None:
         notes.append("no bundle that is whole serves here: no frame was judged")
     else:
@@ -86,10 +88,12 @@ def prove(order: Order, clock: Clock, tell: Tell) -> Found:
         else:
             found = found.model_copy(update={"incumbent": _side(serving, opened)})
             require_as_good(best, opened, found)
-            before = _recipe(wanted, serving, opened)
+            before = opened
     gallery = Gallery()
     if before is not None:
-        found = _shadowed(found, wanted, before, _recipe(wanted, bundle, best), clock, gallery, tell, notes)
+        pairs = _pairs(wanted, _serving(serving, before), _serving(bundle, best))
+        rests = any(one.kind.device != "cpu" for one in (before, best))
+        found = _shadowed(found, wanted, pairs, clock, gallery, tell, notes, rests=rests)
     found = found.model_copy(update={"notes": tuple(_text(one) for one in notes)})
     tell(Step(step="pictures"))
     found = found.model_copy(update={"worst": gallery.worst()})
@@ -109,19 +113,30 @@ def settings_of(order: Order) -> Settings:
 def _shadowed(
     found: Found,
     wanted: Settings,
-    incumbent: Recipe,
-    candidate: Recipe,
+    pairs: Mapping[str, Pair],
     clock: Clock,
     gallery: Gallery,
     tell: Tell,
     notes: list[str],
+    *,
+    rests: bool,
 ) -> Found:
+    """`rests`: a GPU knows no priorities, so that half of the time is left to the line."""
     frames = wanted.remote.proof.frames
     shadow = Shadow(wanted=frames)
+    begun_ns = clock.monotonic_ns()
 
     def seen(compared: Compared) -> None:
+        nonlocal begun_ns
         gallery.see(compared)
         tell(Step(step="frames", done=len(shadow.verdicts), of=frames))
+        if rests:
+            time.sleep((clock.monotonic_ns() - begun_ns) / 1e9)
+        begun_ns = clock.monotonic_ns()
+
+    def pair_of(entry: Entry) -> Pair | None:
+        pair = pairs.get(entry.verdict.recipe_id if wanted.recipes else DEFAULT)
+        return pair if pair is not None and entry.frame.camera in pair.candidate.rules else None
 
     tell(Step(step="frames", done=0, of=frames))
     folder = wanted.archive.folder
@@ -129,7 +144,7 @@ def _shadowed(
         notes.append("archive.folder is not set: no frame was judged")
         return found
     try:
-        shadow.judge(look.newest(folder), incumbent, candidate, clock, seen)
+        shadow.judge(look.newest(folder), pair_of, clock, seen)
     except (DeviceLost, OutOfMemory) as error:
         raise NotProven(500, f"this machine could not judge the archive's frames twice: {error}") from error
     except ArchiveError as error:
@@ -147,10 +162,23 @@ def _shadowed(
     )
 
 
-def _recipe(wanted: Settings, bundle: Bundle, best: Best) -> Recipe:
+def _pairs(
+    wanted: Settings, incumbent: tuple[Bundle, Switch], candidate: tuple[Bundle, Switch]
+) -> Mapping[str, Pair]:
+    """By the recipe's name; recipes with a bundle of their own will not be judged by the candidate."""
+    of_station = [one for one in wanted.recipes if one.bundle is None] if wanted.recipes else [None]
+    return {
+        DEFAULT if one is None else one.name: Pair(
+            incumbent=make_recipe(wanted, *incumbent, one), candidate=make_recipe(wanted, *candidate, one)
+        )
+        for one in of_station
+    }
+
+
+def _serving(bundle: Bundle, best: Best) -> tuple[Bundle, Switch]:
     switch = Switch()  # which tells in which precision was judged
     switch.serve(best.engine)
-    return make_recipe(wanted, bundle, switch)
+    return bundle, switch
 
 
 def _side(bundle: Bundle, best: Best) -> Side:

@@ -2,7 +2,7 @@
 
     FOLDER/<sha256 of the candidate>/proof.json        what was found
     FOLDER/<sha256 of the candidate>/1-original.jpg    and 1-incumbent.jpg, 1-candidate.jpg: their heat maps
-    FOLDER/.part/                                      one that is being written
+    FOLDER/.part-*/                                    one that is being written
 
 A proof is in its place whole or not at all.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,8 @@ from agent.remote.proof.document import MAX_WORST, Found, Worst
 from agent.remote.proof.shadow import Compared, Opinion
 
 DOCUMENT = "proof.json"
-PART = ".part"
+PART = ".part-"
+PART_AGE_S = 3600.0  # older ones are left by a process that died
 KEPT_PROOFS = 4
 LONGEST_SIDE_PX = 1024
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 88]
@@ -84,11 +87,11 @@ class Gallery:
 
     def write(self, folder: Path, found: Found) -> None:
         """Keep what was found and the pictures it names, and let the oldest proof go. Raises NotKept."""
-        part, place = folder / PART, folder / found.candidate.sha256
+        place, part = folder / found.candidate.sha256, None
         try:
             folder.mkdir(exist_ok=True)  # not its parents: a disk may not be mounted
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
+            part = Path(tempfile.mkdtemp(prefix=PART, dir=folder))
+            part.chmod(0o750)
             for name, data in self._files():
                 write_file(part / name, [data])
             write_file(part / DOCUMENT, [found.model_dump_json(by_alias=True, indent=1).encode() + b"\n"])
@@ -98,6 +101,8 @@ class Gallery:
             sync_folder(folder)
             _bound(folder)
         except OSError as error:
+            if part is not None:
+                shutil.rmtree(part, ignore_errors=True)
             raise NotKept(f"{shown(str(folder))}: pictures were not kept: {error.strerror}") from error
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
@@ -117,8 +122,10 @@ def proofs(folder: Path) -> list[Path]:
 
 
 def _bound(folder: Path) -> None:
-    for old in proofs(folder)[KEPT_PROOFS:]:
-        shutil.rmtree(old)
+    old = time.time() - PART_AGE_S
+    left = [one for one in folder.glob(f"{PART}*") if one.stat().st_mtime < old]
+    for path in (*proofs(folder)[KEPT_PROOFS:], *left):
+        shutil.rmtree(path)
 
 
 def _name(at: int, which: Which) -> str:

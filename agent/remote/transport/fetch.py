@@ -22,9 +22,10 @@ from agent.contract import desired
 from agent.remote.depot import Depot
 from agent.remote.transport.chunks import ChunkLink, Chunks
 from agent.remote.transport.folder import Folder
-from agent.remote.transport.https import Https, HttpsTerms
+from agent.remote.transport.https import Https
 from agent.remote.transport.source import Cancelled, Lost, Source, Stopped, Unfit
 from agent.remote.transport.taking import NotFetched, Taking, Terms
+from agent.settings.remote import Download
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
@@ -76,7 +77,7 @@ class Fetch(Protocol):
 class Ways:
     """How this station reaches sources."""
 
-    https: HttpsTerms
+    https: Download
     chunks: ChunkLink | None  # None: it hears no documents
 
 

@@ -12,8 +12,6 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.address import masked
@@ -24,6 +22,7 @@ from agent.remote.transport.addresses import address_of, file_below, redirected
 from agent.remote.transport.paced import SLICE_S, Paced, PacedSocket
 from agent.remote.transport.source import Beyond, Cancelled, Lost, Missing, Stretch, Unfit
 from agent.settings.credentials import locate
+from agent.settings.remote import Download
 
 CONNECT_TIMEOUT_S = 10.0
 REDIRECTS = 5
@@ -36,19 +35,10 @@ _RANGE = re.compile(r"bytes (\d{1,16})-(\d{1,16})/(\d{1,16}|\*)")
 _CLOCK_FAULTS = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpsTerms:
-    """Whom to believe, and where answers may lead to."""
-
-    ca_file: Path | None = None
-    redirect_hosts: tuple[str, ...] = ()
-    plain_http: bool = False
-
-
 class Https:
     """The files of a bundle below `url`."""
 
-    def __init__(self, url: str, terms: HttpsTerms, clock: Clock) -> None:
+    def __init__(self, url: str, terms: Download, clock: Clock) -> None:
         self._url = url
         self._terms = terms
         self._clock = clock
@@ -71,7 +61,7 @@ class _HttpsVisit:
     """One connection for each file: a bundle has few."""
 
     def __init__(
-        self, url: str, terms: HttpsTerms, clock: Clock, cancelled: Cancelled, tags: dict[str, str]
+        self, url: str, terms: Download, clock: Clock, cancelled: Cancelled, tags: dict[str, str]
     ) -> None:
         self._url = url
         self._terms = terms
@@ -89,7 +79,7 @@ class _HttpsVisit:
         if offset and tag is not None:
             asked["If-Range"] = tag
         for _ in range(REDIRECTS + 1):
-            response = self._answer(url, asked, limit - offset if offset else limit)
+            response = self._answer(url, asked, limit)
             if response.status not in _LEADS_ON:
                 break
             url = redirected(
@@ -176,7 +166,7 @@ def accepted(
     return begins, size, content
 
 
-def tls_context(terms: HttpsTerms) -> ssl.SSLContext:
+def tls_context(terms: Download) -> ssl.SSLContext:
     """TLS 1.2 or newer; the server's certificate is checked. Raises Unfit or a PlumblineError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -17,7 +17,8 @@ from agent.remote.transport.source import Beyond, Lost, Missing, Unfit
 WINDOW = 8  # pieces that are on their way or wait for one before them
 FIRST_WINDOW = 2
 LEAST_BYTES = 4_000  # of a piece
-ANSWER_S = 4.0  # after which, nothing having come, a piece is asked for again
+ANSWER_S = 4.0  # after which, nothing having come, a piece is asked for again; twice as long the next time
+LONGEST_ANSWER_S = 16.0
 BUSY_S = 1.0
 SILENCE_S = 30.0
 SMALLER_AFTER = 2  # times that nothing came
@@ -60,6 +61,7 @@ class Pull:
         self._planned = given + count  # up to here it is ready, or awaited
         self._window = FIRST_WINDOW
         self._unheard = 0  # times in a row
+        self._answer_s = ANSWER_S
         self._heard_ns = now_ns
 
     @property
@@ -94,13 +96,17 @@ class Pull:
         head, content = answer
         if isinstance(head, ChunkRefusal):
             self._refused(head, start, now_ns)
-        elif start in self._awaited and self._is_right(head, content, start):
-            self._heard(now_ns)
+        elif start not in self._awaited:  # it was asked for twice, and the way is slow
+            self._put_off(now_ns)
+        elif self._is_right(head, content, start):
+            self._unheard = 0
+            self._window = min(WINDOW, self._window + 1)
+            self._put_off(now_ns)
             self._take(head, content, start, now_ns)
 
     def _request(self, start: int, now_ns: int) -> ChunkRequest:
         awaited = self._awaited[start]
-        awaited.again_ns = now_ns + round(ANSWER_S * 1e9)
+        awaited.again_ns = now_ns + round(self._answer_s * 1e9)
         awaited.tries += 1
         id_ = self._new_id()
         self._asked[id_] = start
@@ -113,19 +119,19 @@ class Pull:
         )
 
     def _shrink(self) -> None:
-        """Pieces may be lost for their number, or for their size."""
+        """Pieces may be lost for their number or their size, or the way may be slow."""
+        self._answer_s = min(LONGEST_ANSWER_S, 2 * self._answer_s)
         self._window = max(1, self._window // 2)
         self._unheard += 1
         if self._unheard >= SMALLER_AFTER:
             self.count = max(LEAST_BYTES, self.count // 2)
 
-    def _heard(self, now_ns: int) -> None:
+    def _put_off(self, now_ns: int) -> None:
         """As long as pieces come, those behind them may be on their way still."""
         self._heard_ns = now_ns
-        self._unheard = 0
-        self._window = min(WINDOW, self._window + 1)
         for one in self._awaited.values():
-            one.again_ns = max(one.again_ns, now_ns + round(ANSWER_S * 1e9))
+            if one.tries:
+                one.again_ns = max(one.again_ns, now_ns + round(self._answer_s * 1e9))
 
     def _is_right(self, head: Chunk, content: bytes, start: int) -> bool:
         ends = start + len(content)

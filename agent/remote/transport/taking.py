@@ -21,7 +21,15 @@ from agent.bundle.bundle import (
     Manifest,
     parse_manifest,
 )
-from agent.bundle.files import MAX_ENTRIES, MAX_FILE_BYTES, MAX_TOTAL_BYTES, BundleError
+from agent.bundle.files import (
+    MAX_DEPTH,
+    MAX_ENTRIES,
+    MAX_FILE_BYTES,
+    MAX_NAME_CHARACTERS,
+    MAX_TOTAL_BYTES,
+    BundleError,
+    is_inside,
+)
 from agent.contract.desired import Target
 from agent.errors import PlumblineError
 from agent.foreign import shown
@@ -205,6 +213,10 @@ def _read(content: bytes) -> Manifest:
         raise NotFetched(f"{error}; have it exported again", 422) from error
     if len(manifest.files) > MAX_ENTRIES:
         raise NotFetched(f"{MANIFEST}: names {len(manifest.files)} files, no bundle has so many", 422)
+    for name in manifest.files:
+        is_plain = is_inside(name) and name.isprintable()
+        if not is_plain or len(name) > MAX_NAME_CHARACTERS or name.count("/") >= MAX_DEPTH:
+            raise NotFetched(f"{MANIFEST}: {shown(name)[:80]}: no name for a file of a bundle", 422)
     return manifest
 
 

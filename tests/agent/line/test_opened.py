@@ -201,7 +201,9 @@ class Station:
     def __init__(self, folder: Path, at: Desk, wanted: Settings) -> None:
         self.desk = at
         self.bundles = bundles(folder, lambda: self.recipes.needed())
-        self.recipes = Recipes(wanted, self.bundles, self.bundles.open(wanted.bundle))
+        self.recipes = Recipes(
+            wanted, self.bundles, self.bundles.open(wanted.bundle), path=folder / "switched"
+        )
         self.bundles.drop(self.recipes.in_force.bundle_sha256)
         self.capture = Capture("accountable", ring_frames=64)
         self.line = Line(

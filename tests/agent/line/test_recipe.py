@@ -58,9 +58,9 @@ def test_a_threshold_of_the_settings_holds_in_every_precision_and_is_not_provisi
     few = bundle.manifest.threshold.model_copy(update={"provisional_rate": 0.1})
     provisional = replace(bundle, manifest=bundle.manifest.model_copy(update={"threshold": few}))
     by_bundle = make_recipe(Settings(), provisional, FakeEngine())
-    assert (by_bundle.rules_of("top").threshold, by_bundle.provisional_rate) == (THRESHOLD, 0.1)
+    assert (by_bundle.rules_of("top").threshold, by_bundle.provisional_rate_of("top")) == (THRESHOLD, 0.1)
     by_settings = make_recipe(Settings(judge=Judge(threshold=0.8)), provisional, FakeEngine())
-    assert by_settings.provisional_rate is None
+    assert by_settings.provisional_rate_of("top") is None
     assert {by_settings.rules_of("top").threshold_in(one) for one in ("f32", "bf16", "int8")} == {0.8}
 
 

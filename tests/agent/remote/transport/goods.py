@@ -15,7 +15,7 @@ from agent.contract.desired import Target
 from agent.remote.depot import Depot
 from agent.remote.transport.chunks import ChunkLink
 from agent.remote.transport.fetch import Fetcher, Order, Progress, Ways
-from agent.remote.transport.https import HttpsTerms
+from agent.settings.remote import Download
 from tests.agent.engines.small_bundle import small_files, small_manifest
 
 MORE = "weights/more.bin"
@@ -45,7 +45,7 @@ class Wanting:
     """Fetches into a depot of its own, and remembers what it was told."""
 
     folder: Path
-    https: HttpsTerms = field(default_factory=HttpsTerms)
+    https: Download = field(default_factory=Download)
     link: ChunkLink | None = None
     clock: Clock = field(default_factory=SystemClock)
     trusted: Callable[[Bundle], None] = lambda bundle: None

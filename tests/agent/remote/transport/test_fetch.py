@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import zipfile
@@ -263,3 +264,12 @@ def test_what_another_transaction_left_is_not_taken_for_it(wanting: Wanting, sou
     (wanting.depot.candidate / "stranger").write_bytes(b"?")
     wanting.fetch(target_of(source), folder_source(source))
     assert same(wanting.depot.candidate, source)
+
+
+@pytest.mark.parametrize("name", ["../up", "/root", "a/b/c/d/e", "x" * 201, "line\nfeed", "a\\b"])
+def test_a_manifest_with_names_that_are_none_is_the_end(wanting: Wanting, source: Path, name: str) -> None:
+    path = source / "manifest.yaml"
+    path.write_text(path.read_text().replace("  model.onnx:", f"  {json.dumps(name)}:"))
+    with pytest.raises(NotFetched, match="no name for a file of a bundle") as caught:
+        wanting.fetch(target_of(source), folder_source(source))
+    assert caught.value.code == 422

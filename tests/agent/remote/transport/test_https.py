@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import random
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -13,11 +14,12 @@ from typing import TypeAlias
 import pytest
 
 from agent.clock import ManualClock, SystemClock
-from agent.remote.transport import paced
+from agent.remote.transport import https, paced
 from agent.remote.transport.addresses import address_of, file_below, redirected
-from agent.remote.transport.https import HttpsTerms, accepted
+from agent.remote.transport.https import accepted
 from agent.remote.transport.source import Lost, Stopped, Unfit
 from agent.remote.transport.taking import NotFetched
+from agent.settings.remote import Download
 from tests.agent.remote.transport.goods import (
     MORE,
     Wanting,
@@ -113,7 +115,7 @@ def says(status: int, *lines: str, content: bytes = b"") -> Lie:
 def test_it_comes_over_tls_from_a_server_that_a_ca_of_ours_certified(
     wanting: Wanting, source: Path, authority: Authority
 ) -> None:
-    wanting.https = HttpsTerms(ca_file=authority.ca_file)
+    wanting.https = Download(ca_file=authority.ca_file)
     with serving(source, authority.certify("web", address=HOST)) as web:
         wanting.fetch(target_of(source), web_source(web.url))
     assert same(wanting.depot.candidate, source)
@@ -143,7 +145,7 @@ def test_a_certificate_that_is_wrong_is_told_and_nothing_is_taken(
 ) -> None:
     (tmp_path / "other").mkdir()
     files = {"own": authority.ca_file, "other": Authority(tmp_path / "other", "them").ca_file, "system": None}
-    wanting.https = HttpsTerms(ca_file=files[ca])
+    wanting.https = Download(ca_file=files[ca])
     with serving(source, authority.certify("web", address=address, days=days)) as web:
         if is_lost:  # a clock is set some time
             wanting.is_cancelled = lambda: len(wanting.troubles()) > 1
@@ -158,7 +160,7 @@ def test_a_certificate_that_is_wrong_is_told_and_nothing_is_taken(
 
 
 def test_a_ca_file_that_is_none_is_told(wanting: Wanting, source: Path) -> None:
-    wanting.https = HttpsTerms(ca_file=source / "manifest.yaml")
+    wanting.https = Download(ca_file=source / "manifest.yaml")
     with pytest.raises(NotFetched, match=r"remote\.download\.ca_file: .*no certificates in PEM"):
         wanting.fetch(target_of(source), web_source(f"https://{HOST}:1/"))
 
@@ -208,14 +210,16 @@ def test_without_tags_bytes_of_two_files_are_told_apart_by_the_digest(
 
 
 def test_a_server_that_knows_no_ranges_is_read_from_the_start(
-    wanting: Wanting, source: Path, web: Web
+    wanting: Wanting, source: Path, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(https, "OVERHEAD_BYTES", 1000)
+
     def knows_none(asked: Asked, connection: socket.socket, web: Web) -> bool:
         content = web.content(asked) or b""
         web.say(connection, 200, [f"Content-Length: {len(content)}"], content)
         return True
 
-    parts = first_time(closes_after(50_000))
+    parts = first_time(closes_after(200_000))
     web.lie = more_only(lambda *all_of_it: parts(*all_of_it) or knows_none(*all_of_it))
     wanting.fetch(target_of(source), web_source(web.url))
     assert same(wanting.depot.candidate, source)
@@ -362,6 +366,44 @@ def test_it_does_not_follow_for_ever(wanting: Wanting, source: Path, web: Web) -
     web.lie = says(302, "Location: /bundle/again")
     with pytest.raises(NotFetched, match="leads on more than 5 times"):
         wanting.fetch(target_of(source), web_source(web.url))
+
+
+GOOD = (
+    b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: "x"\r\n\r\nhello',
+    b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 3-7/8\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3;x=y\r\nabc\r\n0\r\nM: x\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: /bundle/x\r\n\r\n",
+    b"HTTP/1.1 503 No\r\nRetry-After: 5\r\n\r\n",
+)
+STRANGE = (b"\r\n", b"-1", b"99999999999999999999", b"\0", b"\xff", b":", b" ", b"gzip", b"\r\n\r\n")
+
+
+def mutated(rng: random.Random) -> bytes:
+    found = bytearray(rng.choice(GOOD))
+    for _ in range(rng.randint(1, 4)):
+        place = rng.randrange(len(found) + 1)
+        found[place : place + rng.randrange(6)] = rng.choice((*STRANGE, b"", rng.randbytes(4)))
+    return bytes(found)
+
+
+def test_whatever_a_server_says_it_is_lost_or_unfit_or_understood(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paced, "WINDOW_S", 0.3)
+    rng, outcomes = random.Random(1), set[type]()
+
+    def lie(asked: Asked, connection: socket.socket, web: Web) -> bool:
+        connection.sendall(mutated(rng))
+        return True
+
+    web.lie = lie
+    for _ in range(200):
+        try:
+            with https.Https(web.url, Download(), SystemClock()).visit(lambda: False) as visit:
+                list(visit.stretch("file", rng.choice([0, 3]), 100).pieces)
+        except (Lost, Unfit) as error:
+            outcomes.add(type(error))
+    assert {Lost, Unfit} <= outcomes
 
 
 @pytest.mark.parametrize("where", ["headers", "body"])
