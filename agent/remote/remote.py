@@ -16,9 +16,10 @@ from agent.line.holds import Holds
 from agent.outbox.file import FullError
 from agent.remote.desk import Desk
 from agent.remote.log_level import LogLevel
+from agent.remote.orders import Rollouts
 from agent.remote.signing import Spent, signers_of
 from agent.remote.snapshots import Snapshots
-from agent.remote.station import Doctor, GoodFrames, Recipes, Rollouts, Station
+from agent.remote.station import Doctor, GoodFrames, Recipes, Station
 from agent.settings.settings import Settings
 from agent.uplink.uplink import Uplink
 

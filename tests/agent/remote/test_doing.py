@@ -29,9 +29,9 @@ from tests.agent.remote.fakes import (
     FakeRollouts,
     FakeSettings,
     Levels,
-    Said,
-    Standing,
     Told,
+    said,
+    standing,
 )
 from tests.agent.remote.test_desk import Counter, Station, ping
 from tests.agent.remote.test_signing import KEY, signed
@@ -210,8 +210,8 @@ def test_a_recipe_is_switched_to_one_that_there_is(clock: ManualClock, tmp_path:
 def test_an_installation_is_acknowledged_once_it_goes_on_by_itself_and_answered_to_its_end(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    going = [Standing(state="downloading", share=0.5), Standing(state="probation")]
-    rollouts = FakeRollouts(stands=[*going, Standing(state="applied", code=200, is_over=True)])
+    going = [standing("downloading", share=0.5), standing("probation")]
+    rollouts = FakeRollouts(stands=[*going, standing("applied", 200)])
     counter = counter_of(clock, tmp_path, rollouts=rollouts)
     (first, second) = answers(counter, "install", document="{}")
     assert rollouts.asked == [("install", b"{}")]
@@ -231,12 +231,12 @@ def test_an_installation_is_acknowledged_once_it_goes_on_by_itself_and_answered_
 def test_others_that_take_long_are_done_while_an_installation_goes_on(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    rollouts = FakeRollouts(stands=[Standing(state="proving")])
+    rollouts = FakeRollouts(stands=[standing("proving")])
     counter = counter_of(clock, tmp_path, rollouts=rollouts, archive=FakeArchive(GOODS))
     answers(counter, "install", document="{}")
     assert answers(counter, "calibrate", "c-2")[-1]["code"] == 200
     assert answer(counter, "ping", "c-3")["code"] == 200
-    rollouts.stands = [Standing(state="rolled_back", code=422, message="too many rejects", is_over=True)]
+    rollouts.stands = [standing("rolled_back", 422, why="too many rejects")]
     counter.turn()
     last = counter.station.answers()[-1]
     assert (last["id"], last["code"], last["message"]) == ("c-1", 422, "too many rejects")
@@ -264,22 +264,22 @@ def test_others_that_take_long_are_done_while_an_installation_goes_on(
 def test_a_document_that_is_refused_is_answered_with_its_code(
     clock: ManualClock, tmp_path: Path, code: int, kind: str
 ) -> None:
-    rollouts = FakeRollouts(says=Said(code=code, message="no"))
+    rollouts = FakeRollouts(says=said(code, "no"))
     counter = counter_of(clock, tmp_path, rollouts=rollouts)
     last = answers(counter, "install", document="{}")[-1]
     assert (last["code"], last["data"], last["message"]) == (code, {"kind": kind}, "no")
 
 
 def test_a_rollback_and_a_cancel_are_asked_for_with_who_and_why(clock: ManualClock, tmp_path: Path) -> None:
-    over = Standing(state="rolled_back", code=409, is_over=True)
+    over = standing("rolled_back", 409)
     rollouts = FakeRollouts(stands=[over])
     counter = counter_of(clock, tmp_path, rollouts=rollouts)
     last = answers(counter, "rollback", reason="rejects", who="lead")[-1]
     assert (last["code"], last["data"]["state"]) == (200, "rolled_back")
-    rollouts.says = Said(code=200, message="cancelled", transaction="t-1")
+    rollouts.says = said(200, "cancelled", "t-1")
     assert answer(counter, "cancel", "c-2")["data"] == {"transaction": "t-1"}
     assert rollouts.asked == [("roll_back", "lead", "rejects"), ("cancel", None)]
-    rollouts.says = Said(code=404, message="no such transaction goes on here")
+    rollouts.says = said(404, "no such transaction goes on here")
     assert answer(counter, "cancel", "c-3")["code"] == 404
 
 
@@ -319,9 +319,9 @@ def test_a_hundred_verbs_at_once_have_one_answer_each_and_what_is_wrong_changes_
         for number in range(100)
     ]
     counter.serve_here(*many)
-    said = counter.station.answers()
-    assert [one["id"] for one in said] == [f"c-{number}" for number in range(100)]
-    assert {one["code"] for one in said} == {404, 422}
+    told_all = counter.station.answers()
+    assert [one["id"] for one in told_all] == [f"c-{number}" for number in range(100)]
+    assert {one["code"] for one in told_all} == {404, 422}
     assert not told.events and counter.desk.performed == 0
 
 
