@@ -15,9 +15,14 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from agent.errors import PlumblineError
 from agent.messages import Flags, Floats, Prepared
 
 KEPT = 64  # masks; parts differ in height
+
+
+class NothingLeftError(PlumblineError):
+    """What is ignored leaves nothing to judge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +32,15 @@ class Ignore:
     polygons: tuple[tuple[tuple[float, float], ...], ...]  # x, y of their corners
     top: int  # map pixels averaged into the score
 
-    def mask(self, prepared: Prepared, stride_px: int, *, first_line: int) -> Flags:
-        """(h, w): the cells of this frame's map that are left out; `first_line` is that of its part."""
-        return _mask(self.polygons, prepared.shape, prepared.scale, stride_px, first_line)
+    def cells(self, prepared: Prepared, stride_px: int, *, first_line: int = 0) -> tuple[Flags, int]:
+        """(h, w): the cells of this frame's map that are left out; and `top`.
+
+        `first_line` counts from where its part begins. Raises NothingLeftError when it is all of them.
+        """
+        mask = _mask(self.polygons, prepared.shape, prepared.scale, stride_px, first_line)
+        if mask.all():
+            raise NothingLeftError("the regions to ignore cover the whole frame; make them smaller")
+        return mask, self.top
 
 
 def leave_out(

@@ -11,11 +11,11 @@ import structlog
 from agent.clock import Clock
 from agent.contract.payloads import Hold
 from agent.contract.verdict import Verdict
-from agent.errors import PlumblineError
 from agent.line.binding import Bound
 from agent.line.book import Book, Choice, Known, OneRecipe
 from agent.line.capture import Capture
 from agent.line.drift import Drift
+from agent.line.ignore import NothingLeftError
 from agent.line.infer import infer
 from agent.line.judge import Rules, find_regions, judge
 from agent.line.prepare import PrepareError, prepare
@@ -33,10 +33,6 @@ log = structlog.get_logger()
 PATIENCE_S = 0.5
 NO_MODEL = "no model bundle here is whole; install one, and inspect the part again"
 HOLD_S = 10.0  # a window with an open defect waits for the next one; a belt that stands may take hours
-
-
-class NothingLeftError(PlumblineError):
-    """What is ignored leaves nothing to judge."""
 
 
 class Line:
@@ -140,7 +136,7 @@ class Line:
             return self._publisher.record_undecided(frame, recipe, "no_model", NO_MODEL, bound)
         try:
             prepared = prepare(frame, recipe.input, self._clock)
-            without = self._without(frame, prepared, recipe)
+            without = self._without(frame, prepared, recipe.rules_of(self._camera))
             inspection = infer(prepared, recipe.engine, self._clock, restored=self._restored, without=without)
         except NothingLeftError as error:
             self._release()
@@ -221,18 +217,12 @@ class Line:
             self._begun_line = frame.first_line
         self._goes_on = frame.goes_on
 
-    def _without(self, frame: Frame, prepared: Prepared, recipe: Recipe) -> tuple[Flags, int] | None:
+    def _without(self, frame: Frame, prepared: Prepared, rules: Rules) -> tuple[Flags, int] | None:
         """The cells of the frame's map that count for nothing. Raises NothingLeftError when all do."""
-        rules = recipe.rules_of(self._camera)
         if rules.ignore is None:
             return None
-        mask = rules.ignore.mask(prepared, rules.stride_px, first_line=frame.first_line - self._begun_line)
-        if mask.all():
-            raise NothingLeftError(
-                f"the regions that recipe {recipe.name} ignores cover the whole frame of camera "
-                f"{self._camera}; make them smaller"
-            )
-        return mask, rules.ignore.top
+        first_line = frame.first_line - self._begun_line
+        return rules.ignore.cells(prepared, rules.stride_px, first_line=first_line)
 
     def _look(self, judged: Judged) -> None:
         """Whether pictures and light still are what they were."""

@@ -91,6 +91,10 @@ class Recipes:
         """The name that was switched to; None where the settings decide."""
         return self._switched
 
+    def can_take_over(self, wanted: Settings) -> bool:
+        """Whether every bundle that these settings' recipes name is open: else it takes another run."""
+        return all(one.bundle is None or self._opened_at(one.bundle) is not None for one in wanted.recipes)
+
     def take_over(self, wanted: Settings) -> None:
         """Have every line judge by these settings from its next frame or part on; the bundles stay.
 
@@ -168,7 +172,7 @@ class Recipes:
             return OneRecipe(make_recipe(wanted, station.bundle, station.engine))
         entries = {}
         for one in wanted.recipes:
-            its = station if one.bundle is None else self._of_recipes.get(one.bundle)
+            its = station if one.bundle is None else self._opened_at(one.bundle)
             if its is None:
                 raise NotOpenError(
                     f"recipe {one.name}: bundle {one.bundle} is not open; start the agent anew"
@@ -180,6 +184,12 @@ class Recipes:
             )
         default = next((one.name for one in wanted.recipes if one.is_default), None)
         return ByProduct(entries=entries, default=default, switched=self._switched)
+
+    def _opened_at(self, path: Path) -> OpenedBundle | None:
+        """Not one that was closed since: what no recipe names any more does not stay open."""
+        one = self._of_recipes.get(path)
+        with self.bundles.held() as there:
+            return one if one is not None and one.sha256 in there else None
 
     @contextmanager
     def _needed_ones(self) -> Iterator[Sequence[OpenedBundle]]:

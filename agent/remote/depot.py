@@ -65,6 +65,10 @@ class Depot:
     def path_of(self, sha256: str) -> Path:
         return self.folder / sha256
 
+    def is_own(self, path: Path) -> bool:
+        """Whether it was installed here, by its name."""
+        return _NAME.fullmatch(path.name) is not None and os.path.lexists(self.folder / CURRENT)
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """The folder is there, and nobody else changes it in the block. Raises DepotError."""
@@ -98,6 +102,12 @@ class Depot:
                 return None
             raise explained(self.folder / link, error) from error
         return name if _NAME.fullmatch(name) else None
+
+    def check_links(self) -> None:
+        """Raises DepotError where something else stands in the place of a link."""
+        for path in (self.folder / CURRENT, self.folder / "previous"):
+            if os.path.lexists(path) and not path.is_symlink():
+                raise DepotError(f"{shown(str(path))}: is no link of ours; move it away", 507)
 
     def links(self) -> Links:
         """Both links, and which of all bundles are whole; reads every byte of them."""

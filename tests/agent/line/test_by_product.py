@@ -237,7 +237,7 @@ def test_a_frame_of_which_nothing_is_left_is_undecided(one: Station) -> None:
     one.judge("a1")
     (record,) = one.records()
     assert (record["verdict"], record["reason"]) == ("undecided", "all_ignored")
-    assert "recipe a ignores cover the whole frame of camera top" in record["detail"]
+    assert "regions to ignore cover the whole frame" in record["detail"]
 
 
 def test_pictures_and_light_are_watched_for_each_product_by_itself(one: Station) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.bundle.bundle import InputSpec
 from agent.clock import ManualClock
-from agent.line.ignore import Ignore, inside, leave_out
+from agent.line.ignore import Ignore, NothingLeftError, _mask, inside, leave_out
 from agent.line.infer import infer
 from agent.line.judge import judge
 from agent.line.prepare import prepare
@@ -51,7 +51,7 @@ def prepared(picture: Pixels, *, tile_px: int = 32, overlap_px: int = 4, scale: 
 
 
 def mask_of(found: Prepared, *regions: Polygon, first_line: int = 0) -> Flags:
-    return Ignore(polygons=regions, top=4).mask(found, STRIDE_PX, first_line=first_line)
+    return _mask(regions, found.shape, found.scale, STRIDE_PX, first_line)
 
 
 @given(polygons, st.sampled_from([(30, 50), (64, 64), (33, 47)]), st.sampled_from([0.5, 1.0, 1.3]))
@@ -72,6 +72,14 @@ def test_a_region_of_a_part_lies_in_the_piece_of_it_that_shows_it() -> None:
     found = prepared(good_picture(32, 32))
     assert not mask_of(found, box(0, 32, 32, 8)).any()
     assert mask_of(found, box(0, 32, 32, 8), first_line=32).nonzero()[0].tolist() == [0] * 8 + [1] * 8
+
+
+def test_regions_that_leave_nothing_are_refused() -> None:
+    found = prepared(good_picture(32, 32))
+    mask, top = Ignore(polygons=(box(0, 0, 32, 30),), top=4).cells(found, STRIDE_PX, first_line=1)
+    assert (mask.sum(), top) == (56, 4)
+    with pytest.raises(NothingLeftError, match="cover the whole frame"):
+        Ignore(polygons=(box(0, 0, 32, 32),), top=4).cells(found, STRIDE_PX)
 
 
 def seen(picture: Pixels, *regions: Polygon, top: int = 4) -> Inspection:

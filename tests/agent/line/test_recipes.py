@@ -159,6 +159,8 @@ def test_settings_take_over_with_other_recipes_on_bundles_that_are_open_and_not_
         (record,) = station.records()
         assert (record["verdict"], record["score"]["threshold"]) == ("pass", pytest.approx(0.9))
         elsewhere = Recipe(name="third", bundle=tmp_path / "third")
+        assert station.recipes.can_take_over(told.model_copy(update={"recipes": told.recipes[1:]}))
+        assert not station.recipes.can_take_over(told.model_copy(update={"recipes": (elsewhere,)}))
         with pytest.raises(NotOpenError, match=r"recipe third: .*third is not open"):
             station.recipes.take_over(told.model_copy(update={"recipes": (elsewhere,)}))
         station.judge("A2")
@@ -170,6 +172,9 @@ def test_settings_take_over_with_other_recipes_on_bundles_that_are_open_and_not_
             names = {one.bundle.manifest.name for one in there.values()}
         assert names <= {"first", "second"}
         eventually(lambda: len(station.bundles._open) == 1, "the bundle that no recipe names is closed")
+        assert not station.recipes.can_take_over(told)
+        with pytest.raises(NotOpenError, match="recipe other"):
+            station.recipes.take_over(told)
 
 
 def test_a_rollout_changes_the_recipes_of_the_stations_bundle_alone(tmp_path: Path, at: Desk) -> None:
