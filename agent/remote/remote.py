@@ -19,7 +19,7 @@ from agent.remote.log_level import LogLevel
 from agent.remote.orders import Rollouts
 from agent.remote.signing import Spent, signers_of
 from agent.remote.snapshots import Snapshots
-from agent.remote.station import Doctor, GoodFrames, Recipes, Station
+from agent.remote.station import Doctor, GoodFrames, Recipes, Recommending, Station
 from agent.settings.settings import Settings
 from agent.uplink.uplink import Uplink
 
@@ -92,6 +92,7 @@ def build(
     doctor: Doctor | None = None,
     recipes: Recipes | None = None,
     rollouts: Rollouts | None = None,
+    settings: Recommending | None = None,
 ) -> Remote:
     """Of a station whose outbox is open."""
     topics = uplink.events.topics
@@ -120,6 +121,7 @@ def build(
             doctor=doctor,
             recipes=recipes,
             rollouts=rollouts,
+            settings=settings,
         ),
         memory=uplink.keeper,
         answers=uplink.link,

@@ -182,6 +182,7 @@ def test_a_threshold_that_is_to_be_applied_goes_the_way_of_settings(
     counter = counter_of(clock, tmp_path, archive=FakeArchive(GOODS), settings=door)
     data = answers(counter, "calibrate", apply=True, false_reject_rate=0.05, who="lead")[-1]["data"]
     assert data["applied"] and door.proposed == [({"judge": {"threshold": data["threshold"]}}, "lead")]
+    assert answers(counter, "calibrate", "c-3", apply=True, camera="top")[-1]["code"] == 422
     door.refuses = NotDoneError("occupied", "another document is on probation")
     refused = answers(counter, "calibrate", "c-2", apply=True, false_reject_rate=0.05)[-1]
     assert (refused["code"], refused["data"]) == (429, {"kind": "occupied"})
