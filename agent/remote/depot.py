@@ -229,6 +229,17 @@ class Depot:
                 f"{place}: {found} bytes of another digest than the manifest's; copy it again", 422
             )
 
+    def sync_candidate(self) -> None:
+        """Its files and their names stay as they are now. Raises DepotError."""
+        try:
+            for folder, _, names in os.walk(self.candidate, topdown=False):
+                for name in names:
+                    sync_file(Path(folder) / name)
+                sync_folder(Path(folder))
+            sync_folder(self.folder)
+        except OSError as error:
+            raise explained(self.candidate, error) from error
+
     def place(self, sha256: str) -> None:
         """Give the candidate, which was verified, its name. Raises DepotError."""
         if not self.candidate.is_dir():
@@ -240,10 +251,7 @@ class Depot:
                     self.drop_candidate()
                     return
                 _remove(target)
-            for folder, _, names in os.walk(self.candidate, topdown=False):
-                for name in names:
-                    sync_file(Path(folder) / name)
-                sync_folder(Path(folder))
+            self.sync_candidate()
             self.candidate.rename(target)
             sync_folder(self.folder)
         except OSError as error:
