@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from tests.agent.remote.fakes import (
 from tests.agent.remote.test_desk import Counter, Station, ping
 from tests.agent.remote.test_signing import KEY, signed
 from tests.agent.uplink.asking import command, request
+from tests.brokers import eventually
 
 
 @pytest.fixture
@@ -326,11 +328,34 @@ def test_a_hundred_verbs_at_once_have_one_answer_each_and_what_is_wrong_changes_
     assert not told.events and counter.desk.performed == 0
 
 
+def test_a_replay_does_not_wait_for_the_doctor_and_few_may_wait_for_him(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    class Slow(FakeDoctor):
+        def look(self, family: str | None) -> Iterator[Found]:
+            let_go.wait()
+            yield FOUND[0]
+
+    let_go = threading.Event()
+    counter = counter_of(clock, tmp_path, doctor=Slow())
+    many = [command("doctor", request(id=f"d-{number}", args={})) for number in range(7)]
+    for one in (*many, command()):
+        counter.turn(one)
+    while not any(one["id"] == "c-1" for one in counter.station.answers()):
+        counter.turn()
+    codes = {one["id"]: one["code"] for one in counter.station.answers()}
+    assert codes == {**{f"d-{number}": 202 for number in range(5)}, "d-5": 429, "d-6": 429, "c-1": 200}
+    let_go.set()
+    while counter.station.done().count("acknowledge") < 8:
+        counter.turn()
+    finals = [one for one in counter.station.answers() if one["code"] == 200]
+    assert len(finals) == 6
+
+
 def test_ping_is_answered_between_the_looks_of_the_doctor(clock: ManualClock, tmp_path: Path) -> None:
     class Slow(FakeDoctor):
         def look(self, family: str | None) -> Iterator[Found]:
-            while len(counter.station.answers()) < 4:
-                pass
+            eventually(lambda: len(counter.station.answers()) >= 4, "the others are answered")
             yield FOUND[0]
 
     counter = counter_of(clock, tmp_path, doctor=Slow())
