@@ -28,6 +28,7 @@ import structlog
 
 from agent.clock import Clock
 from agent.contract import inbound as bounds
+from agent.contract.arguments import Changing
 from agent.contract.commands import (
     CODES,
     Accepted,
@@ -42,7 +43,7 @@ from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
 from agent.contract.topics import Topics
 from agent.remote.admission import admit
-from agent.remote.answering import done, failed, not_done, under_way
+from agent.remote.answering import brief, done, failed, not_done, under_way
 from agent.remote.asked import Call, Data, Steps
 from agent.remote.in_order import InOrder, Taken
 from agent.remote.signing import Signers
@@ -54,7 +55,6 @@ LOOK_S = 0.25  # at whether to stop
 PAUSE_S = 0.005  # between two steps, for whoever else writes to the outbox
 TELL_EVERY_S = 1.0  # how far one has come
 SLOW_WAITING = 4  # of those that say how far they are
-LOGGED_CHARACTERS = 200  # of one value in an answer
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +102,7 @@ class AtHand:
     taken: Taken
     accepted: Accepted
     steps: Steps
+    by: str | None = None  # who asked, where that is known
     is_kept: bool = False  # remembered and acknowledged already: what is left goes on by itself
     told_ns: int = 0
     told: Progress | None = None
@@ -228,7 +229,14 @@ class Desk:
         command = accepted.command
         call = Call(arrived_ns=taken.inbound.arrived_ns, id=command.id, issuer=command.issuer)
         steps = VERBS[command.name].steps(self._station, command.arguments, call)
-        return AtHand(taken=taken, accepted=accepted, steps=steps, told_ns=self._clock.monotonic_ns())
+        asked = command.arguments
+        return AtHand(
+            taken=taken,
+            accepted=accepted,
+            steps=steps,
+            by=call.by(asked) if isinstance(asked, Changing) else command.issuer,
+            told_ns=self._clock.monotonic_ns(),
+        )
 
     def _is_over(self, at_hand: AtHand) -> bool:
         """Whether the next one that takes long may begin, after a step of this one."""
@@ -319,9 +327,8 @@ class Desk:
         except Exception as error:
             return failed(accepted, error)
         self._performed += 1
-        log.info(
-            "command_performed", command=command.name, id=command.id, issuer=command.issuer, **_brief(data)
-        )
+        told = brief(data) if at_hand.by is None else {**brief(data), "by": at_hand.by}
+        log.info("command_performed", command=command.name, id=command.id, **told)
         return done(accepted, data)
 
     def _count(self, rejected: Rejected, inbound: Inbound) -> None:
@@ -337,8 +344,3 @@ class Desk:
                 reason=rejected.message,
                 so_far=self._refusals[kind],
             )
-
-
-def _brief(data: Data) -> Data:
-    """Without what no log line is for, such as a picture."""
-    return {name: value for name, value in data.items() if len(repr(value)) <= LOGGED_CHARACTERS}

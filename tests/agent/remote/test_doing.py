@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
 from agent.contract.arguments import COMMANDS
@@ -83,6 +84,18 @@ def test_a_camera_is_disabled_and_enabled_with_who_and_why(clock: ManualClock, t
     wrong = answer(counter, "disable", "c-3", camera="side", reason="lens")
     assert (wrong["code"], wrong["data"]) == (422, {"kind": "bad_arguments"})
     assert told.names() == ["camera_disabled", "camera_enabled"]
+
+
+def test_the_log_says_who_asked_and_leaves_pictures_out(clock: ManualClock, tmp_path: Path) -> None:
+    pictures = Snapshots(["top"])
+    pictures._shots["top"] = fakes.shot(fakes.frame())
+    counter = counter_of(clock, tmp_path, pictures=pictures)
+    with capture_logs() as logs:
+        answer(counter, "snapshot")
+        answer(counter, "pause", "c-2", reason="gripper", who="lead")
+    looked, paused = [one for one in logs if one["event"] == "command_performed"]
+    assert looked["camera"] == "top" and "jpeg" not in looked and "by" not in looked
+    assert paused["by"] == "lead"
 
 
 def test_what_cannot_be_recorded_does_not_hold(clock: ManualClock, tmp_path: Path) -> None:
@@ -202,12 +215,14 @@ def test_without_good_frames_nothing_is_proposed(
 
 
 def test_a_recipe_is_switched_to_one_that_there_is(clock: ManualClock, tmp_path: Path) -> None:
-    recipes = FakeRecipes()
-    counter = counter_of(clock, tmp_path, recipes=recipes)
+    recipes, told = FakeRecipes(), Told()
+    counter = counter_of(clock, tmp_path, recipes=recipes, tell=told)
     assert answer(counter, "recipe", recipe="cells-5x5")["data"] == {"recipe": "cells-5x5"}
     wrong = answer(counter, "recipe", "c-2", recipe="tiles")
     assert (wrong["code"], wrong["data"], recipes.in_force) == (404, {"kind": "not_found"}, "cells-5x5")
-    assert answer(counter, "recipe", "c-3")["data"] == {"recipe": None} and recipes.in_force is None
+    assert answer(counter, "recipe", "c-3", who="lead")["data"] == {"recipe": None}
+    assert recipes.in_force is None
+    assert told.events[1] == ("recipe_switched", {"recipe": None, "who": "lead"}) and len(told.events) == 2
 
 
 def test_an_installation_is_acknowledged_once_it_goes_on_by_itself_and_answered_to_its_end(
