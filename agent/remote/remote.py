@@ -21,7 +21,7 @@ from agent.remote.log_level import LogLevel
 from agent.remote.orders import Rollouts
 from agent.remote.signing import Spent, signers_of
 from agent.remote.snapshots import Snapshots
-from agent.remote.station import Doctor, GoodFrames, Recipes, Station
+from agent.remote.station import Doctor, GoodFrames, Recipes, Recommending, Station
 from agent.settings.settings import Settings
 from agent.uplink.uplink import Uplink
 
@@ -100,6 +100,7 @@ def build(
     rollouts: Rollouts | None = None,
     takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
     inbox: Path | None = None,
+    settings: Recommending | None = None,
 ) -> Remote:
     """Of a station whose outbox is open; `takers` take what comes as a document, by topic or folder."""
     topics = uplink.events.topics
@@ -128,6 +129,7 @@ def build(
             doctor=doctor,
             recipes=recipes,
             rollouts=rollouts,
+            settings=settings,
         ),
         memory=uplink.keeper,
         answers=uplink.link,
