@@ -5,6 +5,7 @@
     FOLDER/previous       link to the one that served before
     FOLDER/.candidate/    one that is being copied and not yet verified
     FOLDER/rollout.json   the record of the rollout
+    FOLDER/.serving       digests of what the running station has open, which is never cleaned up
     FOLDER/.lock          held by who changes any of it
 
 Names change by rename, and are on the disk when a call returns. Everything else in the folder is somebody
@@ -24,17 +25,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.bundle.bundle import SIGNATURE, Bundle, open_bundle
-from agent.bundle.files import MAX_FILE_BYTES, MAX_TOTAL_BYTES, is_inside
-from agent.durable import sync_folder, write_file
+from agent.bundle.bundle import SIGNATURE, Bundle, Manifest, open_bundle, read_head
+from agent.bundle.files import MAX_FILE_BYTES, MAX_TOTAL_BYTES, is_inside, open_files
+from agent.durable import sync_file, sync_folder, write_file
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.remote.transaction import Link, Links
+from agent.settings import bounded
 from agent.users import user_name
 
 CURRENT = "current"
 CANDIDATE = ".candidate"
 LOCK = ".lock"
+SERVING = ".serving"
+_MAX_SERVING_BYTES = 65_536
 _NAME = re.compile(r"[0-9a-f]{64}")
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EINVAL}  # also: no link
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -60,6 +64,10 @@ class Depot:
 
     def path_of(self, sha256: str) -> Path:
         return self.folder / sha256
+
+    def is_own(self, path: Path) -> bool:
+        """Whether it was installed here, by its name."""
+        return _NAME.fullmatch(path.name) is not None and os.path.lexists(self.folder / CURRENT)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -95,11 +103,39 @@ class Depot:
             raise explained(self.folder / link, error) from error
         return name if _NAME.fullmatch(name) else None
 
+    def check_links(self) -> None:
+        """Raises DepotError where something else stands in the place of a link."""
+        for path in (self.folder / CURRENT, self.folder / "previous"):
+            if os.path.lexists(path) and not path.is_symlink():
+                raise DepotError(f"{shown(str(path))}: is no link of ours; move it away", 507)
+
     def links(self) -> Links:
         """Both links, and which of all bundles are whole; reads every byte of them."""
         current, previous = self.named("current"), self.named("previous")
         verified = frozenset(one for one in self.bundles() if self.fault_of(one) is None)
         return Links(current=current, previous=previous, verified=verified)
+
+    def serving(self) -> frozenset[str]:
+        """What a running station said last that it has open; nothing where that cannot be read."""
+        try:
+            said = bounded.read(self.folder / SERVING, max_bytes=_MAX_SERVING_BYTES).decode(
+                "ascii", "replace"
+            )
+        except bounded.UnreadableError:
+            return frozenset()
+        return frozenset(one for one in said.split() if _NAME.fullmatch(one))
+
+    def note_serving(self, digests: frozenset[str]) -> None:
+        """Keep these from being cleaned up, whoever installs meanwhile. Raises DepotError."""
+        if digests == self.serving() and (digests or not os.path.lexists(self.folder / SERVING)):
+            return
+        unfinished = self.folder / f"{SERVING}.part"
+        try:
+            write_file(unfinished, [f"{one}\n".encode() for one in sorted(digests)])
+            unfinished.replace(self.folder / SERVING)
+            sync_folder(self.folder)
+        except OSError as error:
+            raise explained(self.folder / SERVING, error) from error
 
     def bundles(self) -> list[str]:
         """The digests that folders here are named by. Raises DepotError."""
@@ -117,6 +153,14 @@ class Depot:
         except PlumblineError as error:
             return str(error)
         return None
+
+    def head_of(self, sha256: str) -> Manifest | None:
+        """What its manifest says, whole or not; None where that cannot be read."""
+        try:
+            with open_files(self.path_of(sha256)) as there:
+                return read_head(there, self.path_of(sha256)).manifest
+        except PlumblineError:
+            return None
 
     def open(self, sha256: str) -> Bundle:
         """A bundle that is whole. Raises PlumblineError."""
@@ -195,6 +239,17 @@ class Depot:
                 f"{place}: {found} bytes of another digest than the manifest's; copy it again", 422
             )
 
+    def sync_candidate(self) -> None:
+        """Its files and their names stay as they are now. Raises DepotError."""
+        try:
+            for folder, _, names in os.walk(self.candidate, topdown=False):
+                for name in names:
+                    sync_file(Path(folder) / name)
+                sync_folder(Path(folder))
+            sync_folder(self.folder)
+        except OSError as error:
+            raise explained(self.candidate, error) from error
+
     def place(self, sha256: str) -> None:
         """Give the candidate, which was verified, its name. Raises DepotError."""
         if not self.candidate.is_dir():
@@ -206,8 +261,7 @@ class Depot:
                     self.drop_candidate()
                     return
                 _remove(target)
-            for folder, _, _ in os.walk(self.candidate, topdown=False):
-                sync_folder(Path(folder))
+            self.sync_candidate()
             self.candidate.rename(target)
             sync_folder(self.folder)
         except OSError as error:
@@ -248,12 +302,12 @@ class Depot:
         _remove(self.candidate)
 
     def drop(self, sha256: str) -> None:
-        """A bundle, unless a link names it. Raises OSError."""
-        if sha256 not in (self.named("current"), self.named("previous")):
+        """A bundle, unless a link names it or the running station has it open. Raises OSError."""
+        if sha256 not in (self.named("current"), self.named("previous"), *self.serving()):
             _remove(self.path_of(sha256))
 
     def clean_up(self) -> None:
-        """All but what the links name. Raises OSError."""
+        """All but what the links name and the running station has open. Raises OSError."""
         self.drop_candidate()
         for sha256 in self.bundles():
             self.drop(sha256)
@@ -277,7 +331,8 @@ def _take(descriptor: int, path: Path) -> None:
     except BlockingIOError:
         owner = path.read_text(encoding="ascii").strip() or "another"
         raise DepotError(
-            f"{shown(str(path))}: process {owner} is at it; wait until it has ended", 429
+            f"{shown(str(path))}: process {owner} is at it; wait until it has ended, or cancel its rollout",
+            429,
         ) from None
 
 

@@ -15,9 +15,9 @@ class Proof(Section):
 
     frames: int = Field(200, ge=0, le=10_000)
     min_frames: int = Field(0, ge=0, le=10_000)
-    max_flips: int = Field(2, ge=0, le=10_000)
-    max_score_shift: float = Field(10.0, gt=0, le=1000)
-    timeout_s: float = Field(900.0, ge=10, le=86_400)
+    max_flip_share: float = Field(0.01, ge=0, le=1)
+    max_score_shift: float = Field(20.0, ge=0, le=100)
+    timeout_s: float = Field(3600.0, ge=10, le=86_400)
 
 
 class Probation(Section):
@@ -25,6 +25,11 @@ class Probation(Section):
 
     verdicts: int = Field(100, ge=1, le=100_000)
     seconds: float = Field(60.0, ge=1, le=86_400)
+    max_error_rise: float = Field(0.02, ge=0, le=1)
+    max_reject_shift: float = Field(0.1, gt=0, le=1)
+    max_latency_ratio: float = Field(2.0, ge=1, le=1000)
+    max_score_shift: float = Field(30.0, gt=0, le=200)
+    max_standing_days: float | None = Field(None, gt=0, le=366)
 
 
 class Download(Section):

@@ -75,10 +75,14 @@ class Shelf:
 
     def _look_around(self) -> None:
         self._places.clear()
-        for path in sorted(self._folder.iterdir()):
+        try:
+            there = sorted(self._folder.iterdir())
+        except OSError:  # it may come back
+            return
+        for path in there:
             try:
-                with open_files(path) as there:
-                    content = there.read(MANIFEST, MAX_MANIFEST_BYTES)
+                with open_files(path) as bundle:
+                    content = bundle.read(MANIFEST, MAX_MANIFEST_BYTES)
                 manifest = parse_manifest(content, name=MANIFEST)
             except (BundleError, KeyError):  # no bundle
                 continue
@@ -103,6 +107,8 @@ class ChunkServer:
             self._on_way.clear()
         while self._on_way and self._on_way[0].is_published():
             self._on_way.popleft()
+        if len(self._on_way) >= 2 * ON_WAY:
+            return  # who gets no answer asks again, too
         if len(self._on_way) >= ON_WAY:
             answer = _refusal(request, 429, "too many ask at once; ask again")
         else:

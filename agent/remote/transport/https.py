@@ -28,7 +28,7 @@ CONNECT_TIMEOUT_S = 10.0
 REDIRECTS = 5
 PIECE_BYTES = 64 * 1024
 OVERHEAD_BYTES = 1024 * 1024  # of headers and chunk sizes, beside the content
-LONGEST_ASKED_WAIT_S = 300.0
+LONGEST_ASKED_WAIT_S = 60.0  # other sources wait with it
 _LATER = (408, 425, 429, 500, 502, 503, 504)
 _LEADS_ON = (301, 302, 303, 307, 308)
 _RANGE = re.compile(r"bytes (\d{1,16})-(\d{1,16})/(\d{1,16}|\*)")
@@ -79,7 +79,7 @@ class _HttpsVisit:
         if offset and tag is not None:
             asked["If-Range"] = tag
         for _ in range(REDIRECTS + 1):
-            response = self._answer(url, asked, limit - offset if offset else limit)
+            response = self._answer(url, asked, limit)
             if response.status not in _LEADS_ON:
                 break
             url = redirected(

@@ -32,7 +32,7 @@ from agent.bundle.files import (
 )
 from agent.contract.desired import Target
 from agent.errors import PlumblineError
-from agent.foreign import shown, stored
+from agent.foreign import shown
 from agent.remote.depot import Depot
 from agent.remote.partial import Partial, gone_on
 from agent.remote.transport.neighbours import copied, neighbours
@@ -214,7 +214,7 @@ def _read(content: bytes) -> Manifest:
     if len(manifest.files) > MAX_ENTRIES:
         raise NotFetched(f"{MANIFEST}: names {len(manifest.files)} files, no bundle has so many", 422)
     for name in manifest.files:
-        is_plain = is_inside(name) and name.isprintable() and stored(name) == name
+        is_plain = is_inside(name) and name.isprintable()
         if not is_plain or len(name) > MAX_NAME_CHARACTERS or name.count("/") >= MAX_DEPTH:
             raise NotFetched(f"{MANIFEST}: {shown(name)[:80]}: no name for a file of a bundle", 422)
     return manifest

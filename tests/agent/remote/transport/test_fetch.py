@@ -266,9 +266,7 @@ def test_what_another_transaction_left_is_not_taken_for_it(wanting: Wanting, sou
     assert same(wanting.depot.candidate, source)
 
 
-@pytest.mark.parametrize(
-    "name", ["../up", "/root", "a/b/c/d/e", "x" * 201, "line\nfeed", "half\ud800", "a\\b"]
-)
+@pytest.mark.parametrize("name", ["../up", "/root", "a/b/c/d/e", "x" * 201, "line\nfeed", "a\\b"])
 def test_a_manifest_with_names_that_are_none_is_the_end(wanting: Wanting, source: Path, name: str) -> None:
     path = source / "manifest.yaml"
     path.write_text(path.read_text().replace("  model.onnx:", f"  {json.dumps(name)}:"))
