@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, get_args
+
+import structlog
 
 from agent.clock import new_uuid7, rfc3339
 from agent.contract.reported import BundleAttempt, BundleReport
@@ -22,7 +25,7 @@ from agent.remote.begin import Begun
 from agent.remote.carrying import Carrying
 from agent.remote.depot import DepotError
 from agent.remote.duties import Duties, Means, moment
-from agent.remote.offers import Offer, Refusal, way_back
+from agent.remote.offers import Offer, Refusal, unread, way_back
 from agent.remote.orders import Asked, Cancel, Document, Reply, RollBack, Said, SaidState, Standing, nobody
 from agent.remote.rollout_file import RECORD, NotWritable
 from agent.remote.transaction import (
@@ -45,10 +48,14 @@ ANSWER_S = 15.0
 AGAIN_S = 5.0  # until what waits is tried again
 KEEP_S = 10.0  # between two notes of how far a fetch is
 SAY_EVERY_S = 2.0  # between two reports of mere progress
+IDLE_S = 60.0  # between two looks at what was done by hand
 TIME_SEEN_S = 3600.0
+WAITING = 16  # documents; of more the oldest gives way
 DEADLINE_S = 86_400.0  # with a source that answers
 REMEMBERED = 16  # transactions that are over
 
+
+log = structlog.get_logger()
 
 Read: TypeAlias = Callable[[bytes, Reading, str], Offer | Refusal]
 
@@ -63,10 +70,12 @@ class Updater:
         self._clock = means.clock
         self._read = read
         self._changed = changed
-        self._orders: queue.SimpleQueue[Asked | Event] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Asked | Event | None] = queue.SimpleQueue()
+        self._documents: deque[Document] = deque()  # for each a None among the orders
         self._duties = Duties(means, self._orders.put)
         self._carrying = Carrying(begun, self._duties, means.clock, answer=self._answered, moved=self._moved)
         self._hindered = begun.trouble or begun.lost
+        self.expiry_checked = True
         self._orders_of: dict[str, Asked] = {}  # by transaction, until they are answered
         self._over: dict[str, Standing] = {}
         self._rejected = 0
@@ -80,7 +89,12 @@ class Updater:
         self._report = self._reported()
 
     def take(self, document: bytes, reply: Reply = nobody, base: Path | None = None) -> None:
-        self._orders.put(Document(content=document, base=base, may_wait=True, reply=reply))
+        waiting = self._documents
+        waiting.append(Document(content=document, base=base, may_wait=True, reply=reply))
+        if len(waiting) > WAITING:
+            with suppress(IndexError):
+                waiting.popleft().reply(Said(state="rejected", code=429, message="too many newer ones came"))
+        self._orders.put(None)
 
     def install(self, document: bytes, base: Path | None = None) -> Said:
         return self._asked(lambda reply: Document(content=document, base=base, may_wait=False, reply=reply))
@@ -146,16 +160,28 @@ class Updater:
                 later, self._later = self._later, None
                 self._document(later)
 
-    def _take(self, order: Asked | Event) -> None:
+    def _take(self, order: Asked | Event | None) -> None:
         match order:
+            case None:
+                if self._documents:
+                    self._taken(self._documents.popleft())
             case Document():
-                self._document(order)
+                self._taken(order)
             case RollBack():
                 self._roll_back(order)
             case Cancel():
                 self._cancel(order)
             case _:
                 self._carrying.happened(order)
+
+    def _taken(self, order: Document) -> None:
+        """Whatever a document makes fail: the broker keeps it, and would end the next process with it."""
+        try:
+            self._document(order)
+        except Exception as error:
+            log.error("document_failed", exc_info=error)
+            refusal = unread(order.content, 500, f"{type(error).__name__}: {error}")
+            self._reply(order, "rejected", refusal.problem, bundle_report.refused(refusal, at=self._now()))
 
     def _look(self, now_ns: int) -> None:
         """What time, the line and the fetch bring."""
@@ -171,7 +197,7 @@ class Updater:
             self._keep_time()
         if found is not None:
             self._carrying.happened(found)
-        elif now_ns - self._said_ns > SAY_EVERY_S * 1e9:
+        elif now_ns - self._said_ns > (IDLE_S if record.state == "idle" else SAY_EVERY_S) * 1e9:
             self._said_ns = now_ns
             self._say()
 
@@ -198,6 +224,7 @@ class Updater:
             return
         base = None if order.base is None else str(order.base)
         new = replace(found.instruction, base=base)
+        self.expiry_checked = found.expiry_checked
         try:
             self._carrying.have()
         except (DepotError, NotWritable) as error:
@@ -294,7 +321,7 @@ class Updater:
         if state == "rejected" and isinstance(order, Document):
             self._rejected += 1
         order.reply(Said(state=state, code=202 if state == "pending" else code, message=message))
-        self._say()
+        self._say(anew=True)
 
     def _moved(self) -> None:
         """The record is in another state."""
@@ -313,9 +340,10 @@ class Updater:
                     del self._over[old]
         self._say()
 
-    def _say(self) -> None:
+    def _say(self, *, anew: bool = False) -> None:
+        """Have it reported; `anew` also where nothing has changed: each document has its answer."""
         report = self._reported()
-        if report != self._report:
+        if anew or report != self._report:
             self._report = report
             self._changed()
 
