@@ -79,7 +79,7 @@ def bundle(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="where stations get it: https://..., or a folder of theirs; again for each, in order"
+            help="where stations get it: https://... or a folder there; again for each; default: none"
         ),
     ] = None,
     serve: Annotated[
@@ -193,9 +193,11 @@ def export(
     inventory: Inventory,
     to: To,
     key: Keys,
-    patch: Annotated[Path | None, typer.Option("--settings", help="YAML as for fleet settings")] = None,
+    patch: Annotated[
+        Path | None, typer.Option("--settings", help="YAML as for fleet settings; default: none")
+    ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="bundle as for fleet bundle; it is copied there")
+        Path | None, typer.Option(help="bundle as for fleet bundle, copied there; default: none")
     ] = None,
     at_once: AtOnce = False,
 ) -> None:

@@ -66,7 +66,7 @@ class Conductor:
         self._contents: dict[str, Content] = {}
         self._said: dict[str, Word] = {}  # by address: what the broker has, by its own word
         self._pending: dict[str, tuple[str, Word]] = {}  # by topic
-        self._decided_ns = 0
+        self._next_ns = 0
 
     def begin(self) -> None:
         """Make the record durable, if every document of it would be taken. Raises DocumentError."""
@@ -92,12 +92,14 @@ class Conductor:
                 if topic in self._pending:
                     address, word = self._pending.pop(topic)
                     self._said[address] = word
-            now_ns = self._office.clock.monotonic_ns()
-            if now_ns - self._decided_ns < DECIDE_EVERY_S * 1e9:
+            began_ns = self._office.clock.monotonic_ns()
+            if began_ns < self._next_ns:
                 continue
-            self._decided_ns = now_ns
             if self._step():
                 return self.record
+            # Half of the time is for hearing, however many stations there are.
+            ended_ns = self._office.clock.monotonic_ns()
+            self._next_ns = ended_ns + max(round(DECIDE_EVERY_S * 1e9), ended_ns - began_ns)
 
     def untold(self) -> list[str]:
         """Addresses whose topic holds somebody else's document, so that ours did not go there."""

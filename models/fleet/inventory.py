@@ -131,13 +131,13 @@ def load(path: Path) -> Inventory:
     if not isinstance(data, dict):
         raise SettingsError([f"{name}:1: an inventory is a mapping with issuer, trust, mqtt and stations"])
     places = Places(name=name, lines=lines, overridden={})
-    bad = list(unusable_texts(data, places))
+    bad = list(unusable_texts(data))
     try:
         found = Inventory.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        raise SettingsError([*bad, *problems_of(error, places, Inventory)]) from error
+        bad += problems_of(error, Inventory)
     if bad:
-        raise SettingsError(bad)
+        raise SettingsError([places.line(keys, words) for keys, words in bad], bad)
     return _anchored(found, path.parent.resolve())
 
 
