@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import structlog
 
@@ -84,10 +84,11 @@ class Carrying:
         """
         if self._is_held:
             return
-        self._held.enter_context(self._depot.held())
-        self._is_held = True
-        self._depot.check_links()
-        self.record, trouble = self._file.read()
+        with ExitStack() as held:
+            held.enter_context(self._depot.held())
+            self._depot.check_links()
+            self.record, trouble = self._file.read()
+            self._held, self._is_held = held.pop_all(), True
         if trouble is not None:
             self._duties.hindered(trouble)
         if trouble is not None or self.record.state != "idle":  # whoever began it is no longer there

@@ -90,7 +90,8 @@ class Duties:
         if what == "fail_safe":
             self._fail_safe()
         if new is None:
-            depot.drop_candidate()
+            with suppress(OSError):  # it only takes room
+                depot.drop_candidate()
             return []
         match what:
             case "fetch":

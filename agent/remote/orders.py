@@ -68,6 +68,10 @@ def nobody(said: Said) -> None:
 class Rollouts(Protocol):
     """Installs bundles on a running station; what may be called from any thread."""
 
+    @property
+    def expiry_checked(self) -> bool:
+        """Whether the clock could be believed when the last document came."""
+
     def take(self, document: bytes, reply: Reply = nobody, base: Path | None = None) -> None:
         """A document of a topic, or of the folder `base`; the answer comes later, in another thread.
 

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, get_args
 
+import structlog
+
 from agent.clock import new_uuid7, rfc3339
-from agent.contract.reported import BundleAttempt, BundleReport
+from agent.contract.reported import BundleReport
 from agent.remote import bundle_report
+from agent.remote.answers import AGAIN_S, Answers
 from agent.remote.begin import Begun
 from agent.remote.carrying import Carrying
 from agent.remote.depot import DepotError
 from agent.remote.duties import Duties, Means, moment
-from agent.remote.offers import Offer, Refusal, way_back
-from agent.remote.orders import Asked, Cancel, Document, Reply, RollBack, Said, SaidState, Standing, nobody
+from agent.remote.offers import Offer, Refusal, unread, way_back
+from agent.remote.orders import Asked, Cancel, Document, Reply, RollBack, Said, Standing, nobody
 from agent.remote.rollout_file import RECORD, NotWritable
 from agent.remote.transaction import (
     Answer,
@@ -42,13 +46,15 @@ from agent.trust.freshness import Reading
 
 LOOK_S = 0.25
 ANSWER_S = 15.0
-AGAIN_S = 5.0  # until what waits is tried again
 KEEP_S = 10.0  # between two notes of how far a fetch is
 SAY_EVERY_S = 2.0  # between two reports of mere progress
+IDLE_S = 60.0  # between two looks at what was done by hand
 TIME_SEEN_S = 3600.0
+WAITING = 16  # documents; of more the oldest gives way
 DEADLINE_S = 86_400.0  # with a source that answers
-REMEMBERED = 16  # transactions that are over
 
+
+log = structlog.get_logger()
 
 Read: TypeAlias = Callable[[bytes, Reading, str], Offer | Refusal]
 
@@ -62,25 +68,34 @@ class Updater:
         self._depot = means.depot
         self._clock = means.clock
         self._read = read
-        self._changed = changed
-        self._orders: queue.SimpleQueue[Asked | Event] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Asked | Event | None] = queue.SimpleQueue()
+        self._documents: deque[Document] = deque()  # for each a None among the orders
         self._duties = Duties(means, self._orders.put)
-        self._carrying = Carrying(begun, self._duties, means.clock, answer=self._answered, moved=self._moved)
+        self._answers = Answers(
+            means.depot,
+            means.stage,
+            means.clock,
+            record=lambda: self._carrying.record,
+            share=self._duties.share,
+            changed=changed,
+        )
+        self._carrying = Carrying(
+            begun, self._duties, means.clock, answer=self._answers.answered, moved=self._answers.moved
+        )
         self._hindered = begun.trouble or begun.lost
-        self._orders_of: dict[str, Asked] = {}  # by transaction, until they are answered
-        self._over: dict[str, Standing] = {}
-        self._rejected = 0
-        self._moved_at = self._now()
-        self._later: Document | None = None
-        self._later_ns = 0
+        self.expiry_checked = True
         self._kept_ns = 0
         self._said_ns = 0
         self._seen_ns: int | None = None
-        self._answer: BundleAttempt | None = None  # to the last document that began nothing
-        self._report = self._reported()
+        self._answers.look()
 
     def take(self, document: bytes, reply: Reply = nobody, base: Path | None = None) -> None:
-        self._orders.put(Document(content=document, base=base, may_wait=True, reply=reply))
+        waiting = self._documents
+        waiting.append(Document(content=document, base=base, may_wait=True, reply=reply))
+        if len(waiting) > WAITING:
+            with suppress(IndexError):
+                waiting.popleft().reply(Said(state="rejected", code=429, message="too many newer ones came"))
+        self._orders.put(None)
 
     def install(self, document: bytes, base: Path | None = None) -> Said:
         return self._asked(lambda reply: Document(content=document, base=base, may_wait=False, reply=reply))
@@ -92,19 +107,10 @@ class Updater:
         return self._asked(lambda reply: Cancel(transaction=transaction, reply=reply))
 
     def standing(self, transaction: str) -> Standing | None:
-        record = self._carrying.record
-        if record.instruction is None or record.instruction.transaction != transaction:
-            return self._over.get(transaction)
-        return Standing(
-            state=bundle_report.state_of(record),
-            code=bundle_report.code_of(record),
-            message=record.errors[-1].message if record.errors else record.state.replace("_", " "),
-            share=self._duties.share(record),
-            is_over=record.state == "idle",
-        )
+        return self._answers.standing(transaction)
 
     def report(self) -> BundleReport:
-        return self._report
+        return self._answers.report
 
     def words(self) -> tuple[str, ...]:
         trouble = self._carrying.trouble
@@ -112,7 +118,10 @@ class Updater:
         return (*own, *self._duties.words(self._carrying.record))
 
     def ended(self) -> Mapping[str, int]:
-        return {"rejected": self._rejected, **{one: self._duties.ended[one] for one in get_args(Outcome)}}
+        return {
+            "rejected": self._answers.rejected,
+            **{one: self._duties.ended[one] for one in get_args(Outcome)},
+        }
 
     def is_on_probation(self) -> bool:
         return self._carrying.record.state == "probation"
@@ -142,20 +151,34 @@ class Updater:
         self._carrying.go_on()
         if self._carrying.record.state == "idle" and not self._carrying.is_waiting:
             self._carrying.let_go()
-            if self._later is not None and self._clock.monotonic_ns() >= self._later_ns:
-                later, self._later = self._later, None
+            if self._answers.later is not None and self._clock.monotonic_ns() >= self._answers.later_ns:
+                later, self._answers.later = self._answers.later, None
                 self._document(later)
 
-    def _take(self, order: Asked | Event) -> None:
+    def _take(self, order: Asked | Event | None) -> None:
         match order:
+            case None:
+                if self._documents:
+                    self._taken(self._documents.popleft())
             case Document():
-                self._document(order)
+                self._taken(order)
             case RollBack():
                 self._roll_back(order)
             case Cancel():
                 self._cancel(order)
             case _:
                 self._carrying.happened(order)
+
+    def _taken(self, order: Document) -> None:
+        """Whatever a document makes fail: the broker keeps it, and would end the next process with it."""
+        try:
+            self._document(order)
+        except Exception as error:
+            log.error("document_failed", exc_info=error)
+            refusal = unread(order.content, 500, f"{type(error).__name__}: {error}")
+            self._answers.reply(
+                order, "rejected", refusal.problem, bundle_report.refused(refusal, at=self._now())
+            )
 
     def _look(self, now_ns: int) -> None:
         """What time, the line and the fetch bring."""
@@ -171,9 +194,9 @@ class Updater:
             self._keep_time()
         if found is not None:
             self._carrying.happened(found)
-        elif now_ns - self._said_ns > SAY_EVERY_S * 1e9:
+        elif now_ns - self._said_ns > (IDLE_S if record.state == "idle" else SAY_EVERY_S) * 1e9:
             self._said_ns = now_ns
-            self._say()
+            self._answers.say()
 
     def _keep_time(self) -> None:
         """A clock that says less one day is not believed."""
@@ -194,18 +217,21 @@ class Updater:
             return
         found = self._read(order.content, self._reading(), new_uuid7(self._clock))
         if isinstance(found, Refusal):
-            self._reply(order, "rejected", found.problem, bundle_report.refused(found, at=self._now()))
+            self._answers.reply(
+                order, "rejected", found.problem, bundle_report.refused(found, at=self._now())
+            )
             return
         base = None if order.base is None else str(order.base)
         new = replace(found.instruction, base=base)
+        self.expiry_checked = found.expiry_checked
         try:
             self._carrying.have()
         except (DepotError, NotWritable) as error:
-            self._nothing(
+            self._answers.nothing(
                 order, new, Answer(state="rejected", problem=Problem(code=error.code, message=str(error)))
             )
             return
-        self._orders_of[new.transaction] = order
+        self._answers.waiting_for[new.transaction] = order
         self._carrying.happened(
             Offered(
                 instruction=new,
@@ -237,7 +263,7 @@ class Updater:
         except (DepotError, NotWritable) as error:
             order.reply(Said(state="rejected", code=error.code, message=str(error)))
             return
-        self._orders_of[new.transaction] = order
+        self._answers.waiting_for[new.transaction] = order
         self._carrying.happened(
             Offered(
                 instruction=new,
@@ -254,79 +280,8 @@ class Updater:
         if own is None or record.state == "idle" or order.transaction not in (None, own):
             order.reply(Said(state="rejected", code=404, message="no such transaction goes on here"))
             return
-        self._orders_of[own] = order
+        self._answers.waiting_for[own] = order
         self._carrying.happened(Cancelled(transaction=own))
-
-    def _answered(self, event: Event, answer: Answer) -> None:
-        """What the table says to an offer or a cancel."""
-        transaction = event.instruction.transaction if isinstance(event, Offered) else _of(event)
-        order = self._orders_of.pop(transaction, None)
-        if order is None:
-            return
-        if answer.state == "accepted":
-            order.reply(Said(state="accepted", code=202, message="it has begun", transaction=transaction))
-        elif isinstance(event, Offered):
-            self._nothing(order, event.instruction, answer)
-        else:
-            self._reply(order, answer.state, answer.problem, self._answer)
-
-    def _nothing(self, order: Asked, new: Instruction, answer: Answer) -> None:
-        """It has begun nothing, or waits for its turn."""
-        at, problem = self._now(), answer.problem
-        if problem is not None and problem.code == 429 and isinstance(order, Document) and order.may_wait:
-            self._later, self._later_ns = (
-                replace(order, reply=nobody),
-                self._clock.monotonic_ns() + round(AGAIN_S * 1e9),
-            )
-            self._reply(order, "pending", problem, bundle_report.waiting(new, problem.message, at=at))
-            return
-        own = self._carrying.record.instruction
-        is_known = own is not None and own.envelope_sha256 == new.envelope_sha256
-        # A document that comes again does not hide what has become of it.
-        said = None if is_known else bundle_report.answered(new, answer, at=at)
-        self._reply(order, answer.state, problem, said)
-
-    def _reply(
-        self, order: Asked, state: SaidState, problem: Problem | None, said: BundleAttempt | None
-    ) -> None:
-        code, message = (200, "it is so already") if problem is None else (problem.code, problem.message)
-        self._answer = said
-        if state == "rejected" and isinstance(order, Document):
-            self._rejected += 1
-        order.reply(Said(state=state, code=202 if state == "pending" else code, message=message))
-        self._say()
-
-    def _moved(self) -> None:
-        """The record is in another state."""
-        record = self._carrying.record
-        self._answer, self._moved_at = None, self._now()
-        if record.instruction is not None:
-            transaction = record.instruction.transaction
-            if (
-                record.outcome == "cancelled"
-                and (order := self._orders_of.pop(transaction, None)) is not None
-            ):
-                order.reply(Said(state="accepted", code=200, message="cancelled", transaction=transaction))
-            if record.state == "idle" and (standing := self.standing(transaction)) is not None:
-                self._over[transaction] = standing
-                for old in list(self._over)[:-REMEMBERED]:
-                    del self._over[old]
-        self._say()
-
-    def _say(self) -> None:
-        report = self._reported()
-        if report != self._report:
-            self._report = report
-            self._changed()
-
-    def _reported(self) -> BundleReport:
-        record = self._carrying.record
-        attempted = self._answer or bundle_report.attempt_of(
-            record, at=self._moved_at, progress=self._duties.share(record)
-        )
-        return bundle_report.bundle_report(
-            self._depot, record, serves=self._means.stage.in_force(), attempted=attempted
-        )
 
     def _serving(self) -> str | None:
         """The bundle that both the links and the lines have in force."""
@@ -349,7 +304,3 @@ class Updater:
         except queue.Empty:
             late = "no answer yet; what is reported says what came of it"
             return Said(state="rejected", code=429, message=late)
-
-
-def _of(event: Event) -> str:
-    return event.transaction if isinstance(event, Cancelled) else ""

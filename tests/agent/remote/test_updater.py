@@ -158,7 +158,9 @@ def test_a_document_that_comes_again_is_answered_and_hides_nothing(rig: Rig, the
     document = signed(desired(there[3], 5))
     rig.offer(document)
     rig.ended()
+    changes = rig.changes
     again = rig.offer(document)
+    assert rig.changes > changes
     assert (again.state, again.code) == ("rejected", 424) and "9 flips" in again.message
     attempted = rig.updater.report().attempted
     assert attempted is not None and attempted.proof is not None
@@ -170,6 +172,22 @@ def test_a_document_that_comes_again_is_answered_and_hides_nothing(rig: Rig, the
     assert rig.offer(good).state == "unchanged"
     attempted = rig.updater.report().attempted
     assert attempted is not None and attempted.state == "applied"
+
+
+def test_a_flood_of_documents_leaves_the_newest_to_be_taken(rig: Rig, there: dict[int, Path]) -> None:
+    for counter in range(5, 105):
+        rig.updater.take(signed(desired(there[3], counter)), rig.answers.append)
+    assert len(rig.answers) == 84 and {one.code for one in rig.answers} == {429}
+    rig.until(lambda: len(rig.answers) == 100)
+    rig.ended()
+    assert rig.record.highest[-1].counter == 104
+
+
+def test_a_document_that_makes_something_fail_is_answered_and_ends_nothing(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    rig.trust = "no trust file"  # type: ignore[assignment]
+    assert rig.offer(signed(desired(there[3], 5))).code == 500
 
 
 def test_counters_are_held_to(rig: Rig, there: dict[int, Path]) -> None:
