@@ -42,6 +42,16 @@ class Choice:
     refusal: Refusal | None = None
 
 
+NO_MODEL = Refusal(
+    reason="no_model", detail="no model bundle here is whole; install one, and inspect the part again"
+)
+
+
+def by(recipe: Recipe) -> Choice:
+    """That recipe, where its bundle may judge."""
+    return Choice(recipe=recipe, refusal=None if recipe.has_model else NO_MODEL)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A recipe, and what it is for."""
@@ -88,7 +98,7 @@ class OneRecipe:
         return (self.recipe,)
 
     def choose(self, known: Known) -> Choice:
-        return Choice(recipe=self.recipe)
+        return by(self.recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +134,7 @@ class ByProduct:
         if known.part_id is not None:
             for name, one in self.entries.items():
                 if any(pattern.matches(known.part_id) for pattern in one.parts):
-                    return Choice(recipe=self.entries[name].recipe)
+                    return by(self.entries[name].recipe)
         part = "a part without an id" if known.part_id is None else f"part {known.part_id!r}"
         if self.switched is not None:
             entry = self.entries.get(self.switched)
@@ -139,7 +149,7 @@ class ByProduct:
 
     def _named(self, name: str | None, of: str) -> Choice:
         if name is not None:
-            return Choice(recipe=self.entries[name].recipe)
+            return by(self.entries[name].recipe)
         known = ", ".join(self.entries)
         return Choice(
             recipe=self._nobody,
