@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 
@@ -16,6 +18,7 @@ from agent.archive.archive import make_archive
 from agent.bundle.bundle import Bundle
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.clock import Clock, clock_synced, new_uuid7
+from agent.contract.topics import DesiredKind
 from agent.crew import Crew
 from agent.doctor.station import StationDoctor
 from agent.engines.choice import look_around
@@ -23,13 +26,18 @@ from agent.line.capture import Capture
 from agent.line.line import make_line
 from agent.line.opened import OpenedBundles
 from agent.line.publish import Listener, Publisher
+from agent.line.recipe import dry_recipe
 from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote, rollouts
 from agent.remote.admission import turn_away
+from agent.remote.documents import Take
 from agent.remote.goods import Goods
+from agent.remote.reporting import Reporter
+from agent.remote.settings_run import Look, SettingsRun
+from agent.remote.settings_trial import SettingsWitness
 from agent.remote.witness import Witness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
@@ -62,6 +70,7 @@ class App:
     vigil: Vigil | None
     page: PageServer | None
     crew: Crew
+    settings_run: SettingsRun
 
     def run(self, duration_s: float | None = None, attend: Callable[[App], bool] = lambda app: True) -> None:
         """Until the crew is told to stop, every camera has ended, the time is over, or `attend` says False.
@@ -137,13 +146,32 @@ def build(
     make: MakeCamera = connections,
     manager: Manager = NOBODY,
     refused: Callable[[], Iterable[str]] = tuple,
+    look: Look = lambda *_: (),
+    takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
+    inbox: Path | None = None,
+    told: Callable[[], None] = lambda: None,
 ) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
+
+    `look` finds what settings name and is not good here; `takers` take documents, which come from the broker
+    or lie in the folder `inbox`. `told` is called when a report of the bundle would say something new.
 
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox; then nothing is open.
     """
     with ExitStack() as undo:
-        app = _build(wanted, clock, crew, undo, make=make, manager=manager, refused=refused)
+        app = _build(
+            wanted,
+            clock,
+            crew,
+            undo,
+            make=make,
+            manager=manager,
+            refused=refused,
+            look=look,
+            takers=takers,
+            inbox=inbox,
+            told=told,
+        )
         undo.pop_all()
     return app
 
@@ -157,6 +185,10 @@ def _build(
     make: MakeCamera,
     manager: Manager,
     refused: Callable[[], Iterable[str]],
+    look: Look,
+    takers: Mapping[DesiredKind, Take],
+    inbox: Path | None,
+    told: Callable[[], None],
 ) -> App:
     """`undo` closes what was opened."""
     lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
@@ -202,9 +234,7 @@ def _build(
     )
     undo.callback(up.stop, status.message("stopped", None))
     witness = Witness(clock)
-    carried = rollouts.build(
-        wanted, found, recipes, up, witness, clock, changed=lambda: log.debug("bundle_reported")
-    )
+    carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told)
     archive = make_archive(wanted.archive, clock)
     asked = remote.build(
         up,
@@ -224,7 +254,10 @@ def _build(
         doctor=StationDoctor(wanted),
         recipes=recipes,
         rollouts=carried,
+        takers={**takers, "bundle": carried.take},
+        inbox=inbox,
     )
+    of_settings = SettingsWitness(clock)
     board = Board(
         station=status.station,
         version=VERSION,
@@ -242,6 +275,7 @@ def _build(
         board,
         asked.snapshots,
         witness,
+        of_settings,
         *([] if archive is None else [archive]),
     ]
     publisher = Publisher(
@@ -317,4 +351,18 @@ def _build(
         ),
         page=page,
         crew=crew,
+        settings_run=SettingsRun(
+            reporter=Reporter(
+                station=status.station,
+                boot_id=status.boot_id,
+                clock=clock,
+                bundle=carried.report,
+            ),
+            publisher=up.link,
+            witness=of_settings,
+            recipe=lambda other: dry_recipe(other, recipes.opened.bundle, recipes.opened.engine),
+            look=look,
+            clock=clock,
+            in_force=lambda: recipes.in_force.settings.sha256,
+        ),
     )

@@ -53,7 +53,7 @@ def command(
     ] = None,
     issuer: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="with --to-sign: who asks, 1 to 64 of a-z, 0-9, _ and -"),
+        typer.Option(metavar="NAME", help="with --to-sign: who asks, of a-z, 0-9, _ and -; default: none"),
     ] = None,
     signed: Annotated[
         Path | None,

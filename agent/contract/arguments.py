@@ -249,7 +249,15 @@ class Calibrate(Changing):
     camera: Word | None = Field(None, description="only of this camera; null: of all")
     frames: int = Field(500, ge=20, le=5_000, description="so many of the newest good ones at most")
     false_reject_rate: float = Field(0.001, gt=0, le=0.5, description="of good parts; 0.001 is one in 1000")
-    apply: bool = Field(False, description="true: put it into the settings, as a desired document would be")
+    apply: bool = Field(
+        False, description="true: propose it as judge.threshold, the way that desired settings go"
+    )
+
+    @model_validator(mode="after")
+    def _applies_to_all(self) -> Calibrate:
+        if self.apply and self.camera is not None:
+            raise ValueError("judge.threshold is of all cameras; leave camera or apply out")
+        return self
 
 
 class Install(Changing):

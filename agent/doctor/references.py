@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ from agent.foreign import shown
 from agent.settings.camera import Camera, FolderSource, HarvestersSource, LinescanSimSource, VideoSource
 from agent.settings.credentials import READABLE, VARIABLE, check_private, is_credential, read_secret
 from agent.settings.gateways import FolderGateway, Gateway, OpcUaGateway, SparkplugGateway, WebhookGateway
-from agent.settings.problems import dotted
 from agent.settings.settings import Settings
 from agent.settings.shape import Keys
 
@@ -32,13 +31,15 @@ class _Absent(PlumblineError):
     """A file or folder is not what the settings need."""
 
 
-def problems(settings: Settings, *, but: Collection[str] = ()) -> Iterator[tuple[Keys, str]]:
+def problems(
+    settings: Settings, wanted: Callable[[Keys], bool] = lambda keys: True
+) -> Iterator[tuple[Keys, str]]:
     """Every key whose file or folder cannot be used as it is, with the reason and the remedy.
 
-    Keys in `but`, with their dots, are not looked at.
+    Keys that are not `wanted` are not looked at.
     """
     for keys, look in _looks(settings):
-        if dotted(keys) in but:
+        if not wanted(keys):
             continue
         try:
             look()

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from agent.bundle.bundle import Bundle, InputSpec
+from agent.bundle.bundle import Bundle, InputSpec, open_bundle
+from agent.bundle.trust import require_trusted
 from agent.contract.verdict import ModelMessage, SettingsMessage
 from agent.engines.engine import Engine
 from agent.errors import PlumblineError
@@ -131,6 +132,16 @@ def make_recipe(
         own_thresholds=frozenset(thresholds),
         name=DEFAULT if own is None else own.name,
     )
+
+
+def dry_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> tuple[Recipe, float]:
+    """What `make_recipe` makes, of settings that may name another bundle than the open one, and the
+    threshold that their bundle has of its own. Raises a PlumblineError; nothing comes into force.
+    """
+    if wanted.bundle != bundle.path:
+        bundle = open_bundle(wanted.bundle)
+        require_trusted(bundle, wanted.trust)
+    return make_recipe(wanted, bundle, engine), bundle.manifest.threshold.raw
 
 
 def _ignore(regions: Sequence[recipes.Region], camera: Camera, top: int) -> Ignore | None:

@@ -9,6 +9,13 @@ from pydantic import JsonValue
 from agent.contract.commands import ACCEPTED, CODES, Accepted, Progress, RefusalKind, Rejected, Response
 from agent.remote.asked import Data
 
+LOGGED_CHARACTERS = 200  # of one value in an answer
+
+
+def brief(data: Data) -> Data:
+    """What a log line is for: no picture."""
+    return {name: value for name, value in data.items() if len(repr(value)) <= LOGGED_CHARACTERS}
+
 
 def done(accepted: Accepted, data: Data) -> Response:
     message = "done"

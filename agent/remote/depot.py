@@ -65,6 +65,10 @@ class Depot:
     def path_of(self, sha256: str) -> Path:
         return self.folder / sha256
 
+    def is_own(self, path: Path) -> bool:
+        """Whether it was installed here, by its name."""
+        return _NAME.fullmatch(path.name) is not None and os.path.lexists(self.folder / CURRENT)
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """The folder is there, and nobody else changes it in the block. Raises DepotError."""
@@ -98,6 +102,12 @@ class Depot:
                 return None
             raise explained(self.folder / link, error) from error
         return name if _NAME.fullmatch(name) else None
+
+    def check_links(self) -> None:
+        """Raises DepotError where something else stands in the place of a link."""
+        for path in (self.folder / CURRENT, self.folder / "previous"):
+            if os.path.lexists(path) and not path.is_symlink():
+                raise DepotError(f"{shown(str(path))}: is no link of ours; move it away", 507)
 
     def links(self) -> Links:
         """Both links, and which of all bundles are whole; reads every byte of them."""
@@ -229,6 +239,17 @@ class Depot:
                 f"{place}: {found} bytes of another digest than the manifest's; copy it again", 422
             )
 
+    def sync_candidate(self) -> None:
+        """Its files and their names stay as they are now. Raises DepotError."""
+        try:
+            for folder, _, names in os.walk(self.candidate, topdown=False):
+                for name in names:
+                    sync_file(Path(folder) / name)
+                sync_folder(Path(folder))
+            sync_folder(self.folder)
+        except OSError as error:
+            raise explained(self.candidate, error) from error
+
     def place(self, sha256: str) -> None:
         """Give the candidate, which was verified, its name. Raises DepotError."""
         if not self.candidate.is_dir():
@@ -240,10 +261,7 @@ class Depot:
                     self.drop_candidate()
                     return
                 _remove(target)
-            for folder, _, names in os.walk(self.candidate, topdown=False):
-                for name in names:
-                    sync_file(Path(folder) / name)
-                sync_folder(Path(folder))
+            self.sync_candidate()
             self.candidate.rename(target)
             sync_folder(self.folder)
         except OSError as error:

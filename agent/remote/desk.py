@@ -7,9 +7,9 @@ that every verb must bear being done twice, and half.
 Commands are done one at a time, in their order; only one that takes long is done in steps, and after
 each of them the next command is answered that takes none. Those that take long wait for each other.
 
-Where the contract says so, one that takes long is answered with 202 at once and while it is being done. When
-it says that what is left goes on by itself, its message has had its effect and is acknowledged, and the desk
-follows it beside others until its last answer.
+Where the contract says so, one that takes long is answered with 202 at once and while it is being done.
+These may take minutes, and wait for each other alone. When one says that what is left goes on by itself, its
+message has had its effect and is acknowledged, and the desk follows it beside others until its last answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -28,6 +28,7 @@ import structlog
 
 from agent.clock import Clock
 from agent.contract import inbound as bounds
+from agent.contract.arguments import Changing
 from agent.contract.commands import (
     CODES,
     Accepted,
@@ -42,7 +43,7 @@ from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
 from agent.contract.topics import Topics
 from agent.remote.admission import admit
-from agent.remote.answering import done, failed, not_done, under_way
+from agent.remote.answering import brief, done, failed, not_done, under_way
 from agent.remote.asked import Call, Data, Steps
 from agent.remote.in_order import InOrder, Taken
 from agent.remote.signing import Signers
@@ -53,7 +54,7 @@ LOG_EVERY_S = 60.0
 LOOK_S = 0.25  # at whether to stop
 PAUSE_S = 0.005  # between two steps, for whoever else writes to the outbox
 TELL_EVERY_S = 1.0  # how far one has come
-LOGGED_CHARACTERS = 200  # of one value in an answer
+SLOW_WAITING = 4  # of those that say how far they are
 
 log = structlog.get_logger(__name__)
 
@@ -101,9 +102,18 @@ class AtHand:
     taken: Taken
     accepted: Accepted
     steps: Steps
+    by: str | None = None  # who asked, where that is known
     is_kept: bool = False  # remembered and acknowledged already: what is left goes on by itself
     told_ns: int = 0
     told: Progress | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """Commands that take long, one of which is done at a time."""
+
+    waiting: deque[Taken] = field(default_factory=deque)
+    at_hand: AtHand | None = None
 
 
 class Desk:
@@ -130,8 +140,7 @@ class Desk:
         self._memory = memory
         self._answers = answers
         self._acknowledging = InOrder(answers.acknowledge)
-        self._long: deque[Taken] = deque()  # accepted, and waiting for their turn
-        self._at_hand: AtHand | None = None
+        self._quick, self._slow = _Lane(), _Lane()  # some of seconds, and those that say how far they are
         self._followed: list[AtHand] = []
         self._clock = clock
         self._clock_synced = clock_synced
@@ -183,11 +192,13 @@ class Desk:
         """
         if len(self._acknowledging) < bounds.WAITING:
             with suppress(queue.Empty):
-                self._take(self._inbox.get(timeout=timeout_s if self._at_hand is None else PAUSE_S))
-        if self._at_hand is None and self._long:
-            self._at_hand = self._begin(self._long.popleft())
-        if self._at_hand is not None and self._is_over(self._at_hand):
-            self._at_hand = None
+                is_busy = self._quick.at_hand is not None or self._slow.at_hand is not None
+                self._take(self._inbox.get(timeout=PAUSE_S if is_busy else timeout_s))
+        for lane in (self._quick, self._slow):
+            if lane.at_hand is None and lane.waiting:
+                lane.at_hand = self._begin(lane.waiting.popleft())
+            if lane.at_hand is not None and self._is_over(lane.at_hand):
+                lane.at_hand = None
         self._followed = [one for one in self._followed if not self._step(one)]
 
     def _take(self, inbound: Inbound) -> None:
@@ -195,10 +206,14 @@ class Desk:
         asked = self._admit(inbound)
         if isinstance(asked, Rejected):
             self._answer(taken, asked, asked)
+        elif asked.command.arguments.says_progress and len(self._slow.waiting) >= SLOW_WAITING:
+            words = f"{SLOW_WAITING} others that take long wait already; send it again later"
+            self._answer(taken, asked, not_done(asked, "busy", words, {}))
+        elif asked.command.arguments.says_progress:
+            self._tell(asked, Progress(message="accepted; another answer follows"))
+            self._slow.waiting.append(taken)
         elif VERBS[asked.command.name].takes_long:
-            if asked.command.arguments.says_progress:
-                self._tell(asked, Progress(message="accepted; another answer follows"))
-            self._long.append(taken)
+            self._quick.waiting.append(taken)
         else:
             self._step(self._started(taken, asked))
 
@@ -214,7 +229,14 @@ class Desk:
         command = accepted.command
         call = Call(arrived_ns=taken.inbound.arrived_ns, id=command.id, issuer=command.issuer)
         steps = VERBS[command.name].steps(self._station, command.arguments, call)
-        return AtHand(taken=taken, accepted=accepted, steps=steps, told_ns=self._clock.monotonic_ns())
+        asked = command.arguments
+        return AtHand(
+            taken=taken,
+            accepted=accepted,
+            steps=steps,
+            by=call.by(asked) if isinstance(asked, Changing) else command.issuer,
+            told_ns=self._clock.monotonic_ns(),
+        )
 
     def _is_over(self, at_hand: AtHand) -> bool:
         """Whether the next one that takes long may begin, after a step of this one."""
@@ -305,9 +327,8 @@ class Desk:
         except Exception as error:
             return failed(accepted, error)
         self._performed += 1
-        log.info(
-            "command_performed", command=command.name, id=command.id, issuer=command.issuer, **_brief(data)
-        )
+        told = brief(data) if at_hand.by is None else {**brief(data), "by": at_hand.by}
+        log.info("command_performed", command=command.name, id=command.id, **told)
         return done(accepted, data)
 
     def _count(self, rejected: Rejected, inbound: Inbound) -> None:
@@ -323,8 +344,3 @@ class Desk:
                 reason=rejected.message,
                 so_far=self._refusals[kind],
             )
-
-
-def _brief(data: Data) -> Data:
-    """Without what no log line is for, such as a picture."""
-    return {name: value for name, value in data.items() if len(repr(value)) <= LOGGED_CHARACTERS}

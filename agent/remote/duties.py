@@ -20,6 +20,7 @@ from agent.contract.desired import Target
 from agent.contract.events import Severity
 from agent.errors import PlumblineError
 from agent.foreign import shown, stored
+from agent.remote import telling
 from agent.remote.baseline import baseline_of
 from agent.remote.depot import Depot, DepotError
 from agent.remote.means import Prove, Stage
@@ -202,6 +203,7 @@ class Duties:
                 cancelled=given_up,
                 time_left_s=self._time_left_s,
             )
+            self._means.depot.sync_candidate()  # else what a power cut takes is held against the bundle
         return Happened(what="present", transaction=new.transaction)
 
     def _verify(self, new: Instruction, given_up: Callable[[], bool]) -> Event:
@@ -314,35 +316,12 @@ class Duties:
     def _report(self, record: Record, new: Instruction) -> None:
         outcome = record.outcome or "failed"
         self.ended[outcome] += 1
-        name = f"bundle {stored(new.target_id)} {new.target_sha256[:12]}"
-        why = stored(record.errors[-1].message) if record.errors else ""
-        log.info("rollout_ended", bundle=name, outcome=outcome, reason=why)
-        match outcome:
-            case "applied":
-                self._tell("rollout_committed", "info", f"{name} has stood its probation and stays", record)
-            case "rolled_back":
-                self._tell("rollout_rolled_back", "warning", f"{name} was taken back: {why}", record)
-            case "unable_to_roll_back":
-                self._tell(
-                    "rollout_rolled_back", "alarm", f"{name} was taken back to no bundle: {why}", record
-                )
-            case "failed":
-                self._tell("rollout_refused", "warning", f"{name} does not serve here: {why}", record)
-            case _:
-                pass
+        told = telling.ending(new, record)
+        log.info("rollout_ended", outcome=outcome, detail=told.detail)
+        if told.event is not None:
+            self._tell(told.event, told.severity, told.detail, **telling.data_of(new, record))
 
-    def _tell(self, event: str, severity: Severity, detail: str, record: Record | None = None) -> None:
-        data: dict[str, JsonValue] = {}
-        if record is not None and record.instruction is not None:
-            new = record.instruction
-            data = {
-                "transaction": new.transaction,
-                "bundle": stored(new.target_id),
-                "sha256": new.target_sha256,
-                "counter": new.counter,
-                "outcome": record.outcome,
-                "previous": record.previous,
-            }
+    def _tell(self, event: str, severity: Severity, detail: str, **data: JsonValue) -> None:
         try:
             self._means.tell(event, severity, detail, **data)
         except PlumblineError as error:  # reporting moves no state, and the reported document says it, too

@@ -11,7 +11,8 @@ from agent.contract.arguments import Cancel, Install, Rollback
 from agent.contract.commands import ACCEPTED, CODES, NotDoneError, Progress, RefusalKind
 from agent.remote.aside import aside
 from agent.remote.asked import Call, Steps
-from agent.remote.station import Rollouts, Said, Standing, Station
+from agent.remote.orders import Rollouts, Said, Standing
+from agent.remote.station import Station
 
 _KINDS: tuple[RefusalKind, ...] = (
     "not_json",

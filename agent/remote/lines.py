@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.clock import Clock
+from agent.line.opened import NoRoomError
 from agent.line.recipes import Recipes
+from agent.remote.means import NotReadyError
 
 SETTLED_WITHIN_S = 1800.0  # an engine that is being compiled; after that the one beside it has to do
 LOOK_EVERY_S = 0.5
@@ -20,7 +22,10 @@ class Lines:
         self._kept: set[str] = set()
 
     def open(self, path: Path) -> None:
-        opened = self._recipes.bundles.open(path)
+        try:
+            opened = self._recipes.bundles.open(path)
+        except NoRoomError as error:
+            raise NotReadyError(str(error)) from error
         self._kept.add(opened.sha256)
         end_ns = self._clock.monotonic_ns() + round(SETTLED_WITHIN_S * 1e9)
         while not opened.serving.is_settled and self._clock.monotonic_ns() < end_ns:

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from agent.errors import PlumblineError
 from agent.remote.transaction import Proven
+
+
+class NotReadyError(PlumblineError):
+    """This station has no room for one more bundle; none is to blame for it."""
+
+    code = 507
 
 
 class Prove(Protocol):

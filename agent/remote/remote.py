@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 from pydantic import JsonValue
 
 from agent.clock import Clock, clock_synced
-from agent.contract.topics import allowed_response_topic
+from agent.contract.topics import DesiredKind, allowed_response_topic
 from agent.line.bindings import Bindings
 from agent.line.holds import Holds
 from agent.outbox.file import FullError
 from agent.remote.desk import Desk
+from agent.remote.documents import Documents, Take
 from agent.remote.log_level import LogLevel
+from agent.remote.orders import Rollouts
 from agent.remote.signing import Spent, signers_of
 from agent.remote.snapshots import Snapshots
-from agent.remote.station import Doctor, GoodFrames, Recipes, Rollouts, Station
+from agent.remote.station import Doctor, GoodFrames, Recipes, Recommending, Station
 from agent.settings.settings import Settings
 from agent.uplink.uplink import Uplink
 
@@ -35,17 +38,21 @@ class Remote:
     snapshots: Snapshots
     log_level: LogLevel
     uplink: Uplink
+    documents: Documents
 
     def start(self) -> None:
         self.desk.start()
+        self.documents.start()
 
     def stop(self) -> None:
+        self.documents.stop()
         self.desk.stop()
 
     def watch(self) -> None:
         """Raise what ended the desk, and tell of parts for which no trigger came."""
-        if self.desk.failure is not None:
-            raise self.desk.failure
+        for failure in (self.desk.failure, self.documents.failure):
+            if failure is not None:
+                raise failure
         self.log_level.watch()
         try:
             self._tell_unused()
@@ -91,8 +98,11 @@ def build(
     doctor: Doctor | None = None,
     recipes: Recipes | None = None,
     rollouts: Rollouts | None = None,
+    takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
+    inbox: Path | None = None,
+    settings: Recommending | None = None,
 ) -> Remote:
-    """Of a station whose outbox is open."""
+    """Of a station whose outbox is open; `takers` take what comes as a document, by topic or folder."""
     topics = uplink.events.topics
 
     def tell(event: str, words: str, data: Mapping[str, JsonValue]) -> None:
@@ -119,6 +129,7 @@ def build(
             doctor=doctor,
             recipes=recipes,
             rollouts=rollouts,
+            settings=settings,
         ),
         memory=uplink.keeper,
         answers=uplink.link,
@@ -135,6 +146,7 @@ def build(
         snapshots=snapshots,
         log_level=log_level,
         uplink=uplink,
+        documents=Documents(uplink.link.documents, inbox, takers),
     )
 
 

@@ -36,11 +36,10 @@ log = structlog.get_logger()
 
 def begun(wanted: Settings, clock: Clock) -> Begun | None:
     """The depot that the settings name, as a start leaves it; None where they name none."""
-    if wanted.bundle.name != CURRENT:
+    depot = Depot(folder=wanted.bundle.parent)
+    if wanted.bundle.name != CURRENT and not depot.is_own(wanted.bundle):
         return None
-    return begin(
-        Depot(folder=wanted.bundle.parent), clock, lambda words: log.error("rollout_hindered", reason=words)
-    )
+    return begin(depot, clock, lambda words: log.error("rollout_hindered", reason=words))
 
 
 def open_first(
@@ -51,7 +50,8 @@ def open_first(
     A bundle on probation that cannot be opened is gone back from; where none is whole, nothing is judged.
     Raises BundleError, NotTrusted or EngineError for one that serves by the settings.
     """
-    while found is not None and found.is_used:
+    # One that is named by its digest served before settings that were refused, and does so again.
+    while found is not None and found.is_used and wanted.bundle.name == CURRENT:
         if found.path is None:
             log.error("no_model", remedy="install a bundle")
             return no_model(wanted.bundle), found

@@ -14,6 +14,7 @@ from agent.contract.arguments import Bind
 from agent.contract.payloads import Hold
 from agent.outbox.replayed import Replayed
 from agent.remote.goods import Good
+from agent.remote.orders import Rollouts
 from agent.remote.snapshots import Shot
 
 
@@ -108,51 +109,6 @@ class Recipes(Protocol):
 
     def switch(self, name: str | None) -> object:
         """From the next part on, and across restarts. Raises PlumblineError."""
-
-
-class Said(Protocol):
-    """The answer to whoever wants something of a rollout; code 202 is its beginning and not its end."""
-
-    @property
-    def code(self) -> int: ...
-
-    @property
-    def message(self) -> str: ...
-
-    @property
-    def transaction(self) -> str | None: ...
-
-
-class Standing(Protocol):
-    """How a rollout stands; `share` is of the state that it is in, 0 to 1."""
-
-    @property
-    def state(self) -> str: ...
-
-    @property
-    def code(self) -> int: ...
-
-    @property
-    def message(self) -> str: ...
-
-    @property
-    def share(self) -> float | None: ...
-
-    @property
-    def is_over(self) -> bool: ...
-
-
-class Rollouts(Protocol):
-    """Installs bundles, one at a time; what it has said is durable. Each may take seconds to answer."""
-
-    def install(self, document: bytes) -> Said: ...
-
-    def roll_back(self, who: str, reason: str) -> Said: ...
-
-    def cancel(self, transaction: str | None) -> Said: ...
-
-    def standing(self, transaction: str) -> Standing | None:
-        """None for one that is not known any more. At once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,9 @@ def recipe(station: Station, asked: SwitchRecipe, call: Call) -> Data:
         known = ", ".join(station.recipes.names)
         raise NotDoneError("not_found", f"recipe: no recipe {asked.recipe!r}; there are {known or 'none'}")
     station.recipes.switch(asked.recipe)
+    data: Data = {"recipe": asked.recipe, "who": call.by(asked)}
+    words = f"recipe {asked.recipe}" if asked.recipe is not None else "what the settings say"
+    station.tell("recipe_switched", f"from the next part on {words} judges, says {data['who']}", data)
     return {"recipe": asked.recipe}
 
 

@@ -6,49 +6,46 @@ holds the two together. Secrets never stand in the file: a key names the file th
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, TypedDict
 
-from pydantic import (
-    BaseModel,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from agent.address import masked_text
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.settings import bounded, strict_yaml
 from agent.settings.archive import Archive
-from agent.settings.camera import Camera, VideoSource
-from agent.settings.credentials import is_credential
+from agent.settings.camera import Camera
 from agent.settings.crops import Crops as Crops
 from agent.settings.environment import override
+from agent.settings.filled import anchored, complete
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
 from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.recipes import MAX_RECIPES, Recipe, check
 from agent.settings.remote import Remote
-from agent.settings.section import Host, Identifier
+from agent.settings.section import FRAME, Host, Identifier
 from agent.settings.section import Section as _Section
+from agent.settings.shape import Keys
 
 Precision: TypeAlias = Literal["auto", "f32", "bf16", "f16", "int8"]
 
 
 class SettingsError(PlumblineError):
-    """The settings cannot be used; `problems` has one line for each reason."""
+    """The settings cannot be used; `problems` has one line for each reason, `found` those of the data."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], found: Sequence[tuple[Keys, str]] = ()) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.found = found
 
 
 class Identity(_Section):
@@ -200,15 +197,15 @@ class Settings(_Section):
     """Everything a station can be told. `version` is this file's format, `revision` its content's."""
 
     version: Literal[1] = 1
-    revision: int = Field(0, ge=0)
+    revision: int = Field(0, ge=0, json_schema_extra=FRAME)
     identity: Identity = Identity()
     bundle: Path = Path("bundle")
     trust: Trust = Trust()
     cameras: tuple[Camera, ...] = Field((Camera(),), min_length=1, max_length=16)
     line: Line = Line()
     engine: Engine = Engine()
-    judge: Judge = Judge()
-    crops: Crops = Crops()
+    judge: Judge = Field(Judge(), json_schema_extra=FRAME)
+    crops: Crops = Field(Crops(), json_schema_extra=FRAME)
     recipes: tuple[Recipe, ...] = Field((), max_length=MAX_RECIPES)
     archive: Archive = Archive()
     outbox: Outbox = Outbox()
@@ -218,7 +215,7 @@ class Settings(_Section):
     gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
     health: Health = Health()
     page: Page = Page()
-    logs: Logs = Logs()
+    logs: Logs = Field(Logs(), json_schema_extra=FRAME)
 
     @field_validator("cameras")
     @classmethod
@@ -282,7 +279,16 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
 
 def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[Settings, Places]:
     """As `load`, and where each key was written."""
-    name = masked_text(shown(str(path)))
+    data, lines = read(path)
+    return made_of(data, name=_named(path), lines=lines, **around(path, environment))
+
+
+def read(path: Path) -> tuple[dict[str, Any], Mapping[Keys, int]]:
+    """What the file at `path` says, and the line of each key; nothing of it is looked at yet.
+
+    Raises SettingsError.
+    """
+    name = _named(path)
     try:
         text = bounded.text_of(bounded.read(path, max_bytes=strict_yaml.MAX_BYTES))
     except bounded.UnreadableError as error:
@@ -292,24 +298,60 @@ def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) ->
         if isinstance(error.__cause__, PermissionError):
             remedy = "let its group be the agent's, as chgrp plumbline and chmod 640 do"
         raise SettingsError([f"{name}: cannot be read as text: {error}; {remedy}"]) from error
-    places = places_of(path, environment)
-    defaults = {} if places is None else places.defaults()
-    return _parse(text, name=name, base=path.parent, environment=environment, defaults=defaults)
+    return _read(text, name)
 
 
 def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> Settings:
     """As `load`, from text; `base` is the folder that relative paths start from."""
-    return _parse(text, name=name, base=base, environment=environment, defaults={})[0]
+    data, lines = _read(text, name)
+    return made_of(data, name=name, lines=lines, base=base, environment=environment)[0]
 
 
-def _parse(
-    text: str,
+class Around(TypedDict):
+    """What counts besides the file: where relative paths start, what overrides it, what it need not say."""
+
+    base: Path
+    environment: Mapping[str, str]
+    defaults: Mapping[tuple[str, ...], str]
+
+
+def around(path: Path, environment: Mapping[str, str]) -> Around:
+    """Of the settings file at `path`."""
+    places = places_of(path, environment)
+    defaults = {} if places is None else places.defaults()
+    return Around(base=path.parent, environment=environment, defaults=defaults)
+
+
+def made_of(
+    data: Mapping[str, Any],
     *,
     name: str,
+    lines: Mapping[Keys, int],
     base: Path,
     environment: Mapping[str, str],
-    defaults: Mapping[tuple[str, ...], str],
+    defaults: Mapping[tuple[str, ...], str] = MappingProxyType({}),
 ) -> tuple[Settings, Places]:
+    """Settings of data that stood in `name`, which stays as it is. Raises SettingsError."""
+    made = copy.deepcopy(dict(data))
+    overridden, bad = override(made, environment, Settings)
+    places = Places(name=name, lines=lines, overridden=overridden)
+    found = [*unusable_texts(made)]
+    complete(made, defaults)
+    try:
+        # JSON mode: strict about text against number, yet lists are tuples and text is a path.
+        settings = Settings.model_validate_json(json.dumps(made), strict=True)
+    except ValidationError as error:
+        found += problems_of(error, Settings)
+    if bad or found:
+        raise SettingsError([*bad, *(places.line(keys, words) for keys, words in found)], found)
+    return anchored(settings, base), places
+
+
+def _named(path: Path) -> str:
+    return masked_text(shown(str(path)))
+
+
+def _read(text: str, name: str) -> tuple[dict[str, Any], Mapping[Keys, int]]:
     try:
         data, lines = strict_yaml.load(text, name=name)
     except strict_yaml.YamlError as error:
@@ -318,45 +360,4 @@ def _parse(
         raise SettingsError([f"{name}:1: the file is empty; start from {annotated()}"])
     if not isinstance(data, dict):
         raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
-    overridden, bad = override(data, environment, Settings)
-    places = Places(name=name, lines=lines, overridden=overridden)
-    bad += unusable_texts(data, places)
-    _complete(data, defaults)
-    try:
-        # JSON mode: strict about text against number, yet lists are tuples and text is a path.
-        settings = Settings.model_validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
-        raise SettingsError([*bad, *problems_of(error, places, Settings)]) from error
-    if bad:
-        raise SettingsError(bad)
-    return _anchored(settings, base), places
-
-
-def _complete(data: dict[str, Any], defaults: Mapping[tuple[str, ...], str]) -> None:
-    """Write what is not said; a section that is none is told later."""
-    for (*sections, key), value in defaults.items():
-        place: Any = data
-        for section in sections:
-            place = place.setdefault(section, {}) if isinstance(place, dict) else None
-        if isinstance(place, dict):
-            place.setdefault(key, value)
-
-
-def _anchored(settings: Settings, base: Path) -> Settings:
-    """The same settings with every relative path made absolute from `base`."""
-
-    def anchor(value: Any) -> Any:
-        if isinstance(value, VideoSource) and "://" not in value.url:
-            return value.model_copy(update={"url": str(base.resolve() / value.url)})
-        if isinstance(value, Path):
-            return value if is_credential(value) else base.resolve() / value
-        if isinstance(value, BaseModel):
-            return value.model_copy(
-                update={key: anchor(getattr(value, key)) for key in type(value).model_fields}
-            )
-        if isinstance(value, tuple):
-            return tuple(anchor(item) for item in value)
-        return value
-
-    anchored: Settings = anchor(settings)
-    return anchored
+    return data, lines

@@ -93,8 +93,9 @@ class Plant:
         return [json.loads(one.payload) for one in list(self.heard.received) if f"/{topic}" in one.topic]
 
     def status(self) -> dict[str, Any]:
-        """The latest."""
-        return self.told("status")[-1]
+        """The latest that says who is stopped; nobody is, before there is one."""
+        said = self.told("status")
+        return said[-1] if said else {"paused": None, "disabled": {}}
 
     def until(self, topic: str, holds: Callable[[dict[str, Any]], bool], words: str) -> dict[str, Any]:
         """The first message from now on for which it holds."""

@@ -110,36 +110,42 @@ class Fetcher:
         if taking.begin():
             watch.tell()
             return
-        unfit: dict[int, Unfit] = {}
-        given = dict.fromkeys(range(len(sources)), 0)
+        candidates = [_Candidate(source=one) for one in sources]
         attempt = 0
         while True:
-            before, wait_s = taking.received, 0.0
-            for number, source in enumerate(sources):
-                if number in unfit:
-                    continue
-                had = taking.received
-                try:
-                    watch.start()
-                    with source.visit(cancelled) as visit:
-                        taking.take(visit)
-                    watch.tell()
+            before = taking.received
+            for one in candidates:
+                if one.unfit is None and self._has_given(one, taking, watch):
                     return
-                except Unfit as error:
-                    unfit[number] = error
-                    log.warning("bundle_source_unfit", source=source.name, reason=str(error))
-                except Lost as error:
-                    given[number] += taking.received - had
-                    if given[number] > TIMES_OVER * order.target.size_bytes:
-                        unfit[number] = Unfit(f"gave {given[number]} bytes in vain; {error}", 422)
-                    wait_s = max(wait_s, error.wait_s)
-                    log.info("bundle_source_lost", source=source.name, reason=str(error))
-                    watch.stand(f"{source.name}: {error}")
-            if len(unfit) == len(sources):
-                raise _none_is_left(sources, unfit)
+            if all(one.unfit is not None for one in candidates):
+                raise _none_is_left(candidates)
             attempt = 0 if taking.received > before else attempt + 1
             pause_s = backoff_s(attempt, self.rng, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)
-            watch.wait(max(pause_s, wait_s))
+            watch.wait(max(pause_s, *(one.wait_s for one in candidates if one.unfit is None)))
+
+    def _has_given(self, one: _Candidate, taking: Taking, watch: _Watch) -> bool:
+        """Whether all is there, after one visit."""
+        had = taking.received
+        watch.start()
+        try:
+            with one.source.visit(watch.cancelled) as visit:
+                taking.take(visit)
+            watch.tell()
+            return True
+        except Unfit as error:
+            one.unfit = error
+        except Lost as error:
+            one.given += taking.received - had
+            one.wait_s = error.wait_s
+            if one.given > TIMES_OVER * watch.size_bytes:
+                one.unfit = Unfit(f"gave {one.given} bytes in vain; {error}", 422)
+            if str(error) != one.told:
+                log.info("bundle_source_lost", source=one.source.name, reason=str(error))
+                one.told = str(error)
+            watch.stand(f"{one.source.name}: {error}")
+        if one.unfit is not None:
+            log.warning("bundle_source_unfit", source=one.source.name, reason=str(one.unfit))
+        return False
 
     def _source(self, source: desired.Source, order: Order) -> Source:
         match source:
@@ -151,10 +157,22 @@ class Fetcher:
                 return Chunks(bundle=order.target.sha256, link=self.ways.chunks, clock=self.clock)
 
 
-def _none_is_left(sources: Sequence[Source], unfit: Mapping[int, Unfit]) -> NotFetched:
+@dataclass(slots=True, kw_only=True)
+class _Candidate:
+    """A source, and how it has done."""
+
+    source: Source
+    unfit: Unfit | None = None  # not asked again
+    given: int = 0  # bytes, in visits that it was lost in
+    wait_s: float = 0.0  # that it asked for when it was asked last
+    told: str = ""  # of it, to the log
+
+
+def _none_is_left(candidates: Sequence[_Candidate]) -> NotFetched:
     """With the code of the one that was to be asked first."""
-    told = "; ".join(f"{source.name}: {unfit[number]}" for number, source in enumerate(sources))
-    return NotFetched(told, unfit[0].code)
+    words = "; ".join(f"{one.source.name}: {one.unfit}" for one in candidates)
+    first = candidates[0].unfit
+    return NotFetched(words, 404 if first is None else first.code)
 
 
 @dataclass(slots=True)

@@ -13,9 +13,11 @@ from pydantic import JsonValue
 
 from agent.clock import Clock, ManualClock
 from agent.contract.commands import NotDoneError
+from agent.contract.reported import AttemptState
 from agent.line.holds import Holds
 from agent.messages import Frame
 from agent.remote.goods import Good
+from agent.remote.orders import Said, SaidState, Standing
 from agent.remote.snapshots import Shot, Snapshots
 from agent.remote.station import Found, Station
 from agent.schemas import examples
@@ -88,27 +90,23 @@ class FakeRecipes:
         return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    code: int
-    message: str = "words"
-    transaction: str | None = None
+def said(code: int, message: str = "words", transaction: str | None = None) -> Said:
+    state: SaidState = "accepted" if code == 202 else "unchanged" if code == 200 else "rejected"
+    return Said(state=state, code=code, message=message, transaction=transaction)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    state: str
-    code: int = 202
-    message: str = "words"
-    share: float | None = None
-    is_over: bool = False
+def standing(
+    state: AttemptState, code: int = 202, *, share: float | None = None, why: str = "words"
+) -> Standing:
+    over = state in ("applied", "rolled_back", "failed")
+    return Standing(state=state, code=code, message=why, share=share, is_over=over)
 
 
 @dataclass
 class FakeRollouts:
     """`stands` are given one after the other, and the last one for ever."""
 
-    says: Said = field(default_factory=lambda: Said(code=202, transaction="t-1"))
+    says: Said = field(default_factory=lambda: said(202, transaction="t-1"))
     stands: list[Standing | None] = field(default_factory=list)
     asked: list[tuple[object, ...]] = field(default_factory=list)
 

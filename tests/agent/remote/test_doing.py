@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
 from agent.contract.arguments import COMMANDS
@@ -29,13 +31,14 @@ from tests.agent.remote.fakes import (
     FakeRollouts,
     FakeSettings,
     Levels,
-    Said,
-    Standing,
     Told,
+    said,
+    standing,
 )
 from tests.agent.remote.test_desk import Counter, Station, ping
 from tests.agent.remote.test_signing import KEY, signed
 from tests.agent.uplink.asking import command, request
+from tests.brokers import eventually
 
 
 @pytest.fixture
@@ -81,6 +84,18 @@ def test_a_camera_is_disabled_and_enabled_with_who_and_why(clock: ManualClock, t
     wrong = answer(counter, "disable", "c-3", camera="side", reason="lens")
     assert (wrong["code"], wrong["data"]) == (422, {"kind": "bad_arguments"})
     assert told.names() == ["camera_disabled", "camera_enabled"]
+
+
+def test_the_log_says_who_asked_and_leaves_pictures_out(clock: ManualClock, tmp_path: Path) -> None:
+    pictures = Snapshots(["top"])
+    pictures._shots["top"] = fakes.shot(fakes.frame())
+    counter = counter_of(clock, tmp_path, pictures=pictures)
+    with capture_logs() as logs:
+        answer(counter, "snapshot")
+        answer(counter, "pause", "c-2", reason="gripper", who="lead")
+    looked, paused = [one for one in logs if one["event"] == "command_performed"]
+    assert looked["camera"] == "top" and "jpeg" not in looked and "by" not in looked
+    assert paused["by"] == "lead"
 
 
 def test_what_cannot_be_recorded_does_not_hold(clock: ManualClock, tmp_path: Path) -> None:
@@ -182,6 +197,7 @@ def test_a_threshold_that_is_to_be_applied_goes_the_way_of_settings(
     counter = counter_of(clock, tmp_path, archive=FakeArchive(GOODS), settings=door)
     data = answers(counter, "calibrate", apply=True, false_reject_rate=0.05, who="lead")[-1]["data"]
     assert data["applied"] and door.proposed == [({"judge": {"threshold": data["threshold"]}}, "lead")]
+    assert answers(counter, "calibrate", "c-3", apply=True, camera="top")[-1]["code"] == 422
     door.refuses = NotDoneError("occupied", "another document is on probation")
     refused = answers(counter, "calibrate", "c-2", apply=True, false_reject_rate=0.05)[-1]
     assert (refused["code"], refused["data"]) == (429, {"kind": "occupied"})
@@ -199,19 +215,21 @@ def test_without_good_frames_nothing_is_proposed(
 
 
 def test_a_recipe_is_switched_to_one_that_there_is(clock: ManualClock, tmp_path: Path) -> None:
-    recipes = FakeRecipes()
-    counter = counter_of(clock, tmp_path, recipes=recipes)
+    recipes, told = FakeRecipes(), Told()
+    counter = counter_of(clock, tmp_path, recipes=recipes, tell=told)
     assert answer(counter, "recipe", recipe="cells-5x5")["data"] == {"recipe": "cells-5x5"}
     wrong = answer(counter, "recipe", "c-2", recipe="tiles")
     assert (wrong["code"], wrong["data"], recipes.in_force) == (404, {"kind": "not_found"}, "cells-5x5")
-    assert answer(counter, "recipe", "c-3")["data"] == {"recipe": None} and recipes.in_force is None
+    assert answer(counter, "recipe", "c-3", who="lead")["data"] == {"recipe": None}
+    assert recipes.in_force is None
+    assert told.events[1] == ("recipe_switched", {"recipe": None, "who": "lead"}) and len(told.events) == 2
 
 
 def test_an_installation_is_acknowledged_once_it_goes_on_by_itself_and_answered_to_its_end(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    going = [Standing(state="downloading", share=0.5), Standing(state="probation")]
-    rollouts = FakeRollouts(stands=[*going, Standing(state="applied", code=200, is_over=True)])
+    going = [standing("downloading", share=0.5), standing("probation")]
+    rollouts = FakeRollouts(stands=[*going, standing("applied", 200)])
     counter = counter_of(clock, tmp_path, rollouts=rollouts)
     (first, second) = answers(counter, "install", document="{}")
     assert rollouts.asked == [("install", b"{}")]
@@ -231,12 +249,12 @@ def test_an_installation_is_acknowledged_once_it_goes_on_by_itself_and_answered_
 def test_others_that_take_long_are_done_while_an_installation_goes_on(
     clock: ManualClock, tmp_path: Path
 ) -> None:
-    rollouts = FakeRollouts(stands=[Standing(state="proving")])
+    rollouts = FakeRollouts(stands=[standing("proving")])
     counter = counter_of(clock, tmp_path, rollouts=rollouts, archive=FakeArchive(GOODS))
     answers(counter, "install", document="{}")
     assert answers(counter, "calibrate", "c-2")[-1]["code"] == 200
     assert answer(counter, "ping", "c-3")["code"] == 200
-    rollouts.stands = [Standing(state="rolled_back", code=422, message="too many rejects", is_over=True)]
+    rollouts.stands = [standing("rolled_back", 422, why="too many rejects")]
     counter.turn()
     last = counter.station.answers()[-1]
     assert (last["id"], last["code"], last["message"]) == ("c-1", 422, "too many rejects")
@@ -264,22 +282,22 @@ def test_others_that_take_long_are_done_while_an_installation_goes_on(
 def test_a_document_that_is_refused_is_answered_with_its_code(
     clock: ManualClock, tmp_path: Path, code: int, kind: str
 ) -> None:
-    rollouts = FakeRollouts(says=Said(code=code, message="no"))
+    rollouts = FakeRollouts(says=said(code, "no"))
     counter = counter_of(clock, tmp_path, rollouts=rollouts)
     last = answers(counter, "install", document="{}")[-1]
     assert (last["code"], last["data"], last["message"]) == (code, {"kind": kind}, "no")
 
 
 def test_a_rollback_and_a_cancel_are_asked_for_with_who_and_why(clock: ManualClock, tmp_path: Path) -> None:
-    over = Standing(state="rolled_back", code=409, is_over=True)
+    over = standing("rolled_back", 409)
     rollouts = FakeRollouts(stands=[over])
     counter = counter_of(clock, tmp_path, rollouts=rollouts)
     last = answers(counter, "rollback", reason="rejects", who="lead")[-1]
     assert (last["code"], last["data"]["state"]) == (200, "rolled_back")
-    rollouts.says = Said(code=200, message="cancelled", transaction="t-1")
+    rollouts.says = said(200, "cancelled", "t-1")
     assert answer(counter, "cancel", "c-2")["data"] == {"transaction": "t-1"}
     assert rollouts.asked == [("roll_back", "lead", "rejects"), ("cancel", None)]
-    rollouts.says = Said(code=404, message="no such transaction goes on here")
+    rollouts.says = said(404, "no such transaction goes on here")
     assert answer(counter, "cancel", "c-3")["code"] == 404
 
 
@@ -319,17 +337,40 @@ def test_a_hundred_verbs_at_once_have_one_answer_each_and_what_is_wrong_changes_
         for number in range(100)
     ]
     counter.serve_here(*many)
-    said = counter.station.answers()
-    assert [one["id"] for one in said] == [f"c-{number}" for number in range(100)]
-    assert {one["code"] for one in said} == {404, 422}
+    told_all = counter.station.answers()
+    assert [one["id"] for one in told_all] == [f"c-{number}" for number in range(100)]
+    assert {one["code"] for one in told_all} == {404, 422}
     assert not told.events and counter.desk.performed == 0
+
+
+def test_a_replay_does_not_wait_for_the_doctor_and_few_may_wait_for_him(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    class Slow(FakeDoctor):
+        def look(self, family: str | None) -> Iterator[Found]:
+            let_go.wait()
+            yield FOUND[0]
+
+    let_go = threading.Event()
+    counter = counter_of(clock, tmp_path, doctor=Slow())
+    many = [command("doctor", request(id=f"d-{number}", args={})) for number in range(7)]
+    for one in (*many, command()):
+        counter.turn(one)
+    while not any(one["id"] == "c-1" for one in counter.station.answers()):
+        counter.turn()
+    codes = {one["id"]: one["code"] for one in counter.station.answers()}
+    assert codes == {**{f"d-{number}": 202 for number in range(5)}, "d-5": 429, "d-6": 429, "c-1": 200}
+    let_go.set()
+    while counter.station.done().count("acknowledge") < 8:
+        counter.turn()
+    finals = [one for one in counter.station.answers() if one["code"] == 200]
+    assert len(finals) == 6
 
 
 def test_ping_is_answered_between_the_looks_of_the_doctor(clock: ManualClock, tmp_path: Path) -> None:
     class Slow(FakeDoctor):
         def look(self, family: str | None) -> Iterator[Found]:
-            while len(counter.station.answers()) < 4:
-                pass
+            eventually(lambda: len(counter.station.answers()) >= 4, "the others are answered")
             yield FOUND[0]
 
     counter = counter_of(clock, tmp_path, doctor=Slow())

@@ -18,6 +18,7 @@ from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.outbox.file import read_depth
 from agent.remote.orders import Said
+from agent.remote.updater import Updater
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings.remote import Probation, Remote
@@ -181,3 +182,25 @@ def test_a_station_with_a_bundle_of_its_own_says_that_nothing_is_installed_there
     finally:
         app.parts.recipes.bundles.close()
         app.parts.uplink.stop(None)
+
+
+def test_a_bundle_that_is_named_by_its_digest_is_opened_and_its_depot_known(folder: Path) -> None:
+    there = genuine(folder, 1, 2)
+    installed(folder / "bundles", there[1], there[2])
+    before = wanted(folder).model_copy(update={"bundle": folder / "bundles" / digest(there[1])})
+    app = build(before, SystemClock(), Crew())
+    try:
+        assert app.bundle.sha256 == digest(there[1])
+        assert isinstance(app.parts.rollouts, Updater)
+    finally:
+        app.parts.recipes.bundles.close()
+        app.parts.uplink.stop(None)
+
+
+def test_what_stands_in_the_place_of_a_link_is_told_before_anything_is_begun(folder: Path) -> None:
+    there = genuine(folder, 1, 2)
+    (folder / "bundles").mkdir()
+    there[1].rename(folder / "bundles" / "current")
+    with running(folder) as station:
+        said = station.app.parts.rollouts.install(signed(desired(there[2], 5)))
+        assert said.code == 507 and "current: is no link of ours; move it away" in said.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agent.contract.arguments import Pause
 from agent.contract.commands import COMMAND_TYPE, Accepted, Rejected
 from agent.contract.inbound import Inbound
 from agent.remote import signing
@@ -181,3 +185,39 @@ def test_an_id_that_cannot_be_written_is_told_and_not_taken_for_spent(tmp_path: 
     with pytest.raises(SpentError, match="signed commands are not run"):
         spent.add("a")
     assert not spent.has("a")
+
+
+GOOD = signed()
+
+
+@given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
+def test_no_changed_byte_makes_another_command_of_a_signed_one(place: int, byte: int) -> None:
+    changed = GOOD[:place] + bytes([byte]) + GOOD[place + 1 :]
+    taken = asked(command("pause", changed))
+    if isinstance(taken, Accepted):  # a key id or blank is signed by nobody
+        assert (taken.command.id, taken.command.issuer) == ("s-1", "plant-office")
+        assert taken.command.arguments == Pause(reason="gripper")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"payloadType": anything | st.just(COMMAND_TYPE)},
+        optional={
+            "payload": anything | st.binary(max_size=30).map(lambda data: base64.b64encode(data).decode()),
+            "signatures": anything | st.lists(st.dictionaries(st.sampled_from(["keyid", "sig"]), anything)),
+            "id": anything,
+        },
+    )
+)
+def test_whatever_calls_itself_signed_is_refused_with_an_answer(content: dict[str, Any]) -> None:
+    for name in ("pause", "ping"):
+        refused = asked(command(name, json.dumps(content).encode()))
+        assert isinstance(refused, Rejected) and refused.kind in ("unsigned", "not_json", "bad_arguments")
+        assert refused.message and refused.reply_to is not None

@@ -14,7 +14,6 @@ import yaml
 from pydantic import BaseModel
 
 from agent.schemas.printed import printed
-from agent.service import HOT
 from agent.settings import gateways as gateway_settings
 from agent.settings import settings
 from agent.settings.camera import (
@@ -25,6 +24,7 @@ from agent.settings.camera import (
     VideoSource,
 )
 from agent.settings.gateways import FolderGateway
+from agent.settings.reach import REACHES, table
 from agent.settings.recipes import Recipe
 from agent.settings.settings import Settings
 
@@ -89,10 +89,20 @@ def test_every_key_of_agent_yaml_has_a_comment() -> None:
     assert uncommented_keys(AGENT_YAML) == []
 
 
-def test_agent_yaml_says_once_how_changes_come_into_force_and_which_at_once() -> None:
+def test_agent_yaml_says_once_how_changes_come_into_force() -> None:
     assert (AGENT_YAML.count("restart"), AGENT_YAML.count("SIGHUP")) == (0, 1)
-    told = AGENT_YAML[AGENT_YAML.index("SIGHUP") : AGENT_YAML.index("from the next frame on")]
-    assert all(key in told for key in HOT)
+    head = AGENT_YAML[: AGENT_YAML.index("version: 1")]
+    assert all(f'"Reach: {reach}"' in head for reach in REACHES if reach != "run")
+
+
+def test_agent_yaml_says_how_far_each_key_reaches_as_the_models_do() -> None:
+    said: dict[str, set[str]] = {}
+    for reach, key in re.findall(r"Reach: (\w+)\.\n[ #]*(?:- )?([a-z_]+):", AGENT_YAML):
+        said.setdefault(key, set()).add(reach)
+    meant: dict[str, set[str]] = {}
+    for dotted, reach in table(Settings).items():
+        meant.setdefault(dotted.rpartition(".")[2], set()).add(reach)
+    assert said == meant
 
 
 def test_every_kind_of_source_is_shown() -> None:

@@ -24,6 +24,7 @@ from agent.settings.settings import Delivery, Identity, Settings
 from agent.settings.settings import Outbox as OutboxSettings
 from agent.uplink import uplink
 from agent.uplink.courier import Courier
+from agent.uplink.mqtt.connection import INBOUND_BYTES
 from agent.uplink.uplink import Uplink
 from tests.agent.outbox.rows import TOPICS, crop, verdict
 from tests.agent.uplink.stations import hears, mqtt, status
@@ -191,9 +192,9 @@ def test_a_packet_over_our_limit_is_told_as_an_event(
     one = built(tmp_path / "outbox.sqlite3", mosquitto.port, "3.1.1")
     one.start()
     eventually(lambda: hears(one.link), "it hears commands")
-    publish.single(TOPICS.cmd("ping"), b"x" * 300_000, hostname=HOST, port=mosquitto.port)
+    publish.single(TOPICS.cmd("ping"), b"x" * (INBOUND_BYTES + 1), hostname=HOST, port=mosquitto.port)
     eventually(lambda: one.watch() and events_at(subscriber) == ["inbound_oversized"], "it is told")
-    assert "at most 262144 are taken" in one.words()[0]
+    assert f"at most {INBOUND_BYTES} are taken" in one.words()[0]
     one.stop(status("stopped"))
 
 
