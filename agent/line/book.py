@@ -76,6 +76,10 @@ class Book(Protocol):
     def recipes(self) -> tuple[Recipe, ...]:
         """All that it may choose."""
 
+    @property
+    def station_sha256(self) -> str:
+        """The bundle of recipes that name none of their own; empty where none judges."""
+
     def choose(self, known: Known) -> Choice: ...
 
 
@@ -97,6 +101,10 @@ class OneRecipe:
     def recipes(self) -> tuple[Recipe, ...]:
         return (self.recipe,)
 
+    @property
+    def station_sha256(self) -> str:
+        return self.recipe.bundle_sha256
+
     def choose(self, known: Known) -> Choice:
         return by(self.recipe)
 
@@ -108,6 +116,7 @@ class ByProduct:
     entries: Mapping[str, Entry]  # by name, one at least
     default: str | None
     switched: str | None = None  # may name what is not there any more
+    station_sha256: str = ""
     _nobody: Recipe = field(init=False)
 
     def __post_init__(self) -> None:

@@ -89,6 +89,11 @@ class Line:
         """The one to name where no part is at hand; it stays from part to part."""
         return self._book.standing
 
+    @property
+    def station_sha256(self) -> str:
+        """The station's bundle, by its recipes in force; empty where none judges."""
+        return self._book.station_sha256
+
     def recipes(self) -> tuple[Recipe, ...]:
         """All that may judge a frame from now on: what they need is to stay open."""
         wanted = self._wanted.recipes  # first: it goes from there to here
