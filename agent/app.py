@@ -119,7 +119,11 @@ class App:
     @property
     def bundle(self) -> Bundle:
         """The station's that is in force."""
-        return self.parts.recipes.opened.bundle
+        return self.parts.recipes.station.bundle
+
+    def can_take_over(self, wanted: settings.Settings) -> bool:
+        """Whether every bundle that these settings' recipes name is open."""
+        return self.parts.recipes.can_take_over(wanted)
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
@@ -360,7 +364,7 @@ def _build(
             ),
             publisher=up.link,
             witness=of_settings,
-            recipe=lambda other: dry_recipe(other, recipes.opened.bundle, recipes.opened.engine),
+            recipe=lambda other: dry_recipe(other, recipes.station.bundle, recipes.station.engine),
             look=look,
             clock=clock,
             in_force=lambda: recipes.in_force.settings.sha256,

@@ -33,7 +33,7 @@ class Lines:
 
     def take_over(self, sha256: str) -> None:
         """The bundle before stays open, for the way back."""
-        before = self._recipes.opened
+        before = self._recipes.station
         if before.sha256 != sha256 and self._recipes.bundles.keep(before.sha256):
             self._kept.add(before.sha256)
         self._recipes.take_over_bundle(sha256)
@@ -42,7 +42,7 @@ class Lines:
         self._recipes.withdraw()
 
     def in_force(self) -> str | None:
-        return self._recipes.in_force.bundle_sha256 or None
+        return self._recipes.station.sha256 or None
 
     def settle(self) -> None:
         for sha256 in self._kept:

@@ -77,7 +77,7 @@ def build(
 ) -> Rollouts:
     """To be run beside the lines; `changed` is called when there is something new to be reported."""
     if found is None:
-        return NoDepot(wanted.bundle, lambda: recipes.opened.bundle, clock, changed=changed)
+        return NoDepot(wanted.bundle, lambda: recipes.station.bundle, clock, changed=changed)
     topics = uplink.events.topics
     addresses = {station_address(topics), *map(group_address, wanted.remote.groups)}
 
