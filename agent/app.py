@@ -28,6 +28,7 @@ from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote
 from agent.remote.admission import turn_away
+from agent.remote.proof.prover import folder_of
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.settings import settings
@@ -225,7 +226,7 @@ def _build(
         tally.samples,
         lambda: sampled.of_station(parts, turned_away=0 if page is None else page.turned_away),
     )
-    page = make_server(board, metrics, wanted.page)
+    page = make_server(board, metrics, wanted.page, proofs=folder_of(wanted))
     watch = Watch(
         parts=parts,
         refused=refused,
