@@ -37,6 +37,7 @@ class Crew:
     stop: threading.Event = field(default_factory=threading.Event)
     join_timeout_s: float = JOIN_TIMEOUT_S
     waits: int = 0  # of who waits for it
+    _woken: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _failure: BaseException | None = None
 
@@ -58,10 +59,19 @@ class Crew:
             signal.signal(number, stop)
         return asked
 
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Until somebody fails or `stop` is set, or the time is over."""
+    def wait(self, timeout_s: float) -> None:
+        """Until somebody fails or wakes who waits, or the time is over: a `stop` that is set is seen then.
+
+        A signal's handler, in this very thread, may set `stop` and must not wake.
+        """
         self.waits += 1
-        self.stop.wait(timeout_s)
+        if not self.stop.is_set():
+            self._woken.wait(timeout_s)
+            self._woken.clear()
+
+    def wake(self) -> None:
+        """There is something to be looked at; from any other thread."""
+        self._woken.set()
 
     def is_alive(self, name: str) -> bool:
         return any(thread.name == name and thread.is_alive() for thread in self._threads)
@@ -90,3 +100,4 @@ class Crew:
             if self._failure is None:
                 self._failure = error
             self.stop.set()
+            self.wake()

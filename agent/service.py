@@ -1,8 +1,9 @@
-"""`plumbline run` from its start to its end, beside a service manager: start, reload, mending, stop.
+"""`plumbline run` from its start to its end, beside a service manager: start, changes, mending, stop.
 
 One run of the agent follows another in this process: after damage to the outbox, which the next one mends,
-and after a reload of settings that need more than another recipe. Settings that are refused, or with which
-nothing runs, change nothing: those before stay in force, and the station says so.
+and after a change of settings that reaches that far. What should be in force is for `SettingsRollout` to say,
+whether somebody edited the file and asked for a reload, or a document came; settings with which nothing runs
+are told to it, and those before stay in force.
 """
 
 from __future__ import annotations
@@ -11,33 +12,51 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import structlog
 
 from agent import crashes, logs
-from agent.address import masked_text
 from agent.app import App
 from agent.bundle.bundle import open_bundle
 from agent.bundle.trust import require_trusted
-from agent.clock import Clock, rfc3339
+from agent.clock import Clock
 from agent.crew import Crew
 from agent.errors import PlumblineError
-from agent.foreign import shown
 from agent.outbox.file import DamagedError, OutboxError
 from agent.outbox.place import check_place
 from agent.page.server import check_free
+from agent.remote.settings_run import SettingsRun
+from agent.remote.settings_target import Target
+from agent.settings.reach import changed, farthest
 from agent.settings.settings import Settings
 from agent.systemd import Manager
 
 MENDED_S = 60.0  # damage that comes again sooner is the disk's, and for people
 OPENING_S = 600.0  # for bundle, engine and outbox: a large one is mended, a slow device wakes up
-HOT = {"revision", "judge", "crops", "logs"}  # what another recipe, or nothing, puts in force
 
 Build: TypeAlias = Callable[[Settings, Crew, "Service"], App]
 
 log = structlog.get_logger()
+
+
+class Wanted(Protocol):
+    """What should be in force: `agent.remote.settings_desk.SettingsDesk`."""
+
+    @property
+    def target(self) -> Target: ...
+    def start(self) -> Target: ...
+    def attach(self, run: SettingsRun) -> None: ...
+    def detach(self) -> None: ...
+    def in_force(self, target: Target) -> None: ...
+    def failed(self, reason: str) -> Target | None: ...
+    def refuse(self, reason: str) -> None: ...
+    def words(self) -> tuple[str, ...]: ...
+    def reload(self) -> None: ...
+    def turn(self) -> bool: ...
+    def stop(self) -> None: ...
 
 
 class Service:
@@ -46,7 +65,7 @@ class Service:
     def __init__(
         self,
         *,
-        load: Callable[[], Settings],
+        wanted: Wanted,
         build: Build,
         manager: Manager,
         clock: Clock,
@@ -54,7 +73,7 @@ class Service:
     ) -> None:
         """`logs_folder` keeps what a crash leaves."""
         self.manager = manager
-        self._load = load
+        self._wanted = wanted
         self._build = build
         self._clock = clock
         self._logs_folder = logs_folder
@@ -62,11 +81,12 @@ class Service:
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._is_running = False
-        self._refused: str | None = None
+        self._is_reloading = False  # as the manager was told
+        self._said: tuple[str, ...] = ()  # of the settings, to the manager
 
     def words(self) -> tuple[str, ...]:
-        """That settings were refused, and why, until good ones come."""
-        return () if self._refused is None else (self._refused,)
+        """What people should know of the settings, one sentence each."""
+        return self._wanted.words()
 
     def handle_signals(self) -> None:
         """SIGTERM and SIGINT end it. SIGHUP reads the settings anew, or ends what a terminal started."""
@@ -84,92 +104,125 @@ class Service:
     def reload(self) -> None:
         """Have the settings read anew."""
         self._reload.set()
+        self._wanted.reload()
+
+    def wake(self) -> None:
+        """There is something new to be looked at; from any thread."""
+        self._crew.wake()
 
     def run(self) -> Settings:
         """Until it is told to stop, or every camera has come to its end; the settings in force by then.
 
-        Raises SettingsError for the first ones, and what ends a run that cannot be mended.
+        Raises SettingsError where there are none to begin with, and what ends a run that cannot be mended.
         """
-        self._wanted = self._load()
-        self._configure_logs(self._wanted)
+        self._target = self._wanted.start()
+        self._configure_logs()
         if self._logs_folder is not None:
             crashes.keep_in(self._logs_folder)
-        self._before: Settings | None = None  # in force until the wanted ones run
+        self._before: Target | None = None  # in force until the target runs
         mended_ns: int | None = None
-        while not self._stop.is_set():
-            try:
-                if self._run_once():
-                    break
-            except DamagedError as error:
-                now_ns = self._clock.monotonic_ns()
-                if self._stop.is_set() or (mended_ns is not None and now_ns - mended_ns < MENDED_S * 1e9):
-                    raise
-                log.error("restarting", reason=str(error))
-                mended_ns = now_ns
-            except Exception as error:  # new settings may make a driver raise what it likes
-                if self._is_running or self._before is None:
-                    raise
-                self._refuse(f"{type(error).__name__}: {error}")
-                self._wanted, self._before = self._before, None
-        return self._wanted
+        try:
+            while not self._stop.is_set():
+                try:
+                    if self._run_once():
+                        break
+                except DamagedError as error:
+                    now_ns = self._clock.monotonic_ns()
+                    if self._stop.is_set() or (mended_ns is not None and now_ns - mended_ns < MENDED_S * 1e9):
+                        raise
+                    log.error("restarting", reason=str(error))
+                    mended_ns = now_ns
+                except Exception as error:  # new settings may make a driver raise what it likes
+                    if self._is_running or not self._go_back(error):
+                        raise
+        finally:
+            self._wanted.stop()
+        return self._target.settings
+
+    def _go_back(self, error: Exception) -> bool:
+        """Whether there is something else to run in place of the target, with which nothing runs."""
+        words = f"{type(error).__name__}: {error}"
+        back = self._wanted.failed(words)
+        if self._before is None and back is None:
+            return False
+        self._refuse(words)
+        # The way back is to the bundle that ran, not to what a link names by now.
+        self._target, self._before = self._before or back or self._target, None
+        return True
 
     def _run_once(self) -> bool:
         """Whether it ended for good; else another run is wanted, of other settings."""
-        running, self._is_running = self._wanted, False
+        self._is_running, self._goes_on = False, False
         self._crew = Crew()
         if self._stop.is_set():  # before there was this crew
             self._crew.stop.set()
         self.manager.status("Opening bundle, engine and outbox")
         self._allow_to_open()
-        self._configure_logs(running)
-        self._build(running, self._crew, self).run(attend=self._attend)
-        return self._before is None or self._stop.is_set()
+        self._configure_logs()
+        try:
+            self._build(self._target.settings, self._crew, self).run(attend=self._attend)
+        finally:
+            self._wanted.detach()
+        return not self._goes_on or self._stop.is_set()
 
     def _attend(self, app: App) -> bool:
         if not self._is_running:
+            self._is_running = True
+            self._wanted.attach(app.settings_run)
             if self._before is not None:
-                self._tell(self._wanted, new_run=True)
-            self._is_running, self._before = True, None
+                self._tell(new_run=True)
+            self._target, self._before = replace(self._target, snapshot=self._wanted.target.snapshot), None
             if self.manager.watchdog_s is not None:
                 self.manager.watch_every(self.manager.watchdog_s)
+            self._is_reloading = False
             self.manager.ready()
-        if not self._reload.is_set():
-            return True
-        self._reload.clear()
-        self.manager.reloading(self._clock.monotonic_ns())
-        return self._take_over(app)
+        if self._reload.is_set():
+            self._reload.clear()
+            self._is_reloading = True
+            self.manager.reloading(self._clock.monotonic_ns())
+        is_asked = self._wanted.turn()
+        self._show_words()
+        goes_on = True
+        if is_asked or not _is_same(self._wanted.target, self._target):
+            goes_on = self._take_over(app, self._wanted.target)
+        if self._is_reloading and goes_on:
+            self._is_reloading = False
+            self.manager.ready()
+        return goes_on
 
-    def _take_over(self, app: App) -> bool:
-        """Put the file's settings in force; False where that takes another run."""
+    def _take_over(self, app: App, target: Target) -> bool:
+        """Put these settings in force; False where that takes another run."""
+        found, before = target.settings, self._target.settings
         try:
-            found = self._load()
             check_place(found.outbox.path)
-            if found.outbox.path != self._wanted.outbox.path:
+            if found.outbox.path != before.outbox.path:
                 _check_empty(app)
             bundle = open_bundle(found.bundle)
             require_trusted(bundle, found.trust)
-            if found.page.enabled and found.page.port != self._wanted.page.port:
+            if found.page.enabled and found.page.port != before.page.port:
                 check_free(found.page.host, found.page.port)
-            kept = {name for name in type(found).model_fields if name not in HOT}
-            goes_on = found.model_dump(include=kept) == self._wanted.model_dump(include=kept)
-            goes_on = goes_on and bundle.sha256 == app.bundle.sha256  # a link may name another one by now
-            if goes_on:
+            reach = farthest(Settings, changed(before, found))
+            if bundle.sha256 != app.bundle.sha256:  # a link may name another one by now
+                reach = "run"
+            if reach != "run":
                 app.take_over(found)
         except PlumblineError as error:
+            if self._wanted.failed(str(error)) is not None and _is_same(self._wanted.target, self._target):
+                self._wanted.in_force(self._target)  # it never stopped
             self._refuse(str(error))
-            self.manager.ready()
             return True
-        self._refused = None
         # The way back is to the bundle that runs, not to what a link names by now.
-        before = self._wanted.model_copy(update={"bundle": app.bundle.path})
-        self._wanted = found
-        if not goes_on:
-            self._before = before
+        running = before.model_copy(update={"bundle": app.bundle.path})
+        self._before = replace(self._target, settings=running)
+        self._target = target
+        if reach == "run":
+            self._goes_on = True
             self._allow_to_open()
             return False
-        self._configure_logs(found)
-        self._tell(found, new_run=False)
-        self.manager.ready()
+        self._before = None
+        self._configure_logs()
+        self._tell(new_run=False)
+        self._wanted.in_force(target)
         return True
 
     def _allow_to_open(self) -> None:
@@ -177,18 +230,33 @@ class Service:
         self.manager.extend(OPENING_S)
         self.manager.watch_every(OPENING_S)
 
-    def _tell(self, wanted: Settings, *, new_run: bool) -> None:
-        log.info("settings_in_force", revision=wanted.revision, sha256=wanted.digest()[:12], new_run=new_run)
+    def _tell(self, *, new_run: bool) -> None:
+        settings = self._target.settings
+        log.info(
+            "settings_in_force",
+            revision=settings.revision,
+            sha256=settings.digest()[:12],
+            new_run=new_run,
+        )
 
-    def _configure_logs(self, wanted: Settings) -> None:
-        logs.configure(wanted.logs, station=wanted.identity.station)
+    def _configure_logs(self) -> None:
+        settings = self._target.settings
+        logs.configure(settings.logs, station=settings.identity.station)
 
     def _refuse(self, reason: str) -> None:
-        first = masked_text(shown(reason.splitlines()[0]))
-        at = rfc3339(self._clock.utc_now())
-        self._refused = f"Settings read at {at} were refused, those before stay in force: {first}"
-        self.manager.status(self._refused)
-        log.error("settings_refused", reason=masked_text(shown(reason)))
+        self._wanted.refuse(reason)
+        self._show_words()
+
+    def _show_words(self) -> None:
+        words = self._wanted.words()
+        for one in words:
+            if one not in self._said:
+                self.manager.status(one)
+        self._said = words
+
+
+def _is_same(one: Target, other: Target) -> bool:
+    return one.snapshot == other.snapshot
 
 
 def _check_empty(app: App) -> None:

@@ -60,8 +60,7 @@ def status(config: Config, as_json: Json = False) -> None:
     With --json: folder, current, previous, each with sha256, name, counter, damage; state, last, failed,
     trouble.
     """
-    from agent.remote.install import RECORD
-    from agent.remote.rollout_file import RolloutFile
+    from agent.remote.rollout_file import RECORD, RolloutFile
     from agent.settings import settings
 
     depot = _depot(settings.load(config))

@@ -18,6 +18,7 @@ from agent.cli import (
     outbox,
     run,
     schema,
+    settings,
     simulate,
 )
 from agent.cli import validate as validation
@@ -34,9 +35,9 @@ app = typer.Typer(
 @app.callback(help=__doc__, epilog=exits_of_program())
 def begin(version: Version = False) -> None:
     from agent import logs
-    from agent.settings import settings
+    from agent.settings.settings import Logs
 
-    logs.configure(settings.Logs(level="warning", format="console"))
+    logs.configure(Logs(level="warning", format="console"))
 
 
 app.command(epilog=exits("a fault ended it; start it again"))(run.run)
@@ -54,6 +55,7 @@ app.add_typer(camera.app, name="camera")
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(engines.app, name="engines")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(settings.app, name="settings")
 
 
 def main() -> None:

@@ -24,22 +24,35 @@ def run(config: Config) -> None:
     from agent.bundle.files import BundleError
     from agent.bundle.trust import NotTrusted
     from agent.clock import SystemClock
+    from agent.doctor import references
     from agent.outbox.place import PlaceError
+    from agent.remote import in_force
+    from agent.remote.settings_desk import SettingsDesk
     from agent.service import Service
     from agent.settings import settings
     from agent.settings.places import first_folder
     from agent.systemd import manager_of
 
     clock = SystemClock()
+    desk = SettingsDesk(in_force.state_folder(config), in_force.ways(config), clock)
     service = Service(
-        load=lambda: settings.load(config),
+        wanted=desk,
         build=lambda wanted, crew, service: build(
-            wanted, clock, crew, manager=service.manager, refused=service.words
+            wanted,
+            clock,
+            crew,
+            manager=service.manager,
+            refused=service.words,
+            look=references.problems,
+            takers={"config": desk.offer},
+            inbox=desk.inbox,
+            told=desk.again,
         ),
         manager=manager_of(os.environ, pid=os.getpid()),
         clock=clock,
         logs_folder=first_folder(os.environ.get("LOGS_DIRECTORY")),
     )
+    desk.wakes(service.wake)
     crashes.say()
     service.handle_signals()
     try:

@@ -25,15 +25,12 @@ def validate(
     With --json: file, digest, files_looked_at; or error, exit_code, problems.
     """
     from agent.settings import settings
-    from agent.settings.problems import dotted
 
     wanted, places = settings.load_with_places(file)
     if files:
         from agent.doctor import references
 
-        missing = [
-            f"{places.of(keys)}: {dotted(keys)}: {words}" for keys, words in references.problems(wanted)
-        ]
+        missing = [places.line(keys, words) for keys, words in references.problems(wanted)]
         if missing:
             raise settings.SettingsError(missing)
     if as_json:

@@ -17,7 +17,7 @@ from agent.messages import VerdictName
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 UNJUDGED = tuple(REASONS)
-SKIPPED = ("overload", "camera_error", "lost_lines", "stopped")  # of triggers without a picture
+SKIPPED = ("overload", "camera_error", "lost_lines", "stopped", "paused")  # of triggers without a picture
 VERDICTS: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")
 
 # Of one judged frame, each from the end of the one before: together they are capture_to_recorded_seconds.
@@ -192,6 +192,18 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="responses_lost", kind="counter", help="Answers to commands that nobody has got: no connection."
+    ),
+    Metric(
+        name="rollouts",
+        kind="counter",
+        help="Bundles that were wanted, by outcome: applied, rolled_back, unable_to_roll_back, failed,"
+        " superseded, cancelled, or rejected where nothing was begun.",
+        labels=("outcome",),
+    ),
+    Metric(
+        name="rollout_probation",
+        kind="gauge",
+        help="1 while a new bundle serves that can still be taken back, else 0.",
     ),
     Metric(name="bindings_unused", kind="counter", help="Part ids for which no trigger came in time."),
     Metric(

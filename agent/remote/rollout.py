@@ -23,19 +23,21 @@ from agent.remote.transaction import (
     Event,
     Failure,
     Happened,
-    Instruction,
     Limits,
     Links,
     Offered,
     Outcome,
     Point,
     Problem,
+    Progressed,
     Record,
     Refused,
     Seen,
     State,
     Step,
+    Stopped,
     TakeUp,
+    TimeSeen,
 )
 
 MAY_END = ("downloading", "verifying", "staged")  # by a newer instruction, or when somebody cancels it
@@ -44,25 +46,32 @@ COUNTED = ("verifying", "proving", "probation")  # a death in one of these may b
 
 def step(record: Record, event: Event, limits: Limits = LIMITS) -> Step:
     """One arrow of the table; what has no arrow changes nothing."""
-    if isinstance(event, Offered):
-        return _offered(record, event, limits)
+    match event:
+        case Offered():
+            return _offered(record, event, limits)
+        case TimeSeen(at=at):
+            return Step(record=_later(record, at))
+        case Stopped():
+            return Step(record=record if record.state == "idle" else replace(record, is_stopped=True))
     own = record.instruction is not None and event.transaction == record.instruction.transaction
     if not own or record.state == "idle":
         return Step(record=record)
     match record.state, event:
         case "downloading", Happened(what="present"):
             return _to("verifying", record)
-        case "downloading", Refused(problem=problem):
+        case "downloading", Progressed(bytes_done=bytes_done, deadline_s=deadline_s):
+            return Step(record=replace(record, bytes_done=bytes_done, deadline_s=deadline_s))
+        case "downloading" | "staged", Refused(problem=problem):  # lost bytes and a lost window are no fault
             return _failed(record, "failed", problem)
         case "verifying" | "proving", Happened(what="verified"):
             return Step(record=replace(record, state="proving"), actions=(Do(what="place"), Do(what="prove")))
-        case "verifying" | "proving", Refused(problem=problem):
-            return _failed(_remembered(record, problem, limits), "failed", problem)
-        case "proving", Happened(what="proven"):
-            return _to("staged", record)
-        case "staged", Boundary(current=current, previous=previous):
+        case "verifying" | "proving", Refused(problem=problem, proof=proof):
+            return _failed(replace(_remembered(record, problem, limits), proof=proof), "failed", problem)
+        case "proving", Happened(what="proven", proof=proof):
+            return _to("staged", replace(record, proof=proof))
+        case "staged", Boundary(current=current, previous=previous, baseline=baseline):
             tried = replace(record, attempts=record.attempts + 1, previous=current, former=previous)
-            return _to("probation", tried)
+            return _to("probation", replace(tried, baseline=baseline))
         case "probation", Happened(what="stable"):
             return _to("committed", replace(record, outcome="applied"))
         case "probation", Breached(problem=problem):
@@ -77,8 +86,8 @@ def step(record: Record, event: Event, limits: Limits = LIMITS) -> Step:
             late = Problem(code=409, message=f"it is {record.state}, which nobody can cancel")
             return Step(record=record, actions=(Answer(state="rejected", problem=late),))
         case "committed" | "failed", Happened(what="finished"):
-            free = replace(record, state="idle", attempts=0, power_cuts=0, previous=None, former=None)
-            return Step(record=free)
+            free = replace(record, state="idle", is_stopped=False, attempts=0, power_cuts=0)
+            return Step(record=replace(free, previous=None, former=None, baseline=None, deadline_s=None))
         case _:
             return Step(record=record)
 
@@ -86,13 +95,14 @@ def step(record: Record, event: Event, limits: Limits = LIMITS) -> Step:
 def start(record: Record, links: Links, boot_id: str, limits: Limits = LIMITS) -> Step:
     """What a process that begins does before it loads any bundle.
 
-    A death in the same run of the machine is an attempt; one with the machine, a power cut, counts apart.
+    A death in the same run of the machine is an attempt; one with the machine, a power cut, counts apart; a
+    process that ended in order has not died.
     """
     repair = _repair(links)
     if record.state == "idle":
         return Step(record=record, actions=(*repair, Do(what="discard")))
-    found = replace(record, boot_id=boot_id)
-    if record.state in COUNTED:
+    found = replace(record, boot_id=boot_id, is_stopped=False)
+    if record.state in COUNTED and not record.is_stopped:
         found = _counted(found, is_same_boot=record.boot_id == boot_id)
         # The try that a probation begins with is counted when it begins, those before it when they die.
         tries = found.attempts + (record.state != "probation")
@@ -105,15 +115,18 @@ def start(record: Record, links: Links, boot_id: str, limits: Limits = LIMITS) -
         case "rolling_back":
             return _way_back(found, links, limits)
         case "probation":  # the links are about to be set
-            return Step(record=found, actions=_duties(found))
+            return Step(record=found, actions=duties(found))
         case "proving":  # what was read and found good died with the process
             return Step(record=found, actions=(*repair, Do(what="verify")))
         case _:
-            return Step(record=found, actions=(*repair, *_duties(found)))
+            return Step(record=found, actions=(*repair, *duties(found)))
 
 
-def _duties(record: Record) -> tuple[Action, ...]:
-    """What has to be done in a state, in an order in which one of the links is good all the while."""
+def duties(record: Record) -> tuple[Action, ...]:
+    """What has to be done in a state, in an order in which one of the links is good all the while.
+
+    It can be done again without harm.
+    """
     match record.state:
         case "downloading":
             return (Do(what="fetch"),)
@@ -160,11 +173,11 @@ def _offered(record: Record, event: Offered, limits: Limits) -> Step:
     if seen is not None and new.counter == seen.counter and new.envelope_sha256 != seen.envelope_sha256:
         return _rejected(record, 409, f"counter {new.counter} came with another content before")
     if failure is not None and new.counter <= failure.counter:
-        return _rejected(_raised(record, new), 424, f"it failed here before: {failure.reason}")
+        return _rejected(_raised(record, event), 424, f"it failed here before: {failure.reason}")
     if seen is not None and new.counter == seen.counter:
         return Step(record=record, actions=(Answer(state="unchanged"),))
     if event.is_expired:
-        return _rejected(_raised(record, new), 410, "it has expired")
+        return _rejected(_raised(record, event), 410, "it has expired")
     if record.state in MAY_END:
         newer = Problem(code=409, message=f"superseded by {new.transaction}")
         ended = _failed(record, "superseded", newer)
@@ -172,19 +185,22 @@ def _offered(record: Record, event: Offered, limits: Limits) -> Step:
     if record.state != "idle":
         return _rejected(record, 429, f"another transaction is {record.state}; send it again after that")
     if new.target_sha256 == event.current:
-        return Step(record=_raised(record, new), actions=(Answer(state="unchanged"),))
+        return Step(record=_raised(record, event), actions=(Answer(state="unchanged"),))
     if not event.has_room:
         return _rejected(record, 507, "there is no room for it on the disk")
     begun = replace(
-        _raised(record, new),
+        _raised(record, event),
         state="downloading",
         instruction=new,
         boot_id=event.boot_id,
         started_at=event.at,
+        deadline_s=event.deadline_s,
+        bytes_done=(),
+        proof=None,
         outcome=None,
         errors=(),
     )
-    return Step(record=begun, actions=(Answer(state="accepted"), *_duties(begun)))
+    return Step(record=begun, actions=(Answer(state="accepted"), *duties(begun)))
 
 
 def _rejected(record: Record, code: int, message: str) -> Step:
@@ -193,8 +209,8 @@ def _rejected(record: Record, code: int, message: str) -> Step:
 
 
 def _to(state: State, record: Record) -> Step:
-    there = replace(record, state=state)
-    return Step(record=there, actions=_duties(there))
+    there = replace(record, state=state, is_stopped=False)
+    return Step(record=there, actions=duties(there))
 
 
 def _failed(record: Record, outcome: Outcome, *problems: Problem) -> Step:
@@ -244,10 +260,16 @@ def _remembered(record: Record, why: Problem, limits: Limits) -> Record:
     return replace(record, failed=(*others, new)[-limits.failures :])
 
 
-def _raised(record: Record, new: Instruction) -> Record:
+def _raised(record: Record, event: Offered) -> Record:
+    new = event.instruction
     seen = Seen(issuer=new.issuer, epoch=new.epoch, counter=new.counter, envelope_sha256=new.envelope_sha256)
     others = [one for one in record.highest if (one.issuer, one.epoch) != (new.issuer, new.epoch)]
-    return replace(record, highest=(*others, seen))
+    return replace(_later(record, event.trusted_time), highest=(*others, seen))
+
+
+def _later(record: Record, at: str | None) -> Record:
+    latest = record.latest_trusted_time
+    return record if at is None or at <= (latest or "") else replace(record, latest_trusted_time=at)
 
 
 def _target(record: Record) -> str | None:

@@ -18,6 +18,7 @@ from agent.foreign import shown
 from agent.remote.transaction import Record
 from agent.settings import bounded
 
+RECORD = "rollout.json"  # its name in a depot
 FORMAT = "plumbline.rollout/1"
 MAX_BYTES = 1_000_000
 NO_ROOM = 507

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from agent.contract.desired import Source, Window
+from agent.remote.baseline import Baseline
+
 State: TypeAlias = Literal[
     "idle",
     "downloading",
@@ -57,6 +60,12 @@ class Instruction:
     envelope_sha256: str
     target_id: str
     target_sha256: str
+    address: str = ""
+    size_bytes: int = 0
+    sources: tuple[Source, ...] = ()
+    base: str | None = None  # the folder that the document was read from
+    boundary: Literal["frame", "part"] = "frame"
+    window: Window | None = None  # when the line may change its bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +106,14 @@ class Proven:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileBytes:
+    """How much of a file of the candidate is there."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What is durable. In `idle`, instruction, outcome and errors are those of the last transaction."""
 
@@ -105,13 +122,19 @@ class Record:
     attempts: int = 0
     power_cuts: int = 0
     boot_id: str = ""  # of the last write that began or took up a transaction
+    is_stopped: bool = False  # the process that wrote it last has ended in order: no death to count
     started_at: str = ""
+    deadline_s: float | None = None  # what is left for the bytes to come; it runs only while there is a link
+    bytes_done: tuple[FileBytes, ...] = ()
+    proof: Proven | None = None
+    baseline: Baseline | None = None  # health before the switch
     previous: str | None = None  # digest of the bundle that served before the switch
     former: str | None = None  # digest of the one before that, which a way back restores
     outcome: Outcome | None = None
     errors: tuple[Problem, ...] = ()
     failed: tuple[Failure, ...] = ()
     highest: tuple[Seen, ...] = ()
+    latest_trusted_time: str | None = None  # UTC; a clock that says less is not believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +157,8 @@ class Offered:
     is_addressed: bool = True
     is_expired: bool = False
     has_room: bool = True
+    trusted_time: str | None = None  # of the one reading of the clock, where it can be believed
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +170,7 @@ class Happened:
 
     what: Literal["present", "verified", "proven", "stable", "restored", "lost", "finished"]
     transaction: str
+    proof: Proven | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,14 +180,16 @@ class Boundary:
     transaction: str
     current: str | None
     previous: str | None
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Downloading, verifying or proving has come to a bad end."""
+    """Downloading, verifying, proving or waiting for the boundary has come to a bad end."""
 
     transaction: str
     problem: Problem
+    proof: Proven | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,14 +207,37 @@ class Cancelled:
     transaction: str
 
 
-Event: TypeAlias = Offered | Happened | Boundary | Refused | Breached | Cancelled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """More bytes are there, or time with a link has gone by."""
+
+    transaction: str
+    bytes_done: tuple[FileBytes, ...]
+    deadline_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSeen:
+    """A clock that can be believed said this."""
+
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """The process ends in order; nothing comes after this."""
+
+
+Event: TypeAlias = (
+    Offered | Happened | Boundary | Refused | Breached | Cancelled | Progressed | TimeSeen | Stopped
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Do:
     """A duty. `fetch` goes on where it was; `place` gives the candidate its name; `discard` removes candidate
-    and target, `clean_up` every bundle, but for those that the links name; `fail_safe` raises the alarm of a
-    station without a bundle; `report` is done when it is stored.
+    and target, `clean_up` every bundle, but for those that the links name or the station has open;
+    `fail_safe` raises the alarm of a station without a bundle; `report` is done when it is stored.
     """
 
     what: Duty

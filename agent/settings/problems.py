@@ -53,30 +53,33 @@ class Places:
         line = next((self.lines[path] for path in above if path in self.lines), 1)
         return f"environment {variable}" if variable else f"{self.name}:{line}"
 
+    def line(self, keys: Keys, words: str) -> str:
+        """`place: key.path: words`."""
+        return f"{self.of(keys)}: {dotted(keys)}: {words}"
 
-def problems_of(error: ValidationError, places: Places, root: type[BaseModel]) -> list[str]:
-    """One line for each problem: `place: key.path: message`, with the value where it can be shown."""
+
+def problems_of(error: ValidationError, root: type[BaseModel]) -> list[tuple[Keys, str]]:
+    """Each problem's keys and message, with the value where it can be shown."""
     found = error.errors()
     # A list whose items are bad is also called too short.
     below = {one["loc"][:length] for one in found for length in range(len(one["loc"]))}
     deepest = [one for one in found if one["type"] != "too_short" or one["loc"] not in below]
-    return [_line(one, places, root) for one in deepest]
+    return [_problem(one, root) for one in deepest]
 
 
-def unusable_texts(value: Any, places: Places, keys: Keys = ()) -> Iterator[str]:
-    """One line for each text that no file, host or broker could be given; its value is not said."""
+def unusable_texts(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, str]]:
+    """Each text that no file, host or broker could be given; its value is not said."""
     if isinstance(value, dict):
         for key, below in value.items():
-            yield from unusable_texts(below, places, (*keys, key))
+            yield from unusable_texts(below, (*keys, key))
     elif isinstance(value, list):
         for number, below in enumerate(value):
-            yield from unusable_texts(below, places, (*keys, number))
+            yield from unusable_texts(below, (*keys, number))
     elif isinstance(value, str):
-        place = f"{places.of(keys)}: {dotted(keys)}"
         if any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in value):
-            yield f"{place}: has line ends or other control characters in it; write it in one line, without"
+            yield keys, "has line ends or other control characters in it; write it in one line, without"
         elif len(value) > LONGEST_TEXT:
-            yield f"{place}: has {len(value)} characters; {LONGEST_TEXT} are the most"
+            yield keys, f"has {len(value)} characters; {LONGEST_TEXT} are the most"
 
 
 def dotted(keys: Keys) -> str:
@@ -85,17 +88,13 @@ def dotted(keys: Keys) -> str:
     return ".".join(names) or "settings"
 
 
-def _line(problem: Any, places: Places, root: type[BaseModel]) -> str:
+def _problem(problem: Any, root: type[BaseModel]) -> tuple[Keys, str]:
     keys, kind = _without_tags(problem["loc"]), problem["type"]
-    context = problem.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"{places.of(keys)}: {dotted(keys)}: {_unknown(problem['loc'], keys, root)}"
-    value = problem["input"]
-    message = _message(kind, context, problem["msg"], value)
-    words = shown(message)
-    return (
-        f"{places.of(keys)}: {dotted(keys)}: {words}{_got(value, keys, kind)}{_meant(kind, context, value)}"
-    )
+        return keys, _unknown(problem["loc"], keys, root)
+    context, value = problem.get("ctx", {}), problem["input"]
+    words = shown(_message(kind, context, problem["msg"], value))
+    return keys, f"{words}{_got(value, keys, kind)}{_meant(kind, context, value)}"
 
 
 def _message(kind: str, context: Mapping[str, Any], message: str, value: Any) -> str:

@@ -6,10 +6,14 @@ import ipaddress
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 IDENTIFIER = r"^[a-z0-9_-]{1,64}$"
+REACH = "x-reach"  # of a field, in the schema: see `agent/settings/reach.py`
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+
+FRAME: dict[str, JsonValue] = {REACH: "frame"}
+CAMERA: dict[str, JsonValue] = {REACH: "camera"}
 
 _LABEL = re.compile(r"[\w-]{1,63}")
 

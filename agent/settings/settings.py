@@ -6,40 +6,46 @@ holds the two together. Secrets never stand in the file: a key names the file th
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, TypedDict
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from agent.address import masked_text
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.settings import bounded, strict_yaml
 from agent.settings.archive import Archive
-from agent.settings.camera import Camera, VideoSource
-from agent.settings.credentials import is_credential
+from agent.settings.camera import Camera
+from agent.settings.crops import Crops as Crops
 from agent.settings.environment import override
+from agent.settings.filled import anchored, complete
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
 from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
+from agent.settings.recipes import MAX_RECIPES, Recipe, check
 from agent.settings.remote import Remote
-from agent.settings.section import Host, Identifier
+from agent.settings.section import FRAME, Host, Identifier
 from agent.settings.section import Section as _Section
+from agent.settings.shape import Keys
 
 Precision: TypeAlias = Literal["auto", "f32", "bf16", "f16", "int8"]
 
 
 class SettingsError(PlumblineError):
-    """The settings cannot be used; `problems` has one line for each reason."""
+    """The settings cannot be used; `problems` has one line for each reason, `found` those of the data."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], found: Sequence[tuple[Keys, str]] = ()) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.found = found
 
 
 class Identity(_Section):
@@ -66,6 +72,7 @@ class Engine(_Section):
     workspace_bytes: int = Field(1_073_741_824, ge=16_777_216)
     cache: Path | None = None
     cache_max_bytes: int = Field(1_000_000_000, ge=0)
+    open_bundles_max_bytes: int = Field(2_000_000_000, ge=0)
 
 
 class Trust(_Section):
@@ -85,14 +92,6 @@ class Trust(_Section):
 class Judge(_Section):
     threshold: float | None = Field(None, ge=1e-6, le=1e6)
     min_area_px: int = Field(16, ge=1)
-
-
-class Crops(_Section):
-    max_per_verdict: int = Field(4, ge=0, le=16)
-    margin_px: int = Field(16, ge=0, le=1024)
-    max_bytes: int = Field(120_000, ge=2_000, le=10_000_000)
-    format: Literal["jpeg", "png"] = "jpeg"
-    every_nth_pass: int = Field(0, ge=0, le=1_000_000)
 
 
 class Outbox(_Section):
@@ -198,15 +197,16 @@ class Settings(_Section):
     """Everything a station can be told. `version` is this file's format, `revision` its content's."""
 
     version: Literal[1] = 1
-    revision: int = Field(0, ge=0)
+    revision: int = Field(0, ge=0, json_schema_extra=FRAME)
     identity: Identity = Identity()
     bundle: Path = Path("bundle")
     trust: Trust = Trust()
     cameras: tuple[Camera, ...] = Field((Camera(),), min_length=1, max_length=16)
     line: Line = Line()
     engine: Engine = Engine()
-    judge: Judge = Judge()
-    crops: Crops = Crops()
+    judge: Judge = Field(Judge(), json_schema_extra=FRAME)
+    crops: Crops = Field(Crops(), json_schema_extra=FRAME)
+    recipes: tuple[Recipe, ...] = Field((), max_length=MAX_RECIPES)
     archive: Archive = Archive()
     outbox: Outbox = Outbox()
     delivery: Delivery = Delivery()
@@ -215,7 +215,7 @@ class Settings(_Section):
     gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
     health: Health = Health()
     page: Page = Page()
-    logs: Logs = Logs()
+    logs: Logs = Field(Logs(), json_schema_extra=FRAME)
 
     @field_validator("cameras")
     @classmethod
@@ -225,6 +225,28 @@ class Settings(_Section):
             if names.count(name) > 1:
                 raise ValueError(f"camera name {name!r} stands twice; names are topics and must differ")
         return cameras
+
+    @field_validator("recipes")
+    @classmethod
+    def _each_product_has_one_recipe(
+        cls, recipes: tuple[Recipe, ...], info: ValidationInfo
+    ) -> tuple[Recipe, ...]:
+        cameras: tuple[Camera, ...] = info.data.get("cameras", ())
+        calibrated = {one.name: one.web.mm_per_px is not None for one in cameras}
+        for recipe in recipes:
+            for one in recipe.cameras if cameras else ():
+                if one.camera not in calibrated:
+                    raise ValueError(
+                        f"recipe {recipe.name!r} names camera {one.camera!r}, which is not there; there are "
+                        + ", ".join(calibrated)
+                    )
+                if any(region.unit == "mm" for region in one.ignore) and not calibrated[one.camera]:
+                    raise ValueError(
+                        f"recipe {recipe.name!r} ignores regions in mm, and camera {one.camera!r} has no "
+                        "web.mm_per_px and mm_per_line; set these, or write the corners in px"
+                    )
+        check(recipes)
+        return recipes
 
     @field_validator("gateways")
     @classmethod
@@ -257,7 +279,16 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
 
 def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[Settings, Places]:
     """As `load`, and where each key was written."""
-    name = masked_text(shown(str(path)))
+    data, lines = read(path)
+    return made_of(data, name=_named(path), lines=lines, **around(path, environment))
+
+
+def read(path: Path) -> tuple[dict[str, Any], Mapping[Keys, int]]:
+    """What the file at `path` says, and the line of each key; nothing of it is looked at yet.
+
+    Raises SettingsError.
+    """
+    name = _named(path)
     try:
         text = bounded.text_of(bounded.read(path, max_bytes=strict_yaml.MAX_BYTES))
     except bounded.UnreadableError as error:
@@ -267,24 +298,60 @@ def load_with_places(path: Path, environment: Mapping[str, str] = os.environ) ->
         if isinstance(error.__cause__, PermissionError):
             remedy = "let its group be the agent's, as chgrp plumbline and chmod 640 do"
         raise SettingsError([f"{name}: cannot be read as text: {error}; {remedy}"]) from error
-    places = places_of(path, environment)
-    defaults = {} if places is None else places.defaults()
-    return _parse(text, name=name, base=path.parent, environment=environment, defaults=defaults)
+    return _read(text, name)
 
 
 def parse(text: str, *, name: str, base: Path, environment: Mapping[str, str]) -> Settings:
     """As `load`, from text; `base` is the folder that relative paths start from."""
-    return _parse(text, name=name, base=base, environment=environment, defaults={})[0]
+    data, lines = _read(text, name)
+    return made_of(data, name=name, lines=lines, base=base, environment=environment)[0]
 
 
-def _parse(
-    text: str,
+class Around(TypedDict):
+    """What counts besides the file: where relative paths start, what overrides it, what it need not say."""
+
+    base: Path
+    environment: Mapping[str, str]
+    defaults: Mapping[tuple[str, ...], str]
+
+
+def around(path: Path, environment: Mapping[str, str]) -> Around:
+    """Of the settings file at `path`."""
+    places = places_of(path, environment)
+    defaults = {} if places is None else places.defaults()
+    return Around(base=path.parent, environment=environment, defaults=defaults)
+
+
+def made_of(
+    data: Mapping[str, Any],
     *,
     name: str,
+    lines: Mapping[Keys, int],
     base: Path,
     environment: Mapping[str, str],
-    defaults: Mapping[tuple[str, ...], str],
+    defaults: Mapping[tuple[str, ...], str] = MappingProxyType({}),
 ) -> tuple[Settings, Places]:
+    """Settings of data that stood in `name`, which stays as it is. Raises SettingsError."""
+    made = copy.deepcopy(dict(data))
+    overridden, bad = override(made, environment, Settings)
+    places = Places(name=name, lines=lines, overridden=overridden)
+    found = [*unusable_texts(made)]
+    complete(made, defaults)
+    try:
+        # JSON mode: strict about text against number, yet lists are tuples and text is a path.
+        settings = Settings.model_validate_json(json.dumps(made), strict=True)
+    except ValidationError as error:
+        found += problems_of(error, Settings)
+    if bad or found:
+        raise SettingsError([*bad, *(places.line(keys, words) for keys, words in found)], found)
+    return anchored(settings, base), places
+
+
+def _named(path: Path) -> str:
+    return masked_text(shown(str(path)))
+
+
+def _read(text: str, name: str) -> tuple[dict[str, Any], Mapping[Keys, int]]:
     try:
         data, lines = strict_yaml.load(text, name=name)
     except strict_yaml.YamlError as error:
@@ -293,45 +360,4 @@ def _parse(
         raise SettingsError([f"{name}:1: the file is empty; start from {annotated()}"])
     if not isinstance(data, dict):
         raise SettingsError([f"{name}:1: settings are a mapping of keys, got {type(data).__name__}"])
-    overridden, bad = override(data, environment, Settings)
-    places = Places(name=name, lines=lines, overridden=overridden)
-    bad += unusable_texts(data, places)
-    _complete(data, defaults)
-    try:
-        # JSON mode: strict about text against number, yet lists are tuples and text is a path.
-        settings = Settings.model_validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
-        raise SettingsError([*bad, *problems_of(error, places, Settings)]) from error
-    if bad:
-        raise SettingsError(bad)
-    return _anchored(settings, base), places
-
-
-def _complete(data: dict[str, Any], defaults: Mapping[tuple[str, ...], str]) -> None:
-    """Write what is not said; a section that is none is told later."""
-    for (*sections, key), value in defaults.items():
-        place: Any = data
-        for section in sections:
-            place = place.setdefault(section, {}) if isinstance(place, dict) else None
-        if isinstance(place, dict):
-            place.setdefault(key, value)
-
-
-def _anchored(settings: Settings, base: Path) -> Settings:
-    """The same settings with every relative path made absolute from `base`."""
-
-    def anchor(value: Any) -> Any:
-        if isinstance(value, VideoSource) and "://" not in value.url:
-            return value.model_copy(update={"url": str(base.resolve() / value.url)})
-        if isinstance(value, Path):
-            return value if is_credential(value) else base.resolve() / value
-        if isinstance(value, BaseModel):
-            return value.model_copy(
-                update={key: anchor(getattr(value, key)) for key in type(value).model_fields}
-            )
-        if isinstance(value, tuple):
-            return tuple(anchor(item) for item in value)
-        return value
-
-    anchored: Settings = anchor(settings)
-    return anchored
+    return data, lines

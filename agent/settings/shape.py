@@ -18,7 +18,7 @@ def kinds_at(root: Any, keys: Keys) -> tuple[Any, ...]:
 
     Below a section that comes in several kinds these are those of all of them.
     """
-    found = tuple(_flat(root))
+    found = tuple(flat(root))
     for key in keys:
         found = tuple(kind for one in found for kind in _below(one, key))
     return found
@@ -60,19 +60,20 @@ def places_of(root: type[BaseModel]) -> Iterator[tuple[str, ...]]:
     """Every key there is with those above it; items of lists have no number."""
     for name, field in root.model_fields.items():
         yield (name,)
-        for kind in _flat(field.annotation):
+        for kind in flat(field.annotation):
             item = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
-            for section in sections(tuple(_flat(item))):
+            for section in sections(tuple(flat(item))):
                 yield from ((name, *below) for below in places_of(section))
 
 
-def _flat(annotation: Any) -> Iterator[Any]:
+def flat(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation allows, without None."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
-        yield from _flat(typing.get_args(annotation)[0])
+        yield from flat(typing.get_args(annotation)[0])
     elif origin in (typing.Union, types.UnionType):
         for one in typing.get_args(annotation):
-            yield from _flat(one)
+            yield from flat(one)
     elif annotation is not type(None):
         yield annotation
 
@@ -80,9 +81,9 @@ def _flat(annotation: Any) -> Iterator[Any]:
 def _below(kind: Any, key: str | int) -> Iterator[Any]:
     if isinstance(key, int):
         if typing.get_origin(kind) is tuple:
-            yield from _flat(typing.get_args(kind)[0])
+            yield from flat(typing.get_args(kind)[0])
     elif isinstance(kind, type) and issubclass(kind, BaseModel) and key in kind.model_fields:
-        yield from _flat(kind.model_fields[key].annotation)
+        yield from flat(kind.model_fields[key].annotation)
 
 
 def _is_word(kind: Any) -> bool:

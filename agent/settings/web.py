@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from agent.settings.section import FRAME
 from agent.settings.section import Section as _Section
 
 
@@ -48,8 +49,8 @@ class Web(_Section):
     """How the blocks of a line camera become the windows or parts that are judged."""
 
     window_lines: int = Field(0, ge=0, le=65_536)
-    max_invalid_ratio: float = Field(0.02, ge=0, le=1)
-    max_windows_per_defect: int = Field(1, ge=1, le=16)
+    max_invalid_ratio: float = Field(0.02, ge=0, le=1, json_schema_extra=FRAME)
+    max_windows_per_defect: int = Field(1, ge=1, le=16, json_schema_extra=FRAME)
     parts: Parts = Parts()
     encoder: Encoder = Encoder()
     colour_shift_lines: float = Field(0.0, ge=-64, le=64)

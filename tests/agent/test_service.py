@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -16,10 +17,14 @@ from agent.clock import ManualClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.outbox.file import DamagedError
-from agent.service import MENDED_S, OPENING_S, Service
+from agent.remote.settings_rollout import SettingsRollout
+from agent.remote.settings_store import SettingsStore
+from agent.remote.settings_target import Ways
+from agent.service import MENDED_S, OPENING_S, Service, Wanted
 from agent.settings.settings import Judge, Line, Logs, Outbox, Settings, SettingsError
 from agent.systemd import Manager
 from tests.agent.engines.small_bundle import write_small
+from tests.agent.remote.settled import FakeRun
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 DAMAGE = DamagedError("damaged")
@@ -49,12 +54,20 @@ class Fake:
         self.crews: list[Crew] = []
         self.taken: list[Settings] = []
         self.runs = iter(runs)
-        self.service = Service(load=self.load, build=self.build, manager=self.manager, clock=self.clock)
+        self.settings_run = FakeRun()
+        ways = Ways(file=self.load, settings=self.made, trust=lambda _: "nobody")
+        self.wanted = SettingsRollout(SettingsStore(folder=folder / "settings"), ways, self.clock)
+        self.service = Service(
+            wanted=cast(Wanted, self.wanted), build=self.build, manager=self.manager, clock=self.clock
+        )
 
-    def load(self) -> Settings:
+    def load(self) -> dict[str, Any]:
         if isinstance(self.on_file, Exception):
             raise self.on_file
-        return self.on_file
+        return self.on_file.model_dump(mode="json")
+
+    def made(self, data: Mapping[str, Any]) -> Settings:
+        return Settings.model_validate_json(json.dumps(data))
 
     def build(self, wanted: Settings, crew: Crew, service: Service) -> App:
         self.built.append(wanted)

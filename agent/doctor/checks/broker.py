@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.clock import new_uuid7
-from agent.contract.topics import TOPICS
 from agent.doctor.finding import Said, failed, note, ok, skipped
 from agent.doctor.references import is_elsewhere
 from agent.doctor.site import Site
 from agent.errors import PlumblineError
+from agent.remote.preflight import tried
 from agent.settings.gateways import SparkplugGateway, WebhookGateway
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt import refusals
-from agent.uplink.mqtt.connection import Connection
-from agent.uplink.mqtt.retry import Protocol, next_protocol
-from agent.uplink.mqtt.terms import Terms
 
-REACH_S, LOGIN_S, TURN_S = 3.0, 5.0, 0.1
+REACH_S = 3.0
 SEE = "see mqtt.host, mqtt.port, cable and firewall"
 HANDED_OVER = "its secrets are handed over by systemd; run this as root while the service runs"
 
@@ -49,28 +45,12 @@ def login(site: Site) -> Iterator[Said]:
         yield skipped("it cannot be reached")
         return
     client_id = f"plumbline-doctor-{new_uuid7(site.machine.clock)[-8:]}"
-    protocol: Protocol = next_protocol(mqtt.protocol, "3.1.1", "failed")
-    reason: str | None = None
-    for _ in range(2):
-        connection = Connection(
-            mqtt,
-            number=1,
-            protocol=protocol,
-            client_id=client_id,
-            terms=Terms(will=False, fresh=True, kept=False),
-            on_ack=lambda *_: None,
-            on_message=lambda _: None,
-        )
-        reason = _spoken(connection, mqtt)
-        if reason is None:
-            who = mqtt.username or ("its certificate" if mqtt.cert_file else "nobody in particular")
-            yield ok(f"lets us in as {who}, by MQTT {protocol}{' over TLS' if mqtt.tls else ''}")
-            return
-        other = next_protocol(mqtt.protocol, protocol, refusals.outcome(connection, None))
-        if other == protocol or other == "5":
-            break
-        protocol = other
-    yield failed(PlumblineError(reason or ""), "see the broker's log")
+    protocol, reason = tried(mqtt, client_id)
+    if reason is None:
+        who = mqtt.username or ("its certificate" if mqtt.cert_file else "nobody in particular")
+        yield ok(f"lets us in as {who}, by MQTT {protocol}{' over TLS' if mqtt.tls else ''}")
+        return
+    yield failed(PlumblineError(reason), "see the broker's log")
 
 
 def gateways(site: Site) -> Iterator[Said]:
@@ -107,26 +87,6 @@ def _unreached(mqtt: Mqtt) -> str | None:
     except OSError as error:
         return refusals.failed(error, mqtt)
     return None
-
-
-def _spoken(connection: Connection, mqtt: Mqtt) -> str | None:
-    """Why it did not let us in; None where it did."""
-    until = time.monotonic() + LOGIN_S
-    try:
-        connection.open(will_topic="", last_will=b"", will=TOPICS["status"])
-        while connection.answer is None and time.monotonic() < until:
-            if not connection.turn(TURN_S):
-                break
-        if connection.accepted:
-            connection.hang_up()
-            return None
-        if connection.answer is None and time.monotonic() >= until:
-            return refusals.failed(TimeoutError(), mqtt)
-        return refusals.ended(connection, mqtt, None)
-    except Exception as error:  # paho raises what it likes of a packet that is none
-        return refusals.failed(error, mqtt)
-    finally:
-        connection.drop()
 
 
 def _is_here(host: str) -> bool:

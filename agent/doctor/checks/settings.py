@@ -31,7 +31,7 @@ def file(site: Site) -> Iterator[Said]:
 
 def named(site: Site) -> Iterator[Said]:
     """Pictures, calibrations, drivers, folders and files of gateways."""
-    found = [*references.problems(site.settings, but=OF_OTHERS)]
+    found = [*references.problems(site.settings, lambda keys: dotted(keys) not in OF_OTHERS)]
     if site.file is not None and not os.access(site.file, os.R_OK):
         yield wrong(
             f"{site.file}: may not be read by the agent's user",

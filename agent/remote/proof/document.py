@@ -132,9 +132,7 @@ class Frames(_Part):
     passes: int = Field(0, ge=0, description="by the incumbent")
     fails: int = Field(0, ge=0)
     undecided: int = Field(0, ge=0, description="by the incumbent: they can neither flip nor shift")
-    passed_over: int = Field(
-        0, ge=0, description="of cameras that the settings do not name, or that another bundle judges"
-    )
+    passed_over: int = Field(0, ge=0, description="of cameras or recipes that the candidate would not judge")
     damaged: int = Field(0, ge=0)
 
 

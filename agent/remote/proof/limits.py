@@ -49,7 +49,7 @@ def shift(incumbent: float, candidate: float) -> float:
 
     A score far over the threshold may move by many thresholds, and decides nothing by that.
     """
-    return THRESHOLD * (candidate - incumbent) / max(incumbent, candidate, THRESHOLD)
+    return THRESHOLD * ((candidate - incumbent) / max(incumbent, candidate, THRESHOLD))
 
 
 def shift_of(shifts: Sequence[float]) -> Shift | None:

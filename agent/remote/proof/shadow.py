@@ -18,6 +18,7 @@ from agent.archive.entry import Entry, EntryError
 from agent.clock import Clock
 from agent.engines.engine import DeviceLost, OutOfMemory
 from agent.foreign import stored
+from agent.line.ignore import NothingLeftError
 from agent.line.infer import infer
 from agent.line.judge import judge
 from agent.line.prepare import PrepareError, prepare
@@ -139,17 +140,22 @@ class Shadow:
 
 
 def opinion(frame: Frame, recipe: Recipe, clock: Clock) -> Opinion:
-    """As the line would judge it; what it could not judge is undecided. Raises DeviceLost, OutOfMemory."""
+    """As the line would judge it; what it could not judge is undecided. Raises DeviceLost, OutOfMemory.
+
+    Regions to ignore lie in a part's first piece: where another one begins in it is not kept.
+    """
+    rules = recipe.rules_of(frame.camera)
     try:
         prepared = prepare(frame, recipe.input, clock)
-        inspection = infer(prepared, recipe.engine, clock, restored=False)
+        without = None if rules.ignore is None else rules.ignore.cells(prepared, rules.stride_px)
+        inspection = infer(prepared, recipe.engine, clock, restored=False, without=without)
     except (DeviceLost, OutOfMemory):
         raise
     except Exception as error:  # runtimes raise what they like
-        reason = "camera_error" if isinstance(error, PrepareError) else "engine_error"
+        reason = next((one for kind, one in _REASONS.items() if isinstance(error, kind)), "engine_error")
         look = Look(verdict="undecided", reason=reason, raw=None, threshold=None, normalized=None)
         return Opinion(look=look, evidence=None)
-    judgement = judge(frame, inspection, recipe.rules_of(frame.camera))
+    judgement = judge(frame, inspection, rules)
     return Opinion(look=_look(judgement), evidence=inspection.evidence)
 
 
@@ -164,6 +170,7 @@ def _look(judgement: Judgement) -> Look:
     )
 
 
+_REASONS: dict[type[Exception], str] = {PrepareError: "camera_error", NothingLeftError: "all_ignored"}
 _WORDS: dict[VerdictName, VerdictWord] = {
     "pass": "pass",
     "fail": "fail",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agent import logs
@@ -22,7 +22,7 @@ from agent.engines.open import Best
 from agent.engines.switch import Switch
 from agent.errors import PlumblineError
 from agent.foreign import stored
-from agent.line.recipe import Recipe, make_recipe
+from agent.line.recipe import DEFAULT, make_recipe
 from agent.remote.proof.candidate import open_candidate, open_incumbent, require_as_good
 from agent.remote.proof.document import (
     MAX_TEXT,
@@ -97,9 +97,9 @@ def prove(order: Order, clock: Clock, tell: Tell) -> Found:
             before = opened
     gallery = Gallery()
     if before is not None:
-        pair = Pair(incumbent=_recipe(wanted, serving, before), candidate=_recipe(wanted, bundle, best))
+        pairs = _pairs(wanted, _serving(serving, before), _serving(bundle, best))
         rests = any(one.kind.device != "cpu" for one in (before, best))
-        found = _shadowed(found, wanted, pair, clock, gallery, tell, notes, rests=rests)
+        found = _shadowed(found, wanted, pairs, clock, gallery, tell, notes, rests=rests)
     found = found.model_copy(update={"notes": tuple(_text(one) for one in notes)})
     tell(Step(step="pictures"))
     refused = refusal(found, limits)
@@ -122,7 +122,7 @@ def settings_of(order: Order) -> Settings:
 def _shadowed(
     found: Found,
     wanted: Settings,
-    pair: Pair,
+    pairs: Mapping[str, Pair],
     clock: Clock,
     gallery: Gallery,
     tell: Tell,
@@ -144,7 +144,8 @@ def _shadowed(
         begun_ns = clock.monotonic_ns()
 
     def pair_of(entry: Entry) -> Pair | None:
-        return pair if entry.frame.camera in pair.candidate.rules else None
+        pair = pairs.get(entry.verdict.recipe_id if wanted.recipes else DEFAULT)
+        return pair if pair is not None and entry.frame.camera in pair.candidate.rules else None
 
     tell(Step(step="frames", done=0, of=frames))
     folder = wanted.archive.folder
@@ -170,10 +171,23 @@ def _shadowed(
     )
 
 
-def _recipe(wanted: Settings, bundle: Bundle, best: Best) -> Recipe:
+def _pairs(
+    wanted: Settings, incumbent: tuple[Bundle, Switch], candidate: tuple[Bundle, Switch]
+) -> Mapping[str, Pair]:
+    """By the recipe's name; recipes with a bundle of their own will not be judged by the candidate."""
+    of_station = [one for one in wanted.recipes if one.bundle is None] if wanted.recipes else [None]
+    return {
+        DEFAULT if one is None else one.name: Pair(
+            incumbent=make_recipe(wanted, *incumbent, one), candidate=make_recipe(wanted, *candidate, one)
+        )
+        for one in of_station
+    }
+
+
+def _serving(bundle: Bundle, best: Best) -> tuple[Bundle, Switch]:
     switch = Switch()  # which tells in which precision was judged
     switch.serve(best.engine)
-    return make_recipe(wanted, bundle, switch)
+    return bundle, switch
 
 
 def _side(bundle: Bundle, best: Best) -> Side:

@@ -8,8 +8,8 @@ from agent.bundle.bundle import Bundle, manifest_bytes, write_bundle
 from agent.clock import Clock, ManualClock
 from agent.engines.engine import EngineError
 from agent.remote.depot import Depot
-from agent.remote.install import RECORD, Hand, Proof
-from agent.remote.rollout_file import RolloutFile
+from agent.remote.install import Hand, Proof
+from agent.remote.rollout_file import RECORD, RolloutFile
 from agent.remote.transaction import Record
 from tests.agent.engines.small_bundle import small_files, small_manifest
 
@@ -73,9 +73,9 @@ def served(folder: Path) -> tuple[int | None, int | None]:
 
 
 def content(folder: Path) -> dict[str, bytes | str]:
-    """Every file with its bytes and every link with what it names, but lock and record."""
+    """Every file with its bytes and link; not lock, record and what a station has open."""
     return {
         path.relative_to(folder).as_posix(): str(path.readlink()) if path.is_symlink() else path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if (path.is_symlink() or path.is_file()) and path.name not in (RECORD, ".lock")
+        if (path.is_symlink() or path.is_file()) and path.name not in (RECORD, ".lock", ".serving")
     }

@@ -28,10 +28,13 @@ from agent.remote.transaction import (
     Offered,
     Point,
     Problem,
+    Progressed,
     Record,
     Refused,
     Step,
+    Stopped,
     TakeUp,
+    TimeSeen,
 )
 
 LIMITS = Limits(attempts=2, power_cuts=1, failures=2)
@@ -118,7 +121,8 @@ class Found:
 def _without_words(record: Record) -> Record:
     """What decides: worlds that differ in words alone are one."""
     failed = tuple(replace(one, reason="") for one in record.failed)
-    record = replace(record, errors=(), failed=tuple(sorted(failed, key=lambda one: one.target_id)))
+    record = replace(record, errors=(), deadline_s=None, bytes_done=(), latest_trusted_time=None)
+    record = replace(record, failed=tuple(sorted(failed, key=lambda one: one.target_id)))
     return replace(record, instruction=None, outcome=None) if record.state == "idle" else record
 
 
@@ -176,10 +180,13 @@ def _events(world: World, targets: tuple[str, ...]) -> Iterator[Event]:
             at="now",
             current=world.current if world.current in world.whole else None,
         )
+    yield Stopped()
+    yield TimeSeen(at="later")
     if record.instruction is None:
         return
     own, target = record.instruction.transaction, record.instruction.target_sha256
     is_there = world.candidate == target or target in world.whole
+    yield Progressed(transaction=own, bytes_done=(), deadline_s=1.0)
     yield Happened(what="present", transaction=own)
     if is_there:
         yield Happened(what="verified", transaction=own)

@@ -14,8 +14,8 @@ import pytest
 from agent.bundle.bundle import BundleError
 from agent.errors import PlumblineError
 from agent.remote.depot import Depot, DepotError
-from agent.remote.install import RECORD, NotInstalled
-from agent.remote.rollout_file import NotWritable, RolloutFile
+from agent.remote.install import NotInstalled
+from agent.remote.rollout_file import RECORD, NotWritable, RolloutFile
 from agent.remote.transaction import Record, State
 from tests.agent.remote.depots import Prover, content, make_hand, record_of, served, write_numbered
 from tests.faults.small_disk import may_mount, small_disk

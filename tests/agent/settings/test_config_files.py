@@ -14,7 +14,6 @@ import yaml
 from pydantic import BaseModel
 
 from agent.schemas.printed import printed
-from agent.service import HOT
 from agent.settings import gateways as gateway_settings
 from agent.settings import settings
 from agent.settings.camera import (
@@ -25,6 +24,8 @@ from agent.settings.camera import (
     VideoSource,
 )
 from agent.settings.gateways import FolderGateway
+from agent.settings.reach import REACHES, table
+from agent.settings.recipes import Recipe
 from agent.settings.settings import Settings
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
@@ -88,10 +89,20 @@ def test_every_key_of_agent_yaml_has_a_comment() -> None:
     assert uncommented_keys(AGENT_YAML) == []
 
 
-def test_agent_yaml_says_once_how_changes_come_into_force_and_which_at_once() -> None:
+def test_agent_yaml_says_once_how_changes_come_into_force() -> None:
     assert (AGENT_YAML.count("restart"), AGENT_YAML.count("SIGHUP")) == (0, 1)
-    told = AGENT_YAML[AGENT_YAML.index("SIGHUP") : AGENT_YAML.index("from the next frame on")]
-    assert all(key in told for key in HOT)
+    head = AGENT_YAML[: AGENT_YAML.index("version: 1")]
+    assert all(f'"Reach: {reach}"' in head for reach in REACHES if reach != "run")
+
+
+def test_agent_yaml_says_how_far_each_key_reaches_as_the_models_do() -> None:
+    said: dict[str, set[str]] = {}
+    for reach, key in re.findall(r"Reach: (\w+)\.\n[ #]*(?:- )?([a-z_]+):", AGENT_YAML):
+        said.setdefault(key, set()).add(reach)
+    meant: dict[str, set[str]] = {}
+    for dotted, reach in table(Settings).items():
+        meant.setdefault(dotted.rpartition(".")[2], set()).add(reach)
+    assert said == meant
 
 
 def test_every_kind_of_source_is_shown() -> None:
@@ -131,6 +142,18 @@ def test_the_example_gateways_show_every_kind_and_key_with_its_default_and_a_com
         required = {key: one[key] for key, field in model.model_fields.items() if field.is_required()}
         assert same(one, model(**required).model_dump(mode="json"))
     assert uncommented_keys(text.partition("\n")[2]) == []
+
+
+def test_the_example_recipe_takes_the_place_of_none_and_shows_every_key_with_a_comment() -> None:
+    (example,) = blocks("recipes")
+    text = AGENT_YAML.replace("recipes: []\n", example)
+    loaded = settings.parse(text, name="agent.yaml", base=Path("/etc/plumbline"), environment={})
+    shown = yaml.safe_load(example)["recipes"][0]
+    written = loaded.recipes[0].model_dump(mode="json")
+    assert same(shown, written)
+    given = {key: shown[key] for key in ("name", "parts", "products", "cameras")}
+    assert same(shown, Recipe.model_validate_json(json.dumps(given)).model_dump(mode="json"))
+    assert uncommented_keys(example.partition("\n")[2]) == []
 
 
 def test_the_example_gateways_take_the_place_of_none() -> None:

@@ -23,6 +23,7 @@ from agent.remote.proof.prover import Prover, folder_of
 from agent.remote.proof.work import prove
 from agent.settings import archive as archive_settings
 from agent.settings import camera as camera_settings
+from agent.settings import recipes as recipe_settings
 from agent.settings import remote as remote_settings
 from agent.settings import settings
 from tests.agent.archive.records import evidence, frame, inspection, verdict
@@ -92,6 +93,7 @@ class Station:
     has_archive: bool = True
     threshold: float | None = None
     precision: settings.Precision = "f32"
+    recipes: tuple[recipe_settings.Recipe, ...] = ()
 
     @property
     def archive(self) -> Path:
@@ -104,6 +106,7 @@ class Station:
             cameras=(camera_settings.Camera(name="top"),),
             engine=settings.Engine(kind="openvino", precision=self.precision),
             judge=settings.Judge(threshold=self.threshold),
+            recipes=self.recipes,
             archive=archive_settings.Archive(folder=self.archive if self.has_archive else None),
             outbox=settings.Outbox(path=self.folder / "outbox.sqlite3", min_free_bytes=0),
             remote=remote_settings.Remote(
@@ -115,13 +118,21 @@ class Station:
     def proofs(self) -> Path:
         return folder_of(self.settings)
 
-    def keep(self, greys: Sequence[int] = GREYS, *, camera: str = "top", first: int = 1) -> list[Path]:
+    def keep(
+        self,
+        greys: Sequence[int] = GREYS,
+        *,
+        camera: str = "top",
+        first: int = 1,
+        recipe_id: str = "default",
+    ) -> list[Path]:
         """Frames of these grey values in the archive, as another recipe judged them."""
         kept = []
         for number, grey in enumerate(greys, first):
             image = np.full((40, 60, 1), grey, np.uint8)
             seen = frame(image, camera=camera, lines_lost=0)
             said = verdict(number, of=seen, camera=camera, name="pass" if grey < 70 else "fail")
+            said = said.model_copy(update={"recipe_id": recipe_id})
             pieces = entry.compose(said, "ef" * 32, seen, inspection(evidence()))
             path = files.place(self.archive, said.result_id, said.created)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from agent.remote.proof.document import Found, NotProven, Shift
 from agent.remote.proof.limits import refusal
 from agent.remote.proof.shadow import Opinion, opinion
 from agent.remote.proof.work import prove
+from agent.settings.recipes import OfCamera, Recipe, Region
 from tests.agent.archive.records import frame
 from tests.agent.engines.small_bundle import scores_of, small_files, small_manifest, small_tiles
 from tests.agent.remote.proof.shadowed import Station, write_grey
@@ -46,6 +47,26 @@ def test_a_good_one_flips_nothing_whatever_recipe_had_judged_the_frames(station:
     assert (found.flips.all, found.shift, found.worst, found.notes) == (0, NONE, (), ())
     assert found.golden.worst_tile_delta is not None and found.golden.worst_tile_delta < 0.002
     assert told(station, found) == ""
+
+
+def test_frames_are_judged_by_the_recipe_of_their_product_and_not_by_a_bundle_of_another(
+    station: Station,
+) -> None:
+    everywhere = Region(corners=((0.0, 0.0), (60.0, 0.0), (60.0, 40.0), (0.0, 40.0)))
+    strict, blind = OfCamera(camera="top", threshold=0.3), OfCamera(camera="top", ignore=(everywhere,))
+    station.recipes = (
+        Recipe(name="strict", cameras=(strict,)),
+        Recipe(name="blind", cameras=(blind,)),
+        Recipe(name="other", bundle=station.folder / "other"),
+    )
+    station.keep((60, 100, 140, 160), recipe_id="strict")  # of 76.5: 60 passes
+    station.keep((235,), first=11, recipe_id="blind")
+    station.keep((20, 235), first=21, recipe_id="other")
+    station.keep((20,), first=31, recipe_id="no more")
+    found = station.prove_here(candidate(station, threshold=0.7))
+    frames = found.frames
+    assert (frames.judged, frames.passes, frames.fails, frames.undecided) == (5, 1, 3, 1)
+    assert (frames.passed_over, found.flips.all) == (3, 0)  # by the recipe's threshold, not the bundle's
 
 
 def test_the_engine_is_in_the_cache_that_the_serving_engine_opens(station: Station) -> None:

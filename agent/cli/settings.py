@@ -1,0 +1,150 @@
+"""`plumbline settings`: what a station runs by, what it was run by, and documents by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.cli.exit_codes import exits
+from agent.cli.options import Config, Json
+from agent.cli.terminal import say, say_json
+from agent.errors import PlumblineError
+from agent.foreign import shown, stored
+
+if TYPE_CHECKING:
+    from agent.remote.settings_store import SettingsStore, Snapshot
+
+NEXT = "systemctl reload plumbline (or the next start) puts it in force"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at what the station runs by, from its file and from afar, and go back.",
+    epilog=exits("see each command"),
+)
+
+
+@app.command(epilog=exits())
+def show(config: Config, as_json: Json = False) -> None:
+    """The settings that are kept as good, and where they come from; logins are left out.
+
+    With --json: snapshot, source, since, document, settings.
+    """
+    import yaml
+
+    from agent.address import masked_values
+
+    store = _store(config)
+    named, snapshot = store.named("current"), store.current()
+    if snapshot is None:
+        raise PlumblineError(f"{shown(str(store.folder))}: nothing is kept here yet; start the station once")
+    data = masked_values(snapshot.data)
+    if as_json:
+        say_json({**_told(str(named), snapshot), "settings": data})
+        return
+    say(f"# {_line(str(named), snapshot)}")
+    for line in yaml.safe_dump(data, sort_keys=False, allow_unicode=True).splitlines():
+        say(shown(line))
+
+
+@app.command(epilog=exits())
+def history(config: Config, as_json: Json = False) -> None:
+    """What was in force before, oldest first; `revert` takes the first word of a line.
+
+    With --json: folder, current, previous, snapshots.
+    """
+    store = _store(config)
+    current, previous = store.named("current"), store.named("previous")
+    found = [(name, one) for name in store.snapshots() if (one := store.read(name)) is not None]
+    if as_json:
+        say_json(
+            {
+                "folder": stored(str(store.folder)),
+                "current": current,
+                "previous": previous,
+                "snapshots": [_told(name, one) for name, one in found],
+            }
+        )
+        return
+    for name, one in found:
+        mark = {current: "  in force", previous: "  before"}.get(name, "")
+        say(f"{_line(name, one)}{mark}")
+
+
+@app.command(epilog=exits())
+def revert(
+    config: Config,
+    snapshot: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="first digits of it; default: what was before")
+    ] = None,
+) -> None:
+    """Have settings that were in force before put in force again, as an edit made on the station."""
+    store = _store(config)
+    named = [name for name in store.snapshots() if name.startswith(snapshot or "")]
+    if snapshot is None:
+        named = [name for name in [store.named("previous")] if name is not None]
+    if len(named) != 1 or store.read(named[0]) is None:
+        raise PlumblineError(
+            f"{shown(snapshot or 'previous')}: {len(named)} are meant; see plumbline settings history"
+        )
+    store.want_back(named[0])
+    say(f"{named[0][:12]} is wanted back; {NEXT}")
+
+
+@app.command(epilog=exits())
+def apply(
+    config: Config,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a signed document, such as from a stick")],
+) -> None:
+    """Hand a signed document to the station, as its broker would; what it makes of it is in reported.json."""
+    from agent.contract.desired import MAX_DOCUMENT_BYTES
+    from agent.durable import sync_folder, write_file
+    from agent.remote.in_force import state_folder
+    from agent.remote.settings_desk import INBOX, REPORTED
+    from agent.settings import bounded
+    from agent.trust.envelope import SignatureError, parse
+
+    try:
+        envelope = bounded.read(file, max_bytes=MAX_DOCUMENT_BYTES)
+        parse(envelope)
+    except (bounded.UnreadableError, SignatureError) as error:
+        raise PlumblineError(f"{shown(str(file))}: {error}; give a document that was signed") from error
+    folder = state_folder(config)
+    try:
+        (folder / INBOX).mkdir(exist_ok=True)
+        unfinished = folder / INBOX / f".{file.stem}.part"
+        write_file(unfinished, [envelope])
+        unfinished.replace(folder / INBOX / f"{file.stem}.json")
+        sync_folder(folder / INBOX)
+    except OSError as error:
+        raise PlumblineError(
+            f"{shown(str(folder / INBOX))}: {error.strerror}; run it as the station's user"
+        ) from error
+    say(f"handed over; what became of it is in {shown(str(folder / REPORTED))}")
+
+
+def _store(config: Path) -> SettingsStore:
+    from agent.remote.in_force import state_folder
+    from agent.remote.settings_store import FOLDER, SettingsStore
+
+    return SettingsStore(folder=state_folder(config) / FOLDER)
+
+
+def _told(name: str, snapshot: Snapshot) -> dict[str, Any]:
+    origin = snapshot.origin
+    document = None
+    if origin is not None:
+        document = {
+            "issuer": origin.issuer,
+            "epoch": origin.epoch,
+            "counter": origin.counter,
+            "address": origin.address,
+        }
+    return {"snapshot": name, "source": snapshot.source, "since": snapshot.since, "document": document}
+
+
+def _line(name: str, snapshot: Snapshot) -> str:
+    origin = snapshot.origin
+    said = "" if origin is None else f", document {origin.counter} of {origin.issuer} for {origin.address}"
+    return f"{name[:12]}  {snapshot.since}  {snapshot.source}{said}"
