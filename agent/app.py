@@ -35,6 +35,7 @@ from agent.remote import remote, rollouts
 from agent.remote.admission import turn_away
 from agent.remote.documents import Take
 from agent.remote.goods import Goods
+from agent.remote.proof.prover import folder_of
 from agent.remote.reporting import Reporter
 from agent.remote.settings_run import Look, SettingsRun
 from agent.remote.settings_trial import SettingsWitness
@@ -336,7 +337,7 @@ def _build(
         tally.samples,
         lambda: sampled.of_station(parts, turned_away=0 if page is None else page.turned_away),
     )
-    page = make_server(board, metrics, wanted.page)
+    page = make_server(board, metrics, wanted.page, proofs=folder_of(wanted))
     watch = Watch(
         parts=parts,
         refused=refused,

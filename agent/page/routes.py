@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.page.proofs import documents, picture
 from agent.page.shown import Shown
 from agent.page.state import state
 from agent.status.board import Board
@@ -31,6 +32,7 @@ ASSETS = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/proofs.js": ("proofs.js", "text/javascript"),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
 }
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -45,8 +47,13 @@ SECURITY_HEADERS = {
 }
 
 
-def page_app(board: Board, metrics: Metrics, *, host_names: frozenset[str] | None) -> Starlette:
-    """The ASGI application; requests for a host outside `host_names` are refused (None: any host)."""
+def page_app(
+    board: Board, metrics: Metrics, *, host_names: frozenset[str] | None, proofs: Path | None = None
+) -> Starlette:
+    """The ASGI application; requests for a host outside `host_names` are refused (None: any host).
+
+    `proofs` is the folder of the last bundles' proofs.
+    """
     shown = Shown(board)
 
     def api_state(_: Request) -> Response:
@@ -67,6 +74,15 @@ def page_app(board: Board, metrics: Metrics, *, host_names: frozenset[str] | Non
         frame = shown.strip_frame(request.path_params["camera"], frame_id)
         return _gone("this frame is no longer in the strip") if frame is None else _jpeg(frame.picture)
 
+    def api_proofs(_: Request) -> Response:
+        return JSONResponse({"schema": "plumbline.proofs/1", "proofs": documents(proofs)})
+
+    def proof_picture(request: Request) -> Response:
+        data = picture(proofs, request.path_params["sha256"], request.path_params["name"])
+        if data is None:
+            return _gone("this proof is no longer among the last ones")
+        return Response(data, media_type="image/jpeg")
+
     def healthz(_: Request) -> Response:
         health = assess(board.snapshot())
         text = json.dumps({"state": health.state, "reasons": health.reasons}) + "\n"
@@ -80,6 +96,8 @@ def page_app(board: Board, metrics: Metrics, *, host_names: frozenset[str] | Non
         Route("/api/state", api_state),
         Route("/api/rejects/{result_id}/{view}.jpg", reject_picture),
         Route("/api/strip/{camera}/{frame_id}.jpg", strip_picture),
+        Route("/api/proofs", api_proofs),
+        Route("/api/proofs/{sha256}/{name}", proof_picture),
         Route("/healthz", healthz),
         Route("/metrics", metrics_text),
     ]

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -49,6 +50,7 @@ class PageServer:
         port: int,
         allowed_hosts: Collection[str] = (),
         limits: Limits = LIMITS,
+        proofs: Path | None = None,
     ) -> None:
         """Port 0 takes a free one, known as `port` after `start`. `allowed_hosts`: names it has elsewhere."""
         self._board = board
@@ -57,6 +59,7 @@ class PageServer:
         self._port = port
         self._allowed_hosts = allowed_hosts
         self._limits = limits
+        self._proofs = proofs
         self.turned_away = 0  # connections, since the start
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
@@ -81,7 +84,7 @@ class PageServer:
         host_names = names if loopback or self._allowed_hosts else None
         http: Any = partial(Guest, Door(self._limits, self._turn_away))
         config = uvicorn.Config(
-            page_app(self._board, self._metrics, host_names=host_names),
+            page_app(self._board, self._metrics, host_names=host_names, proofs=self._proofs),
             http=http,
             lifespan="off",
             ws="none",
@@ -111,11 +114,18 @@ class PageServer:
         self._server = self._thread = None
 
 
-def make_server(board: Board, metrics: Metrics, wanted: settings.Page) -> PageServer | None:
-    """The page as the settings want it; None where they want none."""
+def make_server(board: Board, metrics: Metrics, wanted: settings.Page, *, proofs: Path) -> PageServer | None:
+    """The page as the settings want it; None where they want none. `proofs` is their folder."""
     if not wanted.enabled:
         return None
-    return PageServer(board, metrics, host=wanted.host, port=wanted.port, allowed_hosts=wanted.allowed_hosts)
+    return PageServer(
+        board,
+        metrics,
+        host=wanted.host,
+        port=wanted.port,
+        allowed_hosts=wanted.allowed_hosts,
+        proofs=proofs,
+    )
 
 
 def check_address(host: str, port: int) -> None:

@@ -21,7 +21,7 @@ from agent.settings import settings
 
 
 def open_candidate(
-    bundle: Bundle, wanted: settings.Engine, machine: Machine, cache: EngineCache
+    bundle: Bundle, wanted: settings.Engine, machine: Machine, cache: EngineCache, at: str
 ) -> tuple[Best, Golden]:
     """Its engine, which lies in the cache by then, and how near it comes to the golden scores.
 
@@ -33,7 +33,7 @@ def open_candidate(
     except (DeviceLost, OutOfMemory) as error:
         raise NotProven(500, f"{error}") from error
     except EngineError as error:
-        raise NotProven(422, str(error), _found(bundle, error)) from error
+        raise NotProven(422, str(error), _found(bundle, error, at)) from error
     if best.kind.slow and best.kind.cached and cache.trouble is not None:
         best.engine.close()
         raise NotProven(507, f"its engine was built and could not be kept: {cache.trouble}")
@@ -69,8 +69,9 @@ def require_as_good(candidate: Best, incumbent: Best, found: Found) -> None:
     )
 
 
-def _found(bundle: Bundle, error: EngineError) -> Found:
+def _found(bundle: Bundle, error: EngineError, at: str) -> Found:
     return Found(
+        at=at,
         candidate=Side(name=bundle.manifest.name, sha256=bundle.sha256, engine=None),
         incumbent=None,
         golden=_golden(error, error.__cause__),

@@ -140,6 +140,7 @@ class Found(_Part):
     """All that a proof found out; whether it is enough is decided by `limits`."""
 
     schema_: Literal["plumbline.proof/1"] = Field("plumbline.proof/1", alias="schema")
+    at: Text = Field(description="when it was begun: UTC, RFC 3339, by the station's clock")
     candidate: Side
     incumbent: Side | None = Field(description="null: no bundle serves here")
     golden: Golden
@@ -149,6 +150,7 @@ class Found(_Part):
     unusable: tuple[Unusable, ...] = Field((), max_length=MAX_NAMED)
     worst: tuple[Worst, ...] = Field((), max_length=MAX_WORST)
     notes: tuple[Text, ...] = Field((), max_length=MAX_NAMED)
+    refused: Text | None = Field(None, description="why it may not serve, by the settings of then")
 
     def brief(self) -> Proven:
         """For the record of a rollout."""

@@ -13,7 +13,7 @@ from agent.archive import look
 from agent.archive.entry import Entry
 from agent.archive.faults import ArchiveError
 from agent.bundle.bundle import Bundle, BundleError, open_bundle
-from agent.clock import Clock, SystemClock
+from agent.clock import Clock, SystemClock, rfc3339
 from agent.durable import write_all
 from agent.engines.cache import EngineCache
 from agent.engines.choice import look_around
@@ -36,6 +36,7 @@ from agent.remote.proof.document import (
     Step,
     line_of,
 )
+from agent.remote.proof.limits import refusal
 from agent.remote.proof.shadow import Compared, Pair, Shadow
 from agent.remote.proof.worst import Gallery, NotKept
 from agent.settings.settings import Logs, Settings
@@ -71,10 +72,15 @@ def prove(order: Order, clock: Clock, tell: Tell) -> Found:
     )
     tell(Step(step="candidate"))
     bundle = _opened(Path(order.candidate), order.candidate_sha256)
-    best, golden = open_candidate(bundle, wanted.engine, machine, cache)
+    at = rfc3339(clock.utc_now())
+    best, golden = open_candidate(bundle, wanted.engine, machine, cache, at)
     limits = wanted.remote.proof
     found = Found(
-        candidate=_side(bundle, best), incumbent=None, golden=golden, frames=Frames(wanted=limits.frames)
+        at=at,
+        candidate=_side(bundle, best),
+        incumbent=None,
+        golden=golden,
+        frames=Frames(wanted=limits.frames),
     )
     tell(Step(step="incumbent"))
     before, notes = None, list[str]()
@@ -96,7 +102,10 @@ def prove(order: Order, clock: Clock, tell: Tell) -> Found:
         found = _shadowed(found, wanted, pairs, clock, gallery, tell, notes, rests=rests)
     found = found.model_copy(update={"notes": tuple(_text(one) for one in notes)})
     tell(Step(step="pictures"))
-    found = found.model_copy(update={"worst": gallery.worst()})
+    refused = refusal(found, limits)
+    found = found.model_copy(
+        update={"worst": gallery.worst(), "refused": None if refused is None else _text(refused)}
+    )
     try:
         gallery.write(Path(order.folder), found)
     except NotKept as error:  # people see less; the bundle is what it is

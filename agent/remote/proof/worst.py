@@ -36,7 +36,8 @@ KEPT_PROOFS = 4
 LONGEST_SIDE_PX = 1024
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 88]
 WORTH_SEEING = 1.0  # hundredths of the threshold; below that two pictures look alike
-_NAME = re.compile(r"[0-9a-f]{64}")
+PROOF = r"[0-9a-f]{64}"
+PICTURE = r"[0-9]{1,2}-(original|incumbent|candidate)\.jpg"
 
 Which: TypeAlias = Literal["original", "incumbent", "candidate"]
 
@@ -115,7 +116,7 @@ class Gallery:
 def proofs(folder: Path) -> list[Path]:
     """Those that are kept, the newest first."""
     try:
-        found = [one for one in folder.iterdir() if _NAME.fullmatch(one.name) and one.is_dir()]
+        found = [one for one in folder.iterdir() if re.fullmatch(PROOF, one.name) and one.is_dir()]
         return sorted(found, key=lambda one: one.stat().st_mtime_ns, reverse=True)
     except FileNotFoundError:
         return []

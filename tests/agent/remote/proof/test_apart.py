@@ -53,6 +53,7 @@ def order(tmp_path: Path) -> Order:
 
 def found(*, sha256: str = CANDIDATE, judged: int = 0, passes: int = 0) -> Found:
     return Found(
+        at="2026-11-29T13:00:00Z",
         candidate=Side(name="cells", sha256=sha256, engine="fake-f32"),
         incumbent=Side(name="cells", sha256=INCUMBENT, engine="fake-f32"),
         golden=Golden(worst_tile_delta=0.001, tolerance=0.02),

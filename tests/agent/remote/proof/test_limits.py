@@ -15,6 +15,7 @@ SCORES = st.floats(min_value=0, max_value=1e6)
 
 def found(*, judged: int = 200, flips: Flips | None = None, median: float = 0.0, bias: float = 0.0) -> Found:
     return Found(
+        at="2026-11-29T13:00:00Z",
         candidate=Side(name="cells", sha256="ab" * 32, engine="fake-f32"),
         incumbent=Side(name="cells", sha256="cd" * 32, engine="fake-f32"),
         golden=Golden(worst_tile_delta=0.001, tolerance=0.02),
