@@ -20,21 +20,25 @@ from agent.cameras.make import MakeCamera, can_wait, connections, make_superviso
 from agent.clock import Clock, clock_synced, new_uuid7
 from agent.contract.topics import DesiredKind
 from agent.crew import Crew
+from agent.doctor.station import StationDoctor
 from agent.engines.choice import look_around
-from agent.engines.switch import Switch
 from agent.line.capture import Capture
-from agent.line.line import Line, make_line
+from agent.line.line import make_line
+from agent.line.opened import OpenedBundles
 from agent.line.publish import Listener, Publisher
-from agent.line.recipe import Recipe, dry_recipe, make_recipe, open_recipe
+from agent.line.recipe import dry_recipe
+from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
-from agent.remote import remote
+from agent.remote import remote, rollouts
 from agent.remote.admission import turn_away
 from agent.remote.documents import Take
-from agent.remote.reporting import Reporter, served
+from agent.remote.goods import Goods
+from agent.remote.reporting import Reporter
 from agent.remote.settings_run import Look, SettingsRun
 from agent.remote.settings_trial import SettingsWitness
+from agent.remote.witness import Witness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.settings import settings
@@ -61,8 +65,6 @@ class App:
     """Every part of a running agent."""
 
     clock: Clock
-    engine: Switch
-    bundle: Bundle
     parts: Parts
     watch: Watch
     vigil: Vigil | None
@@ -80,7 +82,8 @@ class App:
         """
         parts, status = self.parts, self.watch.status
         with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
-            last.callback(self.engine.close)
+            last.push(lambda kind, error, trace: parts.rollouts.end(in_order=kind is None))
+            last.callback(parts.recipes.bundles.close)
             if self.page is not None:
                 last.callback(self.page.stop)
             if parts.archive is not None:
@@ -94,11 +97,12 @@ class App:
             parts.remote.start()
             last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
-            self.crew.start("engines", parts.serving.run)
+            self.crew.start("engines", parts.recipes.bundles.run)
             for name, line in parts.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in parts.cameras.items():
                 self.crew.start(f"camera-{name}", camera.run)
+            self.crew.start("rollouts", parts.rollouts.run)
             self.crew.start("watch", self.watch.run)
             if self.vigil is not None:
                 self.crew.start("vigil", self.vigil.run)
@@ -109,9 +113,13 @@ class App:
 
     def take_over(self, wanted: settings.Settings) -> None:
         """Have every line judge by these settings from its next frame on; bundle and engine stay."""
-        recipe = make_recipe(wanted, self.bundle, self.engine)
-        for line in self.parts.lines.values():
-            line.take_over(recipe)
+        self.parts.recipes.take_over(wanted)
+        self.parts.remote.log_level.take_over(wanted.logs.level)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The station's that is in force."""
+        return self.parts.recipes.opened.bundle
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
@@ -141,11 +149,12 @@ def build(
     look: Look = lambda *_: (),
     takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
     inbox: Path | None = None,
+    told: Callable[[], None] = lambda: None,
 ) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
 
     `look` finds what settings name and is not good here; `takers` take documents, which come from the broker
-    or lie in the folder `inbox`.
+    or lie in the folder `inbox`. `told` is called when a report of the bundle would say something new.
 
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox; then nothing is open.
     """
@@ -161,6 +170,7 @@ def build(
             look=look,
             takers=takers,
             inbox=inbox,
+            told=told,
         )
         undo.pop_all()
     return app
@@ -178,18 +188,41 @@ def _build(
     look: Look,
     takers: Mapping[DesiredKind, Take],
     inbox: Path | None,
+    told: Callable[[], None],
 ) -> App:
     """`undo` closes what was opened."""
     lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
     names, new_id = [camera.name for camera in wanted.cameras], partial(new_uuid7, clock)
-    opened = open_recipe(wanted, look_around())
-    undo.callback(opened.engine.close)
-    lines: dict[str, Line] = {}
-
-    def recipe() -> Recipe:
-        return lines[names[0]].recipe if lines else opened.recipe  # all lines are given the same
-
-    status = Status(station=wanted.identity.station, boot_id=new_id(), recipe=recipe, clock=clock)
+    said = remote.open_said(wanted, clock)
+    found = rollouts.begun(wanted, clock)
+    if found is not None:
+        undo.callback(found.held.close)
+    bundles = OpenedBundles(
+        trust=wanted.trust,
+        engine=wanted.engine,
+        cache=wanted.engine_cache(),
+        machine=look_around(),
+        named=lambda: recipes.needed(),
+    )
+    undo.callback(bundles.close)
+    station, found = rollouts.open_first(wanted, found, bundles, clock)
+    of_recipes = open_recipes(wanted, bundles)
+    recipes = Recipes(
+        wanted,
+        bundles,
+        station,
+        of_recipes=of_recipes,
+        path=wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-recipe"),
+    )
+    for one in (station, *of_recipes.values()):
+        bundles.drop(one.sha256)  # from here on the recipes need it, or nobody does
+    status = Status(
+        station=wanted.identity.station,
+        boot_id=new_id(),
+        recipe=lambda: recipes.in_force,
+        holds=said.holds,
+        clock=clock,
+    )
     up = uplink.build(
         wanted,
         boot_id=status.boot_id,
@@ -197,10 +230,34 @@ def _build(
         clock=clock,
         new_id=new_id,
         turn_away=turn_away,
+        bind=said.bindings.bind,
     )
     undo.callback(up.stop, status.message("stopped", None))
-    asked = remote.build(up, wanted, clock, takers=takers, inbox=inbox)
-    witness = SettingsWitness(clock)
+    witness = Witness(clock)
+    carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told)
+    archive = make_archive(wanted.archive, clock)
+    asked = remote.build(
+        up,
+        wanted,
+        said,
+        clock,
+        archive=None
+        if archive is None
+        else Goods(
+            archive,
+            pass_share=wanted.archive.pass_share,
+            bundle_sha256=lambda: recipes.in_force.bundle_sha256,
+        ),
+        threshold=lambda camera: (
+            None if (serving := status.serving(camera or names[0])) is None else serving.threshold
+        ),
+        doctor=StationDoctor(wanted),
+        recipes=recipes,
+        rollouts=carried,
+        takers={**takers, "bundle": carried.take},
+        inbox=inbox,
+    )
+    of_settings = SettingsWitness(clock)
     board = Board(
         station=status.station,
         version=VERSION,
@@ -211,8 +268,16 @@ def _build(
     scales = {one.name: scale for one in wanted.cameras if (scale := scale_of(one)) is not None}
     rolls = make_rolls(wanted.cameras, scales, clock)
     roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
-    archive, tally = make_archive(wanted.archive, clock), Tally(names)
-    listeners: list[Listener] = [tally, roll_maps, board, witness, *([] if archive is None else [archive])]
+    tally = Tally(names)
+    listeners: list[Listener] = [
+        tally,
+        roll_maps,
+        board,
+        asked.snapshots,
+        witness,
+        of_settings,
+        *([] if archive is None else [archive]),
+    ]
     publisher = Publisher(
         outbox=up.outbox,
         topics=up.events.topics,
@@ -224,28 +289,41 @@ def _build(
         new_id=new_id,
         first_sequence=up.outbox.last_sequence() + 1,
         listeners=listeners,
-        bindings=asked.bindings,
+        bindings=said.bindings,
         roll_of=rolls.roll_id,
+        parts_required=[camera.name for camera in wanted.cameras if camera.part_required],
     )
     captures = {
         camera.name: Capture(wanted.line.mode, wanted.line.ring_frames, source_waits=can_wait(camera.source))
         for camera in wanted.cameras
     }
     cameras = {
-        camera.name: make_supervisor(camera, captures[camera.name], clock, board.camera_state, make)
+        camera.name: make_supervisor(
+            camera, captures[camera.name], clock, board.camera_state, make, said.holds.why_disabled
+        )
         for camera in wanted.cameras
     }
-    for one in wanted.cameras:
-        lines[one.name] = make_line(
-            one, captures[one.name], opened.recipe, publisher, clock, restored=wanted.page.enabled
+    lines = {
+        one.name: make_line(
+            one,
+            captures[one.name],
+            recipes.in_force,
+            publisher,
+            clock,
+            restored=wanted.page.enabled,
+            pause_at=said.holds.pause_at,
         )
+        for one in wanted.cameras
+    }
+    recipes.serve(lines)
     parts = Parts(
-        serving=opened.serving,
+        recipes=recipes,
         cameras=cameras,
         captures=captures,
         lines=lines,
         uplink=up,
         remote=asked,
+        rollouts=carried,
         roll_maps=roll_maps,
         archive=archive,
         board=board,
@@ -266,8 +344,6 @@ def _build(
     )
     return App(
         clock=clock,
-        engine=opened.engine,
-        bundle=opened.bundle,
         parts=parts,
         watch=watch,
         vigil=make_vigil(
@@ -280,13 +356,13 @@ def _build(
                 station=status.station,
                 boot_id=status.boot_id,
                 clock=clock,
-                bundle=lambda: served(opened.bundle),
+                bundle=carried.report,
             ),
             publisher=up.link,
-            witness=witness,
-            recipe=lambda other: dry_recipe(other, opened.bundle, opened.engine),
+            witness=of_settings,
+            recipe=lambda other: dry_recipe(other, recipes.opened.bundle, recipes.opened.engine),
             look=look,
             clock=clock,
-            in_force=lambda: recipe().settings.sha256,
+            in_force=lambda: recipes.in_force.settings.sha256,
         ),
     )

@@ -71,6 +71,11 @@ def configure(wanted: settings.Logs, **bound: str) -> None:
     atexit.register(_tell_rest, wanted.level)
 
 
+def set_level(level: str) -> None:
+    """The lowest that is logged from now on; all else stays as it was configured."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]))
+
+
 def left_out() -> int:
     """Lines that were not written since the set-up: others like them were, or the journal took no more."""
     lost = sum(one.lost for one in structlog.get_config()["processors"] if isinstance(one, ToJournal))

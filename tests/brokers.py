@@ -149,6 +149,8 @@ class Subscriber:
     def stop(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # Without a cycle it goes at once, and closes its sockets first.
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
 
     def wait_for_connection(self, number: int) -> None:
         """The first is number 1."""

@@ -1,7 +1,8 @@
 """The whole suite, a process for each room: a crash ends one room, and says which test it ended.
 
-What is APART is left out. As many rooms run at once as there are cores, since most wait most of the time;
-what a room printed comes when it has ended, the longest rooms are begun first.
+What is APART is left out. As many rooms run at once as there are cores, and up to twice as many while a core
+is idle, since most wait most of the time; what a room printed comes when it has ended, the longest rooms are
+begun first.
 `python -m tests.rooms [pytest's options]`, as `make test` does; exit code 0 when every room passed, else 1.
 """
 
@@ -14,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,17 +26,23 @@ SPLIT = (("agent",), ("models",))  # their folders are rooms of their own; what 
 APART = "system"  # make test-system: it needs root, a second machine's root folder, and minutes
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
 FIRST = ("agent/uplink", "agent/outbox", "faults", "e2e", "models", "agent/cameras")  # the longest
+LOOK_S = 5.0  # from one more room to the next: so long it takes until a room is seen in the load
+IDLE_CORES = 0.5  # left over since the last look: one more room has something of it
 NO_TESTS = 5  # pytest's exit code where the options leave none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How a room ended; `died_in` names the test that ran when a signal ended the process."""
+    """How a room ended; `died_in` names the test that ran when a signal ended the process.
+
+    `computed_s` is what it and its children had of the cores; the rest it waited.
+    """
 
     room: str
     code: int
     counts: dict[str, int]
     seconds: float
+    computed_s: float
     died_in: str = ""
 
     @property
@@ -69,7 +77,7 @@ def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> tuple[
     with tempfile.TemporaryDirectory(prefix="plumbline-tests-") as folder:
         at = Path(folder) / "at"
         started = time.monotonic()
-        done = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-p", "tests.rooms", *options, *map(str, files)],
             cwd=HERE.parent,
             env={**os.environ, AT: str(at)},
@@ -77,13 +85,23 @@ def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> tuple[
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
-        )
-        code, lines = done.returncode, done.stdout.strip().splitlines()
+        ) as process:
+            assert process.stdout is not None
+            printed = process.stdout.read()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = code = os.waitstatus_to_exitcode(status)
         died_in = at.read_text() if code < 0 and at.exists() else ""
         seconds = time.monotonic() - started
-    counts = counted(lines[-1] if lines else "")
-    return Result(room=room, code=code, counts=counts, seconds=seconds, died_in=died_in), done.stdout
+    lines = printed.strip().splitlines()
+    result = Result(
+        room=room,
+        code=code,
+        counts=counted(lines[-1] if lines else ""),
+        seconds=seconds,
+        computed_s=used.ru_utime + used.ru_stime,
+        died_in=died_in,
+    )
+    return result, printed
 
 
 def counted(summary: str) -> dict[str, int]:
@@ -93,11 +111,11 @@ def counted(summary: str) -> dict[str, int]:
 
 def table(results: Sequence[Result]) -> str:
     """A line for each room, and one for all of them."""
-    lines = [f"{'room':24} {'passed':>6} {'failed':>6} {'skipped':>7} {'seconds':>8}"]
+    lines = [f"{'room':24} {'passed':>6} {'failed':>6} {'skipped':>7} {'seconds':>8} {'computed':>8}"]
     for one in results:
         passed, skipped = one.counts.get("passed", 0), one.counts.get("skipped", 0)
-        row = f"{one.room:24} {passed:6} {one.failed:6} {skipped:7} {one.seconds:8.1f}  {one.ending()}"
-        lines.append(row.rstrip())
+        row = f"{one.room:24} {passed:6} {one.failed:6} {skipped:7} {one.seconds:8.1f} {one.computed_s:8.1f}"
+        lines.append(f"{row}  {one.ending()}".rstrip())
     passed, skipped = (sum(one.counts.get(kind, 0) for one in results) for kind in ("passed", "skipped"))
     lines.append(f"{passed} passed, {sum(one.failed for one in results)} failed, {skipped} skipped")
     return "\n".join(lines)
@@ -108,16 +126,49 @@ def pytest_runtest_logstart(nodeid: str) -> None:
     Path(os.environ[AT]).write_text(nodeid)
 
 
+@dataclass(slots=True)
+class Load:
+    """What all processes of the machine leave over, as the kernel counts it."""
+
+    _at_s: float = field(default_factory=time.monotonic)
+    _idle_s: float = field(default_factory=lambda: idle_s())
+
+    def has_room(self) -> bool:
+        """Whether some of the cores were idle since the last look; looks every LOOK_S at most."""
+        at_s, idle = time.monotonic(), idle_s()
+        since_s, idled_s = at_s - self._at_s, idle - self._idle_s
+        if since_s < LOOK_S:
+            return False
+        self._at_s, self._idle_s = at_s, idle
+        return idled_s / since_s > IDLE_CORES
+
+
+def idle_s() -> float:
+    """Of all cores together, since the machine runs; what waits for a disk does not count."""
+    return int(Path("/proc/stat").read_text().split(maxsplit=5)[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def run_all(every: Mapping[str, list[Path]], options: Sequence[str]) -> Iterator[tuple[Result, str]]:
+    """Every room, as it ends."""
+    cores, load = os.cpu_count() or 1, Load()
+    waiting = deque(sorted(every, key=lambda room: FIRST.index(room) if room in FIRST else len(FIRST)))
+    running: set[Future[tuple[Result, str]]] = set()
+    with ThreadPoolExecutor(2 * cores) as pool:
+        while waiting or running:
+            while waiting and (len(running) < cores or (len(running) < 2 * cores and load.has_room())):
+                room = waiting.popleft()
+                running.add(pool.submit(run_room, room, every[room], options))
+            ended, running = wait(running, LOOK_S, FIRST_COMPLETED)
+            for one in ended:
+                yield one.result()
+
+
 def main(options: Sequence[str]) -> int:
     every = rooms()
     results = {}
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        begun = sorted(every, key=lambda room: FIRST.index(room) if room in FIRST else len(FIRST))
-        running = [pool.submit(run_room, room, every[room], options) for room in begun]
-        for one in as_completed(running):
-            result, printed = one.result()
-            print(f"\n== {result.room}\n{printed.strip()}", flush=True)
-            results[result.room] = result
+    for result, printed in run_all(every, options):
+        print(f"\n== {result.room}\n{printed.strip()}", flush=True)
+        results[result.room] = result
     print()
     print(table([results[room] for room in every]))
     return 0 if all(one.is_good for one in results.values()) else 1

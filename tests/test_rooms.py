@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.rooms import APART, HERE, Result, rooms, run_room, table
+from tests.rooms import APART, HERE, Load, Result, rooms, run_all, run_room, table
+
+WAITS = """
+import pathlib, time
+def test_it():
+    at = pathlib.Path(__file__)
+    at.with_suffix(".begun").write_text(str(time.monotonic()))
+    while len([*at.parent.glob("*.begun")]) < {others}:
+        time.sleep(0.01)
+    at.with_suffix(".ended").write_text(str(time.monotonic()))
+"""
 
 
 def test_every_test_file_is_in_one_room() -> None:
@@ -50,6 +60,23 @@ def test_a_crash_is_told_by_the_test_that_it_ended(tmp_path: Path) -> None:
 def test_outcomes_are_counted(tmp_path: Path, body: str, code: int, failed: int) -> None:
     result = room(tmp_path, one="pass", two=body)
     assert (result.code, result.failed, result.counts["passed"]) == (code, failed, 2 - failed)
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_more_rooms_than_cores_run_at_once_where_a_core_is_idle(
+    is_idle: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr(Load, "has_room", lambda _: is_idle)
+    files = [tmp_path / f"test_{name}.py" for name in ("one", "other")]
+    for file in files:
+        file.write_text(WAITS.format(others=len(files) if is_idle else 1))
+    every = {file.stem: [file] for file in files}
+    assert all(result.is_good for result, _ in run_all(every, ["-p", "no:cacheprovider"]))
+    begun, ended = (
+        [float(one.read_text()) for one in tmp_path.glob(f"*.{kind}")] for kind in ("begun", "ended")
+    )
+    assert (max(begun) < min(ended)) is is_idle
 
 
 def test_a_file_that_cannot_be_imported_fails_its_room(tmp_path: Path) -> None:

@@ -14,8 +14,12 @@ def wanted(verdict: Verdict, bounds: Archive) -> bool:
     """Whether a record's frame is kept: all but passes are, of which their id decides."""
     if verdict.verdict != "pass":
         return verdict.verdict != "skipped"
-    number = int.from_bytes(hashlib.sha256(verdict.result_id.encode()).digest()[:8], "big")
-    return number < bounds.pass_share * 2**64
+    return by_chance(verdict.result_id, bounds.pass_share)
+
+
+def by_chance(result_id: str, share: float) -> bool:
+    """Whether a record is of the share that is kept of passes; the same for one id each time."""
+    return int.from_bytes(hashlib.sha256(result_id.encode()).digest()[:8], "big") < share * 2**64
 
 
 def over(bounds: Archive, used: int, coming: int) -> int:

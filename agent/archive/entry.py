@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from agent.archive import chunks, pixels
 from agent.archive.chunks import Torn, chunk
-from agent.archive.record import SCHEMA, Mark, Record, Told, record_of, valid_lines
+from agent.archive.record import SCHEMA, Judged, Mark, Record, Told, record_of, valid_lines
 from agent.contract import payloads
 from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
@@ -134,6 +134,16 @@ def read_head(path: Path) -> Head:
         return _head(found)
     except ValueError as error:
         raise NotOurs(f"its record is not one that this version writes ({_why(error)})") from error
+
+
+def read_bundle(path: Path) -> str:
+    """The digest of the bundle that judged it, from the file's beginning. Raises OSError or EntryError."""
+    try:
+        with path.open("rb") as file:
+            start, _ = _beginning(file)
+        return Judged.model_validate_json(bytes(_sections(start)[VERDICT])).model.sha256
+    except (NotOurs, Torn, ValueError) as error:
+        raise EntryError(f"{shown(str(path))}: {_why(error)}; nothing of it can be relied on") from error
 
 
 def marked(data: bytes, mark: Mark | None) -> list[bytes | memoryview]:

@@ -59,6 +59,19 @@ def summary(folder: Path) -> Summary:
     )
 
 
+def newest(folder: Path) -> Iterator[Path]:
+    """The files that are named as entries, newest first, from the files alone; works beside a running agent.
+
+    Ids grow with time. Raises ArchiveError.
+    """
+    try:
+        for day in reversed(files.days(folder)):
+            for file in sorted(files.of_day(folder, day), key=lambda one: one.id, reverse=True):
+                yield files.path_of(folder, file)
+    except OSError as error:
+        raise explained(folder, error) from error
+
+
 def check(folder: Path) -> Iterator[str | None]:
     """Reads every entry: None for a sound one, else what is wrong with it. Raises ArchiveError."""
     try:

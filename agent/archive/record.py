@@ -57,6 +57,16 @@ class Told(_Json):
     score: Score | None
 
 
+class Model(_Json):
+    sha256: str
+
+
+class Judged(_Json):
+    """As much of a verdict as says which bundle judged."""
+
+    model: Model
+
+
 class Mark(_Json):
     """What a person said of a verdict: that it is right, or that it is wrong in one of two ways."""
 

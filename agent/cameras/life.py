@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 
 from agent.backoff import backoff_s
 
-CameraState: TypeAlias = Literal["closed", "opening", "streaming", "stalled", "lost", "finished"]
+CameraState: TypeAlias = Literal["closed", "opening", "streaming", "stalled", "lost", "finished", "disabled"]
 Step: TypeAlias = Literal["open", "abandon"]
 OpenFailure: TypeAlias = Literal["absent", "in_use", "settings"]
 OPEN_FAILURES: tuple[OpenFailure, ...] = ("absent", "in_use", "settings")
@@ -91,7 +91,7 @@ class Life:
         self._patience = patience
         self._pauses = pauses or Pauses()
         self._rng = rng
-        self._phase: Literal["waiting", "opening", "open", "over"] = "waiting"
+        self._phase: Literal["waiting", "opening", "open", "over", "disabled"] = "waiting"
         self._since_ns: int | None = None  # of the phase; of waiting: its end; None: open at once
         self._failures = 0  # since the last frame
         self._heard_ns = 0  # when the camera was last free to speak
@@ -108,7 +108,10 @@ class Life:
         return self._phase == "over"
 
     def look(self, now_ns: int) -> Step | None:
-        """What has to be done now, if anything; it is taken as done."""
+        """What has to be done now, if anything; it is taken as done. Nobody wants it closed any more."""
+        if self._phase == "disabled":
+            self._phase, self._since_ns, self._failures = "waiting", None, 0
+            self.told = Told(state="closed")
         if self._phase == "waiting" and (self._since_ns is None or now_ns >= self._since_ns):
             self._enter("opening", now_ns)
             if self.told.state == "closed":
@@ -161,6 +164,11 @@ class Life:
     def blocked(self, now_ns: int, words: str) -> None:
         """The open that `look` asked for could not be tried."""
         self._give_up(now_ns, "lost", words)
+
+    def disabled(self, words: str) -> None:
+        """People want it closed, until `look` is asked again."""
+        self._phase = "disabled"
+        self.told = Told(state="disabled", detail=words)
 
     def finished(self, words: str) -> None:
         self._phase = "over"

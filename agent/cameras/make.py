@@ -73,8 +73,12 @@ def make_supervisor(
     clock: Clock,
     say: Callable[[str, CameraState, str], None],
     make: MakeCamera = connections,
+    why_disabled: Callable[[str], str | None] = lambda name: None,
 ) -> Supervisor:
-    """Of one camera, which fills `ring`; `say` is told its name, its state and why, from now on."""
+    """Of one camera, which fills `ring`; `say` is told its name, its state and why, from now on.
+
+    `why_disabled` says of a camera why people want it closed.
+    """
 
     def report(state: CameraState, detail: str) -> None:
         say(wanted.name, state, detail)
@@ -88,6 +92,7 @@ def make_supervisor(
         ring=ring,
         clock=clock,
         report=report,
+        why_disabled=lambda: why_disabled(wanted.name),
     )
 
 

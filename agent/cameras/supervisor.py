@@ -59,8 +59,12 @@ class Supervisor:
         ring: Ring,
         clock: Clock,
         report: Report,
+        why_disabled: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`make` gives a fresh camera for each session; it and `make_track` may raise a PlumblineError."""
+        """`make` gives a fresh camera for each session; it and `make_track` may raise a PlumblineError.
+
+        `why_disabled` says why people want it closed, and never waits.
+        """
         self._name = name
         self._make = make
         self._make_track = make_track
@@ -68,6 +72,7 @@ class Supervisor:
         self._ring = ring
         self._clock = clock
         self._report = report
+        self._why_disabled = why_disabled
         self.looks = 0  # at the camera's life: it moves whatever the camera does, but for a ring that is full
         self._turn = threading.Condition()  # whoever has it may touch everything below
         self._stop = threading.Event()
@@ -173,6 +178,13 @@ class Supervisor:
         )
 
     def _look(self) -> None:
+        why = self._why_disabled()
+        if why is not None:
+            if self._session is not None:
+                self._release()
+            self._life.disabled(why)
+            self._say()
+            return
         step = self._life.look(self._clock.monotonic_ns())
         if step == "open":
             self._open()

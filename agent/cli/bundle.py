@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli import depot
+from agent.cli import depot, prove
 from agent.cli.exit_codes import NotGood, exits
 from agent.cli.options import Json
 from agent.cli.terminal import console, must_be_there, say, say_json
@@ -131,6 +131,7 @@ def verify(
         )
 
 
+app.command(epilog=exits("the bundle may not serve here, or its proof could not be done"))(prove.prove)
 app.command(epilog=exits("the bundle is not good here, and what served before still does"))(depot.install)
 app.command(epilog=exits("the bundle before is not good here, and what serves still does"))(depot.rollback)
 app.command(epilog=exits("no bundle is in force, or one is damaged"))(depot.status)

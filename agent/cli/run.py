@@ -46,6 +46,7 @@ def run(config: Config) -> None:
             look=references.problems,
             takers={"config": desk.offer},
             inbox=desk.inbox,
+            told=desk.again,
         ),
         manager=manager_of(os.environ, pid=os.getpid()),
         clock=clock,

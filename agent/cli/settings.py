@@ -86,8 +86,7 @@ def revert(
         named = [name for name in [store.named("previous")] if name is not None]
     if len(named) != 1 or store.read(named[0]) is None:
         raise PlumblineError(
-            f"{shown(snapshot or 'previous')}: {len(named)} snapshots are meant; "
-            "see `plumbline settings history`"
+            f"{shown(snapshot or 'previous')}: {len(named)} are meant; see plumbline settings history"
         )
     store.want_back(named[0])
     say(f"{named[0][:12]} is wanted back; {NEXT}")
@@ -98,7 +97,7 @@ def apply(
     config: Config,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a signed document, such as from a stick")],
 ) -> None:
-    """Hand a signed document to the station, as its broker would; reported.json says what came of it."""
+    """Hand a signed document to the station, as its broker would; what it makes of it is in reported.json."""
     from agent.contract.desired import MAX_DOCUMENT_BYTES
     from agent.durable import sync_folder, write_file
     from agent.remote.in_force import state_folder

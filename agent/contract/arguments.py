@@ -25,6 +25,7 @@ MAXIMUM_RESULTS = 500
 UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 MAXIMUM_WORD = 128
 MAXIMUM_WAIT_S = 3600.0
+MAXIMUM_PICTURE_BYTES = 180_000  # as base64 within 256 KiB, which is all that we take ourselves
 
 
 class Strict(BaseModel):
@@ -32,10 +33,12 @@ class Strict(BaseModel):
 
 
 class Arguments(Strict):
-    """Of one command. Its docstring says what the command does; both class variables are for documents."""
+    """Of one command. Its docstring says what the command does; `example` and `answer` are for documents."""
 
     example: ClassVar[Mapping[str, JsonValue]]
     answer: ClassVar[str]  # what `data` of its answer has
+    changes_station: ClassVar[bool] = False  # must be signed where trust.file has keys for commands
+    says_progress: ClassVar[bool] = False  # answered with 202 at once, and while it is being done
 
 
 class Ping(Arguments):
@@ -95,13 +98,24 @@ class Bind(Arguments):
     Wait for the answer before the part's trigger. A new part takes the place of the one before, used or not.
     """
 
-    example = {"camera": "top", "part_id": "SN-004711", "job_id": "WO-77", "timeout_s": 5.0}
+    example = {
+        "camera": "top",
+        "part_id": "SN-004711",
+        "job_id": "WO-77",
+        "product": "M-100-5BB",
+        "timeout_s": 5.0,
+    }
     answer = "for which `cameras`"
 
     camera: str | None = Field(None, description="one of the station's; left out or null: all of them")
     part_id: Word | None = Field(None, description="null: no part any more; left out: as it was")
     job_id: Word | None = Field(
         None, description="holds until it is changed; null: no order any more; left out: as it was"
+    )
+    product: Word | None = Field(
+        None,
+        description="whose recipe judges, by its name or one of its `products`; holds until it is changed; "
+        "null: no product any more; left out: as it was",
     )
     applies_to: Literal["next_trigger", "window", "until_changed"] = Field(
         "next_trigger", description="which triggers are the part: one, all for `timeout_s`, or all"
@@ -115,8 +129,8 @@ class Bind(Arguments):
 
     @model_validator(mode="after")
     def _binds_something(self) -> Bind:
-        if not self.model_fields_set & {"part_id", "job_id"}:
-            raise ValueError("give part_id, job_id or both")
+        if not self.model_fields_set & {"part_id", "job_id", "product"}:
+            raise ValueError("give part_id, job_id or product, or several of them")
         for key in ("applies_to", "timeout_s"):
             if key in self.model_fields_set and self.part_id is None:
                 raise ValueError(f"{key} is said of a part; give part_id or leave {key} out")
@@ -125,6 +139,192 @@ class Bind(Arguments):
         return self
 
 
-COMMANDS: dict[str, type[Arguments]] = {"ping": Ping, "replay": Replay, "ack": Ack, "bind": Bind}
+class Changing(Arguments):
+    """Of a command that changes the station."""
+
+    changes_station = True
+
+    who: Word | None = Field(
+        None, description="who asks, for the record; of a signed command its issuer counts; null: not told"
+    )
+
+
+class Pause(Changing):
+    """Judge no trigger any more, across restarts too, until `resume`."""
+
+    example = {"reason": "gripper is being changed", "who": "shift lead"}
+    answer = "`paused`: `since`, `who` and `reason`, of the pause that was there already or of this one"
+
+    reason: Word = Field(description="for people; stands in the status and in the record of each trigger")
+
+
+class Resume(Changing):
+    """Judge triggers again."""
+
+    example = {"who": "shift lead"}
+    answer = "`was_paused`: whether it was"
+
+
+class OfCamera(Changing):
+    """One of the station's cameras."""
+
+    camera: Word = Field(description="one of the station's")
+
+
+class Disable(OfCamera):
+    """Close a camera and leave it closed, across restarts too, until `enable`."""
+
+    example = {"camera": "top", "reason": "lens is dirty", "who": "shift lead"}
+    answer = "`camera`, and `disabled`: `since`, `who` and `reason`, as they were or are"
+
+    reason: Word = Field(description="for people; stands in the status")
+
+
+class Enable(OfCamera):
+    """Open a camera that was disabled."""
+
+    example = {"camera": "top", "who": "shift lead"}
+    answer = "`camera`, and `was_disabled`: whether it was"
+
+
+class Snapshot(Arguments):
+    """Give the latest picture of a camera, which its line has seen last."""
+
+    example = {"camera": "top", "max_bytes": 64_000}
+    answer = (
+        "`camera`, `jpeg` (base64), `sha256` of the decoded bytes, `width` and `height` of the picture, "
+        "`frame_width` and `frame_height` of the frame that it was made from, `captured` (UTC), `age_s`, and "
+        "of its record `result_id`, `sequence`, `verdict` and `reason`"
+    )
+
+    camera: Word | None = Field(None, description="null: the station's only one")
+    max_bytes: int = Field(
+        64_000,
+        ge=2_000,
+        le=MAXIMUM_PICTURE_BYTES,
+        description="of the JPEG, before base64; what is larger is given at lower quality, then smaller",
+    )
+
+
+class LogLevel(Changing):
+    """Log more or less, until the agent starts anew or a time is over."""
+
+    example = {"level": "debug", "for_s": 600.0}
+    answer = "`level` now, `until` (UTC; null: until the agent starts anew), and `settings`: the level there"
+
+    level: Literal["debug", "info", "warning", "error"] = Field(description="the lowest that is logged")
+    for_s: float | None = Field(
+        None, ge=1, le=86_400, description="seconds until that of the settings holds again; null: see above"
+    )
+
+
+class Doctor(Arguments):
+    """Look at everything the station stands on, as `plumbline doctor` does."""
+
+    example = {"family": "disk"}
+    answer = (
+        "`wrong` and `notes`: how many, `good` and `skipped`: how many, and `findings` that are wrong or to "
+        "note, each with `family`, `check`, `state`, `words` and `remedy`; `left_out`: how many more"
+    )
+    says_progress = True
+
+    family: Word | None = Field(None, description="only this family of checks; null: all")
+
+
+class Calibrate(Changing):
+    """Propose the threshold that new good parts exceed at a given rate, from good frames in the archive.
+
+    Good are frames that passed, and those that people marked as false alarms. Of the latter the share counts
+    that would have been kept of passes (`archive.pass_share`), so that they weigh no more.
+    """
+
+    example = {"camera": "top", "frames": 500, "false_reject_rate": 0.001}
+    answer = (
+        "`threshold`, `interval` (95 %), `frames` and `false_alarms` among them, `rate` that it keeps, "
+        "`provisional`: true where they are too few for the rate that was asked for, `now`: the threshold in "
+        "force, and `applied`"
+    )
+    says_progress = True
+
+    camera: Word | None = Field(None, description="only of this camera; null: of all")
+    frames: int = Field(500, ge=20, le=5_000, description="so many of the newest good ones at most")
+    false_reject_rate: float = Field(0.001, gt=0, le=0.5, description="of good parts; 0.001 is one in 1000")
+    apply: bool = Field(
+        False, description="true: propose it as judge.threshold, the way that desired settings go"
+    )
+
+    @model_validator(mode="after")
+    def _applies_to_all(self) -> Calibrate:
+        if self.apply and self.camera is not None:
+            raise ValueError("judge.threshold is of all cameras; leave camera or apply out")
+        return self
+
+
+class Install(Changing):
+    """Fetch a bundle, prove it on this machine, serve with it, and go back where it is worse.
+
+    It takes the document that could stand on `bundle/desired` as well.
+    """
+
+    example = {"document": '{"payloadType": "application/vnd.plumbline.bundle+json", "payload": "...", ...}'}
+    answer = (
+        "`transaction`, `state` (applied or unchanged) and `progress`; while it goes on `state` is "
+        "downloading, verifying, proving, staged or probation"
+    )
+    says_progress = True
+
+    document: str = Field(
+        min_length=2,
+        max_length=49_152,
+        description="a signed envelope with a `plumbline.desired-bundle/1`, as JSON text, byte for byte",
+    )
+
+
+class Rollback(Changing):
+    """Serve with the bundle before the one in force, or end the probation of a new one."""
+
+    example = {"reason": "too many rejects since Monday", "who": "shift lead"}
+    answer = "as of `install`; a probation that is ended is rolled_back"
+    says_progress = True
+
+    reason: Word = Field(description="for people; stands in the report")
+
+
+class Cancel(Changing):
+    """End the installation that is under way, before its bundle serves."""
+
+    example = {"who": "shift lead"}
+    answer = "`transaction`: which was ended"
+
+    transaction: Word | None = Field(None, description="only this one; null: whichever is under way")
+
+
+class SwitchRecipe(Changing):
+    """Have another recipe judge from the next part on."""
+
+    example = {"recipe": "cells-5x5"}
+    answer = "`recipe` that judges from then on; null: what the settings say"
+
+    recipe: Word | None = Field(None, description="as the settings name it; null: what the settings say")
+
+
+COMMANDS: dict[str, type[Arguments]] = {
+    "ping": Ping,
+    "replay": Replay,
+    "ack": Ack,
+    "bind": Bind,
+    "snapshot": Snapshot,
+    "pause": Pause,
+    "resume": Resume,
+    "disable": Disable,
+    "enable": Enable,
+    "recipe": SwitchRecipe,
+    "calibrate": Calibrate,
+    "install": Install,
+    "rollback": Rollback,
+    "cancel": Cancel,
+    "log_level": LogLevel,
+    "doctor": Doctor,
+}
 
 CommandName: TypeAlias = Annotated[str, WithJsonSchema({"enum": [*COMMANDS], "type": "string"})]

@@ -24,6 +24,15 @@ RefusalKind: TypeAlias = Literal[
     "expired",
     "busy",
     "failed",
+    "unsigned",
+    "wrong_type",
+    "not_addressed",
+    "not_found",
+    "impossible",
+    "occupied",
+    "failed_before",
+    "deadline",
+    "no_room",
 ]
 
 CODES: dict[RefusalKind, int] = {
@@ -38,7 +47,18 @@ CODES: dict[RefusalKind, int] = {
     "expired": 410,
     "busy": 429,  # too many commands wait; send it again, with the same id
     "failed": 500,  # it was accepted and could not be done
+    "unsigned": 401,  # it changes the station, and no trusted key with the role command signed it
+    "wrong_type": 415,  # the signed envelope holds another kind of document
+    "not_addressed": 403,  # signed for another station, or as another command
+    "not_found": 404,  # there is no such camera, bundle, recipe or picture here
+    "impossible": 409,  # the station's settings or its state do not allow it
+    "occupied": 429,  # another installation is under way
+    "failed_before": 424,  # this bundle failed on this station before
+    "deadline": 408,  # it took longer than it may
+    "no_room": 507,  # on the disk, or what must be recorded cannot be written
 }
+ACCEPTED = 202  # it is being done; another answer follows, and only that one says how it ended
+COMMAND_TYPE = "application/vnd.plumbline.command+json"  # of a signed command's payload
 
 
 def text_in_utc(value: Any) -> Any:
@@ -50,17 +70,33 @@ def text_in_utc(value: Any) -> Any:
     return value
 
 
-class Request(Strict):
-    """`plumbline.command/1`; what `args` holds depends on the name in the topic."""
+class _Asked(Strict):
+    """What every command has; what `args` holds depends on its name."""
 
-    schema_: Literal["plumbline.command/1"] = Field(
-        alias="schema", description="name and major version of this message"
-    )
     id: str = Field(min_length=1, max_length=64, description="unique for ever; a repeated one is not run")
     expires: Annotated[AwareDatetime, BeforeValidator(text_in_utc)] = Field(
         strict=False, description="UTC; afterwards the command is refused"
     )
     args: dict[str, JsonValue] = Field(description="what the command takes")
+
+
+class Request(_Asked):
+    """`plumbline.command/1`; its name stands in the topic."""
+
+    schema_: Literal["plumbline.command/1"] = Field(
+        alias="schema", description="name and major version of this message"
+    )
+
+
+class SignedRequest(_Asked):
+    """`plumbline.signed-command/1`: the payload of a signed envelope, for one command at one station."""
+
+    schema_: Literal["plumbline.signed-command/1"] = Field(
+        alias="schema", description="name and major version of this message"
+    )
+    issuer: str = Field(pattern=r"^[a-z0-9_-]{1,64}$", description="who asks; stands in what is recorded")
+    address: str = Field(min_length=1, max_length=300, description="for whom: station:SITE/AREA/LINE/STATION")
+    name: str = Field(min_length=1, max_length=64, description="of the command; as in the topic")
 
 
 class Response(BaseModel):
@@ -71,7 +107,10 @@ class Response(BaseModel):
     )
     id: str | None = Field(description="of the command; null when it could not be read")
     name: CommandName | None = Field(description="of the command; null when there is no such command")
-    code: int = Field(description="200, or why not; see the codes in the AsyncAPI document")
+    code: int = Field(
+        description="200, or why not, see the codes in the AsyncAPI document; 202: it is being done, and "
+        "another answer follows"
+    )
     message: str = Field(description="one sentence for people")
     data: Mapping[str, JsonValue] = Field(
         description="for programs: the command's result, or `kind` of the refusal"
@@ -91,6 +130,7 @@ class Command:
     name: CommandName
     arguments: Arguments
     expires: datetime
+    issuer: str | None = None  # whose signature was verified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +156,15 @@ class Rejected:
     name: CommandName | None = None
     data: Mapping[str, JsonValue] = field(default_factory=dict)
     expiry_checked: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a command has come that is being done."""
+
+    message: str
+    data: Mapping[str, JsonValue] = field(default_factory=dict)
+    is_kept: bool = False  # what is left goes on by itself, also after a restart
 
 
 class NotDoneError(PlumblineError):

@@ -56,6 +56,11 @@ class DesiredSettings(Desired):
     settings: dict[str, JsonValue] = Field(
         description="merge patch (RFC 7396) onto the settings that were good last; null removes a member"
     )
+    onto: Literal["last_good", "file"] = Field(
+        "last_good",
+        description="file: onto the station's own file instead, as the whole of what is to be different by "
+        "this address: what it was told before and is not told again goes",
+    )
 
 
 class Target(_Part):

@@ -17,7 +17,7 @@ from agent.messages import VerdictName
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 UNJUDGED = tuple(REASONS)
-SKIPPED = ("overload", "camera_error", "lost_lines", "stopped")  # of triggers without a picture
+SKIPPED = ("overload", "camera_error", "lost_lines", "stopped", "paused")  # of triggers without a picture
 VERDICTS: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")
 
 # Of one judged frame, each from the end of the one before: together they are capture_to_recorded_seconds.

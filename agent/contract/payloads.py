@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agent.clock import rfc3339
 from agent.contract.row import Row
@@ -24,6 +24,22 @@ CROP_SCHEMA = "plumbline.crop/1"
 CROP_HEADER_SCHEMA = "plumbline.crop_header/1"
 
 StatusName: TypeAlias = Literal["online", "degraded", "offline", "stopped"]
+
+
+class Hold(BaseModel):
+    """That people have stopped something: since when, who, and why."""
+
+    since: str = Field(description="UTC, RFC 3339, by the station's clock")
+    who: str = Field(description="issuer of the signed command, or what it said")
+    reason: str = Field(description="as it was given, for people")
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def words(self) -> str:
+        return f"since {self.since} by {self.who}: {self.reason}"
+
+    def data(self) -> dict[str, JsonValue]:
+        return self.model_dump()
 
 
 class Status(BaseModel):
@@ -44,6 +60,10 @@ class Status(BaseModel):
     settings_sha256: str | None = Field(description="of the settings in force; null where not known")
     engine: str | None = Field(None, description="that serves; null where none does")
     since: str | None = Field(description="start of this state; null in the last will, written beforehand")
+    paused: Hold | None = Field(None, description="no trigger is judged, by cmd/pause; null: they are")
+    disabled: Mapping[str, Hold] = Field(
+        default_factory=dict, description="cameras that are closed by cmd/disable, by name"
+    )
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

@@ -52,8 +52,8 @@ TOPICS: dict[TopicName, Delivery] = {
     "rsp": Delivery(qos=1, retain=False),
     "desired": Delivery(qos=1, retain=True),
     "reported": Delivery(qos=1, retain=True),
-    "bundle_get": Delivery(qos=1, retain=False),
-    "bundle_data": Delivery(qos=1, retain=False),
+    "bundle_get": Delivery(qos=0, retain=False),
+    "bundle_data": Delivery(qos=0, retain=False),
 }
 
 DESIRED: tuple[DesiredKind, ...] = get_args(DesiredKind)

@@ -32,6 +32,10 @@ REASONS = {
     "no_model": "undecided: no model bundle is whole, and nothing is judged until one is installed",
     "stopped": "skipped: the agent was told to stop before this trigger could be judged",
     "not_finite": "undecided: the engine's score is not a number",
+    "paused": "skipped: the station is paused by cmd/pause; detail says since when, by whom and why",
+    "part_missing": "undecided: the settings ask for a part, and none was named for this trigger",
+    "unknown_product": "undecided: no recipe is for this part, and none of another product judges it",
+    "all_ignored": "undecided: the regions that the recipe ignores cover the whole picture",
 }
 
 
@@ -99,7 +103,7 @@ class ModelMessage(_Message):
     """What judged."""
 
     bundle: str = Field(description="name of the model bundle")
-    sha256: str = Field(description="of the bundle's manifest")
+    sha256: str = Field(description="of the bundle's manifest; empty where none judges")
     engine: str = Field(description="that judged this frame, with its precision; empty where none did")
     provisional_rate: float | None = Field(
         None,
@@ -143,7 +147,9 @@ class Verdict(_Message):
     replayed: bool = Field(False, description="sent again because cmd/replay asked for it")
     part_id: str | None = Field(None, description="serial number or code of the part; null: not known")
     job_id: str | None = Field(None, description="order that the part belongs to; null: not known")
-    recipe_id: str = Field("default", description="recipe by which it was judged")
+    recipe_id: str = Field(
+        "default", description="recipe by which it was judged; empty where none was for it"
+    )
     roll_id: str | None = Field(None, description="of the roll on the web; null without rolls")
     score: ScoreMessage | None = Field(description="null when nothing was judged")
     defects: tuple[DefectMessage, ...] = Field((), description="of a fail; see `continued_from_line`")

@@ -175,6 +175,7 @@ def simulate(
     """
     boot_id = new_uuid7(clock)
     name = station.identity.station
+    said = remote.open_said(station, clock)
     up = uplink.build(
         station,
         boot_id=boot_id,
@@ -182,8 +183,9 @@ def simulate(
         clock=clock,
         new_id=lambda: new_uuid7(clock),
         turn_away=turn_away,
+        bind=said.bindings.bind,
     )
-    asked = remote.build(up, station, clock)
+    asked = remote.build(up, station, said, clock, threshold=lambda camera: THRESHOLD)
     started = clock.utc_now()
     script = Script(
         up.events.topics,

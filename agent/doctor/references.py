@@ -68,6 +68,8 @@ def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
         mqtt = settings.mqtt
         if not any(map(is_elsewhere, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file, mqtt.key_password_file))):
             yield ("mqtt", "tls"), lambda: tls_context(settings.mqtt)
+    for keys, look in _authority(settings.remote.download.ca_file):
+        yield ("remote", "download", *keys), look
     if settings.mqtt.password_file is not None:
         yield ("mqtt", "password_file"), _secret(settings.mqtt.password_file)
     for number, gateway in enumerate(settings.gateways):
@@ -87,6 +89,28 @@ def _of_model(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]
         return  # told above
     yield ("trust",), lambda: require_trusted(bundle, settings.trust)
     yield ("engine",), lambda: _an_engine_serves(bundle, settings)
+    yield from _of_recipes(settings, bundle)
+
+
+def _of_recipes(settings: Settings, station: Bundle) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    """The bundles that recipes name, as the station's is looked at, and whether all of them have room."""
+    from agent.bundle.bundle import open_bundle
+    from agent.bundle.trust import require_trusted
+    from agent.line.opened import check_room
+
+    opened: dict[str, Bundle] = {station.sha256: station}
+
+    def look(path: Path) -> None:
+        bundle = open_bundle(path)
+        if bundle.sha256 not in opened:
+            require_trusted(bundle, settings.trust)
+            _an_engine_serves(bundle, settings)
+            check_room(bundle, list(opened.values()), settings.engine.open_bundles_max_bytes)
+            opened[bundle.sha256] = bundle
+
+    for number, recipe in enumerate(settings.recipes):
+        if recipe.bundle is not None:
+            yield ("recipes", number, "bundle"), partial(look, recipe.bundle)
 
 
 def _an_engine_serves(bundle: Bundle, settings: Settings) -> None:

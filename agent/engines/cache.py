@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,14 +55,17 @@ class Listed:
     precision: str
     build_s: float
     damage: str | None
+    bundle_sha256: str = ""
 
 
 class EngineCache:
     """A folder of engines up to `max_bytes`; the one that was not used for longest makes room."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, protected: Collection[str] = ()) -> None:
+        """`protected` are digests of bundles whose engines another process serves by: they are only read."""
         self._folder = folder
         self._max_bytes = max_bytes
+        self._protected = protected
         self.trouble: str | None = None  # the last problem, one sentence
 
     def load(self, key: Key) -> Entry | None:
@@ -84,11 +87,19 @@ class EngineCache:
 
     def store(self, key: Key, entry: Entry) -> None:
         """Keep an engine; after a crash there is the old file, the new one or none. Raises CacheError."""
+        if key.bundle_sha256 in self._protected:
+            return
         path = self._folder / key.file_name()
         data = encode(key, entry)
         if len(data) > self._max_bytes:
             raise CacheError(
                 f"{path}: {len(data)} bytes are more than the cache may hold; raise engine.cache_max_bytes"
+            )
+        kept = self._protected_bytes()
+        if len(data) + kept > self._max_bytes:
+            raise CacheError(
+                f"{path}: {len(data)} bytes do not fit beside the {kept} of what serves; raise "
+                "engine.cache_max_bytes"
             )
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)  # not its parents: a disk may not be mounted
@@ -101,6 +112,8 @@ class EngineCache:
 
     def discard(self, key: Key) -> None:
         """Make room for a new engine; a folder in its place may hold what is not ours, and is moved aside."""
+        if key.bundle_sha256 in self._protected:
+            return
         path = self._folder / key.file_name()
         with suppress(OSError):
             if path.is_dir() and not path.is_symlink():
@@ -127,7 +140,8 @@ class EngineCache:
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > PARTIAL_AGE_S:
                     gone.append(path)
-        listed = self.entries()
+        limit -= self._protected_bytes()
+        listed = [one for one in self.entries() if one.bundle_sha256 not in self._protected]
         gone += [one.path for one in listed if one.damage]
         left = [one for one in listed if not one.damage]
         size = sum(one.size_bytes for one in left)
@@ -150,6 +164,11 @@ class EngineCache:
             partial.unlink(missing_ok=True)
             raise
         sync_folder(self._folder)
+
+    def _protected_bytes(self) -> int:
+        if not self._protected:
+            return 0
+        return sum(one.size_bytes for one in self.entries() if one.bundle_sha256 in self._protected)
 
     def _engines(self) -> list[Path]:
         return sorted(self._folder.glob("*.engine"))
@@ -274,4 +293,5 @@ def _listed(path: Path) -> Listed:
         precision=key.get("precision", "-"),
         build_s=build_s,
         damage=damage,
+        bundle_sha256=key.get("bundle_sha256", ""),
     )

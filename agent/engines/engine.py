@@ -27,6 +27,14 @@ class EngineUnavailable(EngineError):
     """This machine cannot have the engine: no runtime, no device, a driver too old, a precision it lacks."""
 
 
+class GoldenDiffers(EngineError):
+    """It gives other scores than the golden ones; `difference` is the largest, and may be no number."""
+
+    def __init__(self, message: str, difference: float) -> None:
+        super().__init__(message)
+        self.difference = difference
+
+
 class DeviceLost(EngineError):
     """The device, or our context on it, is gone and does not come back within this process."""
 
@@ -104,8 +112,8 @@ def tolerance(engine: Engine, bundle: Bundle) -> float:
 def check_golden(engine: Engine, bundle: Bundle) -> float:
     """The golden difference, in the engine's own precision.
 
-    Raises EngineUnavailable when the bundle was not calibrated in it, EngineError when the difference is over
-    the manifest's tolerance.
+    Raises EngineUnavailable when the bundle was not calibrated in it, GoldenDiffers when the difference is
+    over the manifest's tolerance.
     """
     try:
         bundle = bundle.at(engine.describe().precision)
@@ -113,9 +121,10 @@ def check_golden(engine: Engine, bundle: Bundle) -> float:
         raise EngineUnavailable(str(error)) from error
     difference, allowed = golden_difference(engine, bundle), tolerance(engine, bundle)
     if not difference <= allowed:
-        raise EngineError(
+        raise GoldenDiffers(
             f"{engine.describe().name}: golden scores of {bundle.path} differ by a share of "
-            f"{difference:.4f}, allowed {allowed}; this machine does not give the same, use another engine"
+            f"{difference:.4f}, allowed {allowed}; this machine does not give the same, use another engine",
+            difference,
         )
     return difference
 

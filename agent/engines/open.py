@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from agent.bundle.bundle import Bundle
 from agent.engines.cache import EngineCache
@@ -12,6 +13,15 @@ from agent.engines.engine import Engine, EngineError, EngineUnavailable
 from agent.engines.gpu.device import Gpu
 from agent.engines.table import RUNTIMES, Asked, Runtime
 from agent.settings import settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The engine that serves, its row of the table, and why those before it in the choice do not."""
+
+    engine: Engine
+    kind: Runtime
+    refused: tuple[EngineError, ...] = ()
 
 
 def open_engine(
@@ -27,7 +37,25 @@ def open_engine(
     `auto` is the fastest that does. Raises EngineError when none does, EngineUnavailable when the one that is
     named cannot be had here.
     """
-    machine = machine or look_around()
+    return open_best(bundle, wanted, machine or look_around(), cache=cache, say=say).engine
+
+
+def open_best(
+    bundle: Bundle,
+    wanted: settings.Engine,
+    machine: Machine,
+    *,
+    cache: EngineCache | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    may_build: bool = True,
+) -> Best:
+    """As `open_engine`, and what was tried before. Raises as that, and NotCompiled as `open_runtime`."""
+
+    def opened(kind: Runtime, *refused: EngineError) -> Best:
+        may = may_build or not (kind.slow and kind.cached)
+        engine = open_runtime(kind, bundle, wanted, cache, machine.gpu, say, may_build=may)
+        return Best(engine=engine, kind=kind, refused=refused)
+
     if wanted.kind != "auto":
         named = [kind for kind in RUNTIMES if kind.kind == wanted.kind]
         usable = [kind for kind in named if lacks(machine, wanted, kind) is None]
@@ -35,15 +63,17 @@ def open_engine(
             raise EngineUnavailable(str(lacks(machine, wanted, named[-1])))
         for kind in usable[:-1]:  # eager on a GPU, where torch may be built for the CPU alone
             with suppress(EngineUnavailable):
-                return open_runtime(kind, bundle, wanted, cache, machine.gpu, say)
-        return open_runtime(usable[-1], bundle, wanted, cache, machine.gpu, say)
-    problems = []
-    for kind in choose(machine, wanted).kinds:
+                return opened(kind)
+        return opened(usable[-1])
+    problems: list[EngineError] = []
+    kinds = choose(machine, wanted).kinds
+    for kind in kinds:
         try:
-            return open_runtime(kind, bundle, wanted, cache, machine.gpu, say)
+            return opened(kind, *problems)
         except EngineError as error:
-            problems.append(f"{kind.name}: {error}")
-    raise EngineError("no engine can serve: " + "; ".join(problems))
+            problems.append(error)
+    words = "; ".join(f"{kind.name}: {error}" for kind, error in zip(kinds, problems, strict=True))
+    raise EngineError(f"no engine can serve: {words}") from next(iter(problems), None)
 
 
 def open_runtime(

@@ -62,6 +62,7 @@ class Serving:
         self._busy: int | None = None  # which is being opened or compiled
         self._compiled: set[int] = set()
         self._refused: set[int] = set()  # compiled once, and not usable
+        self._settled = False
 
     @property
     def failed(self) -> dict[str, int]:
@@ -74,6 +75,11 @@ class Serving:
         """Every engine that may serve, best first, and whether it is the one; from any thread."""
         with self._lock:
             return {one.name: index == self._serving for index, one in enumerate(self._candidates)}
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the best engine that this machine can have serves, and none is being compiled."""
+        return self._settled
 
     def open_first(self) -> None:
         """The best engine that is ready serves when this returns; none does while all have to be compiled.
@@ -95,6 +101,7 @@ class Serving:
             if self._switch.down.is_set():
                 self._take_down()
             step = self._next()
+            self._settled = step is None
             if step is None:
                 stop.wait(LOOK_EVERY_S)
             elif isinstance(step, StartOver):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from agent.clock import Clock
 from agent.contract.topics import Topics
+from agent.gateways.binding import Binder
 from agent.gateways.folder import FolderSink
 from agent.gateways.gateway import GatewayError, Sink
 from agent.gateways.sparkplug import SparkplugSink
@@ -27,6 +28,7 @@ def make_sink(
     cameras: Sequence[str],
     clock: Clock,
     interlock: Callable[[], bool],
+    bind: Binder,
 ) -> Sink:
     """The sink for a gateway, not yet open. `interlock` says, quickly, whether the line is to be held.
 
@@ -43,11 +45,13 @@ def make_sink(
             case OpcUaGateway():
                 from agent.gateways.opcua import OpcUaSink  # asyncua is large and an extra
 
-                return OpcUaSink(gateway, topics=topics, cameras=cameras, interlock=interlock)
+                return OpcUaSink(
+                    gateway, topics=topics, cameras=cameras, interlock=interlock, bind=bind, clock=clock
+                )
             case ModbusGateway():
                 from agent.gateways.modbus import ModbusSink  # pymodbus is an extra
 
-                return ModbusSink(gateway, cameras=cameras, clock=clock, interlock=interlock)
+                return ModbusSink(gateway, cameras=cameras, clock=clock, interlock=interlock, bind=bind)
     except ModuleNotFoundError as error:
         raise GatewayError(
             f"gateway {gateway.name}: kind {gateway.kind} needs the package {error.name}; "

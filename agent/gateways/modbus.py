@@ -1,4 +1,4 @@
-"""Modbus TCP: the latest verdict of each camera as a block of registers, read only.
+"""Modbus TCP: the latest verdict of each camera in registers, read only but for `modbus_binding.py`.
 
 Holding registers (function 3) and input registers (function 4) show the same; any unit id is
 answered. Camera number n, in the order of the settings and from 0, starts at address 16 n (the
@@ -21,7 +21,7 @@ first register is address 0). Numbers of several registers are big-endian, the h
 | 15     | reserved         | uint16  | 0                                                            |
 
 Only verdict 1 is pass. A block read in one request is never a mixture of two results. Modbus has no
-login and no encryption: whoever reaches the port reads it.
+login and no encryption: whoever reaches the port reads it, and binds parts where settings say `binding`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from agent.clock import Clock
 from agent.contract.row import Waiting
 from agent.contract.verdict import Verdict
+from agent.gateways import modbus_binding
+from agent.gateways.binding import Binder
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.loop import LoopThread
+from agent.gateways.modbus_binding import BindingArea
 from agent.settings.gateways import ModbusGateway
 
 LAYOUT = 1
@@ -51,6 +54,7 @@ INTERLOCK, HAS_RESULT, IS_SIMULATED, IS_PARTIAL = 1, 2, 4, 8
 NO_AGE = 0xFFFF_FFFF
 START_S = 10.0
 CONNECTIONS = 32
+COILS = (5, 15)  # functions that write single bits
 
 _BLOCK = struct.Struct(">HHHHIQffHH")
 
@@ -83,11 +87,18 @@ class ModbusSink:
     rows_at_a_time = 64
 
     def __init__(
-        self, settings: ModbusGateway, *, cameras: Sequence[str], clock: Clock, interlock: Callable[[], bool]
+        self,
+        settings: ModbusGateway,
+        *,
+        cameras: Sequence[str],
+        clock: Clock,
+        interlock: Callable[[], bool],
+        bind: Binder,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._interlock = interlock
+        self._area = BindingArea(cameras, bind, clock) if settings.binding else None
         self._heartbeat = 0
         self._verdicts: dict[str, Verdict | None] = dict.fromkeys(cameras)
         self._registers: tuple[int, ...] = ()
@@ -135,8 +146,14 @@ class ModbusSink:
         self._registers = tuple(registers)
 
     async def _serve(self) -> ModbusTcpServer:
-        data = SimData(0, values=list(self._registers), datatype=DataType.REGISTERS, readonly=True)
-        device = SimDevice(id=0, simdata=[data], action=self._refresh)
+        data = [SimData(0, values=list(self._registers), datatype=DataType.REGISTERS, readonly=True)]
+        if self._area is not None:
+            fresh = self._area.fresh()
+            said, written = fresh[: modbus_binding.READ_ONLY], fresh[modbus_binding.READ_ONLY :]
+            place = modbus_binding.AREA
+            data.append(SimData(place, values=said, datatype=DataType.REGISTERS, readonly=True))
+            data.append(SimData(place + len(said), values=written, datatype=DataType.REGISTERS))
+        device = SimDevice(id=0, simdata=data, action=self._refresh)
         server = _Server(device, address=(self._settings.host, self._settings.port))
         await server.serve_forever(background=True)
         return server
@@ -152,6 +169,15 @@ class ModbusSink:
     ) -> ExcCodes | None:
         """Before each answer, in the server's thread: what stands there now, all of it at once."""
         current_registers[: len(self._registers)] = self._registers
+        if set_values is None or self._area is None:
+            return None
+        if function_code in COILS:
+            return ExcCodes.ILLEGAL_FUNCTION
+        place = modbus_binding.AREA
+        block = current_registers[place : place + modbus_binding.REGISTERS]
+        answer = self._area.wrote(block, address - place, [int(one) for one in set_values])
+        if answer is not None:
+            current_registers[place + 1 : place + modbus_binding.READ_ONLY] = answer
         return None
 
 

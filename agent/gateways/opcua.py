@@ -1,4 +1,4 @@
-"""OPC UA: a server that shows the latest result of each camera in the fields of OPC 40001-101, read only.
+"""OPC UA: a server that shows the latest result of each camera in the fields of OPC 40001-101.
 
 Under Objects stands the station's folder with Heartbeat (UInt32, grows at least once a second; when
 it stands still for 5 s nothing here is true any more), Interlock (Boolean, true: hold the line), and
@@ -10,7 +10,8 @@ client that wants the fields of one result together takes the event. An event is
 agent dies at the wrong moment: de-duplicate on ResultId.
 
 WITHOUT A CERTIFICATE NOTHING IS ENCRYPTED AND WHOEVER REACHES THE PORT READS IT. With one, only
-clients that sign and encrypt with Basic256Sha256 are let in, see `opcua_security.py`. Not covered: the
+clients that sign and encrypt with Basic256Sha256 are let in, see `opcua_security.py`. Nothing can be written,
+but for parts and orders where settings say `binding` (`opcua_binding.py`). Not covered: the
 full node set of OPC 40001-101 (the names are its, the types are plain).
 """
 
@@ -26,12 +27,15 @@ from typing import Any
 from asyncua import Node, Server, ua
 from asyncua.server.event_generator import EventGenerator
 
+from agent.clock import Clock
 from agent.contract.row import Waiting
 from agent.contract.topics import Topics
 from agent.contract.verdict import Verdict
+from agent.gateways.binding import Binder
 from agent.gateways.gateway import GatewayError
 from agent.gateways.latest import created, latest, verdicts
 from agent.gateways.loop import LoopThread
+from agent.gateways.opcua_binding import add_binding
 from agent.gateways.opcua_security import secure
 from agent.settings.credentials import CredentialError
 from agent.settings.gateways import OpcUaGateway
@@ -92,12 +96,21 @@ class OpcUaSink:
     rows_at_a_time = 64
 
     def __init__(
-        self, settings: OpcUaGateway, *, topics: Topics, cameras: Sequence[str], interlock: Callable[[], bool]
+        self,
+        settings: OpcUaGateway,
+        *,
+        topics: Topics,
+        cameras: Sequence[str],
+        interlock: Callable[[], bool],
+        bind: Binder,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._topics = topics
         self._cameras = tuple(cameras)
         self._interlock = interlock
+        self._bind = bind
+        self._clock = clock
         self._heartbeats = 0
         self._loop: LoopThread | None = None
         self._server: Server | None = None
@@ -160,8 +173,10 @@ class OpcUaSink:
         self._heartbeat = await _variable(station, index, "", "Heartbeat", ua.VariantType.UInt32)
         self._held = await _variable(station, index, "", "Interlock", ua.VariantType.Boolean)
         self._variables: dict[str, list[Node]] = {}
+        await self._take_bindings(server, station, index, None)
         for camera in self._cameras:
             folder = await _folder(station, index, f"{camera}.", camera)
+            await self._take_bindings(server, folder, index, camera)
             self._variables[camera] = [
                 await _variable(folder, index, f"{camera}.", field.name, field.type) for field in FIELDS
             ]
@@ -171,6 +186,18 @@ class OpcUaSink:
             properties=[("Camera", ua.VariantType.String), *((field.name, field.type) for field in FIELDS)],
         )
         self._results: EventGenerator = await server.get_event_generator(event_type)
+
+    async def _take_bindings(self, server: Server, folder: Node, index: int, camera: str | None) -> None:
+        if (applies_to := self._settings.binding) is not None:
+            await add_binding(
+                server,
+                folder,
+                index,
+                camera=camera,
+                applies_to=applies_to,
+                bind=self._bind,
+                clock=self._clock,
+            )
 
     async def _show(self, found: Sequence[Verdict], interlock: bool) -> None:
         self._heartbeats = self._heartbeats + 1 & 0xFFFF_FFFF

@@ -1,4 +1,4 @@
-"""Who may read over OPC UA: the server's certificate and key, one security policy, and who is trusted.
+"""Who may read and write over OPC UA: the server's certificate and key, one policy, and who is trusted.
 
 A client is judged when it activates its session, by the certificate with which its secure channel was
 made, because it has proved to have the key of that one. asyncua itself lets a channel without security
@@ -22,15 +22,20 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from agent.gateways.gateway import GatewayError
+from agent.gateways.opcua_binding import WRITER, WritersOnly
 from agent.settings.credentials import check_private, locate
 from agent.settings.gateways import OpcUaGateway
 
 
 class Clients:
-    """Lets in whoever signs and encrypts; with `trusted`, in DER, only whose certificate is among it."""
+    """Lets in whoever signs and encrypts; with `trusted`, in DER, only whose certificate is among it.
 
-    def __init__(self, trusted: frozenset[bytes] | None) -> None:
-        self._trusted = trusted
+    Those of `writers` are let in and may write; None: whoever is let in may.
+    """
+
+    def __init__(self, trusted: frozenset[bytes] | None, writers: frozenset[bytes] | None = None) -> None:
+        self._trusted = trusted if trusted is None or writers is None else trusted | writers
+        self._writers = writers
 
     def get_user(
         self,
@@ -39,12 +44,15 @@ class Clients:
         password: str | None = None,
         certificate: bytes | None = None,
     ) -> User | None:
-        """A reader, or None; asyncua calls it with the channel's certificate in DER."""
+        """A reader or writer, or None; asyncua calls it with the channel's certificate in DER."""
         if not certificate or (self._trusted is not None and certificate not in self._trusted):
             return None
         shown = x509.load_der_x509_certificate(certificate)
         valid = shown.not_valid_before_utc <= datetime.now(timezone.utc) <= shown.not_valid_after_utc
-        return User(role=UserRole.User) if valid else None
+        if not valid:
+            return None
+        may_write = self._writers is None or certificate in self._writers
+        return User(role=UserRole.User, name=WRITER if may_write else None)
 
 
 async def secure(server: Server, settings: OpcUaGateway) -> None:
@@ -55,23 +63,27 @@ async def secure(server: Server, settings: OpcUaGateway) -> None:
     key_file = locate(settings.key_file, key="key_file")
     _check_pair(settings.certificate_file, key_file)
     check_private(key_file, key="key_file")
-    folder = settings.trusted_folder
-    clients = Clients(None if folder is None else certificates_in(folder))
+    trusted = _allowed(settings.trusted_folder, "trusted_folder")
+    clients = Clients(trusted, _allowed(settings.writers_folder, "writers_folder"))
     await server.load_certificate(settings.certificate_file, "pem")
     await server.load_private_key(key_file, format="pem")
-    server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+    server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt], WritersOnly())
     server.iserver.set_user_manager(clients)
 
 
-def certificates_in(folder: Path) -> frozenset[bytes]:
+def _allowed(folder: Path | None, key: str) -> frozenset[bytes] | None:
+    return None if folder is None else certificates_in(folder, key)
+
+
+def certificates_in(folder: Path, key: str = "trusted_folder") -> frozenset[bytes]:
     """The certificates in `folder`, in DER. Raises GatewayError naming the file that is none."""
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file())
     except OSError as error:
         raise GatewayError(
-            f"trusted_folder: {folder}: {error.strerror}; make it and put the clients' certificates there"
+            f"{key}: {folder}: {error.strerror}; make it and put the clients' certificates there"
         ) from error
-    return frozenset(_certificate(path, "trusted_folder").public_bytes(Encoding.DER) for path in files)
+    return frozenset(_certificate(path, key).public_bytes(Encoding.DER) for path in files)
 
 
 def _certificate(path: Path, key: str) -> x509.Certificate:

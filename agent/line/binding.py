@@ -9,6 +9,7 @@ a trigger that never came does not shift all that follow. Triggers of one camera
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 GRACE_NS = 15_000_000_000  # how long a captured trigger may wait for its record
 KEPT = 64
@@ -32,11 +33,21 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    product: str | None
+    from_ns: int
+
+
+T = TypeVar("T", Part, Job, Product)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """Of one camera; the oldest first. The first of `jobs` and of `parts` reaches back for ever."""
+    """Of one camera; the oldest first. The first of each kind reaches back for ever."""
 
     parts: tuple[Part, ...] = (Part(part_id=None, from_ns=0, used=True),)
     jobs: tuple[Job, ...] = (Job(job_id=None, from_ns=0),)
+    products: tuple[Product, ...] = (Product(product=None, from_ns=0),)
     seen_ns: int = -1  # when the last trigger was captured that has its record
 
 
@@ -46,6 +57,7 @@ class Bound:
 
     part_id: str | None = None
     job_id: str | None = None
+    product: str | None = None  # decides on the recipe, and is not recorded
 
 
 def is_late(timeline: Timeline, from_ns: int) -> bool:
@@ -55,16 +67,20 @@ def is_late(timeline: Timeline, from_ns: int) -> bool:
 
 def bound(timeline: Timeline, captured_ns: int) -> tuple[Timeline, Bound]:
     """What a trigger belongs to, and what is left for those after it."""
-    job = next((one for one in reversed(timeline.jobs) if one.from_ns <= captured_ns), timeline.jobs[0])
-    part = next((one for one in reversed(timeline.parts) if one.from_ns <= captured_ns), timeline.parts[0])
+    part = _at(timeline.parts, captured_ns)
+    of = Bound(
+        job_id=_at(timeline.jobs, captured_ns).job_id,
+        product=_at(timeline.products, captured_ns).product,
+    )
     after = replace(timeline, seen_ns=max(timeline.seen_ns, captured_ns))
     over = part.until_ns is not None and captured_ns > part.until_ns
     if over or (part.once and part.used):
-        return after, Bound(job_id=job.job_id)
+        return after, of
+    of = replace(of, part_id=part.part_id)
     if part.used:
-        return after, Bound(part_id=part.part_id, job_id=job.job_id)
+        return after, of
     parts = tuple(replace(one, used=True) if one is part else one for one in timeline.parts)
-    return replace(after, parts=parts), Bound(part_id=part.part_id, job_id=job.job_id)
+    return replace(after, parts=parts), of
 
 
 def settled(timeline: Timeline, now_ns: int) -> tuple[Timeline, tuple[Part, ...]]:
@@ -82,9 +98,25 @@ def settled(timeline: Timeline, now_ns: int) -> tuple[Timeline, tuple[Part, ...]
             parts.append(part)
     over = max(0, len(parts) - KEPT)
     unused += [part for part in parts[:over] if not part.used]
-    jobs = [
-        job
-        for job, following in zip(timeline.jobs, (*timeline.jobs[1:], None), strict=True)
+    left = replace(
+        timeline,
+        parts=tuple(parts[over:]),
+        jobs=_since(timeline.jobs, surely_ns),
+        products=_since(timeline.products, surely_ns),
+    )
+    return left, tuple(unused)
+
+
+def _at(said: tuple[T, ...], captured_ns: int) -> T:
+    """What held then."""
+    return next((one for one in reversed(said) if one.from_ns <= captured_ns), said[0])
+
+
+def _since(said: tuple[T, ...], surely_ns: int) -> tuple[T, ...]:
+    """Without what nothing after `surely_ns` belongs to."""
+    held = [
+        one
+        for one, following in zip(said, (*said[1:], None), strict=True)
         if following is None or following.from_ns > surely_ns
     ]
-    return replace(timeline, parts=tuple(parts[over:]), jobs=tuple(jobs[-KEPT:])), tuple(unused)
+    return tuple(held[-KEPT:])

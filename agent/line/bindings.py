@@ -22,7 +22,7 @@ from agent.contract.commands import NotDoneError
 from agent.durable import sync_folder
 from agent.errors import PlumblineError
 from agent.line import binding
-from agent.line.binding import Bound, Job, Part, Timeline
+from agent.line.binding import Bound, Job, Part, Product, Timeline
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +32,7 @@ class _Standing(BaseModel):
 
     part_id: Word | None = None
     job_id: Word | None = None
+    product: Word | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -67,6 +68,7 @@ class Bindings:
                 self._timelines[camera] = Timeline(
                     parts=(Part(part_id=one.part_id, from_ns=0, used=True),),
                     jobs=(Job(job_id=one.job_id, from_ns=0),),
+                    products=(Product(product=one.product, from_ns=0),),
                 )
 
     def bind(self, wanted: Bind, arrived_ns: int) -> tuple[str, ...]:
@@ -132,7 +134,7 @@ class Bindings:
         held = {camera: _standing(timeline) for camera, timeline in after.items()}
         if held == {camera: _standing(timeline) for camera, timeline in before.items()}:
             return
-        text = json.dumps({camera: one.model_dump() for camera, one in held.items()})
+        text = json.dumps({camera: one.model_dump(exclude_none=True) for camera, one in held.items()})
         fresh = self._path.with_name(f"{self._path.name}.new")
         with fresh.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -145,13 +147,20 @@ class Bindings:
 def _standing(timeline: Timeline) -> _Standing:
     part = timeline.parts[-1]
     lasts = part.until_ns is None and not part.once
-    return _Standing(part_id=part.part_id if lasts else None, job_id=timeline.jobs[-1].job_id)
+    return _Standing(
+        part_id=part.part_id if lasts else None,
+        job_id=timeline.jobs[-1].job_id,
+        product=timeline.products[-1].product,
+    )
 
 
 def _with(timeline: Timeline, wanted: Bind, arrived_ns: int) -> Timeline:
     if "job_id" in wanted.model_fields_set:
         jobs = (*timeline.jobs, Job(job_id=wanted.job_id, from_ns=arrived_ns))
         timeline = replace(timeline, jobs=jobs)
+    if "product" in wanted.model_fields_set:
+        products = (*timeline.products, Product(product=wanted.product, from_ns=arrived_ns))
+        timeline = replace(timeline, products=products)
     if "part_id" in wanted.model_fields_set:
         ends = wanted.part_id is not None and wanted.applies_to != "until_changed"
         part = Part(

@@ -8,6 +8,9 @@ Not covered: what drifted before the start, since products differ in brightness 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
 import cv2
 import numpy as np
 
@@ -20,39 +23,57 @@ LIMIT = 0.10
 OVER = 0.08  # the warning ends below this, so that it does not flicker
 
 
+@dataclass(slots=True)
+class _Light:
+    count: int = 0
+    learned: Floats = field(default_factory=lambda: np.zeros(BANDS, np.float32))
+    recent: Floats = field(default_factory=lambda: np.zeros(BANDS, np.float32))
+    warning: str | None = None
+
+
 class Drift:
-    """One camera's light; written by its line, read by the watch."""
+    """One camera's light, on the products of each recipe; written by its line, read by the watch."""
 
     def __init__(self, camera: str) -> None:
         self._camera = camera
-        self._count = 0
-        self._learned: Floats = np.zeros(BANDS, np.float32)
-        self._recent: Floats = np.zeros(BANDS, np.float32)
-        self._warning: str | None = None
+        self._recipe = ""
+        self._lights: dict[str, _Light] = {}
+
+    def turn_to(self, recipe: str) -> None:
+        """This one judges from now on, by its name."""
+        self._recipe = recipe
+
+    def keep(self, recipes: Collection[str]) -> None:
+        """Forget what was seen of products that no recipe is for any more."""
+        self._lights = {name: one for name, one in self._lights.items() if name in recipes}
 
     def see(self, image: Samples) -> None:
         """A window that passed, after the flat field."""
         bands = levels(image)
-        self._count += 1
-        if self._count <= LEARNED:
-            self._learned += (bands - self._learned) / np.float32(self._count)
-            self._recent = self._learned.copy()
+        light = self._lights.get(self._recipe)
+        if light is None:
+            light = _Light()
+            self._lights = {**self._lights, self._recipe: light}  # whole, for whoever reads them meanwhile
+        light.count += 1
+        if light.count <= LEARNED:
+            light.learned += (bands - light.learned) / np.float32(light.count)
+            light.recent = light.learned.copy()
             return
-        self._recent += (bands - self._recent) / np.float32(RECENT)
-        change = self._recent / np.maximum(self._learned, 1.0) - 1
+        light.recent += (bands - light.recent) / np.float32(RECENT)
+        change = light.recent / np.maximum(light.learned, 1.0) - 1
         worst = int(np.abs(change).argmax())
-        if abs(change[worst]) > (OVER if self._warning else LIMIT):
-            self._warning = (
+        if abs(change[worst]) > (OVER if light.warning else LIMIT):
+            light.warning = (
                 f"Light of camera {self._camera}: brightness of good windows {change[worst]:+.0%} since the"
                 f" start, {(worst + 0.5) / BANDS:.0%} across the web; clean and check the lamp, then"
                 " calibrate anew"
             )
         else:
-            self._warning = None
+            light.warning = None
 
     def words(self) -> str | None:
         """The warning, None when all is well."""
-        return self._warning
+        return next((light.warning for light in self._lights.values() if light.warning), None)
 
 
 def levels(image: Samples) -> Floats:

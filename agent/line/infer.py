@@ -9,17 +9,32 @@ import numpy as np
 from agent.clock import Clock
 from agent.engines.engine import Engine
 from agent.line import seams
-from agent.messages import Inspection, Pixels, Prepared
+from agent.line.ignore import leave_out
+from agent.messages import Flags, Inspection, Pixels, Prepared
 
 
-def infer(prepared: Prepared, engine: Engine, clock: Clock, *, restored: bool = True) -> Inspection:
-    """Every tile of a frame through the engine; `restored` False when nobody will look at the restoration."""
+def infer(
+    prepared: Prepared,
+    engine: Engine,
+    clock: Clock,
+    *,
+    restored: bool = True,
+    without: tuple[Flags, int] | None = None,
+) -> Inspection:
+    """Every tile of a frame through the engine; `restored` False when nobody will look at the restoration.
+
+    `without` are cells (h, w) of the map that count for nothing, and how many a score is made of
+    (`agent/line/ignore.py`).
+    """
     started = clock.monotonic_ns()
     answer = engine.run(prepared.tiles, restored=restored)
+    scores, maps = answer.scores, answer.maps
+    if without is not None:
+        scores, maps = leave_out(scores, maps, prepared, *without)
     tile_px = prepared.tiles.shape[1]
     return Inspection(
-        scores=answer.scores,
-        evidence=seams.mosaic(answer.maps, prepared.origins, tile_px, prepared.shape),
+        scores=scores,
+        evidence=seams.mosaic(maps, prepared.origins, tile_px, prepared.shape),
         restored=None
         if answer.restored is None
         else lay_out(answer.restored, prepared.origins, prepared.shape),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agent.line import seams
+from agent.line.ignore import Ignore
 from agent.line.seams import Region
 from agent.messages import Defect, Frame, Inspection, Judgement
 
@@ -32,6 +33,7 @@ class Rules:
     max_invalid_ratio: float
     max_windows: int = 1  # that one defect of an endless web may span
     calibrated: Mapping[str, float] = field(default_factory=dict)  # thresholds of other precisions than f32
+    ignore: Ignore | None = None  # regions that count for nothing
 
     def threshold_in(self, precision: str) -> float:
         return self.calibrated.get(precision, self.threshold)

@@ -8,7 +8,7 @@ that raises costs no record and no other listener anything.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,7 @@ from agent.line.record import (
     skipped_draft,
     undecided_draft,
     verdict_of,
+    without_part,
 )
 from agent.messages import Frame, FrameFault, Inspection, Item, Pixels
 from agent.outbox.outbox import Outbox
@@ -84,8 +85,9 @@ class Publisher:
         listeners: Sequence[Listener] = (),
         bindings: Bindings | None = None,
         roll_of: Callable[[str, int], str | None] = lambda camera, first_line: None,
+        parts_required: Collection[str] = (),
     ) -> None:
-        """`roll_of` gives the roll of a camera's line."""
+        """`roll_of` gives the roll of a camera's line; triggers of `parts_required` need a part."""
         self._outbox = outbox
         self._topics = topics
         self._origin = origin
@@ -96,6 +98,7 @@ class Publisher:
         self._listeners = listeners
         self._bindings = bindings
         self._roll_of = roll_of
+        self._parts_required = frozenset(parts_required)
         self._order = threading.Lock()
         self._failure: str | None = None
 
@@ -107,19 +110,32 @@ class Publisher:
     def record(self, judged: Judged) -> Verdict:
         """A judged frame's record, with its crops. Raises OutboxError when nothing can be kept."""
         picture = eight_bit_picture(judged.frame)
-        return self._append(judged_draft(judged, picture, self._new_id), picture, judged.inspection)
+        draft = judged_draft(judged, picture, self._new_id)
+        return self._append(draft, picture, judged.inspection, judged.bound)
 
-    def record_undecided(self, frame: Frame, recipe: Recipe, reason: str, detail: str) -> Verdict:
-        """The record of a frame that could not be judged to the end."""
-        return self._append(undecided_draft(frame, recipe, reason, detail), eight_bit_picture(frame), None)
+    def record_undecided(
+        self, frame: Frame, recipe: Recipe, reason: str, detail: str, bound: Bound | None = None
+    ) -> Verdict:
+        """The record of a frame that could not be judged to the end; `bound` as `Judged` has it."""
+        draft = undecided_draft(frame, recipe, reason, detail)
+        return self._append(draft, eight_bit_picture(frame), None, bound)
 
-    def record_skipped(self, fault: FrameFault, recipe: Recipe) -> Verdict:
-        """The record of a trigger that gave no judgeable picture."""
-        return self._append(skipped_draft(fault, recipe), fault.thumbnail, None)
+    def record_skipped(self, fault: FrameFault, recipe: Recipe, bound: Bound | None = None) -> Verdict:
+        """The record of a trigger that gave no judgeable picture; `bound` as `Judged` has it."""
+        return self._append(skipped_draft(fault, recipe), fault.thumbnail, None, bound)
 
-    def _append(self, draft: Draft, picture: Pixels | None, inspection: Inspection | None) -> Verdict:
+    def bound(self, item: Item) -> Bound:
+        """What a trigger belongs to; to be asked once for each, in their order, if before its record."""
+        return Bound() if self._bindings is None else self._bindings.of(item.camera, item.captured_ns)
+
+    def _append(
+        self, draft: Draft, picture: Pixels | None, inspection: Inspection | None, bound: Bound | None
+    ) -> Verdict:
         item, now = draft.item, self._clock.utc_now()
-        bound = Bound() if self._bindings is None else self._bindings.of(item.camera, item.captured_ns)
+        if bound is None:
+            bound = self.bound(item)
+        if item.camera in self._parts_required and bound.part_id is None and item.part_id is None:
+            draft = without_part(draft)
         with self._order:
             if self._outbox.failure is not None:
                 raise self._outbox.failure

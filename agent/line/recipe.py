@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 from agent.bundle.bundle import Bundle, InputSpec, open_bundle
 from agent.bundle.trust import require_trusted
 from agent.contract.verdict import ModelMessage, SettingsMessage
-from agent.engines.choice import Machine
 from agent.engines.engine import Engine
-from agent.engines.serving import Serving, make_serving
-from agent.engines.switch import Switch
 from agent.errors import PlumblineError
+from agent.line.ignore import Ignore
 from agent.line.judge import Rules
-from agent.settings import settings
+from agent.settings import recipes, settings
+from agent.settings.camera import Camera
+from agent.track.track import scale_of
+
+DEFAULT = "default"  # the recipe of a station that names none
 
 
 class RecipeError(PlumblineError):
@@ -33,28 +36,38 @@ class Recipe:
     """Of a whole station: the same for all its cameras but for their rules."""
 
     bundle: str  # its name
-    bundle_sha256: str
+    bundle_sha256: str  # empty where none judges
     input: InputSpec  # how a frame becomes tiles
     engine: Engine  # mostly a `Switch`: which engine and precision served is told by each answer
     rules: Mapping[str, Rules]  # by camera
     crops: settings.Crops
     settings: SettingsMessage
-    provisional_rate: float | None = None  # of the bundle's threshold, where that is the one that judges
+    provisional_rate: float | None = None  # of the bundle's threshold
+    own_thresholds: frozenset[str] = frozenset()  # of cameras where the bundle's is not the one that judges
+    name: str = DEFAULT  # `recipe_id` of the records; empty in those of parts that no recipe is for
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over all that decides: two recipes that have it in common judge alike on the same engine.
 
         Of the canonical JSON of `bundle` (the manifest's digest, which names weights, input and thresholds),
-        `settings` (their digest), `rules` by camera, and `crops`. Engines are left out: records name them.
+        `settings` (their digest), `rules` by camera, and `crops`, and of a station with recipes `name`.
+        Engines are left out: records name them.
         """
+        named = {} if self.name == DEFAULT else {"name": self.name}
         content = {
+            **named,
             "bundle": self.bundle_sha256,
             "settings": self.settings.sha256,
-            "rules": {camera: asdict(rules) for camera, rules in self.rules.items()},
+            "rules": {camera: _plain(rules) for camera, rules in self.rules.items()},
             "crops": self.crops.model_dump(mode="json"),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def has_model(self) -> bool:
+        """False where no bundle is whole: nothing is judged then."""
+        return self.bundle_sha256 != ""
 
     def rules_of(self, camera: str) -> Rules:
         """Raises RecipeError for a camera that it does not know."""
@@ -67,44 +80,34 @@ class Recipe:
                 "name the camera in its settings"
             ) from None
 
-    def model(self, engine: str) -> ModelMessage:
-        """What a record says of the model, and of the engine that judged."""
+    def provisional_rate_of(self, camera: str) -> float | None:
+        """Of the threshold that judges this camera's frames; None where it keeps its target."""
+        return None if camera in self.own_thresholds else self.provisional_rate
+
+    def model(self, engine: str, camera: str) -> ModelMessage:
+        """What a camera's record says of the model, and of the engine that judged."""
         return ModelMessage(
             bundle=self.bundle,
             sha256=self.bundle_sha256,
             engine=engine,
-            provisional_rate=self.provisional_rate,
+            provisional_rate=self.provisional_rate_of(camera),
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A recipe that is ready to judge, and the owner of its engines, which is to run beside the lines."""
-
-    recipe: Recipe
-    bundle: Bundle
-    engine: Switch
-    serving: Serving
-
-
-def open_recipe(wanted: settings.Settings, machine: Machine) -> Opened:
-    """The recipe of these settings, its bundle read and verified, its best engine that is ready serving.
-
-    Touches nothing of a recipe that is in force. Raises BundleError, NotTrusted or EngineError, which say
-    what is wrong.
-    """
-    bundle = open_bundle(wanted.bundle)
-    require_trusted(bundle, wanted.trust)
-    engine = Switch()
-    serving = make_serving(bundle, wanted.engine, machine, folder=wanted.engine_cache(), switch=engine)
-    serving.open_first()
-    return Opened(recipe=make_recipe(wanted, bundle, engine), bundle=bundle, engine=engine, serving=serving)
-
-
-def make_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> Recipe:
-    """These settings with a bundle and an engine that are open."""
-    own = wanted.judge.threshold  # it holds in every precision
+def make_recipe(
+    wanted: settings.Settings, bundle: Bundle, engine: Engine, own: recipes.Recipe | None = None
+) -> Recipe:
+    """These settings with a bundle and an engine that are open; `own` is what one of their recipes says."""
     manifest = bundle.manifest
+    given = {} if own is None else {one.camera: one for one in own.cameras}
+    told = {one.name: given.get(one.name, recipes.OfCamera(camera=one.name)) for one in wanted.cameras}
+    # The station's threshold was set for the station's bundle.
+    station = wanted.judge.threshold if own is None or own.bundle is None else None
+    thresholds = {  # they hold in every precision
+        name: threshold
+        for name, one in told.items()
+        if (threshold := station if one.threshold is None else one.threshold) is not None
+    }
     return Recipe(
         bundle=manifest.name,
         bundle_sha256=bundle.sha256,
@@ -112,19 +115,22 @@ def make_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> Re
         engine=engine,
         rules={
             camera.name: Rules(
-                threshold=own or manifest.threshold.raw,
-                calibrated={} if own else bundle.calibrated(),
+                threshold=thresholds.get(camera.name, manifest.threshold.raw),
+                calibrated={} if camera.name in thresholds else bundle.calibrated(),
                 scale=manifest.input.scale,
                 stride_px=manifest.map.stride_px,
-                min_area_px=wanted.judge.min_area_px,
+                min_area_px=told[camera.name].min_area_px or wanted.judge.min_area_px,
                 max_invalid_ratio=camera.web.max_invalid_ratio,
                 max_windows=camera.web.max_windows_per_defect,
+                ignore=_ignore(told[camera.name].ignore, camera, manifest.map.top),
             )
             for camera in wanted.cameras
         },
-        crops=wanted.crops,
+        crops=wanted.crops if own is None or own.crops is None else own.crops,
         settings=SettingsMessage(version=wanted.revision, sha256=wanted.digest()),
-        provisional_rate=None if own else manifest.threshold.provisional_rate,
+        provisional_rate=manifest.threshold.provisional_rate,
+        own_thresholds=frozenset(thresholds),
+        name=DEFAULT if own is None else own.name,
     )
 
 
@@ -136,3 +142,21 @@ def dry_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> tup
         bundle = open_bundle(wanted.bundle)
         require_trusted(bundle, wanted.trust)
     return make_recipe(wanted, bundle, engine), bundle.manifest.threshold.raw
+
+
+def _ignore(regions: Sequence[recipes.Region], camera: Camera, top: int) -> Ignore | None:
+    if not regions:
+        return None
+    scale = scale_of(camera)
+    polygons = []
+    for one in regions:
+        across, down = 1.0, 1.0
+        if one.unit == "mm" and scale is not None:  # settings see to it that there is one
+            across, down = scale.mm_per_px, scale.mm_per_line
+        polygons.append(tuple((x / across, y / down) for x, y in one.corners))
+    return Ignore(polygons=tuple(polygons), top=top)
+
+
+def _plain(rules: Rules) -> dict[str, Any]:
+    """Without what most recipes do not have, so that their digests are those of before."""
+    return {key: value for key, value in asdict(rules).items() if key != "ignore" or value is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
@@ -56,6 +56,7 @@ class Judged:
     inspection: Inspection
     judgement: Judgement
     judged_ns: int
+    bound: Bound | None = None  # None: it is asked for when the record is made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,19 @@ def skipped_draft(fault: FrameFault, recipe: Recipe) -> Draft:
     )
 
 
+def without_part(draft: Draft) -> Draft:
+    """Of a trigger that should have a part and has none: what was decided is no decision on any part."""
+    judgement = draft.judgement
+    if judgement.verdict not in ("pass", "fail"):
+        return draft
+    return replace(
+        draft,
+        judgement=replace(judgement, verdict="undecided", reason="part_missing"),
+        detail=f"no part was named for this trigger, and camera {draft.item.camera} has part_required",
+        crops=() if judgement.verdict == "pass" else draft.crops,
+    )
+
+
 def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
     """The record as it leaves."""
     item, judgement, recipe = draft.item, draft.judgement, draft.recipe
@@ -152,6 +166,7 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
         is_simulated=item.camera in origin.simulated,
         part_id=stamp.bound.part_id or _text(item.part_id),
         job_id=stamp.bound.job_id,
+        recipe_id=recipe.name,
         roll_id=stamp.roll_id,
         score=_score(judgement),
         defects=_defects(judgement, draft.crops, item.first_line, origin.scales.get(item.camera)),
@@ -160,7 +175,7 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
         timing_ms=TimingMessage(
             **draft.timing, capture_to_recorded=_ms(stamp.recorded_ns - item.captured_ns)
         ),
-        model=recipe.model(draft.engine),
+        model=recipe.model(draft.engine, item.camera),
         settings=recipe.settings,
     )
 

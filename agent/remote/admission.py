@@ -9,6 +9,9 @@ A command runs once for each id: one that arrives again, as the broker may send 
 with 409 and not run again. It expires, so that one which waited in the broker is not run a
 shift later; a station whose clock is known not to be synchronised does not look at `expires`,
 because it would refuse everything, and says so in its answer.
+
+A command may come signed, in a DSSE envelope, and must where it changes the station and somebody may sign
+commands (`signing.py`). What is signed names the station and the command.
 """
 
 from __future__ import annotations
@@ -24,19 +27,32 @@ from agent.contract import strict_json
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import (
     CODES,
+    COMMAND_TYPE,
     Accepted,
     Command,
     RefusalKind,
     Rejected,
     Request,
+    SignedRequest,
     response_to,
 )
+from agent.contract.desired import station_address
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
 from agent.contract.topics import Topics
+from agent.errors import PlumblineError
+from agent.remote.signing import Signers
+from agent.trust import envelope
+from agent.trust.envelope import SignatureError
 from agent.uplink.mqtt.sayings import Answer
 
 MAXIMUM_BYTES = 64 * 1024
+
+
+class _Refused(Exception):
+    def __init__(self, kind: RefusalKind, message: str) -> None:
+        super().__init__(message)
+        self.kind: RefusalKind = kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +73,18 @@ def admit(
     clock_synced: bool | None,
     seen: Callable[[str], bool],
     allowed: Callable[[str], bool],
+    signers: Callable[[], Signers] = Signers,
 ) -> Accepted | Rejected:
     """Whether this message may run now. Raises nothing but what `seen` and `allowed` raise.
 
-    `seen` knows the ids of commands that have run, `allowed` the response topics that may be answered to.
+    `seen` knows the ids of commands that have run, `allowed` the response topics that may be answered to,
+    `signers` who may sign commands.
     """
     address = _addressed(inbound, topics, allowed)
     content, broken = _read(inbound)
 
     def rejected(kind: RefusalKind, message: str) -> Rejected:
-        return _rejected(kind, message, address, inbound, _id_of(content))
+        return _rejected(kind, message, address, inbound, _id_of(content, inbound.payload))
 
     if address.name is None or address.reply_to is None:
         return rejected("unknown", f"no such command; there are {', '.join(COMMANDS)}")
@@ -82,8 +100,10 @@ def admit(
     if broken is not None:
         return rejected("not_json", f"the payload is not strict JSON: {broken}")
     try:
-        request = Request.model_validate(content)
+        request = _request(inbound.payload, content, address.name, topics, signers)
         arguments = COMMANDS[address.name].model_validate(request.args)
+    except _Refused as error:
+        return rejected(error.kind, str(error))
     except ValidationError as error:
         return rejected("bad_arguments", _explained(error))
     if seen(request.id):
@@ -91,7 +111,13 @@ def admit(
     if clock_synced is not False and request.expires <= now:
         return rejected("expired", f"expired at {request.expires.isoformat()}; send it anew")
     return Accepted(
-        command=Command(id=request.id, name=address.name, arguments=arguments, expires=request.expires),
+        command=Command(
+            id=request.id,
+            name=address.name,
+            arguments=arguments,
+            expires=request.expires,
+            issuer=request.issuer if isinstance(request, SignedRequest) else None,
+        ),
         reply_to=address.reply_to,
         correlation_data=inbound.correlation_data,
         expiry_checked=clock_synced is not False,
@@ -102,7 +128,13 @@ def busy(inbound: Inbound, topics: Topics, allowed: Callable[[str], bool]) -> Re
     """The answer to a message for which there is no room."""
     address = _addressed(inbound, topics, allowed)
     content, _ = _read(inbound)
-    return _rejected("busy", "too many commands wait; send it again later", address, inbound, _id_of(content))
+    return _rejected(
+        "busy",
+        "too many commands wait; send it again later",
+        address,
+        inbound,
+        _id_of(content, inbound.payload),
+    )
 
 
 def turn_away(inbound: Inbound, topics: Topics, allowed: Callable[[str], bool]) -> Answer | None:
@@ -115,6 +147,56 @@ def turn_away(inbound: Inbound, topics: Topics, allowed: Callable[[str], bool]) 
         payload=encode(response_to(refused)),
         correlation_data=refused.correlation_data,
     )
+
+
+def _request(
+    data: bytes, content: Any, name: str, topics: Topics, signers: Callable[[], Signers]
+) -> Request | SignedRequest:
+    """Raises _Refused, or ValidationError."""
+    if not _is_signed(content) and not COMMANDS[name].changes_station:
+        return Request.model_validate(content)
+    try:
+        trusted = signers()
+    except PlumblineError as error:
+        raise _Refused("failed", f"who may sign commands cannot be told: {error}"[:500]) from error
+    if _is_signed(content):
+        return _verified(data, name, topics, trusted)
+    if trusted.keys:
+        raise _Refused(
+            "unsigned", f"{name} changes the station, and trust.file says who may sign that; send it signed"
+        )
+    return Request.model_validate(content)
+
+
+def _verified(data: bytes, name: str, topics: Topics, trusted: Signers) -> SignedRequest:
+    """Verified, then its type is looked at, and then these very bytes are read."""
+    if not trusted.keys:
+        raise _Refused(
+            "unsigned", "it is signed, and trust.file names no key with the role command; send it unsigned"
+        )
+    try:
+        type_ = envelope.parse(data).payload_type
+        payload = envelope.opened(data, type_, *trusted.keys, threshold=trusted.threshold)
+    except SignatureError as error:
+        raise _Refused("unsigned", str(error)[:500]) from error
+    if type_ != COMMAND_TYPE:
+        raise _Refused("wrong_type", f"its payloadType is not {COMMAND_TYPE}")
+    try:
+        signed = SignedRequest.model_validate(strict_json.parse(payload))
+    except strict_json.StrictJsonError as error:
+        raise _Refused("not_json", f"what is signed is not strict JSON: {error}") from error
+    wanted = station_address(topics), name
+    if (signed.address, signed.name) != wanted:
+        raise _Refused(
+            "not_addressed",
+            f"it was signed for {signed.address[:64]!r} and {signed.name[:64]!r}, not for {wanted[0]} and "
+            f"{name!r}",
+        )
+    return signed
+
+
+def _is_signed(content: Any) -> bool:
+    return isinstance(content, dict) and "payloadType" in content
 
 
 def _addressed(inbound: Inbound, topics: Topics, allowed: Callable[[str], bool]) -> _Address:
@@ -161,7 +243,12 @@ def _explained(error: ValidationError) -> str:
     return f"{place}: {problem}{more}; see `plumbline schema command`"
 
 
-def _id_of(content: Any) -> str | None:
+def _id_of(content: Any, data: bytes) -> str | None:
     """The id, if one can be told, so that the answer can be matched with what was asked."""
+    if _is_signed(content):
+        try:
+            content = strict_json.parse(envelope.parse(data).payload)
+        except (SignatureError, strict_json.StrictJsonError):
+            return None
     id_ = content.get("id") if isinstance(content, dict) else None
     return id_ if isinstance(id_, str) and 1 <= len(id_) <= 64 else None

@@ -1,60 +1,30 @@
-"""What a running station's updater is asked, and what it says."""
+"""Of one command that is being done: who asked and when, its steps, and what it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from agent.contract.reported import AttemptState
+from pydantic import JsonValue
 
-SaidState: TypeAlias = Literal["accepted", "unchanged", "rejected", "pending"]
+from agent.contract.arguments import Changing
+from agent.contract.commands import Progress
 
+Data: TypeAlias = Mapping[str, JsonValue]  # `data` of the answer
+Steps: TypeAlias = Generator[Progress | None, None, Data]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """The answer to whoever wanted something; 202 is the beginning of a transaction, and not its end."""
-
-    state: SaidState
-    code: int
-    message: str
-    transaction: str | None = None
-
-
-Reply: TypeAlias = Callable[[Said], None]
+NOBODY = "somebody who did not say"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How a transaction stands."""
+class Call:
+    """When a command arrived (monotonic clock), its id, and who signed it."""
 
-    state: AttemptState
-    code: int
-    message: str
-    share: float | None  # of the state that is over, 0 to 1
-    is_over: bool
+    arrived_ns: int
+    id: str
+    issuer: str | None = None
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    content: bytes
-    base: Path | None  # the folder that it was read from
-    may_wait: bool  # for its turn; else it is refused while another cannot be ended
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollBack:
-    who: str
-    reason: str
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
-    transaction: str | None  # None: whichever goes on
-    reply: Reply
-
-
-Asked: TypeAlias = Document | RollBack | Cancel
+    def by(self, asked: Changing) -> str:
+        """For the record: a signature counts, words are what somebody says."""
+        return self.issuer or asked.who or NOBODY

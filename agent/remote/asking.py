@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from paho.mqtt.reasoncodes import ReasonCode
+from pydantic import ValidationError
 
 from agent.clock import Clock, rfc3339
 from agent.contract import strict_json
-from agent.contract.commands import Rejected
+from agent.contract.commands import ACCEPTED, COMMAND_TYPE, Rejected, SignedRequest
+from agent.contract.desired import station_address
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import JSON
 from agent.contract.strict_json import StrictJsonError
 from agent.contract.topics import TOPICS, Topics
 from agent.errors import PlumblineError
+from agent.foreign import shown
 from agent.remote.admission import admit
 from agent.settings.settings import Mqtt
+from agent.trust import envelope
+from agent.trust.envelope import SignatureError
 from agent.uplink.mqtt import refusals
 from agent.uplink.mqtt.connection import Connection
 from agent.uplink.mqtt.retry import next_protocol
@@ -41,6 +48,39 @@ def request(args: Any, *, id_: str, timeout_s: float, clock: Clock) -> dict[str,
     }
 
 
+def to_sign(
+    topics: Topics, name: str, args: Any, *, issuer: str, id_: str, valid_s: float, clock: Clock
+) -> bytes:
+    """An envelope without signatures, for this station and command alone."""
+    content = {
+        **request(args, id_=id_, timeout_s=valid_s, clock=clock),
+        "schema": "plumbline.signed-command/1",
+        "issuer": issuer,
+        "address": station_address(topics),
+        "name": name,
+    }
+    payload = json.dumps(content, indent=1).encode()
+    made = {
+        "payloadType": COMMAND_TYPE,
+        "payload": base64.b64encode(payload).decode(),
+        "signatures": [],
+    }
+    return json.dumps(made, indent=1).encode()
+
+
+def read_signed(data: bytes, topics: Topics) -> SignedRequest:
+    """What a signed envelope asks this station for, whoever signed it. Raises UnansweredError."""
+    try:
+        signed = SignedRequest.model_validate(strict_json.parse(envelope.parse(data).payload))
+    except (SignatureError, StrictJsonError, ValidationError) as error:
+        raise UnansweredError(f"it is no signed command: {str(error).splitlines()[0]}") from error
+    if signed.address != station_address(topics):
+        raise UnansweredError(
+            f"it was signed for {shown(signed.address)}, and these settings are of {station_address(topics)}"
+        )
+    return signed
+
+
 def refused(topics: Topics, name: str, payload: bytes, clock: Clock) -> Rejected | None:
     """What the station would refuse of this command whatever its state is, in its own words."""
     asked = admit(
@@ -55,13 +95,24 @@ def refused(topics: Topics, name: str, payload: bytes, clock: Clock) -> Rejected
 
 
 def ask(
-    settings: Mqtt, topics: Topics, name: str, payload: bytes, *, id_: str, timeout_s: float, clock: Clock
+    settings: Mqtt,
+    topics: Topics,
+    name: str,
+    payload: bytes,
+    *,
+    id_: str,
+    timeout_s: float,
+    clock: Clock,
+    under_way: Callable[[dict[str, Any]], None] = lambda answer: None,
 ) -> dict[str, Any]:
-    """The answer of the station to a command of the table. Raises UnansweredError, or what settings lack."""
+    """The last answer of the station to a command; `under_way` is given those before it, with code 202.
+
+    Raises UnansweredError, or what settings lack.
+    """
     ends_ns = clock.monotonic_ns() + round(timeout_s * 1e9)
     protocol = next_protocol(settings.protocol, "3.1.1", "failed")
     while True:
-        call = Call(settings, topics, id_=id_, ends_ns=ends_ns, clock=clock)
+        call = Call(settings, topics, id_=id_, ends_ns=ends_ns, clock=clock, under_way=under_way)
         connection = Connection(
             settings,
             number=1,
@@ -90,12 +141,22 @@ def ask(
 class Call:
     """One connection, from CONNECT to the answer; for one thread."""
 
-    def __init__(self, settings: Mqtt, topics: Topics, *, id_: str, ends_ns: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Mqtt,
+        topics: Topics,
+        *,
+        id_: str,
+        ends_ns: int,
+        clock: Clock,
+        under_way: Callable[[dict[str, Any]], None],
+    ) -> None:
         self._settings = settings
         self._topics = topics
         self._id = id_
         self._ends_ns = ends_ns
         self._clock = clock
+        self._under_way = under_way
         self._acks: dict[int, ReasonCode] = {}
         self._answer: dict[str, Any] | None = None
 
@@ -108,7 +169,11 @@ class Call:
             said = strict_json.parse(inbound.payload)
         except StrictJsonError:
             return
-        if isinstance(said, dict) and said.get("id") == self._id and type(said.get("code")) is int:
+        if not isinstance(said, dict) or said.get("id") != self._id or type(said.get("code")) is not int:
+            return
+        if said["code"] == ACCEPTED:
+            self._under_way(said)
+        else:
             self._answer = said
 
     def speak(

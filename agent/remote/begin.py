@@ -64,7 +64,7 @@ def begin(depot: Depot, clock: Clock, say: Callable[[str], None]) -> Begun:
     is_used = os.path.lexists(depot.folder / RECORD)
     held = ExitStack()
     if not is_used:
-        return Begun(depot=depot, record=Record(), held=held, serves=depot.named("current"), is_used=False)
+        return Begun(depot=depot, record=Record(), held=held, serves=None, is_used=False)
     record, trouble = RolloutFile(path=depot.folder / RECORD).read()
     if trouble is not None:
         say(trouble)
@@ -75,9 +75,7 @@ def begin(depot: Depot, clock: Clock, say: Callable[[str], None]) -> Begun:
         if error.code == 429:  # somebody installs by hand at this moment, and will end it
             links = depot.links()
             serves = next((one for one in (links.current, links.previous) if one in links.verified), None)
-            return Begun(
-                depot=depot, record=Record(), held=held, serves=serves, is_used=True, trouble=str(error)
-            )
+            return Begun(depot=depot, record=Record(), held=held, serves=serves, is_used=True)
         return _untouched(depot, record, held, str(error))
     try:
         step = rollout.start(record, depot.links(), clock.boot())

@@ -86,6 +86,7 @@ class Carrying:
             return
         self._held.enter_context(self._depot.held())
         self._is_held = True
+        self._depot.check_links()
         self.record, trouble = self._file.read()
         if trouble is not None:
             self._duties.hindered(trouble)
@@ -122,6 +123,7 @@ class Carrying:
             elif self._events:
                 self._take(self._events.popleft())
             else:
+                self.trouble = None
                 return
 
     def _take(self, event: Event) -> None:

@@ -65,6 +65,10 @@ class Depot:
     def path_of(self, sha256: str) -> Path:
         return self.folder / sha256
 
+    def is_own(self, path: Path) -> bool:
+        """Whether it was installed here, by its name."""
+        return _NAME.fullmatch(path.name) is not None and os.path.lexists(self.folder / CURRENT)
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """The folder is there, and nobody else changes it in the block. Raises DepotError."""
@@ -87,7 +91,7 @@ class Depot:
                 lock.flush()
                 yield
         except OSError as error:
-            raise _explained(self.folder, error) from error
+            raise explained(self.folder, error) from error
 
     def named(self, link: Link) -> str | None:
         """The digest in a link; None where there is no link of ours. Raises DepotError."""
@@ -96,8 +100,14 @@ class Depot:
         except OSError as error:
             if error.errno in _NOT_THERE:
                 return None
-            raise _explained(self.folder / link, error) from error
+            raise explained(self.folder / link, error) from error
         return name if _NAME.fullmatch(name) else None
+
+    def check_links(self) -> None:
+        """Raises DepotError where something else stands in the place of a link."""
+        for path in (self.folder / CURRENT, self.folder / "previous"):
+            if os.path.lexists(path) and not path.is_symlink():
+                raise DepotError(f"{shown(str(path))}: is no link of ours; move it away", 507)
 
     def links(self) -> Links:
         """Both links, and which of all bundles are whole; reads every byte of them."""
@@ -125,7 +135,7 @@ class Depot:
             unfinished.replace(self.folder / SERVING)
             sync_folder(self.folder)
         except OSError as error:
-            raise _explained(self.folder / SERVING, error) from error
+            raise explained(self.folder / SERVING, error) from error
 
     def bundles(self) -> list[str]:
         """The digests that folders here are named by. Raises DepotError."""
@@ -134,7 +144,7 @@ class Depot:
         except OSError as error:
             if error.errno in _NOT_THERE:
                 return []
-            raise _explained(self.folder, error) from error
+            raise explained(self.folder, error) from error
 
     def fault_of(self, sha256: str) -> str | None:
         """Why a bundle here is not whole; None when it is."""
@@ -171,17 +181,43 @@ class Depot:
             self.drop_candidate()
             self.candidate.mkdir()
         except OSError as error:
-            raise _explained(self.candidate, error) from error
+            raise explained(self.candidate, error) from error
+
+    def go_on(self) -> None:
+        """The candidate as far as it is there. Raises DepotError."""
+        try:
+            if not self.candidate.is_dir():
+                self.candidate.mkdir()
+        except OSError as error:
+            raise explained(self.candidate, error) from error
+
+    def candidate_sizes(self) -> dict[str, int]:
+        """Bytes of every file of the candidate, by its name in the bundle."""
+        found = (Path(folder) / name for folder, _, names in os.walk(self.candidate) for name in names)
+        return {path.relative_to(self.candidate).as_posix(): path.lstat().st_size for path in found}
+
+    def candidate_file(self, name: str) -> Path:
+        """Where a file of the candidate belongs; the folders above it are there. Raises DepotError."""
+        if not is_inside(name):
+            place = f"{shown(str(self.candidate))}/{shown(name)}"
+            raise DepotError(f"{place}: a name that could lead out of the bundle; make it again", 422)
+        try:
+            folder = self.candidate
+            for part in name.split("/")[:-1]:
+                folder /= part
+                if not folder.is_dir():
+                    folder.mkdir()
+        except OSError as error:
+            raise explained(folder, error) from error
+        return self.candidate / name
 
     def put(self, name: str, pieces: Iterable[bytes], *, sha256: str | None, size: int) -> None:
         """One file of the candidate, its digest taken while it is copied; `sha256` is what it has to be.
 
         Raises DepotError, and what `pieces` raises.
         """
-        place = f"{shown(str(self.candidate))}/{shown(name)}"
-        if not is_inside(name):
-            raise DepotError(f"{place}: a name that could lead out of the bundle; make it again", 422)
-        if size > MAX_FILE_BYTES or size + self._candidate_bytes() > MAX_TOTAL_BYTES:
+        place, path = f"{shown(str(self.candidate))}/{shown(name)}", self.candidate_file(name)
+        if size > MAX_FILE_BYTES or size + sum(self.candidate_sizes().values()) > MAX_TOTAL_BYTES:
             raise DepotError(f"{place}: {size} bytes are too many for a bundle", 413)
         digest, found = hashlib.sha256(), 0
 
@@ -195,18 +231,24 @@ class Depot:
                 yield piece
 
         try:
-            folder = self.candidate
-            for part in name.split("/")[:-1]:
-                folder /= part
-                if not folder.is_dir():
-                    folder.mkdir()
-            write_file(self.candidate / name, counted())
+            write_file(path, counted())
         except OSError as error:
-            raise _explained(self.candidate / name, error) from error
+            raise explained(path, error) from error
         if found != size or sha256 not in (None, digest.hexdigest()):
             raise DepotError(
                 f"{place}: {found} bytes of another digest than the manifest's; copy it again", 422
             )
+
+    def sync_candidate(self) -> None:
+        """Its files and their names stay as they are now. Raises DepotError."""
+        try:
+            for folder, _, names in os.walk(self.candidate, topdown=False):
+                for name in names:
+                    sync_file(Path(folder) / name)
+                sync_folder(Path(folder))
+            sync_folder(self.folder)
+        except OSError as error:
+            raise explained(self.candidate, error) from error
 
     def place(self, sha256: str) -> None:
         """Give the candidate, which was verified, its name. Raises DepotError."""
@@ -219,14 +261,11 @@ class Depot:
                     self.drop_candidate()
                     return
                 _remove(target)
-            for folder, _, names in os.walk(self.candidate, topdown=False):
-                for name in names:
-                    sync_file(Path(folder) / name)
-                sync_folder(Path(folder))
+            self.sync_candidate()
             self.candidate.rename(target)
             sync_folder(self.folder)
         except OSError as error:
-            raise _explained(target, error) from error
+            raise explained(target, error) from error
 
     def point(self, link: Link, at: str | None) -> None:
         """Have a link name a bundle, at once and for good; None removes it.
@@ -249,7 +288,7 @@ class Depot:
                 unfinished.replace(path)
             sync_folder(self.folder)
         except OSError as error:
-            raise _explained(path, error) from error
+            raise explained(path, error) from error
 
     def take_signature(self, sha256: str, signature: bytes) -> None:
         """Another one for a bundle that is here; the manifest that it signs stays. Raises OSError."""
@@ -272,13 +311,6 @@ class Depot:
         self.drop_candidate()
         for sha256 in self.bundles():
             self.drop(sha256)
-
-    def _candidate_bytes(self) -> int:
-        return sum(
-            (Path(folder) / name).lstat().st_size
-            for folder, _, names in os.walk(self.candidate)
-            for name in names
-        )
 
 
 def _opened(path: Path, sha256: str) -> Bundle:
@@ -304,7 +336,8 @@ def _take(descriptor: int, path: Path) -> None:
         ) from None
 
 
-def _explained(path: Path, error: OSError) -> DepotError:
+def explained(path: Path, error: OSError) -> DepotError:
+    """What the disk says, in words for people."""
     if error.errno in _NO_ROOM:
         return DepotError(f"{shown(str(path))}: the disk is full; make room and do it again", 507)
     return DepotError(

@@ -6,6 +6,10 @@ that every verb must bear being done twice, and half.
 
 Commands are done one at a time, in their order; only one that takes long is done in steps, and after
 each of them the next command is answered that takes none. Those that take long wait for each other.
+
+Where the contract says so, one that takes long is answered with 202 at once and while it is being done.
+These may take minutes, and wait for each other alone. When one says that what is left goes on by itself, its
+message has had its effect and is acknowledged, and the desk follows it beside others until its last answer.
 """
 
 from __future__ import annotations
@@ -15,21 +19,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 import structlog
-from pydantic import JsonValue
 
 from agent.clock import Clock
 from agent.contract import inbound as bounds
+from agent.contract.arguments import Changing
 from agent.contract.commands import (
     CODES,
     Accepted,
+    Command,
     NotDoneError,
-    RefusalKind,
+    Progress,
     Rejected,
     Response,
     response_to,
@@ -38,12 +43,18 @@ from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
 from agent.contract.topics import Topics
 from agent.remote.admission import admit
+from agent.remote.answering import brief, done, failed, not_done, under_way
+from agent.remote.asked import Call, Data, Steps
 from agent.remote.in_order import InOrder, Taken
-from agent.remote.verbs import VERBS, Data, Station, Steps
+from agent.remote.signing import Signers
+from agent.remote.station import Station
+from agent.remote.verbs import VERBS
 
 LOG_EVERY_S = 60.0
 LOOK_S = 0.25  # at whether to stop
 PAUSE_S = 0.005  # between two steps, for whoever else writes to the outbox
+TELL_EVERY_S = 1.0  # how far one has come
+SLOW_WAITING = 4  # of those that say how far they are
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +67,15 @@ class Memory(Protocol):
 
     def seen(self, command_id: str) -> bool:
         """Whether it has been remembered."""
+
+
+class SignedMemory(Protocol):
+    """Which signed commands have run, for as long as anybody could send them again. Each may raise."""
+
+    def has(self, id_: str) -> bool: ...
+
+    def add(self, id_: str) -> None:
+        """Durable on return."""
 
 
 class Inbox(Protocol):
@@ -75,13 +95,25 @@ class Answers(Protocol):
         """Tell the broker that it need not send this message again, once it has the answers before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class AtHand:
     """A command that takes long, between two of its steps."""
 
     taken: Taken
     accepted: Accepted
     steps: Steps
+    by: str | None = None  # who asked, where that is known
+    is_kept: bool = False  # remembered and acknowledged already: what is left goes on by itself
+    told_ns: int = 0
+    told: Progress | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """Commands that take long, one of which is done at a time."""
+
+    waiting: deque[Taken] = field(default_factory=deque)
+    at_hand: AtHand | None = None
 
 
 class Desk:
@@ -98,18 +130,23 @@ class Desk:
         clock: Clock,
         clock_synced: Callable[[], bool | None],
         allowed: Callable[[str], bool],
+        signers: Callable[[], Signers] = Signers,
+        signed: SignedMemory | None = None,
     ) -> None:
+        """`signers` says who may sign commands, `signed` remembers those; it may be left out with nobody."""
         self._inbox = inbox
         self._topics = topics
         self._station = station
         self._memory = memory
         self._answers = answers
         self._acknowledging = InOrder(answers.acknowledge)
-        self._long: deque[Taken] = deque()  # accepted, and waiting for their turn
-        self._at_hand: AtHand | None = None
+        self._quick, self._slow = _Lane(), _Lane()  # some of seconds, and those that say how far they are
+        self._followed: list[AtHand] = []
         self._clock = clock
         self._clock_synced = clock_synced
         self._allowed = allowed
+        self._signers = signers
+        self._signed = signed
         self._refusals: dict[str, int] = dict.fromkeys(CODES, 0)
         self._quiet_until_ns: dict[str, int] = {}
         self._performed = 0
@@ -155,19 +192,28 @@ class Desk:
         """
         if len(self._acknowledging) < bounds.WAITING:
             with suppress(queue.Empty):
-                self._take(self._inbox.get(timeout=timeout_s if self._at_hand is None else PAUSE_S))
-        if self._at_hand is None and self._long:
-            self._at_hand = self._begin(self._long.popleft())
-        if self._at_hand is not None and self._step(self._at_hand):
-            self._at_hand = None
+                is_busy = self._quick.at_hand is not None or self._slow.at_hand is not None
+                self._take(self._inbox.get(timeout=PAUSE_S if is_busy else timeout_s))
+        for lane in (self._quick, self._slow):
+            if lane.at_hand is None and lane.waiting:
+                lane.at_hand = self._begin(lane.waiting.popleft())
+            if lane.at_hand is not None and self._is_over(lane.at_hand):
+                lane.at_hand = None
+        self._followed = [one for one in self._followed if not self._step(one)]
 
     def _take(self, inbound: Inbound) -> None:
         taken = self._acknowledging.take(inbound)
         asked = self._admit(inbound)
         if isinstance(asked, Rejected):
             self._answer(taken, asked, asked)
+        elif asked.command.arguments.says_progress and len(self._slow.waiting) >= SLOW_WAITING:
+            words = f"{SLOW_WAITING} others that take long wait already; send it again later"
+            self._answer(taken, asked, not_done(asked, "busy", words, {}))
+        elif asked.command.arguments.says_progress:
+            self._tell(asked, Progress(message="accepted; another answer follows"))
+            self._slow.waiting.append(taken)
         elif VERBS[asked.command.name].takes_long:
-            self._long.append(taken)
+            self._quick.waiting.append(taken)
         else:
             self._step(self._started(taken, asked))
 
@@ -181,23 +227,50 @@ class Desk:
 
     def _started(self, taken: Taken, accepted: Accepted) -> AtHand:
         command = accepted.command
-        steps = VERBS[command.name].steps(self._station, command.arguments, taken.inbound.arrived_ns)
-        return AtHand(taken=taken, accepted=accepted, steps=steps)
+        call = Call(arrived_ns=taken.inbound.arrived_ns, id=command.id, issuer=command.issuer)
+        steps = VERBS[command.name].steps(self._station, command.arguments, call)
+        asked = command.arguments
+        return AtHand(
+            taken=taken,
+            accepted=accepted,
+            steps=steps,
+            by=call.by(asked) if isinstance(asked, Changing) else command.issuer,
+            told_ns=self._clock.monotonic_ns(),
+        )
+
+    def _is_over(self, at_hand: AtHand) -> bool:
+        """Whether the next one that takes long may begin, after a step of this one."""
+        done = self._step(at_hand)
+        if at_hand.is_kept and not done:
+            self._followed.append(at_hand)
+        return done or at_hand.is_kept
 
     def _step(self, at_hand: AtHand) -> bool:
         """Whether it is done, and answered."""
-        answer = self._perform(at_hand.accepted, at_hand.steps)
+        answer = self._perform(at_hand)
         if answer is None:
             return False
-        self._answer(at_hand.taken, at_hand.accepted, answer)
+        self._answer(at_hand.taken, at_hand.accepted, answer, is_acknowledged=at_hand.is_kept)
         return True
 
-    def _answer(self, taken: Taken, asked: Accepted | Rejected, answer: Response | Rejected) -> None:
+    def _tell(self, accepted: Accepted, progress: Progress) -> None:
+        said = encode(under_way(accepted, progress))
+        self._answers.respond(accepted.reply_to, said, accepted.correlation_data)
+
+    def _answer(
+        self,
+        taken: Taken,
+        asked: Accepted | Rejected,
+        answer: Response | Rejected,
+        *,
+        is_acknowledged: bool = False,
+    ) -> None:
         if isinstance(answer, Rejected):
             self._count(answer, taken.inbound)
         if asked.reply_to is not None:
             self._answers.respond(asked.reply_to, encode(response_to(answer)), asked.correlation_data)
-        self._acknowledging.answered(taken)
+        if not is_acknowledged:
+            self._acknowledging.answered(taken)
 
     def _admit(self, inbound: Inbound) -> Accepted | Rejected:
         rules = partial(
@@ -207,42 +280,56 @@ class Desk:
             now=self._clock.utc_now(),
             clock_synced=self._clock_synced(),
             allowed=self._allowed,
+            signers=self._signers,
         )
         try:
-            return rules(seen=self._memory.seen)
+            return rules(seen=self._seen)
         except Exception as error:  # nobody knows whether it has run: it does not run
             otherwise = rules(seen=lambda _: False)
-            return _failed(otherwise, error) if isinstance(otherwise, Accepted) else otherwise
+            return failed(otherwise, error) if isinstance(otherwise, Accepted) else otherwise
 
-    def _perform(self, accepted: Accepted, steps: Steps) -> Response | Rejected | None:
+    def _seen(self, id_: str) -> bool:
+        return self._memory.seen(id_) or (self._signed is not None and self._signed.has(id_))
+
+    def _remember(self, command: Command) -> None:
+        if command.issuer is not None and self._signed is not None:
+            self._signed.add(command.id)
+        self._memory.remember(command.id, self._clock.utc_now())
+
+    def _note(self, at_hand: AtHand, progress: Progress) -> None:
+        """What one that takes long said of itself."""
+        now_ns, first = self._clock.monotonic_ns(), progress.is_kept and not at_hand.is_kept
+        if first:
+            self._remember(at_hand.accepted.command)
+        is_due = now_ns - at_hand.told_ns >= TELL_EVERY_S * 1e9
+        if first or (is_due and progress != at_hand.told):
+            at_hand.told_ns, at_hand.told = now_ns, progress
+            self._tell(at_hand.accepted, progress)
+        if first:
+            at_hand.is_kept = True
+            self._acknowledging.answered(at_hand.taken)
+
+    def _perform(self, at_hand: AtHand) -> Response | Rejected | None:
         """One step; the answer, or None while there is more to be done."""
-        command = accepted.command
+        accepted, command = at_hand.accepted, at_hand.accepted.command
         try:
             try:
-                next(steps)
+                said = next(at_hand.steps)
+                if said is not None:
+                    self._note(at_hand, said)
                 return None
-            except StopIteration as done:
-                data: Data = done.value
-            self._memory.remember(command.id, self._clock.utc_now())
+            except StopIteration as ended:
+                data: Data = ended.value
+            if not at_hand.is_kept:
+                self._remember(command)
         except NotDoneError as error:
-            return _not_done(accepted, error.kind, str(error), error.data)
+            return not_done(accepted, error.kind, str(error), error.data)
         except Exception as error:
-            return _failed(accepted, error)
+            return failed(accepted, error)
         self._performed += 1
-        log.info("command_performed", command=command.name, id=command.id, **data)
-        message = "done"
-        if data.get("gone"):
-            message += "; what is gone this station does not have any more, or never had"
-        if not accepted.expiry_checked:
-            message += "; when it expires was not looked at, because this station's clock is not synchronised"
-        return Response(
-            id=command.id,
-            name=command.name,
-            code=200,
-            message=message,
-            data=data,
-            expiry_checked=accepted.expiry_checked,
-        )
+        told = brief(data) if at_hand.by is None else {**brief(data), "by": at_hand.by}
+        log.info("command_performed", command=command.name, id=command.id, **told)
+        return done(accepted, data)
 
     def _count(self, rejected: Rejected, inbound: Inbound) -> None:
         kind, now_ns = rejected.kind, self._clock.monotonic_ns()
@@ -257,22 +344,3 @@ class Desk:
                 reason=rejected.message,
                 so_far=self._refusals[kind],
             )
-
-
-def _failed(accepted: Accepted, error: Exception) -> Rejected:
-    message = f"it could not be done: {error}"[:500].encode(errors="replace").decode()
-    return _not_done(accepted, "failed", message, {})
-
-
-def _not_done(accepted: Accepted, kind: RefusalKind, message: str, data: Mapping[str, JsonValue]) -> Rejected:
-    return Rejected(
-        code=CODES[kind],
-        kind=kind,
-        message=message,
-        reply_to=accepted.reply_to,
-        correlation_data=accepted.correlation_data,
-        id=accepted.command.id,
-        name=accepted.command.name,
-        data=data,
-        expiry_checked=accepted.expiry_checked,
-    )

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -15,12 +16,14 @@ from pydantic import JsonValue
 
 from agent.bundle.bundle import Bundle
 from agent.clock import Clock
+from agent.contract.desired import Target
 from agent.contract.events import Severity
 from agent.errors import PlumblineError
 from agent.foreign import shown, stored
+from agent.remote import telling
 from agent.remote.baseline import baseline_of
 from agent.remote.depot import Depot, DepotError
-from agent.remote.means import Fetch, Order, Progress, Prove, Stage
+from agent.remote.means import Prove, Stage
 from agent.remote.transaction import (
     Boundary,
     Breached,
@@ -35,6 +38,7 @@ from agent.remote.transaction import (
     Record,
     Refused,
 )
+from agent.remote.transport.fetch import Fetch, Order, Progress
 from agent.remote.watching import GoingBack, OnProbation, Watching
 from agent.remote.witness import Witness
 from agent.remote.work import Work
@@ -190,11 +194,16 @@ class Duties:
                 self._fetched = found
 
             self._means.fetch(
-                Order(sha256=new.target_sha256, size_bytes=new.size_bytes, sources=new.sources),
+                Order(
+                    target=Target(id=new.target_id, sha256=new.target_sha256, size_bytes=new.size_bytes),
+                    sources=new.sources,
+                    base=None if new.base is None else Path(new.base),
+                ),
                 progress=progress,
                 cancelled=given_up,
                 time_left_s=self._time_left_s,
             )
+            self._means.depot.sync_candidate()  # else what a power cut takes is held against the bundle
         return Happened(what="present", transaction=new.transaction)
 
     def _verify(self, new: Instruction, given_up: Callable[[], bool]) -> Event:
@@ -281,6 +290,7 @@ class Duties:
         stage.take_over(previous)
 
     def _clear(self, what: Duty, record: Record, new: Instruction) -> None:
+        self._means.stage.settle()
         self._note_serving()
         try:
             if what == "clean_up":
@@ -306,35 +316,12 @@ class Duties:
     def _report(self, record: Record, new: Instruction) -> None:
         outcome = record.outcome or "failed"
         self.ended[outcome] += 1
-        name = f"bundle {stored(new.target_id)} {new.target_sha256[:12]}"
-        why = stored(record.errors[-1].message) if record.errors else ""
-        log.info("rollout_ended", bundle=name, outcome=outcome, reason=why)
-        match outcome:
-            case "applied":
-                self._tell("rollout_committed", "info", f"{name} has stood its probation and stays", record)
-            case "rolled_back":
-                self._tell("rollout_rolled_back", "warning", f"{name} was taken back: {why}", record)
-            case "unable_to_roll_back":
-                self._tell(
-                    "rollout_rolled_back", "alarm", f"{name} was taken back to no bundle: {why}", record
-                )
-            case "failed":
-                self._tell("rollout_refused", "warning", f"{name} does not serve here: {why}", record)
-            case _:
-                pass
+        told = telling.ending(new, record)
+        log.info("rollout_ended", outcome=outcome, detail=told.detail)
+        if told.event is not None:
+            self._tell(told.event, told.severity, told.detail, **telling.data_of(new, record))
 
-    def _tell(self, event: str, severity: Severity, detail: str, record: Record | None = None) -> None:
-        data: dict[str, JsonValue] = {}
-        if record is not None and record.instruction is not None:
-            new = record.instruction
-            data = {
-                "transaction": new.transaction,
-                "bundle": stored(new.target_id),
-                "sha256": new.target_sha256,
-                "counter": new.counter,
-                "outcome": record.outcome,
-                "previous": record.previous,
-            }
+    def _tell(self, event: str, severity: Severity, detail: str, **data: JsonValue) -> None:
         try:
             self._means.tell(event, severity, detail, **data)
         except PlumblineError as error:  # reporting moves no state, and the reported document says it, too

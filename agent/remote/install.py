@@ -25,6 +25,7 @@ from agent.remote.rollout_file import RECORD, NotWritable, RolloutFile
 from agent.remote.transaction import (
     Answer,
     Boundary,
+    Breached,
     Cancelled,
     Do,
     Duty,
@@ -211,13 +212,13 @@ class Hand:
                         previous=self._depot.named("previous"),
                     )
                 ]
-            case "observe":
-                return [
-                    Happened(
-                        what="stable" if self._record.state == "probation" else "restored",
-                        transaction=transaction,
-                    )
-                ]
+            case "observe" if self._record.state == "rolling_back":
+                return [Happened(what="restored", transaction=transaction)]
+            case "observe" if instruction.issuer == ISSUER:
+                return [Happened(what="stable", transaction=transaction)]
+            case "observe":  # a station was watching it, and nobody knows how it did
+                unseen = Problem(code=409, message="its probation was ended by hand, without its station")
+                return [Breached(transaction=transaction, problem=unseen)]
             case "discard":
                 self._depot.drop_candidate()
                 if self._record.state == "failed":

@@ -1,51 +1,19 @@
-"""What a rollout uses and does not have itself: bytes, a proof, and the line that serves."""
+"""What a rollout uses and does not have itself, beside bytes: a proof, and the lines that serve."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from agent.contract.desired import Source
+from agent.errors import PlumblineError
 from agent.remote.transaction import Proven
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a signed instruction names: `size_bytes` of all files together, of which no more is taken."""
+class NotReadyError(PlumblineError):
+    """This station has no room for one more bundle; none is to blame for it."""
 
-    sha256: str  # of the manifest
-    size_bytes: int
-    sources: tuple[Source, ...]  # tried in this order
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a fetch is."""
-
-    bytes_done: Mapping[str, int]  # of each file, as it is on the disk
-    size_bytes: int
-    trouble: str | None  # why it stands, for people; None while bytes come
-    linked_s: float  # how long a source has answered, this call: what a deadline counts
-
-
-class Fetch(Protocol):
-    """Bytes of a bundle, from wherever they are, into the depot's candidate."""
-
-    def __call__(
-        self,
-        order: Order,
-        *,
-        progress: Callable[[Progress], None],
-        cancelled: Callable[[], bool],
-        time_left_s: float,
-    ) -> None:
-        """The candidate is whole and synced when this returns; goes on with what is there already.
-
-        Waits for sources that are lost. Raises a PlumblineError with a `code`, or soon after `cancelled` says
-        True.
-        """
+    code = 507
 
 
 class Prove(Protocol):
@@ -74,6 +42,9 @@ class Stage(Protocol):
 
     def in_force(self) -> str | None:
         """The bundle that the lines judge by; None for none."""
+
+    def settle(self) -> None:
+        """A rollout is over: what no line judges by need not be ready any more."""
 
     def used(self) -> frozenset[str]:
         """Every bundle that the lines judge by or may come to judge by, which is never cleaned up."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -19,7 +18,6 @@ from agent.contract.desired import (
     INSTALL_TYPE,
     MAX_DOCUMENT_BYTES,
     DesiredBundle,
-    FolderSource,
     read_bundle,
 )
 from agent.contract.strict_json import StrictJsonError
@@ -65,12 +63,10 @@ def read_offer(
     data: bytes, *, trust: TrustSet | None, addresses: Collection[str], reading: Reading, transaction: str
 ) -> Offer | Refusal:
     """`addresses` are the station's own and its groups'; `transaction` is what the offer would begin."""
-    envelope_sha256 = hashlib.sha256(data).hexdigest()
     try:
         desired = _read(data, trust, addresses)
     except _Refused as error:
-        problem = Problem(code=error.code, message=stored(str(error)))
-        return Refusal(problem=problem, envelope_sha256=envelope_sha256, desired=error.desired)
+        return unread(data, error.code, str(error), error.desired)
     found = expiry(desired.expires, reading)
     return Offer(
         instruction=Instruction(
@@ -78,7 +74,7 @@ def read_offer(
             issuer=desired.issuer,
             epoch=desired.epoch,
             counter=desired.counter,
-            envelope_sha256=envelope_sha256,
+            envelope_sha256=hashlib.sha256(data).hexdigest(),
             target_id=desired.target.id,
             target_sha256=desired.target.sha256,
             address=desired.address,
@@ -93,15 +89,10 @@ def read_offer(
     )
 
 
-def based(new: Instruction, base: Path | None) -> Instruction:
-    """Folders that are named relative to a document are below the folder that it was read from."""
-    if base is None:
-        return new
-    sources = tuple(
-        one.model_copy(update={"path": str(base / one.path)}) if isinstance(one, FolderSource) else one
-        for one in new.sources
-    )
-    return replace(new, sources=sources)
+def unread(data: bytes, code: int, message: str, desired: DesiredBundle | None = None) -> Refusal:
+    """A document that is no offer, and why."""
+    problem = Problem(code=code, message=stored(message))
+    return Refusal(problem=problem, envelope_sha256=hashlib.sha256(data).hexdigest(), desired=desired)
 
 
 def way_back(depot: Depot, record: Record, transaction: str) -> Instruction:

@@ -108,7 +108,7 @@ def _looks(trial: Trial, baseline: Baseline | None, limits: Probation) -> list[t
         (_above(trial.judged - trial.rejects, trial.judged, 1 - rejects + rise), told),
         (
             _above(trial.slow, trial.judged, SLOW_SHARE),
-            f"{trial.slow} of {trial.judged} slower than {limit_ms:.1f} ms; p99 was {baseline.latency_p99_ms:.1f} ms",
+            f"{trial.slow} of {trial.judged} slower than {limit_ms:.1f} ms",
         ),
         _shift(trial, baseline, limits),
     ]

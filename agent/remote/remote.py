@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import structlog
+from pydantic import JsonValue
+
 from agent.clock import Clock, clock_synced
 from agent.contract.topics import DesiredKind, allowed_response_topic
 from agent.line.bindings import Bindings
+from agent.line.holds import Holds
 from agent.outbox.file import FullError
 from agent.remote.desk import Desk
 from agent.remote.documents import Documents, Take
-from agent.remote.verbs import Station
+from agent.remote.log_level import LogLevel
+from agent.remote.orders import Rollouts
+from agent.remote.signing import Spent, signers_of
+from agent.remote.snapshots import Snapshots
+from agent.remote.station import Doctor, GoodFrames, Recipes, Recommending, Station
 from agent.settings.settings import Settings
 from agent.uplink.uplink import Uplink
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +34,9 @@ class Remote:
 
     desk: Desk
     bindings: Bindings
+    holds: Holds
+    snapshots: Snapshots
+    log_level: LogLevel
     uplink: Uplink
     documents: Documents
 
@@ -40,6 +53,7 @@ class Remote:
         for failure in (self.desk.failure, self.documents.failure):
             if failure is not None:
                 raise failure
+        self.log_level.watch()
         try:
             self._tell_unused()
         except FullError:  # the outbox says so itself
@@ -55,31 +69,86 @@ class Remote:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What the field and people have said of a station; it outlives the agent in files beside the outbox."""
+
+    bindings: Bindings
+    holds: Holds
+
+
+def open_said(wanted: Settings, clock: Clock) -> Said:
+    """Of the station with these settings."""
+    names = [camera.name for camera in wanted.cameras]
+    bindings = Bindings(names, path=_beside(wanted, "bindings.json"), clock=clock)
+    bindings.open()
+    holds = Holds(names, path=_beside(wanted, "holds.json"), clock=clock)
+    holds.open()
+    return Said(bindings=bindings, holds=holds)
+
+
 def build(
     uplink: Uplink,
     wanted: Settings,
+    said: Said,
     clock: Clock,
     *,
+    archive: GoodFrames | None = None,
+    threshold: Callable[[str | None], float | None],
+    doctor: Doctor | None = None,
+    recipes: Recipes | None = None,
+    rollouts: Rollouts | None = None,
     takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
     inbox: Path | None = None,
+    settings: Recommending | None = None,
 ) -> Remote:
     """Of a station whose outbox is open; `takers` take what comes as a document, by topic or folder."""
     topics = uplink.events.topics
-    bindings = Bindings(
-        [camera.name for camera in wanted.cameras],
-        path=wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-bindings.json"),
-        clock=clock,
-    )
-    bindings.open()
+
+    def tell(event: str, words: str, data: Mapping[str, JsonValue]) -> None:
+        try:
+            uplink.keeper.note(uplink.events.row(event, "warning", words, **data))
+        except FullError:  # the outbox says so itself, and what was done holds
+            log.warning("event_not_kept", event_name=event, detail=words)
+
+    snapshots = Snapshots([camera.name for camera in wanted.cameras])
+    log_level = LogLevel(wanted.logs.level, clock)
     desk = Desk(
         uplink.link.inbound,
         topics=topics,
-        station=Station(outbox=uplink.keeper, bindings=bindings),
+        station=Station(
+            clock=clock,
+            outbox=uplink.keeper,
+            bindings=said.bindings,
+            holds=said.holds,
+            pictures=snapshots,
+            logs=log_level,
+            threshold=threshold,
+            tell=tell,
+            archive=archive,
+            doctor=doctor,
+            recipes=recipes,
+            rollouts=rollouts,
+            settings=settings,
+        ),
         memory=uplink.keeper,
         answers=uplink.link,
         clock=clock,
         clock_synced=clock_synced,
         allowed=lambda topic: allowed_response_topic(topic, topics, wanted.mqtt.response_prefixes),
+        signers=signers_of(wanted.trust.file),
+        signed=Spent(_beside(wanted, "signed-commands")),
     )
-    documents = Documents(uplink.link.documents, inbox, takers)
-    return Remote(desk=desk, bindings=bindings, uplink=uplink, documents=documents)
+    return Remote(
+        desk=desk,
+        bindings=said.bindings,
+        holds=said.holds,
+        snapshots=snapshots,
+        log_level=log_level,
+        uplink=uplink,
+        documents=Documents(uplink.link.documents, inbox, takers),
+    )
+
+
+def _beside(wanted: Settings, name: str) -> Path:
+    return wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-{name}")

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.address import masked_values
-from agent.bundle.bundle import Bundle
 from agent.clock import Clock, rfc3339
 from agent.contract.payloads import encode
 from agent.contract.reported import (
     ActiveSettings,
-    BundleRef,
     BundleReport,
     ClockReport,
     Reported,
@@ -21,7 +19,6 @@ from agent.contract.reported import (
     SettingsReport,
     TrustReport,
 )
-from agent.foreign import stored
 from agent.remote.settings_store import Snapshot
 from agent.settings.settings import Settings
 from agent.trust.keys import short
@@ -75,14 +72,6 @@ def effective_sha256(settings: Settings) -> str:
     content = settings.model_dump(mode="json", exclude=set(OWN))
     canonical = json.dumps(masked_values(content), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def served(bundle: Bundle) -> BundleReport:
-    """Of a station whose bundle nobody changes from afar."""
-    manifest = bundle.manifest
-    return BundleReport(
-        active=BundleRef(id=stored(manifest.name), sha256=bundle.sha256, counter=manifest.counter)
-    )
 
 
 def _active(settings: Settings, snapshot: Snapshot | None, now: str) -> ActiveSettings:

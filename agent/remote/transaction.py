@@ -63,6 +63,7 @@ class Instruction:
     address: str = ""
     size_bytes: int = 0
     sources: tuple[Source, ...] = ()
+    base: str | None = None  # the folder that the document was read from
     boundary: Literal["frame", "part"] = "frame"
     window: Window | None = None  # when the line may change its bundle
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +18,12 @@ from typing import TypeAlias, get_args
 from agent.clock import new_uuid7, rfc3339
 from agent.contract.reported import BundleAttempt, BundleReport
 from agent.remote import bundle_report
-from agent.remote.asked import Asked, Cancel, Document, Reply, RollBack, Said, SaidState, Standing
 from agent.remote.begin import Begun
 from agent.remote.carrying import Carrying
 from agent.remote.depot import DepotError
 from agent.remote.duties import Duties, Means, moment
-from agent.remote.offers import Offer, Refusal, based, way_back
+from agent.remote.offers import Offer, Refusal, way_back
+from agent.remote.orders import Asked, Cancel, Document, Reply, RollBack, Said, SaidState, Standing, nobody
 from agent.remote.rollout_file import RECORD, NotWritable
 from agent.remote.transaction import (
     Answer,
@@ -54,7 +54,7 @@ Read: TypeAlias = Callable[[bytes, Reading, str], Offer | Refusal]
 
 
 class Updater:
-    """A member of the crew; what is public may be called from any thread, but for `run` and `turn`."""
+    """`Rollouts` of one depot; `run` and `turn` belong to its thread."""
 
     def __init__(self, begun: Begun, means: Means, *, read: Read, changed: Callable[[], None]) -> None:
         """`read` makes an offer of a document; `changed` is called when `report` says something new."""
@@ -79,27 +79,19 @@ class Updater:
         self._answer: BundleAttempt | None = None  # to the last document that began nothing
         self._report = self._reported()
 
-    def take(self, document: bytes, reply: Reply, base: Path | None = None) -> None:
-        """A document of a topic, or of the folder `base`; the answer comes in the updater's thread.
-
-        One that comes while another cannot be ended waits for its turn, the newest alone.
-        """
+    def take(self, document: bytes, reply: Reply = nobody, base: Path | None = None) -> None:
         self._orders.put(Document(content=document, base=base, may_wait=True, reply=reply))
 
     def install(self, document: bytes, base: Path | None = None) -> Said:
-        """The same, for somebody who waits for the answer."""
         return self._asked(lambda reply: Document(content=document, base=base, may_wait=False, reply=reply))
 
     def roll_back(self, who: str, reason: str) -> Said:
-        """End a probation at once, or begin to go back to the bundle before, proven and on probation."""
         return self._asked(lambda reply: RollBack(who=who, reason=reason, reply=reply))
 
     def cancel(self, transaction: str | None = None) -> Said:
-        """End the transaction that goes on, if it is this one and has not come to the line yet."""
         return self._asked(lambda reply: Cancel(transaction=transaction, reply=reply))
 
     def standing(self, transaction: str) -> Standing | None:
-        """None for a transaction that is not known any more."""
         record = self._carrying.record
         if record.instruction is None or record.instruction.transaction != transaction:
             return self._over.get(transaction)
@@ -112,18 +104,18 @@ class Updater:
         )
 
     def report(self) -> BundleReport:
-        """The `bundle` half of the reported document."""
         return self._report
 
     def words(self) -> tuple[str, ...]:
-        """What people should know, one sentence each."""
         trouble = self._carrying.trouble
         own = () if trouble is None else (f"Rollout of bundles: {trouble}",)
         return (*own, *self._duties.words(self._carrying.record))
 
-    def ended(self) -> dict[str, int]:
-        """How transactions came to their end since the start, by outcome; documents that began none."""
+    def ended(self) -> Mapping[str, int]:
         return {"rejected": self._rejected, **{one: self._duties.ended[one] for one in get_args(Outcome)}}
+
+    def is_on_probation(self) -> bool:
+        return self._carrying.record.state == "probation"
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop; what goes on beside is given up then, and gone on with at the next start."""
@@ -204,7 +196,8 @@ class Updater:
         if isinstance(found, Refusal):
             self._reply(order, "rejected", found.problem, bundle_report.refused(found, at=self._now()))
             return
-        new = based(found.instruction, order.base)
+        base = None if order.base is None else str(order.base)
+        new = replace(found.instruction, base=base)
         try:
             self._carrying.have()
         except (DepotError, NotWritable) as error:
@@ -282,7 +275,7 @@ class Updater:
         at, problem = self._now(), answer.problem
         if problem is not None and problem.code == 429 and isinstance(order, Document) and order.may_wait:
             self._later, self._later_ns = (
-                replace(order, reply=_nobody),
+                replace(order, reply=nobody),
                 self._clock.monotonic_ns() + round(AGAIN_S * 1e9),
             )
             self._reply(order, "pending", problem, bundle_report.waiting(new, problem.message, at=at))
@@ -360,7 +353,3 @@ class Updater:
 
 def _of(event: Event) -> str:
     return event.transaction if isinstance(event, Cancelled) else ""
-
-
-def _nobody(said: Said) -> None:
-    """Has been told that it waits; what comes of it is reported."""

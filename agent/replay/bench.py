@@ -48,7 +48,7 @@ def measure(bundle_path: Path, seconds: float, clock: Clock) -> dict[str, Any]:
         finally:
             app.parts.uplink.keeper.close()
             app.parts.uplink.outbox.close()
-            app.engine.close()
+            app.parts.recipes.bundles.close()
     found: dict[str, Any] = {"machine": machine(), "line_at_full_speed": fastest, "line_at_half_speed": paced}
     found["engines"] = [
         _engine_figures(open_engine(bundle, wanted), spec.tile_px, spec.channels, seconds / 4, clock)

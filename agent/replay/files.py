@@ -20,6 +20,7 @@ from agent.clock import Clock
 from agent.engines.engine import Engine
 from agent.errors import PlumblineError
 from agent.foreign import shown, stored
+from agent.line.heatmap import heatmap
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
 from agent.line.prepare import PrepareError, prepare
@@ -28,7 +29,6 @@ from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings.camera import MAX_MEGAPIXELS
-from agent.status.heatmap import heatmap
 from agent.track.depth import eight_bits
 
 REPORT = "report.jsonl"

@@ -20,7 +20,7 @@ from agent.contract.reported import Reported
 from agent.contract.row import Row
 from agent.contract.topics import TOPICS, TopicName
 from agent.contract.verdict import Verdict
-from agent.schemas import examples, json_schemas
+from agent.schemas import examples, json_schemas, pieces
 from agent.settings.settings import Mqtt
 
 PREFIX = "plumbline/v1/{site}/{area}/{line}/{station}"
@@ -91,15 +91,19 @@ def document() -> Json:
         "channels": {
             **_sent_channels(),
             **_desired_channels(),
+            **pieces.channels(PREFIX),
             **_command_channels(),
             "rsp": _response_channel(),
         },
-        "operations": {**_sending(), **_receiving()},
+        "operations": {**_sending(), **_receiving(), **pieces.operations()},
         "components": {
-            "schemas": json_schemas.components((Verdict, EventMessage, Status, Reported, Response)),
+            "schemas": json_schemas.components(
+                (Verdict, EventMessage, Status, Reported, Response, *pieces.MODELS)
+            ),
             "messages": {
                 **_sent_messages(),
                 **_desired_messages(),
+                **pieces.messages(),
                 **_command_messages(),
                 "response": _response(),
             },
@@ -304,7 +308,7 @@ def _response() -> Json:
     codes = "\n".join(f"- {code} `{kind}`" for kind, code in sorted(CODES.items(), key=lambda one: one[1]))
     return {
         **_message("plumbline.response/1", "Response", "What became of a command."),
-        "description": f"`code` is 200, or one of these with `data.kind`:\n\n{codes}\n\n{_DATA}",
+        "description": f"{_CODE}\n\n{codes}\n\n{_DATA}",
         "examples": [{"payload": examples.plain(examples.response())}],
     }
 
@@ -364,11 +368,19 @@ _COMMAND = """\
 Publish it without retain, with an `id` of its own and an `expires` soon. A ResponseTopic below an allowed
 prefix and CorrelationData are honoured. One that comes again after it has run is answered with 409.
 
+Where the station's trust file has keys with the role command, commands that change the station come in a
+DSSE envelope of payloadType application/vnd.plumbline.command+json around a `plumbline.signed-command/1`:
+`id`, `expires` and `args` as here, with `issuer`, `address` (station:SITE/AREA/LINE/STATION) and `name`.
+
 A station takes 512 commands at a time. It lets an MQTT 5 broker send 16 before it acknowledges one; what
 comes beyond the bound is answered with 429, and may be sent again with the same `id`. A message over
 524288 bytes ends the station's connection. MQTT 3.1.1 does not tell that a message is retained unless it
 was there before the subscription: a retained command to a connected station then runs once, and its copy
 in the broker is refused at each connection."""
+
+_CODE = """\
+`code` is 200; 202 while it is being done, when another answer follows: the first one with another code is the
+last and alone says how it ended; or one of these with `data.kind`:"""
 
 _RSP = """\
 Used where the request names no ResponseTopic, or one that is not allowed. A command that there is not is

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from agent.clock import rfc3339
 from agent.contract.arguments import COMMANDS
-from agent.contract.commands import Response
+from agent.contract.commands import Response, SignedRequest
 from agent.contract.desired import (
     DesiredBundle,
     DesiredSettings,
@@ -235,6 +235,19 @@ def command(name: str) -> dict[str, Any]:
         "expires": rfc3339(WHEN.replace(minute=25)),
         "args": dict(COMMANDS[name].example),
     }
+
+
+def signed_command() -> SignedRequest:
+    """What is signed of one that changes the station."""
+    return SignedRequest(
+        schema_="plumbline.signed-command/1",
+        id="plant-office-pause-000004",
+        issuer="plant-office",
+        address=station_address(TOPICS),
+        name="pause",
+        expires=WHEN.replace(minute=25),
+        args=dict(COMMANDS["pause"].example),
+    )
 
 
 def response() -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+from agent.contract.commands import SignedRequest
 from agent.contract.desired import DesiredBundle, DesiredSettings
 from agent.contract.events import EventMessage
 from agent.contract.payloads import Status
@@ -18,6 +19,7 @@ Contract: TypeAlias = Literal[
     "status",
     "metrics",
     "command",
+    "signed-command",
     "reported",
     "desired-settings",
     "desired-bundle",
@@ -40,6 +42,8 @@ def printed(what: Contract) -> dict[str, Any]:
             return json_schemas.named(json_schemas.metrics())
         case "command":
             return json_schemas.command()
+        case "signed-command":
+            return json_schemas.incoming(SignedRequest)
         case "reported":
             return json_schemas.outgoing(Reported)
         case "desired-settings":

@@ -124,6 +124,7 @@ class Camera(_Section):
     web: Web = Web()
     flat_field: FlatField = FlatField()
     silence_timeout_s: float | None = Field(None, ge=0, le=86_400)
+    part_required: bool = False
 
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:

@@ -2,7 +2,7 @@
 
 The servers (opcua, modbus) listen on this machine only unless told otherwise. Modbus TCP has neither
 login nor encryption: whoever reaches its port reads it. OPC UA has them with a certificate. Nobody can
-write through any of them.
+write through any of them, but for parts and orders where `binding` lets them.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class OpcUaGateway(Section):
     key_file: Path | None = None
     trusted_folder: Path | None = None
     anonymous: bool = False
+    binding: Literal["next_trigger", "until_changed"] | None = None
+    writers_folder: Path | None = None
 
     @model_validator(mode="after")
     def _only_who_is_known_reads_from_afar(self) -> OpcUaGateway:
@@ -81,6 +83,12 @@ class OpcUaGateway(Section):
         if self.trusted_folder is None and not self.anonymous and not _is_loopback(self.host):
             raise ValueError(
                 f"host {self.host}: whoever reaches it could read; set trusted_folder, or anonymous to true"
+            )
+        if self.writers_folder is not None and (self.certificate_file is None or self.binding is None):
+            raise ValueError("writers_folder needs binding, certificate_file and key_file; or remove it")
+        if self.binding is not None and self.writers_folder is None and not _is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host}: who is let in could bind parts; set writers_folder, or binding to null"
             )
         return self
 
@@ -99,6 +107,7 @@ class ModbusGateway(Section):
     name: Identifier = "modbus"
     host: Host = "127.0.0.1"
     port: int = Field(5020, ge=1, le=65_535)
+    binding: bool = False
 
 
 class SparkplugGateway(Section):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from agent.settings.section import Identifier, Section
+from agent.settings.section import Host, Identifier, Section
 
 
 class Proof(Section):
@@ -14,9 +15,9 @@ class Proof(Section):
 
     frames: int = Field(200, ge=0, le=10_000)
     min_frames: int = Field(0, ge=0, le=10_000)
-    max_flips: int = Field(2, ge=0, le=10_000)
-    max_score_shift: float = Field(10.0, gt=0, le=1000)
-    timeout_s: float = Field(900.0, ge=10, le=86_400)
+    max_flip_share: float = Field(0.01, ge=0, le=1)
+    max_score_shift: float = Field(20.0, ge=0, le=100)
+    timeout_s: float = Field(3600.0, ge=10, le=86_400)
 
 
 class Probation(Section):
@@ -31,10 +32,19 @@ class Probation(Section):
     max_standing_days: float | None = Field(None, gt=0, le=366)
 
 
+class Download(Section):
+    """Where the bytes of a bundle may come from."""
+
+    ca_file: Path | None = None
+    redirect_hosts: Annotated[tuple[Host, ...], Field(max_length=16)] = ()
+    plain_http: bool = False
+
+
 class Remote(Section):
     """Documents that are signed by the keys of `trust.file` may change this station."""
 
     groups: Annotated[tuple[Identifier, ...], Field(max_length=16)] = ()
+    download: Download = Download()
     proof: Proof = Proof()
     probation: Probation = Probation()
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from agent.address import masked_text
 from agent.errors import PlumblineError
@@ -24,11 +24,13 @@ from agent.foreign import shown
 from agent.settings import bounded, strict_yaml
 from agent.settings.archive import Archive
 from agent.settings.camera import Camera
+from agent.settings.crops import Crops as Crops
 from agent.settings.environment import override
 from agent.settings.filled import anchored, complete
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
 from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
+from agent.settings.recipes import MAX_RECIPES, Recipe, check
 from agent.settings.remote import Remote
 from agent.settings.section import FRAME, Host, Identifier
 from agent.settings.section import Section as _Section
@@ -70,6 +72,7 @@ class Engine(_Section):
     workspace_bytes: int = Field(1_073_741_824, ge=16_777_216)
     cache: Path | None = None
     cache_max_bytes: int = Field(1_000_000_000, ge=0)
+    open_bundles_max_bytes: int = Field(2_000_000_000, ge=0)
 
 
 class Trust(_Section):
@@ -89,14 +92,6 @@ class Trust(_Section):
 class Judge(_Section):
     threshold: float | None = Field(None, ge=1e-6, le=1e6)
     min_area_px: int = Field(16, ge=1)
-
-
-class Crops(_Section):
-    max_per_verdict: int = Field(4, ge=0, le=16)
-    margin_px: int = Field(16, ge=0, le=1024)
-    max_bytes: int = Field(120_000, ge=2_000, le=10_000_000)
-    format: Literal["jpeg", "png"] = "jpeg"
-    every_nth_pass: int = Field(0, ge=0, le=1_000_000)
 
 
 class Outbox(_Section):
@@ -211,6 +206,7 @@ class Settings(_Section):
     engine: Engine = Engine()
     judge: Judge = Field(Judge(), json_schema_extra=FRAME)
     crops: Crops = Field(Crops(), json_schema_extra=FRAME)
+    recipes: tuple[Recipe, ...] = Field((), max_length=MAX_RECIPES)
     archive: Archive = Archive()
     outbox: Outbox = Outbox()
     delivery: Delivery = Delivery()
@@ -229,6 +225,28 @@ class Settings(_Section):
             if names.count(name) > 1:
                 raise ValueError(f"camera name {name!r} stands twice; names are topics and must differ")
         return cameras
+
+    @field_validator("recipes")
+    @classmethod
+    def _each_product_has_one_recipe(
+        cls, recipes: tuple[Recipe, ...], info: ValidationInfo
+    ) -> tuple[Recipe, ...]:
+        cameras: tuple[Camera, ...] = info.data.get("cameras", ())
+        calibrated = {one.name: one.web.mm_per_px is not None for one in cameras}
+        for recipe in recipes:
+            for one in recipe.cameras if cameras else ():
+                if one.camera not in calibrated:
+                    raise ValueError(
+                        f"recipe {recipe.name!r} names camera {one.camera!r}, which is not there; there are "
+                        + ", ".join(calibrated)
+                    )
+                if any(region.unit == "mm" for region in one.ignore) and not calibrated[one.camera]:
+                    raise ValueError(
+                        f"recipe {recipe.name!r} ignores regions in mm, and camera {one.camera!r} has no "
+                        "web.mm_per_px and mm_per_line; set these, or write the corners in px"
+                    )
+        check(recipes)
+        return recipes
 
     @field_validator("gateways")
     @classmethod

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from agent.cameras.life import CameraState, Counts
 from agent.clock import Clock
 from agent.contract.verdict import Verdict
+from agent.line.heatmap import heatmap
 from agent.line.publish import Recorded
 from agent.messages import Floats, Pixels, VerdictName
-from agent.status.heatmap import heatmap
 from agent.status.picture import Picture, shrink
 from agent.status.snapshot import (
     CameraView,

@@ -21,6 +21,9 @@ GROUNDS = {
     "no_model": "no model bundle is whole",
     "not_finite": "the engine gave no numbers",
     "stopped": "the agent was stopped",
+    "part_missing": "no part was named for them",
+    "unknown_product": "no recipe is for them",
+    "all_ignored": "all of them is ignored",
 }
 LONGEST_DETAIL = 200
 
@@ -113,6 +116,7 @@ def camera_words(camera: CameraView) -> str:
         "stalled": f"Camera {camera.name} stalled for {duration_words(camera.for_s)}",
         "lost": f"Camera {camera.name} lost for {duration_words(camera.for_s)}",
         "finished": f"Camera {camera.name} has delivered all its frames",
+        "disabled": f"Camera {camera.name} is disabled",
     }[camera.state]
     if camera.detail:
         return f"{words}: {camera.detail}"

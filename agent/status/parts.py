@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from agent.archive.archive import Archive
 from agent.cameras.supervisor import Supervisor
-from agent.engines.serving import Serving
 from agent.line.capture import Capture
 from agent.line.line import Line
+from agent.line.recipes import Recipes
+from agent.remote.orders import Rollouts
 from agent.remote.remote import Remote
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
@@ -20,12 +21,13 @@ from agent.uplink.uplink import Uplink
 class Parts:
     """Cameras, rings and lines by the camera's name."""
 
-    serving: Serving
+    recipes: Recipes
     cameras: Mapping[str, Supervisor]
     captures: Mapping[str, Capture]
     lines: Mapping[str, Line]
     uplink: Uplink
     remote: Remote
+    rollouts: Rollouts
     roll_maps: RollMaps
     archive: Archive | None
     board: Board
@@ -33,8 +35,10 @@ class Parts:
     def troubles(self) -> Mapping[str, Iterable[str]]:
         """What people should know, one sentence each, by the part that says it."""
         return {
-            "engines": self.serving.words(),
+            "engines": self.recipes.words(),
             "archive": () if self.archive is None else self.archive.words(),
             "uplink": self.uplink.words(),
+            "holds": self.remote.holds.words(),
+            "rollouts": self.rollouts.words(),
             "pictures": [words for line in self.lines.values() for words in line.words()],
         }

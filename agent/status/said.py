@@ -9,6 +9,7 @@ from importlib.metadata import version
 from agent.clock import Clock, rfc3339
 from agent.contract import payloads
 from agent.engines.switch import NONE
+from agent.line.holds import Holds
 from agent.line.recipe import Recipe
 from agent.status.snapshot import Serving
 
@@ -22,6 +23,7 @@ class Status:
     station: str
     boot_id: str
     recipe: Callable[[], Recipe]
+    holds: Holds
     clock: Clock
 
     def message(self, state: payloads.StatusName, reason: str | None) -> bytes:
@@ -37,16 +39,18 @@ class Status:
         described = self.recipe().engine.describe()
         return None if described == NONE else described.name
 
-    def serving(self, camera: str) -> Serving:
-        """What judges this camera's frames now, and at which threshold."""
+    def serving(self, camera: str) -> Serving | None:
+        """What judges this camera's frames now, and at which threshold; None for nothing."""
         recipe = self.recipe()
+        if not recipe.has_model:
+            return None
         engine = recipe.engine.describe()
         return Serving(
             engine=engine.name,
             bundle=recipe.bundle,
             bundle_sha256=recipe.bundle_sha256,
             threshold=recipe.rules_of(camera).threshold_in(engine.precision),
-            provisional_rate=recipe.provisional_rate,
+            provisional_rate=recipe.provisional_rate_of(camera),
         )
 
     def _encoded(
@@ -60,9 +64,11 @@ class Status:
                 station=self.station,
                 boot_id=self.boot_id,
                 versions={"plumbline": VERSION},
-                bundle_sha256=recipe.bundle_sha256,
+                bundle_sha256=recipe.bundle_sha256 or None,
                 settings_sha256=recipe.settings.sha256,
                 engine=engine,
                 since=since,
+                paused=self.holds.paused,
+                disabled=self.holds.disabled,
             )
         )

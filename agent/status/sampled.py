@@ -9,10 +9,11 @@ from agent.archive.archive import REASONS, Archive, Counts
 from agent.cameras.life import OPEN_FAILURES
 from agent.cameras.supervisor import Supervisor
 from agent.contract.metrics import Sample
-from agent.engines.serving import Serving
 from agent.foreign import stored
 from agent.line.capture import Capture
+from agent.line.recipes import Recipes
 from agent.outbox.file import Depth
+from agent.remote.orders import Rollouts
 from agent.remote.remote import Remote
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
@@ -29,10 +30,11 @@ def of_station(parts: Parts, *, turned_away: int) -> Iterable[Sample]:
     """All but what became of triggers (`Tally`). `turned_away`: connections that the page closed."""
     yield from of_cameras(parts.cameras)
     yield from of_rings(parts.captures)
-    yield from of_engines(parts.serving)
+    yield from of_engines(parts.recipes)
     yield from of_outbox(parts.uplink.outbox.depth())
     yield from of_uplink(parts.uplink)
     yield from of_commands(parts.remote, parts.uplink)
+    yield from of_rollouts(parts.rollouts)
     yield from of_rolls(parts.cameras, parts.roll_maps)
     yield from of_archive(parts.archive)
     yield from of_board(parts.board)
@@ -63,9 +65,10 @@ def of_rings(captures: Mapping[str, Capture]) -> Iterable[Sample]:
         yield Sample("ring_pushed_out", capture.overloaded, (name,))
 
 
-def of_engines(serving: Serving) -> Iterable[Sample]:
-    failed = serving.failed
-    for name, serves in serving.serves.items():
+def of_engines(recipes: Recipes) -> Iterable[Sample]:
+    """Those of the bundle in force; failures are counted over all bundles."""
+    failed = recipes.bundles.failed
+    for name, serves in recipes.serves().items():
         yield Sample("engine_serving", serves, (name,))
         yield Sample("engine_failures", failed.get(name, 0), (name,))
 
@@ -105,6 +108,12 @@ def of_commands(remote: Remote, uplink: Uplink) -> Iterable[Sample]:
     yield Sample("bindings_unused", remote.bindings.unused_told)
     for kind, count in {**remote.desk.refusals, "busy": uplink.link.inbound_refused}.items():
         yield Sample("commands_refused", count, (kind,))
+
+
+def of_rollouts(rollouts: Rollouts) -> Iterable[Sample]:
+    for outcome, count in rollouts.ended().items():
+        yield Sample("rollouts", count, (outcome,))
+    yield Sample("rollout_probation", rollouts.is_on_probation())
 
 
 def of_rolls(cameras: Iterable[str], roll_maps: RollMaps) -> Iterable[Sample]:

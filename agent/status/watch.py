@@ -25,6 +25,17 @@ WATCH_EVERY_S = 1.0
 METRICS_EVERY_S = 10.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What the status message says, but for how long."""
+
+    state: StatusName
+    reason: str | None
+    engine: str | None
+    bundle_sha256: str
+    settings_sha256: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Watch:
     """A member of the agent's crew: what a part raises when it is asked ends the agent."""
@@ -39,7 +50,7 @@ class Watch:
     looks: int = 0  # since the start
 
     def run(self, stop: threading.Event) -> None:
-        said: tuple[StatusName, str | None, str | None] | None = None
+        said: _Said | None = None
         metrics_due_ns = self.clock.monotonic_ns()
         while not stop.wait(WATCH_EVERY_S):
             name_threads()
@@ -69,22 +80,23 @@ class Watch:
         for name, camera in parts.cameras.items():
             parts.board.camera_counts(name, camera.counts())
 
-    def _tell(
-        self, said: tuple[StatusName, str | None, str | None] | None
-    ) -> tuple[StatusName, str | None, str | None]:
+    def _tell(self, said: _Said | None) -> _Said:
         """Publish the status where it is another one."""
         health = assess(self.parts.board.snapshot())
         degraded = health.state == "degraded"
         reasons = (*(health.causes if degraded else ()), *self.parts.uplink.lacks())
         reason = "; ".join(reasons) or None  # how long would make it new every second
-        now: tuple[StatusName, str | None, str | None] = (
-            "degraded" if degraded else "online",
-            reason,
-            self.status.engine(),
+        recipe = self.status.recipe()
+        now = _Said(
+            state="degraded" if degraded else "online",
+            reason=reason,
+            engine=self.status.engine(),
+            bundle_sha256=recipe.bundle_sha256,
+            settings_sha256=recipe.settings.sha256,
         )
         if now != said:
             self.manager.status(f"{health.state.capitalize()}{': ' * bool(reasons)}{reason or ''}")
-            self.parts.uplink.link.publish_status(self.status.message(now[0], reason))
+            self.parts.uplink.link.publish_status(self.status.message(now.state, reason))
             tell = log.warning if degraded else log.info
             tell("health", state=health.state, reasons=list(health.reasons))
         return now

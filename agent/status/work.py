@@ -146,6 +146,10 @@ class CameraWork:
         self._unrecorded_ns: int | None = None  # when the first frame after the last record came
 
     def recorded(self, verdict: Verdict, now_ns: int) -> None:
+        """One while the station is paused says nothing of its work."""
+        if verdict.reason == "paused":
+            self._unrecorded_ns = None
+            return
         reason = None if verdict.verdict in ("pass", "fail") else verdict.reason or OTHER
         self._in_a_row = 0 if reason is None else self._in_a_row + 1
         self._record_ns = now_ns

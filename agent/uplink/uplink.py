@@ -16,6 +16,7 @@ from agent.contract.events import EventMaker, Severity
 from agent.contract.row import Changed, Row
 from agent.contract.topics import Topics
 from agent.errors import PlumblineError
+from agent.gateways.binding import Binder
 from agent.gateways.gateway import Gateway, Unacceptable
 from agent.gateways.make import make_sink
 from agent.outbox import file as outbox_file
@@ -223,8 +224,9 @@ def build(
     clock: Clock,
     new_id: Callable[[], str],
     turn_away: TurnAway,
+    bind: Binder,
 ) -> Uplink:
-    """Open the outbox and make the rest. Raises OutboxError."""
+    """Open the outbox and make the rest; `bind` takes what the field writes. Raises OutboxError."""
     identity = wanted.identity
     topics = Topics(site=identity.site, area=identity.area, line=identity.line, station=identity.station)
     events = EventMaker(topics, boot_id=boot_id, clock=clock, new_id=new_id)
@@ -241,6 +243,7 @@ def build(
             last_will=last_will,
             clock=clock,
             turn_away=turn_away,
+            bind=bind,
         )
     except BaseException:
         outbox.close()  # the next try may have it
@@ -257,6 +260,7 @@ def _around(
     last_will: bytes,
     clock: Clock,
     turn_away: TurnAway,
+    bind: Binder,
 ) -> Uplink:
     """Everything else, for an open outbox."""
     topics = events.topics
@@ -309,6 +313,7 @@ def _around(
             cameras=[camera.name for camera in wanted.cameras],
             clock=clock,
             interlock=lambda: keeper.full,
+            bind=bind,
         )
 
         def store(unacceptable: Unacceptable) -> None:

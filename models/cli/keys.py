@@ -25,7 +25,13 @@ app = typer.Typer(
 Keys = Annotated[
     list[Path], typer.Option("--key", help="Ed25519 private key in PEM to sign with; give it again for each")
 ]
-What = Annotated[Path, typer.Argument(metavar="WHAT", help="bundle folder or .plumb file, or a trust file")]
+What = Annotated[
+    Path,
+    typer.Argument(
+        metavar="WHAT",
+        help="bundle folder or .plumb file, trust file, or for sign what plumbline command --to-sign wrote",
+    ),
+]
 
 
 @app.command(epilog=exits())
@@ -60,9 +66,10 @@ def new(
 
 @app.command(epilog=exits())
 def sign(what: What, key: Keys, out: Out) -> None:
-    """Add signatures: the same bundle or trust file, signed by these keys, too."""
+    """Add signatures: the same bundle, trust file or command, signed by these keys, too."""
     from agent.bundle.bundle import write_files
-    from agent.trust.envelope import SignatureError
+    from agent.contract.commands import COMMAND_TYPE
+    from agent.trust.envelope import SignatureError, parse
     from agent.trust.keys import key_id, short
     from agent.trust.trust_set import read_trust
     from models.shipping.trust_sets import draft
@@ -76,7 +83,10 @@ def sign(what: What, key: Keys, out: Out) -> None:
             write_files(out, _signed_files(what, keys))
         else:
             data = read_trust(what)
-            draft(data, name=name)
+            if parse(data).payload_type == COMMAND_TYPE:
+                _check_command(data, name)
+            else:
+                draft(data, name=name)
             _write(out, add_signatures(data, *keys))
     except SignatureError as error:
         raise PlumblineError(f"{name}: {error}; sign a copy without it anew") from error
@@ -188,6 +198,23 @@ def rotate(
             say([f"{out}: still to sign for set {number}: {ids}; plumbline-lab keys sign adds them"])
     if any(lacking.values()):
         raise typer.Exit(ExitCode.NOT_GOOD)
+
+
+def _check_command(data: bytes, name: str) -> None:
+    """Raises PlumblineError for what no station would take, whoever signed it."""
+    from pydantic import ValidationError
+
+    from agent.contract import strict_json
+    from agent.contract.commands import SignedRequest
+    from agent.trust.envelope import parse
+
+    try:
+        SignedRequest.model_validate(strict_json.parse(parse(data).payload))
+    except (strict_json.StrictJsonError, ValidationError) as error:
+        raise PlumblineError(
+            f"{name}: it holds no command: {shown(str(error).splitlines()[0])}; have plumbline command "
+            "--to-sign write it"
+        ) from error
 
 
 def _signed_files(path: Path, keys: list[Ed25519PrivateKey]) -> dict[str, bytes]:

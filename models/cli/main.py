@@ -7,7 +7,7 @@ import typer
 from agent.cli.exit_codes import exits, exits_of_program
 from agent.cli.options import Version
 from agent.cli.program import run
-from models.cli import distill, evaluate, export, keys, sample, train
+from models.cli import distill, evaluate, export, fleet, keys, sample, train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -24,6 +24,7 @@ app.command(epilog=exits())(export.export)
 app.command(epilog=exits())(export.variants)
 app.command(epilog=exits())(evaluate.evaluate)
 app.add_typer(keys.app, name="keys")
+app.add_typer(fleet.app, name="fleet")
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from agent.line.heatmap import heatmap
 from agent.messages import Pixels
-from agent.status.heatmap import heatmap
 from models.judging.evaluate import Figures, Judged
 
 WORST = 4  # pictures of each kind

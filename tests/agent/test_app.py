@@ -63,7 +63,7 @@ def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe
         assert (after.bundle, after.threshold) == ("another", 0.5)
         assert before.threshold != after.threshold
     finally:
-        app.engine.close()
+        app.parts.recipes.bundles.close()
         app.parts.uplink.outbox.close()
 
 
@@ -72,7 +72,7 @@ def test_a_station_that_has_done_nothing_yet_has_a_series_at_zero_for_every_reas
     try:
         counts = app.watch.metrics.snapshot()
     finally:
-        app.engine.close()
+        app.parts.recipes.bundles.close()
         app.parts.uplink.outbox.close()
     assert counts["state"] == {"starting": 1, "running": 0, "degraded": 0}
     assert counts["info"] == {VERSION: {app.parts.lines["top"].recipe.bundle: 1}}
@@ -102,7 +102,7 @@ def test_a_listener_that_raised_ends_the_agent_when_the_watch_asks(
         with pytest.raises(ListenerError, match="Board raised ValueError"):
             app.watch.run(threading.Event())
     finally:
-        app.engine.close()
+        app.parts.recipes.bundles.close()
         app.parts.uplink.outbox.close()
 
 

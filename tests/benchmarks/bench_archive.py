@@ -181,7 +181,7 @@ def compare(
             for side in sides:
                 side.app.parts.uplink.keeper.close()
                 side.app.parts.uplink.outbox.close()
-                side.app.engine.close()
+                side.app.parts.recipes.bundles.close()
         counts = archive.counts()
         p99 = [float(np.percentile(side.durable_ms, 99)) for side in sides]
         p50 = [float(np.median(side.durable_ms)) for side in sides]
@@ -211,7 +211,7 @@ def _build(place: Path, name: str, threshold: float | None, *, gpu: bool) -> App
         make=lambda *_: NoCamera,
     )
     if gpu:
-        app.engine.serve(GpuLikeEngine())
+        app.parts.recipes.opened.engine.serve(GpuLikeEngine())
     return app
 
 

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.bench_swap [--seconds 5] [--rounds 6] [--swaps-per-s 50]
 
-The sample bundle opened twice, each time with an engine of its own; frames of one tile at half of the rate
+The sample bundle and one like it, each with an engine of its own; frames of one tile at half of the rate
 that the line reaches. Rounds with and without swaps come by turns; milliseconds are from capture to the
 hand-over to the outbox, ratios are medians over the rounds.
 """
@@ -23,13 +23,15 @@ from pathlib import Path
 import numpy as np
 import structlog
 
+from agent.bundle.bundle import open_bundle, write_bundle
 from agent.clock import SystemClock, new_uuid7
 from agent.contract.topics import Topics
 from agent.engines.choice import look_around
 from agent.line.capture import Capture
 from agent.line.line import Line
+from agent.line.opened import OpenedBundles
 from agent.line.publish import Publisher
-from agent.line.recipe import Recipe, open_recipe
+from agent.line.recipe import Recipe, make_recipe
 from agent.line.record import Origin
 from agent.messages import Frame, Pixels
 from agent.outbox.database import Database
@@ -70,7 +72,7 @@ class Station:
         )
         self.frames = 0
 
-    def judge(self, image: Pixels) -> float:
+    def judge(self, image: Pixels, part_id: str | None = None) -> float:
         """Milliseconds from capture to the hand-over."""
         frame = Frame(
             camera="top",
@@ -78,6 +80,7 @@ class Station:
             image=image,
             captured_ns=self.clock.monotonic_ns(),
             captured_at=self.clock.utc_now(),
+            part_id=part_id,
         )
         self.frames += 1
         self.capture.put(frame)
@@ -91,6 +94,16 @@ class Station:
             time.sleep(max(0.0, started + number / rate_hz - time.monotonic()))
             found.append(self.judge(images[number % len(images)]))
         return found
+
+
+def another(folder: Path) -> Path:
+    """The sample bundle with another threshold, which makes it another bundle."""
+    sample = open_bundle(SAMPLE)
+    threshold = sample.manifest.threshold.model_copy(update={"raw": sample.manifest.threshold.raw * 1.1})
+    manifest = sample.manifest.model_copy(update={"name": "another", "threshold": threshold})
+    files = {name: data for name, data in sample.files.items() if name in manifest.files}
+    write_bundle(folder / "another", manifest, files, None)
+    return folder / "another"
 
 
 @contextmanager
@@ -124,15 +137,22 @@ def main() -> None:
             bundle=SAMPLE,
             outbox=settings.Outbox(path=Path(folder) / "outbox.sqlite3", min_free_bytes=0),
         )
-        opened = [open_recipe(wanted, look_around(), failed=lambda name: None) for _ in range(2)]
+        bundles = OpenedBundles(
+            trust=wanted.trust,
+            engine=wanted.engine,
+            cache=wanted.engine_cache(),
+            machine=look_around(),
+            named=tuple,
+        )
+        opened = [bundles.open(path) for path in (SAMPLE, another(Path(folder)))]
+        recipes = [make_recipe(wanted, one.bundle, one.engine) for one in opened]
         outbox = Outbox(Database(wanted.outbox.path, clock=SystemClock()))
         outbox.open()
         try:
-            _measure(Station(outbox, opened[0].recipe), [one.recipe for one in opened], arguments)
+            _measure(Station(outbox, recipes[0]), recipes, arguments)
         finally:
             outbox.close()
-            for one in opened:
-                one.engine.close()
+            bundles.close()
 
 
 def _measure(station: Station, recipes: Sequence[Recipe], arguments: argparse.Namespace) -> None:

@@ -98,6 +98,11 @@ def test_wrong_settings_are_not_tried_again_and_again() -> None:
     assert unit["StartLimitIntervalSec"] == "0"
 
 
+def test_a_process_of_ours_that_runs_out_of_memory_does_not_take_the_line_with_it() -> None:
+    """systemd's default ends the whole service; a proof is the first that the kernel ends."""
+    assert dict(settings_of("plumbline.service"))["OOMPolicy"] == "continue"
+
+
 @pytest.mark.parametrize("drop_in", DROP_INS)
 def test_a_drop_in_says_why_and_how(drop_in: str) -> None:
     text = (SYSTEMD / "drop-ins" / drop_in).read_text()

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from agent.contract.arguments import COMMANDS
-from agent.contract.commands import CODES, Response
+from agent.contract.commands import ACCEPTED, CODES, COMMAND_TYPE, Response, SignedRequest
 from agent.contract.events import EVENT_NAMES, EventMessage
 from agent.contract.payloads import Status
 from agent.contract.topics import TOPICS
 from agent.contract.verdict import REASONS
-from agent.gateways import modbus, opcua
+from agent.gateways import modbus, modbus_binding, opcua
+from agent.gateways.opcua_binding import JOB, PART
 from agent.gateways.webhook import NEVER, cloud_event_headers
 from agent.outbox.replayed import RANGES, told
 from agent.schemas import examples
@@ -97,7 +98,20 @@ def test_the_modbus_map_is_the_one_of_the_code() -> None:
     assert f"address {modbus.BLOCK_REGISTERS} n" in TEXT and f"{modbus.NO_AGE}: none" in TEXT
 
 
+def test_the_registers_of_bindings_are_those_of_the_code() -> None:
+    lines = [line for line in (modbus_binding.__doc__ or "").splitlines() if re.match(r"\| \d+", line)]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert len(rows) == 11 and [row for row in rows if row not in ROWS] == []
+
+
+def test_how_commands_are_signed_stands_there() -> None:
+    assert {COMMAND_TYPE, "plumbline.signed-command/1", "bundle/desired"} <= CODE
+    assert set(SignedRequest.model_fields) - {"schema_"} <= set(re.findall(r'"(\w+)":', TEXT))
+    assert re.search(rf"^\| {ACCEPTED} \|", TEXT, re.MULTILINE)
+
+
 def test_opc_ua_and_webhook_are_named() -> None:
+    assert {f"top.{name}" for name in (PART, JOB)} | {PART, JOB} <= CODE
     assert {field.name for field in opcua.FIELDS} | {
         "Heartbeat",
         "Interlock",

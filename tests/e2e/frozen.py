@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,12 +22,15 @@ def _ptrace(request: int, thread: int) -> None:
 
 
 @contextmanager
-def frozen(thread: int) -> Iterator[None]:
-    """The thread stands, all others go on. Raises OSError where it may not be traced."""
+def frozen(thread: int) -> Iterator[float]:
+    """Since when the thread stands. Raises OSError where it may not be traced.
+
+    All others go on, unless it stands while it has the interpreter: then every thread of Python waits for it.
+    """
     _ptrace(PTRACE_SEIZE, thread)
     try:
         _ptrace(PTRACE_INTERRUPT, thread)
         os.waitpid(thread, WALL)
-        yield
+        yield time.monotonic()
     finally:
         _ptrace(PTRACE_DETACH, thread)

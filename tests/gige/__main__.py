@@ -47,9 +47,7 @@ def main() -> None:
     camera.start()
     print(json.dumps(asdict(belt.counts)), flush=True)
     for line in sys.stdin:
-        for name, value in json.loads(line).items():
-            setattr(belt.cues, name, value)
-        print(json.dumps(asdict(belt.counts)), flush=True)
+        print(json.dumps(asdict(belt.cue(json.loads(line)))), flush=True)
     camera.stop()
 
 

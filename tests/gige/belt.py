@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,13 +60,24 @@ class Exposure:
 
 @dataclass(slots=True)
 class Belt:
-    """Moves on with each block; cues are taken as they come due."""
+    """Moves on with each block; cues are taken as they come due.
+
+    Whoever makes a block holds `held` from its exposure until it is sent: cues and counts come in between.
+    """
 
     cues: Cues = field(default_factory=Cues)
     counts: Counts = field(default_factory=Counts)
+    held: threading.Lock = field(default_factory=threading.Lock)
     position: int = 0
     counter: int = 0
     encoder: int = 0
+
+    def cue(self, cues: Mapping[str, Any]) -> Counts:
+        """Set them all before the next block; the counts of those before, a copy."""
+        with self.held:
+            for name, value in cues.items():
+                setattr(self.cues, name, value)
+            return replace(self.counts)
 
     def expose(self, height: int) -> Exposure | None:
         """The next block, None while the belt stands."""

@@ -40,7 +40,7 @@ class Sent:
 
 @dataclass(slots=True)
 class Camera:
-    """Serves until `stop`; the belt's cues may be changed from any thread at any time."""
+    """Serves until `stop`; the belt may be given cues from any thread at any time."""
 
     address: str
     web: Grey
@@ -191,19 +191,25 @@ class Camera:
             # A belt does not wait; after a second behind it is the simulator that is too slow.
             due_s = due_s + period_s if now_s - 1 < due_s else now_s + period_s
             time.sleep(max(0.0, due_s - now_s))
-            exposure = self.belt.expose(height) if self._acquiring.is_set() else None
-            if exposure is not None:
-                cues = self.belt.cues
-                block_id = cues.next_block_id or block_id % 65535 + 1
-                cues.next_block_id = None
-                self._send(exposure, block_id, rng)
+            with self.belt.held:
+                exposure = self.belt.expose(height) if self._acquiring.is_set() else None
+                if exposure is not None:
+                    cues = self.belt.cues
+                    block_id = cues.next_block_id or block_id % 65535 + 1
+                    cues.next_block_id = None
+                    self._send(exposure, block_id, rng)
+
+    def _receiver(self) -> Address | None:
+        """Who is to have the stream; None while the channel is closed, as the standard has it for port 0."""
+        port = self._registers[r.STREAM_PORT] & 0xFFFF
+        address = socket.inet_ntoa(struct.pack(">I", self._registers[r.STREAM_ADDRESS]))
+        return (address, port) if port else None
 
     def _send(self, exposure: Exposure, block_id: int, rng: random.Random) -> None:
         cues, counts = self.belt.cues, self.belt.counts
-        receiver = (
-            socket.inet_ntoa(struct.pack(">I", self._registers[r.STREAM_ADDRESS])),
-            self._registers[r.STREAM_PORT] & 0xFFFF,
-        )
+        receiver = self._receiver()
+        if receiver is None:
+            return
         made = packets(self._block(exposure, block_id), self._registers[r.STREAM_PACKET_SIZE] & 0xFFFF)
         if cues.drop_blocks:
             cues.drop_blocks -= 1

@@ -39,6 +39,7 @@ const STATES = {
   stalled: ["Stalled", "alert", "bad"],
   lost: ["Lost", "alert", "bad"],
   finished: ["Finished", "dash", "none"],
+  disabled: ["Disabled", "dash", "warn"],
 };
 
 const UNITS = [["ms", 1], ["s", 1000], ["min", 60_000], ["h", 3_600_000]];

@@ -158,6 +158,7 @@ class Connection:
         client = self._client
         client.on_connect = client.on_disconnect = client.on_publish = None
         client.on_subscribe = client.on_unsubscribe = client.on_message = client.on_socket_open = None
+        self._on_ack = self._on_message = _nothing  # so that it goes when nobody has it, paho's pair with it
         still_open = client.socket()
         if still_open is not None:
             still_open.close()

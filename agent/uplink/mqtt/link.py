@@ -28,6 +28,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.contract.inbound import Inbound, Inbox
+from agent.contract.payloads import JSON
 from agent.contract.row import Waiting
 from agent.contract.topics import TOPICS, Topics
 from agent.settings.settings import Mqtt
@@ -171,6 +172,14 @@ class MqttLink:
         """Metrics for whoever listens now; dropped without a connection, or over the broker's limit."""
         if self._live is not None and (conversation := self._conversation) is not None:
             conversation.herald.say_metrics(self._topics.metrics(), payload)
+
+    def ask_piece(self, payload: bytes) -> bool:
+        """Ask for pieces of a bundle; False where nobody can be asked now. What is lost is asked for anew."""
+        live = self._live
+        if live is None:
+            return False
+        live.publish(self._topics.bundle_get(), payload, TOPICS["bundle_get"], JSON)
+        return True
 
     def respond(self, topic: str, payload: bytes, correlation_data: bytes | None) -> None:
         """Answer a command; waits behind too many other answers, and is dropped without a connection.

@@ -143,6 +143,28 @@ def test_a_mistake_in_the_settings_is_named_and_ends_nothing() -> None:
     assert one.failure is None
 
 
+def test_a_camera_that_is_disabled_is_closed_and_not_opened_until_it_is_enabled() -> None:
+    plant, why = Plant(), ["lens"]
+    with watched_camera(plant.connect, SHORT, QUICK, why_disabled=lambda: why[0] if why else None) as one:
+        eventually(lambda: one.said == [("disabled", "lens")], "it says so")
+        looks = one.supervisor.looks
+        eventually(lambda: one.supervisor.looks > looks + 2, "it looks on")
+        assert not plant.connections and one.supervisor.looks < looks + 100
+        why.clear()
+        one.frames_go_on()
+        why.append("cable")
+        one.reaches("disabled")
+        eventually(lambda: all(one.state != "open" for one in plant.connections), "it is closed")
+        before, opened = len(one.items), len(plant.connections)
+        why.clear()
+        eventually(lambda: len(one.items) >= before + 3, "it goes on")
+        assert len(plant.connections) == opened + 1
+    assert one.states() == ["disabled", "opening", "streaming", "disabled", "opening", "streaming"]
+    counts = one.supervisor.counts()
+    assert (counts.losses, counts.stalls, counts.epoch) == (0, 0, 1)
+    assert_exact(one)
+
+
 def test_a_bug_in_a_driver_is_raised_and_not_hidden() -> None:
     plant = Plant()
     with watched(plant) as one:

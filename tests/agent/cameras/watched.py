@@ -76,6 +76,7 @@ def watched_camera(
     patience: Patience | None = None,
     pauses: Pauses | None = None,
     wanted: camera_settings.Camera | None = None,
+    why_disabled: Callable[[], str | None] = lambda: None,
 ) -> Watched:
     capture = Capture("accountable", ring_frames=4096)
     said: list[tuple[CameraState, str]] = []
@@ -87,5 +88,6 @@ def watched_camera(
         ring=capture,
         clock=SystemClock(),
         report=lambda state, detail: said.append((state, detail)),
+        why_disabled=why_disabled,
     )
     return Watched(supervisor, capture, said)

@@ -11,13 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from agent import logs
 from agent.clock import ManualClock
 from agent.contract.arguments import COMMANDS
-from agent.settings.settings import Logs
+from agent.remote.station import Found
+from agent.settings.settings import Logs, Trust
+from models.cli.main import app as workshop
 from tests.agent.cli.calling import Plumbline, config, named_in_help
 from tests.agent.outbox.rows import TOPICS, verdict
+from tests.agent.remote.fakes import FakeDoctor
 from tests.agent.remote.stations import Asked, asked
 from tests.agent.remote.test_desk import Counter, Station
 from tests.agent.uplink.asking import command as inbound
@@ -158,10 +162,83 @@ def test_what_is_wrong_is_said_in_the_words_of_the_station(
 ) -> None:
     counter = Counter(Station(), ManualClock(), folder=tmp_path)
     counter.serve_here(inbound(topic=f"{TOPICS.prefix}/cmd/{name}", payload=request(args=args)))
-    (answer,) = counter.station.answers()
-    if answer["code"] == 200:
+    answer = counter.station.answers()[-1]
+    kind = dict(answer["data"]).get("kind")  # type: ignore[call-overload]
+    if answer["code"] == 200 or kind in ("impossible", "not_found"):  # as this station is set up
         return
     words = ("command", "--args", json.dumps(args), "-c", config(tmp_path), "--json", "--", name)
     ended = plumbline(*words)
     logs.configure(Logs(level="error"))
     assert (ended.code, json.loads(ended.out)["error"]) == (2, answer["message"])
+
+
+def test_what_is_under_way_is_printed_before_the_last_answer(
+    plumbline: Plumbline, tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    found = [Found(family="disk", check="room", state="note", words="little room", remedy="make some")]
+    one = asked(tmp_path / "outbox.sqlite3", mosquitto.port, parts={"doctor": FakeDoctor(found)})
+    one.start()
+    try:
+        one.hears()
+        ended = plumbline("command", "doctor", "-c", at(tmp_path, mosquitto.port))
+        first, *_, last, data = ended.out.splitlines()
+        assert ended.code == 0 and first.startswith("202 accepted") and last.startswith("200 done")
+        assert json.loads(data)["findings"][0]["words"] == "little room"
+        answer = json.loads(plumbline("command", "doctor", "-c", at(tmp_path, mosquitto.port), "--json").out)
+        assert answer["code"] == 200, "of which the last one is printed alone"
+    finally:
+        one.stop()
+
+
+def test_a_command_is_written_signed_and_sent(
+    plumbline: Plumbline, tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    key, trust = tmp_path / "office.pem", tmp_path / "trust.json"
+    lab = CliRunner()
+    assert lab.invoke(workshop, ["keys", "new", str(key), "--trust", str(trust)]).exit_code == 0
+    one = asked(tmp_path / "outbox.sqlite3", mosquitto.port, trust=Trust(file=trust))
+    one.start()
+    try:
+        one.hears()
+        file, plain, signed = at(tmp_path, mosquitto.port), tmp_path / "plain", tmp_path / "signed"
+        unsigned = plumbline("command", "pause", "reason=gripper", "-c", file)
+        assert unsigned.code == 1 and unsigned.out.startswith("401")
+        words = ("--timeout", "600", "--issuer", "office", "--to-sign", plain)
+        written = plumbline("command", "pause", "reason=gripper", "-c", file, *words)
+        assert (written.code, "plumbline-lab keys sign" in written.out) == (0, True)
+        too_early = plumbline("command", "--signed", plain, "-c", file)
+        assert too_early.code == 1 and too_early.out.startswith("401"), "nobody has signed it"
+        made = lab.invoke(workshop, ["keys", "sign", str(plain), "--key", str(key), "--out", str(signed)])
+        assert made.exit_code == 0, made.output
+        answer = json.loads(plumbline("command", "--signed", signed, "-c", file, "--json").out)
+        assert (answer["code"], answer["data"]["paused"]["who"]) == (200, "office")
+        again = plumbline("command", "--signed", signed, "-c", file)
+        assert again.code == 1 and again.out.startswith("409"), "it runs once"
+    finally:
+        one.stop()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ping", "--issuer", "a"), "go together"),
+        (("ping", "--to-sign", "x"), "go together"),
+        (("ping", "--signed", "x"), "leave NAME"),
+        (("--signed", "nowhere"), "check --signed"),
+        (("--signed", "agent.yaml"), "no signed command"),
+        (("pause", "--issuer", "a", "--to-sign", "x"), "reason"),
+        (("ping", "--issuer", "a", "--to-sign", "gone/x"), "check --to-sign"),
+    ],
+)
+def test_signing_with_something_missing_says_what(
+    plumbline: Plumbline,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = at(tmp_path, 1)
+    (tmp_path / "agent.yaml").write_bytes(file.read_bytes())
+    ended = plumbline("command", *words, "-c", file)
+    assert ended.code == 2 and said in " ".join(ended.err.split()), ended.err

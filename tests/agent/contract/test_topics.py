@@ -30,10 +30,14 @@ def test_no_name_has_more_than_seven_slashes() -> None:
     assert max(name.count("/") for name in names) == 7
 
 
-def test_only_what_holds_until_it_is_changed_is_retained_and_only_metrics_may_be_lost() -> None:
+def test_only_what_holds_until_it_is_changed_is_retained_and_little_may_be_lost() -> None:
     retained = [name for name, delivery in TOPICS.items() if delivery.retain]
     assert retained == ["status", "desired", "reported"]
-    assert [name for name, delivery in TOPICS.items() if delivery.qos == 0] == ["metrics"]
+    assert [name for name, delivery in TOPICS.items() if delivery.qos == 0] == [
+        "metrics",
+        "bundle_get",
+        "bundle_data",
+    ]
 
 
 @pytest.mark.parametrize("bad", ["", "a/b", "#", "+", "A", "ä", "a b", "x" * 65, "line\n"])

@@ -91,6 +91,20 @@ def test_every_reference_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert all(words.isprintable() and str(tmp_path) in words for words in found.values()), found
 
 
+def test_bundles_of_recipes_are_looked_at_as_the_stations_is(tmp_path: Path) -> None:
+    write_small(tmp_path / "bundle")
+    write_small(tmp_path / "other", raw=0.7)
+    write_small(tmp_path / "third", raw=0.6)
+    (tmp_path / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "frames" / "a.png"), good_picture(40, 40))
+    names = ("bundle", "other", "none", "third")
+    recipes = [{"name": name, "bundle": name} for name in names]
+    found = missing(tmp_path, recipes=recipes, engine={"open_bundles_max_bytes": 7_000_000})
+    assert list(found) == ["recipes.2.bundle", "recipes.3.bundle"]
+    assert "none" in found["recipes.2.bundle"]
+    assert "raise engine.open_bundles_max_bytes" in found["recipes.3.bundle"]
+
+
 def test_credentials_of_systemd_are_not_looked_for_outside_its_unit(tmp_path: Path) -> None:
     found = missing(tmp_path, mqtt={"username": "u", "password_file": "%d/password"})
     assert "mqtt.password_file" not in found

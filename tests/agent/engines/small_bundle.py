@@ -96,15 +96,15 @@ def small_files(*, scores: Floats | None = None, model: bytes | None = None) -> 
     }
 
 
-def small_manifest(files: Mapping[str, bytes]) -> Manifest:
+def small_manifest(files: Mapping[str, bytes], *, name: str = "small", raw: float = THRESHOLD) -> Manifest:
     manifest = Manifest(
-        name="small",
+        name=name,
         counter=1,
         licence="CC0-1.0",
         input=InputSpec(channels=1, tile_px=TILE_PX, overlap_px=4, scale=1.0),
         map=MapSpec(stride_px=STRIDE_PX, top=64, definition="mean grey value over 255"),
         threshold=Threshold(
-            raw=THRESHOLD,
+            raw=raw,
             target_false_reject_rate=0.05,
             interval=(0.4, 0.6),
             good_frames=20,
@@ -131,10 +131,12 @@ def write_small(
     scores: Floats | None = None,
     model: bytes | None = None,
     key: Ed25519PrivateKey | None = None,
+    name: str = "small",
+    raw: float = THRESHOLD,
 ) -> Path:
-    """The bundle as a folder, signed when there is a key."""
+    """The bundle as a folder, signed when there is a key; `raw` is its threshold."""
     files = small_files(scores=scores, model=model)
-    manifest = small_manifest(files)
+    manifest = small_manifest(files, name=name, raw=raw)
     signature = None
     if key is not None:
         signature = signing.sign(manifest_bytes(manifest), BUNDLE_TYPE, key)

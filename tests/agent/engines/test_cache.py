@@ -340,3 +340,32 @@ def test_an_entry_whose_parts_have_other_names_is_built_anew(tmp_path: Path) -> 
     engine = open_openvino(bundle, precision="f32", threads=1, cache=cache)
     assert not engine.describe().from_cache
     engine.close()
+
+
+def test_what_another_process_serves_by_is_read_and_never_replaced_or_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "engines"
+    EngineCache(folder, CAP).store(KEY, ENTRY)
+    before = [path.read_bytes() for path in folder.iterdir()]
+    guest = EngineCache(folder, CAP, protected={KEY.bundle_sha256})
+    guest.discard(KEY)
+    guest.store(KEY, Entry(parts={"batch-4": b"mine", "batch-1": b"own"}, build_s=1.0))
+    assert guest.load(KEY) == ENTRY
+    guest.prune(max_bytes=0)
+    assert [path.read_bytes() for path in folder.iterdir()] == before
+
+
+def test_an_engine_that_fits_beside_what_serves_makes_only_others_go(tmp_path: Path) -> None:
+    folder = tmp_path / "engines"
+    size = len(encode(KEY, ENTRY))
+    old = replace(KEY, bundle_sha256="01" * 32)
+    for key in (KEY, old):  # the one that serves was used before the other
+        EngineCache(folder, CAP).store(key, ENTRY)
+    new = replace(KEY, bundle_sha256="02" * 32)
+    EngineCache(folder, 2 * size + 10, protected={KEY.bundle_sha256}).store(new, ENTRY)
+    assert {one.bundle_sha256 for one in EngineCache(folder, CAP).entries()} == {
+        KEY.bundle_sha256,
+        new.bundle_sha256,
+    }
+    with pytest.raises(CacheError, match=r"do not fit beside the \d+ of what serves; raise engine.cache_max"):
+        EngineCache(folder, size + 10, protected={KEY.bundle_sha256}).store(old, ENTRY)
+    assert EngineCache(folder, CAP).load(KEY) == ENTRY

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from asyncua import Client, ua
 
+from agent.clock import SystemClock
 from agent.contract.row import Row
+from agent.gateways.binding import Binder
 from agent.gateways.opcua import NAMESPACE, OpcUaSink
 from agent.settings.gateways import OpcUaGateway
 from tests.agent.gateways.records import waiting
@@ -46,9 +48,16 @@ class Hmi:
         return self.ask(reading)
 
 
-def hmi(**security: object) -> Hmi:
+def hmi(bind: Binder = lambda wanted, arrived_ns: (), **security: object) -> Hmi:
     port = free_port()
     hold: list[bool] = []
     settings = OpcUaGateway.model_validate({"host": HOST, "port": port, **security})
-    sink = OpcUaSink(settings, topics=TOPICS, cameras=["top", "bottom"], interlock=lambda: bool(hold))
+    sink = OpcUaSink(
+        settings,
+        topics=TOPICS,
+        cameras=["top", "bottom"],
+        interlock=lambda: bool(hold),
+        bind=bind,
+        clock=SystemClock(),
+    )
     return Hmi(sink=sink, url=f"opc.tcp://{HOST}:{port}", hold=hold)

@@ -25,6 +25,7 @@ def made(**values: object) -> Sink:
         cameras=["top"],
         clock=ManualClock(),
         interlock=lambda: False,
+        bind=lambda wanted, arrived_ns: (),
     )
 
 

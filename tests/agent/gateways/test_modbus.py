@@ -32,7 +32,11 @@ class Plc:
         self.port = free_port()
         settings = ModbusGateway(host=HOST, port=self.port)
         self.sink = ModbusSink(
-            settings, cameras=["top", "bottom"], clock=self.clock, interlock=lambda: self.hold
+            settings,
+            cameras=["top", "bottom"],
+            clock=self.clock,
+            interlock=lambda: self.hold,
+            bind=lambda wanted, arrived_ns: (),
         )
         self.client = ModbusTcpClient(HOST, port=self.port)
 

@@ -46,7 +46,9 @@ class Desk:
 
 
 @contextmanager
-def desk(path: Path, *, cameras: tuple[str, ...] = ("top",)) -> Iterator[Desk]:
+def desk(
+    path: Path, *, cameras: tuple[str, ...] = ("top",), parts_required: tuple[str, ...] = ()
+) -> Iterator[Desk]:
     """A publisher as the agent builds it, on the outbox at `path`."""
     clock = ManualClock()
     outbox = Outbox(Database(path, clock=clock))
@@ -65,6 +67,7 @@ def desk(path: Path, *, cameras: tuple[str, ...] = ("top",)) -> Iterator[Desk]:
         first_sequence=outbox.last_sequence() + 1,
         listeners=[tally, board],
         bindings=bindings,
+        parts_required=parts_required,
     )
     try:
         yield Desk(

@@ -21,6 +21,8 @@ from agent.cameras.folder import FolderCamera
 from agent.cameras.life import Life, Patience
 from agent.cameras.supervisor import Supervisor
 from agent.clock import SystemClock
+from agent.contract.arguments import Bind
+from agent.contract.payloads import Hold
 from agent.engines.engine import EngineError
 from agent.line.capture import Capture
 from agent.line.line import Line
@@ -52,7 +54,7 @@ class Station:
         return verdicts(self.path)
 
 
-def station(path: Path, at: Desk) -> Station:
+def station(path: Path, at: Desk, **parts: Any) -> Station:
     engine = FakeEngine()
     capture = Capture("accountable", ring_frames=64)
     line = Line(
@@ -61,6 +63,7 @@ def station(path: Path, at: Desk) -> Station:
         recipe=recipe(engine),
         publisher=at.publisher,
         clock=at.clock,
+        **parts,
     )
     return Station(line=line, capture=capture, engine=engine, desk=at, path=path)
 
@@ -87,6 +90,53 @@ def test_a_fault_is_skipped_with_its_reason_and_the_engine_is_not_asked(one: Sta
     assert one.line.step() is not None
     assert one.outcome() == [(0, "skipped", "overload")]
     assert one.engine.batches == []
+
+
+def test_where_a_part_must_be_named_a_trigger_without_one_is_undecided_and_keeps_its_score(
+    tmp_path: Path,
+) -> None:
+    with desk(tmp_path / "outbox.sqlite3", parts_required=("top",)) as at:
+        one = station(tmp_path / "outbox.sqlite3", at)
+        pictures = [good_picture(70, 50), bad_picture(70, 50), good_picture(70, 50), bad_picture(70, 50)]
+        for number, picture in enumerate(pictures):
+            one.capture.put(replace(frame(number, picture), part_id=None))
+        one.capture.put(replace(frame(4, good_picture(70, 50)), part_id="SN-0"))
+        one.capture.put(fault(5, "overload"))
+        for number in range(6):
+            if number == 2:
+                at.bindings.bind(Bind(part_id="SN-1", applies_to="until_changed"), 0)
+            if number == 4:
+                at.bindings.bind(Bind(part_id=None), 0)
+            assert one.line.step() is not None
+        assert one.outcome() == [
+            (0, "undecided", "part_missing"),
+            (1, "undecided", "part_missing"),
+            (2, "pass", None),
+            (3, "fail", None),
+            (4, "pass", None),
+            (5, "skipped", "overload"),
+        ]
+        missing = one.records()[1]
+        assert missing["score"]["normalized"] > 100 and missing["defects"][0]["crop"] is not None
+        assert "part_required" in missing["detail"] and missing["result_evaluation"] == "NotDecidable"
+
+
+def test_a_trigger_that_was_captured_in_a_pause_is_skipped_and_says_who_paused_and_why(
+    tmp_path: Path,
+) -> None:
+    hold = Hold(since="2026-01-01T00:00:00.000Z", who="lead", reason="gripper")
+    with desk(tmp_path / "outbox.sqlite3") as at:
+        one = station(
+            tmp_path / "outbox.sqlite3", at, pause_at=lambda captured_ns: hold if captured_ns < 10 else None
+        )
+        for number, captured_ns in enumerate((9, 10)):
+            one.capture.put(replace(frame(number, bad_picture()), captured_ns=captured_ns))
+        one.capture.put(replace(frame(2, np.zeros((0, 32, 1), np.uint8)), captured_ns=0))
+        for _ in range(3):
+            assert one.line.step() is not None
+        assert one.outcome() == [(0, "skipped", "paused"), (1, "fail", None), (2, "skipped", "paused")]
+        assert one.records()[0]["detail"] == "paused since 2026-01-01T00:00:00.000Z by lead: gripper"
+        assert len(one.engine.batches) == 1
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("out of memory"), EngineError("gone; restart")])

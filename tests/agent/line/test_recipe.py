@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.bundle.bundle import Bundle, BundleError, open_bundle
-from agent.bundle.trust import NotTrusted
+from agent.bundle.bundle import Bundle, open_bundle
 from agent.engines.choice import Machine
-from agent.engines.engine import EngineError
-from agent.errors import PlumblineError
-from agent.line.capture import Capture
-from agent.line.line import Line
-from agent.line.recipe import Recipe, make_recipe, open_recipe
+from agent.line.recipe import Recipe, make_recipe
 from agent.settings.camera import Camera, LinescanSimSource
-from agent.settings.settings import Crops, Engine, Judge, Outbox, Settings, Trust
+from agent.settings.settings import Crops, Engine, Judge, Outbox, Settings
 from agent.settings.web import Web
-from tests.agent.engines.small_bundle import THRESHOLD, small_tiles, write_small
+from tests.agent.engines.small_bundle import THRESHOLD, write_small
 from tests.agent.line.recipes import recipe, rules
-from tests.agent.line.records import desk, verdicts
-from tests.fakes import FakeEngine, frame, good_picture
+from tests.fakes import FakeEngine
 
 MACHINE = Machine(gpu=None, gpu_problem=None, modules=frozenset({"openvino"}))
 
@@ -65,9 +58,9 @@ def test_a_threshold_of_the_settings_holds_in_every_precision_and_is_not_provisi
     few = bundle.manifest.threshold.model_copy(update={"provisional_rate": 0.1})
     provisional = replace(bundle, manifest=bundle.manifest.model_copy(update={"threshold": few}))
     by_bundle = make_recipe(Settings(), provisional, FakeEngine())
-    assert (by_bundle.rules_of("top").threshold, by_bundle.provisional_rate) == (THRESHOLD, 0.1)
+    assert (by_bundle.rules_of("top").threshold, by_bundle.provisional_rate_of("top")) == (THRESHOLD, 0.1)
     by_settings = make_recipe(Settings(judge=Judge(threshold=0.8)), provisional, FakeEngine())
-    assert by_settings.provisional_rate is None
+    assert by_settings.provisional_rate_of("top") is None
     assert {by_settings.rules_of("top").threshold_in(one) for one in ("f32", "bf16", "int8")} == {0.8}
 
 
@@ -85,58 +78,3 @@ def test_recipes_have_one_digest_exactly_when_the_same_decides() -> None:
     ]
     assert len({one.digest for one in different}) == len(different)
     assert all(len(bytes.fromhex(one.digest)) == 32 for one in different)
-
-
-def test_an_opened_recipe_judges_by_the_engine_that_proved_itself(bundle: Bundle, tmp_path: Path) -> None:
-    opened = open_recipe(wanted(tmp_path), MACHINE)
-    with closing(opened.engine):
-        assert opened.recipe.engine.describe().name == "openvino-f32"
-        answer = opened.recipe.engine.run(small_tiles(1))
-        assert answer.engine == "openvino-f32" and answer.scores.shape == (1,)
-        assert opened.recipe.bundle_sha256 == bundle.sha256
-
-
-def missing(told: Settings) -> Settings:
-    return told.model_copy(update={"bundle": told.bundle.with_name("none")})
-
-
-def damaged(told: Settings) -> Settings:
-    model = told.bundle / "model.onnx"
-    model.write_bytes(model.read_bytes()[:-1] + b"?")
-    return told
-
-
-def untrusted(told: Settings) -> Settings:
-    return told.model_copy(update={"trust": Trust(lowest_counter=2)})
-
-
-def without_engine(told: Settings) -> Settings:
-    return told.model_copy(update={"engine": Engine(kind="openvino", precision="int8")})
-
-
-@pytest.mark.parametrize(
-    ("spoil", "raised", "words"),
-    [
-        (missing, BundleError, "none"),
-        (damaged, BundleError, "model.onnx"),
-        (untrusted, NotTrusted, "lowest_counter is 2"),
-        (without_engine, EngineError, "precision"),
-    ],
-)
-def test_a_recipe_that_cannot_be_opened_says_why_and_the_old_one_goes_on_judging(
-    bundle: Bundle,
-    tmp_path: Path,
-    spoil: Callable[[Settings], Settings],
-    raised: type[PlumblineError],
-    words: str,
-) -> None:
-    path, capture, old = tmp_path / "outbox.sqlite3", Capture("accountable", 64), recipe()
-    with desk(path) as at:
-        line = Line(camera="top", capture=capture, recipe=old, publisher=at.publisher, clock=at.clock)
-        with pytest.raises(raised, match=words):
-            line.take_over(open_recipe(spoil(wanted(tmp_path)), MACHINE).recipe)
-        capture.put(frame(0, good_picture()))
-        line.step()
-        at.settle()
-        assert line.recipe is old
-    assert [one["model"]["sha256"] for one in verdicts(path)] == [old.bundle_sha256]

@@ -73,9 +73,9 @@ def served(folder: Path) -> tuple[int | None, int | None]:
 
 
 def content(folder: Path) -> dict[str, bytes | str]:
-    """Every file with its bytes and every link with what it names, but lock and record."""
+    """Every file with its bytes and link; not lock, record and what a station has open."""
     return {
         path.relative_to(folder).as_posix(): str(path.readlink()) if path.is_symlink() else path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if (path.is_symlink() or path.is_file()) and path.name not in (RECORD, ".lock")
+        if (path.is_symlink() or path.is_file()) and path.name not in (RECORD, ".lock", ".serving")
     }

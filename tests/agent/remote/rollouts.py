@@ -19,14 +19,14 @@ from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import Clock, ManualClock
 from agent.contract.desired import INSTALL_TYPE
 from agent.errors import PlumblineError
-from agent.remote.asked import Said
 from agent.remote.baseline import Sample
 from agent.remote.begin import Begun, begin
 from agent.remote.depot import Depot
 from agent.remote.duties import Means
-from agent.remote.means import Order, Progress
 from agent.remote.offers import read_offer
+from agent.remote.orders import Said
 from agent.remote.transaction import Proven, Record
+from agent.remote.transport.fetch import Order, Progress
 from agent.remote.updater import Updater
 from agent.remote.witness import Witness
 from agent.settings.remote import Probation
@@ -40,7 +40,11 @@ LIMITS = Probation(verdicts=20, seconds=10.0)
 
 def trust(*, threshold: int = 1, epoch: int = 1) -> TrustSet:
     """Keys 0 and 1 may sign bundles, key 2 settings alone; key 3 is a stranger's."""
-    roles: list[tuple[Any, ...]] = [("trust", "bundle"), ("trust", "bundle"), ("trust", "settings")]
+    roles: list[tuple[Any, ...]] = [
+        ("trust", "bundle", "settings"),
+        ("trust", "bundle"),
+        ("trust", "settings"),
+    ]
     return TrustSet(
         schema="plumbline.trust/1",
         number=max(epoch, 1),
@@ -118,7 +122,10 @@ class FakeFetch:
         while self.waits:
             progress(
                 Progress(
-                    bytes_done={"model.onnx": 100}, size_bytes=order.size_bytes, trouble=None, linked_s=5
+                    bytes_done={"model.onnx": 100},
+                    size_bytes=order.target.size_bytes,
+                    trouble=None,
+                    linked_s=5,
                 )
             )
             time.sleep(0.01)
@@ -174,6 +181,9 @@ class FakeStage:
     def withdraw(self) -> None:
         self.serves = None
         self.history.append(None)
+
+    def settle(self) -> None:
+        self.opens &= {self.serves}
 
     def in_force(self) -> str | None:
         return self.serves

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from agent.remote import remote
 from agent.remote.remote import Remote
@@ -12,6 +15,8 @@ from agent.uplink.uplink import Uplink
 from tests.agent.uplink.stations import hears, status
 from tests.agent.uplink.test_uplink import built_of, settings
 from tests.brokers import eventually
+
+NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +38,12 @@ class Asked:
         self.uplink.stop(status("stopped"))
 
 
-def asked(path: Path, port: int, protocol: str = "5", **others: object) -> Asked:
+def asked(
+    path: Path, port: int, protocol: str = "5", parts: Mapping[str, Any] = NOTHING_MORE, **others: object
+) -> Asked:
+    """`parts` are handed to `remote.build`, `others` stand in the settings."""
     wanted = settings(path, port, protocol, **others)
     uplink = built_of(wanted)
-    return Asked(settings=wanted, uplink=uplink, remote=remote.build(uplink, wanted, uplink.clock))
+    said = remote.open_said(wanted, uplink.clock)
+    made = remote.build(uplink, wanted, said, uplink.clock, threshold=lambda camera: 0.031, **parts)
+    return Asked(settings=wanted, uplink=uplink, remote=made)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,14 +23,16 @@ from agent.contract.inbound import Inbound
 from agent.line.binding import Bound
 from agent.line.bindings import Bindings
 from agent.outbox.replayed import Replayed
-from agent.remote import verbs
 from agent.remote.admission import admit
 from agent.remote.desk import Desk
 from agent.remote.verbs import REPLAYED_AT_ONCE
 from tests.agent.outbox.rows import TOPICS
+from tests.agent.remote.fakes import station_of
 from tests.agent.remote.test_admission import inbounds
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request
 from tests.brokers import eventually
+
+NOBODY_SIGNS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass
@@ -79,7 +83,14 @@ class Counter:
     """A desk with its inbox; `serve` waits until all is acknowledged."""
 
     def __init__(
-        self, station: Station, clock: ManualClock, *, synced: bool | None = True, folder: Path | None = None
+        self,
+        station: Station,
+        clock: ManualClock,
+        *,
+        synced: bool | None = True,
+        folder: Path | None = None,
+        signing: Mapping[str, Any] = NOBODY_SIGNS,
+        **parts: Any,
     ) -> None:
         self.station = station
         self.bindings = Bindings(["top"], path=(folder or Path("/nowhere")) / "bindings.json", clock=clock)
@@ -87,12 +98,13 @@ class Counter:
         self.desk = Desk(
             self._inbox,
             topics=TOPICS,
-            station=verbs.Station(outbox=station, bindings=self.bindings),
+            station=station_of(clock, outbox=station, bindings=self.bindings, **parts),
             memory=station,
             answers=station,
             clock=clock,
             clock_synced=lambda: synced,
             allowed=allowed,
+            **signing,
         )
 
     def serve_here(self, *inbounds: Inbound) -> None:

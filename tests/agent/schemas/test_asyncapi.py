@@ -128,10 +128,9 @@ def test_addresses_are_the_topics_of_the_code() -> None:
         "desired_bundle": topics.desired("bundle"),
         "desired_config_of_group": group_desired("config", "press"),
         "desired_bundle_of_group": group_desired("bundle", "press"),
-        "cmd_ping": topics.cmd("ping"),
-        "cmd_replay": topics.cmd("replay"),
-        "cmd_ack": topics.cmd("ack"),
-        "cmd_bind": topics.cmd("bind"),
+        **{f"cmd_{name}": topics.cmd(name) for name in COMMANDS},
+        "bundle_get": topics.bundle_get(),
+        "bundle_data": topics.bundle_data(),
         "rsp": topics.rsp("ping"),
     }
 

@@ -21,7 +21,7 @@ from agent.schemas.json_schemas import DRAFT, BothDrafts
 from agent.schemas.printed import printed
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ["verdict", "event", "status", "metrics", "command", "settings"]
+NAMES = ["verdict", "event", "status", "metrics", "command", "signed-command", "settings"]
 MESSAGES = [name for name in NAMES if name != "settings"]
 OF_ONE_DRAFT = {"prefixItems", "definitions", "additionalItems", "dependencies", "unevaluatedProperties"}
 OF_ONE_DRAFT |= {"unevaluatedItems", "dependentRequired", "dependentSchemas", "$dynamicRef", "$recursiveRef"}
@@ -51,7 +51,7 @@ def given(name: str) -> list[Any]:
             texts = [ROOT / "config/agent.yaml", ROOT / "config/sites/example.yaml"]
             return [yaml.safe_load(text.read_text(encoding="utf-8")) for text in texts]
         case _:
-            return [examples.plain(getattr(examples, name)())]
+            return [examples.plain(getattr(examples, name.replace("-", "_"))())]
 
 
 def harmed(name: str, instance: Any) -> list[Any]:

@@ -25,6 +25,7 @@ from agent.settings.camera import (
 )
 from agent.settings.gateways import FolderGateway
 from agent.settings.reach import REACHES, table
+from agent.settings.recipes import Recipe
 from agent.settings.settings import Settings
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
@@ -141,6 +142,18 @@ def test_the_example_gateways_show_every_kind_and_key_with_its_default_and_a_com
         required = {key: one[key] for key, field in model.model_fields.items() if field.is_required()}
         assert same(one, model(**required).model_dump(mode="json"))
     assert uncommented_keys(text.partition("\n")[2]) == []
+
+
+def test_the_example_recipe_takes_the_place_of_none_and_shows_every_key_with_a_comment() -> None:
+    (example,) = blocks("recipes")
+    text = AGENT_YAML.replace("recipes: []\n", example)
+    loaded = settings.parse(text, name="agent.yaml", base=Path("/etc/plumbline"), environment={})
+    shown = yaml.safe_load(example)["recipes"][0]
+    written = loaded.recipes[0].model_dump(mode="json")
+    assert same(shown, written)
+    given = {key: shown[key] for key in ("name", "parts", "products", "cameras")}
+    assert same(shown, Recipe.model_validate_json(json.dumps(given)).model_dump(mode="json"))
+    assert uncommented_keys(example.partition("\n")[2]) == []
 
 
 def test_the_example_gateways_take_the_place_of_none() -> None:

@@ -81,6 +81,17 @@ def test_pieces_come_to_a_place_of_their_own_and_cost_commands_no_room(
     assert link.pieces.qsize() == 512 and link.inbound_dropped == 600 - 512
 
 
+def test_pieces_are_asked_for_where_somebody_can_be_asked(mosquitto: Mosquitto, link: MqttLink) -> None:
+    assert not link.ask_piece(b"early")
+    server = Subscriber(mosquitto.port, TOPICS.bundle_get())
+    server.start()
+    link.start()
+    eventually(lambda: hears(link), "it is connected")
+    assert link.ask_piece(b"now")
+    eventually(lambda: [one.payload for one in server.received] == [b"now"], "it came")
+    server.stop()
+
+
 def test_the_report_stays_with_the_broker_and_the_latest_counts(mosquitto: Mosquitto, link: MqttLink) -> None:
     subscriber = Subscriber(mosquitto.port, TOPICS.reported())
     subscriber.start()

@@ -5,6 +5,8 @@ Slow by nature: Aravis notices lost control after some 5 s, a camera forgets a d
 
 from __future__ import annotations
 
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -20,6 +22,8 @@ from agent.cameras.camera import CameraError
 from agent.cameras.genicam.camera import GenicamCamera
 from agent.clock import SystemClock
 from agent.messages import Frame
+from tests.agent.cameras.scripted import eventually
+from tests.gige import gvcp, registers
 from tests.gige.aravis import needs_aravis
 from tests.gige.client import PATIENCE_S, frames, opened, shows, source, until_quiet
 from tests.gige.process import ROOT, SimulatedCamera
@@ -60,6 +64,17 @@ def reopened(camera: GenicamCamera) -> list[str]:
             continue
         return said
     raise AssertionError(said)
+
+
+def write(address: str, register: int, value: int) -> None:
+    """By a client of its own, which a camera that nobody else controls obeys."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(PATIENCE_S)
+        body = struct.pack(">II", register, value)
+        command = struct.pack(">BBHHH", gvcp.KEY, gvcp.ACKNOWLEDGE, gvcp.WRITE_REGISTER, len(body), 1) + body
+        client.sendto(command, (address, gvcp.PORT))
+        status, *_ = struct.unpack(">HHHH", client.recv(64)[:8])
+    assert status == 0
 
 
 def kill(simulated: SimulatedCamera) -> Callable[[], None]:
@@ -186,6 +201,16 @@ def test_closing_beside_a_grab_of_another_thread_is_safe_and_closing_twice_does_
         grabbing.join(PATIENCE_S)
         assert len(said) == 1 and said[0].endswith(("call open first", "open it first"))
         assert camera.stream() is None
+
+
+def test_blocks_of_a_camera_whose_stream_is_closed_go_nowhere_and_the_next_client_gets_its_own() -> None:
+    """As when a frozen one goes on: it exposes for a client that has closed the stream meanwhile."""
+    with SimulatedCamera(ARGUMENTS) as simulated:
+        write(simulated.address, registers.FEATURES["AcquisitionStart"], 1)
+        eventually(lambda: simulated.cue().blocks > 3, "the belt runs")
+        assert simulated.cue().packets == 0
+        with opened(source(simulated.address)) as camera:
+            assert all(shows(frame, shown(WEB, 8)) for frame in frames(camera, 3))
 
 
 def test_no_callback_of_ours_runs_in_the_heartbeat_s_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.contract.arguments import COMMANDS
 from agent.contract.row import Row, Waiting
-from agent.contract.topics import Topics
+from agent.contract.topics import DESIRED, Topics, group_desired
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import Connected, LinkEvent, Refused
@@ -24,7 +25,7 @@ from tests.agent.uplink.links import link_to, next_event, received
 from tests.agent.uplink.stations import hears, mqtt, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually
 
-DEPLOY = Path(__file__).parents[3] / "deploy" / "mosquitto"
+DEPLOY = Path(__file__).parents[2] / "deploy" / "mosquitto"
 INSTALLED = "/etc/mosquitto/plumbline/"
 ANOTHER = Topics(site="site", area="area", line="line", station="another")
 REFUSED = "the broker said Not authorized (0x87)"
@@ -103,7 +104,8 @@ def test_a_station_says_all_that_the_contract_names_and_the_mes_hears_it(
         TOPICS.crop_header("top"),
         TOPICS.event(),
         TOPICS.rsp("ping"),
-        f"{TOPICS.prefix}/config/reported",
+        TOPICS.reported(),
+        TOPICS.bundle_get(),
     ]
     for topic in said:
         assert not isinstance(published(link, topic), Refused), topic
@@ -118,7 +120,15 @@ def test_a_station_says_all_that_the_contract_names_and_the_mes_hears_it(
         ANOTHER.status(),
         ANOTHER.cmd("ping"),
         TOPICS.cmd("ping"),
-        f"{TOPICS.prefix}/config/desired",
+        TOPICS.desired("config"),
+        TOPICS.desired("bundle"),
+        TOPICS.bundle_data(),
+        ANOTHER.desired("config"),
+        ANOTHER.bundle_get(),
+        ANOTHER.reported(),
+        group_desired("config", "press"),
+        group_desired("bundle", "press"),
+        "plumbline/v1/fleet/office/turn",
         f"{TOPICS.prefix}/verdict/top/deeper",
         "plumbline/v1/site/area/line",
         "mes/answers/1",
@@ -147,6 +157,100 @@ def test_the_mes_commands_and_is_answered_and_no_other_station_listens_in(
     spy.stop()
     assert {got.topic for got in spy.received} == {ANOTHER.cmd("ping")}
     assert link.inbound.empty()
+
+
+DOCUMENTS = {TOPICS.desired(kind) for kind in DESIRED} | {group_desired(kind, "press") for kind in DESIRED}
+VERBS = {
+    "mes": {"ping", "ack", "bind", "recipe", "replay", "snapshot"},
+    "operator": {
+        "ping",
+        "bind",
+        "calibrate",
+        "disable",
+        "doctor",
+        "enable",
+        "log_level",
+        "pause",
+        "recipe",
+        "replay",
+        "resume",
+        "snapshot",
+    },
+    "fleet": {"ping", "cancel", "doctor", "install", "rollback"},
+}
+EVERY_VERB = set.union(*VERBS.values()) | set(COMMANDS)
+
+
+@pytest.mark.parametrize("role", [*VERBS])
+def test_a_role_writes_its_verbs_and_documents_and_nothing_else(plant: Plant, role: str) -> None:
+    may = {TOPICS.cmd(verb) for verb in VERBS[role]}
+    if role == "fleet":
+        may |= DOCUMENTS | {TOPICS.bundle_data(), "plumbline/v1/fleet/office/turn"}
+    every = {TOPICS.cmd(verb) for verb in EVERY_VERB} | DOCUMENTS
+    every |= {TOPICS.bundle_data(), TOPICS.bundle_get(), TOPICS.reported(), TOPICS.status(), TOPICS.event()}
+    every |= {"plumbline/v1/fleet/office/turn", TOPICS.verdict("top"), TOPICS.rsp("ping")}
+    assert taken(plant, role, every) == may
+
+
+def test_every_verb_of_the_contract_is_some_roles() -> None:
+    assert set(COMMANDS) <= set.union(*VERBS.values())
+
+
+def test_documents_reach_their_station_and_their_group_and_nobody_else(plant: Plant) -> None:
+    """mosquitto grants every SUBSCRIBE, and filters what it delivers."""
+    names = (TOPICS.station, ANOTHER.station, "operator", "mes")
+    listeners = {name: plant.subscriber(name, "plumbline/v1/#") for name in names}
+    for one in listeners.values():
+        one.start()
+    chunk = TOPICS.bundle_data()
+    last = {TOPICS.station: TOPICS.cmd("ping"), ANOTHER.station: ANOTHER.cmd("ping")}
+    assert taken(plant, "fleet", DOCUMENTS | {chunk, *last.values()}) == DOCUMENTS | {chunk, *last.values()}
+    groups = {group_desired(kind, "press") for kind in DESIRED}
+    expected = {
+        TOPICS.station: DOCUMENTS | {chunk, last[TOPICS.station]},
+        ANOTHER.station: groups | {last[ANOTHER.station]},
+        "operator": groups,  # a pattern is for everybody with a certificate
+        "mes": DOCUMENTS | set(last.values()),
+    }
+    for name, topics in expected.items():
+        listener = listeners[name]
+        eventually(
+            lambda listener=listener, topics=topics: topics <= {one.topic for one in listener.received},
+            f"{name} hears what is its own",
+        )
+    for name, listener in listeners.items():
+        listener.stop()
+        assert {one.topic for one in listener.received} == expected[name]
+
+
+def test_the_office_and_the_operator_hear_what_stations_report_and_answer(plant: Plant) -> None:
+    said = {TOPICS.status(), TOPICS.reported(), TOPICS.rsp("ping"), TOPICS.event()}
+    heard = {"fleet": said | {TOPICS.bundle_get()}, "operator": said}
+    listeners = {name: plant.subscriber(name, "plumbline/v1/#") for name in heard}
+    for one in listeners.values():
+        one.start()
+    more = {TOPICS.verdict("top"), TOPICS.metrics(), TOPICS.bundle_get()}
+    assert taken(plant, TOPICS.station, said | more) == said | more
+    for name, listener in listeners.items():
+        eventually(
+            lambda listener=listener, name=name: heard[name] <= {one.topic for one in listener.received},
+            f"{name} hears it",
+        )
+        listener.stop()
+        assert {one.topic for one in listener.received} == heard[name]
+
+
+def taken(plant: Plant, name: str, topics: set[str]) -> set[str]:
+    """Those topics that the broker takes from whoever has the certificate of `name`."""
+    writer = plant.subscriber(name, "nothing/of/this", client_id=f"{name}-writes")
+    answers: dict[int, bool] = {}
+    client = writer._client
+    client.on_publish = lambda _c, _u, mid, reason, _p: answers.update({mid: not reason.is_failure})
+    writer.start()
+    asked = {client.publish(topic, b"{}", qos=1).mid: topic for topic in sorted(topics)}
+    eventually(lambda: asked.keys() <= answers.keys(), "all are answered")
+    writer.stop()
+    return {topic for mid, topic in asked.items() if answers[mid]}
 
 
 def test_a_valid_certificate_with_another_client_id_does_not_push_that_station_off(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.line.heatmap import heatmap
 from agent.messages import Floats, Pixels
-from agent.status.heatmap import heatmap
 
 
 def grey(height: int = 40, width: int = 60, value: int = 120) -> Pixels:

@@ -1,0 +1,56 @@
+"""A bundle that passes its golden tiles and judges otherwise is refused beside a station that goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agent.bundle.bundle import MANIFEST, manifest_bytes, open_bundle
+from agent.demo.demo import SAMPLE_BUNDLE
+from tests.agent.cli.calling import process
+from tests.brokers import Subscriber, eventually
+from tests.e2e.agent_process import AgentProcess
+from tests.e2e.test_agent import verdicts
+
+
+def stricter(path: Path) -> Path:
+    """The sample bundle with a threshold of which nobody was told; its graph and golden tiles are right."""
+    shutil.copytree(SAMPLE_BUNDLE, path)
+    manifest = open_bundle(path).manifest
+    lower = manifest.threshold.model_copy(update={"raw": 0.5 * manifest.threshold.raw})
+    (path / MANIFEST).write_bytes(manifest_bytes(manifest.model_copy(update={"threshold": lower})))
+    return path
+
+
+@pytest.mark.slow
+def test_one_that_flips_verdicts_is_refused_while_the_line_judges_by_the_one_before(
+    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    agent.settings["archive"] = {
+        "folder": str(tmp_path / "archive"),
+        "pass_share": 1.0,
+        "min_free_bytes": 0,
+    }
+    agent.settings["remote"] = {"proof": {"frames": 10, "timeout_s": 240.0}}
+    agent.start()
+    eventually(lambda: len(verdicts(subscriber)) >= 15, "records")
+    before = len(verdicts(subscriber))
+    config = agent.write_settings()
+    done = process("-m", "agent", "bundle", "prove", stricter(tmp_path / "stricter"), "-c", config, "--json")
+    assert (done.code, done.err) == (1, "")
+    found = json.loads(done.out)
+    assert (
+        found["frames"]["judged"] == 10 and found["flips"]["to_fail"] >= 2 and not found["flips"]["to_pass"]
+    )
+    assert "verdicts flip" in found["problem"]["message"] and found["golden"]["worst_tile_delta"] < 0.3
+    assert found["shift"]["bias"] > 10
+    pictures = Path(found["folder"])
+    assert all((pictures / name).is_file() for one in found["worst"] for name in one["pictures"].values())
+    eventually(lambda: len(verdicts(subscriber)) >= before + 5, "records go on")
+    assert agent.stop() == 0, agent.log()
+    told = verdicts(subscriber)
+    assert [one["sequence"] for one in told] == list(range(1, len(told) + 1))
+    assert {one["model"]["sha256"] for one in told} == {open_bundle(SAMPLE_BUNDLE).sha256}
