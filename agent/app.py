@@ -39,6 +39,7 @@ from agent.remote.proof.prover import folder_of
 from agent.remote.reporting import Reporter
 from agent.remote.settings_run import Look, SettingsRun
 from agent.remote.settings_trial import SettingsWitness
+from agent.remote.station import Recommending
 from agent.remote.witness import Witness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
@@ -153,6 +154,7 @@ def build(
     refused: Callable[[], Iterable[str]] = tuple,
     look: Look = lambda *_: (),
     takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
+    wishes: Recommending | None = None,
     inbox: Path | None = None,
     told: Callable[[], None] = lambda: None,
 ) -> App:
@@ -174,6 +176,7 @@ def build(
             refused=refused,
             look=look,
             takers=takers,
+            wishes=wishes,
             inbox=inbox,
             told=told,
         )
@@ -192,6 +195,7 @@ def _build(
     refused: Callable[[], Iterable[str]],
     look: Look,
     takers: Mapping[DesiredKind, Take],
+    wishes: Recommending | None,
     inbox: Path | None,
     told: Callable[[], None],
 ) -> App:
@@ -258,6 +262,7 @@ def _build(
         ),
         doctor=StationDoctor(wanted),
         recipes=recipes,
+        settings=wishes,
         rollouts=carried,
         takers={**takers, "bundle": carried.take},
         inbox=inbox,

@@ -45,6 +45,7 @@ def run(config: Config) -> None:
             refused=service.words,
             look=references.problems,
             takers={"config": desk.offer},
+            wishes=desk,
             inbox=desk.inbox,
             told=desk.again,
         ),

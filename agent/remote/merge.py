@@ -25,6 +25,22 @@ def merged(target: Any, patch: Any) -> Any:
     return made
 
 
+def followed(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """The patch that does what `first` and then `second` do: a null of either stays one."""
+    made = dict(first)
+    for name, value in second.items():
+        old = made.get(name)
+        if isinstance(old, dict) and isinstance(value, dict):
+            made[name] = followed(old, value)
+        elif isinstance(value, dict) and name not in made:
+            made[name] = value
+        elif isinstance(value, dict):  # what stood there was no object, or is removed: nothing of it is left
+            made[name] = merged(None, value)
+        else:
+            made[name] = value
+    return made
+
+
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """The patch that makes `after` of `before`.
 

@@ -3,6 +3,9 @@
 The latest word counts, member by member, with one exception: what a document to this station alone set, a
 document to a group does not change; the station keeps it and says so. A member that was edited on the station
 gives way to the next document, which says that it took it.
+
+A document is put onto what is in force, or onto the settings file (`onto`): then it is the whole of what is
+to be different by its address, and what other addresses were told stays.
 """
 
 from __future__ import annotations
@@ -14,7 +17,17 @@ from typing import Any
 from agent.address import masked_text
 from agent.contract.desired import DesiredSettings
 from agent.remote.desired import Flaw, Genuine
-from agent.remote.merge import Place, at, difference, is_same, merged, places, touches, without
+from agent.remote.merge import (
+    Place,
+    at,
+    difference,
+    followed,
+    is_same,
+    merged,
+    places,
+    touches,
+    without,
+)
 from agent.remote.settings_store import Origin, Snapshot
 from agent.settings.problems import dotted
 from agent.settings.reach import REMOTE_NEVER
@@ -69,8 +82,13 @@ def proposed(found: Genuine[DesiredSettings], active: Snapshot, *, now: str) -> 
         and any(touches(place, one) for one in active.of_station)
         and not is_same(at(patch, place), at(active.data, place))
     ]
-    patch = without(patch, held)
-    data, set_ = merged(active.data, patch), tuple(places(patch))
+    layer, patch = patch, without(patch, held)  # what the station keeps now the group's may be later
+    if document.onto == "last_good":
+        data, set_ = merged(active.data, patch), tuple(places(patch))
+        layer = followed(dict(active.layers).get(document.address, {}), layer)
+    else:
+        data = _onto_file(active, document.address, layer)
+        set_ = (*places(patch), *places(difference(active.data, data)))
     overwritten = [
         one
         for one in active.by_hand
@@ -90,12 +108,45 @@ def proposed(found: Genuine[DesiredSettings], active: Snapshot, *, now: str) -> 
                 address=document.address,
                 envelope_sha256=found.envelope_sha256,
             ),
-            of_station=active.of_station if is_for_group else set_,
+            of_station=active.of_station if is_for_group else tuple(places(patch)),
             by_hand=tuple(one for one in active.by_hand if not any(touches(one, place) for place in set_)),
             owners=(*(one for one in active.owners if one[0] != document.address), owner),
+            layers=(*(one for one in active.layers if one[0] != document.address), (document.address, layer)),
         ),
         overwritten=tuple(map(dotted, overwritten)),
         held=tuple(map(dotted, held)),
+    )
+
+
+def _onto_file(active: Snapshot, address: str, patch: dict[str, Any]) -> dict[str, Any]:
+    """The settings file with what every address is told: groups first, the station last.
+
+    Where the file was edited since, what other addresses were told before gives way to that.
+    """
+    layers = [
+        (
+            of,
+            without(
+                told, [one for one in places(told) if any(touches(one, edit) for edit in active.by_hand)]
+            ),
+        )
+        for of, told in active.layers
+        if of != address
+    ]
+    data = active.local
+    for _, told in sorted([*layers, (address, patch)], key=lambda one: one[0].startswith("station:")):
+        data = merged(data, told)
+    return data
+
+
+def wished(active: Snapshot, patch: Mapping[str, Any], *, now: str) -> Snapshot:
+    """What somebody on the station, or who may command it, makes of the settings in force: an edit."""
+    return replace(
+        active,
+        data=merged(active.data, dict(patch)),
+        source="local",
+        since=now,
+        by_hand=_with(active.by_hand, tuple(places(dict(patch)))),
     )
 
 
@@ -107,15 +158,13 @@ def edited(active: Snapshot | None, local: dict[str, Any], *, now: str) -> Snaps
         return None
     patch = difference(active.local, local)
     was_as_written = is_same(active.data, active.local)
-    return Snapshot(
+    return replace(
+        active,
         data=local if was_as_written else merged(active.data, patch),
         local=local,
         source="local",
         since=now,
-        origin=active.origin,
-        of_station=active.of_station,
         by_hand=_with(active.by_hand, tuple(places(patch))),
-        owners=active.owners,
     )
 
 
@@ -125,6 +174,8 @@ def reverted(active: Snapshot, wanted: Snapshot, *, now: str) -> Snapshot:
     return replace(
         active,
         data=wanted.data,
+        layers=wanted.layers,
+        of_station=wanted.of_station,
         source="local",
         since=now,
         by_hand=_with(active.by_hand, tuple(places(patch))),

@@ -6,12 +6,17 @@ change of what is active or attempted: to the broker, and to a file for whoever 
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from agent.clock import Clock
+from agent.contract.commands import NotDoneError
 from agent.remote.settings_rollout import SettingsRollout
 from agent.remote.settings_run import SettingsRun
 from agent.remote.settings_store import FOLDER, SettingsStore
@@ -20,10 +25,18 @@ from agent.trust.trust_set import TrustSet
 
 INBOX = "inbox"  # a folder for signed documents
 REPORTED = "reported.json"
+ANSWER_S = 5.0  # to a wish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    patch: Mapping[str, JsonValue]
+    who: str
+    answer: queue.SimpleQueue[NotDoneError | None] = field(default_factory=queue.SimpleQueue)
 
 
 class SettingsDesk:
-    """Belongs to the thread that runs the service, but for `offer`, `reload`, `again` and `words`."""
+    """Belongs to the thread that runs the service, but for `offer`, `propose`, `reload`, `again`, `words`."""
 
     def __init__(self, folder: Path, ways: Ways, clock: Clock) -> None:
         """`folder` is the station's own, where it keeps its state."""
@@ -31,6 +44,7 @@ class SettingsDesk:
         self._ways = ways
         self._reported = folder / REPORTED
         self._rollout = SettingsRollout(SettingsStore(folder=folder / FOLDER), ways, clock, told=self.again)
+        self._wishes: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
         self._news = threading.Event()
         self._run: SettingsRun | None = None
         self._wake: Callable[[], None] = lambda: None
@@ -85,6 +99,18 @@ class SettingsDesk:
         self._rollout.offer(envelope)
         self._wake()
 
+    def propose(self, patch: Mapping[str, JsonValue], who: str) -> None:
+        """A merge patch onto the settings in force, as an edit; recorded on return. Raises NotDoneError."""
+        wish = _Wish(patch=patch, who=who)
+        self._wishes.put(wish)
+        self._wake()
+        try:
+            refusal = wish.answer.get(timeout=ANSWER_S)
+        except queue.Empty:
+            raise NotDoneError("occupied", "the station is being changed; ask again after that") from None
+        if refusal is not None:
+            raise refusal
+
     def again(self) -> None:
         """There is something new to be said."""
         self._news.set()
@@ -93,6 +119,10 @@ class SettingsDesk:
     def turn(self) -> bool:
         """Take what came; whether the settings file was looked at because somebody asked."""
         is_asked = self._rollout.turn()
+        with suppress(queue.Empty):
+            while True:
+                wish = self._wishes.get_nowait()
+                wish.answer.put(self._rollout.wish(wish.patch, wish.who))
         if self._news.is_set() and self._run is not None:
             self._news.clear()
             self._say(self._run)

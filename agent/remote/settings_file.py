@@ -45,7 +45,7 @@ class SettingsFile:
         wanted = self._store.wanted_back()
         back = None if wanted is None else reverted(active, wanted, now=now)
         made = edited(back or active, local, now=now) or back
-        return None if made is None else (_name(made), made)
+        return None if made is None else (name_of(made), made)
 
     def good_edit(
         self, local: dict[str, Any], record: Record, *, by_request: bool
@@ -75,9 +75,9 @@ class SettingsFile:
         if local is None or self._store.current() is not None:
             return None
         first = Snapshot(data=local, local=local, source="file", since=rfc3339(self._clock.utc_now()))
-        self._store.place(_name(first), first)
-        self._store.point("current", _name(first))
-        return _name(first)
+        self._store.place(name_of(first), first)
+        self._store.point("current", name_of(first))
+        return name_of(first)
 
     def refuse(self, reason: str) -> None:
         """Have people told."""
@@ -87,5 +87,6 @@ class SettingsFile:
         log.error("settings_refused", reason=masked_text(shown(reason)))
 
 
-def _name(snapshot: Snapshot) -> str:
+def name_of(snapshot: Snapshot) -> str:
+    """Of an edit: the same one has the same name, whenever it is made."""
     return digest({"data": snapshot.data, "local": snapshot.local})

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from agent.clock import Clock, new_uuid7, rfc3339
+from agent.contract.commands import NotDoneError
 from agent.foreign import shown
 from agent.remote.desired import Flaw, Unfit
-from agent.remote.proposal import Proposal
+from agent.remote.merge import places
+from agent.remote.proposal import Proposal, forbidden, wished
 from agent.remote.rollout_file import NotWritable, RolloutFile
 from agent.remote.settings_answers import SettingsAnswers
-from agent.remote.settings_file import SettingsFile
+from agent.remote.settings_file import SettingsFile, name_of
 from agent.remote.settings_offer import HAND, edit, verified, weigh
 from agent.remote.settings_proof import SettingsProof
 from agent.remote.settings_steps import Steps
@@ -44,6 +48,8 @@ from agent.remote.transaction import (
     Stopped,
 )
 from agent.settings.settings import SettingsError
+
+log = structlog.get_logger(__name__)
 
 WAITING = 64  # documents, of which the last ones count
 
@@ -192,6 +198,25 @@ class SettingsRollout:
         """The process ends in order: that is no failed attempt."""
         self._steps.happened(Stopped())
 
+    def wish(self, patch: Mapping[str, Any], who: str) -> NotDoneError | None:
+        """Somebody who may command the station wants these members: an edit; why not, where it is not one."""
+        active = self._store.current()
+        if self.is_busy or active is None:
+            return NotDoneError("occupied", f"settings are {self._record.state}; ask again after that")
+        if flaws := forbidden(patch, active):
+            return NotDoneError("bad_arguments", f"{flaws[0].path}: {flaws[0].message}")
+        snapshot = wished(active, patch, now=self._now())
+        try:
+            self._ways.settings(snapshot.data)
+        except SettingsError as error:
+            return NotDoneError("bad_arguments", shown(str(error)))
+        try:
+            self._begin_edit(name_of(snapshot), snapshot)
+        except NotWritable as error:
+            return NotDoneError("no_room", str(error))
+        log.info("settings_wished", who=shown(who), members=[".".join(one) for one in places(dict(patch))])
+        return None
+
     def _take_request(self) -> bool:
         """Whether it is done with; what is under way is ended first, since a person stands at the station."""
         local, unread = self._local.read()
@@ -212,19 +237,23 @@ class SettingsRollout:
         found = self._local.good_edit(local, self._record, by_request=by_request)
         if found is None:
             return
-        name, snapshot = found
-        self._proposal = Proposal(snapshot=snapshot)
-        offered = edit(
-            name,
-            self._record,
-            current=self._store.named("current"),
-            clock=self._clock,
-            transaction=new_uuid7(self._clock),
-        )
         try:
-            self._steps.try_once(offered)
+            self._begin_edit(*found)
         except NotWritable as error:
             self._local.refuse(str(error))
+
+    def _begin_edit(self, name: str, snapshot: Snapshot) -> None:
+        """Raises NotWritable; then nothing has changed."""
+        self._proposal = Proposal(snapshot=snapshot)
+        self._steps.try_once(
+            edit(
+                name,
+                self._record,
+                current=self._store.named("current"),
+                clock=self._clock,
+                transaction=new_uuid7(self._clock),
+            )
+        )
 
     def _end(self, why: str) -> None:
         """Have the transaction come to an end, where it may."""

@@ -71,6 +71,7 @@ class Snapshot:
     of_station: tuple[Place, ...] = ()  # members that the newest document to this station alone set
     by_hand: tuple[Place, ...] = ()  # members that the file was changed in, and no document has set since
     owners: tuple[tuple[str, str, int], ...] = ()  # address, issuer, epoch: who may write to an address
+    layers: tuple[tuple[str, dict[str, Any]], ...] = ()  # address, patch: all that each was told to differ by
 
 
 _SNAPSHOT = TypeAdapter(Snapshot)

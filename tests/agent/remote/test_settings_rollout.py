@@ -333,3 +333,65 @@ def test_an_edit_that_documents_have_made_senseless_is_refused_as_a_whole(tmp_pa
     said = station.rollout.answers.last
     assert said is not None and said.code == 422 and station.target.settings.mqtt.tls
     assert before != station.target
+
+
+def test_a_document_onto_the_file_is_the_whole_of_its_address_and_an_empty_one_ends_it(
+    tmp_path: Path,
+) -> None:
+    station = started(tmp_path)
+
+    def told(settings: dict[str, Any], counter: int, address: str = HERE) -> Any:
+        station.offer(signed(document(settings, counter, address=address, onto="file")))
+        if station.rollout.is_busy:
+            station.judge("stable")
+        assert station.rollout.answers.last is not None and station.rollout.answers.last.state == "applied"
+        return station.target.settings
+
+    told({"judge": {"min_area_px": 30}, "crops": {"margin_px": 3}}, 1)
+    settings = told({"crops": {"margin_px": 4, "max_per_verdict": 2}}, 2, "group:press")
+    crops = settings.crops
+    assert (settings.judge.min_area_px, crops.margin_px, crops.max_per_verdict) == (30, 3, 2)
+    settings = told({"judge": {"min_area_px": 31}}, 3)
+    crops = settings.crops  # the station is told nothing of the margin any more: the group's counts
+    assert (settings.judge.min_area_px, crops.margin_px, crops.max_per_verdict) == (31, 4, 2)
+    settings = told({}, 4)
+    crops = settings.crops
+    assert (settings.judge.min_area_px, crops.margin_px, crops.max_per_verdict) == (16, 4, 2)
+    assert told({}, 5, "group:press").crops.margin_px == 16
+
+
+def test_a_document_onto_the_file_finds_the_file_as_it_was_edited(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    press, here = {"judge": {"min_area_px": 40}}, {"crops": {"margin_px": 3}}
+    station.offer(signed(document(press, 1, address="group:press", onto="file")))
+    station.judge("stable")
+    station.edit(judge={"min_area_px": 50})
+    station.offer(signed(document(here, 2, onto="file")))
+    said = station.judge("stable")
+    settings = station.target.settings
+    assert (settings.judge.min_area_px, settings.crops.margin_px) == (50, 3)
+    assert said is not None and said.overwritten == ()
+    station.offer(signed(document({"judge": {"min_area_px": 41}}, 3, address="group:press", onto="file")))
+    said = station.judge("stable")
+    assert said is not None and said.overwritten == ("judge.min_area_px",)
+    assert station.target.settings.judge.min_area_px == 41
+
+
+def test_who_may_command_the_station_may_wish_for_members_and_that_is_an_edit(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    assert station.rollout.wish({"judge": {"threshold": 0.5}}, "me") is None
+    station.turn()
+    active = station.rollout.snapshot
+    assert station.target.settings.judge.threshold == 0.5
+    assert active is not None and (active.source, active.by_hand) == ("local", (("judge", "threshold"),))
+    for patch, kind in [
+        ({"trust": {"file": None}}, "bad_arguments"),
+        ({"judge": {"threshold": -1}}, "bad_arguments"),
+    ]:
+        refusal = station.rollout.wish(patch, "me")
+        assert refusal is not None and refusal.kind == kind
+    station.offer(signed(document({"judge": {"threshold": 0.25}})))
+    refusal = station.rollout.wish({"judge": {"threshold": 0.5}}, "me")
+    assert refusal is not None and refusal.kind == "occupied"
+    said = station.judge("stable")
+    assert said is not None and said.overwritten == ("judge.threshold",)
