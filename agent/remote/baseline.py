@@ -20,7 +20,7 @@ class Sample:
     at_ns: int  # monotonic clock
     is_error: bool
     is_reject: bool
-    latency_ms: float  # from capture to record
+    latency_ms: float  # of engine and judge: a frame that waits in the ring waits for the machine
     score: float | None  # 100 is the threshold; None where nothing was judged
 
 
@@ -45,7 +45,7 @@ def sample_of(verdict: Verdict, at_ns: int) -> Sample | None:
         at_ns=at_ns,
         is_error=is_error,
         is_reject=verdict.verdict == "fail",
-        latency_ms=verdict.timing_ms.capture_to_recorded,
+        latency_ms=(verdict.timing_ms.infer or 0.0) + (verdict.timing_ms.judge or 0.0),
         score=None if verdict.score is None else bounded(verdict.score.normalized),
     )
 
