@@ -17,6 +17,7 @@ class Sample:
     """One record, as far as the bundle answers for it."""
 
     bundle: str  # its digest
+    settings: str  # those that it was judged by: their digest
     at_ns: int  # monotonic clock
     is_error: bool
     is_reject: bool
@@ -28,6 +29,7 @@ class Sample:
 class Baseline:
     """The health of the bundle before, over its last verdicts."""
 
+    settings: str  # by which they were judged; others move scores and rejects, whatever the bundle does
     verdicts: int
     error_share: float
     reject_share: float  # of the verdicts that are a decision
@@ -42,6 +44,7 @@ def sample_of(verdict: Verdict, at_ns: int) -> Sample | None:
         return None
     return Sample(
         bundle=verdict.model.sha256,
+        settings=verdict.settings.sha256,
         at_ns=at_ns,
         is_error=is_error,
         is_reject=verdict.verdict == "fail",
@@ -56,12 +59,14 @@ def bounded(score: float) -> float:
 
 
 def baseline_of(samples: Sequence[Sample]) -> Baseline | None:
-    """None where there are too few to compare with."""
+    """Of the last ones, by the newest one's settings; None where there are too few to compare with."""
+    samples = [one for one in samples if one.settings == samples[-1].settings]
     judged = [one for one in samples if not one.is_error and one.score is not None]
     if len(judged) < FEWEST:
         return None
     latencies = sorted(one.latency_ms for one in judged)
     return Baseline(
+        settings=samples[-1].settings,
         verdicts=len(samples),
         error_share=sum(one.is_error for one in samples) / len(samples),
         reject_share=sum(one.is_reject for one in judged) / len(judged),

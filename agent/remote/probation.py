@@ -49,6 +49,8 @@ class Trial:
         )
         if sample.is_error or sample.score is None:
             return seen
+        if baseline is not None and sample.settings != baseline.settings:
+            return seen  # nobody knows how the one before would have done by these
         slow = baseline is not None and sample.latency_ms > limits.max_latency_ratio * baseline.latency_p99_ms
         return replace(
             seen,

@@ -34,7 +34,8 @@ class SettingsWitness:
         """Costs the line an append."""
         sample = sample_of(told.verdict, self._clock.monotonic_ns())
         if sample is not None:
-            self._recent.append(replace(sample, bundle=told.verdict.settings.sha256))
+            # Here settings are what is judged, and the bundle is what must not change meanwhile.
+            self._recent.append(replace(sample, bundle=sample.settings, settings=sample.bundle))
 
     def of(self, sha256: str, since_ns: int = 0) -> list[Sample]:
         """Records by settings of this digest, later than then."""

@@ -266,6 +266,7 @@ class Rig:
             plain = {"is_error": False, "is_reject": False, "latency_ms": 20.0, "score": 40.0}
             sample = Sample(
                 bundle=bundle or self.stage.serves or "none",
+                settings="s",
                 at_ns=self.clock.monotonic_ns(),
                 **{**plain, **more},
             )

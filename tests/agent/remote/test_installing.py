@@ -60,7 +60,8 @@ def test_a_bundle_is_installed_by_command_followed_to_its_end_and_taken_back(tmp
         assert all(one.is_kept for one in said) and {one.data["transaction"] for one in said} == {
             answer["transaction"]
         }
-        assert [one.data["state"] for one in said][-1] == "probation"
+        states = [one.data["state"] for one in said]
+        assert "probation" in states and states[-1] in ("probation", "applied")
         _, again = followed(station, installing.install(parts, Install(document=document), CALL))
         assert again["state"] == "unchanged"
         older = signed(desired(there[3], 4)).decode()

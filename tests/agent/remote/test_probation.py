@@ -14,12 +14,20 @@ from agent.schemas import examples
 from agent.settings.remote import Probation
 
 LIMITS = Probation(verdicts=100, seconds=60.0)
-BEFORE = Baseline(verdicts=500, error_share=0.0, reject_share=0.02, latency_p99_ms=50.0, score_mean=40.0)
+BEFORE = Baseline(
+    settings="s", verdicts=500, error_share=0.0, reject_share=0.02, latency_p99_ms=50.0, score_mean=40.0
+)
 
 
 def sample(at_s: float = 0.0, **more: object) -> Sample:
     plain = Sample(
-        bundle="new", at_ns=round(at_s * 1e9), is_error=False, is_reject=False, latency_ms=20.0, score=40.0
+        bundle="new",
+        settings="s",
+        at_ns=round(at_s * 1e9),
+        is_error=False,
+        is_reject=False,
+        latency_ms=20.0,
+        score=40.0,
     )
     return replace(plain, **more)  # type: ignore[arg-type]
 
@@ -99,6 +107,24 @@ def test_the_score_may_shift_so_far(score: float, what: str) -> None:
 def test_without_a_baseline_errors_alone_count() -> None:
     assert assess(trial(100, of=None, rejects=90, slow=100), None, LIMITS).what == "stable"
     assert assess(trial(100, of=None, errors=50), None, LIMITS).what == "breach"
+
+
+def test_verdicts_by_other_settings_say_nothing_but_their_errors() -> None:
+    found = Trial()
+    for number in range(100):
+        found = found.after(sample(number, settings="other", is_reject=True), BEFORE, LIMITS)
+    assert (found.verdicts, found.judged) == (100, 0)
+    assert assess(found, BEFORE, LIMITS).what == "stable"
+    wrong = [sample(number, settings="other", is_error=True) for number in range(30)]
+    for one in wrong:
+        found = found.after(one, BEFORE, LIMITS)
+    assert assess(found, BEFORE, LIMITS).what == "breach"
+
+
+def test_a_baseline_is_of_the_newest_settings_alone() -> None:
+    before = [sample(settings="old", is_reject=True)] * 500
+    assert baseline_of([*before, *[sample()] * 30]).reject_share == 0  # type: ignore[union-attr]
+    assert baseline_of([*before, sample()]) is None
 
 
 def test_a_baseline_wants_verdicts() -> None:
