@@ -160,8 +160,13 @@ class SettingsRollout:
             self._steps.happened(Happened(what="restored", transaction=instruction.transaction))
 
     def failed(self, reason: str) -> Target | None:
-        """The target cannot run; what is to run in its place, None where there is nothing else."""
+        """The target cannot run; what is to run in its place, None where there is nothing else.
+
+        Of a document the answer tells it, of the settings file whoever looks at the station is told.
+        """
         tried, instruction = self.target.snapshot, self._record.instruction
+        if instruction is None or instruction.issuer == HAND:
+            self._local.refuse(reason)
         if instruction is None:
             return None
         if self._record.state == "probation" and tried == instruction.target_sha256:
@@ -170,10 +175,6 @@ class SettingsRollout:
         elif self._record.state == "rolling_back" and tried == self._record.previous:
             self._steps.happened(Happened(what="lost", transaction=instruction.transaction))
         return None if self.target.snapshot == tried else self.target
-
-    def refuse(self, reason: str) -> None:
-        """Have people told that what the settings file says is not in force, until it is."""
-        self._local.refuse(reason)
 
     def offer(self, envelope: bytes) -> None:
         """A document came; from any thread."""
