@@ -78,6 +78,7 @@ class SettingsRollout:
         self._arrived: deque[bytes] = deque(maxlen=WAITING)
         self._asked = threading.Event()  # to look at the settings file
         self._running: Running | None = None
+        self._has_run = False  # anything, in this process
         self._proposal: Proposal | None = None
         self._trial: Trial | None = None
         self._target: Target | None = None
@@ -133,7 +134,7 @@ class SettingsRollout:
 
     def attach(self, running: Running) -> None:
         """A run has begun by the target."""
-        self._running = running
+        self._running, self._has_run = running, True
         self.in_force(self.target)
         if self._record.state == "proving" and not self._proof.is_going_on:
             for event in self._prove(self._record.instruction):
@@ -165,7 +166,8 @@ class SettingsRollout:
         Of a document the answer tells it, of the settings file whoever looks at the station is told.
         """
         tried, instruction = self.target.snapshot, self._record.instruction
-        if instruction is None or instruction.issuer == HAND:
+        is_edit = instruction is None or instruction.issuer == HAND
+        if is_edit and (self._has_run or self.is_busy):
             self._local.refuse(reason)
         if instruction is None:
             return None
