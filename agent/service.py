@@ -52,7 +52,6 @@ class Wanted(Protocol):
     def detach(self) -> None: ...
     def in_force(self, target: Target) -> None: ...
     def failed(self, reason: str) -> Target | None: ...
-    def refuse(self, reason: str) -> None: ...
     def words(self) -> tuple[str, ...]: ...
     def reload(self) -> None: ...
     def turn(self) -> bool: ...
@@ -145,7 +144,7 @@ class Service:
         back = self._wanted.failed(words)
         if self._before is None and back is None:
             return False
-        self._refuse(words)
+        self._show_words()
         # The way back is to the bundle that ran, not to what a link names by now.
         self._target, self._before = self._before or back or self._target, None
         return True
@@ -210,7 +209,7 @@ class Service:
         except PlumblineError as error:
             if self._wanted.failed(str(error)) is not None and _is_same(self._wanted.target, self._target):
                 self._wanted.in_force(self._target)  # it never stopped
-            self._refuse(str(error))
+            self._show_words()
             return True
         # The way back is to the bundle that runs, not to what a link names by now.
         running = before.model_copy(update={"bundle": app.bundle.path})
@@ -243,10 +242,6 @@ class Service:
     def _configure_logs(self) -> None:
         settings = self._target.settings
         logs.configure(settings.logs, station=settings.identity.station)
-
-    def _refuse(self, reason: str) -> None:
-        self._wanted.refuse(reason)
-        self._show_words()
 
     def _show_words(self) -> None:
         words = self._wanted.words()

@@ -1,4 +1,4 @@
-"""Where a station keeps its settings, and what is in force by them, seen from its settings file."""
+"""Where a station keeps its settings, and how they are made, seen from its settings file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from agent.foreign import shown
-from agent.remote.settings_store import FOLDER, SettingsStore
 from agent.remote.settings_target import Ways
 from agent.settings import settings
 from agent.settings.places import places_of
@@ -50,11 +49,3 @@ def trust(wanted: Settings) -> TrustSet | str:
         return load_trust(wanted.trust.file)
     except TrustError as error:
         return str(error)
-
-
-def load(file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
-    """What a station is run by: settings that were kept, or else those of the file. Raises SettingsError."""
-    found = SettingsStore(folder=state_folder(file, environment) / FOLDER).current()
-    if found is None:
-        return settings.load(file, environment)
-    return ways(file, environment).settings(found.data)

@@ -82,10 +82,6 @@ class SettingsDesk:
         """The target cannot run; what is to run in its place, None where there is nothing else."""
         return self._rollout.failed(reason)
 
-    def refuse(self, reason: str) -> None:
-        """Have people told that what the settings file says is not in force."""
-        self._rollout.refuse(reason)
-
     def words(self) -> tuple[str, ...]:
         """What people should know, one sentence each."""
         return self._rollout.words()

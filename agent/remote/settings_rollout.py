@@ -78,6 +78,7 @@ class SettingsRollout:
         self._arrived: deque[bytes] = deque(maxlen=WAITING)
         self._asked = threading.Event()  # to look at the settings file
         self._running: Running | None = None
+        self._has_run = False  # anything, in this process
         self._proposal: Proposal | None = None
         self._trial: Trial | None = None
         self._target: Target | None = None
@@ -133,7 +134,7 @@ class SettingsRollout:
 
     def attach(self, running: Running) -> None:
         """A run has begun by the target."""
-        self._running = running
+        self._running, self._has_run = running, True
         self.in_force(self.target)
         if self._record.state == "proving" and not self._proof.is_going_on:
             for event in self._prove(self._record.instruction):
@@ -160,8 +161,14 @@ class SettingsRollout:
             self._steps.happened(Happened(what="restored", transaction=instruction.transaction))
 
     def failed(self, reason: str) -> Target | None:
-        """The target cannot run; what is to run in its place, None where there is nothing else."""
+        """The target cannot run; what is to run in its place, None where there is nothing else.
+
+        Of a document the answer tells it, of the settings file whoever looks at the station is told.
+        """
         tried, instruction = self.target.snapshot, self._record.instruction
+        is_edit = instruction is None or instruction.issuer == HAND
+        if is_edit and (self._has_run or self.is_busy):
+            self._local.refuse(reason)
         if instruction is None:
             return None
         if self._record.state == "probation" and tried == instruction.target_sha256:
@@ -170,10 +177,6 @@ class SettingsRollout:
         elif self._record.state == "rolling_back" and tried == self._record.previous:
             self._steps.happened(Happened(what="lost", transaction=instruction.transaction))
         return None if self.target.snapshot == tried else self.target
-
-    def refuse(self, reason: str) -> None:
-        """Have people told that what the settings file says is not in force, until it is."""
-        self._local.refuse(reason)
 
     def offer(self, envelope: bytes) -> None:
         """A document came; from any thread."""

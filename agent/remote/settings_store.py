@@ -198,9 +198,11 @@ class SettingsStore:
             (self.folder / REVERT).unlink(missing_ok=True)
 
     def tell_attempted(self, attempted: Mapping[str, Any]) -> None:
-        """Keep what was answered last; that it cannot be kept changes nothing."""
-        with suppress(NotWritable):
-            self._write(self.folder / ATTEMPTED, json.dumps(dict(attempted)).encode())
+        """Keep what was answered last: not synced, since nothing rests on it."""
+        unfinished = self.folder / f".{ATTEMPTED}.part"
+        with suppress(OSError):
+            unfinished.write_bytes(json.dumps(dict(attempted)).encode())
+            unfinished.replace(self.folder / ATTEMPTED)
 
     def attempted(self) -> dict[str, Any] | None:
         try:
