@@ -32,15 +32,15 @@ from agent.line.record import Origin
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote, rollouts
-from agent.remote.admission import turn_away
+from agent.remote.commands.admission import turn_away
+from agent.remote.commands.goods import Goods
+from agent.remote.commands.station import Recommending
 from agent.remote.documents import Take
-from agent.remote.goods import Goods
 from agent.remote.proof.prover import folder_of
 from agent.remote.reporting import Reporter
-from agent.remote.settings_run import Look, SettingsRun
-from agent.remote.settings_trial import SettingsWitness
-from agent.remote.station import Recommending
-from agent.remote.witness import Witness
+from agent.remote.rollout.witness import Witness
+from agent.remote.settings.run import Look, SettingsRun
+from agent.remote.settings.trial import SettingsWitness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.settings import settings

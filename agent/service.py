@@ -28,8 +28,8 @@ from agent.errors import PlumblineError
 from agent.outbox.file import DamagedError, OutboxError
 from agent.outbox.place import check_place
 from agent.page.server import check_free
-from agent.remote.settings_run import SettingsRun
-from agent.remote.settings_target import Target
+from agent.remote.settings.run import SettingsRun
+from agent.remote.settings.target import Target
 from agent.settings.reach import changed, farthest
 from agent.settings.settings import Settings
 from agent.systemd import Manager
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 
 
 class Wanted(Protocol):
-    """What should be in force: `agent.remote.settings_desk.SettingsDesk`."""
+    """What should be in force: `agent.remote.settings.desk.SettingsDesk`."""
 
     @property
     def target(self) -> Target: ...

@@ -17,9 +17,9 @@ from agent.clock import ManualClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.outbox.file import DamagedError
-from agent.remote.settings_rollout import SettingsRollout
-from agent.remote.settings_store import SettingsStore
-from agent.remote.settings_target import Ways
+from agent.remote.settings.rollout import SettingsRollout
+from agent.remote.settings.store import SettingsStore
+from agent.remote.settings.target import Ways
 from agent.service import MENDED_S, OPENING_S, Service, Wanted
 from agent.settings.recipes import Recipe
 from agent.settings.settings import Judge, Line, Logs, Outbox, Settings, SettingsError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.remote.merge import at, difference, followed, is_same, merged, places, touches, without
+from agent.remote.settings.merge import at, difference, followed, is_same, merged, places, touches, without
 
 VECTORS: list[tuple[Any, Any, Any]] = [  # appendix A, and the document of section 3
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),

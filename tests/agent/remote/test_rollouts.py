@@ -17,8 +17,8 @@ from agent.bundle.bundle import BUNDLE_TYPE, MANIFEST, SIGNATURE, BundleError
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.outbox.file import read_depth
-from agent.remote.orders import Said
-from agent.remote.updater import Updater
+from agent.remote.rollout.orders import Said
+from agent.remote.rollout.updater import Updater
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings.remote import Probation, Remote

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.doctor.checks import broker
-from agent.remote import preflight
+from agent.remote.settings import preflight
 from tests.agent.doctor.sites import site, states, told
 from tests.brokers import HOST, Mosquitto, Subscriber, eventually, free_port
 
