@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Mapping
@@ -64,7 +65,7 @@ def open_openvino(
     import openvino as ov
 
     started = time.monotonic()
-    core = ov.Core()
+    core = core_of_process()
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if precision != "auto":
         options["INFERENCE_PRECISION_HINT"] = precision
@@ -116,6 +117,19 @@ def open_openvino(
     if cache is None:
         return opened(_compile(core, bundle, options), False)
     return open_cached(cache, key, build=build, load=load)
+
+
+@functools.cache
+def core_of_process() -> Any:
+    """One for the process, which never goes.
+
+    Where the CPU has AMX, OpenVINO's plugin gives the thread that loads it another stack for signals and
+    takes the memory of it back with its last core, from whichever thread that goes: the next signal to the
+    first one is then a segmentation fault, without a word.
+    """
+    import openvino as ov
+
+    return ov.Core()
 
 
 def _compile(core: Any, bundle: Bundle, options: dict[str, Any]) -> dict[int, Any]:

@@ -174,9 +174,9 @@ def by_openvino_bf16(graph: bytes) -> Inspector:
 
 def by_openvino(graph: bytes, precision: str) -> tuple[Inspector, str]:
     """OpenVINO on the CPU and the precision that it really takes."""
-    import openvino as ov
+    from agent.engines.openvino import core_of_process
 
-    core = ov.Core()
+    core = core_of_process()
     compiled = core.compile_model(
         core.read_model(graph),
         "CPU",

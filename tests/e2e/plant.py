@@ -104,7 +104,8 @@ class Plant:
     def stop(self) -> None:
         for one in self.stations.values():
             if one.is_running():
-                assert one.stop() == 0, one.log()
+                code = one.stop()
+                assert code == 0, f"exit code {code}: {one.log()[-2000:]}"
 
 
 def with_digest(manifest: Manifest, name: str, content: bytes) -> Manifest:
