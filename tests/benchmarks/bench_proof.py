@@ -158,7 +158,7 @@ class Station:
     def close(self) -> None:
         self.app.parts.uplink.keeper.close()
         self.app.parts.uplink.outbox.close()
-        self.app.engine.close()
+        self.app.parts.recipes.bundles.close()
 
     def _feed(self, image: Pixels, found: list[float]) -> None:
         clock = self.app.clock

@@ -177,8 +177,8 @@ def _started(order: Order, handle: int, command: Sequence[str]) -> subprocess.Po
             stdout=subprocess.DEVNULL,  # runtimes print what they like
             stderr=subprocess.PIPE,
             cwd=_PROJECT,
+            # In our session: Linux gives each its share of a processor (autogroup), whatever the priorities.
             env={**environment, "OMP_NUM_THREADS": cores},
-            start_new_session=True,  # Ctrl-C is for us, and what it starts can be ended with it
         )
     finally:
         os.close(stdin)
@@ -188,7 +188,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """With all that it started."""
     if process.returncode is None:  # else its number may be another's by now
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
     with suppress(subprocess.TimeoutExpired):  # a disk that hangs holds even a killed process
         process.wait(END_S)
     if process.stderr is not None:
