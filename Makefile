@@ -56,6 +56,7 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_uplink
 	$(DEV)/bin/python -m tests.benchmarks.bench_faults
 	$(DEV)/bin/python -m tests.benchmarks.bench_day
+	$(DEV)/bin/python -m tests.benchmarks.bench_fleet
 	$(DEV)/bin/python -m tests.benchmarks.bench_cameras
 	$(DEV)/bin/python -m tests.benchmarks.bench_archive_codecs
 	$(DEV)/bin/python -m tests.benchmarks.bench_archive

@@ -32,14 +32,15 @@ from agent.line.record import Origin
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote, rollouts
-from agent.remote.admission import turn_away
+from agent.remote.commands.admission import turn_away
+from agent.remote.commands.goods import Goods
+from agent.remote.commands.station import Recommending
 from agent.remote.documents import Take
-from agent.remote.goods import Goods
 from agent.remote.proof.prover import folder_of
 from agent.remote.reporting import Reporter
-from agent.remote.settings_run import Look, SettingsRun
-from agent.remote.settings_trial import SettingsWitness
-from agent.remote.witness import Witness
+from agent.remote.rollout.witness import Witness
+from agent.remote.settings.run import Look, SettingsRun
+from agent.remote.settings.trial import SettingsWitness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.settings import settings
@@ -120,7 +121,11 @@ class App:
     @property
     def bundle(self) -> Bundle:
         """The station's that is in force."""
-        return self.parts.recipes.opened.bundle
+        return self.parts.recipes.station.bundle
+
+    def can_take_over(self, wanted: settings.Settings) -> bool:
+        """Whether every bundle that these settings' recipes name is open."""
+        return self.parts.recipes.can_take_over(wanted)
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
@@ -149,6 +154,7 @@ def build(
     refused: Callable[[], Iterable[str]] = tuple,
     look: Look = lambda *_: (),
     takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
+    wishes: Recommending | None = None,
     inbox: Path | None = None,
     told: Callable[[], None] = lambda: None,
 ) -> App:
@@ -170,6 +176,7 @@ def build(
             refused=refused,
             look=look,
             takers=takers,
+            wishes=wishes,
             inbox=inbox,
             told=told,
         )
@@ -188,6 +195,7 @@ def _build(
     refused: Callable[[], Iterable[str]],
     look: Look,
     takers: Mapping[DesiredKind, Take],
+    wishes: Recommending | None,
     inbox: Path | None,
     told: Callable[[], None],
 ) -> App:
@@ -254,6 +262,7 @@ def _build(
         ),
         doctor=StationDoctor(wanted),
         recipes=recipes,
+        settings=wishes,
         rollouts=carried,
         takers={**takers, "bundle": carried.take},
         inbox=inbox,
@@ -361,7 +370,7 @@ def _build(
             ),
             publisher=up.link,
             witness=of_settings,
-            recipe=lambda other: dry_recipe(other, recipes.opened.bundle, recipes.opened.engine),
+            recipe=lambda other: dry_recipe(other, recipes.station.bundle, recipes.station.engine),
             look=look,
             clock=clock,
             in_force=lambda: recipes.in_force.settings.sha256,

@@ -28,8 +28,8 @@ from agent.errors import PlumblineError
 from agent.outbox.file import DamagedError, OutboxError
 from agent.outbox.place import check_place
 from agent.page.server import check_free
-from agent.remote.settings_run import SettingsRun
-from agent.remote.settings_target import Target
+from agent.remote.settings.run import SettingsRun
+from agent.remote.settings.target import Target
 from agent.settings.reach import changed, farthest
 from agent.settings.settings import Settings
 from agent.systemd import Manager
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 
 
 class Wanted(Protocol):
-    """What should be in force: `agent.remote.settings_desk.SettingsDesk`."""
+    """What should be in force: `agent.remote.settings.desk.SettingsDesk`."""
 
     @property
     def target(self) -> Target: ...
@@ -52,7 +52,6 @@ class Wanted(Protocol):
     def detach(self) -> None: ...
     def in_force(self, target: Target) -> None: ...
     def failed(self, reason: str) -> Target | None: ...
-    def refuse(self, reason: str) -> None: ...
     def words(self) -> tuple[str, ...]: ...
     def reload(self) -> None: ...
     def turn(self) -> bool: ...
@@ -145,7 +144,7 @@ class Service:
         back = self._wanted.failed(words)
         if self._before is None and back is None:
             return False
-        self._refuse(words)
+        self._show_words()
         # The way back is to the bundle that ran, not to what a link names by now.
         self._target, self._before = self._before or back or self._target, None
         return True
@@ -202,14 +201,15 @@ class Service:
             if found.page.enabled and found.page.port != before.page.port:
                 check_free(found.page.host, found.page.port)
             reach = farthest(Settings, changed(before, found))
-            if bundle.sha256 != app.bundle.sha256:  # a link may name another one by now
+            # A link may name another one by now, and a recipe one that is not open.
+            if bundle.sha256 != app.bundle.sha256 or not app.can_take_over(found):
                 reach = "run"
             if reach != "run":
                 app.take_over(found)
         except PlumblineError as error:
             if self._wanted.failed(str(error)) is not None and _is_same(self._wanted.target, self._target):
                 self._wanted.in_force(self._target)  # it never stopped
-            self._refuse(str(error))
+            self._show_words()
             return True
         # The way back is to the bundle that runs, not to what a link names by now.
         running = before.model_copy(update={"bundle": app.bundle.path})
@@ -242,10 +242,6 @@ class Service:
     def _configure_logs(self) -> None:
         settings = self._target.settings
         logs.configure(settings.logs, station=settings.identity.station)
-
-    def _refuse(self, reason: str) -> None:
-        self._wanted.refuse(reason)
-        self._show_words()
 
     def _show_words(self) -> None:
         words = self._wanted.words()

@@ -22,10 +22,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SPLIT = (("agent",), ("models",))  # their folders are rooms of their own; what lies loose in them is one more
+# Their folders are rooms of their own; what lies loose in them is one more.
+SPLIT = (("agent",), ("models",), ("deploy",), ("agent", "remote"))
 APART = "system"  # make test-system: it needs root, a second machine's root folder, and minutes
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
-FIRST = ("agent/uplink", "agent/outbox", "faults", "e2e", "models", "agent/cameras")  # the longest
+FIRST = (  # the longest, those that wait before those that compute
+    *("e2e", "deploy/deb", "deploy", "agent/cameras", "agent/remote", "agent/uplink", "faults"),
+    *(
+        "documents",
+        "models/methods",
+        "models/shipping",
+        "agent/cli",
+        "models/data",
+        "models/judging",
+        "models",
+    ),
+)
 LOOK_S = 5.0  # from one more room to the next: so long it takes until a room is seen in the load
 IDLE_CORES = 0.5  # left over since the last look: one more room has something of it
 NO_TESTS = 5  # pytest's exit code where the options leave none
@@ -67,7 +79,7 @@ def rooms(root: Path = HERE) -> dict[str, list[Path]]:
         parts = file.relative_to(root).parts[:-1]
         if parts[:1] == (APART,):
             continue
-        depth = 2 if parts[:1] in SPLIT else 1
+        depth = 1 + max((len(split) for split in SPLIT if parts[: len(split)] == split), default=0)
         found.setdefault("/".join(parts[:depth]) or "tests", []).append(file)
     return found
 

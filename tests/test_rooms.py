@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rooms import APART, HERE, Load, Result, rooms, run_all, run_room, table
+from tests.rooms import APART, FIRST, HERE, Load, Result, rooms, run_all, run_room, table
 
 WAITS = """
 import pathlib, time
@@ -26,7 +26,8 @@ def test_every_test_file_is_in_one_room() -> None:
     apart = {*(HERE / APART).rglob("test_*.py")}
     assert sorted(files) == sorted({*HERE.rglob("test_*.py")} - apart)
     assert apart
-    assert {"agent/line", "agent/uplink", "models", "models/methods", "tests"} <= set(rooms())
+    assert {"agent/line", "deploy", "deploy/deb", "models", "models/methods", "tests"} <= set(rooms())
+    assert {*FIRST} <= set(rooms())
 
 
 @pytest.mark.slow

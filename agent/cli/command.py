@@ -112,7 +112,7 @@ def _tell(answer: dict[str, Any]) -> None:
 def _write(config: Path, name: str, args: Any, file: Path, issuer: str, valid_s: float) -> None:
     from agent.clock import SystemClock, new_uuid7
     from agent.contract.topics import Topics
-    from agent.remote import asking
+    from agent.remote.commands import asking
     from agent.settings import settings
 
     wanted, clock = settings.load(config), SystemClock()
@@ -133,8 +133,8 @@ def _send(
 ) -> dict[str, Any]:
     from agent.clock import SystemClock
     from agent.contract.topics import Topics
-    from agent.remote import asking
-    from agent.remote.admission import MAXIMUM_BYTES
+    from agent.remote.commands import asking
+    from agent.remote.commands.admission import MAXIMUM_BYTES
     from agent.settings import bounded, settings
 
     wanted, clock = settings.load(config), SystemClock()
@@ -154,7 +154,7 @@ def _ask(
 ) -> dict[str, Any]:
     from agent.clock import SystemClock, new_uuid7
     from agent.contract.topics import Topics
-    from agent.remote import asking
+    from agent.remote.commands import asking
     from agent.settings import settings
 
     wanted, clock = settings.load(config), SystemClock()

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.bundle.bundle import Bundle
-    from agent.remote.depot import Depot
-    from agent.remote.install import Ended, Hand
-    from agent.remote.transaction import Link, Record
+    from agent.remote.rollout.depot import Depot
+    from agent.remote.rollout.install import Ended, Hand
+    from agent.remote.rollout.transaction import Link, Record
     from agent.settings.settings import Settings
 
 TAKEN = "a running station takes it at its next reload (systemctl reload plumbline) or start"
@@ -60,7 +60,7 @@ def status(config: Config, as_json: Json = False) -> None:
     With --json: folder, current, previous, each with sha256, name, counter, damage; state, last, failed,
     trouble.
     """
-    from agent.remote.rollout_file import RECORD, RolloutFile
+    from agent.remote.rollout.rollout_file import RECORD, RolloutFile
     from agent.settings import settings
 
     depot = _depot(settings.load(config))
@@ -102,7 +102,7 @@ def status(config: Config, as_json: Json = False) -> None:
 
 
 def _depot(wanted: Settings) -> Depot:
-    from agent.remote.depot import CURRENT, Depot
+    from agent.remote.rollout.depot import CURRENT, Depot
 
     if wanted.bundle.name != CURRENT:
         raise PlumblineError(
@@ -118,7 +118,7 @@ def _hand(wanted: Settings) -> Hand:
     from agent.engines.cache import EngineCache
     from agent.engines.engine import golden_difference
     from agent.engines.open import open_engine
-    from agent.remote.install import Hand, Proof
+    from agent.remote.rollout.install import Hand, Proof
 
     def golden(bundle: Bundle) -> None:
         cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
@@ -140,7 +140,7 @@ def _done(what: Callable[[], Ended]) -> Ended:
     from agent.bundle.bundle import BundleError
     from agent.bundle.files import NotABundle
     from agent.bundle.trust import NotTrusted
-    from agent.remote.install import NotInstalled
+    from agent.remote.rollout.install import NotInstalled
 
     try:
         return what()

@@ -26,8 +26,8 @@ def run(config: Config) -> None:
     from agent.clock import SystemClock
     from agent.doctor import references
     from agent.outbox.place import PlaceError
-    from agent.remote import in_force
-    from agent.remote.settings_desk import SettingsDesk
+    from agent.remote.settings import in_force
+    from agent.remote.settings.desk import SettingsDesk
     from agent.service import Service
     from agent.settings import settings
     from agent.settings.places import first_folder
@@ -45,6 +45,7 @@ def run(config: Config) -> None:
             refused=service.words,
             look=references.problems,
             takers={"config": desk.offer},
+            wishes=desk,
             inbox=desk.inbox,
             told=desk.again,
         ),

@@ -14,7 +14,7 @@ from agent.errors import PlumblineError
 from agent.foreign import shown, stored
 
 if TYPE_CHECKING:
-    from agent.remote.settings_store import SettingsStore, Snapshot
+    from agent.remote.settings.store import SettingsStore, Snapshot
 
 NEXT = "systemctl reload plumbline (or the next start) puts it in force"
 
@@ -100,8 +100,8 @@ def apply(
     """Hand a signed document to the station, as its broker would; what it makes of it is in reported.json."""
     from agent.contract.desired import MAX_DOCUMENT_BYTES
     from agent.durable import sync_folder, write_file
-    from agent.remote.in_force import state_folder
-    from agent.remote.settings_desk import INBOX, REPORTED
+    from agent.remote.settings.desk import INBOX, REPORTED
+    from agent.remote.settings.in_force import state_folder
     from agent.settings import bounded
     from agent.trust.envelope import SignatureError, parse
 
@@ -125,8 +125,8 @@ def apply(
 
 
 def _store(config: Path) -> SettingsStore:
-    from agent.remote.in_force import state_folder
-    from agent.remote.settings_store import FOLDER, SettingsStore
+    from agent.remote.settings.in_force import state_folder
+    from agent.remote.settings.store import FOLDER, SettingsStore
 
     return SettingsStore(folder=state_folder(config) / FOLDER)
 

@@ -1,8 +1,8 @@
 """What each command may be told: one model for each name, which is held to the letter.
 
 A command is a model and its row in COMMANDS, and what it does: a function and its row in
-`agent/remote/verbs.py`. Schemas, the AsyncAPI document, what is subscribed to and the command line follow
-from these.
+`agent/remote/commands/verbs.py`. Schemas, the AsyncAPI document, what is subscribed to and the command
+line follow from these.
 """
 
 from __future__ import annotations

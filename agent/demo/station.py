@@ -36,7 +36,7 @@ from agent.contract.verdict import (
 from agent.demo.day import FRAME_PX, Piece
 from agent.messages import Box, VerdictName
 from agent.remote import remote
-from agent.remote.admission import turn_away
+from agent.remote.commands.admission import turn_away
 from agent.remote.remote import Remote
 from agent.settings.settings import Settings
 from agent.uplink import uplink

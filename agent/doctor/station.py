@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from agent.doctor.machine import Machine
 from agent.doctor.site import Site
-from agent.remote.station import Found
+from agent.remote.commands.station import Found
 from agent.settings.settings import Settings
 
 NICENESS = 10  # of the thread that looks, and of those that it starts

@@ -42,6 +42,16 @@ class Choice:
     refusal: Refusal | None = None
 
 
+NO_MODEL = Refusal(
+    reason="no_model", detail="no model bundle here is whole; install one, and inspect the part again"
+)
+
+
+def by(recipe: Recipe) -> Choice:
+    """That recipe, where its bundle may judge."""
+    return Choice(recipe=recipe, refusal=None if recipe.has_model else NO_MODEL)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A recipe, and what it is for."""
@@ -66,6 +76,10 @@ class Book(Protocol):
     def recipes(self) -> tuple[Recipe, ...]:
         """All that it may choose."""
 
+    @property
+    def station_sha256(self) -> str:
+        """The bundle of recipes that name none of their own; empty where none judges."""
+
     def choose(self, known: Known) -> Choice: ...
 
 
@@ -87,8 +101,12 @@ class OneRecipe:
     def recipes(self) -> tuple[Recipe, ...]:
         return (self.recipe,)
 
+    @property
+    def station_sha256(self) -> str:
+        return self.recipe.bundle_sha256
+
     def choose(self, known: Known) -> Choice:
-        return Choice(recipe=self.recipe)
+        return by(self.recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +116,7 @@ class ByProduct:
     entries: Mapping[str, Entry]  # by name, one at least
     default: str | None
     switched: str | None = None  # may name what is not there any more
+    station_sha256: str = ""
     _nobody: Recipe = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,7 +143,7 @@ class ByProduct:
         if known.part_id is not None:
             for name, one in self.entries.items():
                 if any(pattern.matches(known.part_id) for pattern in one.parts):
-                    return Choice(recipe=self.entries[name].recipe)
+                    return by(self.entries[name].recipe)
         part = "a part without an id" if known.part_id is None else f"part {known.part_id!r}"
         if self.switched is not None:
             entry = self.entries.get(self.switched)
@@ -139,7 +158,7 @@ class ByProduct:
 
     def _named(self, name: str | None, of: str) -> Choice:
         if name is not None:
-            return Choice(recipe=self.entries[name].recipe)
+            return by(self.entries[name].recipe)
         known = ", ".join(self.entries)
         return Choice(
             recipe=self._nobody,

@@ -92,9 +92,8 @@ class Capture:
             self._changed.notify_all()
 
     def is_full(self) -> bool:
-        """Who puts has to wait for the line."""
-        with self._changed:
-            return self._is_crowded() or self._has_many_faults()
+        """Who puts has to wait for the line. Never waits itself: the line may stand with the ring in hand."""
+        return self._is_crowded() or self._has_many_faults()
 
     def is_finished(self) -> bool:
         """Closed, and everything taken."""

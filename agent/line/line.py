@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -31,7 +31,7 @@ from agent.track.unseen import without_picture
 log = structlog.get_logger()
 
 PATIENCE_S = 0.5
-NO_MODEL = "no model bundle here is whole; install one, and inspect the part again"
+REASONS: Mapping[type[Exception], str] = {PrepareError: "camera_error", NothingLeftError: "all_ignored"}
 HOLD_S = 10.0  # a window with an open defect waits for the next one; a belt that stands may take hours
 
 
@@ -89,6 +89,11 @@ class Line:
         """The one to name where no part is at hand; it stays from part to part."""
         return self._book.standing
 
+    @property
+    def station_sha256(self) -> str:
+        """The station's bundle, by its recipes in force; empty where none judges."""
+        return self._book.station_sha256
+
     def recipes(self) -> tuple[Recipe, ...]:
         """All that may judge a frame from now on: what they need is to stay open."""
         wanted = self._wanted.recipes  # first: it goes from there to here
@@ -131,18 +136,12 @@ class Line:
         if refusal is not None:
             self._release()
             return self._publisher.record_undecided(frame, recipe, refusal.reason, refusal.detail, bound)
-        if not recipe.has_model:
-            self._release()
-            return self._publisher.record_undecided(frame, recipe, "no_model", NO_MODEL, bound)
         try:
             prepared = prepare(frame, recipe.input, self._clock)
             without = self._without(frame, prepared, recipe.rules_of(self._camera))
             inspection = infer(prepared, recipe.engine, self._clock, restored=self._restored, without=without)
-        except NothingLeftError as error:
-            self._release()
-            return self._publisher.record_undecided(frame, recipe, "all_ignored", str(error), bound)
         except Exception as error:  # runtimes raise what they like; one bad frame must not end the line
-            reason = "camera_error" if isinstance(error, PrepareError) else "engine_error"
+            reason = next((one for kind, one in REASONS.items() if isinstance(error, kind)), "engine_error")
             log.warning("frame_not_judged", camera=frame.camera, frame=frame.frame_id, error=str(error))
             self._release()
             return self._publisher.record_undecided(frame, recipe, reason, str(error), bound)

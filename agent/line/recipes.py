@@ -82,6 +82,13 @@ class Recipes:
             return there.get(self.in_force.bundle_sha256, self._station)
 
     @property
+    def station(self) -> OpenedBundle:
+        """The station's bundle in force, by which recipes judge that name none of their own."""
+        with self.bundles.held() as there:
+            sha256 = next((line.station_sha256 for line in self._lines.values()), self._station.sha256)
+            return there.get(sha256, self._station)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of the recipes in the settings."""
         return tuple(one.name for one in self._wanted.recipes)
@@ -183,7 +190,9 @@ class Recipes:
                 products=frozenset(one.products),
             )
         default = next((one.name for one in wanted.recipes if one.is_default), None)
-        return ByProduct(entries=entries, default=default, switched=self._switched)
+        return ByProduct(
+            entries=entries, default=default, switched=self._switched, station_sha256=station.sha256
+        )
 
     def _opened_at(self, path: Path) -> OpenedBundle | None:
         """Not one that was closed since: what no recipe names any more does not stay open."""

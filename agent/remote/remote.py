@@ -15,13 +15,13 @@ from agent.contract.topics import DesiredKind, allowed_response_topic
 from agent.line.bindings import Bindings
 from agent.line.holds import Holds
 from agent.outbox.file import FullError
-from agent.remote.desk import Desk
+from agent.remote.commands.desk import Desk
+from agent.remote.commands.log_level import LogLevel
+from agent.remote.commands.signing import Spent, signers_of
+from agent.remote.commands.snapshots import Snapshots
+from agent.remote.commands.station import Doctor, GoodFrames, Recipes, Recommending, Station
 from agent.remote.documents import Documents, Take
-from agent.remote.log_level import LogLevel
-from agent.remote.orders import Rollouts
-from agent.remote.signing import Spent, signers_of
-from agent.remote.snapshots import Snapshots
-from agent.remote.station import Doctor, GoodFrames, Recipes, Recommending, Station
+from agent.remote.rollout.orders import Rollouts
 from agent.settings.settings import Settings
 from agent.uplink.uplink import Uplink
 

@@ -19,7 +19,7 @@ from agent.contract.reported import (
     SettingsReport,
     TrustReport,
 )
-from agent.remote.settings_store import Snapshot
+from agent.remote.settings.store import Snapshot
 from agent.settings.settings import Settings
 from agent.trust.keys import short
 from agent.trust.trust_set import TrustSet

@@ -15,17 +15,17 @@ from agent.foreign import shown
 from agent.line.no_model import no_model
 from agent.line.opened import OpenedBundle, OpenedBundles
 from agent.line.recipes import Recipes
-from agent.remote.begin import Begun, begin, gone_back
-from agent.remote.depot import CURRENT, Depot
-from agent.remote.duties import Means, Tell
-from agent.remote.lines import Lines
-from agent.remote.no_depot import NoDepot
-from agent.remote.offers import Offer, Refusal, read_offer, unread
-from agent.remote.orders import Rollouts
 from agent.remote.proof.prover import Prover
+from agent.remote.rollout.begin import Begun, begin, gone_back
+from agent.remote.rollout.depot import CURRENT, Depot
+from agent.remote.rollout.duties import Means, Tell
+from agent.remote.rollout.lines import Lines
+from agent.remote.rollout.no_depot import NoDepot
+from agent.remote.rollout.offers import Offer, Refusal, read_offer, unread
+from agent.remote.rollout.orders import Rollouts
+from agent.remote.rollout.updater import Updater
+from agent.remote.rollout.witness import Witness
 from agent.remote.transport.fetch import Fetcher, Ways
-from agent.remote.updater import Updater
-from agent.remote.witness import Witness
 from agent.settings.settings import Settings
 from agent.trust.freshness import Reading
 from agent.trust.trust_set import TrustError, load_trust
@@ -77,7 +77,7 @@ def build(
 ) -> Rollouts:
     """To be run beside the lines; `changed` is called when there is something new to be reported."""
     if found is None:
-        return NoDepot(wanted.bundle, lambda: recipes.opened.bundle, clock, changed=changed)
+        return NoDepot(wanted.bundle, lambda: recipes.station.bundle, clock, changed=changed)
     topics = uplink.events.topics
     addresses = {station_address(topics), *map(group_address, wanted.remote.groups)}
 

@@ -1,8 +1,7 @@
 """How far a change of settings reaches: what has to be begun anew before it is in force.
 
-    frame    nothing: from the next frame on
-    camera   the connection to that camera; the others run on
-    run      everything: another run in the same process, for which every camera is opened again
+    frame  nothing: from the next frame on
+    run    everything: another run in the same process, for which every camera is opened again
 
 Each field says its own in the models, where it is not `run`; what lies below it has the same, unless it says
 another. `REMOTE_NEVER` is what no document from afar may change.
@@ -21,7 +20,7 @@ from agent.settings import shape
 from agent.settings.section import REACH
 from agent.settings.shape import Keys
 
-Reach: TypeAlias = Literal["frame", "camera", "run"]
+Reach: TypeAlias = Literal["frame", "run"]
 REACHES: tuple[Reach, ...] = typing.get_args(Reach)  # from the nearest to the farthest
 
 REMOTE_NEVER: dict[tuple[str, ...], str] = {

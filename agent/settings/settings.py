@@ -206,7 +206,7 @@ class Settings(_Section):
     engine: Engine = Engine()
     judge: Judge = Field(Judge(), json_schema_extra=FRAME)
     crops: Crops = Field(Crops(), json_schema_extra=FRAME)
-    recipes: tuple[Recipe, ...] = Field((), max_length=MAX_RECIPES)
+    recipes: tuple[Recipe, ...] = Field((), max_length=MAX_RECIPES, json_schema_extra=FRAME)
     archive: Archive = Archive()
     outbox: Outbox = Outbox()
     delivery: Delivery = Delivery()

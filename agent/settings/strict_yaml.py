@@ -17,6 +17,9 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 20_000
 
+_SPACES = re.compile(" *")
+_COMMENT = re.compile(r"[^\0\r\n\x85\u2028\u2029]*")
+
 Path: TypeAlias = tuple[str | int, ...]
 
 
@@ -58,6 +61,27 @@ class _StrictLoader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._depth = self._nodes = 0
+
+    def scan_to_next_token(self) -> None:
+        """As PyYAML's, but past a comment at once: most of an annotated file is comments."""
+        if self.index == 0 and self.peek() == "\ufeff":
+            self.forward()
+        while True:
+            self._pass_all(_SPACES)
+            if self.buffer[self.pointer] == "#":
+                self._pass_all(_COMMENT)
+            if not self.scan_line_break():  # type: ignore[no-untyped-call]
+                return
+            if not self.flow_level:
+                self.allow_simple_key = True
+
+    def _pass_all(self, pattern: re.Pattern[str]) -> None:
+        """What stands here of one line; the whole text is in the buffer, and a NUL behind it."""
+        found = pattern.match(self.buffer, self.pointer)
+        length = len(found[0]) if found else 0
+        self.pointer += length
+        self.index += length
+        self.column += length
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):

@@ -10,8 +10,8 @@ from agent.cameras.supervisor import Supervisor
 from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.line.recipes import Recipes
-from agent.remote.orders import Rollouts
 from agent.remote.remote import Remote
+from agent.remote.rollout.orders import Rollouts
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
 from agent.uplink.uplink import Uplink

@@ -13,8 +13,8 @@ from agent.foreign import stored
 from agent.line.capture import Capture
 from agent.line.recipes import Recipes
 from agent.outbox.file import Depth
-from agent.remote.orders import Rollouts
 from agent.remote.remote import Remote
+from agent.remote.rollout.orders import Rollouts
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
 from agent.status.health import HEALTH_STATES, assess

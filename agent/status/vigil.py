@@ -85,6 +85,8 @@ class Vigil:
             if not standing:
                 self.manager.alive()
                 continue
+            if standing[0].for_s >= patience_s * 3 / 4:  # first: a log that nobody takes would hold it up
+                self.manager.act()
             log.error(
                 "stage_stands",
                 stage=standing[0].stage,
@@ -92,8 +94,6 @@ class Vigil:
                 behind_it=[one.stage for one in standing[1:]],
                 remedy="the service manager restarts the agent",
             )
-            if standing[0].for_s >= patience_s * 3 / 4:
-                self.manager.act()
 
 
 def make_vigil(

@@ -83,10 +83,13 @@ class Shelf:
             try:
                 with open_files(path) as bundle:
                     content = bundle.read(MANIFEST, MAX_MANIFEST_BYTES)
+                    is_signed = SIGNATURE in bundle.sizes
                 manifest = parse_manifest(content, name=MANIFEST)
             except (BundleError, KeyError):  # no bundle
                 continue
-            self._places[hashlib.sha256(content).hexdigest()] = path, manifest
+            sha256 = hashlib.sha256(content).hexdigest()
+            if is_signed or sha256 not in self._places:  # the one that it was signed from may lie beside it
+                self._places[sha256] = path, manifest
 
 
 class ChunkServer:

@@ -17,10 +17,11 @@ from agent.clock import ManualClock
 from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.outbox.file import DamagedError
-from agent.remote.settings_rollout import SettingsRollout
-from agent.remote.settings_store import SettingsStore
-from agent.remote.settings_target import Ways
+from agent.remote.settings.rollout import SettingsRollout
+from agent.remote.settings.store import SettingsStore
+from agent.remote.settings.target import Ways
 from agent.service import MENDED_S, OPENING_S, Service, Wanted
+from agent.settings.recipes import Recipe
 from agent.settings.settings import Judge, Line, Logs, Outbox, Settings, SettingsError
 from agent.systemd import Manager
 from tests.agent.engines.small_bundle import write_small
@@ -53,6 +54,7 @@ class Fake:
         self.built: list[Settings] = []
         self.crews: list[Crew] = []
         self.taken: list[Settings] = []
+        self.opens_recipes = True
         self.runs = iter(runs)
         self.settings_run = FakeRun()
         ways = Ways(file=self.load, settings=self.made, trust=lambda _: "nobody")
@@ -90,6 +92,9 @@ class Fake:
                 return
             step()
         attend(cast(App, self))
+
+    def can_take_over(self, wanted: Settings) -> bool:
+        return self.opens_recipes
 
     def take_over(self, wanted: Settings) -> None:
         self.taken.append(wanted)
@@ -140,6 +145,18 @@ def test_other_settings_take_another_run_and_reload_ends_when_that_runs(tmp_path
     assert len({id(crew) for crew in fake.crews}) == 2
     after = fake.said[fake.said.index("RELOADING=1\nMONOTONIC_USEC=0") + 1 :]
     assert after.count("READY=1") == 1 and after[-1] == "READY=1"
+
+
+def test_recipes_with_a_bundle_that_is_not_open_take_another_run(tmp_path: Path) -> None:
+    for is_open, runs in ((True, 1), (False, 2)):
+        folder = tmp_path / str(is_open)
+        folder.mkdir()
+        fake = Fake(folder, [])
+        fake.opens_recipes = is_open
+        recipes = (Recipe(name="one", bundle=SAMPLE),)
+        fake.runs = iter([[change(fake, recipes=recipes), lambda: None], [lambda: None]])
+        fake.service.run()
+        assert len(fake.built) == runs
 
 
 def test_settings_that_cannot_be_read_are_refused_and_said(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ import structlog
 from agent.clock import SystemClock
 from agent.contract import desired
 from agent.contract.desired import Target
-from agent.remote.depot import Depot
+from agent.remote.rollout.depot import Depot
 from agent.remote.transport.fetch import Fetcher, Order, Ways
 from agent.settings.remote import Download
 from agent.uplink.mqtt.link import MqttLink

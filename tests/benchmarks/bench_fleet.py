@@ -22,7 +22,7 @@ from tests.fleet.world import NEW, NEWER
 
 GOAL_S = 60.0
 GOAL_STATIONS = 200
-SIZES = (10, GOAL_STATIONS, 1000)
+SIZES = (10, 50, GOAL_STATIONS)
 
 
 def main() -> int:

@@ -43,8 +43,8 @@ from agent.contract.reported import (
 )
 from agent.contract.strict_json import StrictJsonError
 from agent.contract.topics import Topics
-from agent.remote import rollout
-from agent.remote.transaction import (
+from agent.remote.rollout import rollout
+from agent.remote.rollout.transaction import (
     Action,
     Answer,
     Boundary,

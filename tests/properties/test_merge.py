@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.remote.merge import at, difference, is_same, merged, places, touches, without
+from agent.remote.settings.merge import at, difference, followed, is_same, merged, places, touches, without
 
 VECTORS: list[tuple[Any, Any, Any]] = [  # appendix A, and the document of section 3
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),
@@ -110,3 +110,10 @@ def test_members_that_are_left_out_are_not_in_the_patch_and_the_others_are(
 def test_true_is_no_one_and_a_float_no_integer() -> None:
     assert not is_same(True, 1) and not is_same(1, 1.0) and is_same([{"a": 1}], [{"a": 1}])
     assert difference({"a": 1}, {"a": True}) == {"a": True}
+
+
+@given(OBJECTS, CHANGES, CHANGES)
+def test_two_patches_in_one_do_what_both_do_one_after_the_other(
+    target: dict[str, Any], first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    assert is_same(merged(target, followed(first, second)), merged(merged(target, first), second))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.remote.transaction import LIMITS
+from agent.remote.rollout.transaction import LIMITS
 from tests.agent.remote.enumeration import Rules, World, broken, first_world, ways_from
 
 CHOICES = st.lists(st.integers(min_value=0, max_value=1000), min_size=20, max_size=400)

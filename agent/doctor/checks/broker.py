@@ -13,7 +13,7 @@ from agent.doctor.finding import Said, failed, note, ok, skipped
 from agent.doctor.references import is_elsewhere
 from agent.doctor.site import Site
 from agent.errors import PlumblineError
-from agent.remote.preflight import tried
+from agent.remote.settings.preflight import tried
 from agent.settings.gateways import SparkplugGateway, WebhookGateway
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt import refusals

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agent.errors import PlumblineError
-from agent.remote.transaction import Proven
+from agent.remote.rollout.transaction import Proven
 
 SCHEMA = "plumbline.proof/1"
 MAX_LINE_BYTES = 256_000

@@ -14,7 +14,7 @@ from agent.errors import PlumblineError
 from agent.remote.proof.apart import COMMAND, prove_apart
 from agent.remote.proof.document import Found, NotProven, Order, Step
 from agent.remote.proof.limits import refusal
-from agent.remote.transaction import Proven
+from agent.remote.rollout.transaction import Proven
 from agent.settings.settings import Settings
 
 FOLDER = "proofs"

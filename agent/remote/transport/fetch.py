@@ -19,7 +19,7 @@ from agent.backoff import SLICE_S, backoff_s
 from agent.bundle.bundle import Bundle
 from agent.clock import Clock
 from agent.contract import desired
-from agent.remote.depot import Depot
+from agent.remote.rollout.depot import Depot
 from agent.remote.transport.chunks import ChunkLink, Chunks
 from agent.remote.transport.folder import Folder
 from agent.remote.transport.https import Https

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.bundle.bundle import MANIFEST, MAX_MANIFEST_BYTES, parse_manifest
 from agent.bundle.files import BundleError, open_files
-from agent.remote.depot import Depot
+from agent.remote.rollout.depot import Depot
 
 
 def neighbours(depot: Depot) -> dict[str, tuple[Path, str]]:

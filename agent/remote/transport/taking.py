@@ -33,8 +33,8 @@ from agent.bundle.files import (
 from agent.contract.desired import Target
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.remote.depot import Depot
-from agent.remote.partial import Partial, gone_on
+from agent.remote.rollout.depot import Depot
+from agent.remote.rollout.partial import Partial, gone_on
 from agent.remote.transport.neighbours import copied, neighbours
 from agent.remote.transport.source import Beyond, Lost, Missing, Stretch, Unfit, Visit
 from agent.settings import bounded

@@ -100,10 +100,12 @@ def test_a_driver_that_hangs_holds_nobody_up_and_what_it_says_later_is_not_heard
             eventually(lambda: one.supervisor.counts().open_failures.get("absent", 0) > 0, "open is bounded")
         plant.hang_in = plant.error = None
         one.frames_go_on()
+        hung = plant.hanging  # a machine that is slow lets another one hang before it is told
+        assert hung >= 1
         plant.let_go.set()
         one.frames_go_on()
         if where == "grab":
-            eventually(lambda: one.supervisor.counts().late == 1, "what it says later is counted")
+            eventually(lambda: one.supervisor.counts().late == hung, "what each says later is counted")
     assert_exact(one)
 
 

@@ -16,14 +16,14 @@ from typer.testing import CliRunner
 from agent import logs
 from agent.clock import ManualClock
 from agent.contract.arguments import COMMANDS
-from agent.remote.station import Found
+from agent.remote.commands.station import Found
 from agent.settings.settings import Logs, Trust
 from models.cli.main import app as workshop
 from tests.agent.cli.calling import Plumbline, config, named_in_help
 from tests.agent.outbox.rows import TOPICS, verdict
+from tests.agent.remote.commands.test_desk import Counter, Station
 from tests.agent.remote.fakes import FakeDoctor
 from tests.agent.remote.stations import Asked, asked
-from tests.agent.remote.test_desk import Counter, Station
 from tests.agent.uplink.asking import command as inbound
 from tests.agent.uplink.asking import request
 from tests.agent.uplink.test_uplink import dated

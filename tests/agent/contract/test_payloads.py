@@ -63,4 +63,6 @@ def test_the_status_names_its_schema_and_leaves_out_nothing() -> None:
         "bundle_sha256",
         "settings_sha256",
         "since",
+        "paused",
+        "disabled",
     }

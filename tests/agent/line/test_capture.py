@@ -247,3 +247,14 @@ def test_a_frame_that_is_pushed_out_says_what_would_help_in_its_mode(
         capture.put(frame(number))
     pushed_out = capture.take(0.0)
     assert isinstance(pushed_out, FrameFault) and pushed_out.detail.startswith(words)
+
+
+def test_whether_it_is_full_is_told_while_somebody_stands_with_it_in_hand() -> None:
+    ring = Capture("accountable", 1, source_waits=True)
+    ring.put(frame(0))
+    told: list[bool] = []
+    with ring._changed:
+        asking = threading.Thread(target=lambda: told.append(ring.is_full()), daemon=True)
+        asking.start()
+        asking.join(10)
+        assert told == [True]

@@ -186,6 +186,7 @@ def test_a_rollout_changes_the_recipes_of_the_stations_bundle_alone(tmp_path: Pa
         station.judge("A1", "X1")
         assert [one["model"]["bundle"] for one in station.records()] == ["new", "second"]
         assert station.recipes.in_force.bundle == "second"  # what was switched to
+        assert station.recipes.station.sha256 == new.sha256
         station.recipes.withdraw()
         station.judge("A2", "X2")
         records = station.records()[-2:]

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import PlumblineError
-from agent.remote.install import Hand
-from agent.remote.rollout_file import RECORD, RolloutFile
+from agent.remote.rollout.install import Hand
+from agent.remote.rollout.rollout_file import RECORD, RolloutFile
 from tests.agent.remote.depots import make_hand, record_of, served
 
 NAMES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "open"}

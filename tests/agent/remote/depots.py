@@ -7,10 +7,10 @@ from pathlib import Path
 from agent.bundle.bundle import Bundle, manifest_bytes, write_bundle
 from agent.clock import Clock, ManualClock
 from agent.engines.engine import EngineError
-from agent.remote.depot import Depot
-from agent.remote.install import Hand, Proof
-from agent.remote.rollout_file import RECORD, RolloutFile
-from agent.remote.transaction import Record
+from agent.remote.rollout.depot import Depot
+from agent.remote.rollout.install import Hand, Proof
+from agent.remote.rollout.rollout_file import RECORD, RolloutFile
+from agent.remote.rollout.transaction import Record
 from tests.agent.engines.small_bundle import small_files, small_manifest
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from agent.remote import rollout
-from agent.remote.transaction import (
+from agent.remote.rollout import rollout
+from agent.remote.rollout.transaction import (
     Action,
     Answer,
     Boundary,

@@ -16,10 +16,10 @@ from agent.contract.commands import NotDoneError
 from agent.contract.reported import AttemptState
 from agent.line.holds import Holds
 from agent.messages import Frame
-from agent.remote.goods import Good
-from agent.remote.orders import Said, SaidState, Standing
-from agent.remote.snapshots import Shot, Snapshots
-from agent.remote.station import Found, Station
+from agent.remote.commands.goods import Good
+from agent.remote.commands.snapshots import Shot, Snapshots
+from agent.remote.commands.station import Found, Station
+from agent.remote.rollout.orders import Said, SaidState, Standing
 from agent.schemas import examples
 
 

@@ -19,16 +19,16 @@ from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import Clock, ManualClock
 from agent.contract.desired import INSTALL_TYPE
 from agent.errors import PlumblineError
-from agent.remote.baseline import Sample
-from agent.remote.begin import Begun, begin
-from agent.remote.depot import Depot
-from agent.remote.duties import Means
-from agent.remote.offers import read_offer
-from agent.remote.orders import Said
-from agent.remote.transaction import Proven, Record
+from agent.remote.rollout.baseline import Sample
+from agent.remote.rollout.begin import Begun, begin
+from agent.remote.rollout.depot import Depot
+from agent.remote.rollout.duties import Means
+from agent.remote.rollout.offers import read_offer
+from agent.remote.rollout.orders import Said
+from agent.remote.rollout.transaction import Proven, Record
+from agent.remote.rollout.updater import Updater
+from agent.remote.rollout.witness import Witness
 from agent.remote.transport.fetch import Order, Progress
-from agent.remote.updater import Updater
-from agent.remote.witness import Witness
 from agent.settings.remote import Probation
 from agent.trust.envelope import encoding
 from agent.trust.trust_set import TrustedKey, TrustSet
@@ -266,6 +266,7 @@ class Rig:
             plain = {"is_error": False, "is_reject": False, "latency_ms": 20.0, "score": 40.0}
             sample = Sample(
                 bundle=bundle or self.stage.serves or "none",
+                settings="s",
                 at_ns=self.clock.monotonic_ns(),
                 **{**plain, **more},
             )

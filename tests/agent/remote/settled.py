@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.clock import ManualClock
 from agent.contract.desired import SETTINGS_TYPE
 from agent.contract.reported import SettingsAttempt
-from agent.remote import in_force
-from agent.remote.baseline import Baseline
-from agent.remote.desired import Flaw
-from agent.remote.probation import Standing
-from agent.remote.settings_rollout import SettingsRollout
-from agent.remote.settings_store import FOLDER, SettingsStore
-from agent.remote.settings_target import Target
+from agent.remote.rollout.baseline import Baseline
+from agent.remote.rollout.probation import Standing
+from agent.remote.settings import in_force
+from agent.remote.settings.desired import Flaw
+from agent.remote.settings.rollout import SettingsRollout
+from agent.remote.settings.store import FOLDER, SettingsStore
+from agent.remote.settings.target import Target
 from agent.settings.settings import Settings
 from agent.trust.trust_set import TRUST_TYPE
 from models.signing import sign

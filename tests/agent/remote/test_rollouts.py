@@ -17,8 +17,8 @@ from agent.bundle.bundle import BUNDLE_TYPE, MANIFEST, SIGNATURE, BundleError
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.outbox.file import read_depth
-from agent.remote.orders import Said
-from agent.remote.updater import Updater
+from agent.remote.rollout.orders import Said
+from agent.remote.rollout.updater import Updater
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings.remote import Probation, Remote
@@ -181,7 +181,7 @@ def test_a_station_with_a_bundle_of_its_own_says_that_nothing_is_installed_there
         assert app.parts.rollouts.report().active is not None
     finally:
         app.parts.recipes.bundles.close()
-        app.parts.uplink.stop(None)
+        app.parts.uplink.stop(b"{}")
 
 
 def test_a_bundle_that_is_named_by_its_digest_is_opened_and_its_depot_known(folder: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_bundle_that_is_named_by_its_digest_is_opened_and_its_depot_known(fold
         assert isinstance(app.parts.rollouts, Updater)
     finally:
         app.parts.recipes.bundles.close()
-        app.parts.uplink.stop(None)
+        app.parts.uplink.stop(b"{}")
 
 
 def test_what_stands_in_the_place_of_a_link_is_told_before_anything_is_begun(folder: Path) -> None:

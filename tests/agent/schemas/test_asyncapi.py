@@ -13,7 +13,7 @@ from agent.contract.arguments import COMMANDS
 from agent.contract.commands import CODES, Accepted
 from agent.contract.inbound import Inbound
 from agent.contract.topics import TOPICS, Topics, group_desired
-from agent.remote.admission import admit
+from agent.remote.commands.admission import admit
 from agent.schemas import examples
 from agent.schemas.asyncapi import PREFIX, document
 

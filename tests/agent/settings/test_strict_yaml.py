@@ -191,3 +191,26 @@ def test_an_anchor_is_no_lost_start_of_a_text(text: str) -> None:
     with pytest.raises(YamlError, match="quote a text that begins with &") as caught:
         strict_yaml.load(text, name="a.yaml")
     assert "word" not in str(caught.value)
+
+
+class Plain(strict_yaml._StrictLoader):
+    """With PyYAML's own way past comments."""
+
+    scan_to_next_token = yaml.scanner.Scanner.scan_to_next_token  # type: ignore[assignment]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a: 1", "# x", " ", "\n", "\r\n", "\r", "\u2028", "- b", "|", "#", "\ufeff", "'"])
+    )
+)
+def test_comments_are_passed_as_pyyaml_passes_them(pieces: list[str]) -> None:
+    def read(loader: type[strict_yaml._StrictLoader]) -> tuple[str, object]:
+        try:
+            return "read", yaml.serialize(
+                loader("".join(pieces)).get_single_node() or yaml.ScalarNode("", "")
+            )
+        except yaml.YAMLError as error:
+            return "refused", str(error)
+
+    assert read(strict_yaml._StrictLoader) == read(Plain)

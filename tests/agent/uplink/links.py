@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from agent.clock import SystemClock
 from agent.contract.inbound import Inbound
-from agent.remote.admission import turn_away
+from agent.remote.commands.admission import turn_away
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import LinkEvent

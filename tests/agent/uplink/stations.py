@@ -10,7 +10,7 @@ from agent.clock import Clock, SystemClock
 from agent.contract.payloads import Status, StatusName, encode
 from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
-from agent.remote.admission import turn_away
+from agent.remote.commands.admission import turn_away
 from agent.settings.settings import Mqtt
 from agent.uplink.courier import Courier
 from agent.uplink.mqtt.link import MqttLink

@@ -10,7 +10,7 @@ import pytest
 
 from agent.clock import SystemClock
 from agent.contract.row import Waiting
-from agent.remote.admission import turn_away
+from agent.remote.commands.admission import turn_away
 from agent.uplink.mqtt.link import MqttLink
 from agent.uplink.shipment import Acknowledged, Connected, Disconnected, LinkEvent
 from tests.agent.outbox.rows import TOPICS, crop, event, verdict

@@ -18,7 +18,7 @@ from agent.clock import SystemClock, new_uuid7
 from agent.contract.payloads import cloud_event
 from agent.contract.row import Row, Waiting
 from agent.outbox.database import Database
-from agent.remote.admission import turn_away
+from agent.remote.commands.admission import turn_away
 from agent.settings.gateways import FolderGateway
 from agent.settings.settings import Delivery, Identity, Settings
 from agent.settings.settings import Outbox as OutboxSettings

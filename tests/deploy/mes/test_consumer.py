@@ -21,7 +21,7 @@ from agent.contract.arguments import Ack, Replay
 from agent.contract.commands import Accepted, Response
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
-from agent.remote.admission import admit
+from agent.remote.commands.admission import admit
 from agent.schemas import examples
 from tests.brokers import Mosquitto, eventually
 from tests.deploy.mes.told import CONSUMER, SOURCE, TOPIC, Process, Publisher, holds, rows, verdict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import MQTTMessageInfo
 
+from agent.bundle.bundle import SIGNATURE
 from agent.contract.chunks import Chunk, ChunkRefusal, ChunkRequest, read_answer
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
@@ -170,3 +172,11 @@ def test_no_more_is_kept_in_memory_than_is_allowed(folder: Path, monkeypatch: py
 
 def test_a_folder_that_is_away_has_no_bundles(folder: Path) -> None:
     assert Shelf(folder / "away").content("0" * 64, "manifest.yaml") is None
+
+
+def test_of_two_with_one_manifest_the_signed_one_is_served(folder: Path) -> None:
+    for twin in ("a", "z"):
+        shutil.copytree(folder / "one", folder / twin)
+        (folder / twin / SIGNATURE).unlink(missing_ok=True)
+    (folder / "one" / SIGNATURE).write_bytes(b"signed")
+    assert Shelf(folder).content(target_of(folder / "one").sha256, SIGNATURE) == b"signed"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.doctor.checks import broker
+from agent.remote.settings import preflight
 from tests.agent.doctor.sites import site, states, told
 from tests.brokers import HOST, Mosquitto, Subscriber, eventually, free_port
 
@@ -68,7 +69,7 @@ def test_a_broker_that_wants_a_login_is_wrong_and_the_password_is_not_said(tmp_p
 
 
 def test_a_server_that_says_nothing_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker, "LOGIN_S", 0.3)
+    monkeypatch.setattr(preflight, "LOGIN_S", 0.3)
     with socket.create_server((HOST, 0)) as silent:
         one = site(tmp_path, mqtt={"port": silent.getsockname()[1], "protocol": "5"})
         assert "no answer in time" in told(broker.login, one, "wrong").words

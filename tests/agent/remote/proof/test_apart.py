@@ -22,7 +22,7 @@ from agent.remote.proof.apart import Ended, prove_apart
 from agent.remote.proof.document import Done, Found, Frames, Golden, NotProven, Order, Side, Step, line_of
 from agent.remote.proof.prover import Prover
 from agent.remote.proof.worst import proofs
-from agent.remote.transaction import Proven
+from agent.remote.rollout.transaction import Proven
 from tests.agent.remote.proof.shadowed import Station, write_grey
 from tests.brokers import eventually
 

@@ -12,7 +12,7 @@ from agent.bundle.bundle import Bundle, with_digests, write_bundle
 from agent.clock import Clock, SystemClock
 from agent.contract import desired
 from agent.contract.desired import Target
-from agent.remote.depot import Depot
+from agent.remote.rollout.depot import Depot
 from agent.remote.transport.chunks import ChunkLink
 from agent.remote.transport.fetch import Fetcher, Order, Progress, Ways
 from agent.settings.remote import Download

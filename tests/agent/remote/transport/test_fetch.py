@@ -13,7 +13,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.errors import PlumblineError
-from agent.remote.depot import DepotError
+from agent.remote.rollout.depot import DepotError
 from agent.remote.transport.source import Stopped
 from agent.remote.transport.taking import NotFetched
 from tests.agent.remote.transport.goods import (

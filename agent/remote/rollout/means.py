@@ -1,0 +1,50 @@
+"""What a rollout uses and does not have itself, beside bytes: a proof, and the lines that serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from agent.errors import PlumblineError
+from agent.remote.rollout.transaction import Proven
+
+
+class NotReadyError(PlumblineError):
+    """This station has no room for one more bundle; none is to blame for it."""
+
+    code = 507
+
+
+class Prove(Protocol):
+    """A bundle is tried on this machine, while another one serves."""
+
+    def __call__(self, candidate: Path, incumbent: Path | None, *, cancelled: Callable[[], bool]) -> Proven:
+        """Raises a PlumblineError with a `code` and what was found so far in `proof`, or soon after
+        `cancelled` says True.
+        """
+
+
+class Stage(Protocol):
+    """The lines, and the bundles that they can judge by."""
+
+    def open(self, path: Path) -> None:
+        """Have this bundle ready beside those that are, its engine too; may take minutes, or be so already.
+
+        Raises PlumblineError.
+        """
+
+    def take_over(self, sha256: str) -> None:
+        """Every line judges by this open bundle from its next frame or part on. Raises PlumblineError."""
+
+    def withdraw(self) -> None:
+        """No bundle judges from the next frame on; every trigger still gets its record."""
+
+    def in_force(self) -> str | None:
+        """The bundle that the lines judge by; None for none."""
+
+    def settle(self) -> None:
+        """A rollout is over: what no line judges by need not be ready any more."""
+
+    def used(self) -> frozenset[str]:
+        """Every bundle that the lines judge by or may come to judge by, which is never cleaned up."""

@@ -1,0 +1,458 @@
+"""How settings come into force and stay there, or go back: from a document, from the file, after any crash.
+
+The same states as a bundle's rollout, with the same record before every act: a document is on disk before it
+is taken up, its settings before they are tried, and a link names what should run, which is `target`. Whoever
+runs it says that it does, or why it cannot. An edit of the settings file is a transaction, too, with a person
+in place of probation. Belongs to one thread, but for `offer` and `reload`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from agent.clock import Clock, new_uuid7, rfc3339
+from agent.contract.commands import NotDoneError
+from agent.foreign import shown
+from agent.remote.rollout.rollout_file import NotWritable, RolloutFile
+from agent.remote.rollout.transaction import (
+    LIMITS,
+    Answer,
+    Boundary,
+    Breached,
+    Cancelled,
+    Duty,
+    Event,
+    Happened,
+    Instruction,
+    Limits,
+    Link,
+    Problem,
+    Record,
+    Refused,
+    Stopped,
+)
+from agent.remote.settings.answers import SettingsAnswers
+from agent.remote.settings.desired import Flaw, Unfit
+from agent.remote.settings.file import SettingsFile, name_of
+from agent.remote.settings.merge import places
+from agent.remote.settings.offer import HAND, edit, verified, weigh
+from agent.remote.settings.proof import SettingsProof
+from agent.remote.settings.proposal import Proposal, forbidden, wished
+from agent.remote.settings.steps import Steps
+from agent.remote.settings.store import SettingsStore, Snapshot
+from agent.remote.settings.target import Running, Target, Trial, Ways
+from agent.settings.settings import SettingsError
+
+log = structlog.get_logger(__name__)
+
+WAITING = 64  # documents, of which the last ones count
+
+
+class SettingsRollout:
+    """Of one station."""
+
+    def __init__(
+        self,
+        store: SettingsStore,
+        ways: Ways,
+        clock: Clock,
+        *,
+        told: Callable[[], None] = lambda: None,
+        limits: Limits = LIMITS,
+    ) -> None:
+        """`told` is called when there is something new, from any thread."""
+        self.answers = SettingsAnswers(store, clock, told)
+        self.expiry_checked = False  # of the last document
+        self._store = store
+        self._ways = ways
+        self._clock = clock
+        self._steps = Steps(file=RolloutFile(path=store.record), hands=self, moved=self._moved, limits=limits)
+        self._local = SettingsFile(store, ways, clock)
+        self._proof = SettingsProof(told)
+        self._arrived: deque[bytes] = deque(maxlen=WAITING)
+        self._asked = threading.Event()  # to look at the settings file
+        self._running: Running | None = None
+        self._has_run = False  # anything, in this process
+        self._proposal: Proposal | None = None
+        self._trial: Trial | None = None
+        self._target: Target | None = None
+        self._trouble: str | None = None
+
+    @property
+    def target(self) -> Target:
+        """What should run now; `start` comes first."""
+        assert self._target is not None
+        return self._target
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """Of the target."""
+        return self._store.read(self.target.snapshot)
+
+    @property
+    def is_busy(self) -> bool:
+        return self._record.state != "idle"
+
+    @property
+    def is_proving(self) -> bool:
+        return self._proof.is_going_on
+
+    @property
+    def _record(self) -> Record:
+        return self._steps.record
+
+    def words(self) -> tuple[str, ...]:
+        """What people should know, one sentence each."""
+        said = (self._local.words, self._trouble, self._steps.trouble)
+        return tuple(one for one in said if one is not None)
+
+    def start(self) -> Target:
+        """What is to run first; nothing but this machine's disk is asked. Raises SettingsError for none."""
+        local, unread = self._local.read()
+        try:
+            self._store.prepare()
+        except NotWritable as error:
+            self._trouble = str(error)
+        self.answers.load()
+        self._steps.begin(self._store.links, self._clock.boot())
+        self._retarget()
+        self._steps.go_on()
+        if local is None:
+            self._local.refuse(str(unread))
+        elif self._local.edit(local) is not None:
+            if self.is_busy:
+                self._asked.set()  # once that has ended
+            else:
+                self._take_edit(local, by_request=False)
+        return self.target
+
+    def attach(self, running: Running) -> None:
+        """A run has begun by the target."""
+        self._running, self._has_run = running, True
+        self.in_force(self.target)
+        if self._record.state == "proving" and not self._proof.is_going_on:
+            for event in self._prove(self._record.instruction):
+                self._steps.happened(event)
+
+    def detach(self) -> None:
+        """That run is over, and what it was asked to prove."""
+        self._running = self._trial = None
+        self._proof.give_up()
+
+    def in_force(self, target: Target) -> None:
+        """These settings run."""
+        record, instruction = self._record, self._record.instruction
+        if target.snapshot is None:
+            try:
+                self._target = replace(target, snapshot=self._local.keep_first())
+            except NotWritable as error:
+                self._trouble = str(error)
+        elif instruction is None:
+            return
+        elif record.state == "probation" and target.snapshot == instruction.target_sha256:
+            self._begin_trial(instruction)
+        elif record.state == "rolling_back" and target.snapshot == record.previous:
+            self._steps.happened(Happened(what="restored", transaction=instruction.transaction))
+
+    def failed(self, reason: str) -> Target | None:
+        """The target cannot run; what is to run in its place, None where there is nothing else.
+
+        Of a document the answer tells it, of the settings file whoever looks at the station is told.
+        """
+        tried, instruction = self.target.snapshot, self._record.instruction
+        is_edit = instruction is None or instruction.issuer == HAND
+        if is_edit and (self._has_run or self.is_busy):
+            self._local.refuse(reason)
+        if instruction is None:
+            return None
+        if self._record.state == "probation" and tried == instruction.target_sha256:
+            problem = Problem(code=422, message=shown(reason.splitlines()[0]))
+            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
+        elif self._record.state == "rolling_back" and tried == self._record.previous:
+            self._steps.happened(Happened(what="lost", transaction=instruction.transaction))
+        return None if self.target.snapshot == tried else self.target
+
+    def offer(self, envelope: bytes) -> None:
+        """A document came; from any thread."""
+        self._arrived.append(envelope)
+
+    def reload(self) -> None:
+        """Somebody wants the settings file to be looked at; from any thread."""
+        self._asked.set()
+
+    def turn(self) -> bool:
+        """Take what came and go on; whether the settings file was looked at because somebody asked."""
+        self._steps.go_on()
+        self._take_proof()
+        self._look()
+        if self._asked.is_set():
+            return self._take_request()
+        while self._arrived and not self.is_busy:
+            self._take(self._arrived.popleft())
+        return False
+
+    def stop(self) -> None:
+        """The process ends in order: that is no failed attempt."""
+        self._steps.happened(Stopped())
+
+    def wish(self, patch: Mapping[str, Any], who: str) -> NotDoneError | None:
+        """Somebody who may command the station wants these members: an edit; why not, where it is not one."""
+        active = self._store.current()
+        if self.is_busy or active is None:
+            return NotDoneError("occupied", f"settings are {self._record.state}; ask again after that")
+        if flaws := forbidden(patch, active):
+            return NotDoneError("bad_arguments", f"{flaws[0].path}: {flaws[0].message}")
+        snapshot = wished(active, patch, now=self._now())
+        try:
+            self._ways.settings(snapshot.data)
+        except SettingsError as error:
+            return NotDoneError("bad_arguments", shown(str(error)))
+        try:
+            self._begin_edit(name_of(snapshot), snapshot)
+        except NotWritable as error:
+            return NotDoneError("no_room", str(error))
+        log.info("settings_wished", who=shown(who), members=[".".join(one) for one in places(dict(patch))])
+        return None
+
+    def _take_request(self) -> bool:
+        """Whether it is done with; what is under way is ended first, since a person stands at the station."""
+        local, unread = self._local.read()
+        if local is None:
+            self._asked.clear()
+            self._local.refuse(str(unread))
+            return False
+        if self.is_busy and self._local.edit(local) is not None:
+            self._end("the settings file was edited on the station meanwhile; send it again")
+            return False
+        self._asked.clear()
+        self._local.words = None
+        if not self.is_busy:
+            self._take_edit(local, by_request=True)
+        return self._local.words is None
+
+    def _take_edit(self, local: dict[str, Any], *, by_request: bool) -> None:
+        found = self._local.good_edit(local, self._record, by_request=by_request)
+        if found is None:
+            return
+        try:
+            self._begin_edit(*found)
+        except NotWritable as error:
+            self._local.refuse(str(error))
+
+    def _begin_edit(self, name: str, snapshot: Snapshot) -> None:
+        """Raises NotWritable; then nothing has changed."""
+        self._proposal = Proposal(snapshot=snapshot)
+        self._steps.try_once(
+            edit(
+                name,
+                self._record,
+                current=self._store.named("current"),
+                clock=self._clock,
+                transaction=new_uuid7(self._clock),
+            )
+        )
+
+    def _end(self, why: str) -> None:
+        """Have the transaction come to an end, where it may."""
+        instruction, problem = self._record.instruction, Problem(code=409, message=why)
+        if instruction is None:
+            return
+        if self._record.state == "proving":
+            self._proof.give_up()
+            self._steps.happened(Refused(transaction=instruction.transaction, problem=problem))
+        elif self._record.state == "probation":
+            self._trial = None
+            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
+
+    def _take(self, envelope: bytes) -> None:
+        """Take a document up, or answer why not; an empty one says nothing at all."""
+        if not envelope:
+            return
+        settings = self.target.settings
+        offer = weigh(
+            envelope,
+            settings,
+            self._ways.trust(settings),
+            record=self._record,
+            active=self._active(),
+            current=self._store.named("current"),
+            clock=self._clock,
+            transaction=new_uuid7(self._clock),
+        )
+        if isinstance(offer, Unfit):
+            self.answers.unfit(offer)
+            return
+        self.expiry_checked = offer.expiry_checked
+        self.answers.begun(offer.found.document, offer.found.envelope_sha256)
+        try:
+            self._store.put_candidate(envelope)
+            self._steps.try_once(offer.offered)
+        except NotWritable as error:
+            self._store.drop_candidate()
+            self.answers.say("rejected", error.code, [Flaw(message=str(error))])
+            return
+        if offer.late is not None:
+            self.answers.unfit(offer.late)
+
+    def _active(self) -> Snapshot:
+        """What a document is put onto."""
+        found = self._store.current()
+        return Snapshot(data={}, local={}, source="file", since=self._now()) if found is None else found
+
+    def _verify(self, instruction: Instruction) -> Event:
+        settings = self.target.settings
+        found = verified(
+            self._store.candidate() or b"",
+            instruction,
+            settings,
+            self._ways.trust(settings),
+            active=self._active(),
+            made=self._ways.settings,
+            now=self._now(),
+        )
+        if isinstance(found, Unfit):
+            return self._flawed(instruction, found.code, found.flaws)
+        self.answers.merged(found.overwritten, found.held)
+        self._proposal = found
+        return Happened(what="verified", transaction=instruction.transaction)
+
+    def _flawed(self, instruction: Instruction, code: int, flaws: Sequence[Flaw]) -> Event:
+        self.answers.flawed(flaws)
+        first = flaws[0]
+        words = f"{first.path}: {first.message}" if first.path else first.message
+        return Refused(transaction=instruction.transaction, problem=Problem(code=code, message=words))
+
+    def _prove(self, instruction: Instruction | None) -> list[Event]:
+        """Begin it; without a run it is begun with the next one."""
+        if instruction is None or self._proposal is None:
+            return []
+        if instruction.issuer == HAND:  # whoever edits the file is told by what comes of it
+            return [Happened(what="proven", transaction=instruction.transaction)]
+        if self._running is not None:
+            wanted = self._ways.settings(self._proposal.snapshot.data)
+            self._proof.begin(self._running, wanted, self.target.settings)
+        return []
+
+    def _take_proof(self) -> None:
+        flaws, instruction = self._proof.take(), self._record.instruction
+        if flaws is None or instruction is None:
+            return
+        if flaws:
+            code = 404 if flaws[0].path == "bundle" else 422
+            self._steps.happened(self._flawed(instruction, code, flaws))
+        else:
+            self._steps.happened(Happened(what="proven", transaction=instruction.transaction))
+
+    def _begin_trial(self, instruction: Instruction) -> None:
+        before, now = self._store.read(self._record.previous), self.snapshot
+        if instruction.issuer == HAND or before is None or now is None or before.data == now.data:
+            self._steps.happened(Happened(what="stable", transaction=instruction.transaction))
+        elif self._running is not None:
+            was = self._ways.settings(before.data)
+            self._trial = self._running.trial(self.target.settings, was, self._record.baseline)
+
+    def _look(self) -> None:
+        instruction = self._record.instruction
+        if self._trial is None or instruction is None:
+            return
+        standing = self._trial.look()
+        if standing.what == "goes_on":
+            return
+        self._trial = None
+        if standing.what == "stable":
+            self._steps.happened(Happened(what="stable", transaction=instruction.transaction))
+        else:
+            problem = Problem(code=422, message=standing.words)
+            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
+
+    def _moved(self, was: Record, record: Record) -> None:
+        if was.state != record.state and record.instruction is not None and record.instruction.issuer != HAND:
+            self.answers.moved(was, record)
+
+    def point(self, link: Link, at: str | None) -> None:
+        """For the steps."""
+        self._store.point(link, at)
+        if link == "current":
+            self._retarget()
+
+    def answer(self, answer: Answer) -> None:
+        """For the steps."""
+        if answer.state == "unchanged":
+            self.answers.say("unchanged", 200, [])
+        elif answer.problem is not None:
+            self._store.drop_candidate()
+            self.answers.say("rejected", answer.problem.code, [Flaw(message=answer.problem.message)])
+
+    def do(self, what: Duty, record: Record) -> list[Event]:
+        """For the steps: what came of a duty."""
+        instruction = record.instruction
+        if instruction is None:
+            self._store.drop_candidate()
+            return []
+        transaction, target = instruction.transaction, instruction.target_sha256
+        match what:
+            case "fetch" | "verify" if instruction.issuer == HAND and self._proposal is None:
+                return [_given_up(record, transaction)]  # its process died; the file is read anew
+            case "fetch":
+                return [Happened(what="present", transaction=transaction)]
+            case "verify" if instruction.issuer == HAND:
+                return [Happened(what="verified", transaction=transaction)]
+            case "verify":
+                return [self._verify(instruction)]
+            case "place" if self._proposal is not None:
+                self._store.place(target, self._proposal.snapshot)
+            case "prove":
+                return self._prove(instruction)
+            case "await_boundary":
+                return [
+                    Boundary(
+                        transaction=transaction,
+                        current=self._store.named("current"),
+                        previous=self._store.named("previous"),
+                        baseline=None if self._running is None else self._running.baseline(),
+                    )
+                ]
+            case "discard":
+                self._store.drop_candidate()
+                if record.state == "failed":
+                    self._store.drop(target)
+            case "clean_up":
+                self._store.clean_up()
+            case "fail_safe":
+                self._trouble = "no settings that were kept here are whole; those of the file are in force"
+                self._retarget()
+            case "report":
+                self._proposal = None
+                return [Happened(what="finished", transaction=transaction)]
+            case _:
+                pass
+        return []
+
+    def _retarget(self) -> None:
+        """To what `current` names, or else to the file. Raises SettingsError where that is no good either."""
+        named = self._store.named("current")
+        if self._target is not None and named is not None and named == self._target.snapshot:
+            return
+        snapshot = self._store.read(named)
+        if snapshot is not None:
+            try:
+                self._target = Target(snapshot=named, settings=self._ways.settings(snapshot.data))
+                return
+            except SettingsError as error:  # the program that kept them was another one
+                self._trouble = f"settings that were kept here are no good any more: {error.problems[0]}"
+        self._target = Target(snapshot=None, settings=self._ways.settings(self._ways.file()))
+
+    def _now(self) -> str:
+        return rfc3339(self._clock.utc_now())
+
+
+def _given_up(record: Record, transaction: str) -> Event:
+    if record.state == "downloading":
+        return Cancelled(transaction=transaction)
+    return Refused(transaction=transaction, problem=Problem(code=500, message="it was cut off"))

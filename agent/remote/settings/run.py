@@ -1,0 +1,112 @@
+"""One run of the agent, as far as a change of its settings needs it: proof, trial, and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from agent.clock import Clock, new_uuid7
+from agent.errors import PlumblineError
+from agent.foreign import shown
+from agent.line.recipe import Recipe
+from agent.remote.reporting import Reporter
+from agent.remote.rollout.baseline import Baseline
+from agent.remote.settings.desired import Flaw
+from agent.remote.settings.preflight import tried
+from agent.remote.settings.target import Trial
+from agent.remote.settings.trial import SettingsTrial, SettingsWitness, limits_of
+from agent.settings.problems import dotted
+from agent.settings.reach import changed
+from agent.settings.settings import Settings
+from agent.settings.shape import Keys
+from agent.uplink.mqtt.link_state import LinkState
+
+BROKER = {
+    *("host", "port", "protocol", "username", "password_file"),
+    *("tls", "ca_file", "cert_file", "key_file", "key_password_file"),
+}
+SANE = 100.0  # times the bundle's own threshold, and its inverse
+
+Look: TypeAlias = Callable[[Settings, Callable[[Keys], bool]], Iterable[tuple[Keys, str]]]
+
+
+class Publisher(Protocol):
+    """The way to the broker."""
+
+    def publish_reported(self, payload: bytes) -> None:
+        """The retained report; the latest counts."""
+
+    @property
+    def state(self) -> LinkState:
+        """How the connection is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsRun:
+    """`recipe` makes one with the bundle of its settings, and tells that bundle's own threshold; it raises a
+    PlumblineError. `look` finds what settings name and is not good here, at keys that it is told to look at.
+    """
+
+    reporter: Reporter
+    publisher: Publisher
+    witness: SettingsWitness
+    recipe: Callable[[Settings], tuple[Recipe, float]]
+    look: Look
+    clock: Clock
+    in_force: Callable[[], str]  # the digest of the settings that the lines judge by
+
+    def publish(self, report: bytes) -> None:
+        self.publisher.publish_reported(report)
+
+    def prove(self, wanted: Settings, before: Settings) -> Sequence[Flaw]:
+        """Everything that can be known before the line has them; what was not changed is not looked at."""
+        keys = tuple(changed(before, wanted))
+        found = [
+            Flaw(path=dotted(place), message=words)
+            for place, words in self.look(wanted, lambda at: _is_touched(at, keys))
+        ]
+        try:
+            found += _insane(*self.recipe(wanted))
+        except PlumblineError as error:
+            found.append(Flaw(message=shown(str(error))))
+        if not found and _is_elsewhere(before, wanted):
+            client_id = f"{wanted.identity.station}-{new_uuid7(self.clock)[-8:]}"
+            _, refused = tried(wanted.mqtt, client_id)
+            if refused is not None:
+                found.append(Flaw(path="mqtt", message=f"the new broker does not let us in: {refused}"))
+        return found
+
+    def baseline(self) -> Baseline | None:
+        return self.witness.baseline(self.in_force())
+
+    def trial(self, wanted: Settings, before: Settings, baseline: Baseline | None) -> Trial:
+        return SettingsTrial(
+            sha256=wanted.digest(),
+            witness=self.witness,
+            baseline=baseline,
+            limits=limits_of(wanted.remote.probation, changed(before, wanted)),
+            reached=(lambda: self.publisher.state.connects > 0) if _is_elsewhere(before, wanted) else None,
+            clock=self.clock,
+            begun_ns=self.clock.monotonic_ns(),
+        )
+
+
+def _insane(recipe: Recipe, threshold: float) -> Iterable[Flaw]:
+    for camera, rules in recipe.rules.items():
+        ratio = rules.threshold / threshold
+        if not 1 / SANE <= ratio <= SANE:
+            yield Flaw(
+                path="judge.threshold",
+                message=f"camera {camera}: {rules.threshold:g} is {ratio:.3g} times the bundle's own, "
+                f"{threshold:g}: everything would pass, or nothing; take one nearer to it",
+            )
+
+
+def _is_touched(at: Keys, keys: Sequence[Keys]) -> bool:
+    return any(at[: len(one)] == one or one[: len(at)] == at for one in keys)
+
+
+def _is_elsewhere(before: Settings, wanted: Settings) -> bool:
+    """Whether another broker may answer, or this one otherwise."""
+    return wanted.mqtt.model_dump(include=BROKER) != before.mqtt.model_dump(include=BROKER)

@@ -1,0 +1,82 @@
+"""Whether settings on probation do as well as those before: by the records that name them, and by the broker.
+
+Thresholds that were changed move rejects and scores, and are meant to; then only errors and latency count.
+A broker that was changed has to be reached in time, whatever the line does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from agent.clock import Clock
+from agent.line.publish import Recorded
+from agent.remote.rollout.baseline import Baseline, Sample, baseline_of, sample_of
+from agent.remote.rollout.probation import Standing, Trial, assess
+from agent.settings.remote import Probation
+from agent.settings.shape import Keys
+
+RECENT = 1000  # records that health before is told by
+REACH_S = 10.0  # the least that a new broker is given
+JUDGES = ("judge", "recipes", "products", "bundle", "cameras")  # what may move scores and rejects on purpose
+
+
+class SettingsWitness:
+    """A listener of records, in the outbox's thread; asked by another."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._recent: deque[Sample] = deque(maxlen=RECENT)
+
+    def recorded(self, told: Recorded) -> None:
+        """Costs the line an append."""
+        sample = sample_of(told.verdict, self._clock.monotonic_ns())
+        if sample is not None:
+            # Here settings are what is judged, and the bundle is what must not change meanwhile.
+            self._recent.append(replace(sample, bundle=sample.settings, settings=sample.bundle))
+
+    def of(self, sha256: str, since_ns: int = 0) -> list[Sample]:
+        """Records by settings of this digest, later than then."""
+        return [one for one in self._recent.copy() if one.bundle == sha256 and one.at_ns > since_ns]
+
+    def baseline(self, sha256: str) -> Baseline | None:
+        return baseline_of(self.of(sha256))
+
+
+@dataclass(slots=True, kw_only=True)
+class SettingsTrial:
+    """`look` from one thread, now and then."""
+
+    sha256: str
+    witness: SettingsWitness
+    baseline: Baseline | None
+    limits: Probation
+    reached: Callable[[], bool] | None  # the broker; None where it was not changed
+    clock: Clock
+    begun_ns: int
+    trial: Trial = field(default_factory=Trial)
+    was_reached: bool = False
+
+    def look(self) -> Standing:
+        """How they stand."""
+        for sample in self.witness.of(self.sha256, self.trial.last_ns or 0):
+            self.trial = self.trial.after(sample, self.baseline, self.limits)
+        standing = assess(self.trial, self.baseline, self.limits)
+        if self.reached is None or self.was_reached or standing.what == "breach":
+            return standing
+        self.was_reached = self.reached()
+        if self.was_reached:
+            return standing
+        given_s = max(REACH_S, self.limits.seconds)
+        if self.clock.monotonic_ns() - self.begun_ns > given_s * 1e9:
+            return Standing(what="breach", words=f"the new broker was not reached within {given_s:.0f} s")
+        return Standing(what="goes_on", words="the new broker is not reached yet")
+
+
+def limits_of(wanted: Probation, changed: Iterable[Keys]) -> Probation:
+    """The limits on a change of these keys."""
+    if all(keys[:1] and keys[0] not in JUDGES for keys in changed):
+        return wanted
+    return wanted.model_copy(update={"max_reject_shift": 1.0, "max_score_shift": math.inf})
