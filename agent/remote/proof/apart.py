@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agent.errors import PlumblineError
 from agent.foreign import shown
+from agent.line.way import RightOfWay
 from agent.remote.proof import low
 from agent.remote.proof.document import (
     MAX_LINE_BYTES,
@@ -49,12 +50,13 @@ def prove_apart(
     tell: Callable[[Step], None] = lambda step: None,
     command: Sequence[str] = COMMAND,
     max_memory_bytes: int | None = None,
+    way: RightOfWay | None = None,
 ) -> Found:
     """What the process found; it has ended when this returns or raises.
 
-    It dies with the thread that calls this. Raises NotProven with the one reason why there is no proof: what
-    the process says, its crash, its time, its memory, or that it says what no proof is; Ended soon
-    after `cancelled` says True.
+    It dies with the thread that calls this, and gives way to the lines of `way`. Raises NotProven with the
+    one reason why there is no proof: what the process says, its crash, its time, its memory, or that it says
+    what no proof is; Ended soon after `cancelled` says True.
     """
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     try:
@@ -66,7 +68,8 @@ def prove_apart(
         os.close(theirs)
     try:
         limit = _memory_limit() if max_memory_bytes is None else max_memory_bytes
-        found = _Ear(process, ours, tell).listen(timeout_s, cancelled, limit)
+        with (RightOfWay() if way is None else way).gives_way(process.pid):
+            found = _Ear(process, ours, tell).listen(timeout_s, cancelled, limit)
     finally:
         _end(process)
         os.close(ours)

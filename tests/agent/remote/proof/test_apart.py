@@ -256,8 +256,6 @@ from pathlib import Path
 from tests.agent.remote.proof.shadowed import Station
 from agent.bundle.bundle import open_bundle
 from agent.remote.proof.prover import Prover
-from agent.remote.proof.worst import proofs
-from agent.remote.transaction import Proven
 import tests.agent.remote.proof.test_apart as apart
 
 def tell(step):
