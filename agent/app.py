@@ -29,6 +29,7 @@ from agent.line.publish import Listener, Publisher
 from agent.line.recipe import dry_recipe
 from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
+from agent.line.way import RightOfWay
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
 from agent.remote import remote, rollouts
@@ -243,7 +244,8 @@ def _build(
     )
     undo.callback(up.stop, status.message("stopped", None))
     witness = Witness(clock)
-    carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told)
+    way = RightOfWay()
+    carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told, way=way)
     archive = make_archive(wanted.archive, clock)
     asked = remote.build(
         up,
@@ -322,6 +324,7 @@ def _build(
             clock,
             restored=wanted.page.enabled,
             pause_at=said.holds.pause_at,
+            way=way,
         )
         for one in wanted.cameras
     }

@@ -24,6 +24,7 @@ from agent.line.recipe import Recipe
 from agent.line.record import Judged, eight_bit_picture
 from agent.line.spans import Spans, Window
 from agent.line.taught import Taught
+from agent.line.way import RightOfWay
 from agent.messages import Flags, Frame, FrameFault, Item, Judgement, Prepared
 from agent.settings.camera import Camera
 from agent.track.unseen import without_picture
@@ -54,11 +55,13 @@ class Line:
         taught: Taught | None = None,
         restored: bool = True,
         pause_at: Callable[[int], Hold | None] = lambda captured_ns: None,
+        way: RightOfWay | None = None,
     ) -> None:
         """`restored` False leaves restorations on the engine's device: nobody will look at them.
 
-        `pause_at` says in which pause a trigger was captured, and never waits.
+        `pause_at` says in which pause a trigger was captured, and never waits. `way` is told of each frame.
         """
+        self.way = RightOfWay() if way is None else way
         self._camera = camera
         self._capture = capture
         self._book: Book = OneRecipe(recipe)
@@ -137,9 +140,12 @@ class Line:
             self._release()
             return self._publisher.record_undecided(frame, recipe, refusal.reason, refusal.detail, bound)
         try:
-            prepared = prepare(frame, recipe.input, self._clock)
-            without = self._without(frame, prepared, recipe.rules_of(self._camera))
-            inspection = infer(prepared, recipe.engine, self._clock, restored=self._restored, without=without)
+            with self.way.judging():
+                prepared = prepare(frame, recipe.input, self._clock)
+                without = self._without(frame, prepared, recipe.rules_of(self._camera))
+                inspection = infer(
+                    prepared, recipe.engine, self._clock, restored=self._restored, without=without
+                )
         except Exception as error:  # runtimes raise what they like; one bad frame must not end the line
             reason = next((one for kind, one in REASONS.items() if isinstance(error, kind)), "engine_error")
             log.warning("frame_not_judged", camera=frame.camera, frame=frame.frame_id, error=str(error))
@@ -308,6 +314,7 @@ def make_line(
     *,
     restored: bool,
     pause_at: Callable[[int], Hold | None],
+    way: RightOfWay | None = None,
 ) -> Line:
     """Of one camera; its light is watched where it has a flat field. The rest as `Line` has it."""
     return Line(
@@ -320,4 +327,5 @@ def make_line(
         taught=Taught(f"Camera {wanted.name}", bundle=recipe.bundle),
         restored=restored,
         pause_at=pause_at,
+        way=way,
     )

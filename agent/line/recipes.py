@@ -89,6 +89,11 @@ class Recipes:
             return there.get(sha256, self._station)
 
     @property
+    def settings(self) -> Settings:
+        """By which the lines judge."""
+        return self._wanted
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of the recipes in the settings."""
         return tuple(one.name for one in self._wanted.recipes)

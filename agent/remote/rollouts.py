@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
@@ -15,6 +16,7 @@ from agent.foreign import shown
 from agent.line.no_model import no_model
 from agent.line.opened import OpenedBundle, OpenedBundles
 from agent.line.recipes import Recipes
+from agent.line.way import RightOfWay
 from agent.remote.proof.prover import Prover
 from agent.remote.rollout.begin import Begun, begin, gone_back
 from agent.remote.rollout.depot import CURRENT, Depot
@@ -23,6 +25,7 @@ from agent.remote.rollout.lines import Lines
 from agent.remote.rollout.no_depot import NoDepot
 from agent.remote.rollout.offers import Offer, Refusal, read_offer, unread
 from agent.remote.rollout.orders import Rollouts
+from agent.remote.rollout.transaction import Proven
 from agent.remote.rollout.updater import Updater
 from agent.remote.rollout.witness import Witness
 from agent.remote.transport.fetch import Fetcher, Ways
@@ -74,8 +77,9 @@ def build(
     clock: Clock,
     *,
     changed: Callable[[], None],
+    way: RightOfWay,
 ) -> Rollouts:
-    """To be run beside the lines; `changed` is called when there is something new to be reported."""
+    """To be run beside the lines, whose way is `way`; `changed` is called when there is news to report."""
     if found is None:
         return NoDepot(wanted.bundle, lambda: recipes.station.bundle, clock, changed=changed)
     topics = uplink.events.topics
@@ -87,6 +91,9 @@ def build(
         except TrustError as error:
             return unread(data, 401, f"trust.file: {error}")
         return read_offer(data, trust=trust, addresses=addresses, reading=reading, transaction=transaction)
+
+    def prove(candidate: Path, incumbent: Path | None, *, cancelled: Callable[[], bool]) -> Proven:
+        return Prover(wanted=recipes.settings, way=way)(candidate, incumbent, cancelled=cancelled)
 
     return Updater(
         found,
@@ -100,7 +107,7 @@ def build(
                 clock=clock,
                 rng=random.Random(),
             ),
-            prove=Prover(wanted=wanted),
+            prove=prove,
             stage=Lines(recipes, clock),
             trusted=lambda bundle: require_trusted(bundle, wanted.trust),
             witness=witness,

@@ -4,7 +4,8 @@
 of 300 x 300 px, at a pace that keeps its engine half busy and at one that keeps it nearly always busy. In
 every other turn candidates are proven one after the other, by the process that a rollout starts: each is new,
 so that its engine is built, takes its golden tiles, and judges 40 stored frames beside the bundle that
-serves. For comparison a third turn does the same work at the line's own priority and on all cores.
+serves. For comparison other turns do the same work with its low priority alone, not standing still while a
+frame is judged, and at the line's own priority on all cores.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from agent.cameras.images import read_image
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.demo.cells import load_cells
+from agent.line.way import RightOfWay
 from agent.messages import Frame, Pixels
 from agent.remote.proof.apart import COMMAND, Ended
 from agent.remote.proof.prover import Prover
@@ -62,6 +64,7 @@ class Side:
 
     name: str
     command: Sequence[str] | None
+    gives_way: bool = False
     by_turn_ms: list[list[float]] = field(default_factory=list)
     proofs: int = 0
 
@@ -132,7 +135,8 @@ class Station:
             return
         over = threading.Event()
         failures: list[BaseException] = []
-        prover = Prover(wanted=self.wanted, command=side.command)
+        way = self.app.parts.lines["bench"].way if side.gives_way else RightOfWay()
+        prover = Prover(wanted=self.wanted, command=side.command, way=way)
 
         def prove() -> None:
             try:
@@ -158,7 +162,7 @@ class Station:
     def close(self) -> None:
         self.app.parts.uplink.keeper.close()
         self.app.parts.uplink.outbox.close()
-        self.app.engine.close()
+        self.app.parts.recipes.bundles.close()
 
     def _feed(self, image: Pixels, found: list[float]) -> None:
         clock = self.app.clock
@@ -199,8 +203,9 @@ def main() -> None:
 def compare(station: Station, images: Sequence[Pixels], rate_hz: float, rounds: int, seconds: float) -> None:
     sides = [
         Side(name="without", command=None),
-        Side(name="with a proof", command=COMMAND),
-        Side(name="the same, not lowered", command=UNLOWERED),
+        Side(name="with a proof", command=COMMAND, gives_way=True),
+        Side(name="of low priority alone", command=COMMAND),
+        Side(name="not lowered at all", command=UNLOWERED),
     ]
     for _ in range(rounds):
         for side in sides:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agent.errors import PlumblineError
 from agent.foreign import shown
+from agent.line.way import RightOfWay
 from agent.remote.proof import low
 from agent.remote.proof.document import (
     MAX_LINE_BYTES,
@@ -49,12 +50,13 @@ def prove_apart(
     tell: Callable[[Step], None] = lambda step: None,
     command: Sequence[str] = COMMAND,
     max_memory_bytes: int | None = None,
+    way: RightOfWay | None = None,
 ) -> Found:
     """What the process found; it has ended when this returns or raises.
 
-    It dies with the thread that calls this. Raises NotProven with the one reason why there is no proof: what
-    the process says, its crash, its time, its memory, or that it says what no proof is; Ended soon
-    after `cancelled` says True.
+    It dies with the thread that calls this, and gives way to the lines of `way`. Raises NotProven with the
+    one reason why there is no proof: what the process says, its crash, its time, its memory, or that it says
+    what no proof is; Ended soon after `cancelled` says True.
     """
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     try:
@@ -66,7 +68,8 @@ def prove_apart(
         os.close(theirs)
     try:
         limit = _memory_limit() if max_memory_bytes is None else max_memory_bytes
-        found = _Ear(process, ours, tell).listen(timeout_s, cancelled, limit)
+        with (RightOfWay() if way is None else way).gives_way(process.pid):
+            found = _Ear(process, ours, tell).listen(timeout_s, cancelled, limit)
     finally:
         _end(process)
         os.close(ours)
@@ -177,8 +180,8 @@ def _started(order: Order, handle: int, command: Sequence[str]) -> subprocess.Po
             stdout=subprocess.DEVNULL,  # runtimes print what they like
             stderr=subprocess.PIPE,
             cwd=_PROJECT,
+            # In our session: Linux gives each its share of a processor (autogroup), whatever the priorities.
             env={**environment, "OMP_NUM_THREADS": cores},
-            start_new_session=True,  # Ctrl-C is for us, and what it starts can be ended with it
         )
     finally:
         os.close(stdin)
@@ -188,7 +191,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """With all that it started."""
     if process.returncode is None:  # else its number may be another's by now
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
     with suppress(subprocess.TimeoutExpired):  # a disk that hangs holds even a killed process
         process.wait(END_S)
     if process.stderr is not None:

@@ -27,6 +27,7 @@ def be_low(parent: int) -> None:
     libc.prctl(DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:  # it died before that call
         sys.exit(1)
+    os.setpgid(0, 0)  # Ctrl-C is for the parent, which ends us with all that we start
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO, encoding="ascii")
     with suppress(OSError):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.bundle.bundle import Bundle, open_bundle, read_head
 from agent.bundle.files import open_files
 from agent.errors import PlumblineError
+from agent.line.way import RightOfWay
 from agent.remote.proof.apart import COMMAND, prove_apart
 from agent.remote.proof.document import Found, NotProven, Order, Step
 from agent.remote.proof.limits import refusal
@@ -27,6 +28,7 @@ class Prover:
     wanted: Settings
     tell: Callable[[Step], None] = lambda step: None
     command: Sequence[str] = COMMAND
+    way: RightOfWay = field(default_factory=RightOfWay)  # of the lines that judge in this process
 
     def __call__(self, candidate: Path, incumbent: Path | None, *, cancelled: Callable[[], bool]) -> Proven:
         """As `prove`, in short."""
@@ -41,7 +43,12 @@ class Prover:
         order = self.order_of(candidate, incumbent)
         limits = self.wanted.remote.proof
         found = prove_apart(
-            order, timeout_s=limits.timeout_s, cancelled=cancelled, tell=self.tell, command=self.command
+            order,
+            timeout_s=limits.timeout_s,
+            cancelled=cancelled,
+            tell=self.tell,
+            command=self.command,
+            way=self.way,
         )
         reason = refusal(found, limits)
         if reason is not None:

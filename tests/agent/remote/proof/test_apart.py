@@ -149,6 +149,7 @@ def test_what_it_started_ends_with_it(order: Order, tmp_path: Path) -> None:
     refused(
         order,
         "import subprocess\n"
+        "os.setpgid(0, 0)\n"
         "child = subprocess.Popen(['sleep', '600'])\n"
         f"open({str(note)!r}, 'w').write(str(child.pid))\n"
         "time.sleep(600)",
@@ -255,8 +256,6 @@ from pathlib import Path
 from tests.agent.remote.proof.shadowed import Station
 from agent.bundle.bundle import open_bundle
 from agent.remote.proof.prover import Prover
-from agent.remote.proof.worst import proofs
-from agent.remote.rollout.transaction import Proven
 import tests.agent.remote.proof.test_apart as apart
 
 def tell(step):
@@ -293,12 +292,13 @@ sys.path.insert(0, {str(Path(low.__file__).parents[3])!r})
 from agent.remote.proof.low import be_low
 be_low(int(sys.argv[1]))
 print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), len(os.sched_getaffinity(0)),
-      open('/proc/self/oom_score_adj').read().strip(), 'NOTIFY_SOCKET' in os.environ, file=sys.stderr)
+      open('/proc/self/oom_score_adj').read().strip(), 'NOTIFY_SOCKET' in os.environ,
+      os.getsid(0), os.getpgid(0) == os.getpid(), file=sys.stderr)
 os._exit(7)
 """
     words = str(refused(order, script)).rpartition("): ")[2].split()
     cores = low.cores(len(os.sched_getaffinity(0)))
-    assert words == ["19", str(os.SCHED_IDLE), str(cores), "1000", "False"]
+    assert words == ["19", str(os.SCHED_IDLE), str(cores), "1000", "False", str(os.getsid(0)), "True"]
 
 
 def test_one_whose_parent_has_gone_ends_before_it_begins(order: Order) -> None:
