@@ -34,7 +34,13 @@ class AgentProcess:
     """`plumbline run` with a simulated line camera; stopped as systemd would stop it."""
 
     def __init__(
-        self, folder: Path, *, broker_port: int, cells: int = 24, line_rate_hz: float = 900.0
+        self,
+        folder: Path,
+        *,
+        broker_port: int,
+        station: str = "top1",
+        cells: int = 24,
+        line_rate_hz: float = 900.0,
     ) -> None:
         self.page_port = free_port()
         self._folder = folder
@@ -46,7 +52,7 @@ class AgentProcess:
             shutil.copyfile(cell.image, frames / f"part{index:03}.png")
         self.settings = {
             "version": 1,
-            "identity": {"site": "test", "area": "cells", "line": "line1", "station": "top1"},
+            "identity": {"site": "test", "area": "cells", "line": "line1", "station": station},
             "bundle": str(SAMPLE_BUNDLE),
             "cameras": [
                 {
