@@ -26,7 +26,11 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def followed(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """The patch that does what `first` and then `second` do: a null of either stays one."""
+    """The patch that does what `first` and then `second` do: a null of either stays one.
+
+    But where `first` has a section replaced and `second` makes one of it again: no patch can say "nothing of
+    what was there" (RFC 7396), so that members of that section which neither names are left as they were.
+    """
     made = dict(first)
     for name, value in second.items():
         old = made.get(name)
