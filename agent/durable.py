@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -16,6 +17,36 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
+    """A file of our own, whole and for good when this returns. Raises OSError; then the one before stands."""
+    unfinished = unfinished_of(path)
+    try:
+        write_file(unfinished, pieces)
+        unfinished.replace(path)
+    except OSError:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def replace_link(path: Path, at: str | None) -> None:
+    """Have a link of our own name `at`, at once and for good; None removes it. Raises OSError."""
+    if at is None:
+        path.unlink()
+    else:
+        unfinished = unfinished_of(path)
+        unfinished.unlink(missing_ok=True)
+        unfinished.symlink_to(at)
+        unfinished.replace(path)
+    sync_folder(path.parent)
+
+
+def unfinished_of(path: Path) -> Path:
+    """The name under which something is made that is to have this one; hidden, and beside it."""
+    return path.with_name(f".{path.name.removeprefix('.')}.part")
 
 
 def write_all(descriptor: int, content: bytes) -> None:

@@ -99,7 +99,7 @@ def apply(
 ) -> None:
     """Hand a signed document to the station, as its broker would; what it makes of it is in reported.json."""
     from agent.contract.desired import MAX_DOCUMENT_BYTES
-    from agent.durable import sync_folder, write_file
+    from agent.durable import replace_file
     from agent.remote.settings.desk import INBOX, REPORTED
     from agent.remote.settings.in_force import state_folder
     from agent.settings import bounded
@@ -113,10 +113,7 @@ def apply(
     folder = state_folder(config)
     try:
         (folder / INBOX).mkdir(exist_ok=True)
-        unfinished = folder / INBOX / f".{file.stem}.part"
-        write_file(unfinished, [envelope])
-        unfinished.replace(folder / INBOX / f"{file.stem}.json")
-        sync_folder(folder / INBOX)
+        replace_file(folder / INBOX / f"{file.stem}.json", [envelope])
     except OSError as error:
         raise PlumblineError(
             f"{shown(str(folder / INBOX))}: {error.strerror}; run it as the station's user"

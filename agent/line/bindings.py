@@ -7,7 +7,6 @@ outbox. Every method is safe from any thread and waits for nothing but a look in
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agent.clock import Clock
 from agent.contract.arguments import Bind, Word
 from agent.contract.commands import NotDoneError
-from agent.durable import sync_folder
+from agent.durable import replace_file
 from agent.errors import PlumblineError
 from agent.line import binding
 from agent.line.binding import Bound, Job, Part, Product, Timeline
@@ -135,13 +134,7 @@ class Bindings:
         if held == {camera: _standing(timeline) for camera, timeline in before.items()}:
             return
         text = json.dumps({camera: one.model_dump(exclude_none=True) for camera, one in held.items()})
-        fresh = self._path.with_name(f"{self._path.name}.new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        sync_folder(self._path.parent)
+        replace_file(self._path, [text.encode()])
 
 
 def _standing(timeline: Timeline) -> _Standing:

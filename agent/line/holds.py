@@ -157,11 +157,8 @@ class Holds:
 
     def _record(self, wanted: _Recorded) -> None:
         """Durable on return, and in force then. Raises HoldsError."""
-        fresh = self._path.with_name(f"{self._path.name}.new")
         try:
-            durable.write_file(fresh, [wanted.model_dump_json().encode()])
-            fresh.replace(self._path)
-            durable.sync_folder(self._path.parent)
+            durable.replace_file(self._path, [wanted.model_dump_json().encode()])
         except OSError as error:
             raise HoldsError(
                 f"{shown(str(self._path))}: {error.strerror}; nothing was changed: see the disk"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.durable import sync_folder, write_file
+from agent.durable import replace_file, sync_folder
 from agent.errors import PlumblineError
 from agent.line.book import Book, ByProduct, Entry, OneRecipe
 from agent.line.line import Line
@@ -233,14 +233,12 @@ def _read(path: Path) -> str | None:
 
 
 def _write(path: Path, name: str | None) -> None:
-    fresh = path.with_name(f"{path.name}.new")
     try:
         if name is None:
             path.unlink(missing_ok=True)
+            sync_folder(path.parent)
         else:
-            write_file(fresh, [name.encode("ascii")])
-            fresh.replace(path)
-        sync_folder(path.parent)
+            replace_file(path, [name.encode("ascii")])
     except OSError as error:
         raise SwitchError(
             f"{path}: {error.strerror}; nothing was switched, see that the disk is good"

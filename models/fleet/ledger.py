@@ -16,7 +16,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from agent.contract.strict_json import LARGEST_INTEGER
-from agent.durable import sync_folder, write_file
+from agent.durable import replace_file, sync_folder
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.settings import bounded
@@ -160,14 +160,9 @@ class Ledger:
         self._replace(path, (json.dumps(whole, indent=1) + "\n").encode())
 
     def _replace(self, path: Path, data: bytes) -> None:
-        unfinished = path.with_name(f".{path.name}.part")
         try:
-            write_file(unfinished, [data])
-            unfinished.replace(path)
-            sync_folder(path.parent)
+            replace_file(path, [data])
         except OSError as error:
-            with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
             raise _explained(path, error) from error
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.bundle.bundle import Bundle, write_files
-from agent.durable import sync_folder, write_file
+from agent.durable import replace_file
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.settings import bounded
@@ -55,12 +55,9 @@ def write_documents(folder: Path, documents: Mapping[str, bytes]) -> None:
     """Each by its topic; one that is there is replaced. Raises StickError."""
     for topic, data in documents.items():
         path = place_of(folder, topic)
-        unfinished = path.with_name(f".{path.name}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(unfinished, [data])
-            unfinished.replace(path)
-            sync_folder(path.parent)
+            replace_file(path, [data])
         except OSError as error:
             raise StickError(
                 f"{shown(str(path))}: not written: {error.strerror or error}; see that the stick is there "

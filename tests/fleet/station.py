@@ -61,6 +61,7 @@ from agent.remote.rollout.transaction import (
     Seen,
     TakeUp,
 )
+from agent.remote.settings.merge import merged
 from agent.trust.envelope import SignatureError, opened, parse
 from agent.trust.freshness import Version, expiry, read, standing
 from agent.trust.trust_set import TrustSet
@@ -72,19 +73,6 @@ YEAR_1970 = datetime(1970, 1, 1, 0, 1, tzinfo=timezone.utc)
 
 
 AS_INSTALLED: Mapping[str, Any] = {"revision": 0, "line": {"mode": "accountable", "ring_frames": 64}}
-
-
-def merged(target: Any, patch: Any) -> Any:
-    """RFC 7396, section 2."""
-    if not isinstance(patch, dict):
-        return patch
-    made = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            made.pop(name, None)
-        else:
-            made[name] = merged(made.get(name), value)
-    return made
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent import durable
 from agent.contract.desired import read_bundle
 from models.fleet import ledger as ledger_module
 from models.fleet.plan import Record
@@ -24,8 +25,12 @@ class Reaper:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, plant: World) -> None:
         self.steps = 0
         self.dies_at: int | None = None
-        for name in ("write_file", "sync_folder"):
-            monkeypatch.setattr(ledger_module, name, self._before(getattr(ledger_module, name)))
+        for module, name in (
+            (durable, "write_file"),
+            (durable, "sync_folder"),
+            (ledger_module, "sync_folder"),
+        ):
+            monkeypatch.setattr(module, name, self._before(getattr(module, name)))
         plant.before_publish = self.step
 
     def step(self) -> None:

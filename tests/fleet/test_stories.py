@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from agent.contract.desired import read_settings
+from agent.remote.settings.merge import merged
 from models.fleet.begin import NotBegun
 from models.fleet.ledger import LedgerError
 from tests.fleet.office import Desk, ahead, terms
 from tests.fleet.sources import Lie as SourceLie
-from tests.fleet.station import AS_INSTALLED, Cues, Lie, merged, settings_digest
+from tests.fleet.station import AS_INSTALLED, Cues, Lie, settings_digest
 from tests.fleet.world import NEW, NEWER, OLD, Death, World, cut, decoded, interrupt_when, world
 
 LIVE, SMALL_RING = {"line": {"mode": "live"}}, {"line": {"ring_frames": 8}}

@@ -108,10 +108,7 @@ class Spent:
             durable.sync_folder(self._path.parent)
 
     def _write_anew(self, ids: list[str]) -> None:
-        fresh = self._path.with_name(f"{self._path.name}.new")
-        durable.write_file(fresh, (f"{one.encode().hex()}\n".encode() for one in ids))
-        fresh.replace(self._path)
-        durable.sync_folder(self._path.parent)
+        durable.replace_file(self._path, (f"{one.encode().hex()}\n".encode() for one in ids))
 
     def _error(self, error: OSError) -> SpentError:
         return SpentError(

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from agent.bundle.bundle import SIGNATURE, Bundle, Manifest, open_bundle, read_head
 from agent.bundle.files import MAX_FILE_BYTES, MAX_TOTAL_BYTES, is_inside, open_files
-from agent.durable import sync_file, sync_folder, write_file
+from agent.durable import replace_file, replace_link, sync_file, sync_folder, write_file
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.remote.rollout.transaction import Link, Links
@@ -129,11 +129,8 @@ class Depot:
         """Keep these from being cleaned up, whoever installs meanwhile. Raises DepotError."""
         if digests == self.serving() and (digests or not os.path.lexists(self.folder / SERVING)):
             return
-        unfinished = self.folder / f"{SERVING}.part"
         try:
-            write_file(unfinished, [f"{one}\n".encode() for one in sorted(digests)])
-            unfinished.replace(self.folder / SERVING)
-            sync_folder(self.folder)
+            replace_file(self.folder / SERVING, [f"{one}\n".encode() for one in sorted(digests)])
         except OSError as error:
             raise explained(self.folder / SERVING, error) from error
 
@@ -274,19 +271,13 @@ class Depot:
         """
         if link == "current" and at is not None and (fault := self.fault_of(at)) is not None:
             raise DepotError(fault, 422)
-        path, unfinished = self.folder / link, self.folder / f".{link}.part"
+        path = self.folder / link
         try:
             if self.named(link) == at and (at is not None or not os.path.lexists(path)):
                 return
             if os.path.lexists(path) and not path.is_symlink():
                 raise DepotError(f"{shown(str(path))}: is no link of ours; move it away", 507)
-            if at is None:
-                path.unlink()
-            else:
-                unfinished.unlink(missing_ok=True)
-                unfinished.symlink_to(at)
-                unfinished.replace(path)
-            sync_folder(self.folder)
+            replace_link(path, at)
         except OSError as error:
             raise explained(path, error) from error
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.durable import sync_folder, write_file
+from agent.durable import replace_file
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.remote.rollout.transaction import Record
@@ -45,7 +44,7 @@ class RolloutFile:
             return Record(), None
         try:
             content = json.loads(bounded.read(self.path, max_bytes=MAX_BYTES))
-            if content["format"] != FORMAT or content["sha256"] != _digest(content["record"]):
+            if content["format"] != FORMAT or content["sha256"] != digest(content["record"]):
                 raise ValueError("not what was written")
             return _RECORD.validate_json(json.dumps(content["record"]), strict=True), None
         except (bounded.UnreadableError, ValidationError, ValueError, KeyError, TypeError, RecursionError):
@@ -54,20 +53,16 @@ class RolloutFile:
     def write(self, record: Record) -> None:
         """Durable when this returns. Raises NotWritable; then the one before is still there."""
         content = _RECORD.dump_python(record, mode="json")
-        whole = {"format": FORMAT, "sha256": _digest(content), "record": content}
-        unfinished = self.path.with_name(f".{self.path.name}.part")
+        whole = {"format": FORMAT, "sha256": digest(content), "record": content}
         try:
-            write_file(unfinished, [(json.dumps(whole, indent=1) + "\n").encode()])
-            unfinished.replace(self.path)
-            sync_folder(self.path.parent)
+            replace_file(self.path, [(json.dumps(whole, indent=1) + "\n").encode()])
         except OSError as error:
-            with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
             raise NotWritable(
                 f"{shown(str(self.path))}: cannot be written ({error.strerror}), and nothing is installed "
                 "before it can be; make room, or give this user write permission to the folder"
             ) from error
 
 
-def _digest(content: Any) -> str:
+def digest(content: Any) -> str:
+    """SHA-256 of the canonical JSON."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

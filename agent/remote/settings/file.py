@@ -9,9 +9,10 @@ import structlog
 from agent.address import masked_text
 from agent.clock import Clock, rfc3339
 from agent.foreign import shown
+from agent.remote.rollout.rollout_file import digest
 from agent.remote.rollout.transaction import Record
 from agent.remote.settings.proposal import edited, reverted
-from agent.remote.settings.store import SettingsStore, Snapshot, digest
+from agent.remote.settings.store import SettingsStore, Snapshot
 from agent.remote.settings.target import Ways
 from agent.settings.settings import SettingsError
 

@@ -14,7 +14,6 @@ Every file is whole or not there. A snapshot that is not what was written counts
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -26,9 +25,9 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.durable import sync_folder, write_file
+from agent.durable import replace_file, replace_link, sync_folder
 from agent.foreign import shown
-from agent.remote.rollout.rollout_file import NotWritable
+from agent.remote.rollout.rollout_file import NotWritable, digest
 from agent.remote.rollout.transaction import Link, Links
 from agent.remote.settings.merge import Place
 from agent.settings import bounded
@@ -142,17 +141,11 @@ class SettingsStore:
 
     def point(self, link: Link, at: str | None) -> None:
         """Have a link name a snapshot, at once and for good; None removes it. Raises NotWritable."""
-        path, unfinished = self.folder / link, self.folder / f".{link}.part"
+        path = self.folder / link
         if self.named(link) == at and (at is not None or not os.path.lexists(path)):
             return
         try:
-            if at is None:
-                path.unlink()
-            else:
-                unfinished.unlink(missing_ok=True)
-                unfinished.symlink_to(f"{at}.json")
-                unfinished.replace(path)
-            sync_folder(self.folder)
+            replace_link(path, None if at is None else f"{at}.json")
         except OSError as error:
             raise _unwritable(path, error) from error
 
@@ -215,20 +208,10 @@ class SettingsStore:
         return self.folder / f"{sha256}.json"
 
     def _write(self, path: Path, content: bytes) -> None:
-        unfinished = path.with_name(f".{path.name}.part")
         try:
-            write_file(unfinished, [content])
-            unfinished.replace(path)
-            sync_folder(path.parent)
+            replace_file(path, [content])
         except OSError as error:
-            with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
             raise _unwritable(path, error) from error
-
-
-def digest(content: Any) -> str:
-    """SHA-256 of the canonical JSON."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _unwritable(path: Path, error: OSError) -> NotWritable:

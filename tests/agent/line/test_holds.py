@@ -8,6 +8,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.contract.commands import NotDoneError
+from agent.durable import unfinished_of
 from agent.line.holds import Holds, HoldsError
 
 
@@ -65,15 +66,15 @@ def test_a_camera_that_there_is_not_is_refused(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_does_not_hold(tmp_path: Path) -> None:
     holds = holds_at(tmp_path)
-    (tmp_path / "holds.json.new").mkdir()
+    unfinished_of(tmp_path / "holds.json").mkdir()
     with pytest.raises(HoldsError, match="nothing was changed"):
         holds.pause("gripper", "a", 10)
     with pytest.raises(HoldsError):
         holds.disable("top", "lens", "a")
     assert holds.paused is None and holds.pause_at(10) is None and not holds.disabled
-    (tmp_path / "holds.json.new").rmdir()
+    unfinished_of(tmp_path / "holds.json").rmdir()
     holds.pause("gripper", "a", 10)
-    (tmp_path / "holds.json.new").mkdir()
+    unfinished_of(tmp_path / "holds.json").mkdir()
     with pytest.raises(HoldsError):
         holds.resume("a", 20)
     assert holds.pause_at(30) is not None

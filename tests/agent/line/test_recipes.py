@@ -13,6 +13,7 @@ import pytest
 
 import agent.engines.serving
 import agent.line.opened
+from agent.durable import unfinished_of
 from agent.line.book import Known
 from agent.line.capture import Capture
 from agent.line.line import Line
@@ -134,7 +135,7 @@ def test_a_switch_that_cannot_be_kept_or_read_judges_nothing_by_another_recipe(
 ) -> None:
     told = settings(tmp_path, *two(tmp_path), Recipe(name="usual", is_default=True))
     station = Station(tmp_path, at, told)
-    (tmp_path / "switched.new").mkdir()
+    unfinished_of(tmp_path / "switched").mkdir()
     with pytest.raises(SwitchError, match="nothing was switched"):
         station.recipes.switch("other")
     assert station.recipes.switched is None

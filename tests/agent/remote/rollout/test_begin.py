@@ -161,7 +161,7 @@ def test_a_trial_whose_tries_cannot_be_counted_does_not_serve(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("agent.remote.rollout.rollout_file.write_file", full)
+        patched.setattr("agent.remote.rollout.rollout_file.replace_file", full)
         made = begun(folder)
     assert made.serves == digest(there[2])  # though current names the other one
     assert content(folder) == before and made.trouble is not None

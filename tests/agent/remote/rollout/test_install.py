@@ -180,7 +180,7 @@ def test_a_record_that_cannot_be_written_refuses_everything(
     def denied(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("agent.remote.rollout.rollout_file.write_file", denied)
+    monkeypatch.setattr("agent.remote.rollout.rollout_file.replace_file", denied)
     with pytest.raises(NotWritable, match=r"rollout.json: cannot be written \(Read-only file system\)"):
         make_hand(folder).install(sources[2])
     assert content(folder) == before

@@ -476,7 +476,7 @@ def test_a_record_that_cannot_be_written_refuses_and_begins_nothing(
 ) -> None:
     before = content(rig.depot.folder)
     with monkeypatch.context() as patched:
-        patched.setattr("agent.remote.rollout.rollout_file.write_file", full)
+        patched.setattr("agent.remote.rollout.rollout_file.replace_file", full)
         said = rig.offer(signed(desired(there[3], 5)))
         assert (said.state, said.code) == (
             "rejected",
@@ -517,7 +517,7 @@ def test_a_breach_takes_the_line_back_even_where_the_disk_is_full(
     rig.offer(signed(desired(there[3], 5)))
     rig.until_state("probation")
     with monkeypatch.context() as patched:
-        patched.setattr("agent.remote.rollout.rollout_file.write_file", full)
+        patched.setattr("agent.remote.rollout.rollout_file.replace_file", full)
         rig.verdicts(30, is_error=True)
         rig.until(lambda: rig.stage.serves == digest(there[2]))
         assert rig.record.state == "probation"

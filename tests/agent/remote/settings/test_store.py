@@ -62,8 +62,8 @@ def test_a_folder_that_takes_nothing_refuses_documents_and_leaves_the_station_ru
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("agent.remote.settings.store.write_file", full)
-        patched.setattr("agent.remote.rollout.rollout_file.write_file", full)
+        patched.setattr("agent.remote.settings.store.replace_file", full)
+        patched.setattr("agent.remote.rollout.rollout_file.replace_file", full)
         said = station.offer(GOOD)
         assert said is not None and (said.state, said.code) == ("rejected", 507)
         assert "No space left" in said.errors[0].message
