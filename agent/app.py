@@ -262,7 +262,7 @@ def _build(
         threshold=lambda camera: (
             None if (serving := status.serving(camera or names[0])) is None else serving.threshold
         ),
-        doctor=StationDoctor(wanted),
+        doctor=StationDoctor(wanted, lambda: up.link.state),
         recipes=recipes,
         settings=wishes,
         rollouts=carried,

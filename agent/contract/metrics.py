@@ -190,9 +190,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="commands_refused", kind="counter", help="Commands not performed, by kind.", labels=("kind",)
     ),
-    Metric(
-        name="responses_lost", kind="counter", help="Answers to commands that nobody has got: no connection."
-    ),
+    Metric(name="responses_lost", kind="counter", help="Answers to commands that nobody has got."),
     Metric(
         name="rollouts",
         kind="counter",

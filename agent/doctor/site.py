@@ -9,6 +9,7 @@ from agent.doctor.machine import Machine
 from agent.settings import settings as settings_files
 from agent.settings.places import instance_of
 from agent.settings.settings import Settings, SettingsError
+from agent.uplink.mqtt.link_state import LinkState
 
 
 class NoSettingsError(Exception):
@@ -17,12 +18,13 @@ class NoSettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """`problems` are of the settings' file, one line each."""
+    """`problems` are of the settings' file, one line each; `link` is the own one of a station that asks."""
 
     machine: Machine
     known: Settings | None = None
     file: Path | None = None
     problems: tuple[str, ...] = ()
+    link: LinkState | None = None
 
     @property
     def settings(self) -> Settings:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from agent.doctor.machine import Machine
 from agent.doctor.site import Site
 from agent.remote.commands.station import Found
 from agent.settings.settings import Settings
+from agent.uplink.mqtt.link_state import LinkState
 
 NICENESS = 10  # of the thread that looks, and of those that it starts
 
 
 class StationDoctor:
-    """Of the settings in force."""
+    """Of the settings in force, and of the link that stands by them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, link: Callable[[], LinkState]) -> None:
         self._settings = settings
+        self._link = link
 
     @property
     def families(self) -> Sequence[str]:
@@ -34,7 +36,7 @@ class StationDoctor:
 
         with suppress(OSError):  # not Linux, or not allowed
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        site = Site(machine=Machine(), known=self._settings)
+        site = Site(machine=Machine(), known=self._settings, link=self._link())
         for one in look(site, [check for check in CHECKS if family in (None, check.family)]):
             yield Found(
                 family=one.family, check=one.check, state=one.state, words=one.words, remedy=one.remedy

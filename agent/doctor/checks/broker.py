@@ -1,4 +1,8 @@
-"""The broker: reached, and asked for a CONNECT as the station makes it, under another client id."""
+"""The broker: reached, and asked for a CONNECT as the station makes it, under another client id.
+
+A station that runs asks its own link: a broker that names clients by their certificates has one session for
+both, and the second login would end the first one's connection.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,11 @@ from agent.remote.settings.preflight import tried
 from agent.settings.gateways import SparkplugGateway, WebhookGateway
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt import refusals
+from agent.uplink.mqtt.link_state import LinkState
 
 REACH_S = 3.0
 SEE = "see mqtt.host, mqtt.port, cable and firewall"
+SEE_LOG = "see the broker's log"
 HANDED_OVER = "its secrets are handed over by systemd; run this as root while the service runs"
 
 
@@ -38,6 +44,9 @@ def reach(site: Site) -> Iterator[Said]:
 
 def login(site: Site) -> Iterator[Said]:
     mqtt = site.settings.mqtt
+    if site.link is not None:
+        yield _of_link(site.link)
+        return
     if any(map(is_elsewhere, secrets_of(mqtt))):
         yield skipped(HANDED_OVER)
         return
@@ -50,7 +59,13 @@ def login(site: Site) -> Iterator[Said]:
         who = mqtt.username or ("its certificate" if mqtt.cert_file else "nobody in particular")
         yield ok(f"lets us in as {who}, by MQTT {protocol}{' over TLS' if mqtt.tls else ''}")
         return
-    yield failed(PlumblineError(reason), "see the broker's log")
+    yield failed(PlumblineError(reason), SEE_LOG)
+
+
+def _of_link(link: LinkState) -> Said:
+    if not link.connected:
+        return failed(PlumblineError(link.reason), SEE_LOG)
+    return ok(f"the station is {link.reason}, by MQTT {link.protocol}")
 
 
 def gateways(site: Site) -> Iterator[Said]:

@@ -86,10 +86,12 @@ class Inbox(Protocol):
 
 
 class Answers(Protocol):
-    """The way back. Neither raises; without a connection nothing happens."""
+    """The way back. Neither raises."""
 
-    def respond(self, topic: str, payload: bytes, correlation_data: bytes | None) -> None:
-        """Publish one answer."""
+    def respond(
+        self, topic: str, payload: bytes, correlation_data: bytes | None, *, is_last: bool = True
+    ) -> None:
+        """Publish one answer; the last one to a command waits for a connection."""
 
     def acknowledge(self, inbound: Inbound) -> None:
         """Tell the broker that it need not send this message again, once it has the answers before."""
@@ -255,7 +257,7 @@ class Desk:
 
     def _tell(self, accepted: Accepted, progress: Progress) -> None:
         said = encode(under_way(accepted, progress))
-        self._answers.respond(accepted.reply_to, said, accepted.correlation_data)
+        self._answers.respond(accepted.reply_to, said, accepted.correlation_data, is_last=False)
 
     def _answer(
         self,

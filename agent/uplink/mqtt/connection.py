@@ -72,6 +72,7 @@ class Connection:
         self.retains, self.qos = terms.retain, terms.qos  # and no more than CONNACK allows
         self.wildcards = True  # as filters of subscriptions
         self.sessions = True  # outlive a connection
+        self.resumed = False  # the broker had this session already
         self.terms = terms
         self._socket: object = None
         self._settings = settings
@@ -125,7 +126,7 @@ class Connection:
                     will_topic, last_will, min(will.qos, terms.qos), will.retain and terms.retain, properties
                 )
             session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            session.SessionExpiryInterval = SESSION_EXPIRY_S if terms.kept else 0
+            session.SessionExpiryInterval = SESSION_EXPIRY_S
             session.ReceiveMaximum = INBOUND_UNACKNOWLEDGED
             session.MaximumPacketSize = INBOUND_BYTES
             client.connect(
@@ -143,9 +144,16 @@ class Connection:
         """
         return self._client.loop(timeout_s) == MQTTErrorCode.MQTT_ERR_SUCCESS
 
-    def hang_up(self) -> None:
-        """Send DISCONNECT, upon which the broker drops the last will, and give it two seconds to leave."""
-        self._client.disconnect()
+    def hang_up(self, *, forget: bool = False) -> None:
+        """Send DISCONNECT, upon which the broker drops the last will, and give it two seconds to leave.
+
+        Whether it is to `forget` the session: only MQTT 5 can say that now.
+        """
+        properties = None
+        if forget and self.protocol == "5":
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0
+        self._client.disconnect(properties=properties)
         for _ in range(8):
             if not self.turn(0.25):
                 return
@@ -254,6 +262,7 @@ class Connection:
         self.qos = 0 if getattr(properties, "MaximumQoS", 2) == 0 else self.qos
         self.wildcards = getattr(properties, "WildcardSubscriptionAvailable", 1) != 0
         self.sessions = getattr(properties, "SessionExpiryInterval", SESSION_EXPIRY_S) > 0
+        self.resumed = bool(getattr(flags, "session_present", False))
         self.answer = reason
 
     def _disconnected(

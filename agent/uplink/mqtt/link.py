@@ -181,19 +181,24 @@ class MqttLink:
         live.publish(self._topics.bundle_get(), payload, TOPICS["bundle_get"], JSON)
         return True
 
-    def respond(self, topic: str, payload: bytes, correlation_data: bytes | None) -> None:
-        """Answer a command; waits behind too many other answers, and is dropped without a connection.
+    def respond(
+        self, topic: str, payload: bytes, correlation_data: bytes | None, *, is_last: bool = True
+    ) -> None:
+        """Answer a command; waits behind too many other answers.
 
-        Whether `topic` is allowed is for the caller to see.
+        Without a connection the last answer to a command waits for the next one, where there is room, and
+        any other is dropped. Whether `topic` is allowed is for the caller to see.
         """
         answer = Answer(topic=topic, payload=payload, correlation_data=correlation_data)
+        sayings = self._intake.sayings
         while (live := self._live) is not None and not self._stopping.is_set():
-            if self._intake.sayings.offer(answer):
+            if sayings.offer(answer):
                 live.wake()
                 return
             self._stopping.wait(ROOM_S)
-        log.warning("response_dropped", topic=topic, reason="no connection")
-        self._intake.sayings.lose()
+        if not (is_last and sayings.offer(answer)):
+            log.warning("response_dropped", topic=topic, reason="no connection")
+            sayings.lose()
 
     def acknowledge(self, inbound: Inbound) -> None:
         """The broker need not send `inbound` again, once it has the answers that were given before.
@@ -352,7 +357,7 @@ class MqttLink:
     def _hush(self, connection: Connection) -> None:
         self._live = None
         self._conversation = None
-        self._intake.sayings.clear()
+        self._intake.sayings.end_connection()
         connection.drop()
         if connection.accepted:
             self._carrier.note_down()

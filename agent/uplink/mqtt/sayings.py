@@ -76,11 +76,10 @@ class Sayings:
     def waiting(self) -> bool:
         return bool(self._waiting)
 
-    def clear(self) -> None:
+    def end_connection(self) -> None:
+        """Answers wait for the next one; what was to be acknowledged comes again there."""
         with self._lock:
-            self._waiting.clear()
-            self._lost += self._answers
-            self._answers = self._bytes = 0
+            self._waiting = deque(one for one in self._waiting if isinstance(one, Answer))
 
 
 def _size_bytes(answer: Answer) -> int:

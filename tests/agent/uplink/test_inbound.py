@@ -14,6 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.contract.inbound import WAITING, Inbound
+from agent.uplink.mqtt import sayings
 from agent.uplink.mqtt.connection import INBOUND_BYTES, INBOUND_UNACKNOWLEDGED
 from agent.uplink.mqtt.link import MqttLink
 from tests.agent.outbox.rows import TOPICS
@@ -222,10 +223,36 @@ def test_trap_7_a_response_over_the_brokers_limit_does_not_cost_the_connection(t
         broker.stop()
 
 
-def test_without_a_connection_responses_are_dropped_and_acknowledgements_do_nothing() -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_last_answer_to_a_command_waits_for_a_connection_and_how_far_it_has_come_does_not(
+    mosquitto: Mosquitto, protocol: str
+) -> None:
+    subscriber = Subscriber(mosquitto.port, f"{TOPICS.prefix}/rsp/+")
+    subscriber.start()
+    link = link_to(mqtt(mosquitto.port, protocol))
+    link.acknowledge(Inbound(topic=PING, payload=b"", retained=False, token=1 << 16 | 1))  # does nothing
+    link.respond(TOPICS.rsp("doctor"), b"under way", None, is_last=False)
+    link.respond(TOPICS.rsp("doctor"), b"done", None)
+    link.start()
+    try:
+        eventually(lambda: subscriber.received, "the answer arrives")
+        mosquitto.kill()
+        eventually(lambda: not link.state.connected, "the link is down")
+        link.respond(TOPICS.rsp("ping"), b"later", None)
+        mosquitto.start()
+        eventually(lambda: len(subscriber.received) == 2, "the other arrives")
+    finally:
+        link.stop()
+        subscriber.stop()
+    assert [got.payload for got in subscriber.received] == [b"done", b"later"]
+    assert link.responses_lost == 1
+
+
+def test_answers_that_wait_for_a_connection_are_bounded() -> None:
     link = link_to(mqtt(1))
-    link.respond(TOPICS.rsp("ping"), b"{}", None)
-    link.acknowledge(Inbound(topic=PING, payload=b"", retained=False, token=1 << 16 | 1))
+    for _ in range(sayings.WAITING + 5):
+        link.respond(TOPICS.rsp("ping"), b"{}", None)
+    assert link.responses_lost == 5
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from paho.mqtt import publish
 
+from agent.clock import ManualClock
 from agent.doctor.checks import broker
 from agent.remote.settings import preflight
+from agent.uplink.mqtt.link_state import LinkState
 from tests.agent.doctor.sites import site, states, told
+from tests.agent.outbox.rows import TOPICS
+from tests.agent.uplink.links import connected, received
+from tests.agent.uplink.stations import hears, mqtt
 from tests.brokers import HOST, Mosquitto, Subscriber, eventually, free_port
+
+PROTOCOLS = ("5", "3.1.1")
 
 
 @pytest.fixture
@@ -38,6 +49,55 @@ def test_the_stations_own_connection_stays(tmp_path: Path, running: Mosquitto) -
     eventually(lambda: beside.connections == 1, "it is connected still")
     beside.stop()
     assert beside.received == []
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_broker_that_names_its_clients_itself_keeps_what_waits_for_the_station(
+    tmp_path: Path, protocol: str
+) -> None:
+    """It takes the question for the station's own return."""
+    users, word = tmp_path / "users", tmp_path / "word"
+    users.touch(0o600)
+    for who in (TOPICS.station, "mes"):
+        subprocess.run(["mosquitto_passwd", "-b", users, who, "hunter-2-word"], check=True)
+    word.write_text("hunter-2-word")
+    word.chmod(0o600)
+    naming = Mosquitto(tmp_path / "mosquitto", f"password_file {users}", "use_username_as_clientid true")
+    naming.start()
+    asked = {"protocol": protocol, "username": TOPICS.station, "password_file": str(word)}
+    one = site(tmp_path, mqtt={"port": naming.port, **asked})
+    mes: dict[str, Any] = {
+        "hostname": HOST,
+        "port": naming.port,
+        "auth": {"username": "mes", "password": "hunter-2-word"},
+    }
+    try:
+        with connected(mqtt(naming.port, **asked)) as link:
+            assert states(broker.login, one) == ["ok"]
+            eventually(lambda: link.state.connects == 2 and hears(link), "the station is back")
+            publish.single(TOPICS.cmd("ping"), b"first", qos=1, **mes)
+            assert received(link).payload == b"first"
+        publish.single(TOPICS.cmd("ping"), b"it waits", qos=1, **mes)
+        assert states(broker.login, one) == ["ok"]
+        with connected(mqtt(naming.port, **asked)) as link:
+            assert [received(link).payload for _ in range(2)] == [b"first", b"it waits"]
+    finally:
+        naming.stop()
+
+
+def test_the_station_that_asks_looks_at_its_own_connection(tmp_path: Path) -> None:
+    one = site(tmp_path)
+    up = LinkState(
+        connected=True,
+        protocol="5",
+        reason="connected to broker:8883",
+        since=ManualClock().utc_now(),
+        connects=1,
+    )
+    said = told(broker.login, replace(one, link=up), "ok")
+    assert said.words == "the station is connected to broker:8883, by MQTT 5"
+    down = replace(up, connected=False, protocol=None, reason="broker:8883: not authorised")
+    assert told(broker.login, replace(one, link=down), "wrong").words == "broker:8883: not authorised"
 
 
 def test_a_port_where_nobody_listens_is_wrong_and_nobody_is_asked_to_log_in(tmp_path: Path) -> None:

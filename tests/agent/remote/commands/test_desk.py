@@ -61,8 +61,12 @@ class Station:
             raise OSError("the disk is gone \udc80")
         return command_id in self.remembered
 
-    def respond(self, topic: str, payload: bytes, correlation_data: bytes | None) -> None:
-        self.diary.append(("respond", topic, json.loads(payload), correlation_data))
+    def respond(
+        self, topic: str, payload: bytes, correlation_data: bytes | None, *, is_last: bool = True
+    ) -> None:
+        answer = json.loads(payload)
+        assert is_last == (answer["code"] != 202)
+        self.diary.append(("respond", topic, answer, correlation_data))
 
     def acknowledge(self, inbound: Inbound) -> None:
         self.diary.append(("acknowledge", inbound.token))
