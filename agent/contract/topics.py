@@ -57,6 +57,7 @@ TOPICS: dict[TopicName, Delivery] = {
 }
 
 DESIRED: tuple[DesiredKind, ...] = get_args(DesiredKind)
+RESPONSE_TOPIC_CHARACTERS = 1024
 TOPIC_BYTES = 65_535  # MQTT 5, section 1.5.4
 
 
@@ -142,7 +143,7 @@ def allowed_response_topic(topic: str, topics: Topics, prefixes: Iterable[str]) 
     Prefixes are whole levels (`mes/answers` is no prefix of `mes/answers2`). Of our own topics none but
     `rsp/` is ever allowed: a verdict or status must not be forged with a command.
     """
-    if not _is_topic_name(topic):
+    if not _is_topic_name(topic) or len(topic) > RESPONSE_TOPIC_CHARACTERS:
         return False
     if topic.startswith(f"{topics.prefix}/"):
         return topic.startswith(f"{topics.prefix}/rsp/")

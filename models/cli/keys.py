@@ -17,6 +17,8 @@ from models.cli.options import Out, say
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from agent.trust.trust_set import Role, TrustSet
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Make keys, sign bundles and trust files with them, and change who is trusted.",
@@ -25,11 +27,18 @@ app = typer.Typer(
 Keys = Annotated[
     list[Path], typer.Option("--key", help="Ed25519 private key in PEM to sign with; give it again for each")
 ]
-What = Annotated[
+Signed = Annotated[
     Path,
     typer.Argument(
         metavar="WHAT",
-        help="bundle folder or .plumb file, trust file, or for sign what plumbline command --to-sign wrote",
+        help="bundle folder or .plumb file, trust file, or what plumbline command --to-sign wrote",
+    ),
+]
+Checked = Annotated[
+    Path,
+    typer.Argument(
+        metavar="WHAT",
+        help="bundle folder or .plumb file, trust file, signed command, or document of settings or bundles",
     ),
 ]
 
@@ -65,7 +74,7 @@ def new(
 
 
 @app.command(epilog=exits())
-def sign(what: What, key: Keys, out: Out) -> None:
+def sign(what: Signed, key: Keys, out: Out) -> None:
     """Add signatures: the same bundle, trust file or command, signed by these keys, too."""
     from agent.bundle.bundle import write_files
     from agent.contract.commands import COMMAND_TYPE
@@ -95,19 +104,20 @@ def sign(what: What, key: Keys, out: Out) -> None:
 
 @app.command(epilog=exits("it is not signed as the trust file wants, or does not follow it"))
 def verify(
-    what: What,
+    what: Checked,
     trust: Annotated[
         Path | None,
         typer.Option(
-            help="trust file: its keys sign the bundle, or WHAT is the next after it; default: WHAT, "
+            help="trust file: its keys sign WHAT, or WHAT is the next after it; default: WHAT, "
             "a trust file, is looked at alone"
         ),
     ] = None,
 ) -> None:
-    """Check a bundle against a trust file, or a trust file against itself and the one before it."""
+    """Check who signed something against a trust file, or a trust file against itself and the one before."""
     from agent.bundle.bundle import BundleError, open_bundle
     from agent.bundle.files import NotABundle
     from agent.bundle.trust import NotTrusted, require_signed
+    from agent.trust.envelope import SignatureError
     from agent.trust.trust_set import TrustError, described, follow, load_trust, parse_trust, read_trust
 
     before = None if trust is None else load_trust(trust)
@@ -124,6 +134,18 @@ def verify(
         say([f"{name}: signed as {trust} wants"])
         return
     data = read_trust(what)
+    role = _role_of(data)
+    if role is not None:
+        if before is None:
+            raise PlumblineError(
+                f"{name}: is signed by keys of the role {role}; give the trust file with --trust"
+            )
+        try:
+            _require_role(data, before, role)
+        except SignatureError as error:
+            raise NotGood(f"{name}: {error}; have it signed by keys of the role {role}") from error
+        say([f"{name}: signed as {trust} wants for the role {role}"])
+        return
     try:
         found = parse_trust(data, name=name) if before is None else follow(before, data, name=name)
     except TrustError as error:
@@ -198,6 +220,26 @@ def rotate(
             say([f"{out}: still to sign for set {number}: {ids}; plumbline-lab keys sign adds them"])
     if any(lacking.values()):
         raise typer.Exit(ExitCode.NOT_GOOD)
+
+
+def _role_of(data: bytes) -> Role | None:
+    """Of keys that sign such an envelope; None for a trust file, and for what is no envelope."""
+    from agent.contract.commands import COMMAND_TYPE
+    from agent.contract.desired import INSTALL_TYPE, SETTINGS_TYPE
+    from agent.trust.envelope import SignatureError, parse
+
+    roles: dict[str, Role] = {COMMAND_TYPE: "command", SETTINGS_TYPE: "settings", INSTALL_TYPE: "bundle"}
+    try:
+        return roles.get(parse(data).payload_type)
+    except SignatureError:
+        return None
+
+
+def _require_role(data: bytes, trust: TrustSet, role: Role) -> None:
+    """Raises SignatureError unless as many keys of the role signed it as must."""
+    from agent.trust.envelope import opened, parse
+
+    opened(data, parse(data).payload_type, *trust.keys_of(role), threshold=trust.threshold)
 
 
 def _check_command(data: bytes, name: str) -> None:

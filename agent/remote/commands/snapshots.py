@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from agent.line.publish import Recorded
 from agent.messages import Frame, Item, Pixels
 
 LONGEST_EDGE_PX = 2048
+AT_ONCE, WITHIN_S = 5, 1.0  # more would hold up the line, and what else is asked
 QUALITIES = (88, 75, 60, 45)
 
 
@@ -31,11 +33,12 @@ class Shot:
 
 
 class Snapshots:
-    """A listener of records; `latest` is safe from any thread."""
+    """A listener of records; `latest` is for one thread, whichever it is."""
 
     def __init__(self, cameras: Sequence[str]) -> None:
         self._cameras = tuple(cameras)
         self._shots: dict[str, Shot] = {}
+        self._given_ns: deque[int] = deque(maxlen=AT_ONCE)
 
     def recorded(self, told: Recorded) -> None:
         """A trigger that gave no picture leaves the one before."""
@@ -44,8 +47,8 @@ class Snapshots:
                 item=told.item, picture=told.picture, verdict=told.verdict
             )
 
-    def latest(self, camera: str | None) -> Shot:
-        """Of the station's only camera where none is named. Raises NotDoneError."""
+    def latest(self, camera: str | None, now_ns: int) -> Shot:
+        """Of the station's only camera where none is named. Raises NotDoneError, also where too many ask."""
         known = ", ".join(self._cameras)
         if camera is None and len(self._cameras) > 1:
             raise NotDoneError("bad_arguments", f"camera: name one of {known}")
@@ -58,6 +61,10 @@ class Snapshots:
                 "not_found",
                 f"camera {name} has given no picture since the agent started; see the station's status",
             )
+        given = self._given_ns
+        if len(given) == AT_ONCE and now_ns - given[0] < WITHIN_S * 1e9:
+            raise NotDoneError("busy", f"{AT_ONCE} pictures were given within a second; ask again later")
+        given.append(now_ns)
         return shot
 
 

@@ -58,7 +58,7 @@ class Holding(Protocol):
 
 
 class Pictures(Protocol):
-    def latest(self, camera: str | None) -> Shot:
+    def latest(self, camera: str | None, now_ns: int) -> Shot:
         """What the line of this camera, or of the only one, saw last. Raises NotDoneError."""
 
 

@@ -85,7 +85,7 @@ def bind(station: Station, asked: Bind, call: Call) -> Data:
 
 
 def snapshot(station: Station, asked: Snapshot, call: Call) -> Data:
-    shot = station.pictures.latest(asked.camera)
+    shot = station.pictures.latest(asked.camera, station.clock.monotonic_ns())
     return snapshots.answer_of(shot, max_bytes=asked.max_bytes, clock=station.clock)
 
 

@@ -126,7 +126,7 @@ class Connection:
                     will_topic, last_will, min(will.qos, terms.qos), will.retain and terms.retain, properties
                 )
             session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            session.SessionExpiryInterval = SESSION_EXPIRY_S
+            session.SessionExpiryInterval = SESSION_EXPIRY_S if terms.kept else 0
             session.ReceiveMaximum = INBOUND_UNACKNOWLEDGED
             session.MaximumPacketSize = INBOUND_BYTES
             client.connect(

@@ -30,7 +30,10 @@ UNANSWERED = 2  # questions in a row that ended a connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the next connection asks for; `fresh` leaves the session behind, and all that waits in it."""
+    """What the next connection asks for; `fresh` leaves the session behind, and all that waits in it.
+
+    One that is not `kept` leaves no session.
+    """
 
     will: bool = True
     retain: bool = True
@@ -39,6 +42,7 @@ class Terms:
     report: bool = True
     commands: bool = True
     fresh: bool = False
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

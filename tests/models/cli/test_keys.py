@@ -14,11 +14,14 @@ from typer.testing import CliRunner, Result
 from agent.bundle.bundle import MANIFEST, SIGNATURE, open_bundle
 from agent.bundle.trust import NotTrusted, require_trusted
 from agent.cli.exit_codes import NotGood
+from agent.contract.commands import COMMAND_TYPE
+from agent.contract.desired import INSTALL_TYPE, SETTINGS_TYPE
 from agent.errors import PlumblineError
 from agent.settings import settings
 from agent.trust.keys import key_id, load_public_key, short
 from agent.trust.trust_set import load_trust
 from models.cli.main import app
+from models.signing import load_private_key, sign
 from tests.agent.engines.small_bundle import write_small
 
 
@@ -115,6 +118,21 @@ def test_a_key_of_a_role_signs_nothing_else(room: Path) -> None:
         "rotate 2.json --threshold 1 --new-epoch --key c.pem --out 3.json"
     )
     assert not (room / "3.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("payload_type", "role"),
+    [(COMMAND_TYPE, "command"), (SETTINGS_TYPE, "settings"), (INSTALL_TYPE, "bundle")],
+)
+def test_a_command_and_a_document_are_looked_at_by_the_keys_of_their_role(
+    room: Path, payload_type: str, role: str
+) -> None:
+    assert keys(f"rotate 1.json --add c.pub.pem --role {role} --key a.pem --out 2.json").exit_code == 0
+    (room / "wish").write_bytes(sign(b"{}", payload_type, load_private_key(room / "c.pem")))
+    assert f"for the role {role}" in keys("verify wish --trust 2.json").output
+    error = keys("verify wish --trust 1.json").exception
+    assert isinstance(error, NotGood) and f"keys of the role {role}" in str(error)
+    assert "give the trust file with --trust" in refused("verify wish")
 
 
 def test_a_trust_file_is_looked_at_alone_or_beside_itself(room: Path) -> None:
