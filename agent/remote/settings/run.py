@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from agent.clock import Clock, new_uuid7
@@ -50,11 +50,13 @@ class SettingsRun:
 
     reporter: Reporter
     publisher: Publisher
+    cameras: Sequence[str]
     witness: SettingsWitness
     recipe: Callable[[Settings], tuple[Recipe, float]]
     look: Look
     clock: Clock
     in_force: Callable[[], str]  # the digest of the settings that the lines judge by
+    silent: Callable[[], Collection[str]]  # cameras of which frames are to come, and do not
 
     def publish(self, report: bytes) -> None:
         self.publisher.publish_reported(report)
@@ -78,7 +80,8 @@ class SettingsRun:
         return found
 
     def baseline(self) -> Baseline | None:
-        return self.witness.baseline(self.in_force())
+        found, silent = self.witness.baseline(self.in_force()), self.silent()
+        return found and replace(found, heard=tuple(one for one in self.cameras if one not in silent))
 
     def trial(self, wanted: Settings, before: Settings, baseline: Baseline | None) -> Trial:
         return SettingsTrial(
@@ -86,10 +89,24 @@ class SettingsRun:
             witness=self.witness,
             baseline=baseline,
             limits=limits_of(wanted.remote.probation, changed(before, wanted)),
-            reached=(lambda: self.publisher.state.connects > 0) if _is_elsewhere(before, wanted) else None,
+            missing=self._missing(wanted, before, () if baseline is None else baseline.heard),
             clock=self.clock,
             begun_ns=self.clock.monotonic_ns(),
         )
+
+    def _missing(
+        self, wanted: Settings, before: Settings, heard: Collection[str]
+    ) -> Callable[[], str | None]:
+        is_elsewhere = _is_elsewhere(before, wanted)
+        awaited = [one.name for one in wanted.cameras if one not in before.cameras and one.name in heard]
+
+        def missing() -> str | None:
+            if is_elsewhere and not self.publisher.state.connects:
+                return "the new broker was not reached"
+            silent = self.silent()
+            return next((f"camera {one} gave no frame" for one in awaited if one in silent), None)
+
+        return missing
 
 
 def _insane(recipe: Recipe, threshold: float) -> Iterable[Flaw]:

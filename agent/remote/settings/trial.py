@@ -1,7 +1,8 @@
 """Whether settings on probation do as well as those before: by the records that name them, and by the broker.
 
 Thresholds that were changed move rejects and scores, and are meant to; then only errors and latency count.
-A broker that was changed has to be reached in time, whatever the line does.
+A broker that was changed has to be reached in time, whatever the line does; a camera that was changed and gave
+frames before has to give them again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from agent.settings.remote import Probation
 from agent.settings.shape import Keys
 
 RECENT = 1000  # records that health before is told by
-REACH_S = 10.0  # the least that a new broker is given
+REACH_S = 10.0  # the least that a broker or a camera is given
 JUDGES = ("judge", "recipes", "products", "bundle", "cameras")  # what may move scores and rejects on purpose
 
 
@@ -53,26 +54,27 @@ class SettingsTrial:
     witness: SettingsWitness
     baseline: Baseline | None
     limits: Probation
-    reached: Callable[[], bool] | None  # the broker; None where it was not changed
+    missing: Callable[[], str | None]  # what is to be there again, and is not
     clock: Clock
     begun_ns: int
     trial: Trial = field(default_factory=Trial)
-    was_reached: bool = False
+    is_complete: bool = False  # nothing was missing, once
 
     def look(self) -> Standing:
         """How they stand."""
         for sample in self.witness.of(self.sha256, self.trial.last_ns or 0):
             self.trial = self.trial.after(sample, self.baseline, self.limits)
         standing = assess(self.trial, self.baseline, self.limits)
-        if self.reached is None or self.was_reached or standing.what == "breach":
+        if self.is_complete or standing.what == "breach":
             return standing
-        self.was_reached = self.reached()
-        if self.was_reached:
+        missing = self.missing()
+        self.is_complete = missing is None
+        if missing is None:
             return standing
         given_s = max(REACH_S, self.limits.seconds)
         if self.clock.monotonic_ns() - self.begun_ns > given_s * 1e9:
-            return Standing(what="breach", words=f"the new broker was not reached within {given_s:.0f} s")
-        return Standing(what="goes_on", words="the new broker is not reached yet")
+            return Standing(what="breach", words=f"{missing} within {given_s:.0f} s")
+        return Standing(what="goes_on", words=f"{missing} yet")
 
 
 def limits_of(wanted: Probation, changed: Iterable[Keys]) -> Probation:
