@@ -33,12 +33,14 @@ from agent.remote.documents import Take
 from agent.remote.proof.prover import folder_of
 from agent.remote.reporting import Reporter
 from agent.remote.rollout.witness import Witness
-from agent.remote.settings.run import Look, SettingsRun
+from agent.remote.settings.apart import Look
+from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.trial import SettingsWitness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.running import App
 from agent.settings import settings
+from agent.settings.shape import Keys
 from agent.status import sampled
 from agent.status.board import Board
 from agent.status.metrics import Metrics
@@ -52,6 +54,10 @@ from agent.track.track import scale_of
 from agent.uplink import uplink
 
 
+def nothing_is_looked_at(wanted: settings.Settings, at: Callable[[Keys], bool]) -> Iterable[tuple[Keys, str]]:
+    return ()
+
+
 def build(
     wanted: settings.Settings,
     clock: Clock,
@@ -60,7 +66,7 @@ def build(
     make: MakeCamera = connections,
     manager: Manager = NOBODY,
     refused: Callable[[], Iterable[str]] = tuple,
-    look: Look = lambda *_: (),
+    look: Look = nothing_is_looked_at,
     takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
     wishes: Recommending | None = None,
     inbox: Path | None = None,

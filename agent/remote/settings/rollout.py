@@ -74,7 +74,7 @@ class SettingsRollout:
         self._clock = clock
         self._steps = Steps(file=RolloutFile(path=store.record), hands=self, moved=self._moved, limits=limits)
         self._local = SettingsFile(store, ways, clock)
-        self._proof = SettingsProof(told)
+        self._proof = SettingsProof(told, clock)
         self._arrived: deque[bytes] = deque(maxlen=WAITING)
         self._asked = threading.Event()  # to look at the settings file
         self._running: Running | None = None
@@ -340,12 +340,11 @@ class SettingsRollout:
         return []
 
     def _take_proof(self) -> None:
-        flaws, instruction = self._proof.take(), self._record.instruction
-        if flaws is None or instruction is None:
+        found, instruction = self._proof.take(), self._record.instruction
+        if found is None or instruction is None:
             return
-        if flaws:
-            code = 404 if flaws[0].path == "bundle" else 422
-            self._steps.happened(self._flawed(instruction, code, flaws))
+        if found.flaws:
+            self._steps.happened(self._flawed(instruction, found.code, found.flaws))
         else:
             self._steps.happened(Happened(what="proven", transaction=instruction.transaction))
 

@@ -1,8 +1,8 @@
 """Whether settings on probation do as well as those before: by the records that name them, and by the broker.
 
 Thresholds that were changed move rejects and scores, and are meant to; then only errors and latency count.
-A broker that was changed has to be reached in time, whatever the line does; a camera that was changed and gave
-frames before has to give them again.
+A broker that was changed has to be reached in time, whatever the line does; a camera that was changed and
+gave frames before has to give them again.
 """
 
 from __future__ import annotations

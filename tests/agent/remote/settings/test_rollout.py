@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent.remote.settings.desired import Flaw
+from agent.remote.settings.proof import PROOF_S
 from tests.agent.remote.settled import BEFORE, HERE, Station, document, signed, started, trust_file
 
 
@@ -258,6 +259,32 @@ def test_what_speaks_against_settings_on_this_machine_is_told_before_the_line_ha
         assert said is not None and (said.state, said.code, said.changed) == ("failed", code, False)
         assert (said.errors[0].path, said.errors[0].message) == (flaw.path, flaw.message)
         assert station.target == before
+
+
+def test_a_proof_that_hangs_is_answered_408_and_nothing_has_changed(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    before, links, kept = station.target, station.store.links(), station.store.current()
+    station.run.hangs = "looking at them took longer than 120 s at mqtt.ca_file, and was ended"
+    said = station.offer(signed(document({"revision": 2})))
+    assert said is not None and (said.state, said.code, said.changed) == ("failed", 408, False)
+    assert "at mqtt.ca_file, and was ended" in said.errors[0].message
+    assert (station.target, station.store.links(), station.store.current()) == (before, links, kept)
+    station.run.hangs = None
+    said = station.offer(signed(document({"revision": 2}, counter=2)))
+    assert said is not None and said.state == "probation"
+
+
+def test_a_proof_that_never_comes_back_is_waited_for_no_longer_than_that(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    before = station.target
+    station.run.lets_go.clear()
+    station.rollout.offer(signed(document({"revision": 2})))
+    station.rollout.turn()
+    station.clock.sleep(PROOF_S + 1)
+    station.rollout.turn()
+    said = station.rollout.answers.last
+    station.run.lets_go.set()
+    assert said is not None and (said.state, said.code) == ("failed", 408) and station.target == before
 
 
 def test_settings_with_which_nothing_runs_give_way_to_those_before(tmp_path: Path) -> None:
