@@ -77,6 +77,9 @@ class SettingsReport(_Part):
         " are equal here"
     )
     attempted: SettingsAttempt | None = Field(None, description="the last document; null: none came yet")
+    last_failed: SettingsAttempt | None = Field(
+        None, description="the last document that was tried and failed, whatever came since; null: none"
+    )
 
 
 class BundleRef(_Part):

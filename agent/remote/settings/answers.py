@@ -29,6 +29,9 @@ ENDED: Mapping[str, AttemptState] = {
 }
 
 
+FAILED = {"failed", "rolled_back", "unable_to_roll_back"}  # what was tried here, and is to be remembered
+
+
 class SettingsAnswers:
     """`told` is called after each new answer, from the thread that gives it."""
 
@@ -37,14 +40,13 @@ class SettingsAnswers:
         self._clock = clock
         self._told = told
         self.last: SettingsAttempt | None = None
+        self.last_failed: SettingsAttempt | None = None
 
     def load(self) -> None:
         """What was said before this process began."""
-        found = self._store.attempted()
-        try:
-            self.last = None if found is None else SettingsAttempt.model_validate(found)
-        except ValueError:
-            self.last = None
+        found = self._store.attempted() or {}
+        failed = found.pop("last_failed", None)
+        self.last, self.last_failed = _kept(found or None), _kept(failed)
 
     def unfit(self, unfit: Unfit) -> None:
         """A document is not obeyed; of one that nobody signed nothing is kept on disk."""
@@ -83,6 +85,9 @@ class SettingsAnswers:
             is_said = self.last is not None and self.last.errors
             flaws = None if problem is None or is_said else [Flaw(message=problem.message)]
             self.say(ENDED[record.outcome], 500 if problem is None else problem.code, flaws)
+            if record.outcome in FAILED:
+                self.last_failed = self.last
+                self._tell()
 
     def _new(self, state: AttemptState, code: int, head: Desired | None, sha256: str) -> SettingsAttempt:
         return SettingsAttempt(
@@ -104,11 +109,23 @@ class SettingsAnswers:
     def _keep(self, said: SettingsAttempt, *, durable: bool = True) -> None:
         self.last = said
         if durable:
-            self._store.tell_attempted(said.model_dump(mode="json"))
+            self._tell()
         self._told()
+
+    def _tell(self) -> None:
+        if self.last is not None:
+            failed = None if self.last_failed is None else self.last_failed.model_dump(mode="json")
+            self._store.tell_attempted({**self.last.model_dump(mode="json"), "last_failed": failed})
 
     def _now(self) -> str:
         return rfc3339(self._clock.utc_now())
+
+
+def _kept(found: Any) -> SettingsAttempt | None:
+    try:
+        return None if found is None else SettingsAttempt.model_validate(found)
+    except ValueError:
+        return None
 
 
 def _problems(flaws: Sequence[Flaw]) -> tuple[ProblemReport, ...]:

@@ -41,6 +41,22 @@ def test_a_worse_health_takes_the_settings_back_and_the_document_is_not_tried_ag
     assert said is not None and said.state == "applied"
 
 
+def test_what_was_tried_and_failed_stays_readable_whatever_comes_after_it(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    assert station.rollout.answers.last_failed is None
+    station.offer(signed(document({"judge": {"min_area_px": 30}})))
+    failed = station.judge("breach", "errors in 9 of 20 verdicts")
+    said = station.offer(signed(document({"revision": 1}, counter=2)))  # as a stopped rollout tells it
+    assert said is not None and said.state == "applied"
+    assert station.rollout.answers.last_failed == failed
+    station.offer(signed(document({"revision": 3}, counter=1)))  # a replay fails otherwise, and is not tried
+    station.begin()
+    assert station.rollout.answers.last_failed == failed
+    station.offer(signed(document({"nothing": 1}, counter=3)))
+    again = station.rollout.answers.last_failed
+    assert again is not None and (again.counter, again.state, again.code) == (3, "failed", 422)
+
+
 def test_the_same_document_again_is_unchanged_and_told_again(tmp_path: Path) -> None:
     station = started(tmp_path)
     envelope = signed(document({"revision": 5}))
