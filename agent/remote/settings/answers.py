@@ -11,6 +11,7 @@ from agent.contract.reported import AttemptState, ProblemReport, SettingsAttempt
 from agent.foreign import stored
 from agent.remote.rollout.transaction import Record
 from agent.remote.settings.desired import Flaw, Unfit
+from agent.remote.settings.offer import Offer
 from agent.remote.settings.store import SettingsStore
 
 UNDER_WAY: Mapping[str, AttemptState] = {
@@ -41,6 +42,7 @@ class SettingsAnswers:
         self._told = told
         self.last: SettingsAttempt | None = None
         self.last_failed: SettingsAttempt | None = None
+        self.waiting: SettingsAttempt | None = None
 
     def load(self) -> None:
         """What was said before this process began."""
@@ -52,6 +54,21 @@ class SettingsAnswers:
         """A document is not obeyed; of one that nobody signed nothing is kept on disk."""
         said = self._new("rejected", unfit.code, unfit.head, unfit.envelope_sha256)
         self._keep(said.model_copy(update={"errors": _problems(unfit.flaws)}), durable=unfit.head is not None)
+
+    def waits(self, offer: Offer | Unfit, for_what: str) -> None:
+        """A document came while another is under way."""
+        if isinstance(offer, Unfit):
+            said = self._new("rejected", offer.code, offer.head, offer.envelope_sha256)
+            said = said.model_copy(update={"errors": _problems(offer.flaws)})
+        else:
+            said = self._new("pending", 202, offer.found.document, offer.found.envelope_sha256)
+            said = said.model_copy(update={"errors": _problems([Flaw(message=for_what)])})
+        self.waiting = said
+        self._told()
+
+    def waits_no_more(self) -> None:
+        """It is at hand."""
+        self.waiting = None
 
     def begun(self, head: Desired, envelope_sha256: str) -> None:
         """A document is taken up."""

@@ -25,6 +25,9 @@ class Trial(Protocol):
     def look(self) -> Standing:
         """How the settings on probation stand."""
 
+    def stands_s(self) -> float:
+        """For how many seconds nothing has counted."""
+
 
 class Running(Protocol):
     """The run that is going on, as far as a change of its settings needs it."""

@@ -72,8 +72,13 @@ def signed(content: Any, *signers: int, kind: str = SETTINGS_TYPE) -> bytes:
 class FakeTrial:
     standing: Standing = field(default_factory=lambda: Standing(what="goes_on", words=""))
 
+    stood_s: float = 0.0
+
     def look(self) -> Standing:
         return self.standing
+
+    def stands_s(self) -> float:
+        return self.stood_s
 
 
 @dataclass

@@ -318,10 +318,51 @@ def test_a_document_waits_while_another_is_on_probation(tmp_path: Path) -> None:
     station.offer(signed(document({"revision": 2})))
     said = station.offer(signed(document({"revision": 3}, counter=2)))
     assert said is not None and (said.state, said.counter) == ("probation", 1)
+    waits = station.rollout.answers.waiting
+    assert waits is not None and (waits.state, waits.code, waits.counter) == ("pending", 202, 2)
+    assert "is probation; this one is taken up after that" in waits.errors[0].message
     station.judge("stable")
+    assert station.rollout.answers.waiting is None
     said = station.judge("stable")
     assert said is not None and (said.state, said.counter) == ("applied", 2)
     assert station.target.settings.revision == 3
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (b"no envelope", 400),
+        (signed(document({}, counter=9), 3), 401),
+        (signed(document({}, counter=0)), 422),
+    ],
+)
+def test_what_is_no_good_is_answered_at_once_while_another_is_on_probation_and_ends_nothing(
+    tmp_path: Path, bad: bytes, code: int
+) -> None:
+    station = started(tmp_path)
+    station.offer(signed(document({"revision": 2})))
+    station.run.trials[-1].stood_s = 1000.0
+    said = station.offer(bad)
+    assert said is not None and (said.state, said.counter) == ("probation", 1)
+    waits = station.rollout.answers.waiting
+    assert waits is not None and (waits.state, waits.code) == ("rejected", code)
+    said = station.judge("stable")
+    assert said is not None and (said.state, said.code) == ("rejected", code)
+    assert station.target.settings.revision == 2
+
+
+def test_a_probation_in_which_nothing_counts_gives_way_to_a_newer_document(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    station.offer(signed(document({"revision": 2})))
+    station.offer(signed(document({"revision": 3}, counter=2)))
+    station.run.trials[-1].stood_s = 61.0
+    station.turn()
+    failed, said = station.rollout.answers.last_failed, station.rollout.answers.last
+    assert failed is not None and (failed.counter, failed.state, failed.code) == (1, "rolled_back", 409)
+    assert failed.errors[0].message == "nothing counted for it in 61 s, and a newer document waits"
+    assert said is not None and (said.counter, said.state) == (2, "probation")
+    said = station.judge("stable")
+    assert said is not None and said.state == "applied" and station.target.settings.revision == 3
 
 
 def test_an_edit_is_put_onto_what_documents_made_and_the_next_one_says_what_it_takes(tmp_path: Path) -> None:

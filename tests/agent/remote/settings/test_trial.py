@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from agent.clock import ManualClock
+from agent.line.publish import Recorded
 from agent.remote.rollout.baseline import Baseline
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.target import Trial
@@ -89,3 +90,44 @@ def test_a_broker_that_was_changed_has_to_be_reached_first() -> None:
     rig.link.connects = 1
     rig.clock.sleep(REACH_S + 1)
     assert trial.look().what == "goes_on"
+
+
+def record(reason: str | None, sha256: str) -> Recorded:
+    decided = "undecided" if reason else "pass"
+    verdict = SimpleNamespace(
+        verdict=decided,
+        reason=reason,
+        model=SimpleNamespace(sha256="model"),
+        settings=SimpleNamespace(sha256=sha256),
+        timing_ms=SimpleNamespace(infer=1.0, judge=0.0),
+        score=None if reason else SimpleNamespace(normalized=50.0),
+    )
+    return cast(Recorded, SimpleNamespace(verdict=verdict))
+
+
+@pytest.mark.parametrize("reason", ["unknown_product", "all_ignored", "part_missing"])
+def test_a_line_that_decides_nothing_any_more_does_worse_than_before(reason: str) -> None:
+    rig = Rig()
+    after = made(revision=2)
+    for _ in range(30):
+        rig.clock.sleep(0.1)
+        rig.run.witness.recorded(record(None, ""))
+    trial = rig.run.trial(after, made(), rig.run.baseline())
+    for _ in range(30):
+        rig.clock.sleep(0.1)
+        rig.run.witness.recorded(record(reason, after.digest()))
+    standing = trial.look()
+    assert standing.what == "breach" and standing.words == "errors in 30 of 30 verdicts, 0.0% before"
+
+
+def test_one_that_decided_nothing_before_either_is_not_taken_back_for_it() -> None:
+    rig = Rig()
+    after = made(revision=2)
+    for sha256 in ("", after.digest()):
+        for _ in range(30):
+            rig.clock.sleep(0.1)
+            rig.run.witness.recorded(record("unknown_product", sha256))
+    trial = rig.run.trial(after, made(), rig.run.baseline())
+    assert trial.look().what == "goes_on"
+    rig.clock.sleep(90)
+    assert trial.stands_s() > 60
