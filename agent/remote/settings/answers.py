@@ -87,6 +87,25 @@ class SettingsAnswers:
         errors = {} if flaws is None else {"errors": _problems(flaws)}
         self._update(state=state, code=code, **errors)
 
+    def unchanged(self) -> None:
+        """The document at hand is one that was taken up before: it is not in force where it failed then."""
+        failed = self.last_failed
+        if (
+            failed is not None
+            and self.last is not None
+            and failed.envelope_sha256 == self.last.envelope_sha256
+        ):
+            self._update(state="rejected", code=424, errors=failed.errors)
+        else:
+            self.say("unchanged", 200, [])
+
+    def lost(self, words: str) -> None:
+        """What was in force is not there any more."""
+        if self.last is not None and self.last.state in ("applied", "unchanged"):
+            self._update(state="failed", code=500, errors=_problems([Flaw(message=words)]))
+            self.last_failed = self.last
+            self._tell()
+
     def moved(self, was: Record, record: Record) -> None:
         """Its transaction has another state."""
         problem = record.errors[-1] if record.errors else None

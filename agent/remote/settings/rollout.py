@@ -51,6 +51,7 @@ from agent.settings.settings import SettingsError
 
 log = structlog.get_logger(__name__)
 
+LOST = "were damaged or lost, and those before are in force; send them again with a higher counter"
 WAITING = 64  # documents, of which the last ones count
 STANDS_S = 60.0  # a probation in which nothing counts for so long gives way to a newer document
 
@@ -123,8 +124,13 @@ class SettingsRollout:
         except NotWritable as error:
             self._trouble = str(error)
         self.answers.load()
+        named = self._store.named("current")
         self._steps.begin(self._store.links, self._clock.boot())
         self._retarget()
+        if named is not None and self._store.read(named) is None:
+            self._trouble = f"settings that were kept here ({named[:12]}) {LOST}"
+            log.error("settings_lost", reason=self._trouble)
+            self.answers.lost(self._trouble)
         self._steps.go_on()
         if local is None:
             self._local.refuse(str(unread))
@@ -405,7 +411,7 @@ class SettingsRollout:
     def answer(self, answer: Answer) -> None:
         """For the steps."""
         if answer.state == "unchanged":
-            self.answers.say("unchanged", 200, [])
+            self.answers.unchanged()
         elif answer.problem is not None:
             self._store.drop_candidate()
             self.answers.say("rejected", answer.problem.code, [Flaw(message=answer.problem.message)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -363,6 +364,32 @@ def test_a_probation_in_which_nothing_counts_gives_way_to_a_newer_document(tmp_p
     assert said is not None and (said.counter, said.state) == (2, "probation")
     said = station.judge("stable")
     assert said is not None and said.state == "applied" and station.target.settings.revision == 3
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"\0" * 40), lambda path: path.unlink()])
+def test_settings_that_were_damaged_on_the_disk_are_told_and_never_called_unchanged(
+    tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    station = started(tmp_path)
+    before = station.target.settings
+    envelope = signed(document({"revision": 2}))
+    station.offer(envelope)
+    station.judge("stable")
+    assert not station.rollout.words()
+    spoil(tmp_path / "settings" / f"{station.store.named('current')}.json")
+    station.begin()
+    assert station.target.settings == before
+    words = "damaged or lost, and those before are in force; send them again with a higher counter"
+    assert words in " ".join(station.rollout.words())
+    said = station.rollout.answers.last
+    assert said is not None and (said.state, said.code) == ("failed", 500) and words in said.errors[0].message
+    station.begin()
+    said = station.offer(envelope)
+    assert said is not None and (said.state, said.code) == ("rejected", 424)
+    assert words in said.errors[0].message
+    station.offer(signed(document({"revision": 2}, counter=2)))
+    said = station.judge("stable")
+    assert said is not None and said.state == "applied" and station.target.settings.revision == 2
 
 
 def test_an_edit_is_put_onto_what_documents_made_and_the_next_one_says_what_it_takes(tmp_path: Path) -> None:
