@@ -1,21 +1,14 @@
-"""The composition root: the only file that knows every part.
-
-`build` makes the parts and hands them their listeners; `App.run` opens them in the order of dependence.
-"""
+"""The composition root: the only file that knows every part. `build` makes them and gives them listeners."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-import structlog
-
 from agent.archive.archive import make_archive
-from agent.bundle.bundle import Bundle
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.clock import Clock, clock_synced, new_uuid7
 from agent.contract.topics import DesiredKind
@@ -31,7 +24,7 @@ from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
 from agent.line.way import RightOfWay
 from agent.outbox.place import lock
-from agent.page.server import PageServer, make_server
+from agent.page.server import make_server
 from agent.remote import remote, rollouts
 from agent.remote.commands.admission import turn_away
 from agent.remote.commands.goods import Goods
@@ -40,109 +33,29 @@ from agent.remote.documents import Take
 from agent.remote.proof.prover import folder_of
 from agent.remote.reporting import Reporter
 from agent.remote.rollout.witness import Witness
-from agent.remote.settings.run import Look, SettingsRun
+from agent.remote.settings.apart import Look
+from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.trial import SettingsWitness
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
+from agent.running import App
 from agent.settings import settings
+from agent.settings.shape import Keys
 from agent.status import sampled
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from agent.status.parts import Parts
 from agent.status.said import VERSION, Status
 from agent.status.tally import Tally
-from agent.status.vigil import Vigil, make_vigil
+from agent.status.vigil import make_vigil
 from agent.status.watch import Watch
 from agent.systemd import NOBODY, Manager
 from agent.track.track import scale_of
 from agent.uplink import uplink
 
-log = structlog.get_logger()
 
-ATTEND_EVERY_S = 0.2
-SETTLE_S = 5.0  # for the last records, at a stop
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class App:
-    """Every part of a running agent."""
-
-    clock: Clock
-    parts: Parts
-    watch: Watch
-    vigil: Vigil | None
-    page: PageServer | None
-    crew: Crew
-    settings_run: SettingsRun
-
-    def run(self, duration_s: float | None = None, attend: Callable[[App], bool] = lambda app: True) -> None:
-        """Until the crew is told to stop, every camera has ended, the time is over, or `attend` says False.
-
-        `attend` is asked in this thread, once everything runs and then every ATTEND_EVERY_S.
-
-        A camera that is absent, lost or misconfigured ends nothing: the agent is degraded and says why.
-        Raises the first failure of any part, after everything is closed.
-        """
-        parts, status = self.parts, self.watch.status
-        with ExitStack() as last:  # undone from the bottom up, whatever any of it raises
-            last.push(lambda kind, error, trace: parts.rollouts.end(in_order=kind is None))
-            last.callback(parts.recipes.bundles.close)
-            if self.page is not None:
-                last.callback(self.page.stop)
-            if parts.archive is not None:
-                parts.archive.start()
-                last.callback(parts.archive.stop)  # behind the uplink, which commits the last records
-            last.callback(lambda: parts.uplink.stop(status.message("stopped", None)))
-            if self.page is not None:  # its port may be taken: the outbox must be let go of then
-                self.page.start()
-            parts.uplink.start()
-            last.callback(parts.remote.stop)
-            parts.remote.start()
-            last.callback(self._end_rolls)
-            last.callback(self.crew.dismiss)
-            self.crew.start("engines", parts.recipes.bundles.run)
-            for name, line in parts.lines.items():
-                self.crew.start(f"line-{name}", line.run)
-            for name, camera in parts.cameras.items():
-                self.crew.start(f"camera-{name}", camera.run)
-            self.crew.start("rollouts", parts.rollouts.run)
-            self.crew.start("watch", self.watch.run)
-            if self.vigil is not None:
-                self.crew.start("vigil", self.vigil.run)
-            bundle = status.recipe().bundle_sha256[:12]
-            log.info("running", boot_id=status.boot_id, engine=status.engine(), bundle=bundle)
-            self._wait(duration_s, attend)
-        log.info("stopped", last_sequence=parts.uplink.outbox.last_sequence())
-
-    def take_over(self, wanted: settings.Settings) -> None:
-        """Have every line judge by these settings from its next frame on; bundle and engine stay."""
-        self.parts.recipes.take_over(wanted)
-        self.parts.remote.log_level.take_over(wanted.logs.level)
-
-    @property
-    def bundle(self) -> Bundle:
-        """The station's that is in force."""
-        return self.parts.recipes.station.bundle
-
-    def can_take_over(self, wanted: settings.Settings) -> bool:
-        """Whether every bundle that these settings' recipes name is open."""
-        return self.parts.recipes.can_take_over(wanted)
-
-    def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
-        ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
-        while not self.crew.stop.is_set() and attend(self):
-            self.crew.wait(ATTEND_EVERY_S)
-            if ends_ns is not None and self.clock.monotonic_ns() >= ends_ns:
-                return
-            if not any(self.crew.is_alive(f"line-{name}") for name in self.parts.lines):
-                return
-
-    def _end_rolls(self) -> None:
-        """The maps of the rolls that end with the agent, after their last record is committed."""
-        outbox = self.parts.uplink.outbox
-        if outbox.failure is None and outbox.settle(SETTLE_S):
-            self.parts.roll_maps.end()
-        self.watch.check()
+def nothing_is_looked_at(wanted: settings.Settings, at: Callable[[Keys], bool]) -> Iterable[tuple[Keys, str]]:
+    return ()
 
 
 def build(
@@ -153,7 +66,7 @@ def build(
     make: MakeCamera = connections,
     manager: Manager = NOBODY,
     refused: Callable[[], Iterable[str]] = tuple,
-    look: Look = lambda *_: (),
+    look: Look = nothing_is_looked_at,
     takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
     wishes: Recommending | None = None,
     inbox: Path | None = None,
@@ -364,6 +277,7 @@ def _build(
         ),
         page=page,
         crew=crew,
+        make=make,
         settings_run=SettingsRun(
             reporter=Reporter(
                 station=status.station,
@@ -372,10 +286,12 @@ def _build(
                 bundle=carried.report,
             ),
             publisher=up.link,
+            cameras=names,
             witness=of_settings,
             recipe=lambda other: dry_recipe(other, recipes.station.bundle, recipes.station.engine),
             look=look,
             clock=clock,
             in_force=lambda: recipes.in_force.settings.sha256,
+            silent=board.silent,
         ),
     )

@@ -19,7 +19,6 @@ from typing import Protocol, TypeAlias
 import structlog
 
 from agent import crashes, logs
-from agent.app import App
 from agent.bundle.bundle import open_bundle
 from agent.bundle.trust import require_trusted
 from agent.clock import Clock
@@ -30,6 +29,7 @@ from agent.outbox.place import check_place
 from agent.page.server import check_free
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.target import Target
+from agent.running import App
 from agent.settings.reach import changed, farthest
 from agent.settings.settings import Settings
 from agent.systemd import Manager

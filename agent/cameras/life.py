@@ -170,6 +170,15 @@ class Life:
         self._phase = "disabled"
         self.told = Told(state="disabled", detail=words)
 
+    def anew(self, patience: Patience) -> None:
+        """It is to be opened by other settings: what was learned of it counts no more."""
+        self._patience = patience
+        self._gaps_ns.clear()
+        self._failures = 0
+        if self._phase != "disabled":
+            self._phase, self._since_ns = "waiting", None
+            self.told = Told(state="closed")
+
     def finished(self, words: str) -> None:
         self._phase = "over"
         self.told = Told(state="finished", detail=words)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from agent.cameras.anew import Anew
 from agent.cameras.arrivals import Arrivals
 from agent.cameras.camera import Camera
 from agent.cameras.folder import FolderCamera
@@ -94,6 +95,26 @@ def make_supervisor(
         report=report,
         why_disabled=lambda: why_disabled(wanted.name),
     )
+
+
+def anew(
+    before: camera_settings.Camera,
+    wanted: camera_settings.Camera,
+    clock: Clock,
+    make: MakeCamera,
+) -> Anew:
+    """How it is opened by other settings while it runs."""
+    is_same = wanted.source == before.source
+    return Anew(
+        make=None if is_same else make(wanted.name, wanted.source, clock),
+        make_track=lambda: make_track(wanted),
+        patience=patience(wanted),
+    )
+
+
+def is_alike(before: Source, wanted: Source) -> bool:
+    """Whether ring and records treat both in one way; else another run is needed."""
+    return can_wait(before) == can_wait(wanted) and is_simulated(before) == is_simulated(wanted)
 
 
 def patience(wanted: camera_settings.Camera) -> Patience:

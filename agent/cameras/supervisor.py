@@ -7,15 +7,18 @@ than MAX_HANGING given-up sessions may hang: then a restart of the agent is the 
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Protocol, TypeAlias
 
 import structlog
 
 from agent.address import masked_text
+from agent.cameras.anew import Anew
 from agent.cameras.camera import Camera, CameraError, CameraInUse, CameraMisconfigured, EndOfStream
 from agent.cameras.life import CameraState, Counts, Life, OpenFailure, Told
 from agent.cameras.session import Session
@@ -79,6 +82,8 @@ class Supervisor:
         self._track: Track | None = None
         self._session: Session | None = None
         self._given_up: list[Session] = []
+        self._anew: deque[Anew] = deque()
+        self._leaving: tuple[Session, int] | None = None  # until when it is waited for: two would be in use
         self._failure: BaseException | None = None
         self._first_shape: tuple[int, ...] | None = None
         self._next_id = 0
@@ -88,6 +93,7 @@ class Supervisor:
         self._told = Told(state="closed")
         self._driver_before: Counter[str] = Counter()
         self._driver: Counter[str] = Counter()
+        self._lines_before = (0, 0)  # dropped and unseen, of tracks that were
         self._counts = self._count()
 
     def run(self, stop: threading.Event) -> None:
@@ -101,11 +107,16 @@ class Supervisor:
                 while not (stop.is_set() or self._life.is_over or self._failure):
                     self._look()
                     self.looks += 1
-                    self._turn.wait(min(LOOK_S, self._life.rest_s(self._clock.monotonic_ns())))
+                    rest_s = math.inf if self._leaving else self._life.rest_s(self._clock.monotonic_ns())
+                    self._turn.wait(min(LOOK_S, rest_s))
         finally:
             self._leave()
         if self._failure is not None:
             raise self._failure
+
+    def open_anew(self, anew: Anew) -> None:
+        """At its next look; what is in the ring stays. From any thread, and never waits."""
+        self._anew.append(anew)
 
     def counts(self) -> Counts:
         """The latest there are: a ring that takes nothing more must not hold up who asks."""
@@ -159,7 +170,7 @@ class Supervisor:
             self._turn.notify_all()
 
     def _count(self) -> Counts:
-        life, track = self._life, self._track
+        life, track, (dropped, unseen) = self._life, self._track, self._lines_before
         return Counts(
             streaming=life.told.state == "streaming",
             epoch=life.epoch,
@@ -167,8 +178,8 @@ class Supervisor:
             reconnects=life.reconnects,
             stalls=life.stalls,
             losses=life.losses,
-            lines_dropped=track.lines_dropped if track else 0,
-            lines_unseen=track.lines_unseen if track else 0,
+            lines_dropped=dropped + (track.lines_dropped if track else 0),
+            lines_unseen=unseen + (track.lines_unseen if track else 0),
             late=self._late,
             open_failures=dict(life.open_failures),
             driver=_sum(self._driver_before, self._driver),
@@ -178,6 +189,8 @@ class Supervisor:
         )
 
     def _look(self) -> None:
+        while self._anew:
+            self._begin_anew(self._anew.popleft())
         why = self._why_disabled()
         if why is not None:
             if self._session is not None:
@@ -185,12 +198,38 @@ class Supervisor:
             self._life.disabled(why)
             self._say()
             return
+        if self._is_leaving():
+            return
         step = self._life.look(self._clock.monotonic_ns())
         if step == "open":
             self._open()
         elif step == "abandon":
             self._release()
         self._say()
+
+    def _begin_anew(self, anew: Anew) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if (session := self._session) is not None:
+            self._release()
+            self._leaving = session, now_ns + round(LEAVE_S * 1e9)
+        counts = self._count()
+        self._lines_before, self._track = (counts.lines_dropped, counts.lines_unseen), None
+        self._make, self._make_track = anew.make or self._make, anew.make_track
+        self._first_shape = None
+        self._life.anew(anew.patience)
+        self._say()
+        anew.let_go_ns = self._clock.monotonic_ns()
+        anew.let_go.set()
+
+    def _is_leaving(self) -> bool:
+        """Whether a session that was let go of for another still has the camera, as many admit one alone."""
+        if self._leaving is None:
+            return False
+        session, until_ns = self._leaving
+        if session.is_alive() and self._clock.monotonic_ns() < until_ns:
+            return True
+        self._leaving = None
+        return False
 
     def _open(self) -> None:
         self._given_up = [session for session in self._given_up if session.is_alive()]
@@ -200,15 +239,17 @@ class Supervisor:
                 f"{MAX_HANGING} earlier connections have not closed yet; restart the agent if that stays so",
             )
             return
-        self._session = Session(name=self._name, make=self._made, listener=self, clock=self._clock)
+        make = partial(self._made, self._make, self._make_track)
+        self._session = Session(name=self._name, make=make, listener=self, clock=self._clock)
         self._session.start()
 
-    def _made(self) -> Camera:
+    def _made(self, make: Callable[[], Camera], make_track: Callable[[], Track]) -> Camera:
         """In the session's thread: files of the correction may be slow, too."""
-        track = self._track or self._make_track()
+        track = self._track or make_track()
         with self._turn:
-            self._track = track
-        return self._make()
+            if make_track is self._make_track:  # else other settings came meanwhile
+                self._track = track
+        return make()
 
     def _release(self) -> None:
         """Let the session go, and close the window that it left open."""

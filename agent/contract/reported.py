@@ -77,6 +77,14 @@ class SettingsReport(_Part):
         " are equal here"
     )
     attempted: SettingsAttempt | None = Field(None, description="the last document; null: none came yet")
+    waiting: SettingsAttempt | None = Field(
+        None,
+        description="the document that came last while `attempted` goes on: pending, or why it is not taken;"
+        " null: none waits",
+    )
+    last_failed: SettingsAttempt | None = Field(
+        None, description="the last document that was tried and failed, whatever came since; null: none"
+    )
 
 
 class BundleRef(_Part):

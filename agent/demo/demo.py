@@ -18,7 +18,7 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.app import App, build
+from agent.app import build
 from agent.cameras.make import make_camera
 from agent.cameras.simulated.linescan import LinescanSimCamera
 from agent.clock import Clock
@@ -27,6 +27,7 @@ from agent.crew import Crew
 from agent.demo.broker import EmbeddedBroker
 from agent.demo.cells import Cell, load_cells
 from agent.demo.gige import GigeBelt
+from agent.running import App
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings import web as web_settings

@@ -66,6 +66,7 @@ class Line:
         self._capture = capture
         self._book: Book = OneRecipe(recipe)
         self._wanted: Book = self._book
+        self._from_ns = 0  # what was captured before is judged by the book before
         self._choice = Choice(recipe=recipe)
         self._spans = _spans(recipe.rules_of(camera))
         self._publisher = publisher
@@ -111,8 +112,15 @@ class Line:
         """As `judge_by`, of one recipe for everything."""
         self.judge_by(OneRecipe(recipe))
 
-    def judge_by(self, book: Book) -> None:
-        """Have it judge every frame that is taken from now on; from any thread, and the last one wins.
+    def watch_light(self, drift: Drift | None) -> None:
+        """From now on by this one: the camera is opened by other settings, and its light learned anew."""
+        if drift is not None:
+            drift.turn_to(self._choice.recipe.name)
+        self._drift = drift
+
+    def judge_by(self, book: Book, from_ns: int = 0) -> None:
+        """Have it judge every frame that is taken from now on, and was captured at `from_ns` or later; from
+        any thread, and the last one wins.
 
         A part that comes in pieces, or in several triggers that name it, is first judged to its end, for
         HOLD_S at most, and windows that wait for a defect are recorded as they are. Raises RecipeError for a
@@ -120,7 +128,7 @@ class Line:
         """
         for recipe in book.recipes:
             recipe.rules_of(self._camera)
-        self._wanted = book
+        self._from_ns, self._wanted = from_ns, book
 
     def step(self) -> Verdict | None:
         """One trigger, one record; None when there was no trigger for a while, or its record waits."""
@@ -176,6 +184,8 @@ class Line:
         elif item is not None:
             self._begun_ns = self._clock.monotonic_ns()
         wanted = self._wanted
+        if item is not None and item.captured_ns < self._from_ns:
+            wanted = self._book
         if item is None and wanted is self._book:
             return self._choice, None
         if wanted is not self._book:
@@ -204,16 +214,16 @@ class Line:
         before, self._book = self._book, book
         if self._taught is not None and {*map(id, before.recipes)} != {*map(id, book.recipes)}:
             self._taught.begin()
-        if self._drift is not None:
-            self._drift.keep([one.name for one in book.recipes])
+        if (drift := self._drift) is not None:
+            drift.keep([one.name for one in book.recipes])
         recipe = book.standing
         log.info("recipe_in_force", camera=self._camera, recipe=recipe.digest[:12], bundle=recipe.bundle)
 
     def _turn_to(self, recipe: Recipe) -> None:
         if self._taught is not None:
             self._taught.turn_to(recipe.name, bundle=recipe.bundle)
-        if self._drift is not None:
-            self._drift.turn_to(recipe.name)
+        if (drift := self._drift) is not None:
+            drift.turn_to(recipe.name)
 
     def _note(self, frame: Frame) -> None:
         """When it was taken, and whether the part that it shows, or a piece of it, has ended."""
@@ -233,8 +243,8 @@ class Line:
         """Whether pictures and light still are what they were."""
         if self._taught is not None:
             self._taught.see(judged.inspection.evidence, judged.judgement.threshold)
-        if self._drift is not None and judged.judgement.verdict == "pass":
-            self._drift.see(judged.frame.image)
+        if (drift := self._drift) is not None and judged.judgement.verdict == "pass":
+            drift.see(judged.frame.image)
 
     def _window(self, judged: Judged) -> Window[Judged]:
         rules = judged.recipe.rules_of(self._camera)
@@ -323,9 +333,14 @@ def make_line(
         recipe=recipe,
         publisher=publisher,
         clock=clock,
-        drift=None if wanted.flat_field.file is None else Drift(wanted.name),
+        drift=light_of(wanted),
         taught=Taught(f"Camera {wanted.name}", bundle=recipe.bundle),
         restored=restored,
         pause_at=pause_at,
         way=way,
     )
+
+
+def light_of(wanted: Camera) -> Drift | None:
+    """What watches a camera's light: None without a flat field."""
+    return None if wanted.flat_field.file is None else Drift(wanted.name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 
@@ -22,6 +23,7 @@ from agent.settings.settings import Settings
 log = structlog.get_logger()
 
 MAX_NAME_BYTES = 64
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class UnknownRecipeError(PlumblineError):
@@ -107,13 +109,14 @@ class Recipes:
         """Whether every bundle that these settings' recipes name is open: else it takes another run."""
         return all(one.bundle is None or self._opened_at(one.bundle) is not None for one in wanted.recipes)
 
-    def take_over(self, wanted: Settings) -> None:
+    def take_over(self, wanted: Settings, from_ns: Mapping[str, int] = NOTHING) -> None:
         """Have every line judge by these settings from its next frame or part on; the bundles stay.
 
-        Raises NotOpenError where a recipe names a bundle that is not open; then nothing has changed.
+        By camera, `from_ns` says when a frame must have been captured to be judged by them. Raises
+        NotOpenError where a recipe names a bundle that is not open; then nothing has changed.
         """
         with self.bundles.held():
-            self._put_in_force(wanted, self._station)
+            self._put_in_force(wanted, self._station, from_ns)
 
     def take_over_bundle(self, sha256: str) -> None:
         """Have every line judge by this bundle from its next frame or part on, in place of the station's.
@@ -169,14 +172,16 @@ class Recipes:
         """Every engine that may serve the bundle in force, best first, and whether it is the one."""
         return self.opened.serving.serves
 
-    def _put_in_force(self, wanted: Settings, station: OpenedBundle) -> None:
+    def _put_in_force(
+        self, wanted: Settings, station: OpenedBundle, from_ns: Mapping[str, int] = NOTHING
+    ) -> None:
         book = self._made(wanted, station)
         self._wanted, self._station = wanted, station
-        self._judge_by(book)
+        self._judge_by(book, from_ns)
 
-    def _judge_by(self, book: Book) -> None:
-        for line in self._lines.values():
-            line.judge_by(book)
+    def _judge_by(self, book: Book, from_ns: Mapping[str, int] = NOTHING) -> None:
+        for name, line in self._lines.items():
+            line.judge_by(book, from_ns.get(name, 0))
         self._book = book
 
     def _made(self, wanted: Settings, station: OpenedBundle) -> Book:

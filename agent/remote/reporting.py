@@ -43,6 +43,8 @@ class Reporter:
         snapshot: Snapshot | None,
         attempted: SettingsAttempt | None,
         *,
+        waiting: SettingsAttempt | None,
+        last_failed: SettingsAttempt | None,
         trust: TrustSet | None,
         expiry_checked: bool,
     ) -> bytes:
@@ -60,6 +62,8 @@ class Reporter:
                     active=_active(settings, snapshot, rfc3339(self.clock.utc_now())),
                     effective_sha256=effective_sha256(settings),
                     attempted=attempted,
+                    waiting=waiting,
+                    last_failed=last_failed,
                 ),
                 bundle=self.bundle(),
                 trust=None if trust is None else _trust(trust),

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from agent.app import App, build
+from agent.app import build
 from agent.bundle.bundle import open_bundle
 from agent.cameras.images import read_image
 from agent.clock import Clock
@@ -28,6 +28,7 @@ from agent.engines.engine import BATCHES, Engine
 from agent.engines.open import open_engine
 from agent.engines.table import RUNTIMES
 from agent.messages import Frame, Pixels
+from agent.running import App
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 

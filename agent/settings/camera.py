@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.settings.section import Identifier
+from agent.settings.section import CAMERA, Identifier
 from agent.settings.section import Section as _Section
 from agent.settings.web import FlatField, Web
 
@@ -120,10 +120,10 @@ Source = Annotated[
 
 class Camera(_Section):
     name: Identifier = "top"
-    source: Source = FolderSource(path=Path("frames"))
+    source: Source = Field(FolderSource(path=Path("frames")), json_schema_extra=CAMERA)
     web: Web = Web()
-    flat_field: FlatField = FlatField()
-    silence_timeout_s: float | None = Field(None, ge=0, le=86_400)
+    flat_field: FlatField = Field(FlatField(), json_schema_extra=CAMERA)
+    silence_timeout_s: float | None = Field(None, ge=0, le=86_400, json_schema_extra=CAMERA)
     part_required: bool = False
 
     @model_validator(mode="after")

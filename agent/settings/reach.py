@@ -1,10 +1,11 @@
 """How far a change of settings reaches: what has to be begun anew before it is in force.
 
-    frame  nothing: from the next frame on
-    run    everything: another run in the same process, for which every camera is opened again
+    frame   nothing: from the next frame on
+    camera  that camera is opened anew, with its corrections; the others go on
+    run     every line: another run in the same process, for which all cameras are opened anew
 
-Each field says its own in the models, where it is not `run`; what lies below it has the same, unless it says
-another. `REMOTE_NEVER` is what no document from afar may change.
+No key needs another process. Each field says its own in the models, where it is not `run`; what lies below it
+has the same, unless it says another. `REMOTE_NEVER` is what no document from afar may change.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from agent.settings import shape
 from agent.settings.section import REACH
 from agent.settings.shape import Keys
 
-Reach: TypeAlias = Literal["frame", "run"]
+Reach: TypeAlias = Literal["frame", "camera", "run"]
 REACHES: tuple[Reach, ...] = typing.get_args(Reach)  # from the nearest to the farthest
 
 REMOTE_NEVER: dict[tuple[str, ...], str] = {
@@ -57,6 +58,12 @@ def changed(before: Any, after: Any, keys: Keys = ()) -> Iterator[Keys]:
             yield from changed(one, other, (*keys, number))
     elif before != after or type(before) is not type(after):
         yield keys
+
+
+def opened_anew(before: BaseModel, after: BaseModel) -> frozenset[int]:
+    """The cameras, by their place, that are for `after` to be in force; the rest of it may reach farther."""
+    found = (keys for keys in changed(before, after) if reach_of(type(before), keys) == "camera")
+    return frozenset(keys[1] for keys in found if isinstance(keys[1], int))
 
 
 def table(root: type[BaseModel]) -> dict[str, Reach]:

@@ -13,6 +13,7 @@ REACH = "x-reach"  # of a field, in the schema: see `agent/settings/reach.py`
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 
 FRAME: dict[str, JsonValue] = {REACH: "frame"}
+CAMERA: dict[str, JsonValue] = {REACH: "camera"}
 
 _LABEL = re.compile(r"[\w-]{1,63}")
 

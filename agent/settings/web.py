@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from agent.settings.section import FRAME
+from agent.settings.section import CAMERA, FRAME
 from agent.settings.section import Section as _Section
 
 
@@ -48,12 +48,12 @@ class Roll(_Section):
 class Web(_Section):
     """How the blocks of a line camera become the windows or parts that are judged."""
 
-    window_lines: int = Field(0, ge=0, le=65_536)
+    window_lines: int = Field(0, ge=0, le=65_536, json_schema_extra=CAMERA)
     max_invalid_ratio: float = Field(0.02, ge=0, le=1, json_schema_extra=FRAME)
     max_windows_per_defect: int = Field(1, ge=1, le=16, json_schema_extra=FRAME)
-    parts: Parts = Parts()
-    encoder: Encoder = Encoder()
-    colour_shift_lines: float = Field(0.0, ge=-64, le=64)
+    parts: Parts = Field(Parts(), json_schema_extra=CAMERA)
+    encoder: Encoder = Field(Encoder(), json_schema_extra=CAMERA)
+    colour_shift_lines: float = Field(0.0, ge=-64, le=64, json_schema_extra=CAMERA)
     mm_per_px: float | None = Field(None, gt=0, le=1000)
     mm_per_line: float | None = Field(None, gt=0, le=1000)
     square_pixels: bool = False

@@ -152,6 +152,12 @@ class Board:
                 camera.since_ns = self._clock.monotonic_ns()
             camera.state, camera.detail = state, detail
 
+    def silent(self) -> frozenset[str]:
+        """The cameras that are to give frames, and do not."""
+        rests = ("streaming", "finished", "disabled")
+        with self._lock:
+            return frozenset(name for name, camera in self._cameras.items() if camera.state not in rests)
+
     def camera_counts(self, name: str, counts: Counts) -> None:
         """What has happened to a camera since the start."""
         with self._lock:

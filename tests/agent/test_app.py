@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import App, build
+from agent.app import build
 from agent.archive.archive import REASONS as ARCHIVE_REASONS
 from agent.cameras.life import OPEN_FAILURES
 from agent.clock import ManualClock
@@ -20,6 +20,7 @@ from agent.crew import Crew
 from agent.line.publish import ListenerError
 from agent.outbox.place import lock
 from agent.page.server import PageError
+from agent.running import App
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.status.board import Board

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import pytest
 
-from agent.app import App
 from agent.bundle.bundle import open_bundle
 from agent.clock import ManualClock
 from agent.crew import Crew
@@ -20,6 +19,7 @@ from agent.outbox.file import DamagedError
 from agent.remote.settings.rollout import SettingsRollout
 from agent.remote.settings.store import SettingsStore
 from agent.remote.settings.target import Ways
+from agent.running import App
 from agent.service import MENDED_S, OPENING_S, Service, Wanted
 from agent.settings.recipes import Recipe
 from agent.settings.settings import Judge, Line, Logs, Outbox, Settings, SettingsError

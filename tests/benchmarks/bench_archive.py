@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import structlog
 
-from agent.app import App, build
+from agent.app import build
 from agent.bundle.bundle import open_bundle
 from agent.cameras.images import read_image
 from agent.clock import SystemClock
@@ -32,6 +32,7 @@ from agent.engines.engine import Answer, Description
 from agent.engines.open import open_engine
 from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Floats, Frame, Pixels
+from agent.running import App
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings.archive import Archive as ArchiveSettings

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from agent.app import App, build
+from agent.app import build
 from agent.archive import entry, files
 from agent.bundle.bundle import MANIFEST, manifest_bytes, open_bundle
 from agent.cameras.images import read_image
@@ -38,6 +38,7 @@ from agent.line.way import RightOfWay
 from agent.messages import Frame, Pixels
 from agent.remote.proof.apart import COMMAND, Ended
 from agent.remote.proof.prover import Prover
+from agent.running import App
 from agent.settings import archive as archive_settings
 from agent.settings import camera as camera_settings
 from agent.settings import remote as remote_settings

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.app import App, build
+from agent.app import build
 from agent.clock import SystemClock
 from agent.crew import Crew
+from agent.running import App
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from tests.agent.test_app import SAMPLE

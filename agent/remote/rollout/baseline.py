@@ -35,6 +35,7 @@ class Baseline:
     reject_share: float  # of the verdicts that are a decision
     latency_p99_ms: float
     score_mean: float
+    heard: tuple[str, ...] = ()  # cameras that gave frames; said of settings, which may change them
 
 
 def sample_of(verdict: Verdict, at_ns: int) -> Sample | None:

@@ -136,6 +136,8 @@ class SettingsDesk:
             rollout.target.settings,
             rollout.snapshot,
             rollout.answers.last,
+            waiting=rollout.answers.waiting,
+            last_failed=rollout.answers.last_failed,
             trust=trust if isinstance(trust, TrustSet) else None,
             expiry_checked=rollout.expiry_checked,
         )

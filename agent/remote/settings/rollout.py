@@ -41,7 +41,7 @@ from agent.remote.settings.answers import SettingsAnswers
 from agent.remote.settings.desired import Flaw, Unfit
 from agent.remote.settings.file import SettingsFile, name_of
 from agent.remote.settings.merge import places
-from agent.remote.settings.offer import HAND, edit, verified, weigh
+from agent.remote.settings.offer import HAND, Offer, edit, verified, weigh
 from agent.remote.settings.proof import SettingsProof
 from agent.remote.settings.proposal import Proposal, forbidden, wished
 from agent.remote.settings.steps import Steps
@@ -51,7 +51,9 @@ from agent.settings.settings import SettingsError
 
 log = structlog.get_logger(__name__)
 
+LOST = "were damaged or lost, and those before are in force; send them again with a higher counter"
 WAITING = 64  # documents, of which the last ones count
+STANDS_S = 60.0  # a probation in which nothing counts for so long gives way to a newer document
 
 
 class SettingsRollout:
@@ -74,8 +76,10 @@ class SettingsRollout:
         self._clock = clock
         self._steps = Steps(file=RolloutFile(path=store.record), hands=self, moved=self._moved, limits=limits)
         self._local = SettingsFile(store, ways, clock)
-        self._proof = SettingsProof(told)
+        self._proof = SettingsProof(told, clock)
         self._arrived: deque[bytes] = deque(maxlen=WAITING)
+        self._heard: bytes | None = None  # the newest that was answered while it waits
+        self._ends = False  # whether that one may end what stands
         self._asked = threading.Event()  # to look at the settings file
         self._running: Running | None = None
         self._has_run = False  # anything, in this process
@@ -120,8 +124,13 @@ class SettingsRollout:
         except NotWritable as error:
             self._trouble = str(error)
         self.answers.load()
+        named = self._store.named("current")
         self._steps.begin(self._store.links, self._clock.boot())
         self._retarget()
+        if named is not None and self._store.read(named) is None:
+            self._trouble = f"settings that were kept here ({named[:12]}) {LOST}"
+            log.error("settings_lost", reason=self._trouble)
+            self.answers.lost(self._trouble)
         self._steps.go_on()
         if local is None:
             self._local.refuse(str(unread))
@@ -179,8 +188,9 @@ class SettingsRollout:
         return None if self.target.snapshot == tried else self.target
 
     def offer(self, envelope: bytes) -> None:
-        """A document came; from any thread."""
-        self._arrived.append(envelope)
+        """A document came, where it is not empty: that says nothing at all. From any thread."""
+        if envelope:
+            self._arrived.append(envelope)
 
     def reload(self) -> None:
         """Somebody wants the settings file to be looked at; from any thread."""
@@ -193,7 +203,10 @@ class SettingsRollout:
         self._look()
         if self._asked.is_set():
             return self._take_request()
+        if self.is_busy:
+            self._hear()
         while self._arrived and not self.is_busy:
+            self.answers.waits_no_more()
             self._take(self._arrived.popleft())
         return False
 
@@ -270,21 +283,23 @@ class SettingsRollout:
             self._trial = None
             self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
 
+    def _hear(self) -> None:
+        """Answer what came while another is under way; it ends one that stands, where it is fit."""
+        newest = self._arrived[-1] if self._arrived else None
+        if newest is not None and newest is not self._heard:
+            self._heard = newest
+            offer = self._weigh(newest)
+            self._ends = not isinstance(offer, Unfit)
+            state = self._record.state
+            self.answers.waits(offer, f"another document is {state}; this one is taken up after that")
+        stands_s = 0.0 if self._trial is None else self._trial.stands_s()
+        if self._arrived and self._ends and stands_s > STANDS_S:
+            self._end(f"nothing counted for it in {stands_s:.0f} s, and a newer document waits")
+
     def _take(self, envelope: bytes) -> None:
-        """Take a document up, or answer why not; an empty one says nothing at all."""
-        if not envelope:
-            return
-        settings = self.target.settings
-        offer = weigh(
-            envelope,
-            settings,
-            self._ways.trust(settings),
-            record=self._record,
-            active=self._active(),
-            current=self._store.named("current"),
-            clock=self._clock,
-            transaction=new_uuid7(self._clock),
-        )
+        """Take a document up, or answer why not."""
+        self._heard, self._ends = None, False
+        offer = self._weigh(envelope)
         if isinstance(offer, Unfit):
             self.answers.unfit(offer)
             return
@@ -299,6 +314,19 @@ class SettingsRollout:
             return
         if offer.late is not None:
             self.answers.unfit(offer.late)
+
+    def _weigh(self, envelope: bytes) -> Offer | Unfit:
+        settings = self.target.settings
+        return weigh(
+            envelope,
+            settings,
+            self._ways.trust(settings),
+            record=self._record,
+            active=self._active(),
+            current=self._store.named("current"),
+            clock=self._clock,
+            transaction=new_uuid7(self._clock),
+        )
 
     def _active(self) -> Snapshot:
         """What a document is put onto."""
@@ -340,12 +368,11 @@ class SettingsRollout:
         return []
 
     def _take_proof(self) -> None:
-        flaws, instruction = self._proof.take(), self._record.instruction
-        if flaws is None or instruction is None:
+        found, instruction = self._proof.take(), self._record.instruction
+        if found is None or instruction is None:
             return
-        if flaws:
-            code = 404 if flaws[0].path == "bundle" else 422
-            self._steps.happened(self._flawed(instruction, code, flaws))
+        if found.flaws:
+            self._steps.happened(self._flawed(instruction, found.code, found.flaws))
         else:
             self._steps.happened(Happened(what="proven", transaction=instruction.transaction))
 
@@ -384,7 +411,7 @@ class SettingsRollout:
     def answer(self, answer: Answer) -> None:
         """For the steps."""
         if answer.state == "unchanged":
-            self.answers.say("unchanged", 200, [])
+            self.answers.unchanged()
         elif answer.problem is not None:
             self._store.drop_candidate()
             self.answers.say("rejected", answer.problem.code, [Flaw(message=answer.problem.message)])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from agent.clock import Clock, new_uuid7
 from agent.errors import PlumblineError
@@ -12,14 +12,12 @@ from agent.foreign import shown
 from agent.line.recipe import Recipe
 from agent.remote.reporting import Reporter
 from agent.remote.rollout.baseline import Baseline
+from agent.remote.settings.apart import Look, Order, looked
 from agent.remote.settings.desired import Flaw
-from agent.remote.settings.preflight import tried
 from agent.remote.settings.target import Trial
 from agent.remote.settings.trial import SettingsTrial, SettingsWitness, limits_of
-from agent.settings.problems import dotted
 from agent.settings.reach import changed
 from agent.settings.settings import Settings
-from agent.settings.shape import Keys
 from agent.uplink.mqtt.link_state import LinkState
 
 BROKER = {
@@ -28,7 +26,12 @@ BROKER = {
 }
 SANE = 100.0  # times the bundle's own threshold, and its inverse
 
-Look: TypeAlias = Callable[[Settings, Callable[[Keys], bool]], Iterable[tuple[Keys, str]]]
+NAMING_NOTHING = {
+    ("revision",),
+    ("judge",),
+    ("crops",),
+    ("logs",),
+}  # a process would take longer than the change
 
 
 class Publisher(Protocol):
@@ -45,40 +48,48 @@ class Publisher(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsRun:
     """`recipe` makes one with the bundle of its settings, and tells that bundle's own threshold; it raises a
-    PlumblineError. `look` finds what settings name and is not good here, at keys that it is told to look at.
+    PlumblineError. `look` is that of an order to another process.
     """
 
     reporter: Reporter
     publisher: Publisher
+    cameras: Sequence[str]
     witness: SettingsWitness
     recipe: Callable[[Settings], tuple[Recipe, float]]
     look: Look
     clock: Clock
     in_force: Callable[[], str]  # the digest of the settings that the lines judge by
+    silent: Callable[[], Collection[str]]  # cameras of which frames are to come, and do not
 
     def publish(self, report: bytes) -> None:
         self.publisher.publish_reported(report)
 
     def prove(self, wanted: Settings, before: Settings) -> Sequence[Flaw]:
-        """Everything that can be known before the line has them; what was not changed is not looked at."""
+        """Everything that can be known before the line has them; what was not changed is not looked at.
+
+        Raises HungError.
+        """
         keys = tuple(changed(before, wanted))
-        found = [
-            Flaw(path=dotted(place), message=words)
-            for place, words in self.look(wanted, lambda at: _is_touched(at, keys))
-        ]
+        found: list[Flaw] = []
+        if any(one[:1] not in NAMING_NOTHING for one in keys):
+            client_id = f"{wanted.identity.station}-{new_uuid7(self.clock)[-8:]}"
+            found += looked(
+                Order(
+                    look=self.look,
+                    wanted=wanted,
+                    keys=keys,
+                    client_id=client_id if _is_elsewhere(before, wanted) else None,
+                )
+            )
         try:
             found += _insane(*self.recipe(wanted))
         except PlumblineError as error:
             found.append(Flaw(message=shown(str(error))))
-        if not found and _is_elsewhere(before, wanted):
-            client_id = f"{wanted.identity.station}-{new_uuid7(self.clock)[-8:]}"
-            _, refused = tried(wanted.mqtt, client_id)
-            if refused is not None:
-                found.append(Flaw(path="mqtt", message=f"the new broker does not let us in: {refused}"))
         return found
 
     def baseline(self) -> Baseline | None:
-        return self.witness.baseline(self.in_force())
+        found, silent = self.witness.baseline(self.in_force()), self.silent()
+        return found and replace(found, heard=tuple(one for one in self.cameras if one not in silent))
 
     def trial(self, wanted: Settings, before: Settings, baseline: Baseline | None) -> Trial:
         return SettingsTrial(
@@ -86,10 +97,24 @@ class SettingsRun:
             witness=self.witness,
             baseline=baseline,
             limits=limits_of(wanted.remote.probation, changed(before, wanted)),
-            reached=(lambda: self.publisher.state.connects > 0) if _is_elsewhere(before, wanted) else None,
+            missing=self._missing(wanted, before, () if baseline is None else baseline.heard),
             clock=self.clock,
             begun_ns=self.clock.monotonic_ns(),
         )
+
+    def _missing(
+        self, wanted: Settings, before: Settings, heard: Collection[str]
+    ) -> Callable[[], str | None]:
+        is_elsewhere = _is_elsewhere(before, wanted)
+        awaited = [one.name for one in wanted.cameras if one not in before.cameras and one.name in heard]
+
+        def missing() -> str | None:
+            if is_elsewhere and not self.publisher.state.connects:
+                return "the new broker was not reached"
+            silent = self.silent()
+            return next((f"camera {one} gave no frame" for one in awaited if one in silent), None)
+
+        return missing
 
 
 def _insane(recipe: Recipe, threshold: float) -> Iterable[Flaw]:
@@ -101,10 +126,6 @@ def _insane(recipe: Recipe, threshold: float) -> Iterable[Flaw]:
                 message=f"camera {camera}: {rules.threshold:g} is {ratio:.3g} times the bundle's own, "
                 f"{threshold:g}: everything would pass, or nothing; take one nearer to it",
             )
-
-
-def _is_touched(at: Keys, keys: Sequence[Keys]) -> bool:
-    return any(at[: len(one)] == one or one[: len(at)] == at for one in keys)
 
 
 def _is_elsewhere(before: Settings, wanted: Settings) -> bool:

@@ -25,12 +25,18 @@ class Trial(Protocol):
     def look(self) -> Standing:
         """How the settings on probation stand."""
 
+    def stands_s(self) -> float:
+        """For how many seconds nothing has counted."""
+
 
 class Running(Protocol):
     """The run that is going on, as far as a change of its settings needs it."""
 
     def prove(self, wanted: Settings, before: Settings) -> Sequence[Flaw]:
-        """What speaks against these settings on this machine; may take long, in a thread of its own."""
+        """What speaks against these settings on this machine; may take long, in a thread of its own.
+
+        Raises HungError where it took too long.
+        """
 
     def baseline(self) -> Baseline | None:
         """The health of the settings that run."""

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.cameras import supervisor
+from agent.cameras.anew import Anew
 from agent.cameras.camera import CameraInUse, CameraMisconfigured
 from agent.cameras.life import Patience, Pauses
 from agent.cameras.supervisor import MAX_HANGING
 from agent.messages import Frame, FrameFault
-from tests.agent.cameras.scripted import GONE, Plant, eventually
+from agent.settings.camera import Camera
+from agent.track.track import make_track
+from tests.agent.cameras.scripted import GONE, PATIENCE_S, Plant, eventually
 from tests.agent.cameras.watched import Watched, watched_camera
 from tests.lived import Lived
 
@@ -241,4 +245,70 @@ def test_who_asks_for_counts_is_not_held_up_by_a_ring_that_takes_nothing() -> No
         taking.set()
         one.frames_go_on()
     assert one.supervisor.counts().stalls == 0
+    assert_exact(one)
+
+
+def anew_by(plant: Plant, patience: Patience = SHORT) -> Anew:
+    return Anew(make=plant.connect, make_track=lambda: make_track(Camera()), patience=patience)
+
+
+def test_other_settings_open_it_anew_and_it_numbers_on() -> None:
+    plant, other = Plant(), Plant()
+    with watched(plant) as one:
+        one.frames_reach(5)
+        anew = anew_by(other)
+        one.supervisor.open_anew(anew)
+        assert anew.let_go.wait(PATIENCE_S)
+        one.frames_go_on()
+        eventually(lambda: len(other.connections) == 1, "the other one is opened")
+        eventually(lambda: other.connections[0].frames > 3, "and gives frames")
+        assert plant.connections[0].state == "closed"
+    frames = [item for item in one.items if isinstance(item, Frame)]
+    assert all((frame.captured_ns >= anew.let_go_ns) == (frame.epoch == 1) for frame in frames)
+    assert one.states() == ["opening", "streaming", "closed", "opening", "streaming"]
+    counts = one.supervisor.counts()
+    assert (counts.losses, counts.stalls, counts.reconnects) == (0, 0, 1)
+    assert_exact(one)
+
+
+@pytest.mark.parametrize("where", ["grab", "close", "open"])
+def test_a_driver_that_hangs_does_not_keep_other_settings_away(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LEAVE_S", 0.2)
+    plant, other = Plant(hang_in=where if where == "open" else None), Plant()
+    with watched(plant, Patience(open_s=60, silence_s=60)) as one:
+        if where == "open":
+            eventually(lambda: plant.hanging == 1, "it hangs")
+        else:
+            one.frames_reach(5)
+            plant.hang_in = where
+        one.supervisor.open_anew(anew_by(other))
+        eventually(lambda: any(each.frames > 3 for each in other.connections), "the other one gives frames")
+        plant.let_go.set()
+        one.frames_go_on()
+    assert len(other.connections) == 1
+    assert_exact(one)
+
+
+def test_other_settings_end_a_pause_after_a_mistake_and_wait_for_a_camera_that_people_closed() -> None:
+    mistake = CameraMisconfigured("camera top: feature Gian: is unknown; see its features")
+    plant, other, third = Plant(error=mistake), Plant(), Plant()
+    why: list[str | None] = [None]
+    one = watched_camera(
+        plant.connect, SHORT, Pauses(first_s=60, longest_s=60, mistake_s=60), why_disabled=lambda: why[0]
+    )
+    with one:
+        one.reaches("lost")
+        one.supervisor.open_anew(anew_by(other))
+        one.frames_reach(5)
+        why[0] = "switched off"
+        one.reaches("disabled")
+        one.supervisor.open_anew(anew_by(third))
+        one.supervisor.open_anew(anew_by(third))
+        time.sleep(0.2)
+        assert not third.connections and one.states()[-1] == "disabled"
+        why[0] = None
+        one.frames_go_on()
+        eventually(lambda: len(third.connections) == 1, "the last settings are those that count")
     assert_exact(one)

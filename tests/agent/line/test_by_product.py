@@ -169,6 +169,20 @@ def test_a_switch_holds_from_the_next_part_on_and_not_within_one_of_several_trig
     assert one.recipes() == ["a", "a", "a", "b"]
 
 
+def test_what_was_captured_before_a_camera_was_opened_anew_is_judged_by_the_recipes_before(
+    one: Station,
+) -> None:
+    from_ns = one.now + 5
+    one.line.judge_by(OneRecipe(of("c")), from_ns)
+    one.judge("a1")
+    one.capture.put(replace(fault(1), part_id="b1", captured_ns=from_ns - 1))
+    one.line.step()
+    one.desk.clock.sleep(1)
+    one.judge("a2")
+    one.judge("b2")
+    assert one.recipes() == ["a", "b", "c", "c"]
+
+
 def test_a_part_in_pieces_is_judged_to_its_end_by_one_recipe_whatever_is_bound_meanwhile(
     one: Station,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from agent.contract.reported import SettingsAttempt
 from agent.remote.rollout.baseline import Baseline
 from agent.remote.rollout.probation import Standing
 from agent.remote.settings import in_force
+from agent.remote.settings.apart import HungError
 from agent.remote.settings.desired import Flaw
 from agent.remote.settings.rollout import SettingsRollout
 from agent.remote.settings.store import FOLDER, SettingsStore
@@ -70,8 +72,13 @@ def signed(content: Any, *signers: int, kind: str = SETTINGS_TYPE) -> bytes:
 class FakeTrial:
     standing: Standing = field(default_factory=lambda: Standing(what="goes_on", words=""))
 
+    stood_s: float = 0.0
+
     def look(self) -> Standing:
         return self.standing
+
+    def stands_s(self) -> float:
+        return self.stood_s
 
 
 @dataclass
@@ -81,9 +88,17 @@ class FakeRun:
     flaws: Sequence[Flaw] = ()
     trials: list[FakeTrial] = field(default_factory=list)
     proven: list[Settings] = field(default_factory=list)
+    hangs: str | None = None
+    lets_go: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.lets_go.set()
 
     def prove(self, wanted: Settings, before: Settings) -> Sequence[Flaw]:
         self.proven.append(wanted)
+        self.lets_go.wait(60)
+        if self.hangs is not None:
+            raise HungError(self.hangs)
         return self.flaws
 
     def baseline(self) -> Baseline | None:

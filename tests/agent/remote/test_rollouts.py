@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.app import App, build
+from agent.app import build
 from agent.bundle.bundle import BUNDLE_TYPE, MANIFEST, SIGNATURE, BundleError
 from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.outbox.file import read_depth
 from agent.remote.rollout.orders import Said
 from agent.remote.rollout.updater import Updater
+from agent.running import App
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings.remote import Probation, Remote

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.remote.settings.desired import Flaw
+from agent.remote.settings.proof import PROOF_S
 from tests.agent.remote.settled import BEFORE, HERE, Station, document, signed, started, trust_file
 
 
@@ -38,6 +40,22 @@ def test_a_worse_health_takes_the_settings_back_and_the_document_is_not_tried_ag
     station.offer(signed(document({"judge": {"min_area_px": 30}}, counter=2)))
     said = station.judge("stable")
     assert said is not None and said.state == "applied"
+
+
+def test_what_was_tried_and_failed_stays_readable_whatever_comes_after_it(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    assert station.rollout.answers.last_failed is None
+    station.offer(signed(document({"judge": {"min_area_px": 30}})))
+    failed = station.judge("breach", "errors in 9 of 20 verdicts")
+    said = station.offer(signed(document({"revision": 1}, counter=2)))  # as a stopped rollout tells it
+    assert said is not None and said.state == "applied"
+    assert station.rollout.answers.last_failed == failed
+    station.offer(signed(document({"revision": 3}, counter=1)))  # a replay fails otherwise, and is not tried
+    station.begin()
+    assert station.rollout.answers.last_failed == failed
+    station.offer(signed(document({"nothing": 1}, counter=3)))
+    again = station.rollout.answers.last_failed
+    assert again is not None and (again.counter, again.state, again.code) == (3, "failed", 422)
 
 
 def test_the_same_document_again_is_unchanged_and_told_again(tmp_path: Path) -> None:
@@ -260,6 +278,32 @@ def test_what_speaks_against_settings_on_this_machine_is_told_before_the_line_ha
         assert station.target == before
 
 
+def test_a_proof_that_hangs_is_answered_408_and_nothing_has_changed(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    before, links, kept = station.target, station.store.links(), station.store.current()
+    station.run.hangs = "looking at them took longer than 120 s at mqtt.ca_file, and was ended"
+    said = station.offer(signed(document({"revision": 2})))
+    assert said is not None and (said.state, said.code, said.changed) == ("failed", 408, False)
+    assert "at mqtt.ca_file, and was ended" in said.errors[0].message
+    assert (station.target, station.store.links(), station.store.current()) == (before, links, kept)
+    station.run.hangs = None
+    said = station.offer(signed(document({"revision": 2}, counter=2)))
+    assert said is not None and said.state == "probation"
+
+
+def test_a_proof_that_never_comes_back_is_waited_for_no_longer_than_that(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    before = station.target
+    station.run.lets_go.clear()
+    station.rollout.offer(signed(document({"revision": 2})))
+    station.rollout.turn()
+    station.clock.sleep(PROOF_S + 1)
+    station.rollout.turn()
+    said = station.rollout.answers.last
+    station.run.lets_go.set()
+    assert said is not None and (said.state, said.code) == ("failed", 408) and station.target == before
+
+
 def test_settings_with_which_nothing_runs_give_way_to_those_before(tmp_path: Path) -> None:
     station = started(tmp_path)
     before = station.target
@@ -275,10 +319,77 @@ def test_a_document_waits_while_another_is_on_probation(tmp_path: Path) -> None:
     station.offer(signed(document({"revision": 2})))
     said = station.offer(signed(document({"revision": 3}, counter=2)))
     assert said is not None and (said.state, said.counter) == ("probation", 1)
+    waits = station.rollout.answers.waiting
+    assert waits is not None and (waits.state, waits.code, waits.counter) == ("pending", 202, 2)
+    assert "is probation; this one is taken up after that" in waits.errors[0].message
     station.judge("stable")
+    assert station.rollout.answers.waiting is None
     said = station.judge("stable")
     assert said is not None and (said.state, said.counter) == ("applied", 2)
     assert station.target.settings.revision == 3
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (b"no envelope", 400),
+        (signed(document({}, counter=9), 3), 401),
+        (signed(document({}, counter=0)), 422),
+    ],
+)
+def test_what_is_no_good_is_answered_at_once_while_another_is_on_probation_and_ends_nothing(
+    tmp_path: Path, bad: bytes, code: int
+) -> None:
+    station = started(tmp_path)
+    station.offer(signed(document({"revision": 2})))
+    station.run.trials[-1].stood_s = 1000.0
+    said = station.offer(bad)
+    assert said is not None and (said.state, said.counter) == ("probation", 1)
+    waits = station.rollout.answers.waiting
+    assert waits is not None and (waits.state, waits.code) == ("rejected", code)
+    said = station.judge("stable")
+    assert said is not None and (said.state, said.code) == ("rejected", code)
+    assert station.target.settings.revision == 2
+
+
+def test_a_probation_in_which_nothing_counts_gives_way_to_a_newer_document(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    station.offer(signed(document({"revision": 2})))
+    station.offer(signed(document({"revision": 3}, counter=2)))
+    station.run.trials[-1].stood_s = 61.0
+    station.turn()
+    failed, said = station.rollout.answers.last_failed, station.rollout.answers.last
+    assert failed is not None and (failed.counter, failed.state, failed.code) == (1, "rolled_back", 409)
+    assert failed.errors[0].message == "nothing counted for it in 61 s, and a newer document waits"
+    assert said is not None and (said.counter, said.state) == (2, "probation")
+    said = station.judge("stable")
+    assert said is not None and said.state == "applied" and station.target.settings.revision == 3
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"\0" * 40), lambda path: path.unlink()])
+def test_settings_that_were_damaged_on_the_disk_are_told_and_never_called_unchanged(
+    tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    station = started(tmp_path)
+    before = station.target.settings
+    envelope = signed(document({"revision": 2}))
+    station.offer(envelope)
+    station.judge("stable")
+    assert not station.rollout.words()
+    spoil(tmp_path / "settings" / f"{station.store.named('current')}.json")
+    station.begin()
+    assert station.target.settings == before
+    words = "damaged or lost, and those before are in force; send them again with a higher counter"
+    assert words in " ".join(station.rollout.words())
+    said = station.rollout.answers.last
+    assert said is not None and (said.state, said.code) == ("failed", 500) and words in said.errors[0].message
+    station.begin()
+    said = station.offer(envelope)
+    assert said is not None and (said.state, said.code) == ("rejected", 424)
+    assert words in said.errors[0].message
+    station.offer(signed(document({"revision": 2}, counter=2)))
+    said = station.judge("stable")
+    assert said is not None and said.state == "applied" and station.target.settings.revision == 2
 
 
 def test_an_edit_is_put_onto_what_documents_made_and_the_next_one_says_what_it_takes(tmp_path: Path) -> None:
