@@ -28,14 +28,18 @@ class Answers:
         *,
         record: Callable[[], Record],
         share: Callable[[Record], float | None],
+        trouble: Callable[[Record], str | None],
         changed: Callable[[], None],
     ) -> None:
-        """`share` says how much of a record's state is over; `changed` is called after every answer."""
+        """`share` says how much of a record's state is over, `trouble` what keeps it from getting on;
+        `changed` is called after every answer.
+        """
         self._depot = depot
         self._stage = stage
         self._clock = clock
         self._record = record
         self._share = share
+        self._trouble = trouble
         self._changed = changed
         self.waiting_for: dict[str, Asked] = {}  # their answers, by transaction
         self.later: Document | None = None
@@ -54,7 +58,7 @@ class Answers:
         return Standing(
             state=bundle_report.state_of(record),
             code=bundle_report.code_of(record),
-            message=record.errors[-1].message if record.errors else record.state.replace("_", " "),
+            message=record.errors[-1].message if record.errors else self._words(record),
             share=self._share(record),
             is_over=record.state == "idle",
         )
@@ -129,11 +133,15 @@ class Answers:
     def _reported(self) -> BundleReport:
         record = self._record()
         attempted = self._answer or bundle_report.attempt_of(
-            record, at=self._moved_at, progress=self._share(record)
+            record, at=self._moved_at, progress=self._share(record), trouble=self._trouble(record)
         )
         return bundle_report.bundle_report(
             self._depot, record, serves=self._stage.in_force(), attempted=attempted
         )
+
+    def _words(self, record: Record) -> str:
+        state, trouble = record.state.replace("_", " "), self._trouble(record)
+        return state if trouble is None else f"{state}; {trouble}"
 
     def _now(self) -> str:
         return rfc3339(self._clock.utc_now())

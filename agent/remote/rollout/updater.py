@@ -41,6 +41,7 @@ from agent.remote.rollout.transaction import (
     Stopped,
     TimeSeen,
 )
+from agent.remote.transport.fetch import deadline_s
 from agent.trust import freshness
 from agent.trust.freshness import Reading
 
@@ -51,7 +52,6 @@ SAY_EVERY_S = 2.0  # between two reports of mere progress
 IDLE_S = 60.0  # between two looks at what was done by hand
 TIME_SEEN_S = 3600.0
 WAITING = 16  # documents; of more the oldest gives way
-DEADLINE_S = 86_400.0  # with a source that answers
 
 
 log = structlog.get_logger()
@@ -77,6 +77,7 @@ class Updater:
             means.clock,
             record=lambda: self._carrying.record,
             share=self._duties.share,
+            trouble=self._duties.trouble,
             changed=changed,
         )
         self._carrying = Carrying(
@@ -241,7 +242,7 @@ class Updater:
                 is_expired=found.is_expired,
                 has_room=self._has_room(new),
                 trusted_time=found.trusted_time,
-                deadline_s=DEADLINE_S,
+                deadline_s=deadline_s(new.size_bytes),
             )
         )
 
@@ -270,7 +271,7 @@ class Updater:
                 boot_id=self._clock.boot(),
                 at=self._now(),
                 current=self._serving(),
-                deadline_s=DEADLINE_S,
+                deadline_s=deadline_s(new.size_bytes),
             )
         )
 

@@ -105,6 +105,7 @@ class FakeFetch:
 
     depot: Depot
     waits: bool = False
+    trouble: str | None = None  # that it tells of while it waits
     fails: list[PlumblineError] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     started: threading.Event = field(default_factory=threading.Event)
@@ -124,7 +125,7 @@ class FakeFetch:
                 Progress(
                     bytes_done={"model.onnx": 100},
                     size_bytes=order.target.size_bytes,
-                    trouble=None,
+                    trouble=self.trouble,
                     linked_s=5,
                 )
             )

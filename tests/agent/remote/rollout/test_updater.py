@@ -86,6 +86,23 @@ def test_the_line_judges_by_the_bundle_before_until_the_boundary(rig: Rig, there
     assert served(rig.depot.folder) == (2, 1)
 
 
+def test_a_source_that_is_away_is_told_of_as_long_as_it_is(rig: Rig, there: dict[int, Path]) -> None:
+    rig.fetch.waits, rig.fetch.trouble = True, "https://files.example/x: cannot be reached"
+    said = rig.offer(signed(desired(there[3], 5)))
+
+    def told() -> list[str]:
+        rig.clock.sleep(3.0)
+        attempted = rig.updater.report().attempted
+        assert attempted is not None and (attempted.state, attempted.code) == ("downloading", 202)
+        return [one.message for one in attempted.errors]
+
+    rig.until(lambda: told() == ["https://files.example/x: cannot be reached"])
+    standing = rig.updater.standing(said.transaction or "")
+    assert standing is not None and standing.message.endswith("cannot be reached")
+    rig.fetch.trouble = None
+    rig.until(lambda: told() == [])
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "told"),
     [
