@@ -1,7 +1,7 @@
 """What the proof of a bundle costs the line: capture to durable record with and without one, by turns.
 
-`python -m tests.benchmarks.bench_proof [ROUNDS]` feeds the real line of an agent with solar cells of 300 x 300
-px, at a pace that keeps its engine half busy and at one that keeps it nearly always busy, for about five
+`python -m tests.benchmarks.bench_proof [ROUNDS]` feeds the real line of an agent with solar cells of 300 px,
+at a pace that keeps its engine half busy and at one that keeps it nearly always busy, for about five
 minutes. Candidates are proven one after the other, by the process that a rollout starts: each is new, so
 its engine is built, takes its golden tiles, and judges 40 stored frames beside the bundle that serves. Every
 two seconds the kind of turn changes: the process stands still, it gives way as a rollout has it do, or its

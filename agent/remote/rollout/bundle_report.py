@@ -118,6 +118,14 @@ def waiting(instruction: Instruction, why: str, *, at: str) -> BundleAttempt:
     )
 
 
+def superseded(instruction: Instruction, why: str, *, at: str) -> BundleAttempt:
+    """One that waited and whose turn will not come."""
+    errors = (ProblemReport(message=stored(why)),)
+    return BundleAttempt(
+        **_named(instruction), state="superseded", changed=False, code=409, errors=errors, at=at
+    )
+
+
 def state_of(record: Record) -> AttemptState:
     """Of the last transaction, in the words of the reported document."""
     match record.outcome:

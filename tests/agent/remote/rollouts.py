@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import Clock, ManualClock
 from agent.contract.desired import INSTALL_TYPE
+from agent.contract.reported import BundleAttempt
 from agent.errors import PlumblineError
 from agent.remote.rollout.baseline import Sample
 from agent.remote.rollout.begin import Begun, begin
@@ -214,6 +215,7 @@ class Rig:
         self.stage = FakeStage(serves=self.begun.serves)
         self.events: list[tuple[str, str, str]] = []
         self.changes = 0
+        self.attempts: list[BundleAttempt] = []  # as they were reported
         self.trust = trust(threshold=threshold)
         self.witness = Witness(self.clock)
         self.updater = Updater(
@@ -294,6 +296,8 @@ class Rig:
 
     def _changed(self) -> None:
         self.changes += 1
+        if (attempted := self.updater.report().attempted) is not None:
+            self.attempts.append(attempted)
 
 
 def installed(folder: Path, *sources: Path) -> None:
