@@ -101,6 +101,7 @@ class App:
             last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
             self.crew.start("engines", parts.recipes.bundles.run)
+            self.crew.start("recipes", parts.recipes.run)
             for name, line in parts.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in parts.cameras.items():
@@ -123,10 +124,6 @@ class App:
     def bundle(self) -> Bundle:
         """The station's that is in force."""
         return self.parts.recipes.station.bundle
-
-    def can_take_over(self, wanted: settings.Settings) -> bool:
-        """Whether every bundle that these settings' recipes name is open."""
-        return self.parts.recipes.can_take_over(wanted)
 
     def _wait(self, duration_s: float | None, attend: Callable[[App], bool]) -> None:
         ends_ns = None if duration_s is None else self.clock.monotonic_ns() + round(duration_s * 1e9)
