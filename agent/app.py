@@ -179,7 +179,7 @@ def _build(
         recipes=recipes,
         settings=wishes,
         rollouts=carried,
-        takers={**takers, "bundle": carried.take},
+        takers={**takers, "bundle": lambda document, base: carried.take(document, base=base)},
         inbox=inbox,
     )
     of_settings = SettingsWitness(clock)

@@ -71,6 +71,7 @@ class App:
             last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
             self.crew.start("engines", parts.recipes.bundles.run)
+            self.crew.start("recipes", parts.recipes.run)
             for name, line in parts.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in parts.cameras.items():
@@ -88,7 +89,7 @@ class App:
         """Have every line judge by these settings from its next frame on; bundle and engine stay.
 
         Cameras whose own settings are others are opened anew, and their lines judge by these what is captured
-        then. Raises NotOpenError; then those before are in force.
+        then. Raises BundleError or NotTrusted; then those before are in force.
         """
         recipes = self.parts.recipes
         before = recipes.settings
@@ -106,12 +107,10 @@ class App:
         return self.parts.recipes.station.bundle
 
     def can_take_over(self, wanted: Settings) -> bool:
-        """Whether every bundle that these settings' recipes name is open, and each camera that is to be
-        opened anew still runs, and stays what it is to ring and records.
-        """
+        """Whether each camera that is to be opened anew still runs, and stays what it is to ring and records."""
         before = self.parts.recipes.settings
         cameras = [(before.cameras[one], wanted.cameras[one]) for one in opened_anew(before, wanted)]
-        return self.parts.recipes.can_take_over(wanted) and all(
+        return all(
             is_alike(one.source, other.source) and self.crew.is_alive(f"camera-{one.name}")
             for one, other in cameras
         )

@@ -201,7 +201,7 @@ class Service:
             if found.page.enabled and found.page.port != before.page.port:
                 check_free(found.page.host, found.page.port)
             reach = farthest(Settings, changed(before, found))
-            # A link may name another one by now, and a recipe one that is not open.
+            # A link may name another one by now, and a camera may be of another kind.
             if bundle.sha256 != app.bundle.sha256 or not app.can_take_over(found):
                 reach = "run"
             if reach != "run":

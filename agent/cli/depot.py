@@ -9,6 +9,7 @@ import typer
 
 from agent.cli.exit_codes import ExitCode, NotGood
 from agent.cli.options import Config, Json
+from agent.cli.prove import never, tell, tell_step
 from agent.cli.terminal import say, say_json
 from agent.errors import PlumblineError
 from agent.foreign import stored
@@ -34,24 +35,25 @@ def install(
 ) -> None:
     """Copy a bundle to this station, prove it here, and have it served.
 
-    Digests, trust by the settings, golden scores on the engine that will serve; then it is `current`, and
-    what was is `previous`. A running station takes it at its next reload or start.
+    Digests, trust by the settings, and its proof as `plumbline bundle prove` does it: golden scores on the
+    engine that will serve and, with archive.folder, the archive's last frames beside the bundle that serves.
+    Then it is `current`, and what was is `previous`. A running station takes it at its next reload or start.
     """
     from agent.settings import settings
 
     wanted = settings.load(config)
-    _tell(_done(lambda: _hand(wanted).install(source)), "installed")
+    _tell(_done(lambda: _hand(wanted, _beside).install(source)), "installed")
 
 
 def rollback(config: Config) -> None:
-    """Go back to the bundle that served before, proven once more.
+    """Go back to the bundle that served before, once it reproduces its golden scores here.
 
     A running station takes it at its next reload or start.
     """
     from agent.settings import settings
 
     wanted = settings.load(config)
-    _tell(_done(lambda: _hand(wanted).roll_back()), "gone back to")
+    _tell(_done(lambda: _hand(wanted, _golden).roll_back()), "gone back to")
 
 
 def status(config: Config, as_json: Json = False) -> None:
@@ -112,28 +114,51 @@ def _depot(wanted: Settings) -> Depot:
     return Depot(folder=wanted.bundle.parent)
 
 
-def _hand(wanted: Settings) -> Hand:
+def _hand(wanted: Settings, proof: Callable[[Settings, Bundle], None]) -> Hand:
     from agent.bundle.trust import require_trusted
     from agent.clock import SystemClock
-    from agent.engines.cache import EngineCache
-    from agent.engines.engine import golden_difference
-    from agent.engines.open import open_engine
     from agent.remote.rollout.install import Hand, Proof
-
-    def golden(bundle: Bundle) -> None:
-        cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
-        engine = open_engine(bundle, wanted.engine, cache=cache, say=say)
-        name, difference = engine.describe().name, golden_difference(engine, bundle)
-        engine.close()
-        say(f"golden scores: {name} within {difference:.1e} of score or threshold")
 
     return Hand(
         _depot(wanted),
-        Proof(trusted=lambda bundle: require_trusted(bundle, wanted.trust), golden=golden),
+        Proof(
+            trusted=lambda bundle: require_trusted(bundle, wanted.trust),
+            good=lambda bundle: proof(wanted, bundle),
+        ),
         SystemClock(),
         kept_free=wanted.outbox.min_free_bytes,
         say=say,
     )
+
+
+def _golden(wanted: Settings, bundle: Bundle) -> None:
+    from agent.engines.cache import EngineCache
+    from agent.engines.engine import golden_difference
+    from agent.engines.open import open_engine
+
+    cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
+    engine = open_engine(bundle, wanted.engine, cache=cache, say=say)
+    name, difference = engine.describe().name, golden_difference(engine, bundle)
+    engine.close()
+    say(f"golden scores: {name} within {difference:.1e} of score or threshold")
+
+
+def _beside(wanted: Settings, bundle: Bundle) -> None:
+    """As a bundle from afar, where there are frames to judge."""
+    from agent.remote.proof.document import NotProven
+    from agent.remote.proof.prover import Prover, folder_of
+
+    if wanted.archive.folder is None:
+        _golden(wanted, bundle)
+        say("proof: golden scores alone; archive.folder is not set, so there are no frames to judge")
+        return
+    folder = folder_of(wanted) / bundle.sha256
+    try:
+        tell(Prover(wanted=wanted, tell=tell_step).prove(bundle.path, wanted.bundle, cancelled=never), folder)
+    except NotProven as error:
+        if error.found is not None:
+            tell(error.found, folder)
+        raise
 
 
 def _done(what: Callable[[], Ended]) -> Ended:

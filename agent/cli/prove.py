@@ -42,11 +42,11 @@ def prove(
 
     wanted = settings.load(config)
     _require_own(wanted)
-    prover = Prover(wanted=wanted, tell=_quiet if as_json else _tell_step)
+    prover = Prover(wanted=wanted, tell=_quiet if as_json else tell_step)
     found, problem = None, None
     try:
         _require_trusted(bundle, wanted)
-        found = prover.prove(bundle, wanted.bundle, cancelled=lambda: False)
+        found = prover.prove(bundle, wanted.bundle, cancelled=never)
     except NotABundle:
         raise
     except (BundleError, NotTrusted) as error:
@@ -60,7 +60,7 @@ def prove(
         content: dict[str, Any] = found.model_dump(mode="json", by_alias=True)
         say_json({**content, "folder": stored(str(folder)), "problem": problem})
     else:
-        _tell(found, folder)
+        tell(found, folder)
     if problem is not None:
         if not as_json:
             complain(f"plumbline: {problem['message']}")
@@ -92,11 +92,15 @@ def _require_own(wanted: Settings) -> None:
         )
 
 
+def never() -> bool:
+    return False
+
+
 def _quiet(step: Step) -> None:
     pass
 
 
-def _tell_step(step: Step) -> None:
+def tell_step(step: Step) -> None:
     words = {
         "candidate": "candidate: opening, golden tiles",
         "incumbent": "incumbent: opening",
@@ -108,7 +112,7 @@ def _tell_step(step: Step) -> None:
         say(f"frames: {step.done} of {step.of}")
 
 
-def _tell(found: Found, folder: Path) -> None:
+def tell(found: Found, folder: Path) -> None:
     golden, frames, flips = found.golden, found.frames, found.flips
     say(f"candidate: {_side(found.candidate)}")
     if found.incumbent is not None:

@@ -44,7 +44,7 @@ def run(config: Config) -> None:
             manager=service.manager,
             refused=service.words,
             look=references.problems,
-            takers={"config": desk.offer},
+            takers={"config": lambda document, base: desk.offer(document)},
             wishes=desk,
             inbox=desk.inbox,
             told=desk.again,

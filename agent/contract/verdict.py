@@ -30,6 +30,7 @@ REASONS = {
     "lost_lines": "undecided, or skipped where nothing was left: more lines lost than the settings allow",
     "engine_error": "undecided: no engine could judge the frame",
     "no_model": "undecided: no model bundle is whole, and nothing is judged until one is installed",
+    "bundle_opening": "undecided: the bundle of the part's recipe is being opened",
     "stopped": "skipped: the agent was told to stop before this trigger could be judged",
     "not_finite": "undecided: the engine's score is not a number",
     "paused": "skipped: the station is paused by cmd/pause; detail says since when, by whom and why",

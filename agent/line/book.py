@@ -59,6 +59,10 @@ class Entry:
     recipe: Recipe
     parts: tuple[Pattern, ...] = ()
     products: frozenset[str] = frozenset()  # besides its own name
+    refusal: Refusal | None = None  # it does not judge yet
+
+    def choice(self) -> Choice:
+        return by(self.recipe) if self.refusal is None else Choice(recipe=self.recipe, refusal=self.refusal)
 
 
 class Book(Protocol):
@@ -141,9 +145,9 @@ class ByProduct:
         if known.product is not None:
             return self._named(self._of_product(known.product), f"product {known.product!r}")
         if known.part_id is not None:
-            for name, one in self.entries.items():
+            for one in self.entries.values():
                 if any(pattern.matches(known.part_id) for pattern in one.parts):
-                    return by(self.entries[name].recipe)
+                    return one.choice()
         part = "a part without an id" if known.part_id is None else f"part {known.part_id!r}"
         if self.switched is not None:
             entry = self.entries.get(self.switched)
@@ -158,7 +162,7 @@ class ByProduct:
 
     def _named(self, name: str | None, of: str) -> Choice:
         if name is not None:
-            return by(self.entries[name].recipe)
+            return self.entries[name].choice()
         known = ", ".join(self.entries)
         return Choice(
             recipe=self._nobody,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,13 +12,16 @@ from types import MappingProxyType
 import structlog
 
 from agent.durable import replace_file, sync_folder
+from agent.engines.switch import Switch
 from agent.errors import PlumblineError
-from agent.line.book import Book, ByProduct, Entry, OneRecipe
+from agent.line.book import Book, ByProduct, Entry, OneRecipe, Refusal
 from agent.line.line import Line
 from agent.line.no_model import no_model
 from agent.line.opened import NotOpenError, OpenedBundle, OpenedBundles
+from agent.line.opening import Opener, head_of, opening
 from agent.line.recipe import Recipe, make_recipe
 from agent.settings.patterns import parse
+from agent.settings.recipes import Recipe as RecipeSettings
 from agent.settings.settings import Settings
 
 log = structlog.get_logger()
@@ -58,6 +62,8 @@ class Recipes:
         self._wanted = wanted
         self._station = station
         self._of_recipes = dict(of_recipes or {})
+        self._missing: dict[Path, Refusal] = {}  # bundles that recipes name and that are not open
+        self._opener = Opener(bundles, self._missing_paths, self._has_come, self._has_failed)
         self._path = path
         self._switched = _read(path)
         self._lines: Mapping[str, Line] = {}
@@ -105,15 +111,16 @@ class Recipes:
         """The name that was switched to; None where the settings decide."""
         return self._switched
 
-    def can_take_over(self, wanted: Settings) -> bool:
-        """Whether every bundle that these settings' recipes name is open: else it takes another run."""
-        return all(one.bundle is None or self._opened_at(one.bundle) is not None for one in wanted.recipes)
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop: bundles that recipes name are opened, and then judge."""
+        self._opener.run(stop)
 
     def take_over(self, wanted: Settings, from_ns: Mapping[str, int] = NOTHING) -> None:
-        """Have every line judge by these settings from its next frame or part on; the bundles stay.
+        """Have every line judge by these settings from its next frame or part on; the station's bundle stays.
 
-        By camera, `from_ns` says when a frame must have been captured to be judged by them. Raises
-        NotOpenError where a recipe names a bundle that is not open; then nothing has changed.
+        By camera, `from_ns` says when a frame must have been captured to be judged by them.
+        A recipe whose bundle is not open judges once `run` has opened it; its parts are undecided until then.
+        Raises BundleError or NotTrusted for one that cannot be opened at all; then nothing has changed.
         """
         with self.bundles.held():
             self._put_in_force(wanted, self._station, from_ns)
@@ -167,6 +174,8 @@ class Recipes:
             for one in ones:
                 of = f"Bundle {one.bundle.manifest.name} ({one.sha256[:12]}): " if len(ones) > 1 else ""
                 yield from (f"{of}{words}" for words in one.serving.words())
+        for refusal in list(self._missing.values()):
+            yield f"A recipe judges nothing: {refusal.detail}"
 
     def serves(self) -> dict[str, bool]:
         """Every engine that may serve the bundle in force, best first, and whether it is the one."""
@@ -175,8 +184,12 @@ class Recipes:
     def _put_in_force(
         self, wanted: Settings, station: OpenedBundle, from_ns: Mapping[str, int] = NOTHING
     ) -> None:
-        book = self._made(wanted, station)
-        self._wanted, self._station = wanted, station
+        try:
+            book = self._made(wanted, station)
+            self._wanted, self._station = wanted, station
+        finally:
+            named = {one.bundle for one in self._wanted.recipes}
+            self._missing = {path: one for path, one in self._missing.items() if path in named}
         self._judge_by(book, from_ns)
 
     def _judge_by(self, book: Book, from_ns: Mapping[str, int] = NOTHING) -> None:
@@ -187,22 +200,50 @@ class Recipes:
     def _made(self, wanted: Settings, station: OpenedBundle) -> Book:
         if not wanted.recipes:
             return OneRecipe(make_recipe(wanted, station.bundle, station.engine))
-        entries = {}
-        for one in wanted.recipes:
-            its = station if one.bundle is None else self._opened_at(one.bundle)
-            if its is None:
-                raise NotOpenError(
-                    f"recipe {one.name}: bundle {one.bundle} is not open; start the agent anew"
-                )
-            entries[one.name] = Entry(
-                recipe=make_recipe(wanted, its.bundle, its.engine, one),
-                parts=tuple(parse(text) for text in one.parts),
-                products=frozenset(one.products),
-            )
+        entries = {one.name: self._entry(wanted, station, one) for one in wanted.recipes}
         default = next((one.name for one in wanted.recipes if one.is_default), None)
         return ByProduct(
             entries=entries, default=default, switched=self._switched, station_sha256=station.sha256
         )
+
+    def _entry(self, wanted: Settings, station: OpenedBundle, one: RecipeSettings) -> Entry:
+        its, refusal = station if one.bundle is None else self._opened_at(one.bundle), None
+        if its is not None:
+            recipe = make_recipe(wanted, its.bundle, its.engine, one)
+        else:
+            assert one.bundle is not None
+            recipe = make_recipe(wanted, head_of(one.bundle, wanted.trust), Switch(), one)
+            refusal = self._missing.setdefault(one.bundle, opening(one.name))
+        return Entry(
+            recipe=recipe,
+            parts=tuple(parse(text) for text in one.parts),
+            products=frozenset(one.products),
+            refusal=refusal,
+        )
+
+    def _missing_paths(self) -> tuple[Path, ...]:
+        with self.bundles.held():
+            return tuple(self._missing)
+
+    def _has_come(self, path: Path, opened: OpenedBundle) -> None:
+        with self.bundles.held():
+            if path in self._missing:
+                del self._missing[path]
+                self._of_recipes[path] = opened
+                self._renew(path)
+
+    def _has_failed(self, path: Path, why: Refusal) -> None:
+        with self.bundles.held():
+            if self._missing.get(path, why) != why:
+                self._missing[path] = why
+                self._renew(path)
+
+    def _renew(self, path: Path) -> None:
+        """The recipes of this bundle; all others are the same ones as before."""
+        if isinstance(self._book, ByProduct):
+            named = [one for one in self._wanted.recipes if one.bundle == path]
+            renewed = {one.name: self._entry(self._wanted, self._station, one) for one in named}
+            self._judge_by(replace(self._book, entries={**self._book.entries, **renewed}))
 
     def _opened_at(self, path: Path) -> OpenedBundle | None:
         """Not one that was closed since: what no recipe names any more does not stay open."""

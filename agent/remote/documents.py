@@ -14,6 +14,7 @@ import structlog
 from agent.contract.desired import INSTALL_TYPE, MAX_DOCUMENT_BYTES, SETTINGS_TYPE
 from agent.contract.inbound import Inbound
 from agent.contract.topics import DESIRED, DesiredKind
+from agent.remote.trees import Trees
 from agent.settings import bounded
 from agent.trust.envelope import SignatureError, parse
 
@@ -21,7 +22,7 @@ LOOK_S = 0.5
 LONGEST_KEPT = 16  # files that are looked at in one turn
 KINDS: Mapping[str, DesiredKind] = {SETTINGS_TYPE: "config", INSTALL_TYPE: "bundle"}
 
-Take: TypeAlias = Callable[[bytes], None]
+Take: TypeAlias = Callable[[bytes, Path | None], None]  # with the folder that it came in
 
 log = structlog.get_logger(__name__)
 
@@ -36,11 +37,18 @@ class Inbox(Protocol):
 class Documents:
     """A thread that hands each to whom its topic or its type names; no `take` may raise or wait."""
 
-    def __init__(self, inbox: Inbox, folder: Path | None, takers: Mapping[DesiredKind, Take]) -> None:
-        """Files in `folder` that end with .json are taken, and gone then."""
+    def __init__(
+        self,
+        inbox: Inbox,
+        folder: Path | None,
+        takers: Mapping[DesiredKind, Take],
+        trees: Trees | None = None,
+    ) -> None:
+        """Files in `folder` that end with .json are taken, and gone then; those in `trees` stay."""
         self._inbox = inbox
         self._folder = folder
         self._takers = takers
+        self._trees = trees
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="documents", daemon=True)
         self.failure: Exception | None = None
@@ -57,11 +65,18 @@ class Documents:
         """Whatever has come; waits for at most `timeout_s` for a message."""
         with suppress(queue.Empty):
             inbound = self._inbox.get(timeout=timeout_s)
-            for kind in DESIRED:
-                if inbound.topic.endswith(f"/{kind}/desired") and kind in self._takers:
-                    self._takers[kind](inbound.payload)
+            self._hand_over(inbound.topic, inbound.payload, None)
         if self._folder is not None:
             self._look(self._folder)
+        if self._trees is not None:
+            for one in self._trees.come():
+                self._hand_over(one.topic, one.content, one.root)
+            self._trees.bring_back()
+
+    def _hand_over(self, topic: str, content: bytes, base: Path | None) -> None:
+        for kind in DESIRED:
+            if topic.endswith(f"/{kind}/desired") and kind in self._takers:
+                self._takers[kind](content, base)
 
     def _run(self) -> None:
         try:
@@ -85,7 +100,7 @@ class Documents:
             except bounded.UnreadableError:
                 continue
             if kind in self._takers:
-                self._takers[kind](data)
+                self._takers[kind](data, folder)
             try:
                 path.unlink()
             except OSError as error:

@@ -11,7 +11,7 @@ import structlog
 from pydantic import JsonValue
 
 from agent.clock import Clock, clock_synced
-from agent.contract.topics import DesiredKind, allowed_response_topic
+from agent.contract.topics import DesiredKind, Topics, allowed_response_topic
 from agent.line.bindings import Bindings
 from agent.line.holds import Holds
 from agent.outbox.file import FullError
@@ -22,6 +22,8 @@ from agent.remote.commands.snapshots import Snapshots
 from agent.remote.commands.station import Doctor, GoodFrames, Recipes, Recommending, Station
 from agent.remote.documents import Documents, Take
 from agent.remote.rollout.orders import Rollouts
+from agent.remote.settings.desk import REPORTED
+from agent.remote.trees import Trees
 from agent.settings.settings import Settings
 from agent.uplink.uplink import Uplink
 
@@ -146,7 +148,18 @@ def build(
         snapshots=snapshots,
         log_level=log_level,
         uplink=uplink,
-        documents=Documents(uplink.link.documents, inbox, takers),
+        documents=Documents(uplink.link.documents, inbox, takers, _trees(topics, wanted, inbox)),
+    )
+
+
+def _trees(topics: Topics, wanted: Settings, inbox: Path | None) -> Trees | None:
+    if inbox is None:
+        return None
+    return Trees(
+        inbox,
+        topics=topics.documents(wanted.remote.groups),
+        reported=topics.reported(),
+        report=inbox.with_name(REPORTED),
     )
 
 

@@ -19,6 +19,7 @@ GROUNDS = {
     "lost_lines": "lines of the web were lost",
     "engine_error": "the engine failed",
     "no_model": "no model bundle is whole",
+    "bundle_opening": "the bundle of their recipe is being opened",
     "not_finite": "the engine gave no numbers",
     "stopped": "the agent was stopped",
     "part_missing": "no part was named for them",

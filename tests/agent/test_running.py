@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from agent.app import build
+from agent.bundle.bundle import BundleError
 from agent.cameras.camera import Camera, EndOfStream
 from agent.clock import Clock, SystemClock
 from agent.crew import Crew
-from agent.line.opened import NotOpenError
 from agent.messages import Frame
 from agent.running import App
 from agent.settings import camera as camera_settings
@@ -180,7 +180,7 @@ def test_where_the_lines_cannot_take_them_the_camera_is_as_it_was(tmp_path: Path
         bad = with_side(before, source=VideoSource(url="rtsp://elsewhere")).model_copy(
             update={"recipes": (Recipe(name="a", bundle=tmp_path / "nowhere", is_default=True),)}
         )
-        with pytest.raises(NotOpenError, match="is not open"):
+        with pytest.raises(BundleError, match="nowhere"):
             station.app.take_over(bad)
         station.goes_on()
         assert station.plant.opened[-1] == ("side", before.cameras[1].source)

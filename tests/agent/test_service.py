@@ -54,7 +54,6 @@ class Fake:
         self.built: list[Settings] = []
         self.crews: list[Crew] = []
         self.taken: list[Settings] = []
-        self.opens_recipes = True
         self.runs = iter(runs)
         self.settings_run = FakeRun()
         ways = Ways(file=self.load, settings=self.made, trust=lambda _: "nobody")
@@ -92,9 +91,6 @@ class Fake:
                 return
             step()
         attend(cast(App, self))
-
-    def can_take_over(self, wanted: Settings) -> bool:
-        return self.opens_recipes
 
     def take_over(self, wanted: Settings) -> None:
         self.taken.append(wanted)
@@ -147,16 +143,11 @@ def test_other_settings_take_another_run_and_reload_ends_when_that_runs(tmp_path
     assert after.count("READY=1") == 1 and after[-1] == "READY=1"
 
 
-def test_recipes_with_a_bundle_that_is_not_open_take_another_run(tmp_path: Path) -> None:
-    for is_open, runs in ((True, 1), (False, 2)):
-        folder = tmp_path / str(is_open)
-        folder.mkdir()
-        fake = Fake(folder, [])
-        fake.opens_recipes = is_open
-        recipes = (Recipe(name="one", bundle=SAMPLE),)
-        fake.runs = iter([[change(fake, recipes=recipes), lambda: None], [lambda: None]])
-        fake.service.run()
-        assert len(fake.built) == runs
+def test_recipes_with_a_bundle_of_their_own_take_no_other_run(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.runs = iter([[change(fake, recipes=(Recipe(name="one", bundle=SAMPLE),)), lambda: None]])
+    fake.service.run()
+    assert len(fake.built) == 1 and fake.taken[-1].recipes[0].name == "one"
 
 
 def test_settings_that_cannot_be_read_are_refused_and_said(tmp_path: Path) -> None:

@@ -117,7 +117,12 @@ def test_a_station_says_all_that_the_contract_names_and_the_mes_hears_it(
     "topic",
     [
         ANOTHER.verdict("top"),
+        ANOTHER.crop("top"),
+        ANOTHER.crop_header("top"),
+        ANOTHER.event(),
         ANOTHER.status(),
+        ANOTHER.metrics(),
+        ANOTHER.rsp("ping"),
         ANOTHER.cmd("ping"),
         TOPICS.cmd("ping"),
         TOPICS.desired("config"),

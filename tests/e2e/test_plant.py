@@ -14,7 +14,7 @@ from agent.bundle.bundle import open_bundle
 from agent.contract.desired import SETTINGS_TYPE
 from models.signing import load_private_key, sign, write_new_key
 from tests.brokers import Mosquitto, Subscriber, eventually
-from tests.e2e.plant import NAMES, PROOF_S, Plant, Running, is_gap_free, topic
+from tests.e2e.plant import NAMES, PROOF_S, Plant, Running, is_gap_free, lab, topic
 
 pytestmark = pytest.mark.slow
 
@@ -280,3 +280,44 @@ def test_a_station_that_is_killed_in_the_midst_of_an_update_comes_to_its_end(
     judged = len(seen.verdicts())
     eventually(lambda: len(seen.verdicts()) > judged, "it goes on")
     assert seen.bundles()[-2:] == [before, sha256] and is_gap_free(seen)
+
+
+def test_a_stick_brings_settings_and_bundle_to_stations_and_their_reports_back(
+    plant: Plant, tmp_path: Path
+) -> None:
+    names, stick = NAMES[:2], tmp_path / "stick"
+    carried = plant.bundle("carried", counter=40, is_same=False)
+    sha256 = open_bundle(carried).sha256
+    (tmp_path / "patch.yaml").write_text("{revision: 2002, judge: {min_area_px: 21}}")
+    words = ("export", stick, "-i", plant.inventory, "--key", plant.key, "--to", names[0], "--to", names[1])
+    done = lab("fleet", *words, "--settings", tmp_path / "patch.yaml", "--bundle", carried)
+    assert done.code == 0, done.err
+    before = {one: one.read_bytes() for one in stick.rglob("*") if one.is_file()}
+    for name in names:  # as if it were plugged into both
+        inbox = plant.folder_of(name) / "inbox"
+        inbox.mkdir(exist_ok=True)
+        (inbox / "stick").symlink_to(stick)
+
+    def brought(name: str) -> dict[str, Any]:
+        path = stick / topic(name, "config", "reported.json")
+        return dict(json.loads(path.read_bytes())) if path.exists() else {}
+
+    def is_done(name: str) -> bool:
+        found = brought(name)
+        states = [
+            (found.get(kind, {}).get("attempted") or {}).get("state") for kind in ("settings", "bundle")
+        ]
+        return states == ["applied", "applied"] and found["bundle"]["active"]["sha256"] == sha256
+
+    for name in names:
+        eventually(lambda name=name: is_done(name), f"{name} has told the stick", 200)  # type: ignore[misc]
+        assert plant.seen[name].verdicts()[-1]["settings"]["version"] == 2002
+        (plant.folder_of(name) / "inbox" / "stick").unlink()
+    assert {one: one.read_bytes() for one in before} == before
+    done = lab("fleet", "import", stick, "-i", plant.inventory, "--json")
+    assert done.code == 0, done.err
+    shown = {one["station"]: one for one in json.loads(done.out)["stations"]}
+    for name in names:
+        row = shown[f"test/cells/line1/{name}"]
+        assert row["bundle"]["sha256"] == sha256 and row["settings_attempted"]["state"] == "applied"
+    assert all(is_gap_free(plant.seen[name]) for name in names)

@@ -28,18 +28,23 @@ class Answers:
         *,
         record: Callable[[], Record],
         share: Callable[[Record], float | None],
+        trouble: Callable[[Record], str | None],
         changed: Callable[[], None],
     ) -> None:
-        """`share` says how much of a record's state is over; `changed` is called after every answer."""
+        """`share` says how much of a record's state is over, `trouble` what keeps it from getting on;
+        `changed` is called after every answer.
+        """
         self._depot = depot
         self._stage = stage
         self._clock = clock
         self._record = record
         self._share = share
+        self._trouble = trouble
         self._changed = changed
         self.waiting_for: dict[str, Asked] = {}  # their answers, by transaction
         self.later: Document | None = None
         self.later_ns = 0
+        self._waits: Instruction | None = None  # of `later`
         self.rejected = 0
         self.report = BundleReport(active=None)
         self._over: dict[str, Standing] = {}
@@ -54,7 +59,7 @@ class Answers:
         return Standing(
             state=bundle_report.state_of(record),
             code=bundle_report.code_of(record),
-            message=record.errors[-1].message if record.errors else record.state.replace("_", " "),
+            message=record.errors[-1].message if record.errors else self._words(record),
             share=self._share(record),
             is_over=record.state == "idle",
         )
@@ -76,17 +81,33 @@ class Answers:
         """It has begun nothing, or waits for its turn."""
         at, problem = self._now(), answer.problem
         if problem is not None and problem.code == 429 and isinstance(order, Document) and order.may_wait:
-            self.later, self.later_ns = (
-                replace(order, reply=nobody),
-                self._clock.monotonic_ns() + round(AGAIN_S * 1e9),
-            )
-            self.reply(order, "pending", problem, bundle_report.waiting(new, problem.message, at=at))
+            self._have_wait(order, new, problem.message)
             return
         own = self._record().instruction
         is_known = own is not None and own.envelope_sha256 == new.envelope_sha256
         # A document that comes again does not hide what has become of it.
         said = None if is_known else bundle_report.answered(new, answer, at=at)
         self.reply(order, answer.state, problem, said)
+
+    def _have_wait(self, order: Document, new: Instruction, why: str) -> None:
+        """One waits, the newest; whichever it is passed over for has its answer, too."""
+        before, at = None if self.later is None else self._waits, self._now()
+        if before is not None and before.envelope_sha256 != new.envelope_sha256:
+            same = (before.issuer, before.epoch) == (new.issuer, new.epoch)
+            if same and new.counter <= before.counter:
+                words = f"counter {new.counter} is not above {before.counter}, which waits here"
+                answer = Answer(state="rejected", problem=Problem(code=409, message=words))
+                self.reply(order, "rejected", answer.problem, bundle_report.answered(new, answer, at=at))
+                return
+            self._answer = bundle_report.superseded(before, f"superseded by counter {new.counter}", at=at)
+            self.say(anew=True)
+        self.later, self._waits = replace(order, reply=nobody), new
+        self.later_ns = self._clock.monotonic_ns() + round(AGAIN_S * 1e9)
+        record = self._record()
+        under_way = f"it waits here for the end of the transaction before, which is {_stage(record)}"
+        words = why if record.state == "idle" else under_way
+        problem = Problem(code=429, message=words)
+        self.reply(order, "pending", problem, bundle_report.waiting(new, words, at=at))
 
     def reply(
         self, order: Asked, state: SaidState, problem: Problem | None, said: BundleAttempt | None
@@ -129,14 +150,22 @@ class Answers:
     def _reported(self) -> BundleReport:
         record = self._record()
         attempted = self._answer or bundle_report.attempt_of(
-            record, at=self._moved_at, progress=self._share(record)
+            record, at=self._moved_at, progress=self._share(record), trouble=self._trouble(record)
         )
         return bundle_report.bundle_report(
             self._depot, record, serves=self._stage.in_force(), attempted=attempted
         )
 
+    def _words(self, record: Record) -> str:
+        state, trouble = _stage(record), self._trouble(record)
+        return state if trouble is None else f"{state}; {trouble}"
+
     def _now(self) -> str:
         return rfc3339(self._clock.utc_now())
+
+
+def _stage(record: Record) -> str:
+    return record.state.replace("_", " ")
 
 
 def _of(event: Event) -> str:

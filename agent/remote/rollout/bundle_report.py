@@ -52,8 +52,10 @@ def _reference(depot: Depot, sha256: str | None) -> BundleRef | None:
     return BundleRef(id=manifest.name, sha256=sha256, counter=manifest.counter)
 
 
-def attempt_of(record: Record, *, at: str, progress: float | None) -> BundleAttempt | None:
-    """What became of the last transaction so far; None where there was none."""
+def attempt_of(
+    record: Record, *, at: str, progress: float | None, trouble: str | None = None
+) -> BundleAttempt | None:
+    """What became of the last transaction so far; None where there was none. `trouble` holds it up."""
     if record.instruction is None:
         return None
     return BundleAttempt(
@@ -61,7 +63,7 @@ def attempt_of(record: Record, *, at: str, progress: float | None) -> BundleAtte
         state=state_of(record),
         changed=_has_changed(record),
         code=code_of(record),
-        errors=_problems(record.errors),
+        errors=(*_problems(record.errors), *_held_up(trouble)),
         at=at,
         progress=progress,
         attempts=record.attempts,
@@ -116,6 +118,14 @@ def waiting(instruction: Instruction, why: str, *, at: str) -> BundleAttempt:
     )
 
 
+def superseded(instruction: Instruction, why: str, *, at: str) -> BundleAttempt:
+    """One that waited and whose turn will not come."""
+    errors = (ProblemReport(message=stored(why)),)
+    return BundleAttempt(
+        **_named(instruction), state="superseded", changed=False, code=409, errors=errors, at=at
+    )
+
+
 def state_of(record: Record) -> AttemptState:
     """Of the last transaction, in the words of the reported document."""
     match record.outcome:
@@ -157,6 +167,10 @@ def _named(instruction: Instruction) -> dict[str, Any]:
 
 def _problems(problems: tuple[Problem, ...]) -> tuple[ProblemReport, ...]:
     return tuple(ProblemReport(message=stored(one.message)) for one in problems)
+
+
+def _held_up(trouble: str | None) -> tuple[ProblemReport, ...]:
+    return () if trouble is None else (ProblemReport(message=stored(trouble)),)
 
 
 def _proof(proof: Proven | None) -> ProofReport | None:

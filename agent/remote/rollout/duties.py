@@ -152,6 +152,12 @@ class Duties:
             return min(1.0, done / record.instruction.size_bytes)
         return None
 
+    def trouble(self, record: Record) -> str | None:
+        """Why what is under way does not get on; None where it does."""
+        if record.state != "downloading" or self._fetched is None:
+            return None
+        return self._fetched.trouble
+
     def words(self, record: Record) -> tuple[str, ...]:
         """What people should know, one sentence each."""
         if self._means.stage.in_force() is None:

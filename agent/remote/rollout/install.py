@@ -1,8 +1,8 @@
 """A bundle by hand: from a file, a folder or a stick into the depot, proven on this machine, and in force.
 
-The same transaction as one from afar, with a person in place of probation: once the golden scores are
-reproduced it is committed, and `roll_back` is the way back. A running station is not asked: it goes on with
-the bundle that it has opened until its next reload or start.
+The same transaction as one from afar, with a person in place of probation: once it is proven it is committed,
+and `roll_back` is the way back. A running station is not asked: it goes on with the bundle that it has opened
+until its next reload or start.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from agent.bundle.trust import NotTrusted
 from agent.clock import Clock, new_uuid7, rfc3339
 from agent.errors import PlumblineError
 from agent.foreign import shown
+from agent.remote.proof.document import NotProven
 from agent.remote.rollout import rollout
 from agent.remote.rollout.depot import Depot, DepotError
 from agent.remote.rollout.rollout_file import RECORD, NotWritable, RolloutFile
@@ -55,7 +56,7 @@ class Proof:
     """What a bundle has to stand before it serves here; both raise a PlumblineError."""
 
     trusted: Callable[[Bundle], None]
-    golden: Callable[[Bundle], None]  # on the engine that will serve, which is built and kept for it
+    good: Callable[[Bundle], None]  # on the engine that will serve, which is built and kept for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +250,7 @@ class Hand:
             self._proof.trusted(found)
             self._say(f"digests: {len(found.manifest.files)} files match")
             return "verified"
-        self._proof.golden(self._depot.open(target))
+        self._proof.good(self._depot.open(target))
         return "proven"
 
     def _copy(self) -> None:
@@ -263,6 +264,6 @@ class Hand:
 
 
 def _code(error: PlumblineError) -> int:
-    if isinstance(error, DepotError):
+    if isinstance(error, DepotError | NotProven):
         return error.code
     return 403 if isinstance(error, NotTrusted) else 422

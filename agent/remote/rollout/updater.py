@@ -41,6 +41,7 @@ from agent.remote.rollout.transaction import (
     Stopped,
     TimeSeen,
 )
+from agent.remote.transport.fetch import deadline_s
 from agent.trust import freshness
 from agent.trust.freshness import Reading
 
@@ -51,7 +52,7 @@ SAY_EVERY_S = 2.0  # between two reports of mere progress
 IDLE_S = 60.0  # between two looks at what was done by hand
 TIME_SEEN_S = 3600.0
 WAITING = 16  # documents; of more the oldest gives way
-DEADLINE_S = 86_400.0  # with a source that answers
+PASSED_OVER = "too many newer ones came"
 
 
 log = structlog.get_logger()
@@ -70,6 +71,7 @@ class Updater:
         self._read = read
         self._orders: queue.SimpleQueue[Asked | Event | None] = queue.SimpleQueue()
         self._documents: deque[Document] = deque()  # for each a None among the orders
+        self._passed_over: deque[Document] = deque(maxlen=WAITING)
         self._duties = Duties(means, self._orders.put)
         self._answers = Answers(
             means.depot,
@@ -77,6 +79,7 @@ class Updater:
             means.clock,
             record=lambda: self._carrying.record,
             share=self._duties.share,
+            trouble=self._duties.trouble,
             changed=changed,
         )
         self._carrying = Carrying(
@@ -94,7 +97,9 @@ class Updater:
         waiting.append(Document(content=document, base=base, may_wait=True, reply=reply))
         if len(waiting) > WAITING:
             with suppress(IndexError):
-                waiting.popleft().reply(Said(state="rejected", code=429, message="too many newer ones came"))
+                oldest = waiting.popleft()
+                oldest.reply(Said(state="rejected", code=429, message=PASSED_OVER))
+                self._passed_over.append(replace(oldest, reply=nobody))
         self._orders.put(None)
 
     def install(self, document: bytes, base: Path | None = None) -> Said:
@@ -158,6 +163,8 @@ class Updater:
     def _take(self, order: Asked | Event | None) -> None:
         match order:
             case None:
+                while self._passed_over:
+                    self._refuse(self._passed_over.popleft(), 429, PASSED_OVER)
                 if self._documents:
                     self._taken(self._documents.popleft())
             case Document():
@@ -175,10 +182,12 @@ class Updater:
             self._document(order)
         except Exception as error:
             log.error("document_failed", exc_info=error)
-            refusal = unread(order.content, 500, f"{type(error).__name__}: {error}")
-            self._answers.reply(
-                order, "rejected", refusal.problem, bundle_report.refused(refusal, at=self._now())
-            )
+            self._refuse(order, 500, f"{type(error).__name__}: {error}")
+
+    def _refuse(self, order: Document, code: int, why: str) -> None:
+        refusal = unread(order.content, code, why)
+        said = bundle_report.refused(refusal, at=self._now())
+        self._answers.reply(order, "rejected", refusal.problem, said)
 
     def _look(self, now_ns: int) -> None:
         """What time, the line and the fetch bring."""
@@ -241,7 +250,7 @@ class Updater:
                 is_expired=found.is_expired,
                 has_room=self._has_room(new),
                 trusted_time=found.trusted_time,
-                deadline_s=DEADLINE_S,
+                deadline_s=deadline_s(new.size_bytes),
             )
         )
 
@@ -270,7 +279,7 @@ class Updater:
                 boot_id=self._clock.boot(),
                 at=self._now(),
                 current=self._serving(),
-                deadline_s=DEADLINE_S,
+                deadline_s=deadline_s(new.size_bytes),
             )
         )
 

@@ -2,7 +2,7 @@
 
 A source that is away is asked again, with a growing wait, for as long as it takes; one that has something
 else, or more than was announced, is not. When none is left, or the disk is full, it has failed. A deadline
-counts only the time in which bytes come.
+follows from the size, and counts only the time in which bytes come.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from agent.remote.rollout.depot import Depot
 from agent.remote.transport.chunks import ChunkLink, Chunks
 from agent.remote.transport.folder import Folder
 from agent.remote.transport.https import Https
+from agent.remote.transport.paced import LEAST_BYTES, WINDOW_S
 from agent.remote.transport.source import Cancelled, Lost, Source, Stopped, Unfit
 from agent.remote.transport.taking import NotFetched, Taking, Terms
 from agent.settings.remote import Download
@@ -30,6 +31,7 @@ from agent.settings.remote import Download
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 TELL_S = 0.5
+GRACE_S = 3600.0  # beside the time that all bytes take at the slowest that a server may be
 TIMES_OVER = 8  # as many bytes as announced, from one source, before it is seen to lead nowhere
 
 log = structlog.get_logger(__name__)
@@ -52,6 +54,11 @@ class Progress:
     size_bytes: int  # of all of them, as announced
     linked_s: float  # how long bytes have come, in this call
     trouble: str | None
+
+
+def deadline_s(size_bytes: int) -> float:
+    """Seconds in which so many bytes have to come, waits for sources that are away left out."""
+    return GRACE_S + size_bytes * WINDOW_S / LEAST_BYTES
 
 
 class Fetch(Protocol):
@@ -139,8 +146,10 @@ class Fetcher:
             one.wait_s = error.wait_s
             if one.given > TIMES_OVER * watch.size_bytes:
                 one.unfit = Unfit(f"gave {one.given} bytes in vain; {error}", 422)
+            if taking.received > had:
+                watch.count()
             if str(error) != one.told:
-                log.info("bundle_source_lost", source=one.source.name, reason=str(error))
+                log.warning("bundle_source_lost", source=one.source.name, reason=str(error))
                 one.told = str(error)
             watch.stand(f"{one.source.name}: {error}")
         if one.unfit is not None:
@@ -196,15 +205,20 @@ class _Watch:
 
     def hear(self, done: Mapping[str, int]) -> None:
         """More bytes are on the disk. Raises NotFetched at the deadline, and Stopped."""
+        self._done, self._trouble = done, None
+        self.count()
+        if self._last_ns - self._told_ns > TELL_S * 1e9:
+            self.tell()
+        self._heed()
+
+    def count(self) -> None:
+        """There was a link until now. Raises NotFetched at the deadline."""
         now_ns = self.clock.monotonic_ns()
         self._linked_s += (now_ns - self._last_ns) / 1e9
         self._last_ns = now_ns
-        self._done, self._trouble = done, None
-        if now_ns - self._told_ns > TELL_S * 1e9:
-            self.tell()
-        self._heed()
         if self._linked_s > self.time_left_s:
-            raise NotFetched(f"not all of it came in time, {sum(done.values())} bytes of it did", 408)
+            found = sum(self._done.values())
+            raise NotFetched(f"not all of it came in time: {found} bytes in {self._linked_s:.0f} s", 408)
 
     def stand(self, trouble: str) -> None:
         self._trouble = trouble

@@ -95,3 +95,27 @@ def test_it_has_to_be_who_the_station_is(plumbline: Plumbline, station: Station)
     assert done.code == 2
     assert "belongs to user 12345 and this is root; run it as user 12345" in done.complaint()
     assert list(cache.iterdir()) == []
+
+
+def test_an_install_by_hand_asks_for_the_same_where_there_are_frames_to_judge(
+    plumbline: Plumbline, station: Station
+) -> None:
+    told = {
+        "bundle": "bundles/current",
+        "cameras": [{"name": "top"}],
+        "engine": {"kind": "openvino", "precision": "f32"},
+        "remote": {"proof": {"frames": 8}},
+    }
+    bare = config(station.folder, **told)
+    first = plumbline("bundle", "install", station.folder / "serves", "-c", bare)
+    assert (first.code, "golden scores alone; archive.folder is not set" in first.out) == (0, True)
+    whole = config(station.folder, **told, archive={"folder": "archive"})
+    other = write_grey(station.folder / "flips", threshold=0.4)
+    refused = plumbline("bundle", "install", other.path, "-c", whole)
+    assert refused.code == 1 and "1 of 8 verdicts flip" in refused.complaint()
+    assert f"pictures: {station.proofs / other.sha256}" in refused.out
+    good = write_grey(station.folder / "good", counter=2)
+    done = plumbline("bundle", "install", good.path, "-c", whole)
+    assert done.code == 0 and "frames: 8 of 8; by the incumbent 4 pass" in done.out
+    back = plumbline("bundle", "rollback", "-c", whole)
+    assert back.code == 0 and "frames:" not in back.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,11 +14,12 @@ import pytest
 
 import agent.engines.serving
 import agent.line.opened
+from agent.bundle.files import BundleError
 from agent.durable import unfinished_of
 from agent.line.book import Known
 from agent.line.capture import Capture
 from agent.line.line import Line
-from agent.line.opened import NotOpenError
+from agent.line.opened import estimated_bytes
 from agent.line.recipes import Recipes, SwitchError, UnknownRecipeError, open_recipes
 from agent.settings.camera import Camera
 from agent.settings.recipes import OfCamera, Recipe, Region
@@ -147,7 +149,7 @@ def test_a_switch_that_cannot_be_kept_or_read_judges_nothing_by_another_recipe(
     again.bundles.close()
 
 
-def test_settings_take_over_with_other_recipes_on_bundles_that_are_open_and_not_on_others(
+def test_settings_take_over_with_other_recipes_and_what_none_names_any_more_is_closed(
     tmp_path: Path, at: Desk
 ) -> None:
     told = settings(tmp_path, *two(tmp_path))
@@ -160,10 +162,9 @@ def test_settings_take_over_with_other_recipes_on_bundles_that_are_open_and_not_
         (record,) = station.records()
         assert (record["verdict"], record["score"]["threshold"]) == ("pass", pytest.approx(0.9))
         elsewhere = Recipe(name="third", bundle=tmp_path / "third")
-        assert station.recipes.can_take_over(told.model_copy(update={"recipes": told.recipes[1:]}))
-        assert not station.recipes.can_take_over(told.model_copy(update={"recipes": (elsewhere,)}))
-        with pytest.raises(NotOpenError, match=r"recipe third: .*third is not open"):
+        with pytest.raises(BundleError, match="third"):
             station.recipes.take_over(told.model_copy(update={"recipes": (elsewhere,)}))
+        assert list(station.recipes.words()) == [] and station.recipes.settings.recipes[0] == strict
         station.judge("A2")
         assert station.records()[-1]["score"]["threshold"] == pytest.approx(0.9)
         station.recipes.take_over(told.model_copy(update={"recipes": ()}))
@@ -173,9 +174,87 @@ def test_settings_take_over_with_other_recipes_on_bundles_that_are_open_and_not_
             names = {one.bundle.manifest.name for one in there.values()}
         assert names <= {"first", "second"}
         eventually(lambda: len(station.bundles._open) == 1, "the bundle that no recipe names is closed")
-        assert not station.recipes.can_take_over(told)
-        with pytest.raises(NotOpenError, match="recipe other"):
-            station.recipes.take_over(told)
+
+
+def test_a_bundle_that_a_recipe_names_anew_is_opened_beside_and_judges_from_the_next_part_on(
+    tmp_path: Path, at: Desk
+) -> None:
+    write_small(tmp_path / "third", name="third", raw=0.2)
+    told = settings(tmp_path, *two(tmp_path))
+    third = Recipe(name="third", bundle=tmp_path / "third", parts=("C.*",))
+    station = Station(tmp_path, at, told)
+    with running(station.bundles):
+        recipes = station.recipes
+        before = recipes._book.choose(Known(part_id="A1")).recipe
+        recipes.take_over(told.model_copy(update={"recipes": (*told.recipes, third)}))
+        kept = recipes._book.choose(Known(part_id="A1")).recipe
+        station.judge("A1", "C1")
+        others, record = station.records()
+        assert (others["verdict"], others["recipe_id"]) == ("fail", "one")
+        assert (record["verdict"], record["reason"]) == ("undecided", "bundle_opening")
+        assert (record["recipe_id"], record["model"]["bundle"]) == ("third", "third")
+        assert [words for words in recipes.words() if "recipe third is being opened" in words]
+        recipes._opener.turn()
+        assert recipes._book.choose(Known(part_id="A1")).recipe is kept is not before
+        station.judge("C1", "C2", "A2")  # C1 is the same part
+        assert [one["reason"] for one in station.records()[2:]] == ["bundle_opening", None, None]
+        assert station.records()[3]["score"]["threshold"] == pytest.approx(0.2)
+        assert list(recipes.words()) == []
+        recipes.take_over(told)
+        station.judge("A3")
+        digest = station.records()[3]["model"]["sha256"]
+        eventually(lambda: digest not in station.bundles._open, "what no recipe names any more is closed")
+
+
+def test_a_bundle_that_cannot_be_opened_is_told_of_and_no_other_recipe_waits(
+    tmp_path: Path, at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = write_small(tmp_path / "third", name="third")
+    (bad / "model.onnx").write_bytes(b"damaged")
+    told = settings(tmp_path, *two(tmp_path))
+    third = Recipe(name="third", bundle=bad, parts=("C.*",))
+    station = Station(tmp_path, at, told)
+    with running(station.bundles):
+        station.recipes.take_over(told.model_copy(update={"recipes": (*told.recipes, third)}))
+        station.recipes._opener.turn()
+        station.judge("C1", "A1")
+        refused, other = station.records()
+        assert (refused["verdict"], refused["reason"]) == ("undecided", "no_model")
+        assert "model.onnx" in refused["detail"] and other["verdict"] == "fail"
+        assert ["model.onnx" in words for words in station.recipes.words()] == [True]
+        write_small(tmp_path / "mended", name="third", raw=0.2)
+        shutil.rmtree(bad)
+        (tmp_path / "mended").rename(bad)
+        station.recipes._opener.turn()
+        station.judge("C2")
+        assert station.records()[-1]["reason"] == "no_model"  # it is not tried all the time
+        monkeypatch.setattr("agent.line.opening.AGAIN_S", 0.0)
+        station.recipes._opener._again_s.clear()
+        station.recipes._opener.turn()
+        station.judge("C3")
+        assert station.records()[-1]["verdict"] in ("pass", "fail")
+
+
+def test_a_bundle_for_which_there_is_no_room_waits_until_others_are_closed(tmp_path: Path, at: Desk) -> None:
+    write_small(tmp_path / "third", name="third", raw=0.2)
+    first, second = two(tmp_path)
+    station = Station(tmp_path, at, settings(tmp_path, first, second))
+    with station.bundles.held() as there:
+        taken = sum(estimated_bytes(one.bundle) for one in there.values())
+    station.bundles._engine = station.bundles._engine.model_copy(update={"open_bundles_max_bytes": taken + 1})
+    third = Recipe(name="third", bundle=tmp_path / "third", parts=("C.*",))
+    told = settings(tmp_path, first, third)
+    station.recipes.take_over(told)
+    station.recipes._opener.turn()
+    station.judge("C1")  # from here on the line does not judge by the other bundle
+    (record,) = station.records()
+    assert record["reason"] == "bundle_opening" and "open_bundles_max_bytes" in record["detail"]
+    station.bundles.close_unused()
+    station.recipes._opener._again_s.clear()
+    station.recipes._opener.turn()
+    station.judge("C2")
+    assert station.records()[-1]["model"]["bundle"] == "third"
+    station.bundles.close()
 
 
 def test_a_rollout_changes_the_recipes_of_the_stations_bundle_alone(tmp_path: Path, at: Desk) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.line.way import LEAST_SHARE, RightOfWay
+from agent.line.way import LEAST_SHARE, MOST_AHEAD_S, RightOfWay
 from tests.brokers import eventually
 
 
@@ -69,11 +69,39 @@ def test_a_line_that_judges_all_the_time_leaves_it_its_least_share(
     way = RightOfWay(now)
     with way.gives_way(spinning.pid):
         now.now_s += 0.1
-        for _ in range(200):
+        for _ in range(500):
             with way.judging():
                 ran += not way._stands
                 now.now_s += 0.1
-    assert ran == pytest.approx(LEAST_SHARE * 200, abs=2)
+    assert ran == pytest.approx(LEAST_SHARE * 500, abs=2)
+
+
+def test_what_it_had_while_the_line_stood_is_not_held_against_it(spinning: subprocess.Popen[bytes]) -> None:
+    now = Time()
+    way = RightOfWay(now)
+    with way.gives_way(spinning.pid):
+        now.now_s += 3600
+        ran = 0
+        for _ in range(round(MOST_AHEAD_S / LEAST_SHARE / 0.1) + 2):
+            with way.judging():
+                ran += not way._stands
+                now.now_s += 0.1
+    assert ran
+
+
+def test_it_runs_on_only_when_no_frame_has_come_for_a_moment(
+    spinning: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.line.way.LINGER_S", 0.5)
+    now = Time()
+    way = RightOfWay(now)
+    with way.gives_way(spinning.pid):
+        for _ in range(4):
+            now.now_s += 0.1
+            with way.judging():
+                eventually(lambda: stands(spinning), "it stands")
+            assert way._stands
+        eventually(lambda: not stands(spinning), "it runs")
 
 
 def test_frames_are_judged_whatever_became_of_the_process(spinning: subprocess.Popen[bytes]) -> None:

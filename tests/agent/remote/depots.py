@@ -49,7 +49,7 @@ def make_hand(
     """A hand that trusts everything."""
     return Hand(
         Depot(folder=folder),
-        Proof(trusted=lambda bundle: None, golden=prover or Prover()),
+        Proof(trusted=lambda bundle: None, good=prover or Prover()),
         clock or ManualClock(),
         kept_free=kept_free,
         say=(said if said is not None else []).append,

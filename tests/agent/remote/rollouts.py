@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import Clock, ManualClock
 from agent.contract.desired import INSTALL_TYPE
+from agent.contract.reported import BundleAttempt
 from agent.errors import PlumblineError
 from agent.remote.rollout.baseline import Sample
 from agent.remote.rollout.begin import Begun, begin
@@ -105,6 +106,7 @@ class FakeFetch:
 
     depot: Depot
     waits: bool = False
+    trouble: str | None = None  # that it tells of while it waits
     fails: list[PlumblineError] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     started: threading.Event = field(default_factory=threading.Event)
@@ -124,7 +126,7 @@ class FakeFetch:
                 Progress(
                     bytes_done={"model.onnx": 100},
                     size_bytes=order.target.size_bytes,
-                    trouble=None,
+                    trouble=self.trouble,
                     linked_s=5,
                 )
             )
@@ -213,6 +215,7 @@ class Rig:
         self.stage = FakeStage(serves=self.begun.serves)
         self.events: list[tuple[str, str, str]] = []
         self.changes = 0
+        self.attempts: list[BundleAttempt] = []  # as they were reported
         self.trust = trust(threshold=threshold)
         self.witness = Witness(self.clock)
         self.updater = Updater(
@@ -293,6 +296,8 @@ class Rig:
 
     def _changed(self) -> None:
         self.changes += 1
+        if (attempted := self.updater.report().attempted) is not None:
+            self.attempts.append(attempted)
 
 
 def installed(folder: Path, *sources: Path) -> None:

@@ -15,6 +15,7 @@ from agent.clock import ManualClock
 from agent.remote.rollout.depot import Depot
 from agent.remote.rollout.rollout_file import RECORD, NotWritable, RolloutFile
 from agent.remote.rollout.transaction import Record
+from agent.remote.rollout.updater import WAITING
 from tests.agent.remote.depots import content, make_hand, record_of, served
 from tests.agent.remote.rollouts import LIMITS, Rig, Told, desired, digest, installed, signed, sources
 
@@ -84,6 +85,23 @@ def test_the_line_judges_by_the_bundle_before_until_the_boundary(rig: Rig, there
     assert rig.fetch.started.wait(5)
     assert rig.stage.serves == digest(there[2]) and rig.stage.history == []
     assert served(rig.depot.folder) == (2, 1)
+
+
+def test_a_source_that_is_away_is_told_of_as_long_as_it_is(rig: Rig, there: dict[int, Path]) -> None:
+    rig.fetch.waits, rig.fetch.trouble = True, "https://files.example/x: cannot be reached"
+    said = rig.offer(signed(desired(there[3], 5)))
+
+    def told() -> list[str]:
+        rig.clock.sleep(3.0)
+        attempted = rig.updater.report().attempted
+        assert attempted is not None and (attempted.state, attempted.code) == ("downloading", 202)
+        return [one.message for one in attempted.errors]
+
+    rig.until(lambda: told() == ["https://files.example/x: cannot be reached"])
+    standing = rig.updater.standing(said.transaction or "")
+    assert standing is not None and standing.message.endswith("cannot be reached")
+    rig.fetch.trouble = None
+    rig.until(lambda: told() == [])
 
 
 @pytest.mark.parametrize(
@@ -395,12 +413,26 @@ def test_a_document_that_comes_on_probation_waits_and_the_newest_is_taken_up(
     assert rig.offer(signed(desired(there[4], 6))).state == "pending"
     said = rig.offer(signed(desired(there[1], 8)))
     assert (said.state, said.code) == ("pending", 202)
-    attempted = rig.updater.report().attempted
-    assert attempted is not None and (attempted.state, attempted.counter) == ("pending", 8)
+    assert "waits here for the end of the transaction before, which is probation" in said.message
+    assert [(one.state, one.counter) for one in rig.attempts[-2:]] == [("superseded", 6), ("pending", 8)]
+    assert rig.offer(signed(desired(there[4], 7))).code == 409  # no newer one that waits gives way to it
+    assert rig.attempts[-1].errors[0].message == "counter 7 is not above 8, which waits here"
+    assert rig.offer(signed(desired(there[1], 8))).state == "pending"
     rig.verdicts(40)
     rig.until(lambda: rig.record.state == "probation" and rig.record.highest[-1].counter == 8)
     rig.ended()
     assert served(rig.depot.folder) == (1, 3)
+
+
+def test_of_many_that_come_at_once_each_has_its_answer(rig: Rig, there: dict[int, Path]) -> None:
+    rig.updater.turn()
+    for counter in range(5, 5 + WAITING + 3):
+        rig.updater.take(signed(desired(there[3], counter)))
+    rig.until(lambda: len(rig.attempts) >= WAITING + 3)
+    refused = [one for one in rig.attempts if one.code == 429]
+    assert [one.errors[0].message for one in refused] == ["too many newer ones came"] * 3
+    rig.ended()
+    assert rig.record.highest[-1].counter == 5 + WAITING + 2
 
 
 def test_a_window_is_waited_for_and_a_window_that_is_over_ends_it(rig: Rig, there: dict[int, Path]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from agent.clock import ManualClock, SystemClock
 from agent.remote.transport import https, paced
 from agent.remote.transport.addresses import address_of, file_below, redirected
+from agent.remote.transport.fetch import GRACE_S, deadline_s
 from agent.remote.transport.https import accepted
 from agent.remote.transport.source import Lost, Stopped, Unfit
 from agent.remote.transport.taking import NotFetched
@@ -462,6 +463,34 @@ def test_a_deadline_counts_the_time_in_which_bytes_come(wanting: Wanting, source
         wanting.fetch(target_of(source), web_source(web.url), time_left_s=25.0)
     assert caught.value.code == 408
     assert 20.0 <= wanting.told[-1].linked_s < 40.0
+
+
+def test_a_server_that_trickles_and_hangs_up_comes_to_its_deadline(
+    wanting: Wanting, source: Path, web: Web
+) -> None:
+    clock = ManualClock()
+    wanting.clock = clock
+
+    def trickles(asked: Asked, connection: socket.socket, web: Web) -> bool:
+        content = web.content(asked) or b""
+        clock.advance(19.0)
+        lines = [f"Content-Length: {len(content) - asked.begins}"]
+        lines += [f"Content-Range: bytes {asked.begins}-{len(content) - 1}/{len(content)}"] * bool(
+            asked.begins
+        )
+        web.say(connection, 206 if asked.begins else 200, lines, content[asked.begins :][:1])
+        return True
+
+    web.lie = more_only(trickles)
+    with pytest.raises(NotFetched, match="not all of it came in time") as caught:
+        wanting.fetch(target_of(source), web_source(web.url), time_left_s=600.0)
+    assert caught.value.code == 408
+    assert 20 < len(web.asked) < 40
+
+
+def test_a_deadline_is_as_long_as_the_slowest_server_that_is_not_lost() -> None:
+    assert deadline_s(0) == GRACE_S
+    assert deadline_s(30_000_000) - GRACE_S == pytest.approx(30_000_000 / 1024)
 
 
 @pytest.mark.parametrize(
