@@ -107,7 +107,7 @@ class App:
         return self.parts.recipes.station.bundle
 
     def can_take_over(self, wanted: Settings) -> bool:
-        """Whether each camera that is to be opened anew still runs, and stays what it is to ring and records."""
+        """Whether each camera to be opened anew still runs, and stays what it is to ring and records."""
         before = self.parts.recipes.settings
         cameras = [(before.cameras[one], wanted.cameras[one]) for one in opened_anew(before, wanted)]
         return all(

@@ -54,6 +54,7 @@ class Fake:
         self.built: list[Settings] = []
         self.crews: list[Crew] = []
         self.taken: list[Settings] = []
+        self.keeps_cameras = True
         self.runs = iter(runs)
         self.settings_run = FakeRun()
         ways = Ways(file=self.load, settings=self.made, trust=lambda _: "nobody")
@@ -91,6 +92,9 @@ class Fake:
                 return
             step()
         attend(cast(App, self))
+
+    def can_take_over(self, wanted: Settings) -> bool:
+        return self.keeps_cameras
 
     def take_over(self, wanted: Settings) -> None:
         self.taken.append(wanted)
@@ -148,6 +152,14 @@ def test_recipes_with_a_bundle_of_their_own_take_no_other_run(tmp_path: Path) ->
     fake.runs = iter([[change(fake, recipes=(Recipe(name="one", bundle=SAMPLE),)), lambda: None]])
     fake.service.run()
     assert len(fake.built) == 1 and fake.taken[-1].recipes[0].name == "one"
+
+
+def test_a_camera_of_another_kind_takes_another_run(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    fake.keeps_cameras = False
+    fake.runs = iter([[change(fake, revision=9), lambda: None], [lambda: None]])
+    fake.service.run()
+    assert len(fake.built) == 2 and fake.taken == []
 
 
 def test_settings_that_cannot_be_read_are_refused_and_said(tmp_path: Path) -> None:
