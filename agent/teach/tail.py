@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.messages import Floats
+
+Doubles: TypeAlias = npt.NDArray[np.float64]
 
 SHARE = 0.1  # of the scores are excesses
 FEWEST = 40  # excesses; below, the shape is anybody's guess
@@ -77,7 +81,7 @@ def tail_quantile(scores: Floats, rate: float, *, worth: float | None = None) ->
     )
 
 
-def fit(excesses: Floats) -> tuple[float, float]:
+def fit(excesses: Doubles) -> tuple[float, float]:
     """Shape and scale of ascending positive excesses (Zhang and Stephens 2009, with their prior).
 
     A positive shape is a heavy tail, a negative one ends.
@@ -95,14 +99,14 @@ def fit(excesses: Floats) -> tuple[float, float]:
     return shape, -shape / best
 
 
-def quantile(beyond: Floats, shape: float, scale: float) -> Floats:
+def quantile(beyond: Doubles, shape: float, scale: float) -> Doubles:
     """The excess that a share `beyond` of excesses is over."""
     if abs(shape) < 1e-9:
         return np.asarray(-scale * np.log(beyond))
     return np.asarray(scale / shape * (beyond**-shape - 1))
 
 
-def anderson_darling(excesses: Floats, shape: float, scale: float) -> float:
+def anderson_darling(excesses: Doubles, shape: float, scale: float) -> float:
     """How far ascending excesses are from the distribution; it looks at both ends more than at the middle."""
     count = len(excesses)
     inside = np.maximum(1 + shape * excesses / scale, 1e-12)
@@ -112,5 +116,5 @@ def anderson_darling(excesses: Floats, shape: float, scale: float) -> float:
     return float(-count - (odd * (np.log1p(-survives) + np.log(survives[::-1]))).sum() / count)
 
 
-def _none(why: str, excesses: Floats) -> Tail:
+def _none(why: str, excesses: Doubles) -> Tail:
     return Tail(excesses=len(excesses), why=why)

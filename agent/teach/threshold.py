@@ -210,10 +210,8 @@ def wilson(rate: float, count: float) -> tuple[float, float]:
 def words(found: Promise) -> list[str]:
     """What a person should know of it, one sentence each."""
     parts = found.share
-    said = [
-        f"threshold {found.threshold:.5g}, 95 % interval {found.interval[0]:.5g} to {found.interval[1]:.5g}, "
-        f"from {parts.frames} good parts"
-    ]
+    low, high = found.interval
+    said = [f"threshold {found.threshold:.5g} (95 %: {low:.5g} to {high:.5g}) from {parts.frames} good parts"]
     if parts.worth < 0.95 * parts.frames:
         said.append(
             f"they come from {found.minutes} minutes, and parts of one minute are alike: they are worth "
@@ -231,8 +229,8 @@ def words(found: Promise) -> list[str]:
             said.append(f"to be 95 % sure of it takes {found.needed_sure} independent good parts")
     else:
         said.append(
-            f"a false-reject rate of {found.target:.3%} cannot be promised from so few, only {found.rate:.2%}: "
-            f"give {found.missing} more good parts, taken as these were"
+            f"a false-reject rate of {found.target:.3%} cannot be promised from so few, only "
+            f"{found.rate:.2%}: give {found.missing} more good parts, taken as these were"
         )
     said += [
         f"{one.name}: {one.share.rejected} of {one.share.frames} are rejected, at least "
@@ -252,10 +250,10 @@ def _of_tail(found: Promise) -> str:
     if tail.threshold is None or tail.interval is None:
         return f"no second opinion by the tail of the scores: {tail.why}"
     low, high = tail.interval
-    agrees = low <= found.threshold <= high
+    agrees = "it agrees" if low <= found.threshold <= high else "it does not; take more good parts first"
     return (
-        f"second opinion by the tail of the scores: {tail.threshold:.5g}, 95 % interval {low:.5g} to "
-        f"{high:.5g}: {'it agrees' if agrees else 'it does not agree; take more good parts before relying on it'}"
+        f"second opinion by the tail of the scores: {tail.threshold:.5g} (95 %: {low:.5g} to {high:.5g}): "
+        f"{agrees}"
     )
 
 

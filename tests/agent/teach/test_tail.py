@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from agent.messages import Floats
-from agent.teach.tail import anderson_darling, fit, quantile, tail_quantile
+from agent.teach.tail import Doubles, anderson_darling, fit, quantile, tail_quantile
 
 
-def pareto(shape: float, count: int, seed: int = 0) -> Floats:
+def pareto(shape: float, count: int, seed: int = 0) -> Doubles:
     return np.asarray(np.sort(quantile(np.random.default_rng(seed).random(count), shape, 2.0)))
 
 
@@ -20,7 +20,7 @@ def test_the_fit_finds_the_shape_and_scale_that_made_the_excesses(shape: float) 
 
 
 def test_the_fit_is_the_most_likely_one_but_for_a_weak_prior() -> None:
-    """scipy.stats.genpareto.fit(x, floc=0) of these very numbers gives 0.2478650 and 1.9933737 (scipy 1.17.1)."""
+    """Of these numbers scipy.stats.genpareto.fit(x, floc=0) makes 0.2478650 and 1.9933737 (scipy 1.17.1)."""
     stats = pytest.importorskip("scipy.stats")
     excesses = np.sort(stats.genpareto.rvs(0.3, scale=2, size=500, random_state=3))
     assert fit(excesses) == pytest.approx((0.2478650, 1.9933737), abs=0.015)
