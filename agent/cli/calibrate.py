@@ -159,7 +159,7 @@ def threshold(
 
     check_target(target_frr)
     wanted = settings.load(config)
-    onto = _asked(config, "in_force", {})["data"]["settings"] if apply else None
+    onto = asked(config, "in_force", {})["data"]["settings"] if apply else None
     stored_results = None if wanted.archive.folder is None else scores.archive_of(wanted.archive)
     if good is not None:
         found = _judged(good, wanted)
@@ -171,7 +171,7 @@ def threshold(
     answer = None
     if apply and promised.is_promised:
         args = {"threshold": promised.threshold, "onto": onto, **({} if who is None else {"who": who})}
-        answer = _asked(config, "threshold", args)
+        answer = asked(config, "threshold", args)
     content = {
         **told(promised),
         "refused": [stored(one) for one in found.refused],
@@ -209,7 +209,7 @@ def _judged(folder: Path, wanted: Any) -> Any:
         engine.close()
 
 
-def _asked(config: Path, name: str, args: dict[str, Any]) -> dict[str, Any]:
+def asked(config: Path, name: str, args: dict[str, Any]) -> dict[str, Any]:
     """What the running station answers. Raises PlumblineError where it refuses."""
     from agent.cli.command import ask_station
 

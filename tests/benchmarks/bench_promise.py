@@ -7,7 +7,7 @@
 
 Good training parts calibrate, of a set that the bundle was trained on those that were held back then; good
 test parts are held out. Beside the one split, the two are pooled and split anew 200 times, since a promise
-holds on the average. Groups are half stops of light.
+holds on the average. Groups are half stops of light; cells of elpv count by module.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from agent.bundle.bundle import open_bundle
 from agent.cameras.camera import CameraError
 from agent.cameras.images import list_images
 from agent.clock import SystemClock
+from agent.demo.cells import RUN_OF_CELLS
 from agent.engines.open import open_engine
 from agent.settings import settings
 from agent.teach.scores import Scores, of_files
@@ -53,6 +55,12 @@ def main() -> None:
         given.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
+def by_module(parts: Sequence[Scored], files: Sequence[Path]) -> list[Scored]:
+    """Cells stand in the order of their modules: 60 neighbours are as alike as frames of one minute."""
+    numbers = [int("".join(filter(str.isdigit, file.stem))) // RUN_OF_CELLS for file in files]
+    return [replace(one, minute=str(number)) for one, number in zip(parts, numbers, strict=True)]
+
+
 def sample() -> Path:
     """elpv in folders, made where it is not there yet."""
     from models.cli.sample import sample as write
@@ -70,6 +78,8 @@ def measured(name: str, root: Path, bundle: Path) -> list[dict[str, object]]:
         if open_bundle(bundle).manifest.provenance.data == name:
             files = [one.image for one in good_items([root])[1]]
         train, test = judged(files, bundle), judged(list_images(root / "test" / "good"), bundle)
+        if name == "elpv":
+            train = by_module(train, files)
     except CameraError as error:
         print(f"{name}: left out: {error}")
         return []
@@ -86,6 +96,7 @@ def measured(name: str, root: Path, bundle: Path) -> list[dict[str, object]]:
                 "target": target,
                 "calibrated on": len(train),
                 "promised": found.rate,
+                "worth": found.share.worth,
                 "missing": found.missing,
                 "interval": found.share.interval,
                 "held out": len(test),
@@ -134,7 +145,8 @@ def show(rows: Sequence[dict[str, object]]) -> None:
         seen: dict[str, tuple[int, int]] = row["groups"]  # type: ignore[assignment]
         parts = "; ".join(f"{name} {rejected}/{frames}" for name, (rejected, frames) in seen.items())
         print(
-            f"{row['set']:14} {row['target']:.3f}  {row['promised']:.4f}   {low:.4f} to {high:.4f}  "
+            f"{row['set']:14} {row['target']:.3f}  {row['promised']:.4f} of {row['worth']:.0f}  "
+            f"{low:.4f} to {high:.4f}  "
             f"{row['rejected']:>3}/{row['held out']:<4} {row['measured']:.4f}        "
             f"{kept:.4f} {average:.4f}   {'yes' if row['tail'] else 'no':4}  {parts}"
         )
