@@ -250,7 +250,7 @@ class Calibrate(Changing):
         "are alike; `minutes`; `needed`, `missing`: for that rate on the average, and how many more frames; "
         "`needed_sure`: for 95 % certainty; `rejected` with `rejected_interval` (Wilson, 95 %): of these "
         "frames; `groups`: the same by camera, recipe and light; `tail`: a second opinion, or why there is "
-        "none; `words`: all of it for people"
+        "none; `histogram` of their scores, `edges` and `counts`; `words`: all of it for people"
     )
     says_progress = True
 
@@ -292,7 +292,8 @@ class WhatIf(Arguments):
         "`results` that the bundle in force has decided, `rejects_now` and `rejects_then` among them; "
         "`rejected`, `passed`: those that would have been, and of these `missed`: rejects that people "
         "confirmed, `spared`: marked as false alarms, `caught`: marked as missed; each a `count` and the "
-        "nearest 50 `ids`; `oldest`, `newest`; `words` for people, and `now`: the threshold in force"
+        "nearest 50 `ids`; `oldest`, `newest`; `histogram` of the scores, `edges` and `counts`; `words` for "
+        "people, and `now`: the threshold in force"
     )
     says_progress = True
 

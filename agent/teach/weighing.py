@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from agent.remote.commands.goods import Good, Weighed
+from agent.remote.commands.what_if import histogram
 from agent.teach.threshold import Promise, Scored, Share, promise, words
 
 
@@ -14,7 +15,8 @@ def weigh(goods: Sequence[Good], rate: float) -> Weighed:
     """Raises ThresholdError."""
     parts = [Scored(score=one.score, camera=one.camera, minute=one.minute) for one in goods]
     found = promise(parts, rate)
-    return Weighed(threshold=found.threshold, data=told(found))
+    shape = histogram([one.score for one in goods])
+    return Weighed(threshold=found.threshold, data={**told(found), "histogram": shape})
 
 
 def told(found: Promise) -> dict[str, JsonValue]:

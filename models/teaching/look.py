@@ -25,6 +25,7 @@ class Look:
 
     good: tuple[Item, ...]
     held: tuple[Item, ...]
+    tested: tuple[Item, ...]  # good ones of a test split, which set nothing
     bad: tuple[Item, ...]
     digest: str
     lines: tuple[str, ...]
@@ -33,8 +34,7 @@ class Look:
 def look(root: Path, target: float = TARGET) -> Look:
     """Raises DataError for a folder that cannot teach, naming what is missing."""
     found = read_set(root)
-    good = sorted((item for item in found.items if item.is_good), key=lambda item: str(item.image))
-    training = [item for item in good if item.split == "train"]
+    training = [item for item in found.items if item.is_good and item.split == "train"]
     if len({item.product for item in training}) > 1:
         raise PreflightError(f"{shown(str(root))}: holds several products; give the folder of one")
     kept, held = share(training) if training else ([], [])
@@ -44,6 +44,7 @@ def look(root: Path, target: float = TARGET) -> Look:
     return Look(
         good=tuple(kept),
         held=tuple(held),
+        tested=tuple(item for item in found.items if item.is_good and item.split == "test"),
         bad=tuple(bad),
         digest=_digest([*training, *bad]),
         lines=(*lines, *_sizes(training)),
@@ -81,7 +82,8 @@ def _sizes(items: Sequence[Item]) -> list[str]:
     widths, heights = ([size[axis] for size in sizes] for axis in (0, 1))
     if len(set(sizes)) == 1:
         return [f"pictures of {widths[0]} x {heights[0]} pixels"]
-    return [f"pictures of {min(widths)} to {max(widths)} x {min(heights)} to {max(heights)} pixels"]
+    across, down = f"{min(widths)} to {max(widths)}", f"{min(heights)} to {max(heights)}"
+    return [f"pictures of {across} x {down} pixels; of one camera, one size is judged"]
 
 
 def _digest(items: Sequence[Item]) -> str:

@@ -33,15 +33,20 @@ def report(bundle: Bundle, look: Look, folder: Path, stages: Stages) -> Report:
     """Into `folder`: report.txt, report.json; where there are defective parts curves.png, worst.png, too."""
     inspector, spec, threshold = open_inspector(bundle.path)
     assert threshold is not None
-    items = [*look.held, *look.bad]
-    judged = [judge_item(item, inspector, spec) for item in stages.over(items, "judging held-back parts")]
-    good, bad = judged[: len(look.held)], judged[len(look.held) :]
-    scores = [Scored(score=one.score) for one in good]
+    items = [*look.held, *look.tested, *look.bad]
+    every = [judge_item(item, inspector, spec) for item in stages.over(items, "judging held-back parts")]
+    held, others = every[: len(look.held)], every[len(look.held) :]
+    scores = [Scored(score=one.score) for one in held]
+    tested, bad = others[: len(look.tested)], others[len(look.tested) :]
+    good = tested or held
+    judged = [*good, *bad]
     target = bundle.manifest.threshold.target_false_reject_rate
     found = promise(scores, target)
-    seen = share(scores, threshold)
-    kept = f"{seen.rejected} of {seen.frames} held-back good parts are rejected"
-    lines = [*words(found), f"{kept}; they have set the threshold, so new ones tell more"]
+    lines = list(words(found))
+    if good:
+        seen = share([Scored(score=one.score) for one in good], threshold)
+        kind = "of the test split" if tested else "that have set the threshold: new ones tell more"
+        lines.append(f"{seen.rejected} of {seen.frames} good parts are rejected, {kind}")
     missed = sorted((one for one in bad if one.score < threshold), key=lambda one: one.score)
     if bad:
         lines.append(f"{len(bad) - len(missed)} of {len(bad)} defective parts are rejected")
@@ -60,7 +65,7 @@ def report(bundle: Bundle, look: Look, folder: Path, stages: Stages) -> Report:
     if good and bad:
         measured = figures(judged, threshold)
         content["figures"] = measured.as_dict()
-        lines.append(f"image AUROC {measured.image_auroc:.3f} of held-back good and defective parts")
+        lines.append(f"image AUROC {measured.image_auroc:.3f} of these good and the defective parts")
         write_report(measured, judged, folder)
     (folder / FIGURES).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (folder / TEXT).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -189,6 +189,7 @@ def would(station: Station, asked: WhatIf, call: Call) -> Steps:
     found = what_if.what_if(heads, asked.threshold)
     return {
         **what_if.data(found),
+        "histogram": what_if.histogram([head.score for head in heads if head.score is not None]),
         "words": list(what_if.words(found)),
         "now": station.threshold(asked.camera),
     }

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from agent.archive.entry import Head
 
+BINS = 40
 NAMED = 50  # results of each kind that are named, the nearest to the threshold first
 
 
@@ -53,6 +54,17 @@ def what_if(heads: Sequence[Head], threshold: float) -> WhatIf:
         oldest=min(times, default=None),
         newest=max(times, default=None),
     )
+
+
+def histogram(scores: Sequence[float]) -> dict[str, JsonValue]:
+    """Counts of scores between edges of equal ratio, as scores have a long tail; no edges where none are."""
+    good = np.array([one for one in scores if math.isfinite(one)], np.float64)
+    if not len(good):
+        return {"edges": [], "counts": []}
+    low, high = max(float(good.min()), 1e-6), max(float(good.max()), 2e-6)
+    edges = np.geomspace(low, max(high, low * 1.01), BINS + 1)
+    counts, _ = np.histogram(np.clip(good, edges[0], edges[-1]), edges)
+    return {"edges": [float(f"{one:.6g}") for one in edges], "counts": [int(one) for one in counts]}
 
 
 def data(found: WhatIf) -> dict[str, JsonValue]:

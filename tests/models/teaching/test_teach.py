@@ -46,6 +46,7 @@ class Cutting(Whole):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_sixty_good_and_eight_bad_jpegs_end_with_settings_that_run_takes(tmp_path: Path) -> None:
     root, out = folder(tmp_path / "parts"), tmp_path / "taught"
     found, command = look(root), "plumbline-lab teach parts"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent.remote.commands.what_if import NAMED, data, what_if, words
+from agent.remote.commands.what_if import BINS, NAMED, data, histogram, what_if, words
 from tests.agent.remote.fakes import entry
 
 HEADS = [
@@ -23,10 +23,8 @@ def test_a_higher_one_passes_rejects_and_says_which_of_them_people_confirmed() -
     assert found.passed == ("c", "d", "b") and found.rejected == (), "the nearest first"
     assert (found.missed, found.spared, found.caught) == (("c",), ("d",), ())
     said = " ".join(words(found))
-    assert (
-        "3 that were rejected would have passed" in said
-        and "1 of those that would have passed are confirmed" in said
-    )
+    assert "3 that were rejected would pass" in said
+    assert "1 of those that would pass are confirmed" in said
 
 
 def test_a_lower_one_rejects_passes_and_finds_what_was_missed() -> None:
@@ -50,3 +48,13 @@ def test_of_many_some_are_named() -> None:
     heads = [entry(f"r-{number}", "pass", 0.2 + number / 1000).head for number in range(200)]
     told = data(what_if(heads, 0.1))
     assert told["rejected"] == {"count": 200, "ids": [f"r-{number}" for number in range(NAMED)]}
+
+
+def test_the_histogram_counts_every_score_between_its_edges() -> None:
+    found = histogram([0.01, 0.02, 0.02, 5.0, float("nan")])
+    edges, counts = found["edges"], found["counts"]
+    assert isinstance(edges, list) and isinstance(counts, list)
+    assert (len(edges), len(counts)) == (BINS + 1, BINS)
+    assert [one for one in counts if one] == [1, 2, 1] and edges[0] == 0.01 and edges[-1] == 5.0
+    assert histogram([]) == {"edges": [], "counts": []}
+    assert sum(one for one in histogram([0.0, 0.0])["counts"] if isinstance(one, int)) == 2  # type: ignore[union-attr]
