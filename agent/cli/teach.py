@@ -35,7 +35,7 @@ def teach(
     camera: Annotated[
         str | None, typer.Option(help="of the settings; default: the only one, or all of the archive")
     ] = None,
-    parts: Annotated[int, typer.Option(min=1, max=20_000, help="good parts to collect")] = 250,
+    parts: Annotated[int, typer.Option(min=1, max=5_000, help="good parts to collect")] = 250,
     target_frr: Annotated[
         float, typer.Option(callback=finite, help="false-reject rate to promise; 0.005 is one in 200")
     ] = 0.005,

@@ -26,6 +26,7 @@ ALL_SOFT = 0.004  # share of the contrast that lies between neighbouring pixels;
 DARK, BRIGHT = 12.0, 243.0  # mean grey values
 CLIPPED = 0.3  # of the pixels at either end, where the middle of the set has half of that at most
 STOPS = 1.0  # of light from the middle of the set
+NEIGHBOURS = 400  # before it, among which its like is looked for; equal ones are found in all
 SAME = 0.6  # grey values between two thumbnails: sensor noise of one scene, or one picture saved twice
 FAR = 6.0  # robust deviations
 STRANGE = 4.0  # robust deviations of a score, in its logarithm
@@ -158,9 +159,10 @@ def _doubles(pictures: Sequence[Seen]) -> Found:
             found.append(_finding(one, "double", f"the same picture as {twin}"))
             continue
         if index:
-            apart = np.abs(thumbs[:index] - thumbs[index]).mean(axis=1)
-            near = int(apart.argmin())
-            if apart[near] < SAME and pictures[near].size == one.size:
+            first_near = max(0, index - NEIGHBOURS)
+            apart = np.abs(thumbs[first_near:index] - thumbs[index]).mean(axis=1)
+            near = first_near + int(apart.argmin())
+            if apart.min() < SAME and pictures[near].size == one.size:
                 found.append(_finding(one, "double", f"nearly the same picture as {pictures[near].name}"))
     if 2 * len(found) > len(pictures):
         return found, ["most pictures show one and the same: did the parts move, and does the camera?"]
