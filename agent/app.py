@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from pydantic import JsonValue
+
 from agent.archive.archive import make_archive
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.clock import Clock, clock_synced, new_uuid7
@@ -19,7 +21,7 @@ from agent.line.capture import Capture
 from agent.line.line import make_line
 from agent.line.opened import OpenedBundles
 from agent.line.publish import Listener, Publisher
-from agent.line.recipe import dry_recipe
+from agent.line.recipe import Recipe, dry_recipe
 from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
 from agent.line.way import RightOfWay
@@ -50,6 +52,7 @@ from agent.status.tally import Tally
 from agent.status.vigil import make_vigil
 from agent.status.watch import Watch
 from agent.systemd import NOBODY, Manager
+from agent.teach.weighing import weigh
 from agent.track.track import scale_of
 from agent.uplink import uplink
 
@@ -168,13 +171,16 @@ def _build(
         archive=None
         if archive is None
         else Goods(
-            archive,
+            archive.shelf.find,
+            archive.shelf.folder,
             pass_share=wanted.archive.pass_share,
             bundle_sha256=lambda: recipes.in_force.bundle_sha256,
         ),
         threshold=lambda camera: (
             None if (serving := status.serving(camera or names[0])) is None else serving.threshold
         ),
+        in_force=lambda: _told(recipes.in_force, status, names),
+        weigh=weigh,
         doctor=StationDoctor(wanted, lambda: up.link.state),
         recipes=recipes,
         settings=wishes,
@@ -295,3 +301,14 @@ def _build(
             silent=board.silent,
         ),
     )
+
+
+def _told(recipe: Recipe, status: Status, cameras: Iterable[str]) -> dict[str, JsonValue]:
+    """What judges, for who asks."""
+    serving = {camera: status.serving(camera) for camera in cameras}
+    return {
+        "bundle": recipe.bundle_sha256,
+        "settings": recipe.settings.sha256,
+        "recipe": recipe.name,
+        "thresholds": {camera: one.threshold for camera, one in serving.items() if one is not None},
+    }

@@ -217,13 +217,8 @@ class Index:
         return None if row is None else _kept(row)
 
     def find(self, query: Query) -> list[Kept]:
-        where, values = _conditions(query)
         with self._reading:
-            rows = self._reads.execute(
-                f"SELECT {_COLUMNS} FROM entry WHERE {where} ORDER BY created DESC, id DESC LIMIT ?",
-                (*values, query.limit),
-            ).fetchall()
-        return [_kept(row) for row in rows]
+            return found_in(self._reads, query)
 
     def _connected(self) -> sqlite3.Connection:
         database = _connect(self._path)
@@ -257,6 +252,16 @@ class Index:
         log.warning("archive_index_rebuilt", reason=f"damaged: {reason}", set_aside=str(aside))
         self._path.replace(aside)
         _delete(self._path)
+
+
+def found_in(database: sqlite3.Connection, query: Query) -> list[Kept]:
+    """Newest first."""
+    where, values = _conditions(query)
+    rows = database.execute(
+        f"SELECT {_COLUMNS} FROM entry WHERE {where} ORDER BY created DESC, id DESC LIMIT ?",
+        (*values, query.limit),
+    )
+    return [_kept(row) for row in rows.fetchall()]
 
 
 def _conditions(query: Query) -> tuple[str, list[str | float]]:

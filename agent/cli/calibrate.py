@@ -1,19 +1,26 @@
-"""`plumbline calibrate`: the commands; what they do stands in `agent/teach/flat.py` and `scale.py`."""
+"""`plumbline calibrate`: the commands; what they do stands in `agent/teach/`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from agent.cli.exit_codes import exits
-from agent.cli.options import CameraName, Config
-from agent.cli.terminal import finite, must_be_there, say
+from agent.cli.exit_codes import ExitCode, exits
+from agent.cli.options import CameraName, Config, Json
+from agent.cli.terminal import complain, finite, must_be_there, say, say_json
+from agent.errors import PlumblineError
+from agent.foreign import stored
 
-app = typer.Typer(no_args_is_help=True, help="Measure a camera's light, sensor and scale.", epilog=exits())
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure a camera's light, sensor and scale; set the threshold.",
+    epilog=exits(),
+)
 
+TIMEOUT_S = 15.0  # for the station's answer
 Lines = Annotated[int, typer.Option(min=1, max=10_000_000, help="to take from the camera")]
 
 
@@ -111,6 +118,105 @@ def scale(
                 f"{key}: {pitch_mm / period.period_px:.7g}"
                 f"  # +- {share:.3%}, period {period.period_px:.3f} {unit}"
             )
+
+
+@app.command(epilog=exits("the target cannot be promised, or the station did not take the threshold"))
+def threshold(
+    config: Config,
+    target_frr: Annotated[
+        float, typer.Option(help="false-reject rate to promise: of new good parts; 0.005 is one in 200")
+    ] = 0.005,
+    good: Annotated[
+        Path | None,
+        typer.Option(help="folder of good parts to judge now; default: good frames of the archive"),
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="only of this camera; default: all of them")] = None,
+    frames: Annotated[
+        int, typer.Option(min=1, max=100_000, help="so many of the archive's newest good ones at most")
+    ] = 2000,
+    results: Annotated[
+        int, typer.Option(min=0, max=100_000, help="stored results to try the threshold on before")
+    ] = 10_000,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="set it at the running station, through its broker")
+    ] = False,
+    who: Annotated[str | None, typer.Option(help="with --apply: for the record; default: not told")] = None,
+    as_json: Json = False,
+) -> None:
+    """The threshold for a target false-reject rate, what it promises, and what it would have changed.
+
+    With --json: threshold, interval, target, rate, provisional, frames, worth, minutes, needed, needed_sure,
+    missing, left_out, rejected, rejected_interval, groups, tail, words, refused, what_if, applied, answer.
+    """
+    if good is not None:
+        must_be_there(good, "--good", "give a folder of pictures of good parts")
+
+    from agent.remote.commands import what_if
+    from agent.settings import settings
+    from agent.teach import scores
+    from agent.teach.threshold import check_target, promise
+    from agent.teach.weighing import told
+
+    check_target(target_frr)
+    wanted = settings.load(config)
+    onto = asked(config, "in_force", {})["data"]["settings"] if apply else None
+    stored_results = None if wanted.archive.folder is None else scores.archive_of(wanted.archive)
+    if good is not None:
+        found = _judged(good, wanted)
+    else:
+        found = scores.of_archive(stored_results or scores.archive_of(wanted.archive), camera, frames)
+    promised = promise(found.parts, target_frr)
+    heads = () if stored_results is None else stored_results.results(camera, results)
+    would = what_if.what_if([one.head for one in heads if one is not None], promised.threshold)
+    answer = None
+    if apply and promised.is_promised:
+        args = {"threshold": promised.threshold, "onto": onto, **({} if who is None else {"who": who})}
+        answer = asked(config, "threshold", args)
+    content = {
+        **told(promised),
+        "refused": [stored(one) for one in found.refused],
+        "what_if": what_if.data(would),
+        "applied": answer is not None,
+        "answer": answer,
+    }
+    if as_json:
+        say_json(content)
+    else:
+        for line in (*found.refused, *told(promised)["words"], *what_if.words(would)):  # type: ignore[misc]
+            say(str(line))
+        if answer is not None:
+            say(f"set: {answer['message']}")
+    if not promised.is_promised:
+        if apply:
+            complain(
+                "plumbline: not set, since it does not promise the target; give more parts, or another target"
+            )
+        raise typer.Exit(ExitCode.NOT_GOOD)
+
+
+def _judged(folder: Path, wanted: Any) -> Any:
+    from agent.bundle.bundle import open_bundle
+    from agent.cameras.images import list_images
+    from agent.clock import SystemClock
+    from agent.engines.open import open_engine
+    from agent.teach import scores
+
+    bundle = open_bundle(wanted.bundle)
+    engine = open_engine(bundle, wanted.engine)
+    try:
+        return scores.of_files(list_images(folder), bundle.manifest.input, engine, SystemClock())
+    finally:
+        engine.close()
+
+
+def asked(config: Path, name: str, args: dict[str, Any]) -> dict[str, Any]:
+    """What the running station answers. Raises PlumblineError where it refuses."""
+    from agent.cli.command import ask_station
+
+    answer = ask_station(config, name, args, TIMEOUT_S, lambda under_way: None)
+    if answer["code"] != 200:
+        raise PlumblineError(f"the station refused {name}: {answer['code']} {answer.get('message')}")
+    return answer
 
 
 def _ask(please: str) -> None:

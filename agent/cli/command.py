@@ -89,7 +89,7 @@ def command(
         if to_sign is not None and issuer is not None:
             _write(config, name, content, to_sign, issuer, timeout_s)
             return
-        answer = _ask(config, name, content, timeout_s, tell)
+        answer = ask_station(config, name, content, timeout_s, tell)
     if as_json:
         say_json(answer)
     else:
@@ -149,9 +149,10 @@ def _send(
     )
 
 
-def _ask(
+def ask_station(
     config: Path, name: str, args: Any, timeout_s: float, tell: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
+    """Its last answer, through the broker of the settings. Raises PlumblineError."""
     from agent.clock import SystemClock, new_uuid7
     from agent.contract.topics import Topics
     from agent.remote.commands import asking

@@ -20,6 +20,7 @@ from agent.cli import (
     schema,
     settings,
     simulate,
+    teach,
 )
 from agent.cli import validate as validation
 from agent.cli.exit_codes import exits, exits_of_program
@@ -49,6 +50,7 @@ app.command(epilog=exits())(bench.bench)
 app.command(epilog=exits())(demo.demo)
 app.command(epilog=exits("the broker has not taken all rows"))(simulate.simulate)
 app.command(epilog=exits("the station refused it, or could not do it"))(command.command)
+app.command(epilog=exits("a step could not be done; the same command goes on there"))(teach.teach)
 app.add_typer(archive.app, name="archive")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(camera.app, name="camera")

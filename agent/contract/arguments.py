@@ -92,6 +92,10 @@ def _printable(word: str) -> str:
 Word: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAXIMUM_WORD), AfterValidator(_printable)]
 
 
+Digest: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RawScore: TypeAlias = Annotated[float, Field(ge=1e-6, le=1e6)]
+
+
 class Bind(Arguments):
     """Have the records of what comes next say which part it is, and of which order.
 
@@ -242,7 +246,11 @@ class Calibrate(Changing):
     answer = (
         "`threshold`, `interval` (95 %), `frames` and `false_alarms` among them, `rate` that it keeps, "
         "`provisional`: true where they are too few for the rate that was asked for, `now`: the threshold in "
-        "force, and `applied`"
+        "force, and `applied`. Further `worth`: how many independent parts they are; those of one minute "
+        "are alike; `minutes`; `needed`, `missing`: for that rate on the average, and how many more frames; "
+        "`needed_sure`: for 95 % certainty; `rejected` with `rejected_interval` (Wilson, 95 %): of these "
+        "frames; `groups`: the same by camera, recipe and light; `tail`: a second opinion, or why there is "
+        "none; `histogram` of their scores, `edges` and `counts`; `words`: all of it for people"
     )
     says_progress = True
 
@@ -252,12 +260,62 @@ class Calibrate(Changing):
     apply: bool = Field(
         False, description="true: propose it as judge.threshold, the way that desired settings go"
     )
+    onto: Digest | None = Field(
+        None,
+        description="with apply: only while these settings are in force, by their digest; null: whichever",
+    )
 
     @model_validator(mode="after")
     def _applies_to_all(self) -> Calibrate:
         if self.apply and self.camera is not None:
             raise ValueError("judge.threshold is of all cameras; leave camera or apply out")
+        if self.onto is not None and not self.apply:
+            raise ValueError("onto is said of what is applied; give apply or leave onto out")
         return self
+
+
+class InForce(Arguments):
+    """Tell what judges: bundle, settings and thresholds."""
+
+    example = {}
+    answer = (
+        "`bundle` and `settings`: their digests (sha256), `recipe`, and `thresholds`: the raw score at which "
+        "a frame fails, by camera"
+    )
+
+
+class WhatIf(Arguments):
+    """Tell what another threshold would have made of the results that are kept; nothing is changed."""
+
+    example = {"threshold": 0.0352}
+    answer = (
+        "`results` that the bundle in force has decided, `rejects_now` and `rejects_then` among them; "
+        "`rejected`, `passed`: those that would have been, and of these `missed`: rejects that people "
+        "confirmed, `spared`: marked as false alarms, `caught`: marked as missed; each a `count` and the "
+        "nearest 50 `ids`; `oldest`, `newest`; `histogram` of the scores, `edges` and `counts`; `words` for "
+        "people, and `now`: the threshold in force"
+    )
+    says_progress = True
+
+    threshold: RawScore = Field(description="raw score")
+    camera: Word | None = Field(None, description="only of this camera; null: of all")
+    results: int = Field(2_000, ge=1, le=20_000, description="so many of the newest ones at most")
+
+
+class Threshold(Changing):
+    """Set the raw score at which a frame fails, the way that desired settings go."""
+
+    example = {"threshold": 0.0352, "onto": "9f" * 32, "who": "shift lead"}
+    answer = "`threshold`, `was`: the one before, by camera, and `onto`: the digest of the settings before"
+
+    threshold: RawScore | None = Field(
+        description="as judge.threshold, of all cameras; null: the bundle's own"
+    )
+    onto: Digest | None = Field(
+        None,
+        description="only while these settings are in force, by their digest (`in_force` tells it): then "
+        "nobody undoes what another has just done; null: whichever",
+    )
 
 
 class Install(Changing):
@@ -320,6 +378,9 @@ COMMANDS: dict[str, type[Arguments]] = {
     "enable": Enable,
     "recipe": SwitchRecipe,
     "calibrate": Calibrate,
+    "in_force": InForce,
+    "what_if": WhatIf,
+    "threshold": Threshold,
     "install": Install,
     "rollback": Rollback,
     "cancel": Cancel,

@@ -39,6 +39,7 @@ from agent.remote import remote
 from agent.remote.commands.admission import turn_away
 from agent.remote.remote import Remote
 from agent.settings.settings import Settings
+from agent.teach.weighing import weigh
 from agent.uplink import uplink
 from agent.uplink.uplink import Uplink
 
@@ -185,7 +186,9 @@ def simulate(
         turn_away=turn_away,
         bind=said.bindings.bind,
     )
-    asked = remote.build(up, station, said, clock, threshold=lambda camera: THRESHOLD)
+    asked = remote.build(
+        up, station, said, clock, threshold=lambda camera: THRESHOLD, in_force=dict, weigh=weigh
+    )
     started = clock.utc_now()
     script = Script(
         up.events.topics,

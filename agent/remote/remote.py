@@ -16,6 +16,7 @@ from agent.line.bindings import Bindings
 from agent.line.holds import Holds
 from agent.outbox.file import FullError
 from agent.remote.commands.desk import Desk
+from agent.remote.commands.goods import Weigh
 from agent.remote.commands.log_level import LogLevel
 from agent.remote.commands.signing import Spent, signers_of
 from agent.remote.commands.snapshots import Snapshots
@@ -97,6 +98,8 @@ def build(
     *,
     archive: GoodFrames | None = None,
     threshold: Callable[[str | None], float | None],
+    in_force: Callable[[], Mapping[str, JsonValue]],
+    weigh: Weigh,
     doctor: Doctor | None = None,
     recipes: Recipes | None = None,
     rollouts: Rollouts | None = None,
@@ -127,6 +130,8 @@ def build(
             logs=log_level,
             threshold=threshold,
             tell=tell,
+            in_force=in_force,
+            weigh=weigh,
             archive=archive,
             doctor=doctor,
             recipes=recipes,

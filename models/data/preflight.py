@@ -117,7 +117,8 @@ def preview_test_split(root: Path, stages: Stages = SILENT) -> list[str]:
     kinds = {item.is_good for item in found.items if item.split == "test"}
     if len(kinds) < 2:
         raise DataError(
-            f"{root}: the test split needs good and defective pictures, under test/good and test/<defect>"
+            f"{root}: the test split needs good and defective pictures, under test/good and test/<defect>; "
+            "plumbline-lab teach judges a plain folder by its held-back good parts"
         )
     soft = check_pictures([item for item in found.items if item.split == "test"], stages)
     lines = summary(root, found)

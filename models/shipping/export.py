@@ -73,6 +73,10 @@ class ExportError(PlumblineError):
     """The student and its exported twins disagree; no bundle is written."""
 
 
+class BlindError(ExportError):
+    """The student sees no synthetic defects; it has to learn longer."""
+
+
 def export(
     run_folder: Path,
     data: Sequence[Path],
@@ -214,7 +218,7 @@ def _refuse_blind(student: Student, held: Tiles, stages: Stages) -> None:
     """A student whose BatchNorm statistics come from spoilt pictures fails here, however low its losses."""
     found = synthetic_auroc(student, held, stages)
     if not found >= SYNTHETIC_AUROC_MIN:
-        raise ExportError(
+        raise BlindError(
             f"no bundle written: the student tells synthetic defects from good parts with an AUROC of "
             f"{found:.3f}, wanted {SYNTHETIC_AUROC_MIN}; distil longer"
         )

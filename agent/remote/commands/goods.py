@@ -1,87 +1,80 @@
-"""The threshold that new good parts exceed at a given rate, from good frames in the archive.
-
-Split conformal, as the workshop calibrates a bundle: the ceil((n + 1)(1 - rate))-th smallest of n good
-scores, with the 95 % bootstrap of that order statistic. Where n is too small for the rate the largest score
-sets it, and it is provisional.
-"""
+"""Results of an archive that the bundle in force has judged: all of them, and the good frames among them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
+from pydantic import JsonValue
 
 from agent.archive import bounds, entry
-from agent.archive.archive import Archive
 from agent.archive.entry import EntryError
 from agent.archive.index import Kept, Query
-from agent.messages import Floats
 
-RESAMPLES = 1000
-SEED = 0
 AT_ONCE = 100  # of the index
 TRIED = 20  # entries that are looked at for each one that is wanted
+
+Find = Callable[[Query], Sequence[Kept]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Good:
-    """A frame that was, or should have been, passed."""
+    """A frame that was, or should have been, passed; `minute` is when it was recorded, None: not known."""
 
     score: float
     is_false_alarm: bool
+    camera: str = ""
+    minute: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Weighed:
+    """What good frames say of a threshold, and all that is told of it."""
+
     threshold: float
-    interval: tuple[float, float]
-    rate: float  # of good parts at or above it; what was asked for, or what so few can promise
-    provisional: bool
+    data: Mapping[str, JsonValue]
 
 
-def propose(scores: Sequence[float], rate: float) -> Proposal:
-    """Of at least one score."""
-    count = len(scores)
-    ordered: Floats = np.sort(np.asarray(scores, np.float32))
-    rank = min(count, math.ceil(round((count + 1) * (1 - rate), 6)))
-    resampled = np.random.default_rng(SEED).choice(ordered, (RESAMPLES, count))
-    low, high = np.quantile(np.sort(resampled)[:, rank - 1], [0.025, 0.975])
-    needed = math.ceil(round((1 - rate) / rate, 6))
-    return Proposal(
-        threshold=_just_above(float(ordered[rank - 1])),
-        interval=(_just_above(float(low)), _just_above(float(high))),
-        rate=rate if count >= needed else 1 / (count + 1),
-        provisional=count < needed,
-    )
-
-
-def _just_above(score: float) -> float:
-    """A frame fails at or above the threshold, and the one that sets it must pass."""
-    return float(np.nextafter(np.float32(score), np.float32(np.inf)))
+Weigh = Callable[[Sequence[Good], float], Weighed]  # for a target false-reject rate; raises PlumblineError
 
 
 class Goods:
-    """Good frames of an archive that the bundle in force has judged."""
+    """Calls wait for the disk; each raises ArchiveError."""
 
-    def __init__(self, archive: Archive, *, pass_share: float, bundle_sha256: Callable[[], str]) -> None:
-        self._archive = archive
+    def __init__(
+        self, find: Find, folder: Path, *, pass_share: float, bundle_sha256: Callable[[], str]
+    ) -> None:
+        self._find = find
+        self._folder = folder
         self._pass_share = pass_share
         self._bundle_sha256 = bundle_sha256
 
     def good(self, camera: str | None, limit: int) -> Iterator[Good | None]:
-        """At most `limit`, the newest first; None after each entry that is none. Raises ArchiveError."""
-        bundle, found, after = self._bundle_sha256(), 0, None
-        for _ in range(0, max(limit * TRIED, AT_ONCE), AT_ONCE):
-            kept = self._archive.shelf.find(Query(camera=camera, after=after, limit=AT_ONCE))
-            for one in kept:
-                good = self._look(one, bundle)
-                found += good is not None
-                yield good
-                if found >= limit:
-                    return
-            if len(kept) < AT_ONCE:
+        """Good frames, at most `limit`, the newest first; None after each entry that is none."""
+        bundle, found = self._bundle_sha256(), 0
+        for one in self._newest(camera, max(limit * TRIED, AT_ONCE)):
+            good = self._look(one, bundle)
+            found += good is not None
+            yield good
+            if found >= limit:
+                return
+
+    def results(self, camera: str | None, limit: int) -> Iterator[Kept | None]:
+        """Whatever was decided, at most `limit`, the newest first; None for what another bundle decided."""
+        bundle, known = self._bundle_sha256(), dict[str, bool]()  # a recipe's digest names its bundle
+        for one in self._newest(camera, limit):
+            if one.head.recipe not in known:
+                known[one.head.recipe] = self._is_of(one, bundle)
+            yield one if known[one.head.recipe] and one.head.score is not None else None
+
+    def _newest(self, camera: str | None, limit: int) -> Iterator[Kept]:
+        after = None
+        for first in range(0, limit, AT_ONCE):
+            wanted = min(AT_ONCE, limit - first)
+            kept = self._find(Query(camera=camera, after=after, limit=wanted))
+            yield from kept
+            if len(kept) < wanted:
                 return
             after = kept[-1].head.created, kept[-1].head.id
 
@@ -94,11 +87,13 @@ class Goods:
             return None
         if not passed and not bounds.by_chance(head.id, self._pass_share):
             return None
-        return Good(score=head.score, is_false_alarm=not passed) if self._is_of(one, bundle) else None
+        if not self._is_of(one, bundle):
+            return None
+        return Good(score=head.score, is_false_alarm=not passed, camera=head.camera, minute=head.created[:16])
 
     def _is_of(self, one: Kept, bundle: str) -> bool:
         """Whether this bundle judged it; one that made room meanwhile, or is damaged, is nobody's."""
         try:
-            return entry.read_bundle(self._archive.shelf.folder / one.path) == bundle
+            return entry.read_bundle(self._folder / one.path) == bundle
         except (OSError, EntryError):
             return False

@@ -9,11 +9,12 @@ from typing import Literal, Protocol
 
 from pydantic import JsonValue
 
+from agent.archive.index import Kept as Entry
 from agent.clock import Clock
 from agent.contract.arguments import Bind
 from agent.contract.payloads import Hold
 from agent.outbox.replayed import Replayed
-from agent.remote.commands.goods import Good
+from agent.remote.commands.goods import Good, Weigh
 from agent.remote.commands.snapshots import Shot
 from agent.remote.rollout.orders import Rollouts
 
@@ -68,6 +69,9 @@ class GoodFrames(Protocol):
     def good(self, camera: str | None, limit: int) -> Iterator[Good | None]:
         """The newest that the bundle in force has judged; None while it looks for one. May raise."""
 
+    def results(self, camera: str | None, limit: int) -> Iterator[Entry | None]:
+        """The newest, good or not; None for each that another bundle has judged. May raise."""
+
 
 class LogLevels(Protocol):
     def set_level(self, level: str, for_s: float | None) -> datetime | None:
@@ -99,8 +103,11 @@ class Doctor(Protocol):
 class Recommending(Protocol):
     """The way of settings that come from afar: checked, tried, taken back where the station gets worse."""
 
-    def propose(self, patch: Mapping[str, JsonValue], who: str) -> None:
-        """A merge patch (RFC 7396) onto the settings in force; recorded on return. Raises NotDoneError."""
+    def propose(self, patch: Mapping[str, JsonValue], who: str, onto: str | None = None) -> None:
+        """A merge patch (RFC 7396) onto the settings in force; recorded on return. Raises NotDoneError.
+
+        With `onto` only where that is the digest of the settings in force: nobody changes what another did.
+        """
 
 
 class Recipes(Protocol):
@@ -123,6 +130,8 @@ class Station:
     logs: LogLevels
     threshold: Callable[[str | None], float | None]  # in force, of a camera
     tell: Callable[[str, str, Mapping[str, JsonValue]], None]  # an event's name, its words, its data
+    in_force: Callable[[], Mapping[str, JsonValue]]  # what judges
+    weigh: Weigh
     archive: GoodFrames | None = None
     doctor: Doctor | None = None
     settings: Recommending | None = None

@@ -21,6 +21,7 @@ from agent.contract.arguments import (
     Disable,
     Doctor,
     Enable,
+    InForce,
     LogLevel,
     Pause,
     Ping,
@@ -28,10 +29,12 @@ from agent.contract.arguments import (
     Resume,
     Snapshot,
     SwitchRecipe,
+    Threshold,
+    WhatIf,
 )
 from agent.contract.commands import NotDoneError, Progress
 from agent.outbox.replayed import Replayed, together
-from agent.remote.commands import goods, installing, snapshots
+from agent.remote.commands import goods, installing, snapshots, what_if
 from agent.remote.commands.aside import aside
 from agent.remote.commands.asked import Call, Data, Steps
 from agent.remote.commands.station import Station
@@ -159,20 +162,51 @@ def calibrate(station: Station, asked: Calibrate, call: Call) -> Steps:
             "not_found",
             "the archive has no good frame that the bundle in force has judged; raise archive.pass_share",
         )
-    proposal = goods.propose([one.score for one in found], asked.false_reject_rate)
+    weighed = station.weigh(found, asked.false_reject_rate)
     if asked.apply:
-        assert station.settings is not None
-        station.settings.propose({"judge": {"threshold": proposal.threshold}}, call.by(asked))
+        _set_threshold(station, weighed.threshold, call.by(asked), asked.onto)
     return {
-        "threshold": proposal.threshold,
-        "interval": list(proposal.interval),
-        "frames": len(found),
+        **weighed.data,
         "false_alarms": sum(one.is_false_alarm for one in found),
-        "rate": proposal.rate,
-        "provisional": proposal.provisional,
         "now": station.threshold(asked.camera),
         "applied": asked.apply,
     }
+
+
+def in_force(station: Station, asked: InForce, call: Call) -> Data:
+    return station.in_force()
+
+
+def would(station: Station, asked: WhatIf, call: Call) -> Steps:
+    if station.archive is None:
+        raise NotDoneError("impossible", "no frames are kept here; set archive.folder")
+    heads = []
+    for number, one in enumerate(station.archive.results(asked.camera, asked.results)):
+        if one is not None:
+            heads.append(one.head)
+        if number % goods.AT_ONCE == 0:
+            yield Progress(message=f"{len(heads)} results were found", data={"results": len(heads)})
+    found = what_if.what_if(heads, asked.threshold)
+    return {
+        **what_if.data(found),
+        "histogram": what_if.histogram([head.score for head in heads if head.score is not None]),
+        "words": list(what_if.words(found)),
+        "now": station.threshold(asked.camera),
+    }
+
+
+def threshold(station: Station, asked: Threshold, call: Call) -> Data:
+    was = station.in_force()
+    _set_threshold(station, asked.threshold, call.by(asked), asked.onto)
+    return {"threshold": asked.threshold, "was": was.get("thresholds"), "onto": was.get("settings")}
+
+
+def _set_threshold(station: Station, wanted: float | None, who: str, onto: str | None) -> None:
+    if station.settings is None:
+        raise NotDoneError(
+            "impossible", "this station takes no settings from afar; set judge.threshold in its settings file"
+        )
+    station.settings.propose({"judge": {"threshold": wanted}}, who, onto)
 
 
 def log_level(station: Station, asked: LogLevel, call: Call) -> Data:
@@ -221,6 +255,9 @@ VERBS: Mapping[str, Verb] = {
     "enable": Verb(does=enable),
     "recipe": Verb(does=recipe),
     "calibrate": Verb(does=calibrate),
+    "in_force": Verb(does=in_force),
+    "what_if": Verb(does=would),
+    "threshold": Verb(does=threshold),
     "install": Verb(does=installing.install),
     "rollback": Verb(does=installing.rollback),
     "cancel": Verb(does=installing.cancel),

@@ -32,6 +32,7 @@ ANSWER_S = 5.0  # to a wish
 class _Wish:
     patch: Mapping[str, JsonValue]
     who: str
+    onto: str | None
     answer: queue.SimpleQueue[NotDoneError | None] = field(default_factory=queue.SimpleQueue)
 
 
@@ -95,9 +96,12 @@ class SettingsDesk:
         self._rollout.offer(envelope)
         self._wake()
 
-    def propose(self, patch: Mapping[str, JsonValue], who: str) -> None:
-        """A merge patch onto the settings in force, as an edit; recorded on return. Raises NotDoneError."""
-        wish = _Wish(patch=patch, who=who)
+    def propose(self, patch: Mapping[str, JsonValue], who: str, onto: str | None = None) -> None:
+        """A merge patch onto the settings in force, as an edit; recorded on return. Raises NotDoneError.
+
+        With `onto` only where that is their digest.
+        """
+        wish = _Wish(patch=patch, who=who, onto=onto)
         self._wishes.put(wish)
         self._wake()
         try:
@@ -118,7 +122,7 @@ class SettingsDesk:
         with suppress(queue.Empty):
             while True:
                 wish = self._wishes.get_nowait()
-                wish.answer.put(self._rollout.wish(wish.patch, wish.who))
+                wish.answer.put(self._rollout.wish(wish.patch, wish.who, wish.onto))
         if self._news.is_set() and self._run is not None:
             self._news.clear()
             self._say(self._run)

@@ -214,11 +214,17 @@ class SettingsRollout:
         """The process ends in order: that is no failed attempt."""
         self._steps.happened(Stopped())
 
-    def wish(self, patch: Mapping[str, Any], who: str) -> NotDoneError | None:
-        """Somebody who may command the station wants these members: an edit; why not, where it is not one."""
+    def wish(self, patch: Mapping[str, Any], who: str, onto: str | None) -> NotDoneError | None:
+        """Somebody who may command the station wants these members: an edit; why not, where it is not one.
+
+        With `onto`, the digest of the settings that they looked at, only while those are in force.
+        """
         active = self._store.current()
         if self.is_busy or active is None:
             return NotDoneError("occupied", f"settings are {self._record.state}; ask again after that")
+        if onto is not None and onto != (found := self.target.settings.digest()):
+            words = f"onto: somebody has changed the settings meanwhile, they are {found} now; look again"
+            return NotDoneError("impossible", words)
         if flaws := forbidden(patch, active):
             return NotDoneError("bad_arguments", f"{flaws[0].path}: {flaws[0].message}")
         snapshot = wished(active, patch, now=self._now())

@@ -11,16 +11,21 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
+from agent.archive.entry import Head
+from agent.archive.files import File
+from agent.archive.index import Kept
+from agent.archive.record import Mark, MarkWord
 from agent.clock import Clock, ManualClock
 from agent.contract.commands import NotDoneError
 from agent.contract.reported import AttemptState
 from agent.line.holds import Holds
-from agent.messages import Frame
+from agent.messages import Frame, VerdictName
 from agent.remote.commands.goods import Good
 from agent.remote.commands.snapshots import Shot, Snapshots
 from agent.remote.commands.station import Found, Station
 from agent.remote.rollout.orders import Said, SaidState, Standing
 from agent.schemas import examples
+from agent.teach.weighing import weigh
 
 
 @dataclass
@@ -61,20 +66,46 @@ class FakeDoctor:
             raise self.fails
 
 
+def entry(
+    id_: str, verdict: VerdictName, score: float | None, mark: MarkWord | None = None, recipe: str = "recipe"
+) -> Kept:
+    """As the archive's index has it."""
+    head = Head(
+        id=id_,
+        created="2026-01-01T00:00:00.000Z",
+        camera="top",
+        verdict=verdict,
+        reason=None,
+        score=score,
+        threshold=0.031,
+        part_id=None,
+        recipe=recipe,
+        mark=None if mark is None else Mark(word=mark, by="lead", at=examples.WHEN),
+    )
+    return Kept(head=head, file=File(id=id_, day="2026-01-01", size=1, mtime_ns=0))
+
+
 @dataclass
 class FakeArchive:
     goods: Sequence[Good | None] = ()
+    kept: Sequence[Kept | None] = ()
 
     def good(self, camera: str | None, limit: int) -> Iterator[Good | None]:
         return iter(self.goods)
+
+    def results(self, camera: str | None, limit: int) -> Iterator[Kept | None]:
+        return iter(self.kept)
 
 
 @dataclass
 class FakeSettings:
     refuses: NotDoneError | None = None
+    digest: str = "5e" * 32
     proposed: list[tuple[Mapping[str, JsonValue], str]] = field(default_factory=list)
 
-    def propose(self, patch: Mapping[str, JsonValue], who: str) -> None:
+    def propose(self, patch: Mapping[str, JsonValue], who: str, onto: str | None = None) -> None:
+        if onto not in (None, self.digest):
+            raise NotDoneError("impossible", "somebody has changed the settings meanwhile")
         if self.refuses is not None:
             raise self.refuses
         self.proposed.append((patch, who))
@@ -147,6 +178,8 @@ def station_of(clock: Clock | None = None, *, folder: Path | None = None, **part
         "pictures": Snapshots(["top"]),
         "logs": Levels(),
         "threshold": lambda camera: 0.031,
+        "in_force": lambda: {"bundle": "ab" * 32, "settings": "5e" * 32, "thresholds": {"top": 0.031}},
+        "weigh": weigh,
         "tell": Told(),
     }
     return Station(clock=clock, **{**defaults, **parts})

@@ -11,6 +11,7 @@ from typing import Any
 from agent.remote import remote
 from agent.remote.remote import Remote
 from agent.settings.settings import Settings
+from agent.teach.weighing import weigh
 from agent.uplink.uplink import Uplink
 from tests.agent.uplink.stations import hears, status
 from tests.agent.uplink.test_uplink import built_of, settings
@@ -45,5 +46,14 @@ def asked(
     wanted = settings(path, port, protocol, **others)
     uplink = built_of(wanted)
     said = remote.open_said(wanted, uplink.clock)
-    made = remote.build(uplink, wanted, said, uplink.clock, threshold=lambda camera: 0.031, **parts)
+    made = remote.build(
+        uplink,
+        wanted,
+        said,
+        uplink.clock,
+        threshold=lambda camera: 0.031,
+        in_force=dict,
+        weigh=weigh,
+        **parts,
+    )
     return Asked(settings=wanted, uplink=uplink, remote=made)

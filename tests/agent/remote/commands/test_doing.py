@@ -34,6 +34,7 @@ from tests.agent.remote.fakes import (
     FakeSettings,
     Levels,
     Told,
+    entry,
     said,
     standing,
 )
@@ -188,6 +189,8 @@ def test_a_threshold_is_proposed_from_good_frames_and_not_applied_unasked(
     assert (data["now"], data["applied"], door.proposed) == (0.031, False, [])
     few = answers(counter, "calibrate", "c-2", false_reject_rate=0.001)[-1]["data"]
     assert few["provisional"] and few["rate"] == pytest.approx(1 / 101)
+    assert (few["needed"], few["missing"], few["worth"]) == (999, 899, 100)
+    assert any("cannot be promised from so few" in line for line in few["words"])
 
 
 def test_a_threshold_that_is_to_be_applied_goes_the_way_of_settings(
@@ -201,6 +204,43 @@ def test_a_threshold_that_is_to_be_applied_goes_the_way_of_settings(
     door.refuses = NotDoneError("occupied", "another document is on probation")
     refused = answers(counter, "calibrate", "c-2", apply=True, false_reject_rate=0.05)[-1]
     assert (refused["code"], refused["data"]) == (429, {"kind": "occupied"})
+
+
+def test_what_another_threshold_would_have_made_is_told_and_changes_nothing(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    door = FakeSettings()
+    kept = [None, entry("a", "pass", 0.02), entry("b", "fail", 0.04), entry("c", "fail", 0.06, "confirmed")]
+    counter = counter_of(clock, tmp_path, archive=FakeArchive(kept=kept), settings=door)
+    first, *_, last = answers(counter, "what_if", threshold=0.05)
+    assert first["code"] == 202
+    data = last["data"]
+    assert (data["results"], data["rejects_now"], data["rejects_then"], data["now"]) == (3, 2, 1, 0.031)
+    assert data["passed"] == {"count": 1, "ids": ["b"]} and data["missed"]["count"] == 0
+    assert door.proposed == []
+    assert answers(counter_of(clock, tmp_path), "what_if", threshold=1.0)[-1]["data"] == {
+        "kind": "impossible"
+    }
+
+
+def test_a_threshold_is_set_by_one_of_two_who_looked_at_the_same_settings(
+    clock: ManualClock, tmp_path: Path
+) -> None:
+    door = FakeSettings()
+    counter = counter_of(clock, tmp_path, settings=door)
+    seen = answer(counter, "in_force")["data"]["settings"]
+    assert answer(counter, "threshold", "c-2", threshold=0.04, onto=seen, who="one")["data"]["was"] == {
+        "top": 0.031
+    }
+    door.digest = "6f" * 32
+    late = answer(counter, "threshold", "c-3", threshold=0.05, onto=seen, who="two")
+    assert (late["code"], late["data"]) == (409, {"kind": "impossible"})
+    assert door.proposed == [({"judge": {"threshold": 0.04}}, "one")]
+    assert answer(counter, "threshold", "c-4", threshold=None)["code"] == 200, "the bundle's own"
+    for wrong in (0, -1, 1e7, "0.1"):
+        assert answer(counter, "threshold", f"w-{wrong}", threshold=wrong)["code"] == 422
+    without = answer(counter_of(clock, tmp_path), "threshold", threshold=0.1)
+    assert without["code"] == 409 and "settings file" in without["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
-"""The proposed threshold: from good frames alone, as the workshop calibrates, with what it can promise."""
+"""Good frames of an archive, and all results that the bundle in force has judged."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from agent.archive.archive import Archive
@@ -15,25 +14,13 @@ from agent.archive.shelf import Shelf
 from agent.clock import ManualClock, new_uuid7
 from agent.contract.verdict import ScoreMessage
 from agent.messages import VerdictName
-from agent.remote.commands.goods import Goods, propose
+from agent.remote.commands.goods import Goods
 from agent.schemas import examples
 from agent.settings import archive as settings
-from models.data import threshold as workshop
 from tests.agent.remote.fakes import frame
 from tests.brokers import DEADLINE_S
 
 BUNDLE = examples.verdict().model.sha256
-
-
-@pytest.mark.parametrize("rate", [0.5, 0.1, 0.01, 0.001])
-@pytest.mark.parametrize("count", [1, 20, 99, 1000])
-def test_it_is_the_one_that_the_workshop_would_calibrate(count: int, rate: float) -> None:
-    scores = np.random.default_rng(count).gamma(2, 0.01, count).astype(np.float32)
-    here, there = propose(list(map(float, scores)), rate), workshop.calibrate(scores, target=rate, source="x")
-    assert here.threshold == pytest.approx(there.raw, rel=1e-6)
-    assert here.provisional == (there.provisional_rate is not None)
-    assert here.rate == pytest.approx(there.provisional_rate or rate)
-    assert here.interval[0] <= here.threshold and here.interval[1] >= here.interval[0]
 
 
 class Kept:
@@ -78,7 +65,9 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 
 def found(kept: Kept, limit: int = 100, *, share: float = 1.0, camera: str | None = None) -> list[float]:
-    goods = Goods(kept.archive, pass_share=share, bundle_sha256=lambda: BUNDLE)
+    goods = Goods(
+        kept.archive.shelf.find, kept.archive.shelf.folder, pass_share=share, bundle_sha256=lambda: BUNDLE
+    )
     return [round(one.score, 4) for one in goods.good(camera, limit) if one is not None]
 
 
@@ -109,3 +98,18 @@ def test_an_entry_that_is_gone_or_damaged_is_passed_over(kept: Kept) -> None:
     first.unlink()
     second.write_bytes(second.read_bytes()[:60])
     assert found(kept) == []
+
+
+def test_results_are_those_of_the_bundle_in_force_good_or_not(kept: Kept) -> None:
+    kept.put("pass", 0.01)
+    kept.put("fail", 0.04)
+    goods = Goods(
+        kept.archive.shelf.find, kept.archive.shelf.folder, pass_share=1, bundle_sha256=lambda: BUNDLE
+    )
+    found = [one.head.score for one in goods.results(None, 10) if one is not None]
+    assert found == [0.04, 0.01]
+    assert len(list(goods.results(None, 1))) == 1
+    other = Goods(
+        kept.archive.shelf.find, kept.archive.shelf.folder, pass_share=1, bundle_sha256=lambda: "ef" * 32
+    )
+    assert list(other.results(None, 10)) == [None, None]

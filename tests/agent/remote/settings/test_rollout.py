@@ -490,7 +490,7 @@ def test_a_document_onto_the_file_finds_the_file_as_it_was_edited(tmp_path: Path
 
 def test_who_may_command_the_station_may_wish_for_members_and_that_is_an_edit(tmp_path: Path) -> None:
     station = started(tmp_path)
-    assert station.rollout.wish({"judge": {"threshold": 0.5}}, "me") is None
+    assert station.rollout.wish({"judge": {"threshold": 0.5}}, "me", None) is None
     station.turn()
     active = station.rollout.snapshot
     assert station.target.settings.judge.threshold == 0.5
@@ -499,10 +499,23 @@ def test_who_may_command_the_station_may_wish_for_members_and_that_is_an_edit(tm
         ({"trust": {"file": None}}, "bad_arguments"),
         ({"judge": {"threshold": -1}}, "bad_arguments"),
     ]:
-        refusal = station.rollout.wish(patch, "me")
+        refusal = station.rollout.wish(patch, "me", None)
         assert refusal is not None and refusal.kind == kind
     station.offer(signed(document({"judge": {"threshold": 0.25}})))
-    refusal = station.rollout.wish({"judge": {"threshold": 0.5}}, "me")
+    refusal = station.rollout.wish({"judge": {"threshold": 0.5}}, "me", None)
     assert refusal is not None and refusal.kind == "occupied"
     said = station.judge("stable")
     assert said is not None and said.overwritten == ("judge.threshold",)
+
+
+def test_of_two_who_wish_at_once_for_the_same_settings_the_second_is_told(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    seen = station.target.settings.digest()
+    assert station.rollout.wish({"judge": {"threshold": 0.5}}, "one", seen) is None
+    station.turn()
+    refusal = station.rollout.wish({"judge": {"threshold": 0.25}}, "two", seen)
+    assert refusal is not None and refusal.kind == "impossible" and "meanwhile" in str(refusal)
+    assert station.target.settings.judge.threshold == 0.5
+    assert (
+        station.rollout.wish({"judge": {"threshold": 0.25}}, "two", station.target.settings.digest()) is None
+    )

@@ -1,0 +1,174 @@
+"""`plumbline teach`: own parts in five steps, resumed wherever they were left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from agent.cli.exit_codes import NotGood
+from agent.cli.options import Config, Json
+from agent.cli.terminal import console, finite, must_be_there, say, say_json
+from agent.errors import PlumblineError
+
+if TYPE_CHECKING:
+    from agent.settings.settings import Settings
+    from agent.teach.flow import Going, Means, State, Step
+
+FOLDER = "teach"  # beside the outbox
+
+
+def teach(
+    config: Config,
+    product: Annotated[str, typer.Option(help="name of the product, of a-z, 0-9, _ and -")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="good parts: a folder of pictures, camera (the agent stopped), or archive"
+        ),
+    ] = "archive",
+    camera: Annotated[
+        str | None, typer.Option(help="of the settings; default: the only one, or all of the archive")
+    ] = None,
+    parts: Annotated[int, typer.Option(min=1, max=5_000, help="good parts to collect")] = 250,
+    target_frr: Annotated[
+        float, typer.Option(callback=finite, help="false-reject rate to promise; 0.005 is one in 200")
+    ] = 0.005,
+    flagged: Annotated[
+        Literal["ask", "take_out", "keep"],
+        typer.Option(help="what to do with parts that look unfit: end and show them, take out, or keep"),
+    ] = "ask",
+    until: Annotated[
+        Literal["collect", "check", "teach", "threshold", "activate"],
+        typer.Option(help="the last step to do"),
+    ] = "activate",
+    who: Annotated[str | None, typer.Option(help="who asks, for the record; default: not told")] = None,
+    as_json: Json = False,
+) -> None:
+    """Teach the bundle in force a product: collect, check, teach, set the threshold, activate.
+
+    The same command goes on where it was ended, killed, or found the disk full. With --json: schema, product,
+    source, wanted, target, camera, step, bundle, checked, taught, promised, activated.
+    """
+    if source not in ("camera", "archive"):
+        must_be_there(source, "--from", "give a folder of pictures, camera or archive")
+
+    from agent.settings import settings
+    from agent.settings.section import IDENTIFIER
+    from agent.teach.flow import SCHEMA, Flow, State
+
+    if not re.fullmatch(IDENTIFIER, product):
+        raise typer.BadParameter(f"--product {product!r}: give a name of a-z, 0-9, _ and -")
+    wanted = settings.load(config)
+    flow = Flow(wanted.outbox.path.parent / FOLDER / product)
+    place = source if source in ("camera", "archive") else str(Path(source).resolve())
+    state = flow.open(
+        State(product=product, source=place, wanted=parts, target=target_frr, camera=camera or "")
+    )
+    with _means(config, wanted, state, who) as means:
+        while state.step != "done":
+            step = state.step
+            try:
+                state = _shown(flow.do(means, flagged=flagged), quiet=as_json)
+            except PlumblineError as error:
+                _tell(flow.state() or state, quiet=as_json, step=step)
+                raise NotGood(str(error)) from error
+            _tell(state, quiet=as_json, step=step)
+            if step == until:
+                break
+    if as_json:
+        say_json({"schema": SCHEMA, **asdict(state)})
+    elif state.step == "done":
+        say(f"{product}: threshold {state.promised['threshold']:.5g} is set; the station watches it")
+    else:
+        say(f"{product}: next is {state.step}; the same command goes on")
+
+
+@contextmanager
+def _means(config: Path, wanted: Settings, state: State, who: str | None) -> Iterator[Means]:
+    """With the bundle of the settings, and this machine's engine for it."""
+    from agent.bundle.bundle import open_bundle
+    from agent.bundle.trust import require_trusted
+    from agent.cli.calibrate import asked
+    from agent.clock import SystemClock
+    from agent.engines.open import open_engine
+    from agent.teach import collect, flow
+    from agent.teach.source import TeachError, camera_of
+
+    clock, bundle = SystemClock(), open_bundle(wanted.bundle)
+    require_trusted(bundle, wanted.trust)
+
+    def collected(parts: Any, count: int) -> Iterator[collect.Got]:
+        if state.source == "archive":
+            if wanted.archive.folder is None:
+                raise TeachError(
+                    "archive.folder is not set, so no frames are kept; give --from FOLDER or camera"
+                )
+            return collect.from_archive(parts, wanted.archive.folder, state.camera or None, count)
+        if state.source == "camera":
+            name = state.camera or wanted.cameras[0].name
+            return collect.from_camera(parts, camera_of(wanted, name), count, clock)
+        return collect.from_folder(parts, Path(state.source), count)
+
+    def activate(threshold: float) -> dict[str, Any]:
+        there = asked(config, "in_force", {})["data"]
+        if there["bundle"] != bundle.sha256:
+            raise PlumblineError(
+                "the station judges by another bundle than its settings name; reload it first"
+            )
+        name = {} if who is None else {"who": who}
+        return asked(config, "threshold", {"threshold": threshold, "onto": there["settings"], **name})
+
+    engine = open_engine(bundle, wanted.engine)
+    try:
+        yield flow.Means(
+            collect=collected,
+            judge=flow.judge_by(bundle, engine, clock),
+            bundle_sha256=bundle.sha256,
+            activate=activate,
+        )
+    finally:
+        engine.close()
+
+
+def _shown(going: Going, *, quiet: bool) -> State:
+    """Do a step and say how far it is: a bar where somebody looks, else its refusals alone."""
+    from rich.progress import Progress
+
+    with Progress(console=console(), disable=quiet or not console().is_terminal) as bars:
+        bar = None
+        while True:
+            try:
+                told = next(going)
+            except StopIteration as ended:
+                state: State = ended.value
+                return state
+            if bar is None:
+                bar = bars.add_task(told.step, total=told.of)
+            bars.update(bar, completed=told.done)
+            if told.words and not quiet:
+                say(told.words)
+
+
+def _tell(state: State, *, quiet: bool, step: Step) -> None:
+    """What the step has found."""
+    if quiet:
+        return
+    if step == "collect":
+        say("collect: the parts are in the set")
+    elif step == "check" and state.checked:
+        for one in state.checked["findings"]:
+            say(f"check: {one['name']}: {one['words']}")
+        for line in state.checked["words"]:
+            say(f"check: {line}")
+        count = len(state.checked["findings"])
+        say(f"check: {state.checked['pictures']} parts, {count} of them to be looked at")
+    elif step == "threshold" and state.promised:
+        for line in state.promised["words"]:
+            say(f"threshold: {line}")
+        say(f"threshold: of made-up defects {state.promised['sees']:.0%} would be rejected")

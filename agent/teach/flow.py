@@ -1,0 +1,277 @@
+"""Own parts in five steps: collect, check, teach, threshold, activate. One folder, resumed anywhere.
+
+Each step is done whole or again: its result is on the disk before the state names the next one. A run that is
+killed, cancelled or finds the disk full goes on where it was when it is called again.
+
+The device teaches what it can change: which score is a defect on this product. The weights and statistics
+of a bundle lie in its signed graph and stay; whether it sees defects on this product at all is tried with
+made-up ones, and a bundle that does not is not activated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from agent import durable
+from agent.cameras.images import ImageError, read_image
+from agent.clock import Clock
+from agent.contract import strict_json
+from agent.errors import PlumblineError
+from agent.foreign import shown
+from agent.line.infer import infer
+from agent.line.prepare import PrepareError, prepare
+from agent.messages import Frame, Pixels
+from agent.teach.check import Checked, Finding, check, see
+from agent.teach.collect import Got
+from agent.teach.made_up import scratched
+from agent.teach.part_set import About, PartSet, minute_of
+from agent.teach.scores import lights_of
+from agent.teach.threshold import Scored, check_target, promise
+from agent.teach.weighing import told
+
+Step: TypeAlias = Literal["collect", "check", "teach", "threshold", "activate", "done"]
+STEPS: tuple[Step, ...] = get_args(Step)
+STATE, MEASURED = "teach.json", "measured.json"
+SCHEMA = "plumbline.teach/1"
+TRIED = 60  # made-up defects
+SEES = 0.5  # of them, at least, for a bundle that may be activated
+
+
+class FlowError(PlumblineError):
+    """The step cannot be done; says what is wanted, and the state is as it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Where it stands; what a step has found stays when later ones are done."""
+
+    product: str
+    source: str
+    wanted: int
+    target: float
+    camera: str = ""
+    step: Step = "collect"
+    bundle: str = ""  # its digest, of what was measured
+    checked: Mapping[str, Any] = field(default_factory=dict)  # pictures, findings, words
+    taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects
+    promised: Mapping[str, Any] = field(default_factory=dict)  # as `weighing.told`, with `sees`
+    activated: Mapping[str, Any] = field(default_factory=dict)  # what the station said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """How far a step is."""
+
+    step: Step
+    done: int
+    of: int
+    words: str = ""
+
+
+Judge: TypeAlias = Callable[[Pixels], float]  # the raw score of a picture; may raise PrepareError
+Activate: TypeAlias = Callable[[float], Mapping[str, Any]]  # what the station says; raises PlumblineError
+Collect: TypeAlias = Callable[[PartSet, int], Iterator[Got]]
+Going: TypeAlias = Generator[Told, None, State]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What the steps act with."""
+
+    collect: Collect
+    judge: Judge
+    bundle_sha256: str
+    activate: Activate
+
+
+def judge_by(bundle: Any, engine: Any, clock: Clock) -> Judge:
+    """The score of a picture by an open bundle and its engine."""
+
+    def score(image: Pixels) -> float:
+        frame = Frame(camera="", frame_id=0, image=image, captured_ns=0, captured_at=clock.utc_now())
+        seen = infer(prepare(frame, bundle.manifest.input, clock), engine, clock, restored=False)
+        return float(seen.scores.max())
+
+    return score
+
+
+class Flow:
+    """Of one product in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.parts = PartSet(folder)
+
+    def open(self, wanted: State) -> State:
+        """Begin, or go on with what is there. Raises FlowError, PartSetError for a folder of another's."""
+        check_target(wanted.target)
+        there = self.state()
+        if there is None:
+            self.parts.open(About(product=wanted.product, source=wanted.source, camera=wanted.camera))
+            self._save(wanted)
+            return wanted
+        self.parts.open(About(product=there.product, source=there.source, camera=there.camera))
+        if (there.product, there.source, there.camera) != (wanted.product, wanted.source, wanted.camera):
+            raise FlowError(
+                f"{shown(str(self.folder))}: was begun for {shown(there.product)} from "
+                f"{shown(there.source)}; give the same, or another --product"
+            )
+        step = there.step
+        if wanted.wanted > there.wanted:
+            step = "collect"
+        elif wanted.target != there.target and step in ("activate", "done"):
+            step = "threshold"
+        again = replace(there, wanted=wanted.wanted, target=wanted.target, step=step)
+        self._save(again)
+        return again
+
+    def state(self) -> State | None:
+        """Where it stands; None where nothing was begun. Raises FlowError."""
+        try:
+            content = strict_json.parse((self.folder / STATE).read_bytes())
+            if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
+                raise ValueError("it is of another program")
+            return State(**content)
+        except FileNotFoundError:
+            return None
+        except (OSError, TypeError, ValueError, strict_json.StrictJsonError) as error:
+            raise FlowError(
+                f"{shown(str(self.folder / STATE))}: cannot be read; remove that folder"
+            ) from error
+
+    def do(self, means: Means, *, flagged: Literal["ask", "take_out", "keep"] = "ask") -> Going:
+        """The next step; whoever closes this between two pictures has cancelled it, and nothing is lost.
+
+        Raises FlowError and what its parts raise; the state is then as it was.
+        """
+        state = self.state()
+        if state is None:
+            raise FlowError(f"{shown(str(self.folder))}: nothing was begun there")
+        match state.step:
+            case "collect":
+                made = yield from self._collect(state, means)
+            case "check":
+                made = yield from self._check(state, means, flagged)
+            case "teach":
+                made = yield from self._teach(state, means)
+            case "threshold":
+                made = yield from self._threshold(state)
+            case "activate":
+                made = yield from self._activate(state, means)
+            case "done":
+                return state
+        self._save(made)
+        return made
+
+    def _collect(self, state: State, means: Means) -> Going:
+        for got in means.collect(self.parts, state.wanted):
+            yield Told(step="collect", done=got.parts, of=got.wanted, words=got.refused or "")
+        if self.parts.count() == 0:
+            raise FlowError(f"{shown(state.source)}: there is no picture of a good part; give some")
+        return replace(state, step="check")
+
+    def _check(self, state: State, means: Means, flagged: str) -> Going:
+        pictures, damaged, files = [], [], self.parts.pictures()
+        for number, file in enumerate(files, 1):
+            try:
+                image = read_image(file)
+                pictures.append(see(file.name, image, means.judge(image)))
+            except (ImageError, PrepareError) as error:
+                damaged.append(Finding(name=file.name, kind="damaged", words=str(error)))
+            yield Told(step="check", done=number, of=len(files))
+        found = check(pictures, damaged)
+        measured = {one.name: [one.score, one.level] for one in pictures}
+        _write(self.folder / MEASURED, {"bundle": means.bundle_sha256, "parts": measured})
+        checked = replace(state, checked=_told_checked(found), bundle=means.bundle_sha256)
+        if found.findings and flagged == "ask":
+            self._save(checked)  # to be looked at
+            raise FlowError(
+                f"{len(found.flagged)} of {len(files)} parts should be looked at; take them out or keep "
+                "them, then go on"
+            )
+        out = {*found.flagged} if flagged == "take_out" else {one.name for one in damaged}
+        self.parts.take_out(sorted(out))
+        if self.parts.count() == 0:
+            raise FlowError("no picture is left that is fit to be taught; collect others")
+        return replace(checked, step="teach")
+
+    def _teach(self, state: State, means: Means) -> Going:
+        self._need_same_bundle(state, means)
+        files = self.parts.pictures()
+        chosen = files[:: max(1, len(files) // TRIED)][:TRIED]
+        scores = []
+        for number, file in enumerate(chosen, 1):
+            scores.append(means.judge(scratched(read_image(file), np.random.default_rng(number))))
+            yield Told(step="teach", done=number, of=len(chosen))
+        return replace(state, taught={"tried": len(scores), "scores": scores}, step="threshold")
+
+    def _threshold(self, state: State) -> Going:
+        measured = _read(self.folder / MEASURED)["parts"]
+        files = [file for file in self.parts.pictures() if file.name in measured]
+        lights = lights_of([measured[file.name][1] for file in files])
+        good = [
+            Scored(score=measured[file.name][0], camera=state.camera, light=light, minute=minute_of(file))
+            for file, light in zip(files, lights, strict=True)
+        ]
+        found = promise(good, state.target)
+        scores = state.taught["scores"]
+        sees = float(np.mean([score >= found.threshold for score in scores]))
+        yield Told(step="threshold", done=1, of=1)
+        return replace(state, promised={**told(found), "sees": sees}, step="activate")
+
+    def _activate(self, state: State, means: Means) -> Going:
+        self._need_same_bundle(state, means)
+        promised = state.promised
+        if promised["sees"] < SEES:
+            raise FlowError(
+                f"this bundle sees {promised['sees']:.0%} of made-up defects on {shown(state.product)}, so "
+                "it is not activated; train one for it with plumbline-lab teach"
+            )
+        if promised["provisional"]:
+            raise FlowError(
+                f"a false-reject rate of {state.target:.3%} cannot be promised from {promised['frames']} "
+                f"parts, only {promised['rate']:.2%}: collect {promised['missing']} more, or ask for that"
+            )
+        yield Told(step="activate", done=0, of=1)
+        return replace(state, activated=means.activate(promised["threshold"]), step="done")
+
+    def _need_same_bundle(self, state: State, means: Means) -> None:
+        if state.bundle != means.bundle_sha256:
+            self._save(replace(state, step="check"))
+            raise FlowError(
+                "another bundle is in force than the one that was taught; check again with this one"
+            )
+
+    def _save(self, state: State) -> None:
+        _write(self.folder / STATE, {"schema": SCHEMA, **asdict(state)})
+
+
+def _told_checked(found: Checked) -> dict[str, Any]:
+    return {
+        "pictures": found.pictures,
+        "findings": [asdict(one) for one in found.findings],
+        "words": list(found.words),
+    }
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    try:
+        durable.replace_file(path, [json.dumps(content, indent=1).encode()])
+    except OSError as error:
+        raise FlowError(
+            f"{shown(str(path))}: not written ({error.strerror}); make room, and give the command again"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise FlowError(f"{shown(str(path))}: cannot be read; check the parts again") from error
+    return dict(found)
