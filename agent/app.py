@@ -32,6 +32,7 @@ from agent.line.record import Origin
 from agent.line.way import RightOfWay
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
+from agent.page.sources import Behind
 from agent.remote import remote, rollouts
 from agent.remote.commands.admission import turn_away
 from agent.remote.commands.goods import Goods
@@ -345,7 +346,7 @@ def _build(
         tally.samples,
         lambda: sampled.of_station(parts, turned_away=0 if page is None else page.turned_away),
     )
-    page = make_server(board, metrics, wanted.page, proofs=folder_of(wanted))
+    page = make_server(board, metrics, wanted.page, behind=Behind(proofs=folder_of(wanted)))
     watch = Watch(
         parts=parts,
         refused=refused,

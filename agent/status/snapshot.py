@@ -24,6 +24,7 @@ class StripFrame:
     height: int
     picture: Picture | None
     size_bytes: int
+    is_let_go: bool = False  # there was a picture, and newer ones needed its memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,8 @@ class CameraView:
     counts: Counts | None
     strip: tuple[StripFrame, ...]  # newest first
     work: Work
+    interval_s: float | None = None  # the longest of the last gaps between pictures; None before the second
+    frozen_s: float | None = None  # for how long every picture has been the same; None where they differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

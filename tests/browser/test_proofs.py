@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.page.server import PageServer
+from agent.page.sources import Behind
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from tests.agent.remote.proof.shadowed import Station, write_grey
@@ -25,7 +26,7 @@ def test_a_refused_bundle_is_shown_with_the_frames_that_it_flips(
     station = Station(folder=tmp_path)
     station.keep()
     found = station.prove_here(write_grey(tmp_path / "candidate", threshold=0.4))
-    page = PageServer(board, Metrics(), host="127.0.0.1", port=0, proofs=station.proofs)
+    page = PageServer(board, Metrics(), host="127.0.0.1", port=0, behind=Behind(proofs=station.proofs))
     page.start()
     browser.errors.clear()
     try:

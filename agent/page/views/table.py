@@ -1,0 +1,19 @@
+"""The views by their name, which is their address (`api/views/NAME`) and that of their module on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from agent.page.sources import Json, Query, Sources
+from agent.page.views import cameras, live, model, now, uplink
+
+Data: TypeAlias = Callable[[Sources, Query], Json]
+
+VIEWS: Mapping[str, Data] = {
+    "now": now.data,  # what all of them show at the top
+    "live": live.data,
+    "cameras": cameras.data,
+    "uplink": uplink.data,
+    "model": model.data,
+}
