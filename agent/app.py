@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import time
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -32,7 +33,7 @@ from agent.line.record import Origin
 from agent.line.way import RightOfWay
 from agent.outbox.place import lock
 from agent.page.server import PageServer, make_server
-from agent.page.sources import Behind
+from agent.page.sources import Behind, Change
 from agent.remote import remote, rollouts
 from agent.remote.commands.admission import turn_away
 from agent.remote.commands.goods import Goods
@@ -48,6 +49,7 @@ from agent.rolls.rolls import make_rolls
 from agent.settings import settings
 from agent.status import sampled
 from agent.status.board import Board
+from agent.status.day import Day
 from agent.status.metrics import Metrics
 from agent.status.parts import Parts
 from agent.status.said import VERSION, Status
@@ -93,6 +95,7 @@ class App:
             if parts.archive is not None:
                 parts.archive.start()
                 last.callback(parts.archive.stop)  # behind the uplink, which commits the last records
+            last.callback(parts.day.save)  # behind the uplink, as the archive
             last.callback(lambda: parts.uplink.stop(status.message("stopped", None)))
             if self.page is not None:  # its port may be taken: the outbox must be let go of then
                 self.page.start()
@@ -282,10 +285,13 @@ def _build(
     rolls = make_rolls(wanted.cameras, scales, clock)
     roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
     tally = Tally(names)
+    day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
+    day.open()
     listeners: list[Listener] = [
         tally,
         roll_maps,
         board,
+        day,
         asked.snapshots,
         witness,
         of_settings,
@@ -341,12 +347,27 @@ def _build(
         roll_maps=roll_maps,
         archive=archive,
         board=board,
+        day=day,
     )
     metrics = Metrics(
         tally.samples,
         lambda: sampled.of_station(parts, turned_away=0 if page is None else page.turned_away),
     )
-    page = make_server(board, metrics, wanted.page, behind=Behind(proofs=folder_of(wanted)))
+    page = make_server(
+        board,
+        metrics,
+        wanted.page,
+        behind=Behind(
+            proofs=folder_of(wanted),
+            archive=None if archive is None else archive.shelf,
+            day=day,
+            shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
+            rolls=rolls,
+            change=None
+            if wishes is None
+            else Change(in_force=lambda: recipes.settings, propose=wishes.propose),
+        ),
+    )
     watch = Watch(
         parts=parts,
         refused=refused,

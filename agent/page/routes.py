@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent.page import pictures
+from agent.page import acting, results
 from agent.page.assets import ASSETS, STATIC
 from agent.page.feed import Feed
 from agent.page.proofs import documents, picture
@@ -30,7 +30,7 @@ from agent.page.views.faults import NotThereError
 from agent.page.views.table import VIEWS
 from agent.status.health import assess
 from agent.status.metrics import CONTENT_TYPE
-from agent.status.picture import Picture
+from agent.status.picture import Picture, encode_png
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SECURITY_HEADERS = {
@@ -93,10 +93,16 @@ def page_app(sources: Sources, feed: Feed, *, host_names: frozenset[str] | None)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     def result_picture(request: Request) -> Response:
-        found = pictures.jpeg(sources, request.path_params["result_id"], request.path_params["kind"])
+        found = results.jpeg(sources, request.path_params["result_id"], request.path_params["kind"])
         if found is None:
             return _gone("this picture is no longer kept, or never was")
         return Response(found, media_type="image/jpeg", headers={"Cache-Control": FOR_EVER})
+
+    def result_pixels(request: Request) -> Response:
+        found = results.pixels(sources, request.path_params["result_id"])
+        if found is None:
+            return _gone("the archive does not have this frame")
+        return Response(encode_png(found), media_type="image/png", headers={"Cache-Control": FOR_EVER})
 
     def healthz(_: Request) -> Response:
         health = assess(board.snapshot())
@@ -111,6 +117,8 @@ def page_app(sources: Sources, feed: Feed, *, host_names: frozenset[str] | None)
         Route("/api/views/{view}", api_view),
         Route("/api/events", api_events),
         Route("/api/results/{result_id}/{kind}.jpg", result_picture),
+        Route("/api/results/{result_id}/pixels.png", result_pixels),
+        Route("/api/acts/{name}", acting.endpoint(sources), methods=["POST"]),
         Route("/api/state", api_state),
         Route("/api/rejects/{result_id}/{view}.jpg", reject_picture),
         Route("/api/strip/{camera}/{frame_id}.jpg", strip_picture),

@@ -18,9 +18,9 @@ class Told:
         """`now` each time, so that who listens knows that we live; `live` where a line did something."""
         snapshot = self._sources.shown.snapshot()
         found = [("now", now.of(snapshot))]
-        told = live.of(snapshot, after_sequence=self._sequence or 0)
+        told = live.of(self._sources, snapshot, after_sequence=self._sequence or 0)
         numbers = [one["sequence"] for one in told["results"]]
-        steady = {key: told[key] for key in ("start", "cameras", "reject")}
+        steady = {key: told[key] for key in ("start", "shift", "cameras", "reject")}
         if numbers or steady != self._live:
             found.append(("live", told))
         self._live = steady

@@ -155,6 +155,7 @@ class Board:
             restored=None if restored is None else _plain(restored, REJECT_EDGE_PX),
             heat=None if evidence is None else _heat(image, evidence, threshold),
             size_bytes=sum(part.nbytes for part in (image, restored, evidence) if part is not None),
+            evidence=evidence,
         )
         with self._lock:
             self._rejects.append(reject)

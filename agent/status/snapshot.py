@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from agent.cameras.life import CameraState, Counts
 from agent.contract.verdict import Verdict
-from agent.messages import VerdictName
+from agent.messages import Floats, VerdictName
 from agent.status.picture import Picture
 from agent.status.work import Work
 
@@ -38,6 +38,7 @@ class Reject:
     restored: Picture | None
     heat: Picture | None
     size_bytes: int
+    evidence: Floats | None = None  # raw map of the whole frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

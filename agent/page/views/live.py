@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
 from agent.clock import rfc3339
 from agent.contract.verdict import Verdict
 from agent.messages import VerdictName
+from agent.page import shift
 from agent.page.sources import Json, Query, Sources
 from agent.page.state import work_of
+from agent.status.day import MINUTE_S, total
 from agent.status.health import camera_words
 from agent.status.snapshot import CameraView, Reject, Snapshot, StripFrame
 
@@ -18,10 +21,10 @@ MAX_RESULTS = 50  # of a camera, in one answer
 
 
 def data(sources: Sources, query: Query) -> Json:
-    return of(sources.shown.snapshot())
+    return of(sources, sources.shown.snapshot())
 
 
-def of(snapshot: Snapshot, *, after_sequence: int = 0) -> Json:
+def of(sources: Sources, snapshot: Snapshot, *, after_sequence: int = 0) -> Json:
     """With results of a later sequence number only; newest first."""
     results = sorted(
         (
@@ -36,10 +39,29 @@ def of(snapshot: Snapshot, *, after_sequence: int = 0) -> Json:
     return {
         "now": rfc3339(snapshot.now),
         "start": {"since": rfc3339(snapshot.started), **counters(snapshot.counts)},
+        "shift": _shift(sources, snapshot),
         "cameras": [camera_of(camera) for camera in snapshot.cameras],
         "results": results,
         "reject": next((reject_of(one) for one in snapshot.rejects if one.verdict.verdict == "fail"), None),
     }
+
+
+def _shift(sources: Sources, snapshot: Snapshot) -> Json | None:
+    """None where nothing is counted by the day, or no shifts are set."""
+    day, starts = sources.behind.day, sources.behind.shift_starts
+    if day is None or not starts:
+        return None
+    now = snapshot.now.astimezone()
+    began = shift.began(now, starts)
+    minutes = [one for some in day.minutes(began).values() for one in some]
+    return {"since": rfc3339(began), "known_since": _known(day.first(), began), **counters(total(minutes))}
+
+
+def _known(first_minute: int | None, began: datetime) -> str | None:
+    """From when on a shift is known, where that is later than its beginning."""
+    if first_minute is None or first_minute * MINUTE_S < began.timestamp() + MINUTE_S:
+        return None
+    return rfc3339(datetime.fromtimestamp(first_minute * MINUTE_S, timezone.utc))
 
 
 def camera_of(camera: CameraView) -> Json:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from agent.page.sources import Json, Query, Sources
-from agent.page.views import cameras, live, model, now, uplink
+from agent.page.views import cameras, live, model, now, rejects, result, trends, uplink
 
 Data: TypeAlias = Callable[[Sources, Query], Json]
 
 VIEWS: Mapping[str, Data] = {
     "now": now.data,  # what all of them show at the top
     "live": live.data,
+    "rejects": rejects.data,
+    "result": result.data,  # of ?id=RESULT_ID
+    "trends": trends.data,
     "cameras": cameras.data,
     "uplink": uplink.data,
     "model": model.data,
