@@ -40,7 +40,7 @@ def of_map(evidence: Floats, threshold: float, size: tuple[int, int]) -> list[st
     return [
         f"The strongest spot, at x {x}, y {y}, has {strongest:.2f} times the threshold.",
         f"{above}.",
-        f"{rest}: in the middle its evidence is {middle:.0%} of the threshold.".replace("%", " %"),
+        f"{rest}: its evidence is mostly {middle:.0%} of the threshold.".replace("%", " %"),
     ]
 
 

@@ -29,7 +29,7 @@ class Result:
 
     @property
     def evidence(self) -> Floats | None:
-        """The raw map of the whole frame, and"""
+        """The raw map of the whole frame; None where there is none any more."""
         if self.entry is not None:
             return self.entry.evidence
         return None if self.reject is None else self.reject.evidence

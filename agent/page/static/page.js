@@ -11,6 +11,9 @@ const CLOCK_OFF_S = 2;
 /* By the name in the address: what it is called, and its module; those without a title are reached from others. */
 const VIEWS = {
   live: { title: "Live", load: () => import("./views/live.js") },
+  rejects: { title: "Rejects", load: () => import("./views/rejects.js") },
+  result: { title: "Result", within: "rejects", load: () => import("./views/result.js") },
+  trends: { title: "Trends", load: () => import("./views/trends.js") },
   cameras: { title: "Cameras", load: () => import("./views/cameras.js") },
   uplink: { title: "Uplink", load: () => import("./views/uplink.js") },
   model: { title: "Model", load: () => import("./views/model.js") },

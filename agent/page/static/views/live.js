@@ -78,6 +78,12 @@ function counts(title, told) {
         make("dd", { class: count && colours[word] ? colours[word] : "" }, number.format(count), " ", make("small", {}, share))))));
 }
 
+function sinceWords(what, told) {
+  if (what === "start") return `Since start, ${dayTime(told.since)}`;
+  const known = told.known_since ? `; nothing is known from before ${dayTime(told.known_since)}` : "";
+  return `This shift, since ${dayTime(told.since)}${known}`;
+}
+
 function cell(one) {
   const { word } = VERDICTS[one.verdict];
   const view = make("div", { class: "view" });
@@ -178,7 +184,7 @@ export function show(root, page) {
       if (latest) station.result(latest);
     }
     const told = [["shift", data.shift], ["start", data.start]].filter(([, one]) => one);
-    tallies.replaceChildren(...told.map(([what, one]) => counts(what === "shift" ? one.words : `Since start, ${dayTime(one.since)}`, one)));
+    tallies.replaceChildren(...told.map(([what, one]) => counts(sinceWords(what, one), one)));
     merge(data.results);
     drawFilm();
     drawReject(data.reject);
