@@ -50,6 +50,7 @@ from agent.settings import settings
 from agent.status import sampled
 from agent.status.board import Board
 from agent.status.day import Day
+from agent.status.frozen import FrozenCameras
 from agent.status.metrics import Metrics
 from agent.status.parts import Parts
 from agent.status.said import VERSION, Status
@@ -373,6 +374,7 @@ def _build(
         refused=refused,
         check=publisher.check,
         metrics=metrics,
+        frozen=FrozenCameras(up.events, up.keeper.note),
         status=status,
         manager=manager,
         clock=clock,

@@ -35,7 +35,7 @@ export function timeBars(title, bins, parts, clock) {
       return make("rect", { class: look, x: index * 4, y: base, width: 3.4, height: tall });
     });
   });
-  const marks = bins.flatMap((bin, index) => (clock(bin.at).endsWith(":00:00") && Number(clock(bin.at).slice(0, 2)) % 4 === 0
+  const marks = bins.flatMap((bin, index) => (clock(bin.at).endsWith(":00:00") && Number(clock(bin.at).slice(0, 2)) % 4 === 0 && index < 0.94 * bins.length
     ? [make("span", { "data-at": index / bins.length }, clock(bin.at).slice(0, 5))] : []));
   for (const mark of marks) mark.style.left = `${100 * mark.dataset.at}%`;
   const rows = bins.filter((bin) => parts.some(([key]) => bin[key])).map((bin) => [clock(bin.at), ...parts.map(([key]) => String(bin[key]))]).reverse();
