@@ -85,9 +85,13 @@ class Day:
         except ValidationError:
             log.warning("day_not_read", detail=f"{self._path}: is not what this version writes; begun anew")
             return
+        self.fill(kept.minutes, kept.defects)
+
+    def fill(self, minutes: Mapping[str, Iterable[Minute]], defects: Iterable[Defect]) -> None:
+        """With what was seen before, oldest first."""
         with self._lock:
-            self._minutes = {name: deque(some, DAY_MINUTES) for name, some in kept.minutes.items()}
-            self._defects.extend(kept.defects)
+            self._minutes.update({name: deque(some, DAY_MINUTES) for name, some in minutes.items()})
+            self._defects.extend(defects)
 
     def recorded(self, told: Recorded) -> None:
         """A record is durable."""

@@ -19,6 +19,7 @@ POINTS = 240  # of a profile
 
 def data(sources: Sources, query: Query) -> Json:
     """Raises NotThereError."""
+    sources.shown.snapshot()  # what the board has just got can be asked for, too
     result = find(sources, query.get("id", ""))
     if result is None:
         raise NotThereError(
