@@ -55,5 +55,5 @@ export function pareto(title, rows) {
     bar.style.width = `${(100 * row.count) / rows[0].count}%`;
     return [row.name, make("span", { class: "lengths" }, bar), String(row.count), `${((100 * seen) / total).toFixed(0)} %`];
   });
-  return rows.length ? table(title, ["", "", "Defects", "Together"], drawn) : make("p", { class: "soft" }, `${title}: none yet`);
+  return rows.length ? table(title, ["Which", "Share of the most", "Defects", "Together"], drawn) : make("p", { class: "soft" }, `${title}: none yet`);
 }

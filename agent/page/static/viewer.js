@@ -19,7 +19,7 @@ export class Viewer {
     this.over = make("img", { alt: "", hidden: true, draggable: "false" });
     this.marks = boxes(data);
     this.drawing = make("svg", { class: "boxes drawing", viewBox: `0 0 ${data.width || 1} ${data.height || 1}`, "aria-hidden": "true" });
-    this.sheet = make("div", { class: "sheet" }, this.base, this.over, this.marks, this.drawing);
+    this.sheet = make("div", { class: "sheet" }, this.base, this.marks, this.drawing);
     this.stage = make("div", { class: "stage", tabindex: "0", role: "application", "aria-label": "Picture; plus and minus zoom, arrows move it", onkeydown: (event) => this.key(event), onwheel: (event) => this.wheel(event), onpointerdown: (event) => this.press(event) }, this.sheet);
     this.stage.style.aspectRatio = `${data.width || 4} / ${data.height || 3}`;
     this.stage.style.width = `min(100%, calc(72vh * ${(data.width || 4) / (data.height || 3)}))`;
@@ -51,7 +51,10 @@ export class Viewer {
 
   /* The evidence over the picture. */
   lay(opacity) {
-    if (!this.over.src) this.over.src = this.data.pictures.heat;
+    if (!this.over.src) {
+      this.over.src = this.data.pictures.heat;
+      this.base.after(this.over);
+    }
     this.over.hidden = opacity === 0;
     this.over.style.opacity = opacity;
   }

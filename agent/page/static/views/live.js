@@ -5,7 +5,7 @@ import { Aged, boxes, image, noPicture } from "../pictures.js";
 import { VERDICTS, age, clockTime, dayTime, icon, number, percent, plain, setIcon, unjudgedWords, verdictMark } from "../words.js";
 
 const KEPT = 50;
-const PICTURES_AT_ONCE = 8; // of the film strip, at one event: a fast line shows the rest without
+const PICTURES_AT_ONCE = 8; // of the film strip, at one event or in half a second: a fast line shows the rest later
 const LEAST_OLD_S = 2;
 const LONGEST_SIGN = 3;
 const ALERT_EVERY_MS = 10_000;
@@ -85,9 +85,8 @@ function sinceWords(what, told) {
 }
 
 function cell(one) {
-  const { word } = VERDICTS[one.verdict];
   const view = make("div", { class: "view" });
-  const link = make("a", { href: `#/result/${encodeURIComponent(one.id)}`, "aria-label": `${word}, camera ${one.camera}, frame ${one.frame_id}, ${clockTime(one.created)}` },
+  const link = make("a", { href: `#/result/${encodeURIComponent(one.id)}` },
     view,
     make("p", {}, verdictMark(one.verdict), make("span", {}, number.format(one.frame_id))),
     make("p", { class: "soft" }, one.reason ? plain(one.reason) : one.part_id ?? `${one.camera}, ${clockTime(one.created)}`));
@@ -144,11 +143,13 @@ export function show(root, page) {
     const all = rejectsOnly ? results.filter((one) => one.verdict === "fail") : results;
     const seen = all.slice(0, KEPT);
     keyed(film, seen, (one) => one.id, cell);
-    const wanted = [...film.children].filter((item) => item.load);
-    const loads = paused ? wanted : wanted.slice(0, PICTURES_AT_ONCE);
-    for (const item of loads) item.load();
+    loadSome();
     const waits = waiting.length ? `paused, ${waiting.length}${waiting.length === KEPT ? " or more" : ""} newer` : "newest first";
     setText(count, seen.length ? waits : rejectsOnly ? "none of the last results was rejected" : "nothing yet");
+  }
+
+  function loadSome() {
+    for (const item of [...film.children].filter((one) => one.load).slice(0, PICTURES_AT_ONCE)) item.load();
   }
 
   function drawReject(one) {
@@ -194,6 +195,7 @@ export function show(root, page) {
   function tick() {
     const now = page.now();
     for (const station of stations.values()) station.tick(now);
+    loadSome();
     if (reject) setText(reject.since, age(Math.max(0, (now - Date.parse(reject.created)) / 1000)));
   }
 

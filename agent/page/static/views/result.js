@@ -28,7 +28,7 @@ function replayed(found) {
   const rows = found.rows.map((row) => [row.what, value(row.then), value(row.now), row.is_same ? "same" : "differs"]);
   const digests = found.digests.map((one) => [one.what, one.then.slice(0, 16), one.used?.slice(0, 16) ?? "not at hand", one.used === one.then ? "same" : "differs"]);
   return make("div", {}, make("p", { class: found.reproduced ? "" : "bad" }, found.reproduced ? "The decision was reproduced." : "The decision was not reproduced."),
-    table("Then and now", ["", "Then", "Now", ""], [...rows, ...digests]), make("ul", {}, ...found.notes.map((note) => make("li", {}, note))));
+    table("Then and now", ["What", "Then", "Now", "Difference"], [...rows, ...digests]), make("ul", {}, ...found.notes.map((note) => make("li", {}, note))));
 }
 
 export function show(root, page) {
@@ -55,7 +55,7 @@ export function show(root, page) {
         data.words.length ? null : make("p", { class: "soft" }, "No map of the evidence is kept of this result."),
         data.profile ? make("div", { class: "grid" }, profileChart("Strongest evidence from left to right", data.profile.across, data.width),
           profileChart("Strongest evidence from top to bottom", data.profile.down, data.height)) : null,
-        data.defects.length ? table("Defects", ["", "Place x, y", "Size, px", "Area, px", "Label"], data.defects.map((one) =>
+        data.defects.length ? table("Defects", ["Defect", "Place x, y", "Size, px", "Area, px", "Label"], data.defects.map((one) =>
           [`${one.index + 1}`, `${one.bbox_px[0]}, ${one.bbox_px[1]}`, `${one.bbox_px[2]} × ${one.bbox_px[3]}`, number.format(one.area_px), one.label ?? "–"])) : null),
       make("section", { class: "panel stack", "aria-label": "What it rests on" }, make("h3", {}, "What it rests on"),
         facts([
