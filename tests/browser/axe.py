@@ -1,7 +1,7 @@
 """axe-core in the page under test: what it finds, one line for each element.
 
-VERSION comes from npm where there is an npm that reaches its registry, and stays in the user's cache; elsewhere
-the older one that make test installs from PyPI looks.
+VERSION comes from npm, where it reaches its registry, and stays in the cache of the user; elsewhere
+the older one looks that make test installs from PyPI.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _fetched() -> bytes | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         try:
-            subprocess.run(  # noqa: S603 - npm by its own ways
+            subprocess.run(
                 [npm, "pack", "--silent", f"axe-core@{VERSION}"],
                 cwd=folder,
                 check=True,

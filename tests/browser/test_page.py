@@ -336,7 +336,8 @@ def test_a_theme_is_chosen_and_kept(board: Board, page: PageServer, browser: Bro
     judge(board, range(1))
     open_live(browser, page)
     browser.evaluate(
-        "(() => { const e = document.querySelector('#theme'); e.value = 'dark'; e.dispatchEvent(new Event('change')) })()"
+        "document.querySelector('#theme').value = 'dark';"
+        "document.querySelector('#theme').dispatchEvent(new Event('change'))"
     )
     browser.evaluate("document.querySelector('#lights').click()")
     open_live(browser, page)

@@ -114,7 +114,8 @@ def test_one_result_shows_its_pictures_over_each_other_and_says_why(
         assert words in text
     assert browser.evaluate("document.querySelectorAll('.chart polyline.over').length") == 2
     browser.evaluate(
-        "(() => { const e = document.querySelector('[type=range]'); e.value = 60; e.dispatchEvent(new Event('input')) })()"
+        "document.querySelector('[type=range]').value = 60;"
+        "document.querySelector('[type=range]').dispatchEvent(new Event('input'))"
     )
     browser.wait_until("[...document.querySelectorAll('.sheet img')].filter(e => !e.hidden).length === 2")
     browser.wait_for_pictures()

@@ -14,7 +14,7 @@ const ALERT_EVERY_MS = 10_000;
 class Station {
   constructor(name) {
     this.name = name;
-    this.sign = make("p", { class: "sign" });
+    this.sign = make("div", { class: "sign" });
     this.about = make("p", { class: "about" });
     this.state = make("span");
     this.words = make("span");
