@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from datetime import time
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +28,7 @@ from agent.line.record import Origin
 from agent.line.way import RightOfWay
 from agent.outbox.place import lock
 from agent.page.server import make_server
+from agent.page.sources import Behind, Change
 from agent.remote import remote, rollouts
 from agent.remote.commands.admission import turn_away
 from agent.remote.commands.goods import Goods
@@ -45,6 +47,8 @@ from agent.settings import settings
 from agent.settings.shape import Keys
 from agent.status import sampled
 from agent.status.board import Board
+from agent.status.day import Day
+from agent.status.frozen import FrozenCameras
 from agent.status.metrics import Metrics
 from agent.status.parts import Parts
 from agent.status.said import VERSION, Status
@@ -200,10 +204,13 @@ def _build(
     rolls = make_rolls(wanted.cameras, scales, clock)
     roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
     tally = Tally(names)
+    day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
+    day.open()
     listeners: list[Listener] = [
         tally,
         roll_maps,
         board,
+        day,
         asked.snapshots,
         witness,
         of_settings,
@@ -259,17 +266,33 @@ def _build(
         roll_maps=roll_maps,
         archive=archive,
         board=board,
+        day=day,
     )
     metrics = Metrics(
         tally.samples,
         lambda: sampled.of_station(parts, turned_away=0 if page is None else page.turned_away),
     )
-    page = make_server(board, metrics, wanted.page, proofs=folder_of(wanted))
+    page = make_server(
+        board,
+        metrics,
+        wanted.page,
+        behind=Behind(
+            proofs=folder_of(wanted),
+            archive=None if archive is None else archive.shelf,
+            day=day,
+            shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
+            rolls=rolls,
+            change=None
+            if wishes is None
+            else Change(in_force=lambda: recipes.settings, propose=wishes.propose),
+        ),
+    )
     watch = Watch(
         parts=parts,
         refused=refused,
         check=publisher.check,
         metrics=metrics,
+        frozen=FrozenCameras(up.events, up.keeper.note),
         status=status,
         manager=manager,
         clock=clock,

@@ -62,6 +62,7 @@ class App:
             if parts.archive is not None:
                 parts.archive.start()
                 last.callback(parts.archive.stop)  # behind the uplink, which commits the last records
+            last.callback(parts.day.save)  # behind the uplink, as the archive
             last.callback(lambda: parts.uplink.stop(status.message("stopped", None)))
             if self.page is not None:  # its port may be taken: the outbox must be let go of then
                 self.page.start()

@@ -32,6 +32,8 @@ EVENT_NAMES = {
     "resumed": "the station judges again",
     "camera_disabled": "a camera is closed and stays so: data says who asked for it and why",
     "camera_enabled": "a camera that was disabled is opened again",
+    "camera_frozen": "a camera gives the same picture again and again: its verdicts say nothing of the parts",
+    "camera_moves": "a camera that was frozen gives other pictures again",
     "recipe_switched": "another recipe judges from the next part on: data says which, and who asked for it",
     "duplicate_client_id": "another client connects with our client id",
     "gateway_failing": "a gateway does not take records; they wait for it",

@@ -6,55 +6,50 @@ that a web page elsewhere cannot read it by pointing its own name here (DNS rebi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.page import acting, results
+from agent.page.assets import ASSETS, STATIC
+from agent.page.feed import Feed
 from agent.page.proofs import documents, picture
-from agent.page.shown import Shown
+from agent.page.sources import Sources
 from agent.page.state import state
-from agent.status.board import Board
+from agent.page.views.faults import NotThereError
+from agent.page.views.table import VIEWS
 from agent.status.health import assess
-from agent.status.metrics import CONTENT_TYPE, Metrics
-from agent.status.picture import Picture
+from agent.status.metrics import CONTENT_TYPE
+from agent.status.picture import Picture, encode_png
 
-STATIC = Path(__file__).parent / "static"
-ASSETS = {
-    "/": ("page.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/proofs.js": ("proofs.js", "text/javascript"),
-    "/favicon.svg": ("favicon.svg", "image/svg+xml"),
-}
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; style-src 'self'; "
+    "script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
 }
+NOT_KEPT = "no-store"
+ASK_AGAIN = "no-cache"  # kept, and asked for by its ETag each time
+FOR_EVER = "private, max-age=86400, immutable"  # the pictures of a result never change
 
 
-def page_app(
-    board: Board, metrics: Metrics, *, host_names: frozenset[str] | None, proofs: Path | None = None
-) -> Starlette:
-    """The ASGI application; requests for a host outside `host_names` are refused (None: any host).
-
-    `proofs` is the folder of the last bundles' proofs.
-    """
-    shown = Shown(board)
+def page_app(sources: Sources, feed: Feed, *, host_names: frozenset[str] | None) -> Starlette:
+    """The ASGI application; requests for a host outside `host_names` are refused (None: any host)."""
+    board, shown, proofs = sources.board, sources.shown, sources.behind.proofs
 
     def api_state(_: Request) -> Response:
         return JSONResponse(state(shown.snapshot()))
@@ -83,16 +78,47 @@ def page_app(
             return _gone("this proof is no longer among the last ones")
         return Response(data, media_type="image/jpeg")
 
+    def api_view(request: Request) -> Response:
+        view = VIEWS.get(request.path_params["view"])
+        if view is None:
+            return _gone(f"there is no such view; there are {', '.join(VIEWS)}")
+        try:
+            return _fresh(request, view(sources, request.query_params))
+        except NotThereError as error:
+            return _gone(str(error))
+
+    def api_events(request: Request) -> Response:
+        only = frozenset(filter(None, request.query_params.get("only", "").split(",")))
+        stream = feed.stream(request.headers.get("last-event-id", ""), only)
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    def result_picture(request: Request) -> Response:
+        found = results.jpeg(sources, request.path_params["result_id"], request.path_params["kind"])
+        if found is None:
+            return _gone("this picture is no longer kept, or never was")
+        return Response(found, media_type="image/jpeg", headers={"Cache-Control": FOR_EVER})
+
+    def result_pixels(request: Request) -> Response:
+        found = results.pixels(sources, request.path_params["result_id"])
+        if found is None:
+            return _gone("the archive does not have this frame")
+        return Response(encode_png(found), media_type="image/png", headers={"Cache-Control": FOR_EVER})
+
     def healthz(_: Request) -> Response:
         health = assess(board.snapshot())
         text = json.dumps({"state": health.state, "reasons": health.reasons}) + "\n"
         return Response(text, 200 if health.state == "running" else 503, media_type="application/json")
 
     def metrics_text(_: Request) -> Response:
-        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        return Response(sources.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     routes = [Route(path, _asset(name, media_type)) for path, (name, media_type) in ASSETS.items()]
     routes += [
+        Route("/api/views/{view}", api_view),
+        Route("/api/events", api_events),
+        Route("/api/results/{result_id}/{kind}.jpg", result_picture),
+        Route("/api/results/{result_id}/pixels.png", result_pixels),
+        Route("/api/acts/{name}", acting.endpoint(sources), methods=["POST"]),
         Route("/api/state", api_state),
         Route("/api/rejects/{result_id}/{view}.jpg", reject_picture),
         Route("/api/strip/{camera}/{frame_id}.jpg", strip_picture),
@@ -118,7 +144,9 @@ class _Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(SECURITY_HEADERS)
+                headers.setdefault("Cache-Control", NOT_KEPT)
             await send(message)
 
         host = Headers(scope=scope).get("host", "")
@@ -137,6 +165,16 @@ def _name(host: str) -> str:
     """Without port and the dot of a full name; empty for what is no host."""
     parts = re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*?)\.?(:[0-9]*)?", host)
     return parts[1].lower() if parts else ""
+
+
+def _fresh(request: Request, content: dict[str, Any]) -> Response:
+    """JSON that a browser keeps and asks for again, without getting what it has."""
+    body = json.dumps(content, separators=(",", ":")).encode()
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"Cache-Control": ASK_AGAIN, "ETag": tag}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
 
 
 def _asset(name: str, media_type: str) -> Callable[[Request], Response]:

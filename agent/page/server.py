@@ -9,14 +9,17 @@ import socket
 import threading
 from collections.abc import Collection
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from agent.errors import PlumblineError
 from agent.page.connections import LIMITS, Door, Guest, Limits
+from agent.page.feed import Feed
 from agent.page.routes import LOOPBACK_NAMES, page_app
+from agent.page.shown import Shown
+from agent.page.sources import NOTHING, Behind, Sources
+from agent.page.told import Told
 from agent.settings import settings
 from agent.status.board import Board
 from agent.status.metrics import Metrics
@@ -50,16 +53,15 @@ class PageServer:
         port: int,
         allowed_hosts: Collection[str] = (),
         limits: Limits = LIMITS,
-        proofs: Path | None = None,
+        behind: Behind = NOTHING,
     ) -> None:
         """Port 0 takes a free one, known as `port` after `start`. `allowed_hosts`: names it has elsewhere."""
-        self._board = board
-        self._metrics = metrics
+        self._sources = Sources(board=board, metrics=metrics, shown=Shown(board), behind=behind)
+        self._feed: Feed | None = None
         self._host = host
         self._port = port
         self._allowed_hosts = allowed_hosts
         self._limits = limits
-        self._proofs = proofs
         self.turned_away = 0  # connections, since the start
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
@@ -77,6 +79,7 @@ class PageServer:
     def start(self) -> None:
         """Bind and serve; connections are accepted when this returns. Raises PageError."""
         listener = _bind(self._host, self._port, self._limits.backlog)
+        feed = self._feed = Feed(Told(self._sources).news)
         address = listener.getsockname()
         self._port = address[1]
         loopback = ipaddress.ip_address(address[0]).is_loopback
@@ -84,7 +87,7 @@ class PageServer:
         host_names = names if loopback or self._allowed_hosts else None
         http: Any = partial(Guest, Door(self._limits, self._turn_away))
         config = uvicorn.Config(
-            page_app(self._board, self._metrics, host_names=host_names, proofs=self._proofs),
+            page_app(self._sources, feed, host_names=host_names),
             http=http,
             lifespan="off",
             ws="none",
@@ -107,15 +110,18 @@ class PageServer:
 
     def stop(self) -> None:
         """Close the port and end the thread; harmless when not started."""
-        if self._server is None or self._thread is None:
+        if self._server is None or self._thread is None or self._feed is None:
             return
+        self._feed.close()
         self._server.should_exit = True
         self._thread.join(STOP_TIMEOUT_S)
         self._server = self._thread = None
 
 
-def make_server(board: Board, metrics: Metrics, wanted: settings.Page, *, proofs: Path) -> PageServer | None:
-    """The page as the settings want it; None where they want none. `proofs` is their folder."""
+def make_server(
+    board: Board, metrics: Metrics, wanted: settings.Page, *, behind: Behind
+) -> PageServer | None:
+    """The page as the settings want it; None where they want none."""
     if not wanted.enabled:
         return None
     return PageServer(
@@ -124,7 +130,7 @@ def make_server(board: Board, metrics: Metrics, wanted: settings.Page, *, proofs
         host=wanted.host,
         port=wanted.port,
         allowed_hosts=wanted.allowed_hosts,
-        proofs=proofs,
+        behind=behind,
     )
 
 

@@ -44,6 +44,11 @@ class Shown:
         )
         return next((one for view in views for one in view.strip if one.verdict.frame.id == frame_id), None)
 
+    def frame(self, result_id: str) -> StripFrame | None:
+        """The frame of that result, if a page was told of it lately."""
+        views = (view for snapshot in self._latest_first() for view in snapshot.cameras)
+        return next((one for view in views for one in view.strip if one.verdict.result_id == result_id), None)
+
     def _latest_first(self) -> list[Snapshot]:
         with self._lock:
             return list(reversed(self._snapshots))

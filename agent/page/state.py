@@ -10,8 +10,10 @@ from urllib.parse import quote
 from agent.clock import rfc3339
 from agent.contract.verdict import Verdict
 from agent.status.health import assess, broker_words, camera_words
-from agent.status.snapshot import CameraView, Latency, Reject, Snapshot, StripFrame
+from agent.status.snapshot import CameraView, Latency, Reject, Serving, Snapshot, StripFrame
 from agent.status.work import Tally
+
+STRIP_TOLD = 8
 
 
 def state(snapshot: Snapshot) -> dict[str, Any]:
@@ -27,21 +29,13 @@ def state(snapshot: Snapshot) -> dict[str, Any]:
         "started": rfc3339(snapshot.started),
         "up_s": snapshot.up_s,
         "health": {"state": health.state, "reasons": list(health.reasons)},
-        "model": None
-        if serving is None
-        else {
-            "engine": serving.engine,
-            "bundle": serving.bundle,
-            "sha256": serving.bundle_sha256,
-            "threshold": serving.threshold,
-            "provisional_rate": serving.provisional_rate,
-        },
+        "model": model_of(serving),
         "verdicts": dict(snapshot.counts),
-        "last_minute": _work([camera.work.tally for camera in snapshot.cameras]),
+        "last_minute": work_of([camera.work.tally for camera in snapshot.cameras]),
         "reject_ratio": snapshot.counts["fail"] / decided if decided else None,
         "latency_ms": {
-            "capture_to_recorded": _latency(snapshot.capture_to_recorded),
-            "infer": _latency(snapshot.infer),
+            "capture_to_recorded": latency_of(snapshot.capture_to_recorded),
+            "infer": latency_of(snapshot.infer),
         },
         "broker": {"state": link.state, "for_s": link.for_s, "words": broker_words(link, outbox)},
         "outbox": {
@@ -55,7 +49,20 @@ def state(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _latency(latency: Latency) -> dict[str, Any]:
+def model_of(serving: Serving | None) -> dict[str, Any] | None:
+    """None where no model is loaded."""
+    if serving is None:
+        return None
+    return {
+        "engine": serving.engine,
+        "bundle": serving.bundle,
+        "sha256": serving.bundle_sha256,
+        "threshold": serving.threshold,
+        "provisional_rate": serving.provisional_rate,
+    }
+
+
+def latency_of(latency: Latency) -> dict[str, Any]:
     return {"count": latency.count, "p50": latency.p50_ms, "p99": latency.p99_ms}
 
 
@@ -66,12 +73,12 @@ def _camera(camera: CameraView) -> dict[str, Any]:
         "for_s": camera.for_s,
         "words": camera_words(camera),
         "counts": asdict(camera.counts) if camera.counts else None,
-        "last_minute": _work([camera.work.tally]),
-        "strip": [_strip_frame(frame) for frame in camera.strip],
+        "last_minute": work_of([camera.work.tally]),
+        "strip": [_strip_frame(frame) for frame in camera.strip[:STRIP_TOLD]],
     }
 
 
-def _work(tallies: list[Tally]) -> dict[str, Any]:
+def work_of(tallies: list[Tally]) -> dict[str, Any]:
     unjudged = sum((Counter(tally.unjudged) for tally in tallies), Counter[str]())
     judged = sum(tally.judged for tally in tallies)
     count = judged + unjudged.total()

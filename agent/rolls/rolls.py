@@ -77,6 +77,7 @@ class Rolls:
         self._named: dict[str, tuple[str, int, int]] = {}  # id, its first line, the newest window's
         self._open: dict[str, _Open] = {}
         self._ended: list[Roll] = []
+        self._last: dict[str, Roll] = {}  # that ended, by camera
         self._lock = threading.Lock()
 
     def roll_id(self, camera: str, first_line: int) -> str | None:
@@ -104,11 +105,18 @@ class Rolls:
             now = self._clock.utc_now()
             if roll is None or roll.roll_id != verdict.roll_id:
                 if roll is not None:
-                    self._ended.append(roll.ended(now))
+                    self._last[verdict.camera] = roll.ended(now)
+                    self._ended.append(self._last[verdict.camera])
                 scale = self._scales.get(verdict.camera)
                 roll = _Open(verdict.camera, verdict.roll_id, scale, began=now)
                 self._open[verdict.camera] = roll
             roll.add(verdict, width_px)
+
+    def latest(self) -> list[Roll]:
+        """Of each camera the open one as it is now, and the last that ended."""
+        now = self._clock.utc_now()
+        with self._lock:
+            return [*(roll.ended(now) for roll in self._open.values()), *self._last.values()]
 
     def ended(self) -> list[Roll]:
         """Rolls that have ended since the last call."""

@@ -174,6 +174,15 @@ class Page(_Section):
     host: Host = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
     allowed_hosts: tuple[str, ...] = Field((), max_length=16)
+    shift_starts: tuple[str, ...] = Field(("06:00", "14:00", "22:00"), max_length=12)
+
+    @field_validator("shift_starts")
+    @classmethod
+    def _starts_are_times(cls, starts: tuple[str, ...]) -> tuple[str, ...]:
+        for number, start in enumerate(starts):
+            if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", start):
+                raise ValueError(f"{_item(number, start)} is no time of day; write it as 06:00")
+        return starts
 
     @field_validator("allowed_hosts")
     @classmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.cameras.life import CameraState, Counts
 from agent.clock import Clock
@@ -31,12 +31,14 @@ from agent.status.snapshot import (
     Snapshot,
     StripFrame,
 )
+from agent.status.stillness import Stillness
 from agent.status.work import CameraWork
 
 REJECTS = 24
 REJECT_BYTES = 64 << 20  # of arrays held for all rejects; the newest one always stays
-STRIP_FRAMES = 8
-STRIP_BYTES = 24 << 20  # of arrays held for one camera's strip; the newest frame always stays
+STRIP_FRAMES = 50
+STRIP_BYTES = 24 << 20  # of arrays held for one camera's strip; the newest picture always stays
+GAPS = 8
 LATENCIES = 512
 REJECT_EDGE_PX = 1600
 MAX_UNJUDGED_SHARE = 0.05
@@ -51,6 +53,17 @@ class _Camera:
     counts: Counts | None = None
     work: CameraWork = field(default_factory=CameraWork)
     strip: deque[StripFrame] = field(default_factory=lambda: deque(maxlen=STRIP_FRAMES))
+    stillness: Stillness = field(default_factory=Stillness)
+    pictured_ns: int | None = None
+    gaps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=GAPS))
+
+    def pictured(self, verdict: Verdict, now_ns: int) -> None:
+        """A picture came; a file that is shown again is the same by right."""
+        if self.pictured_ns is not None:
+            self.gaps_ns.append(now_ns - self.pictured_ns)
+        self.pictured_ns = now_ns
+        if not verdict.is_simulated:
+            self.stillness.saw(verdict.frame.sha256, now_ns)
 
 
 class Board:
@@ -113,9 +126,12 @@ class Board:
             if timing.infer is not None:
                 self._infer_ms.append(timing.infer)
             camera = self._camera(verdict.camera)
-            camera.work.recorded(verdict, self._clock.monotonic_ns())
+            now_ns = self._clock.monotonic_ns()
+            camera.work.recorded(verdict, now_ns)
+            if image is not None:
+                camera.pictured(verdict, now_ns)
             camera.strip.append(frame)
-            _fit(camera.strip, STRIP_BYTES)
+            _let_go(camera.strip)
 
     def rejected(
         self,
@@ -139,10 +155,12 @@ class Board:
             restored=None if restored is None else _plain(restored, REJECT_EDGE_PX),
             heat=None if evidence is None else _heat(image, evidence, threshold),
             size_bytes=sum(part.nbytes for part in (image, restored, evidence) if part is not None),
+            evidence=evidence,
         )
         with self._lock:
             self._rejects.append(reject)
-            _fit(self._rejects, REJECT_BYTES)
+            while len(self._rejects) > 1 and sum(one.size_bytes for one in self._rejects) > REJECT_BYTES:
+                self._rejects.popleft()
 
     def camera_state(self, name: str, state: CameraState, detail: str = "") -> None:
         """What a camera does now; `detail` says to people why."""
@@ -204,6 +222,8 @@ class Board:
                         ended=camera.state == "finished",
                         now_ns=now_ns,
                     ),
+                    interval_s=max(camera.gaps_ns) / 1e9 if camera.gaps_ns else None,
+                    frozen_s=camera.stillness.frozen_s() if camera.state == "streaming" else None,
                 )
                 for name, camera in self._cameras.items()
             )
@@ -251,9 +271,15 @@ def _heat(image: Pixels, evidence: Floats, threshold: float) -> Picture:
     return Picture(lambda: heatmap(shrink(image, REJECT_EDGE_PX), evidence, threshold))
 
 
-def _fit(kept: deque[StripFrame] | deque[Reject], limit_bytes: int) -> None:
-    while len(kept) > 1 and sum(one.size_bytes for one in kept) > limit_bytes:
-        kept.popleft()
+def _let_go(strip: deque[StripFrame]) -> None:
+    """Of the oldest pictures; what was decided of them stays."""
+    over = sum(one.size_bytes for one in strip) - STRIP_BYTES
+    for place, one in enumerate(strip):
+        if over <= 0 or place == len(strip) - 1:
+            return
+        if one.picture is not None:
+            strip[place] = replace(one, picture=None, size_bytes=0, is_let_go=True)
+            over -= one.size_bytes
 
 
 def _latency(values_ms: list[float]) -> Latency:

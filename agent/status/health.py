@@ -50,6 +50,9 @@ def assess(snapshot: Snapshot) -> Health:
             grounds = grounds_words(camera.work.trouble.grounds)
             reasons.append(f"Camera {camera.name}: {unjudged_words(camera)}: {grounds}")
             causes.append(f"Camera {camera.name}: too many frames are not judged: {grounds}")
+        if camera.frozen_s is not None:
+            reasons.append(frozen_words(camera.name, camera.frozen_s))
+            causes.append(f"Camera {camera.name} gives the same picture again and again")
         if _is_mute(camera, snapshot):
             words = (
                 f"Camera {camera.name} gives frames and none is recorded, while other cameras' are; "
@@ -71,6 +74,14 @@ def assess(snapshot: Snapshot) -> Health:
     if snapshot.link.state == "connecting":
         waiting.append(broker_words(snapshot.link, snapshot.outbox))
     return Health(state="starting" if waiting else "running", reasons=tuple(waiting))
+
+
+def frozen_words(camera: str, frozen_s: float) -> str:
+    """That a camera's pictures are one and the same, and what to do."""
+    return (
+        f"Camera {camera} gives the same picture again and again, for {duration_words(frozen_s)};"
+        " restart the camera, and check light and lens"
+    )
 
 
 def unjudged_words(camera: CameraView) -> str:

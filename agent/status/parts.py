@@ -14,6 +14,7 @@ from agent.remote.remote import Remote
 from agent.remote.rollout.orders import Rollouts
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
+from agent.status.day import Day
 from agent.uplink.uplink import Uplink
 
 
@@ -31,6 +32,7 @@ class Parts:
     roll_maps: RollMaps
     archive: Archive | None
     board: Board
+    day: Day
 
     def troubles(self) -> Mapping[str, Iterable[str]]:
         """What people should know, one sentence each, by the part that says it."""

@@ -49,6 +49,15 @@ def shrink(image: Pixels, longest_px: int) -> Pixels:
     return small
 
 
+def encode_png(image: Pixels) -> bytes:
+    """PNG of a mono or RGB uint8 image: every pixel as it is."""
+    ordered = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 and image.shape[2] == 3 else image
+    done, data = cv2.imencode(".png", ordered, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise ValueError(f"PNG: an image of shape {image.shape} and type {image.dtype} cannot be encoded")
+    return data.tobytes()
+
+
 def encode_jpeg(image: Pixels) -> bytes:
     """JPEG of a mono or RGB uint8 image."""
     ordered = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 and image.shape[2] == 3 else image

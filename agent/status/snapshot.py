@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from agent.cameras.life import CameraState, Counts
 from agent.contract.verdict import Verdict
-from agent.messages import VerdictName
+from agent.messages import Floats, VerdictName
 from agent.status.picture import Picture
 from agent.status.work import Work
 
@@ -24,6 +24,7 @@ class StripFrame:
     height: int
     picture: Picture | None
     size_bytes: int
+    is_let_go: bool = False  # there was a picture, and newer ones needed its memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Reject:
     restored: Picture | None
     heat: Picture | None
     size_bytes: int
+    evidence: Floats | None = None  # raw map of the whole frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ class CameraView:
     counts: Counts | None
     strip: tuple[StripFrame, ...]  # newest first
     work: Work
+    interval_s: float | None = None  # the longest of the last gaps between pictures; None before the second
+    frozen_s: float | None = None  # for how long every picture has been the same; None where they differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

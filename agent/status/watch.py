@@ -12,6 +12,7 @@ import structlog
 from agent.clock import Clock
 from agent.contract.payloads import StatusName
 from agent.crew import name_threads
+from agent.status.frozen import FrozenCameras
 from agent.status.health import assess
 from agent.status.metrics import Metrics
 from agent.status.parts import Parts
@@ -44,6 +45,7 @@ class Watch:
     refused: Callable[[], Iterable[str]]  # settings, one sentence each
     check: Callable[[], None]  # raises what a part could not raise where it failed
     metrics: Metrics
+    frozen: FrozenCameras
     status: Status
     manager: Manager
     clock: Clock
@@ -67,6 +69,7 @@ class Watch:
         parts.uplink.watch()
         parts.remote.watch()
         parts.roll_maps.watch()
+        parts.day.watch()
         link, depth = parts.uplink.link.state, parts.uplink.outbox.depth()
         parts.board.link_state("connected" if link.connected else "lost", link.reason)
         parts.board.outbox_depth(
@@ -82,7 +85,9 @@ class Watch:
 
     def _tell(self, said: _Said | None) -> _Said:
         """Publish the status where it is another one."""
-        health = assess(self.parts.board.snapshot())
+        snapshot = self.parts.board.snapshot()
+        self.frozen.look(snapshot.cameras)
+        health = assess(snapshot)
         degraded = health.state == "degraded"
         reasons = (*(health.causes if degraded else ()), *self.parts.uplink.lacks())
         reason = "; ".join(reasons) or None  # how long would make it new every second

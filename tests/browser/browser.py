@@ -113,8 +113,8 @@ class Browser:
             result: dict[str, Any] = message["result"]
             return result
 
-    def resize(self, width: int, height: int, *, dark: bool = False) -> None:
-        """Show the page in a window of that size, light or dark."""
+    def resize(self, width: int, height: int, *, dark: bool = False, forced: bool = False) -> None:
+        """Show the page in a window of that size, light or dark, or in the colours of the system alone."""
         self.command(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -123,7 +123,8 @@ class Browser:
             mobile=width < 600,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.command("Emulation.setEmulatedMedia", features=[scheme])
+        colours = {"name": "forced-colors", "value": "active" if forced else "none"}
+        self.command("Emulation.setEmulatedMedia", features=[scheme, colours])
 
     def open(self, url: str) -> None:
         """Start loading `url`; wait for something on it before using it."""
@@ -162,10 +163,22 @@ class Browser:
     def wait_for_pictures(self, *, timeout_s: float = 60.0) -> None:
         """Until every image in the window is loaded; those further down load when scrolled to."""
         self.wait_until(
-            "[...document.images].filter(i => i.getBoundingClientRect().top < innerHeight)"
+            "[...document.images].map(i => [i, i.getBoundingClientRect()])"
+            ".filter(([i, area]) => area.top < innerHeight && area.left < innerWidth).map(([i]) => i)"
             ".every(i => i.complete && i.naturalWidth)",
             timeout_s=timeout_s,
         )
+
+    def press(self, key: str, code: int, text: str = "", *, shift: bool = False) -> None:
+        """One key, as a person does it."""
+        parameters = {
+            "key": key,
+            "code": key,
+            "windowsVirtualKeyCode": code,
+            "modifiers": 8 if shift else 0,
+        }
+        self.command("Input.dispatchKeyEvent", type="keyDown", text=text, **parameters)
+        self.command("Input.dispatchKeyEvent", type="keyUp", **parameters)
 
     def text(self, selector: str) -> str:
         """What the first matching element shows to people."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from agent.clock import SystemClock
 from agent.page.server import PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from tests.agent.page.station import Station, running
 from tests.agent.status.samples import streaming_board
 from tests.browser.browser import Browser, find_chromium
 
@@ -35,9 +37,22 @@ def board() -> Board:
 def page(board: Board, browser: Browser) -> Iterator[PageServer]:
     server = PageServer(board, Metrics(), host="127.0.0.1", port=0)
     server.start()
-    browser.errors.clear()
-    browser.addresses.clear()
-    browser.resize(1280, 900)
+    begin(browser)
     yield server
     browser.open("about:blank")
     server.stop()
+
+
+@pytest.fixture
+def station(tmp_path: Path, browser: Browser) -> Iterator[Station]:
+    """One that has all that views can show."""
+    with running(tmp_path / "station") as station:
+        begin(browser)
+        yield station
+        browser.open("about:blank")
+
+
+def begin(browser: Browser) -> None:
+    browser.errors.clear()
+    browser.addresses.clear()
+    browser.resize(1280, 900)

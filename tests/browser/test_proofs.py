@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.page.server import PageServer
+from agent.page.sources import Behind
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from tests.agent.remote.proof.shadowed import Station, write_grey
@@ -25,19 +26,19 @@ def test_a_refused_bundle_is_shown_with_the_frames_that_it_flips(
     station = Station(folder=tmp_path)
     station.keep()
     found = station.prove_here(write_grey(tmp_path / "candidate", threshold=0.4))
-    page = PageServer(board, Metrics(), host="127.0.0.1", port=0, proofs=station.proofs)
+    page = PageServer(board, Metrics(), host="127.0.0.1", port=0, behind=Behind(proofs=station.proofs))
     page.start()
     browser.errors.clear()
     try:
         browser.resize(width, 900)
-        browser.open(page.url)
+        browser.open(f"{page.url}#/model")
         browser.wait_for(".proof")
         assert f"small {found.candidate.sha256[:12]} against small" in browser.text(".proof summary")
         assert "refused" in browser.text(".proof summary")
         browser.evaluate("document.querySelector('.proof summary').click()")
         browser.wait_for_pictures()
         card = browser.text(".differences .reject")
-        for words in ("Pass 91.0 → Fail 113.7", "Original", "Serving: Pass 91.0", "New: Fail 113.7"):
+        for words in ("Good 91.0 → Rejected 113.7", "Original", "Serving: Good 91.0", "New: Rejected 113.7"):
             assert words in card
         assert "1 of 8 verdicts flip" in browser.text(".proof ul")
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -66,11 +66,11 @@ def port(board: Board, browser: Browser) -> Iterator[int]:
 def test_page_pictures_and_state_come_from_below_the_path(board: Board, port: int, browser: Browser) -> None:
     judge(board, range(8))
     browser.open(f"http://{NAME}:{port}{PREFIX}/")
-    browser.wait_for(".reject")
+    browser.wait_for(".last-reject img")
     browser.wait_for_pictures()
     assert browser.text("#health") == "Running"
-    browser.evaluate("document.querySelector('.reject .open').click()")
-    browser.wait_for("dialog[open] .reject")
+    browser.evaluate("document.querySelector('.last-reject a').click()")
+    browser.wait_for(".stage img")
     browser.wait_for_pictures()
     assert browser.errors == []
     addresses = {address for address in browser.addresses if address.startswith("http")}

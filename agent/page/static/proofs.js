@@ -1,11 +1,11 @@
-"use strict";
+// The last proofs of bundles, as a section of a view.
 
-// The last proofs of bundles, below everything else; drawn with what page.js has.
-
-const PROOFS_MS = 10_000;
+import { make } from "./dom.js";
+import { image } from "./pictures.js";
+import { VERDICTS, dayTime, icon, number } from "./words.js";
 
 function lookWords(look) {
-  const [word] = VERDICTS[look.verdict];
+  const { word } = VERDICTS[look.verdict];
   return look.normalized === null ? word : `${word} ${look.normalized.toFixed(1)}`;
 }
 
@@ -17,7 +17,7 @@ function proofView(address, caption) {
 
 function differenceCard(one) {
   const title = make("h3", {}, `${lookWords(one.incumbent)} → ${lookWords(one.candidate)}`);
-  const head = make("div", { class: "reject-head" }, title, make("time", { datetime: one.created }, clockTime(one.created)));
+  const head = make("div", { class: "reject-head" }, title, make("time", { datetime: one.created }, dayTime(one.created)));
   head.append(make("span", { class: "soft" }, one.camera), make("span", { class: "part mono" }, one.result_id));
   const triple = make("div", { class: "triple" }, proofView(one.pictures.original, "Original"));
   triple.append(proofView(one.pictures.incumbent, `Serving: ${lookWords(one.incumbent)}`));
@@ -25,13 +25,13 @@ function differenceCard(one) {
   return make("article", { class: "reject" }, head, triple);
 }
 
-function proofPanel(proof) {
+export function proofPanel(proof) {
   const { candidate, incumbent, frames, flips, shift } = proof;
-  const [symbol, colour, word] = proof.refused ? ["cross", "bad", "refused"] : ["check", "good", "may serve"];
+  const [symbol, colour, word] = proof.refused ? ["cross", "bad", "refused"] : ["check", "none", "may serve"];
   const against = incumbent ? ` against ${incumbent.name} ${incumbent.sha256.slice(0, 12)}` : "";
   const name = `${candidate.name} ${candidate.sha256.slice(0, 12)}${against}: ${word}`;
   const summary = make("summary", {}, icon(symbol, colour), make("span", {}, name));
-  summary.append(make("time", { class: "soft", datetime: proof.at }, clockTime(proof.at)));
+  summary.append(make("time", { class: "soft", datetime: proof.at }, dayTime(proof.at)));
   const flipped = flips.to_fail + flips.to_pass + flips.to_undecided;
   const facts = [
     `${number.format(frames.judged)} frames of the archive: ${frames.passes} pass, ${frames.fails} fail, ${frames.undecided} undecided`,
@@ -43,18 +43,3 @@ function proofPanel(proof) {
   const list = make("ul", { class: "soft" }, ...facts.map((fact) => make("li", {}, fact)));
   return make("details", { class: "proof" }, summary, list, make("div", { class: "differences" }, ...proof.worst.map(differenceCard)));
 }
-
-async function pollProofs() {
-  try {
-    const answer = await fetch("api/proofs", { cache: "no-store", signal: AbortSignal.timeout(STALE_MS) });
-    if (!answer.ok) throw new Error(`api/proofs answered ${answer.status}`);
-    const { proofs } = await answer.json();
-    keyed(byId("proofs"), proofs, (proof) => `${proof.candidate.sha256} ${proof.at}`, proofPanel);
-    byId("proofs-section").hidden = proofs.length === 0;
-  } catch (error) {
-    if (!(error instanceof TypeError || error instanceof DOMException)) console.error(error);
-  }
-  setTimeout(pollProofs, PROOFS_MS);
-}
-
-pollProofs();

@@ -10,6 +10,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.page.server import PageServer
+from agent.page.sources import Behind
 from agent.status.metrics import Metrics
 from tests.agent.remote.proof.shadowed import Station, write_grey
 from tests.agent.status.samples import streaming_board
@@ -26,7 +27,7 @@ def station(tmp_path: Path) -> Station:
 @pytest.fixture
 def client(station: Station) -> Iterator[httpx.Client]:
     board = streaming_board(ManualClock())
-    server = PageServer(board, Metrics(), host="127.0.0.1", port=0, proofs=station.proofs)
+    server = PageServer(board, Metrics(), host="127.0.0.1", port=0, behind=Behind(proofs=station.proofs))
     server.start()
     with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
         yield client

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.clock import ManualClock
-from agent.page.routes import ASSETS, STATIC
+from agent.page.assets import ASSETS, STATIC
 from agent.page.server import PageError, PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics

@@ -56,7 +56,9 @@ def test_large_pictures_make_the_board_keep_fewer_and_never_none(monkeypatch: py
         record = verdict(number, "fail")
         board.judged(record, image)
         board.rejected(record, image=image, restored=None, evidence=None, threshold=THRESHOLD)
-    assert len(board.snapshot().cameras[0].strip) == 3
+    strip = board.snapshot().cameras[0].strip
+    assert [one.picture is not None for one in strip] == [True] * 3 + [False] * 6
+    assert [one.is_let_go for one in strip] == [False] * 3 + [True] * 6
     assert [one.verdict.frame.id for one in board.snapshot().rejects] == [8]
 
 

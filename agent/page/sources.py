@@ -1,0 +1,92 @@
+"""What the page shows things of: the parts of a station, as far as somebody may look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from pydantic import JsonValue
+
+from agent.archive.entry import Entry
+from agent.archive.index import Kept
+from agent.archive.index import Query as Wanted
+from agent.page.shown import Shown
+from agent.rolls.rolls import Roll
+from agent.settings.settings import Settings
+from agent.status.board import Board
+from agent.status.day import Defect, Minute
+from agent.status.metrics import Metrics
+
+Query: TypeAlias = Mapping[str, str]  # what stands behind the ? of an address
+Json: TypeAlias = dict[str, Any]
+
+
+class Shelf(Protocol):
+    """The archive's folder. Calls wait for the disk and raise ArchiveError."""
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def find(self, query: Wanted) -> list[Kept]: ...
+
+    def read(self, id_: str) -> Entry:
+        """Raises EntryError, too."""
+
+
+class Day(Protocol):
+    """The last 24 hours; each list is oldest first."""
+
+    def minutes(self, since: datetime) -> Mapping[str, list[Minute]]:
+        """By camera."""
+
+    def defects(self, since: datetime) -> list[Defect]: ...
+
+    def first(self) -> int | None:
+        """The earliest minute since 1970 that is known."""
+
+
+class Rolls(Protocol):
+    def latest(self) -> list[Roll]:
+        """Of each camera with roll maps the open one, and the last that ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The way of a change of settings: checked, tried, taken back where the station gets worse."""
+
+    in_force: Callable[[], Settings]
+    propose: Callable[[Mapping[str, JsonValue], str], None]
+    """A merge patch onto them, and who wants it; recorded on return. Raises NotDoneError."""
+
+
+Replay: TypeAlias = Callable[[str], Json]
+"""One decision once more, by its result_id; takes seconds. Raises a PlumblineError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What a station has besides its board; None where its settings leave that out."""
+
+    proofs: Path | None = None  # the folder of the last bundles' proofs
+    archive: Shelf | None = None
+    day: Day | None = None
+    shift_starts: Sequence[time] = ()
+    rolls: Rolls | None = None
+    change: Change | None = None
+    replay: Replay | None = None
+
+
+NOTHING = Behind()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """All that views and events are made from."""
+
+    board: Board
+    metrics: Metrics
+    shown: Shown
+    behind: Behind = NOTHING

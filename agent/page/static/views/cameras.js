@@ -1,0 +1,77 @@
+// Each camera: what it does, since when, how often it gives a picture, and what it lost.
+
+import { facts, keyed, make } from "../dom.js";
+import { Aged } from "../pictures.js";
+import { VERDICTS, icon, number, plain, seconds, setIcon, stateColour, stateWord } from "../words.js";
+
+const LEAST_OLD_S = 2;
+const ASK_MS = 2000;
+
+function said(camera) {
+  const counts = camera.counts;
+  const driver = Object.entries(counts?.driver ?? {});
+  const temperature = driver.find(([name]) => name.includes("temperature"));
+  const failures = Object.entries(counts?.open_failures ?? {}).filter(([, count]) => count);
+  return facts([
+    ["For", seconds(camera.for_s)],
+    ["Rate", camera.interval_s ? `a picture every ${camera.interval_s < 1 ? `${Math.round(camera.interval_s * 1000)} ms` : seconds(camera.interval_s)} at the longest` : "not known yet"],
+    ["Judged in the last minute", number.format(camera.last_minute.judged)],
+    ["Not judged in the last minute", Object.entries(camera.last_minute.unjudged).map(([why, count]) => `${count} ${plain(why)}`).join(", ") || "0"],
+    ...(counts ? [
+      ["Triggers since start", number.format(counts.frames)],
+      ["Without a usable picture", number.format(counts.faults)],
+      ["Reconnected", number.format(counts.reconnects)],
+      ["Stalled", number.format(counts.stalls)],
+      ["Lost", number.format(counts.losses)],
+      ["Lines dropped", counts.lines_dropped ? number.format(counts.lines_dropped) : null],
+      ["Could not be opened", failures.map(([why, count]) => `${count} × ${plain(why)}`).join(", ") || null],
+    ] : []),
+    ["Temperature", temperature ? `${temperature[1]} °C` : "not told by this camera"],
+    ...driver.filter((one) => one !== temperature).map(([name, count]) => [plain(name), number.format(count)]),
+  ]);
+}
+
+function panel(camera) {
+  const aged = new Aged();
+  const element = make("section", { class: "panel", "aria-label": `Camera ${camera.name}` }, make("h3", {}, make("span"), " ", make("span")), aged.element, make("div"));
+  element.aged = aged;
+  return element;
+}
+
+export function show(root, page) {
+  const place = make("div", { class: "grid" });
+  const none = make("p", { class: "empty" }, "No camera has reported yet.");
+  root.append(place, none);
+  let cameras = [];
+  const timer = setInterval(() => document.hidden || page.again(), ASK_MS);
+
+  function draw(data) {
+    cameras = data.cameras;
+    none.hidden = cameras.length > 0;
+    keyed(place, cameras, (one) => one.name, panel);
+    cameras.forEach((camera, index) => {
+      const element = place.children[index];
+      const [mark, words] = element.firstChild.children;
+      const state = camera.frozen_s !== null ? "frozen" : camera.state;
+      setIcon(mark, state);
+      words.className = stateColour(state);
+      words.textContent = `${camera.name}: ${stateWord(state).toLowerCase()}`;
+      if (camera.latest) element.aged.show(camera.latest, `Frame ${camera.latest.frame_id}, ${VERDICTS[camera.latest.verdict].word.toLowerCase()}`);
+      else element.aged.place.replaceChildren(make("p", { class: "no-picture" }, icon("dash", "none"), "no picture yet"));
+      element.lastChild.replaceChildren(make("p", {}, camera.words), said(camera));
+    });
+    tick();
+  }
+
+  function tick() {
+    cameras.forEach((camera, index) => {
+      const after = camera.interval_s === null ? Infinity : Math.max(2 * camera.interval_s, LEAST_OLD_S);
+      let why = null;
+      if (camera.frozen_s !== null) why = "Frozen: the camera gives the same picture again and again";
+      else if (camera.state !== "streaming") why = `Old picture: ${camera.state}`;
+      place.children[index]?.aged.tick(page.now(), after, why);
+    });
+  }
+
+  return { draw, tick, leave: () => clearInterval(timer) };
+}

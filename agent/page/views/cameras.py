@@ -1,0 +1,25 @@
+"""Each camera: what it does, since when, how often, and what it lost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from agent.clock import rfc3339
+from agent.page.sources import Json, Query, Sources
+from agent.page.views.live import camera_of, result_of
+from agent.status.snapshot import CameraView
+
+
+def data(sources: Sources, query: Query) -> Json:
+    snapshot = sources.shown.snapshot()
+    return {"now": rfc3339(snapshot.now), "cameras": [_camera(one) for one in snapshot.cameras]}
+
+
+def _camera(camera: CameraView) -> Json:
+    latest = next((one for one in camera.strip if one.picture is not None), None)
+    return {
+        **camera_of(camera),
+        "for_s": camera.for_s,
+        "counts": None if camera.counts is None else asdict(camera.counts),
+        "latest": None if latest is None else result_of(latest),
+    }

@@ -1,0 +1,74 @@
+"""What was rejected, or not decided, newest first: from the board, and from an archive."""
+
+from __future__ import annotations
+
+from typing import cast, get_args
+
+from agent.archive.entry import Head
+from agent.archive.faults import ArchiveError
+from agent.archive.index import Query as Wanted
+from agent.messages import VerdictName
+from agent.page.sources import Json, Query, Sources
+from agent.page.views.live import facts_of, picture_address
+
+AT_ONCE = 48
+
+
+def data(sources: Sources, query: Query) -> Json:
+    verdict, camera = query.get("verdict", "fail"), query.get("camera") or None
+    wanted = cast(VerdictName, verdict) if verdict in get_args(VerdictName) else None
+    after = (query.get("created", ""), query.get("id", ""))
+    older = after if all(after) else None
+    snapshot = sources.shown.snapshot()
+    found: dict[str, Json] = {}
+    if older is None:
+        for one in snapshot.rejects:
+            if wanted in (None, one.verdict.verdict) and camera in (None, one.verdict.camera):
+                address = picture_address(one.verdict.result_id, "thumb")
+                found[one.verdict.result_id] = {**facts_of(one.verdict), "picture": address, "mark": None}
+    kept, words = _kept(sources, wanted, camera, older)
+    for head in kept:
+        found[head.id] = {**found.get(head.id, _of_head(head)), "mark": _mark(head)}
+    results = sorted(found.values(), key=lambda one: (one["created"], one["id"]), reverse=True)
+    last = kept[-1] if len(kept) == AT_ONCE else None
+    return {
+        "results": results,
+        "cameras": [one.name for one in snapshot.cameras],
+        "words": words,
+        "older": None if last is None else {"created": last.created, "id": last.id},
+    }
+
+
+def _kept(
+    sources: Sources, verdict: VerdictName | None, camera: str | None, after: tuple[str, str] | None
+) -> tuple[list[Head], str | None]:
+    """And why there are none."""
+    shelf = sources.behind.archive
+    if shelf is None:
+        return [], "Only the last ones: no frames are kept here; archive.folder in the settings names a place"
+    try:
+        found = shelf.find(Wanted(verdict=verdict, camera=camera, after=after, limit=AT_ONCE))
+    except ArchiveError as error:
+        return [], f"Only the last ones: {error}"
+    return [one.head for one in found], None
+
+
+def _of_head(head: Head) -> Json:
+    known = head.score is not None and head.threshold
+    return {
+        "id": head.id,
+        "sequence": None,
+        "camera": head.camera,
+        "created": head.created,
+        "frame_id": None,
+        "part_id": head.part_id,
+        "verdict": head.verdict,
+        "reason": head.reason,
+        "score": 100 * (head.score or 0) / (head.threshold or 1) if known else None,
+        "boxes": None,
+        "picture": picture_address(head.id, "thumb"),
+    }
+
+
+def _mark(head: Head) -> Json | None:
+    return None if head.mark is None else head.mark.model_dump(mode="json")

@@ -1,0 +1,118 @@
+"""What people change from the page: asked by the page itself, checked, and done by the station's own ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.page.acting import OWN_HEADER
+from agent.settings.recipes import MAX_REGIONS
+from agent.settings.settings import Settings
+from tests.agent.page.station import Station, running
+
+SQUARE = [[10, 20], [30, 20], [30, 40], [10, 40]]
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Iterator[Station]:
+    with running(tmp_path) as station:
+        yield station
+
+
+def act(station: Station, name: str, body: object, **headers: str) -> httpx.Response:
+    return httpx.post(
+        f"{station.page.url}api/acts/{name}",
+        json=body,
+        headers={OWN_HEADER: "1", **headers},
+        trust_env=False,
+        timeout=60,
+    )
+
+
+def ignore(station: Station, recipe: str = "default", camera: str = "top") -> httpx.Response:
+    return act(station, "ignore", {"camera": camera, "recipe": recipe, "corners": SQUARE})
+
+
+def test_a_region_becomes_part_of_the_recipe_of_a_station_that_had_none(station: Station) -> None:
+    answer = ignore(station)
+    assert answer.status_code == 200, answer.text
+    ((patch, who),) = station.proposed
+    assert who == "the page"
+    wanted = Settings.model_validate({**station.settings.model_dump(mode="json"), **patch})
+    (recipe,) = wanted.recipes
+    assert (recipe.name, recipe.is_default) == ("default", True)
+    assert recipe.cameras[0].ignore[0].corners == ((10, 20), (30, 20), (30, 40), (10, 40))
+
+
+def test_a_region_is_added_to_those_of_its_recipe_and_camera_alone(tmp_path: Path) -> None:
+    regions = [{"corners": [[0, 0], [5, 0], [5, 5]]}]
+    recipes = [
+        {
+            "name": "a",
+            "is_default": True,
+            "cameras": [{"camera": "top", "ignore": regions, "min_area_px": 9}],
+        },
+        {"name": "b", "products": ["x"]},
+    ]
+    with running(tmp_path, recipes=recipes) as station:
+        assert ignore(station, recipe="a").status_code == 200
+        ((patch, _),) = station.proposed
+        wanted = Settings.model_validate({**station.settings.model_dump(mode="json"), **patch})
+        assert [len(one.cameras) for one in wanted.recipes] == [1, 0]
+        assert (len(wanted.recipes[0].cameras[0].ignore), wanted.recipes[0].cameras[0].min_area_px) == (2, 9)
+        assert wanted.recipes[1].products == ("x",)
+        assert ignore(station, recipe="c").status_code == 404
+        assert ignore(station, recipe="a", camera="side").status_code == 404
+        assert len(station.proposed) == 1
+
+
+def test_more_regions_than_a_recipe_may_have_are_refused(tmp_path: Path) -> None:
+    regions = [{"corners": [[0, 0], [5, 0], [5, 5]]}] * MAX_REGIONS
+    recipes = [{"name": "a", "is_default": True, "cameras": [{"camera": "top", "ignore": regions}]}]
+    with running(tmp_path, recipes=recipes) as station:
+        answer = ignore(station, recipe="a")
+        assert answer.status_code == 409
+        assert "join some of them" in answer.text
+        assert station.proposed == []
+
+
+def test_a_decision_is_made_once_more_and_its_fault_is_told_in_words(station: Station) -> None:
+    answer = act(station, "replay", {"result_id": "0192-top-3"})
+    assert answer.json()["reproduced"] is True
+    assert station.replayed == ["0192-top-3"]
+    station.replay_fails = True
+    answer = act(station, "replay", {"result_id": "0192-top-3"})
+    assert answer.status_code == 500
+    assert "install it again" in answer.text
+
+
+@pytest.mark.parametrize("headers", [{OWN_HEADER: ""}, {"Origin": "http://evil.example"}, {"Origin": "null"}])
+def test_another_site_changes_nothing(station: Station, headers: dict[str, str]) -> None:
+    body = {"camera": "top", "recipe": "default", "corners": SQUARE}
+    assert act(station, "ignore", body, **headers).status_code == 403
+    assert station.proposed == []
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status"),
+    [
+        ("nothing", {}, 404),
+        ("ignore", {}, 422),
+        ("ignore", {"camera": "top", "recipe": "default", "corners": SQUARE[:2]}, 422),
+        ("ignore", {"camera": "top", "recipe": "default", "corners": [[1e9, 0], [0, 0], [1, 1]]}, 422),
+        ("ignore", {"camera": "top", "recipe": "default", "corners": SQUARE, "more": 1}, 422),
+        ("ignore", [1], 400),
+        ("ignore", {"camera": "x" * 40_000}, 413),
+        ("replay", {"result_id": 7}, 422),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused_in_words(
+    station: Station, name: str, body: object, status: int
+) -> None:
+    answer = act(station, name, body)
+    assert answer.status_code == status
+    assert answer.text.strip()
+    assert station.proposed == []

@@ -1,0 +1,172 @@
+"""Every view, in every width and colour, by keyboard, and with names that would like to be markup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from agent.settings.settings import Settings
+from tests.agent.page.station import Station
+from tests.browser.axe import violations
+from tests.browser.browser import Browser
+from tests.browser.conftest import needs_chromium
+
+pytestmark = needs_chromium
+
+READY = {
+    "live": ".sign svg",
+    "rejects": ".wall li img",
+    "result": ".stage img",
+    "trends": ".chart rect",
+    "cameras": ".aged img",
+    "uplink": "#broker",
+    "model": ".panel dd",
+}
+LOOKS = [(width, look) for width in (1280, 390) for look in ("grey", "dark", "forced")]
+
+
+def fill(station: Station, part_id: str | None = None) -> str:
+    """The id of a reject."""
+    for number in range(12):
+        station.judge(number, "fail" if number % 4 == 3 else "pass", part_id=part_id)
+    station.judge(12, "undecided", reason="no_evidence", part_id=part_id)
+    station.board.link_state("connected")
+    return "0192-top-11"
+
+
+def go(browser: Browser, station: Station, view: str, reject: str) -> None:
+    browser.open("about:blank")
+    path = f"result/{quote(reject)}" if view == "result" else view
+    browser.open(f"{station.page.url}#/{path}")
+    browser.wait_for(READY[view])
+    browser.wait_for_pictures()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", READY)
+def test_a_view_is_sound_in_every_width_and_colour(
+    station: Station, browser: Browser, tmp_path: Path, view: str
+) -> None:
+    reject = fill(station)
+    for width, look in LOOKS:
+        browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
+        go(browser, station, view, reject)
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
+        assert violations(browser) == [], (width, look)
+        small = (
+            "[...document.querySelectorAll('a, button, select, input, summary')]"
+            ".map(e => [e, (e.closest('label') ?? e).getBoundingClientRect()])"
+            ".filter(([, r]) => r.width && (r.width < 24 || r.height < 24)).map(([e]) => e.outerHTML)"
+        )
+        assert browser.evaluate(f"{small}.filter(e => !e.includes('skip'))") == [], (width, look)
+        browser.screenshot(tmp_path / f"{view}-{width}-{look}.png")
+    assert browser.errors == []
+
+
+@pytest.mark.parametrize("view", ["live", "rejects", "result"])
+def test_names_of_other_people_are_text_and_run_nothing(
+    station: Station, browser: Browser, view: str
+) -> None:
+    evil = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
+    reject = fill(station, part_id=evil)
+    go(browser, station, view, reject)
+    assert evil in browser.text("main")
+    assert browser.evaluate("document.querySelector('img[src=x], main script')") is None
+    assert "owned" not in browser.evaluate("document.title")
+    assert browser.errors == []
+
+
+def test_a_reject_is_found_looked_into_and_left_with_the_keyboard_alone(
+    station: Station, browser: Browser
+) -> None:
+    reject = fill(station)
+    go(browser, station, "rejects", reject)
+    browser.evaluate("document.querySelector('.wall a').focus()")
+    browser.press("Enter", 13, "\r")
+    browser.wait_for(".stage img")
+    assert browser.evaluate("document.activeElement.id") == "title"
+    for _ in range(20):
+        browser.press("Tab", 9)
+        if browser.evaluate("document.activeElement.className").startswith("stage"):
+            break
+    scale = "new DOMMatrix(getComputedStyle(document.querySelector('.sheet')).transform).a"
+    browser.press("+", 187, "+")
+    browser.press("+", 187, "+")
+    assert browser.evaluate(scale) == pytest.approx(2.25)
+    moved = "new DOMMatrix(getComputedStyle(document.querySelector('.sheet')).transform).e"
+    before = browser.evaluate(moved)
+    browser.press("ArrowRight", 39)
+    assert browser.evaluate(moved) < before
+    browser.wait_until("document.querySelector('.sheet img').src.endsWith('pixels.png')")
+    browser.evaluate("history.back()")
+    browser.wait_for(".wall li img")
+    assert browser.errors == []
+
+
+def test_one_result_shows_its_pictures_over_each_other_and_says_why(
+    station: Station, browser: Browser
+) -> None:
+    go(browser, station, "result", fill(station))
+    text = browser.text("#view")
+    for words in ("Rejected", "times the threshold", "differs from its restoration", "Digest of the pixels"):
+        assert words in text
+    assert browser.evaluate("document.querySelectorAll('.chart polyline.over').length") == 2
+    browser.evaluate(
+        "document.querySelector('[type=range]').value = 60;"
+        "document.querySelector('[type=range]').dispatchEvent(new Event('input'))"
+    )
+    browser.wait_until("[...document.querySelectorAll('.sheet img')].filter(e => !e.hidden).length === 2")
+    browser.wait_for_pictures()
+    button = "[...document.querySelectorAll('button')].find(e => e.innerText === '{}')"
+    browser.evaluate(f"{button.format('Restoration')}.click()")
+    browser.wait_until("document.querySelector('.sheet img').src.endsWith('restored.jpg')")
+    browser.evaluate(f"{button.format('Decide it again')}.click()")
+    browser.wait_until("document.querySelector('#view').innerText.includes('The decision was reproduced.')")
+    assert station.replayed == ["0192-top-11"]
+
+
+def test_a_region_is_drawn_on_the_picture_and_becomes_part_of_the_recipe(
+    station: Station, browser: Browser
+) -> None:
+    go(browser, station, "result", fill(station))
+    button = "[...document.querySelectorAll('button')].find(e => e.innerText.startsWith('{}'))"
+    browser.evaluate(f"{button.format('Ignore a region')}.click()")
+    browser.evaluate("document.querySelector('.stage').scrollIntoView({block: 'center'})")
+    area = browser.evaluate(
+        "(() => { const r = document.querySelector('.stage').getBoundingClientRect();"
+        " return [r.left, r.top, r.width, r.height] })()"
+    )
+    left, top, width, height = area
+
+    def mouse(kind: str, x: float, y: float) -> None:
+        place = {"x": left + width * x, "y": top + height * y}
+        browser.command(
+            "Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **place
+        )
+
+    mouse("mousePressed", 0.2, 0.3)
+    mouse("mouseMoved", 0.4, 0.6)
+    mouse("mouseReleased", 0.4, 0.6)
+    browser.evaluate(f"{button.format('Ignore this region')}.click()")
+    browser.wait_until("document.querySelector('#view').innerText.includes('is part of the recipe once')")
+    ((patch, who),) = station.proposed
+    wanted = Settings.model_validate({**station.settings.model_dump(mode="json"), **patch})
+    corners = wanted.recipes[0].cameras[0].ignore[0].corners
+    assert corners[0] == pytest.approx((60, 90), abs=2)
+    assert corners[2] == pytest.approx((120, 180), abs=2)
+    assert who
+
+
+def test_a_result_that_is_gone_is_said_in_its_place(station: Station, browser: Browser) -> None:
+    browser.open(f"{station.page.url}#/result/nothing")
+    browser.wait_for("#view-fault")
+    browser.wait_until("document.querySelector('#view-fault').innerText.includes('no longer kept')")
+
+
+def test_an_address_that_names_no_view_shows_the_first(station: Station, browser: Browser) -> None:
+    fill(station)
+    browser.open(f"{station.page.url}#/../etc/<b>")
+    browser.wait_for(".sign svg")
+    assert browser.errors == []
