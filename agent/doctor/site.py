@@ -17,12 +17,13 @@ class NoSettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """`problems` are of the settings' file, one line each."""
+    """`problems` are of the settings' file, one line each; `runs` where the station itself asks."""
 
     machine: Machine
     known: Settings | None = None
     file: Path | None = None
     problems: tuple[str, ...] = ()
+    runs: bool = False
 
     @property
     def settings(self) -> Settings:

@@ -34,7 +34,7 @@ class StationDoctor:
 
         with suppress(OSError):  # not Linux, or not allowed
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        site = Site(machine=Machine(), known=self._settings)
+        site = Site(machine=Machine(), known=self._settings, runs=True)
         for one in look(site, [check for check in CHECKS if family in (None, check.family)]):
             yield Found(
                 family=one.family, check=one.check, state=one.state, words=one.words, remedy=one.remedy

@@ -20,6 +20,10 @@ from agent.uplink.mqtt import refusals
 
 REACH_S = 3.0
 SEE = "see mqtt.host, mqtt.port, cable and firewall"
+OWN_LOGIN = (
+    "the station is logged in itself, as its status says; a broker that makes the client id of the login "
+    "would end that connection for a second one"
+)
 HANDED_OVER = "its secrets are handed over by systemd; run this as root while the service runs"
 
 
@@ -43,6 +47,9 @@ def login(site: Site) -> Iterator[Said]:
         return
     if _unreached(mqtt) is not None:
         yield skipped("it cannot be reached")
+        return
+    if site.runs and (mqtt.username or mqtt.cert_file):
+        yield skipped(OWN_LOGIN)
         return
     client_id = f"plumbline-doctor-{new_uuid7(site.machine.clock)[-8:]}"
     protocol, reason = tried(mqtt, client_id)

@@ -17,12 +17,13 @@ from typing import TypeAlias
 
 from agent.foreign import shown
 from agent.remote.settings.desired import Flaw
-from agent.remote.settings.preflight import tried
+from agent.remote.settings.preflight import may_be_ourselves, reached, tried
 from agent.settings.problems import dotted
-from agent.settings.settings import Settings
+from agent.settings.settings import Mqtt, Settings
 from agent.settings.shape import Keys
 
 LOOK_S = 120.0
+START_S = 60.0  # on a busy machine
 END_S = 5.0  # a disk that hangs holds even a killed process
 DIE_WITH_PARENT = 1  # prctl(2), PR_SET_PDEATHSIG
 
@@ -36,11 +37,12 @@ class HungError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """`look`, a function of a module, finds what settings name and is not good here, at keys that it is told
-    to look at; `client_id` tries the broker, None does not.
+    to look at; `client_id` tries the broker in place of the one before, None does not.
     """
 
     look: Look
     wanted: Settings
+    before: Mqtt
     keys: tuple[Keys, ...]
     client_id: str | None
 
@@ -61,7 +63,7 @@ def looked(order: Order, timeout_s: float = LOOK_S) -> list[Flaw]:
 
 
 def _heard(messages: Connection, timeout_s: float) -> list[Flaw]:
-    ends, at, found = time.monotonic() + timeout_s, "its start", list[Flaw]()
+    ends, at, found = time.monotonic() + START_S, "its start", list[Flaw]()
     while messages.poll(max(0.0, ends - time.monotonic())):
         try:
             said = messages.recv()
@@ -71,6 +73,7 @@ def _heard(messages: Connection, timeout_s: float) -> list[Flaw]:
             case Flaw():
                 found.append(said)
             case str():
+                ends = ends if at != "its start" else time.monotonic() + timeout_s
                 at = said
             case None:
                 return found
@@ -88,13 +91,16 @@ def _work(messages: Connection, order: Order) -> None:
         return is_one
 
     is_good = True
+    messages.send("its settings")
     try:
         for place, words in order.look(order.wanted, is_wanted):
             is_good = False
             messages.send(Flaw(path=dotted(place), message=words))
         if is_good and order.client_id is not None:
             messages.send("mqtt")
-            _, refused = tried(order.wanted.mqtt, order.client_id)
+            mqtt = order.wanted.mqtt
+            is_known = may_be_ourselves(order.before, mqtt)
+            refused = reached(mqtt) if is_known else tried(mqtt, order.client_id)[1]
             if refused is not None:
                 messages.send(Flaw(path="mqtt", message=f"the new broker does not let us in: {refused}"))
     except Exception as error:  # a driver raises what it likes

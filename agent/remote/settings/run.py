@@ -77,6 +77,7 @@ class SettingsRun:
                 Order(
                     look=self.look,
                     wanted=wanted,
+                    before=before.mqtt,
                     keys=keys,
                     client_id=client_id if _is_elsewhere(before, wanted) else None,
                 )

@@ -45,7 +45,7 @@ def nothing(wanted: Settings, touched: Touched) -> Iterable[tuple[Keys, str]]:
 def order(
     look: Look, *, wanted: Settings | None = None, keys: tuple[Keys, ...] = KEYS, client: str | None = None
 ) -> Order:
-    return Order(look=look, wanted=wanted or Settings(), keys=keys, client_id=client)
+    return Order(look=look, wanted=wanted or Settings(), before=Mqtt(), keys=keys, client_id=client)
 
 
 def test_what_hangs_is_ended_and_named() -> None:
