@@ -25,6 +25,10 @@ from agent.settings.settings import SettingsError
 log = structlog.get_logger(__name__)
 
 
+EDITED = "the settings file was edited on the station meanwhile; send it again"
+REVERTED = "somebody at the station wanted those before back; ask there before it is sent again"
+
+
 class Edits:
     """Belongs to one thread, but for `reload`."""
 
@@ -94,7 +98,8 @@ class Edits:
             self.file.refuse(str(unread))
             return False
         if self._is_busy and self.file.edit(local) is not None:
-            self._end("the settings file was edited on the station meanwhile; send it again")
+            is_back = self._store.wanted_back() is not None
+            self._end(REVERTED if is_back else EDITED)
             return False
         self._asked.clear()
         self.file.words = None
