@@ -1,8 +1,8 @@
 """A broker is tried before anything depends on it: over a second connection, under another client id.
 
 Where it may be the broker that the station is connected to, by the same login, it is reached and no more: one
-that makes the client id of the login (`use_username_as_clientid`) would take the second connection for the first,
-end that, and throw away what waits for it. The probation then tells whether it lets us in.
+that makes the client id of the login (`use_username_as_clientid`) would take the second connection for the
+first, end that, and throw away what waits for it. The probation then tells whether it lets us in.
 """
 
 from __future__ import annotations
