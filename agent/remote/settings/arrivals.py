@@ -50,8 +50,8 @@ class Arrivals:
         if envelope:
             self._arrived.append(envelope)
 
-    def hear(self, stands_s: float) -> str | None:
-        """Answer what came while another is under way, in which nothing has counted for so long; why that one
+    def hear(self, what: str, stands_s: float = 0.0) -> str | None:
+        """Answer what came while something is under way, in which nothing has counted for so long; why that
         is to be ended, where it is.
         """
         newest = self._arrived[-1] if self._arrived else None
@@ -61,8 +61,7 @@ class Arrivals:
             self._heard = newest
             offer = self._weigh(newest)
             self._ends = not isinstance(offer, Unfit)
-            state = self._steps.record.state
-            self._answers.waits(offer, f"another document is {state}; this one is taken up after that")
+            self._answers.waits(offer, f"{what}; this document is taken up after that")
         if self._ends and stands_s > STANDS_S:
             return f"nothing counted for it in {stands_s:.0f} s, and a newer document waits"
         return None

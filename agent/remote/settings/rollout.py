@@ -2,8 +2,7 @@
 
 The same states as a bundle's rollout, with the same record before every act: a document is on disk before it
 is taken up, its settings before they are tried, and a link names what should run, which is `target`. Whoever
-runs it says that it does, or why it cannot. An edit of the settings file is a transaction, too, with a person
-in place of probation. Belongs to one thread, but for `offer` and `reload`.
+runs it says that it does, or why it cannot. Belongs to one thread, but for `offer` and `reload`.
 """
 
 from __future__ import annotations
@@ -107,8 +106,7 @@ class SettingsRollout:
 
     def words(self) -> tuple[str, ...]:
         """What people should know, one sentence each."""
-        said = (self._edits.file.words, self._trouble, self._steps.trouble)
-        return tuple(one for one in said if one is not None)
+        return tuple(filter(None, (self._edits.file.words, self._trouble, self._steps.trouble)))
 
     def start(self) -> Target:
         """What is to run first; nothing but this machine's disk is asked. Raises SettingsError for none."""
@@ -166,8 +164,7 @@ class SettingsRollout:
         if instruction is None:
             return None
         if self._record.state == "probation" and tried == instruction.target_sha256:
-            problem = Problem(code=422, message=shown(reason.splitlines()[0]))
-            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
+            self._breach(instruction, 422, shown(reason.splitlines()[0]))
         elif self._record.state == "rolling_back" and tried == self._record.previous:
             self._steps.happened(Happened(what="lost", transaction=instruction.transaction))
         return None if self.target.snapshot == tried else self.target
@@ -193,9 +190,14 @@ class SettingsRollout:
             return self._edits.take_request()
         if self.is_busy:
             stands_s = 0.0 if self._trial is None else self._trial.stands_s()
-            if (why := self._arrivals.hear(stands_s)) is not None:
+            if (
+                why := self._arrivals.hear(f"another document is {self._record.state}", stands_s)
+            ) is not None:
                 self._end(why)
-        self._arrivals.take()
+        if self._running is not None and self._running.tries_a_bundle():
+            self._arrivals.hear("a bundle is on probation")
+        else:
+            self._arrivals.take()
         return False
 
     def stop(self) -> None:
@@ -215,7 +217,7 @@ class SettingsRollout:
             self._steps.happened(Refused(transaction=instruction.transaction, problem=problem))
         elif self._record.state == "probation":
             self._trial = None
-            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
+            self._breach(instruction, 409, why)
 
     def _verify(self, instruction: Instruction) -> Event:
         found = self._arrivals.verify(instruction)
@@ -242,6 +244,10 @@ class SettingsRollout:
             self._proof.begin(self._running, wanted, self.target.settings)
         return []
 
+    def _breach(self, instruction: Instruction, code: int, words: str) -> None:
+        problem = Problem(code=code, message=words)
+        self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
+
     def _take_proof(self) -> None:
         found, instruction = self._proof.take(), self._record.instruction
         if found is None or instruction is None:
@@ -256,8 +262,8 @@ class SettingsRollout:
         if instruction.issuer == HAND or before is None or now is None or before.data == now.data:
             self._steps.happened(Happened(what="stable", transaction=instruction.transaction))
         elif self._running is not None:
-            was = self._ways.settings(before.data)
-            self._trial = self._running.trial(self.target.settings, was, self._record.baseline)
+            baseline, was = self._record.baseline, self._ways.settings(before.data)
+            self._trial = self._running.trial(self.target.settings, was, baseline)
 
     def _look(self) -> None:
         instruction = self._record.instruction
@@ -270,8 +276,7 @@ class SettingsRollout:
         if standing.what == "stable":
             self._steps.happened(Happened(what="stable", transaction=instruction.transaction))
         else:
-            problem = Problem(code=422, message=standing.words)
-            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
+            self._breach(instruction, 422, standing.words)
 
     def point(self, link: Link, at: str | None) -> None:
         """For the steps."""
