@@ -321,6 +321,7 @@ def _build(
             look=look,
             clock=clock,
             in_force=lambda: recipes.in_force.settings.sha256,
+            bundle_on_probation=carried.is_on_probation,
             silent=board.silent,
         ),
     )

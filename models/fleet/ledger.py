@@ -27,6 +27,7 @@ from agent.contract.strict_json import LARGEST_INTEGER
 from agent.durable import replace_file, sync_folder
 from agent.errors import PlumblineError
 from agent.foreign import shown
+from agent.sealed import UnsealedError, seal, unseal
 from agent.settings import bounded
 from models.fleet.documents import Content, canonical, digest
 from models.fleet.plan import Kind, Record
@@ -156,8 +157,7 @@ class Ledger:
             raise _not_ours(path) from error
 
     def _keep(self, path: Path, content: Any) -> None:
-        whole = {"format": FORMAT, "sha256": _seal(content), "content": content}
-        self._replace(path, (json.dumps(whole, indent=1) + "\n").encode())
+        self._replace(path, seal(content, kind=FORMAT, name="content"))
 
     def _replace(self, path: Path, data: bytes) -> None:
         try:
@@ -169,12 +169,9 @@ class Ledger:
 def _kept(path: Path) -> Any:
     data = _read(path)
     try:
-        whole = json.loads(data)
-        if whole["format"] == FORMAT and whole["sha256"] == _seal(whole["content"]):
-            return whole["content"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise _not_ours(path)
+        return unseal(data, kind=FORMAT, name="content")
+    except UnsealedError as error:
+        raise _not_ours(path) from error
 
 
 def _not_ours(path: Path) -> LedgerError:
@@ -189,10 +186,6 @@ def _read(path: Path) -> bytes:
         return bounded.read(path, max_bytes=MAX_BYTES)
     except bounded.UnreadableError as error:
         raise LedgerError(f"{shown(str(path))}: not read: {error}; restore the folder from a copy") from error
-
-
-def _seal(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _take(descriptor: int, path: Path) -> None:

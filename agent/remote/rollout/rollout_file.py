@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,6 +13,7 @@ from agent.durable import replace_file
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.remote.rollout.transaction import Record
+from agent.sealed import UnsealedError, seal, unseal
 from agent.settings import bounded
 
 RECORD = "rollout.json"  # its name in a depot
@@ -43,26 +42,18 @@ class RolloutFile:
         if not os.path.lexists(self.path):
             return Record(), None
         try:
-            content = json.loads(bounded.read(self.path, max_bytes=MAX_BYTES))
-            if content["format"] != FORMAT or content["sha256"] != digest(content["record"]):
-                raise ValueError("not what was written")
-            return _RECORD.validate_json(json.dumps(content["record"]), strict=True), None
-        except (bounded.UnreadableError, ValidationError, ValueError, KeyError, TypeError, RecursionError):
+            content = unseal(bounded.read(self.path, max_bytes=MAX_BYTES), kind=FORMAT, name="record")
+            return _RECORD.validate_json(json.dumps(content), strict=True), None
+        except (bounded.UnreadableError, UnsealedError, ValidationError):
             return Record(), f"{place}: cannot be read; what serves stays, what was under way is given up"
 
     def write(self, record: Record) -> None:
         """Durable when this returns. Raises NotWritable; then the one before is still there."""
         content = _RECORD.dump_python(record, mode="json")
-        whole = {"format": FORMAT, "sha256": digest(content), "record": content}
         try:
-            replace_file(self.path, [(json.dumps(whole, indent=1) + "\n").encode()])
+            replace_file(self.path, [seal(content, kind=FORMAT, name="record")])
         except OSError as error:
             raise NotWritable(
                 f"{shown(str(self.path))}: cannot be written ({error.strerror}), and nothing is installed "
                 "before it can be; make room, or give this user write permission to the folder"
             ) from error
-
-
-def digest(content: Any) -> str:
-    """SHA-256 of the canonical JSON."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

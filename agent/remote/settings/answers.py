@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from agent.clock import Clock, rfc3339
 from agent.contract.desired import Desired
 from agent.contract.reported import AttemptState, ProblemReport, SettingsAttempt
 from agent.foreign import stored
 from agent.remote.rollout.transaction import Record
 from agent.remote.settings.desired import Flaw, Unfit
-from agent.remote.settings.offer import Offer
+from agent.remote.settings.offer import HAND, Offer
 from agent.remote.settings.store import SettingsStore
 
+log = structlog.get_logger(__name__)
+
+LOST = "were damaged or lost, and those before are in force; send them again with a higher counter"
 UNDER_WAY: Mapping[str, AttemptState] = {
     "downloading": "pending",
     "verifying": "verifying",
@@ -99,15 +104,20 @@ class SettingsAnswers:
         else:
             self.say("unchanged", 200, [])
 
-    def lost(self, words: str) -> None:
-        """What was in force is not there any more."""
+    def lost(self, named: str) -> str:
+        """What was in force is not there any more; what people are to know."""
+        words = f"settings that were kept here ({named[:12]}) {LOST}"
+        log.error("settings_lost", reason=words)
         if self.last is not None and self.last.state in ("applied", "unchanged"):
             self._update(state="failed", code=500, errors=_problems([Flaw(message=words)]))
             self.last_failed = self.last
             self._tell()
+        return words
 
     def moved(self, was: Record, record: Record) -> None:
         """Its transaction has another state."""
+        if was.state == record.state or record.instruction is None or record.instruction.issuer == HAND:
+            return
         problem = record.errors[-1] if record.errors else None
         if record.state in UNDER_WAY:
             self._update(

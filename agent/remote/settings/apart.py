@@ -23,6 +23,7 @@ from agent.settings.settings import Settings
 from agent.settings.shape import Keys
 
 LOOK_S = 120.0
+START_S = 60.0  # on a busy machine
 END_S = 5.0  # a disk that hangs holds even a killed process
 DIE_WITH_PARENT = 1  # prctl(2), PR_SET_PDEATHSIG
 
@@ -36,7 +37,7 @@ class HungError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """`look`, a function of a module, finds what settings name and is not good here, at keys that it is told
-    to look at; `client_id` tries the broker, None does not.
+    to look at; `client_id` tries the broker in place of the one before, None does not.
     """
 
     look: Look
@@ -61,7 +62,7 @@ def looked(order: Order, timeout_s: float = LOOK_S) -> list[Flaw]:
 
 
 def _heard(messages: Connection, timeout_s: float) -> list[Flaw]:
-    ends, at, found = time.monotonic() + timeout_s, "its start", list[Flaw]()
+    ends, at, found = time.monotonic() + START_S, "its start", list[Flaw]()
     while messages.poll(max(0.0, ends - time.monotonic())):
         try:
             said = messages.recv()
@@ -71,6 +72,7 @@ def _heard(messages: Connection, timeout_s: float) -> list[Flaw]:
             case Flaw():
                 found.append(said)
             case str():
+                ends = ends if at != "its start" else time.monotonic() + timeout_s
                 at = said
             case None:
                 return found
@@ -88,6 +90,7 @@ def _work(messages: Connection, order: Order) -> None:
         return is_one
 
     is_good = True
+    messages.send("its settings")
     try:
         for place, words in order.look(order.wanted, is_wanted):
             is_good = False

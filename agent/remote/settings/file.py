@@ -9,11 +9,11 @@ import structlog
 from agent.address import masked_text
 from agent.clock import Clock, rfc3339
 from agent.foreign import shown
-from agent.remote.rollout.rollout_file import digest
 from agent.remote.rollout.transaction import Record
 from agent.remote.settings.proposal import edited, reverted
 from agent.remote.settings.store import SettingsStore, Snapshot
 from agent.remote.settings.target import Ways
+from agent.sealed import digest
 from agent.settings.settings import SettingsError
 
 log = structlog.get_logger(__name__)

@@ -2,21 +2,16 @@
 
 The same states as a bundle's rollout, with the same record before every act: a document is on disk before it
 is taken up, its settings before they are tried, and a link names what should run, which is `target`. Whoever
-runs it says that it does, or why it cannot. An edit of the settings file is a transaction, too, with a person
-in place of probation. Belongs to one thread, but for `offer` and `reload`.
+runs it says that it does, or why it cannot. Belongs to one thread, but for `offer` and `reload`.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import structlog
-
-from agent.clock import Clock, new_uuid7, rfc3339
+from agent.clock import Clock
 from agent.contract.commands import NotDoneError
 from agent.foreign import shown
 from agent.remote.rollout.rollout_file import NotWritable, RolloutFile
@@ -25,7 +20,6 @@ from agent.remote.rollout.transaction import (
     Answer,
     Boundary,
     Breached,
-    Cancelled,
     Duty,
     Event,
     Happened,
@@ -38,22 +32,16 @@ from agent.remote.rollout.transaction import (
     Stopped,
 )
 from agent.remote.settings.answers import SettingsAnswers
+from agent.remote.settings.arrivals import Arrivals
 from agent.remote.settings.desired import Flaw, Unfit
-from agent.remote.settings.file import SettingsFile, name_of
-from agent.remote.settings.merge import places
-from agent.remote.settings.offer import HAND, Offer, edit, verified, weigh
+from agent.remote.settings.edits import Edits, given_up
+from agent.remote.settings.offer import HAND
 from agent.remote.settings.proof import SettingsProof
-from agent.remote.settings.proposal import Proposal, forbidden, wished
+from agent.remote.settings.proposal import Proposal
 from agent.remote.settings.steps import Steps
 from agent.remote.settings.store import SettingsStore, Snapshot
 from agent.remote.settings.target import Running, Target, Trial, Ways
 from agent.settings.settings import SettingsError
-
-log = structlog.get_logger(__name__)
-
-LOST = "were damaged or lost, and those before are in force; send them again with a higher counter"
-WAITING = 64  # documents, of which the last ones count
-STANDS_S = 60.0  # a probation in which nothing counts for so long gives way to a newer document
 
 
 class SettingsRollout:
@@ -70,17 +58,17 @@ class SettingsRollout:
     ) -> None:
         """`told` is called when there is something new, from any thread."""
         self.answers = SettingsAnswers(store, clock, told)
-        self.expiry_checked = False  # of the last document
         self._store = store
         self._ways = ways
         self._clock = clock
-        self._steps = Steps(file=RolloutFile(path=store.record), hands=self, moved=self._moved, limits=limits)
-        self._local = SettingsFile(store, ways, clock)
+        self._steps = Steps(
+            file=RolloutFile(path=store.record), hands=self, moved=self.answers.moved, limits=limits
+        )
+        self._edits = Edits(store, ways, clock, steps=self._steps, propose=self._propose, end=self._end)
+        self._arrivals = Arrivals(
+            store, ways, clock, answers=self.answers, steps=self._steps, in_force=lambda: self.target.settings
+        )
         self._proof = SettingsProof(told, clock)
-        self._arrived: deque[bytes] = deque(maxlen=WAITING)
-        self._heard: bytes | None = None  # the newest that was answered while it waits
-        self._ends = False  # whether that one may end what stands
-        self._asked = threading.Event()  # to look at the settings file
         self._running: Running | None = None
         self._has_run = False  # anything, in this process
         self._proposal: Proposal | None = None
@@ -108,17 +96,20 @@ class SettingsRollout:
         return self._proof.is_going_on
 
     @property
+    def expiry_checked(self) -> bool:
+        """Of the last document."""
+        return self._arrivals.expiry_checked
+
+    @property
     def _record(self) -> Record:
         return self._steps.record
 
     def words(self) -> tuple[str, ...]:
         """What people should know, one sentence each."""
-        said = (self._local.words, self._trouble, self._steps.trouble)
-        return tuple(one for one in said if one is not None)
+        return tuple(filter(None, (self._edits.file.words, self._trouble, self._steps.trouble)))
 
     def start(self) -> Target:
         """What is to run first; nothing but this machine's disk is asked. Raises SettingsError for none."""
-        local, unread = self._local.read()
         try:
             self._store.prepare()
         except NotWritable as error:
@@ -128,17 +119,9 @@ class SettingsRollout:
         self._steps.begin(self._store.links, self._clock.boot())
         self._retarget()
         if named is not None and self._store.read(named) is None:
-            self._trouble = f"settings that were kept here ({named[:12]}) {LOST}"
-            log.error("settings_lost", reason=self._trouble)
-            self.answers.lost(self._trouble)
+            self._trouble = self.answers.lost(named)
         self._steps.go_on()
-        if local is None:
-            self._local.refuse(str(unread))
-        elif self._local.edit(local) is not None:
-            if self.is_busy:
-                self._asked.set()  # once that has ended
-            else:
-                self._take_edit(local, by_request=False)
+        self._edits.begin()
         return self.target
 
     def attach(self, running: Running) -> None:
@@ -159,7 +142,7 @@ class SettingsRollout:
         record, instruction = self._record, self._record.instruction
         if target.snapshot is None:
             try:
-                self._target = replace(target, snapshot=self._local.keep_first())
+                self._target = replace(target, snapshot=self._edits.file.keep_first())
             except NotWritable as error:
                 self._trouble = str(error)
         elif instruction is None:
@@ -177,105 +160,58 @@ class SettingsRollout:
         tried, instruction = self.target.snapshot, self._record.instruction
         is_edit = instruction is None or instruction.issuer == HAND
         if is_edit and (self._has_run or self.is_busy):
-            self._local.refuse(reason)
+            self._edits.file.refuse(reason)
         if instruction is None:
             return None
         if self._record.state == "probation" and tried == instruction.target_sha256:
-            problem = Problem(code=422, message=shown(reason.splitlines()[0]))
-            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
+            self._breach(instruction, 422, shown(reason.splitlines()[0]))
         elif self._record.state == "rolling_back" and tried == self._record.previous:
             self._steps.happened(Happened(what="lost", transaction=instruction.transaction))
         return None if self.target.snapshot == tried else self.target
 
     def offer(self, envelope: bytes) -> None:
-        """A document came, where it is not empty: that says nothing at all. From any thread."""
-        if envelope:
-            self._arrived.append(envelope)
+        """A document came; from any thread."""
+        self._arrivals.offer(envelope)
 
     def reload(self) -> None:
         """Somebody wants the settings file to be looked at; from any thread."""
-        self._asked.set()
-
-    def turn(self) -> bool:
-        """Take what came and go on; whether the settings file was looked at because somebody asked."""
-        self._steps.go_on()
-        self._take_proof()
-        self._look()
-        if self._asked.is_set():
-            return self._take_request()
-        if self.is_busy:
-            self._hear()
-        while self._arrived and not self.is_busy:
-            self.answers.waits_no_more()
-            self._take(self._arrived.popleft())
-        return False
-
-    def stop(self) -> None:
-        """The process ends in order: that is no failed attempt."""
-        self._steps.happened(Stopped())
+        self._edits.reload()
 
     def wish(self, patch: Mapping[str, Any], who: str, onto: str | None) -> NotDoneError | None:
         """Somebody who may command the station wants these members: an edit; why not, where it is not one.
 
         With `onto`, the digest of the settings that they looked at, only while those are in force.
         """
-        active = self._store.current()
-        if self.is_busy or active is None:
-            return NotDoneError("occupied", f"settings are {self._record.state}; ask again after that")
-        if onto is not None and onto != (found := self.target.settings.digest()):
+        if onto is not None and not self.is_busy and onto != (found := self.target.settings.digest()):
             words = f"onto: somebody has changed the settings meanwhile, they are {found} now; look again"
             return NotDoneError("impossible", words)
-        if flaws := forbidden(patch, active):
-            return NotDoneError("bad_arguments", f"{flaws[0].path}: {flaws[0].message}")
-        snapshot = wished(active, patch, now=self._now())
-        try:
-            self._ways.settings(snapshot.data)
-        except SettingsError as error:
-            return NotDoneError("bad_arguments", shown(str(error)))
-        try:
-            self._begin_edit(name_of(snapshot), snapshot)
-        except NotWritable as error:
-            return NotDoneError("no_room", str(error))
-        log.info("settings_wished", who=shown(who), members=[".".join(one) for one in places(dict(patch))])
-        return None
+        return self._edits.wish(patch, who)
 
-    def _take_request(self) -> bool:
-        """Whether it is done with; what is under way is ended first, since a person stands at the station."""
-        local, unread = self._local.read()
-        if local is None:
-            self._asked.clear()
-            self._local.refuse(str(unread))
-            return False
-        if self.is_busy and self._local.edit(local) is not None:
-            self._end("the settings file was edited on the station meanwhile; send it again")
-            return False
-        self._asked.clear()
-        self._local.words = None
-        if not self.is_busy:
-            self._take_edit(local, by_request=True)
-        return self._local.words is None
+    def turn(self) -> bool:
+        """Take what came and go on; whether the settings file was looked at because somebody asked."""
+        self._steps.go_on()
+        self._take_proof()
+        self._look()
+        if self._edits.is_asked:
+            return self._edits.take_request()
+        if self.is_busy:
+            stands_s = 0.0 if self._trial is None else self._trial.stands_s()
+            if (
+                why := self._arrivals.hear(f"another document is {self._record.state}", stands_s)
+            ) is not None:
+                self._end(why)
+        if self._running is not None and self._running.tries_a_bundle():
+            self._arrivals.hear("a bundle is on probation")
+        else:
+            self._arrivals.take()
+        return False
 
-    def _take_edit(self, local: dict[str, Any], *, by_request: bool) -> None:
-        found = self._local.good_edit(local, self._record, by_request=by_request)
-        if found is None:
-            return
-        try:
-            self._begin_edit(*found)
-        except NotWritable as error:
-            self._local.refuse(str(error))
+    def stop(self) -> None:
+        """The process ends in order: that is no failed attempt."""
+        self._steps.happened(Stopped())
 
-    def _begin_edit(self, name: str, snapshot: Snapshot) -> None:
-        """Raises NotWritable; then nothing has changed."""
-        self._proposal = Proposal(snapshot=snapshot)
-        self._steps.try_once(
-            edit(
-                name,
-                self._record,
-                current=self._store.named("current"),
-                clock=self._clock,
-                transaction=new_uuid7(self._clock),
-            )
-        )
+    def _propose(self, proposal: Proposal) -> None:
+        self._proposal = proposal
 
     def _end(self, why: str) -> None:
         """Have the transaction come to an end, where it may."""
@@ -287,69 +223,10 @@ class SettingsRollout:
             self._steps.happened(Refused(transaction=instruction.transaction, problem=problem))
         elif self._record.state == "probation":
             self._trial = None
-            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
-
-    def _hear(self) -> None:
-        """Answer what came while another is under way; it ends one that stands, where it is fit."""
-        newest = self._arrived[-1] if self._arrived else None
-        if newest is not None and newest is not self._heard:
-            self._heard = newest
-            offer = self._weigh(newest)
-            self._ends = not isinstance(offer, Unfit)
-            state = self._record.state
-            self.answers.waits(offer, f"another document is {state}; this one is taken up after that")
-        stands_s = 0.0 if self._trial is None else self._trial.stands_s()
-        if self._arrived and self._ends and stands_s > STANDS_S:
-            self._end(f"nothing counted for it in {stands_s:.0f} s, and a newer document waits")
-
-    def _take(self, envelope: bytes) -> None:
-        """Take a document up, or answer why not."""
-        self._heard, self._ends = None, False
-        offer = self._weigh(envelope)
-        if isinstance(offer, Unfit):
-            self.answers.unfit(offer)
-            return
-        self.expiry_checked = offer.expiry_checked
-        self.answers.begun(offer.found.document, offer.found.envelope_sha256)
-        try:
-            self._store.put_candidate(envelope)
-            self._steps.try_once(offer.offered)
-        except NotWritable as error:
-            self._store.drop_candidate()
-            self.answers.say("rejected", error.code, [Flaw(message=str(error))])
-            return
-        if offer.late is not None:
-            self.answers.unfit(offer.late)
-
-    def _weigh(self, envelope: bytes) -> Offer | Unfit:
-        settings = self.target.settings
-        return weigh(
-            envelope,
-            settings,
-            self._ways.trust(settings),
-            record=self._record,
-            active=self._active(),
-            current=self._store.named("current"),
-            clock=self._clock,
-            transaction=new_uuid7(self._clock),
-        )
-
-    def _active(self) -> Snapshot:
-        """What a document is put onto."""
-        found = self._store.current()
-        return Snapshot(data={}, local={}, source="file", since=self._now()) if found is None else found
+            self._breach(instruction, 409, why)
 
     def _verify(self, instruction: Instruction) -> Event:
-        settings = self.target.settings
-        found = verified(
-            self._store.candidate() or b"",
-            instruction,
-            settings,
-            self._ways.trust(settings),
-            active=self._active(),
-            made=self._ways.settings,
-            now=self._now(),
-        )
+        found = self._arrivals.verify(instruction)
         if isinstance(found, Unfit):
             return self._flawed(instruction, found.code, found.flaws)
         self.answers.merged(found.overwritten, found.held)
@@ -373,6 +250,10 @@ class SettingsRollout:
             self._proof.begin(self._running, wanted, self.target.settings)
         return []
 
+    def _breach(self, instruction: Instruction, code: int, words: str) -> None:
+        problem = Problem(code=code, message=words)
+        self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
+
     def _take_proof(self) -> None:
         found, instruction = self._proof.take(), self._record.instruction
         if found is None or instruction is None:
@@ -387,8 +268,8 @@ class SettingsRollout:
         if instruction.issuer == HAND or before is None or now is None or before.data == now.data:
             self._steps.happened(Happened(what="stable", transaction=instruction.transaction))
         elif self._running is not None:
-            was = self._ways.settings(before.data)
-            self._trial = self._running.trial(self.target.settings, was, self._record.baseline)
+            baseline, was = self._record.baseline, self._ways.settings(before.data)
+            self._trial = self._running.trial(self.target.settings, was, baseline)
 
     def _look(self) -> None:
         instruction = self._record.instruction
@@ -401,12 +282,7 @@ class SettingsRollout:
         if standing.what == "stable":
             self._steps.happened(Happened(what="stable", transaction=instruction.transaction))
         else:
-            problem = Problem(code=422, message=standing.words)
-            self._steps.happened(Breached(transaction=instruction.transaction, problem=problem))
-
-    def _moved(self, was: Record, record: Record) -> None:
-        if was.state != record.state and record.instruction is not None and record.instruction.issuer != HAND:
-            self.answers.moved(was, record)
+            self._breach(instruction, 422, standing.words)
 
     def point(self, link: Link, at: str | None) -> None:
         """For the steps."""
@@ -431,7 +307,7 @@ class SettingsRollout:
         transaction, target = instruction.transaction, instruction.target_sha256
         match what:
             case "fetch" | "verify" if instruction.issuer == HAND and self._proposal is None:
-                return [_given_up(record, transaction)]  # its process died; the file is read anew
+                return [given_up(record, transaction)]  # its process died; the file is read anew
             case "fetch":
                 return [Happened(what="present", transaction=transaction)]
             case "verify" if instruction.issuer == HAND:
@@ -463,8 +339,6 @@ class SettingsRollout:
             case "report":
                 self._proposal = None
                 return [Happened(what="finished", transaction=transaction)]
-            case _:
-                pass
         return []
 
     def _retarget(self) -> None:
@@ -480,12 +354,3 @@ class SettingsRollout:
             except SettingsError as error:  # the program that kept them was another one
                 self._trouble = f"settings that were kept here are no good any more: {error.problems[0]}"
         self._target = Target(snapshot=None, settings=self._ways.settings(self._ways.file()))
-
-    def _now(self) -> str:
-        return rfc3339(self._clock.utc_now())
-
-
-def _given_up(record: Record, transaction: str) -> Event:
-    if record.state == "downloading":
-        return Cancelled(transaction=transaction)
-    return Refused(transaction=transaction, problem=Problem(code=500, message="it was cut off"))

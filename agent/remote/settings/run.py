@@ -59,6 +59,7 @@ class SettingsRun:
     look: Look
     clock: Clock
     in_force: Callable[[], str]  # the digest of the settings that the lines judge by
+    bundle_on_probation: Callable[[], bool]
     silent: Callable[[], Collection[str]]  # cameras of which frames are to come, and do not
 
     def publish(self, report: bytes) -> None:
@@ -86,6 +87,9 @@ class SettingsRun:
         except PlumblineError as error:
             found.append(Flaw(message=shown(str(error))))
         return found
+
+    def tries_a_bundle(self) -> bool:
+        return self.bundle_on_probation()
 
     def baseline(self) -> Baseline | None:
         found, silent = self.witness.baseline(self.in_force()), self.silent()

@@ -27,9 +27,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.durable import replace_file, replace_link, sync_folder
 from agent.foreign import shown
-from agent.remote.rollout.rollout_file import NotWritable, digest
+from agent.remote.rollout.rollout_file import NotWritable
 from agent.remote.rollout.transaction import Link, Links
 from agent.remote.settings.merge import Place
+from agent.sealed import UnsealedError, seal, unseal
 from agent.settings import bounded
 
 FORMAT = "plumbline.settings-snapshot/1"
@@ -123,11 +124,10 @@ class SettingsStore:
         if sha256 is None or not _NAME.fullmatch(f"{sha256}.json"):
             return None
         try:
-            content = json.loads(bounded.read(self._path(sha256), max_bytes=MAX_BYTES))
-            if content["format"] != FORMAT or content["sha256"] != digest(content["snapshot"]):
-                return None
-            return _SNAPSHOT.validate_json(json.dumps(content["snapshot"]), strict=True)
-        except (bounded.UnreadableError, ValidationError, ValueError, KeyError, TypeError, RecursionError):
+            data = bounded.read(self._path(sha256), max_bytes=MAX_BYTES)
+            content = unseal(data, kind=FORMAT, name="snapshot")
+            return _SNAPSHOT.validate_json(json.dumps(content), strict=True)
+        except (bounded.UnreadableError, UnsealedError, ValidationError):
             return None
 
     def current(self) -> Snapshot | None:
@@ -136,8 +136,7 @@ class SettingsStore:
     def place(self, sha256: str, snapshot: Snapshot) -> None:
         """A snapshot under its name, durable. Raises NotWritable."""
         content = _SNAPSHOT.dump_python(snapshot, mode="json")
-        whole = {"format": FORMAT, "sha256": digest(content), "snapshot": content}
-        self._write(self._path(sha256), json.dumps(whole, indent=1).encode())
+        self._write(self._path(sha256), seal(content, kind=FORMAT, name="snapshot"))
 
     def point(self, link: Link, at: str | None) -> None:
         """Have a link name a snapshot, at once and for good; None removes it. Raises NotWritable."""

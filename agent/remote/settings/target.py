@@ -38,6 +38,9 @@ class Running(Protocol):
         Raises HungError where it took too long.
         """
 
+    def tries_a_bundle(self) -> bool:
+        """Whether one is on probation: documents wait, so that each is compared with what was before it."""
+
     def baseline(self) -> Baseline | None:
         """The health of the settings that run."""
 

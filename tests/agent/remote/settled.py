@@ -101,6 +101,11 @@ class FakeRun:
             raise HungError(self.hangs)
         return self.flaws
 
+    has_a_bundle: bool = False
+
+    def tries_a_bundle(self) -> bool:
+        return self.has_a_bundle
+
     def baseline(self) -> Baseline | None:
         return None
 

@@ -321,7 +321,7 @@ def test_a_document_waits_while_another_is_on_probation(tmp_path: Path) -> None:
     assert said is not None and (said.state, said.counter) == ("probation", 1)
     waits = station.rollout.answers.waiting
     assert waits is not None and (waits.state, waits.code, waits.counter) == ("pending", 202, 2)
-    assert "is probation; this one is taken up after that" in waits.errors[0].message
+    assert "another document is probation; this document is taken up after that" in waits.errors[0].message
     station.judge("stable")
     assert station.rollout.answers.waiting is None
     said = station.judge("stable")
@@ -364,6 +364,23 @@ def test_a_probation_in_which_nothing_counts_gives_way_to_a_newer_document(tmp_p
     assert said is not None and (said.counter, said.state) == (2, "probation")
     said = station.judge("stable")
     assert said is not None and said.state == "applied" and station.target.settings.revision == 3
+
+
+def test_a_document_waits_while_a_bundle_is_on_probation_and_an_edit_does_not(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    station.run.has_a_bundle = True
+    before = station.target
+    station.offer(signed(document({"revision": 2})))
+    waits = station.rollout.answers.waiting
+    assert waits is not None and (waits.state, waits.code) == ("pending", 202)
+    assert waits.errors[0].message == "a bundle is on probation; this document is taken up after that"
+    assert station.rollout.answers.last is None and station.target == before and not station.run.proven
+    station.edit(judge={"min_area_px": 20})
+    assert station.target.settings.judge.min_area_px == 20
+    station.run.has_a_bundle = False
+    station.turn()
+    said = station.judge("stable")
+    assert said is not None and said.state == "applied" and station.rollout.answers.waiting is None
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"\0" * 40), lambda path: path.unlink()])

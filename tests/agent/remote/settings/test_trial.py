@@ -38,6 +38,7 @@ class Rig:
             look=lambda *_: (),
             clock=self.clock,
             in_force=lambda: "",
+            bundle_on_probation=lambda: False,
             silent=self._silent,
         )
 
