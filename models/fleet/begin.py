@@ -114,7 +114,8 @@ def _require_alone(target: Target, kind: Kind, hall: Hall) -> None:
         if own:
             raise NotBegun(
                 f"{target.address}: {own[0].address} has a document of its own, and would refuse the lower "
-                "one of the two; tell the stations, without --at-once, or empty that topic"
+                "one of the two; tell the stations, without --at-once, or empty its topic, as with "
+                f"mosquitto_pub -r -n -t {own[0].topics.desired(TOPIC_OF[kind])}"
             )
         return
     for group in target.stations[0].groups:

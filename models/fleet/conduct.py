@@ -10,6 +10,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.clock import Clock
+from agent.foreign import shown
 from agent.trust.trust_set import TrustSet
 from models.fleet import waves
 from models.fleet.begin import targets_by_address
@@ -67,6 +68,7 @@ class Conductor:
         self._said: dict[str, Word] = {}  # by address: what the broker has, by its own word
         self._pending: dict[str, tuple[str, Word]] = {}  # by topic
         self._next_ns = 0
+        self._troubles: dict[str, str] = {}  # by address, as they were told
 
     def begin(self) -> None:
         """Make the record durable, if every document of it would be taken. Raises DocumentError."""
@@ -110,6 +112,7 @@ class Conductor:
         """Whether nothing is left to be done."""
         heard = self._hall.heard(self._targets, self.record)
         self._take(waves.decide(self.record, heard, now=self._now(), spare=self._reserved()))
+        self._tell_trouble(heard)
         is_said = self._follow(heard)
         if self.record.state == "running" or not is_said:
             return False
@@ -197,20 +200,32 @@ class Conductor:
     def _now(self) -> float:
         return self._office.clock.utc_now().timestamp()
 
+    def _tell_trouble(self, heard: Mapping[str, Heard]) -> None:
+        """What keeps a station from getting on, whenever that is another thing."""
+        for one in self.record.members:
+            said = heard[one.address].attempt if one.address in heard else None
+            if said is None or one.word is None or said.counter != one.word.counter:
+                continue
+            trouble = said.message if said.state in waves.UNDER_WAY else ""
+            if trouble and trouble != self._troubles.get(one.address):
+                self._office.say(f"{one.address}: {said.state}: {shown(trouble)}")
+            self._troubles[one.address] = trouble
+
     def _tell(self, before: Record, after: Record) -> None:
         say = self._office.say
+        was = {one.address: one for one in before.members}
+        for one in after.members:
+            if one.result is not None and one.result != was[one.address].result:
+                say(f"{one.address}: {one.result}{_because(one)}")
+            if one.returned is not None and one.returned != was[one.address].returned:
+                say(f"{one.address}: back to what was before: {one.returned}")
         if after.wave != before.wave:
             say(f"wave {before.wave + 1} of {len(after.quotas)} is complete")
-        was = {one.address: one for one in before.members}
         told = [one for one in after.members if one.words != was[one.address].words]
         for what, words in _SAYING.items():
             names = [one.address for one in told if one.word and (one.word.what, one.word.times) == (what, 1)]
             if names:
                 say(f"{words}: {len(names)} ({_few(names)})")
-        for one in after.members:
-            result = one.result or one.returned
-            if (one.result, one.returned) != (was[one.address].result, was[one.address].returned):
-                say(f"{one.address}: {result}{_because(one)}")
         if after.state != before.state:
             say(f"{after.state}{f': {after.why}' if after.why else ''}")
 

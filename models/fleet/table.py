@@ -126,6 +126,8 @@ def drawn(hall: Hall, record: Record | None) -> Table:
 def _word(member: Member) -> str:
     if member.result is not None:
         return member.result
+    if member.returned is not None:
+        return "back to before" if member.returned == "applied" else f"back to before {member.returned}"
     return "not told" if member.word is None else "no answer"
 
 

@@ -11,6 +11,7 @@ from agent.contract.desired import read_settings
 from agent.remote.settings.merge import merged
 from models.fleet.begin import NotBegun
 from models.fleet.ledger import LedgerError
+from models.fleet.plan import Attempt, Heard
 from tests.fleet.office import Desk, ahead, terms
 from tests.fleet.sources import Lie as SourceLie
 from tests.fleet.station import AS_INSTALLED, Cues, Lie, settings_digest
@@ -41,6 +42,34 @@ def test_a_good_bundle_reaches_every_station_in_waves(tmp_path: Path) -> None:
     assert bundles(plant) == {"new": 40}
     sizes = [int(line.split(": ")[1].split()[0]) for line in desk.said if line.startswith("told what is new")]
     assert sizes == [1, 2, 10, 27]
+    first = next(index for index, line in enumerate(desk.said) if line.endswith(": applied"))
+    assert first < desk.said.index("wave 1 of 4 is complete")  # the reason before what comes of it
+
+
+def test_what_keeps_a_station_from_getting_on_is_said_once(tmp_path: Path) -> None:
+    plant = world(3)
+    desk = Desk(plant, tmp_path)
+    record = desk.bundle(NEW)
+    conductor, (member, *_) = desk._conductor(desk._hall(), record), record.members
+    assert member.word is not None
+
+    def heard(message: str, *, counter: int = member.word.counter) -> dict[str, Heard]:
+        attempt = Attempt(
+            issuer=record.issuer,
+            epoch=record.epoch,
+            counter=counter,
+            envelope_sha256=None,
+            state="downloading",
+            code=202,
+            message=message,
+        )
+        return {member.address: Heard(is_online=True, attempt=attempt)}
+
+    desk.said.clear()
+    for one in (heard("away", counter=99), heard("away"), heard("away"), heard(""), heard("away\n")):
+        conductor._tell_trouble(one)
+    assert desk.said[0] == f"{member.address}: downloading: away"
+    assert len(desk.said) == 2 and "\n" not in desk.said[1]
 
 
 def test_a_bad_bundle_is_stopped_in_the_first_wave_and_stays_on_no_topic(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.clock import Clock
 from agent.errors import PlumblineError
-from agent.foreign import stored
+from agent.foreign import shown, stored
 from agent.remote.rollout import rollout
 from agent.remote.rollout.depot import Depot, DepotError
 from agent.remote.rollout.rollout_file import RECORD, NotWritable, RolloutFile
@@ -78,13 +78,18 @@ def begin(depot: Depot, clock: Clock, say: Callable[[str], None]) -> Begun:
             return Begun(depot=depot, record=Record(), held=held, serves=serves, is_used=True)
         return _untouched(depot, record, held, str(error))
     try:
-        step = rollout.start(record, depot.links(), clock.boot())
+        links = depot.links()
+        step = rollout.start(record, links, clock.boot())
         if trouble is not None:
             RolloutFile(path=depot.folder / RECORD).write(step.record)
         begun = _followed(depot, record, step, held)
     except (NotWritable, DepotError) as error:
         say(str(error))
         return _untouched(depot, record, held, str(error))
+    if trouble is None and step.record.state == "idle" and links.current not in (None, begun.serves):
+        trouble = f"the bundle in force, {shown(str(links.current))[:12]}, is not whole here any more; "
+        trouble += "none serves" if begun.serves is None else f"the one before, {begun.serves[:12]}, serves"
+        say(trouble)
     return begun if trouble is None else replace(begun, lost=trouble)
 
 

@@ -110,10 +110,17 @@ class Depot:
                 raise DepotError(f"{shown(str(path))}: is no link of ours; move it away", 507)
 
     def links(self) -> Links:
-        """Both links, and which of all bundles are whole; reads every byte of them."""
-        current, previous = self.named("current"), self.named("previous")
+        """Both links, and which of all bundles are whole; reads every byte of them.
+
+        A `current` that leads nowhere counts as naming a bundle that is not whole.
+        """
+        current = self.named("current") or self._astray(self.folder / CURRENT)
+        previous = self.named("previous")
         verified = frozenset(one for one in self.bundles() if self.fault_of(one) is None)
         return Links(current=current, previous=previous, verified=verified)
+
+    def _astray(self, link: Path) -> str | None:
+        return str(link.readlink()) if link.is_symlink() and not link.exists() else None
 
     def serving(self) -> frozenset[str]:
         """What a running station said last that it has open; nothing where that cannot be read."""

@@ -46,6 +46,8 @@ def carry_through(rig: Rig, document: bytes, what: str) -> None:
         rig.until_state("probation", "rolling_back", "idle", "failed")
         if rig.record.state == "idle":
             return
+        if rig.record.state == "rolling_back":  # verdicts count from when it judges again
+            rig.until(lambda: rig.updater._duties._watching is not None or rig.record.state == "idle")
         worse = what == "breached" and rig.record.state == "probation"
         rig.verdicts(40, is_error=worse)
         rig.until_state("rolling_back", "idle") if worse else rig.until_state("idle")

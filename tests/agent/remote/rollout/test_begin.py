@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,33 @@ def test_a_folder_in_which_nobody_installed_is_left_alone(tmp_path: Path) -> Non
     made = begun(tmp_path / "bundles")
     assert not made.is_used and made.path is None
     assert not (tmp_path / "bundles").exists()
+
+
+@pytest.mark.parametrize("how", ["leads nowhere", "is gone", "is damaged"])
+def test_where_current_is_not_whole_the_one_before_serves_and_that_is_said(
+    folder: Path, there: dict[int, Path], how: str
+) -> None:
+    current = folder / "current"
+    if how == "leads nowhere":
+        current.unlink()
+        current.symlink_to("nix")
+    elif how == "is gone":
+        shutil.rmtree(folder / digest(there[2]))
+    else:
+        (folder / digest(there[2]) / "model.onnx").write_bytes(b"damaged")
+    said: list[str] = []
+    made = begin(Depot(folder=folder), ManualClock(), said.append)
+    assert made.serves == digest(there[1]) == Depot(folder=folder).named("current")
+    assert made.lost == said[-1] and f"the one before, {digest(there[1])[:12]}, serves" in said[-1]
+
+
+def test_a_current_that_leads_to_a_bundle_elsewhere_is_left_alone(
+    folder: Path, there: dict[int, Path]
+) -> None:
+    (folder / "current").unlink()
+    (folder / "current").symlink_to(there[3])
+    begun(folder)
+    assert (folder / "current").readlink() == there[3]
 
 
 def test_an_idle_station_opens_current_and_lets_go(folder: Path, there: dict[int, Path]) -> None:
