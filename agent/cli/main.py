@@ -16,6 +16,7 @@ from agent.cli import (
     engines,
     inspect,
     outbox,
+    replay,
     run,
     schema,
     settings,
@@ -44,6 +45,7 @@ app.command(epilog=exits("a fault ended it; start it again"))(run.run)
 app.command(epilog=exits())(validation.validate)
 app.command(epilog=exits("something is wrong"))(doctor.doctor)
 app.command(epilog=exits("a picture could not be judged"))(inspect.inspect)
+app.command(epilog=exits("it was not reproduced"))(replay.replay)
 app.command(epilog=exits())(schema.schema)
 app.command(epilog=exits())(bench.bench)
 app.command(epilog=exits())(demo.demo)

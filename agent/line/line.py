@@ -160,6 +160,7 @@ class Line:
             judgement=judge(frame, inspection, recipe.rules_of(self._camera)),
             judged_ns=self._clock.monotonic_ns(),
             bound=bound,
+            part_line=frame.first_line - self._begun_line,
         )
         self._look(judged)
         if self._spans is None:
