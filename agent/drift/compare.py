@@ -4,8 +4,8 @@ A number is off when its population stability index, less what so few frames hav
 more, and its median lies far from that of the reference: WANDERS times as far as medians of stretches of the
 reference lay from it by themselves, and SHIFT_LIMIT spreads at least. Below OVER of both it is off no more.
 
-Light and picture are judged on parts that passed, as long as a quarter of the newest ones did: a defect
-darkens its own part, a lamp all of them.
+Light and picture are judged on parts that passed, as long as a quarter of the last ones did: a defect darkens
+its own part, a lamp all of them. Where hardly any passes, on the last ones as they are.
 
 1. A number of the light is off: `light_changed`, whether scores follow or not.
 2. The sharpness is off: `picture_changed`.
@@ -34,7 +34,8 @@ PSI_LIMIT = 0.25
 SHIFT_LIMIT = 0.6
 WANDERS = 3.5
 OVER = 0.6  # of the limits
-GOOD_SHARE = 0.25  # of the newest frames, that light is judged on alone
+LATELY = 32  # frames
+GOOD_SHARE = 0.25  # of those, that light is judged on good parts alone
 LEAST = 24  # frames
 BY_CHANCE = 1e-5  # that so many parts fail with no more defects than before
 MOST_LIKELY = 3  # standard deviations by which the share of fails of then may be wrong
@@ -75,8 +76,9 @@ def look(reference: Reference, rows: Floats, passed: Flags) -> Seen | None:
     """The newest rows (N, len(NAMES)), and which of them passed; None of too few."""
     if len(rows) < LEAST:
         return None
+    lately = passed[-LATELY:]
     good = rows[passed]
-    judged = good if len(good) >= max(LEAST, GOOD_SHARE * len(rows)) else rows
+    judged = good if np.count_nonzero(lately) >= GOOD_SHARE * len(lately) else rows[-LATELY:]
     numbers = [
         _off(name, band, judged[:, NAMES.index(name)], reference.good)
         for name, band in reference.bands.items()

@@ -27,7 +27,6 @@ GROUPS: Final[dict[str, Group]] = {
 }
 NAMES: Final = tuple(GROUPS)
 SIDE_PX = 96  # of the sample that stands for a picture, and of the one that stands for its map
-LINES = 16  # at full resolution, that tell sharpness
 LEAST = 1e-6
 
 
@@ -44,7 +43,7 @@ def measure(picture: Pixels, inspection: Inspection, *, score: float, threshold:
             middle,
             contrast,
             np.log((left + 1) / (right + 1)),
-            _steps(picture) / contrast,
+            _steps(picture, sample, rows, columns) / contrast,
             _restoration(sample, rows, columns, picture.shape, inspection.restored),
             np.log(max(score, LEAST) / threshold),
             float(np.median(_thinned(inspection.evidence))) / threshold,
@@ -74,10 +73,17 @@ def _percentiles(sample: Pixels, shares: tuple[int, ...]) -> list[float]:
     return values
 
 
-def _steps(picture: Pixels) -> float:
-    """The mean size of steps between neighbours in a line."""
-    lines = picture[_spread(len(picture), LINES), :, 0].astype(np.int16)
-    return float(np.abs(np.diff(lines, axis=1)).mean()) if lines.shape[1] > 1 else 0.0
+def _steps(picture: Pixels, sample: Pixels, rows: Indices, columns: Indices) -> float:
+    """The mean size of steps from the places of a sample to their neighbours below and at the right."""
+    here = sample.astype(np.int16)
+    sizes = [
+        float(np.abs(picture[np.ix_(down, across)].astype(np.int16) - here).mean())
+        for down, across in (
+            (np.minimum(rows + 1, len(picture) - 1), columns),
+            (rows, np.minimum(columns + 1, picture.shape[1] - 1)),
+        )
+    ]
+    return sum(sizes) / 2
 
 
 def _restoration(
