@@ -25,7 +25,7 @@ def drift(
         typer.Option(
             metavar="CAMERA",
             autocompletion=camera_names,
-            help="forget what its good parts were: those from now on are, also beside a running agent",
+            help="forget its good parts: those from now on are, also beside a running agent; default: none",
         ),
     ] = None,
     as_json: Json = False,
