@@ -33,7 +33,7 @@ def drift(
     """How pictures and scores stand to those of the first good parts; works beside a running agent.
 
     With --json: folder, forgotten, cameras, each with camera, recipe, since, good, fails, then_result_id,
-    now, which is what the station told last.
+    now.
     """
     from agent.drift.files import References, folder_of
     from agent.foreign import stored

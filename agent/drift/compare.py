@@ -32,7 +32,7 @@ KINDS: tuple[Kind, ...] = ("light_changed", "picture_changed", "more_defects", "
 
 PSI_LIMIT = 0.25
 SHIFT_LIMIT = 0.6
-WANDERS = 3.5
+WANDERS = 5.0
 OVER = 0.6  # of the limits
 LATELY = 32  # frames
 GOOD_SHARE = 0.25  # of those, that light is judged on good parts alone

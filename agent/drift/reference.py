@@ -16,6 +16,7 @@ from agent.messages import Floats
 
 BINS = 10
 STRETCHES = 5  # of the parts of a reference, in their order
+OF_A_MEDIAN = np.pi / 2  # variance of a median of n, times n, in those of one
 LEAST_SPREAD = 1e-3
 LEAST_SHARE = 0.02  # of the middle value, below which nothing is a change
 
@@ -34,7 +35,7 @@ class Band(_Json):
     high: float = Field(description="95th percentile")
     spread: float = Field(gt=0, description="half of what lies between the 16th and the 84th percentile")
     wander: float = Field(
-        ge=0, description="of the medians of stretches from that of all, root of mean square, in spreads"
+        ge=0, description="of medians of stretches from that of all, more than by chance, in spreads"
     )
 
 
@@ -62,7 +63,8 @@ def bands_of(rows: Floats) -> dict[str, Band]:
         edges = np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1])
         low, sixth, middle, most, high = np.quantile(values, (0.05, 0.16, 0.5, 0.84, 0.95))
         spread = max(float(most - sixth) / 2, LEAST_SPREAD, LEAST_SHARE * abs(float(middle)))
-        medians = [np.median(stretch) for stretch in np.array_split(values, STRETCHES)]
+        medians = np.array([np.median(stretch) for stretch in np.array_split(values, STRETCHES)])
+        by_chance = OF_A_MEDIAN / (len(values) / STRETCHES)
         found[name] = Band(
             edges=tuple(map(float, edges)),
             shares=tuple(map(float, shares(values, tuple(edges)))),
@@ -70,7 +72,7 @@ def bands_of(rows: Floats) -> dict[str, Band]:
             middle=float(middle),
             high=float(high),
             spread=spread,
-            wander=float(np.sqrt(np.mean(((np.array(medians) - middle) / spread) ** 2))),
+            wander=float(np.sqrt(max(0.0, np.mean(((medians - middle) / spread) ** 2) - by_chance))),
         )
     return found
 
