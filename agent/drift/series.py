@@ -15,7 +15,7 @@ from agent.messages import Floats, Pixels
 
 NEWEST = 128  # frames that are compared
 LOOK_EVERY = 16  # of them
-PICTURE_EVERY = 8  # good parts, of which one may become the picture of the reference
+PICTURES = 24  # of good parts, one of which becomes that of the reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Series:
             self.fails += 1
             return
         if len(self.learned) < self.good:
-            if len(self.learned) % PICTURE_EVERY == 0:
+            if len(self.learned) % max(1, self.good // PICTURES) == 0:
                 self.pictures.append((len(self.learned), taken.result_id, small(taken.picture)))
             self.learned.append(taken.row)
 
