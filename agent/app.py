@@ -17,6 +17,7 @@ from agent.clock import Clock, clock_synced, new_uuid7
 from agent.contract.topics import DesiredKind
 from agent.crew import Crew
 from agent.doctor.station import StationDoctor
+from agent.drift.watcher import make_drift
 from agent.engines.choice import look_around
 from agent.line.capture import Capture
 from agent.line.line import make_line
@@ -203,6 +204,13 @@ def _build(
     scales = {one.name: scale for one in wanted.cameras if (scale := scale_of(one)) is not None}
     rolls = make_rolls(wanted.cameras, scales, clock)
     roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
+    drift = make_drift(
+        wanted,
+        lambda: {recipes.in_force.name, *recipes.names},
+        up.events,
+        lambda row: up.outbox.append([row]),
+        clock,
+    )
     tally = Tally(names)
     day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
     day.open()
@@ -214,6 +222,7 @@ def _build(
         asked.snapshots,
         witness,
         of_settings,
+        drift,
         *([] if archive is None else [archive]),
     ]
     publisher = Publisher(
@@ -265,6 +274,7 @@ def _build(
         rollouts=carried,
         roll_maps=roll_maps,
         archive=archive,
+        drift=drift,
         board=board,
         day=day,
     )

@@ -16,7 +16,6 @@ from agent.cameras.make import MakeCamera, anew, is_alike
 from agent.clock import Clock
 from agent.crew import Crew
 from agent.errors import PlumblineError
-from agent.line.line import light_of
 from agent.page.server import PageServer
 from agent.remote.settings.run import SettingsRun
 from agent.settings.reach import opened_anew
@@ -122,7 +121,7 @@ class App:
         for number in opened_anew(before, wanted):
             one = wanted.cameras[number]
             opened[one.name] = anew(before.cameras[number], one, self.clock, self.make)
-            self.parts.lines[one.name].watch_light(light_of(one))
+            self.parts.drift.watch_light(one)
             self.parts.cameras[one.name].open_anew(opened[one.name])
         for each in opened.values():
             each.let_go.wait(LET_GO_S)

@@ -191,13 +191,12 @@ def test_a_light_is_watched_from_then_on_where_a_flat_field_comes(tmp_path: Path
     with running(tmp_path) as station:
         station.goes_on()
         before = station.app.parts.recipes.settings
-        line = station.app.parts.lines["side"]
         station.app.take_over(with_side(before, flat_field=FlatField(file=tmp_path / "none")))
-        assert line._drift is not None
+        assert set(station.app.parts.drift.lights) == {"side"}
         eventually(
             lambda: "none" in " ".join(one.detail for one in station.app.parts.board.snapshot().cameras),
             "its camera tells of the calibration that is not there",
         )
         station.app.take_over(before)
-        assert line._drift is None
+        assert not station.app.parts.drift.lights
         station.goes_on()
