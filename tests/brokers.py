@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import getpass
+import os
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
+import termios
 import threading
 import time
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +92,7 @@ class Mosquitto:
         """Connections stay, nothing is answered, until it is killed."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -156,6 +161,12 @@ class Subscriber:
         """The first is number 1."""
         eventually(lambda: self.connections >= number, f"connection {number} of the subscriber")
 
+    def unread_bytes(self) -> int:
+        """What the broker has sent and this has not read yet."""
+        size = array("i", [0])
+        fcntl.ioctl(self._client.socket(), termios.FIONREAD, size)
+        return size[0]
+
     def _on_connect(self, client: paho.Client, *_: Any) -> None:
         client.subscribe(self._filter, qos=1)
         self.connections += 1
@@ -171,3 +182,14 @@ class Subscriber:
                 correlation_data=getattr(message.properties, "CorrelationData", None),
             )
         )
+
+
+def kill_once_read(broker: Mosquitto, subscriber: Subscriber) -> None:
+    """SIGKILL to a broker whose acknowledgements are kept: mosquitto writes them down a moment later.
+
+    A subscriber whose own acknowledgement finds nobody closes, and what it had not read is gone with the
+    broker; so the broker stops where it is, the subscriber reads what it was sent, and the broker dies.
+    """
+    broker.freeze()
+    eventually(lambda: subscriber.unread_bytes() == 0, "the subscriber reads what it was sent")
+    broker.kill()

@@ -15,7 +15,7 @@ import pytest
 from agent.clock import SystemClock
 from agent.contract.verdict import Verdict
 from agent.outbox.file import read_depth
-from tests.brokers import Mosquitto, Received, Subscriber, eventually
+from tests.brokers import Mosquitto, Received, Subscriber, eventually, kill_once_read
 from tests.e2e.agent_process import STATION, AgentProcess
 
 SCHEMA = Verdict.model_json_schema(by_alias=True)
@@ -104,7 +104,7 @@ def test_a_broker_that_is_away_for_ten_seconds_loses_nothing(
 ) -> None:
     agent.start()
     eventually(lambda: len(verdicts(subscriber)) >= 5, "the first verdicts")
-    mosquitto.kill()
+    kill_once_read(mosquitto, subscriber)
     before = recorded(tmp_path)
     time.sleep(10)
     assert recorded(tmp_path) > before + 5, "the line stopped while the broker was away"

@@ -6,7 +6,7 @@ import random
 import time
 from pathlib import Path
 
-from tests.brokers import eventually
+from tests.brokers import eventually, kill_once_read
 from tests.faults.ledger import Balance
 from tests.faults.plant import Plant
 from tests.faults.rows import CROP_EVERY, TOPICS, Recipe
@@ -18,9 +18,8 @@ SAVES_EVERYTHING = ("autosave_on_changes true", "autosave_interval 1")
 def killed(folder: Path, *, seed: int = 1, kills: int = 4) -> Balance:
     """SIGKILL under load and a new start, several times.
 
-    An acknowledgement is not durability: mosquitto writes down what it has acknowledged a moment later.
-    It has no window towards the subscriber here, and dies only while that is connected, so that it holds
-    nothing which could die with it.
+    An acknowledgement is not durability. The broker has no window towards the subscriber here, and dies
+    only while that is connected and has read all it was sent: it holds nothing which could die with it.
     """
     rng = random.Random(seed)
     with Plant(folder, *SAVES_EVERYTHING, "max_inflight_messages 0") as plant:
@@ -29,7 +28,7 @@ def killed(folder: Path, *, seed: int = 1, kills: int = 4) -> Balance:
             station.wait_for_connection(number)
             plant.subscriber.wait_for_connection(number)
             time.sleep(rng.uniform(0.2, 1.0))
-            plant.broker.kill()
+            kill_once_read(plant.broker, plant.subscriber)
             time.sleep(rng.uniform(0.0, 0.5))
             plant.broker.start()
         return plant.finish(f"broker killed {kills} times")

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from tests.brokers import eventually
 from tests.system.station import SETTINGS, STATE, UNIT, Station
+
+KEPT = f"{STATE}/settings"  # what once served
 
 
 @pytest.fixture
@@ -21,6 +24,15 @@ def halted(station: Station) -> Iterator[Station]:
     station.start()
 
 
+@pytest.fixture
+def bare(halted: Station) -> Iterator[Station]:
+    """As after its installation: no settings have served yet."""
+    halted.box.run("mv", KEPT, "/root/kept")
+    yield halted
+    halted.box.run("rm", "-rf", KEPT)
+    halted.box.run("mv", "/root/kept", KEPT)
+
+
 def refused(station: Station, unit: str = UNIT) -> list[str]:
     """What a start said that ended with exit code 2 and is not tried again: that would be `activating`."""
     before = station.box.cursor()
@@ -31,30 +43,44 @@ def refused(station: Station, unit: str = UNIT) -> list[str]:
     return [str(line["MESSAGE"]) for line in lines if line.get("_COMM") != "systemd"]
 
 
-def test_no_settings(halted: Station) -> None:
-    halted.box.path(SETTINGS).unlink()
-    [said] = refused(halted)
+WRONG = [
+    ({"judge": {"min_area_px": -1}}, "judge.min_area_px"),
+    ({"bundle": "/nowhere"}, "/nowhere"),
+    ({"outbox": {"path": "/etc/outbox.sqlite3"}}, "/etc"),
+]
+
+
+def test_no_settings(bare: Station) -> None:
+    bare.box.path(SETTINGS).unlink()
+    [said] = refused(bare)
     assert SETTINGS in said
 
 
-def test_settings_that_the_service_may_not_read(halted: Station) -> None:
-    halted.box.path(SETTINGS).chmod(0o600)
-    [said] = refused(halted)
+def test_settings_that_the_service_may_not_read(bare: Station) -> None:
+    bare.box.path(SETTINGS).chmod(0o600)
+    [said] = refused(bare)
     assert f"{SETTINGS}: cannot be read" in said
     assert "chmod 640" in said
 
 
-@pytest.mark.parametrize(
-    ("keys", "said"),
-    [
-        ({"judge": {"min_area_px": -1}}, "judge.min_area_px"),
-        ({"bundle": "/nowhere"}, "/nowhere"),
-        ({"outbox": {"path": "/etc/outbox.sqlite3"}}, "/etc"),
-    ],
-)
-def test_wrong_settings(halted: Station, keys: dict[str, object], said: str) -> None:
-    halted.box.write(SETTINGS, yaml.safe_dump({**halted.wanted, **keys}))
-    assert said in " ".join(refused(halted))
+@pytest.mark.parametrize(("keys", "said"), WRONG)
+def test_wrong_settings(bare: Station, keys: dict[str, object], said: str) -> None:
+    bare.box.write(SETTINGS, yaml.safe_dump({**bare.wanted, **keys}))
+    assert said in " ".join(refused(bare))
+
+
+@pytest.mark.parametrize(("keys", "said"), [(None, SETTINGS), *WRONG])
+def test_settings_that_once_served_serve_again_where_the_file_is_wrong(
+    halted: Station, keys: dict[str, object] | None, said: str
+) -> None:
+    if keys is None:
+        halted.box.path(SETTINGS).unlink()
+    else:
+        halted.box.write(SETTINGS, yaml.safe_dump({**halted.wanted, **keys}))
+    halted.start()
+    halted.ledger.grows()
+    eventually(lambda: said in halted.words(), "STATUS says what is wrong")
+    halted.stop()
 
 
 def test_a_state_folder_of_another_user_is_taken_back(halted: Station) -> None:
