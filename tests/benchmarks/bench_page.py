@@ -1,7 +1,7 @@
 """What an open page costs the line: capture to durable record, by turns without one, behind others, in sight.
 
-`python -m tests.benchmarks.bench_page [ROUNDS [SECONDS]]` feeds solar cells of 300 x 300 px to the line of one
-agent, 20 a second, all of which fail. A turn has no page, one in the background, or one that is looked at, in a
+`python -m tests.benchmarks.bench_page [ROUNDS [SECONDS]]` feeds solar cells of 300 x 300 px to the line of
+one agent, 20 a second, all of which fail. A turn has no page, one in the background, or one in sight, in a
 real Chromium on this machine: its own work counts, too, which in a plant is another computer's.
 """
 
@@ -99,7 +99,7 @@ def report(found: dict[str, list[list[float]]]) -> None:
         pairs = [float(np.percentile(b, 99) / np.percentile(a, 99)) for a, b in both]
         print(
             f"{way:<20} p50 {np.median(every):7.2f}  p99 {np.percentile(every, 99):7.2f}"
-            f"  p99 ratio by rounds: median {np.median(pairs):.3f} ({' '.join(f'{one:.2f}' for one in pairs)})"
+            f"  p99 ratio: median {np.median(pairs):.3f} ({' '.join(f'{one:.2f}' for one in pairs)})"
         )
 
 
