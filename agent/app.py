@@ -22,6 +22,7 @@ from agent.clock import Clock, clock_synced, new_uuid7
 from agent.contract.topics import DesiredKind
 from agent.crew import Crew
 from agent.doctor.station import StationDoctor
+from agent.drift.watcher import make_drift
 from agent.engines.choice import look_around
 from agent.line.capture import Capture
 from agent.line.line import make_line
@@ -44,6 +45,8 @@ from agent.remote.reporting import Reporter
 from agent.remote.rollout.witness import Witness
 from agent.remote.settings.run import Look, SettingsRun
 from agent.remote.settings.trial import SettingsWitness
+from agent.replay.again import order_of
+from agent.replay.apart import replay_apart
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.settings import settings
@@ -285,6 +288,13 @@ def _build(
     scales = {one.name: scale for one in wanted.cameras if (scale := scale_of(one)) is not None}
     rolls = make_rolls(wanted.cameras, scales, clock)
     roll_maps = make_roll_maps(wanted.cameras, rolls, up.events, lambda row: up.outbox.append([row]))
+    drift = make_drift(
+        wanted,
+        lambda: {recipes.in_force.name, *recipes.names},
+        up.events,
+        lambda row: up.outbox.append([row]),
+        clock,
+    )
     tally = Tally(names)
     day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
     day.open()
@@ -296,6 +306,7 @@ def _build(
         asked.snapshots,
         witness,
         of_settings,
+        drift,
         *([] if archive is None else [archive]),
     ]
     publisher = Publisher(
@@ -347,6 +358,7 @@ def _build(
         rollouts=carried,
         roll_maps=roll_maps,
         archive=archive,
+        drift=drift,
         board=board,
         day=day,
     )
@@ -364,6 +376,12 @@ def _build(
             day=day,
             shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
             rolls=rolls,
+            replay=None
+            if archive is None
+            else lambda id_: replay_apart(order_of(recipes.settings, result_id=id_), way=way).model_dump(
+                mode="json", by_alias=True
+            ),
+            drift=drift.views,
             change=None
             if wishes is None
             else Change(in_force=lambda: recipes.settings, propose=wishes.propose),

@@ -20,6 +20,7 @@ import structlog
 from agent.archive import bounds, entry, pixels
 from agent.archive.faults import ArchiveError, NoRoomError
 from agent.archive.files import TORN
+from agent.archive.record import Decided, decided_by
 from agent.archive.shelf import Opened, Shelf
 from agent.backoff import backoff_s
 from agent.clock import Clock
@@ -59,6 +60,7 @@ class _Record:
     recipe: str
     frame: Frame
     inspection: Inspection | None
+    decided: Decided | None
 
     @property
     def size_bytes(self) -> int:
@@ -112,17 +114,30 @@ class Archive:
 
     def recorded(self, told: Recorded) -> None:
         """A record is durable; of one without a picture nothing is kept. From any thread; never waits."""
-        if told.frame is not None:
-            self.offer(told.verdict, told.frame, told.inspection, told.recipe.digest)
+        if told.frame is None:
+            return
+        decided = decided_by(
+            told.recipe.rules_of(told.frame.camera),
+            precision=None if told.inspection is None else told.inspection.precision,
+            part_line=told.part_line,
+        )
+        self.offer(told.verdict, told.frame, told.inspection, told.recipe.digest, decided)
 
-    def offer(self, verdict: Verdict, frame: Frame, inspection: Inspection | None, recipe: str) -> None:
+    def offer(
+        self,
+        verdict: Verdict,
+        frame: Frame,
+        inspection: Inspection | None,
+        recipe: str,
+        decided: Decided | None = None,
+    ) -> None:
         """A record is durable; keep its frame where the settings want it. From any thread; never waits.
 
-        `recipe` is the digest of what judged it.
+        `recipe` is the digest of what judged it, `decided` by which rules.
         """
         if not bounds.wanted(verdict, self._limits):
             return
-        record = _Record(verdict, recipe, frame, inspection)
+        record = _Record(verdict, recipe, frame, inspection, decided)
         with self._changed:
             if self._stopping:
                 self._dropped["queue"] += 1
@@ -215,7 +230,9 @@ class Archive:
         """Raises ArchiveError when the folder does not take it."""
         head = entry.head_of(record.verdict, record.recipe)
         try:
-            pieces = entry.compose(record.verdict, record.recipe, record.frame, record.inspection)
+            pieces = entry.compose(
+                record.verdict, record.recipe, record.frame, record.inspection, record.decided
+            )
             self._need_bytes = sum(map(len, pieces))
             kept = self.shelf.put(head, pieces)
         except NoRoomError as error:

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from agent.archive import chunks, pixels
 from agent.archive.chunks import Torn, chunk
-from agent.archive.record import SCHEMA, Judged, Mark, Record, Told, record_of, valid_lines
+from agent.archive.record import SCHEMA, Decided, Judged, Mark, Record, Told, record_of, valid_lines
 from agent.contract import payloads
 from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
@@ -68,6 +68,7 @@ class Entry:
     verdict: Verdict
     recorded: bytes  # the verdict's JSON as it was recorded
     recipe: str  # digest of what judged
+    decided: Decided | None  # by which rules; None in entries of versions that did not keep them
     frame: Frame
     evidence: Floats | None  # (h, w), raw map of the whole frame; None where it was not judged
     mark: Mark | None
@@ -90,14 +91,18 @@ def head_of(verdict: Verdict, recipe: str) -> Head:
 
 
 def compose(
-    verdict: Verdict, recipe: str, frame: Frame, inspection: Inspection | None
+    verdict: Verdict,
+    recipe: str,
+    frame: Frame,
+    inspection: Inspection | None,
+    decided: Decided | None = None,
 ) -> list[bytes | memoryview]:
     """The pieces of an entry's file. Raises ValueError for a frame that is no picture."""
     exponent, after = None, []
     if inspection is not None:
         halves, exponent = pixels.to_halves(inspection.evidence)
         after.append(chunk(MAP, pixels.halves_to_png(halves)))
-    record = payloads.encode(record_of(frame, recipe, exponent))
+    record = payloads.encode(record_of(frame, recipe, exponent, decided))
     before = [chunk(RECORD, record), chunk(VERDICT, payloads.encode(verdict))]
     return chunks.sealed(pixels.to_png(frame.image), before, after)
 
@@ -217,6 +222,7 @@ def _entry(data: bytes, found: Mapping[bytes, memoryview]) -> Entry:
         verdict=verdict,
         recorded=recorded,
         recipe=record.recipe,
+        decided=record.decided,
         frame=frame,
         evidence=evidence,
         mark=_mark(found),

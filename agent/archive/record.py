@@ -8,6 +8,8 @@ import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from agent.foreign import stored
+from agent.line.ignore import Ignore
+from agent.line.judge import Rules
 from agent.messages import Flags, Frame
 
 SCHEMA = "plumbline.archive/1"
@@ -19,6 +21,40 @@ class _Json(BaseModel):
     """Fields that a later version has added are passed over."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Ignored(_Json):
+    """Regions that counted for nothing, in frame pixels."""
+
+    polygons: tuple[tuple[tuple[float, float], ...], ...]
+    top: int = Field(ge=1)
+
+
+class Decided(_Json):
+    """By which rules a frame was judged: with the bundle, all that is needed to judge it once more."""
+
+    threshold: float
+    calibrated: dict[str, float]  # thresholds of other precisions
+    precision: str | None  # in which it was judged; None where it was not
+    min_area_px: int
+    max_invalid_ratio: float
+    max_windows: int
+    ignore: Ignored | None
+    part_line: int = 0  # of the frame's first line, counted from where its part begins
+
+    def rules(self, *, scale: float, stride_px: int) -> Rules:
+        """As `judge` takes them; scale and stride are the bundle's."""
+        ignore = self.ignore
+        return Rules(
+            threshold=self.threshold,
+            scale=scale,
+            stride_px=stride_px,
+            min_area_px=self.min_area_px,
+            max_invalid_ratio=self.max_invalid_ratio,
+            max_windows=self.max_windows,
+            calibrated=self.calibrated,
+            ignore=None if ignore is None else Ignore(polygons=ignore.polygons, top=ignore.top),
+        )
 
 
 class Record(_Json):
@@ -38,6 +74,7 @@ class Record(_Json):
         tuple[tuple[int, int], ...] | None
     )  # first and after-last line of each stretch that was filled in
     map_exponent: int | None  # of the power of two that the map's halves are multiplied by
+    decided: Decided | None = None  # None in entries of versions that did not keep it
 
 
 class Score(_Json):
@@ -75,7 +112,21 @@ class Mark(_Json):
     at: AwareDatetime
 
 
-def record_of(frame: Frame, recipe: str, map_exponent: int | None) -> Record:
+def decided_by(rules: Rules, *, precision: str | None, part_line: int = 0) -> Decided:
+    ignore = rules.ignore
+    return Decided(
+        threshold=rules.threshold,
+        calibrated=dict(rules.calibrated),
+        precision=precision,
+        min_area_px=rules.min_area_px,
+        max_invalid_ratio=rules.max_invalid_ratio,
+        max_windows=rules.max_windows,
+        ignore=None if ignore is None else Ignored(polygons=ignore.polygons, top=ignore.top),
+        part_line=part_line,
+    )
+
+
+def record_of(frame: Frame, recipe: str, map_exponent: int | None, decided: Decided | None = None) -> Record:
     return Record(
         recipe=recipe,
         bit_depth=frame.bit_depth,
@@ -88,6 +139,7 @@ def record_of(frame: Frame, recipe: str, map_exponent: int | None) -> Record:
         goes_on=frame.goes_on,
         invalid=None if frame.valid is None else _stretches(~frame.valid),
         map_exponent=map_exponent,
+        decided=decided,
     )
 
 

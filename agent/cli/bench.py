@@ -20,8 +20,8 @@ def bench(
 ) -> None:
     """Stage latencies and throughput on this machine."""
     from agent.clock import SystemClock
+    from agent.demo.bench import measure, show
     from agent.demo.demo import SAMPLE_BUNDLE
-    from agent.replay.bench import measure, show
 
     figures = measure(bundle or SAMPLE_BUNDLE, seconds, SystemClock())
     if as_json:

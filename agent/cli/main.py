@@ -13,9 +13,11 @@ from agent.cli import (
     command,
     demo,
     doctor,
+    drift,
     engines,
     inspect,
     outbox,
+    replay,
     run,
     schema,
     settings,
@@ -43,7 +45,9 @@ def begin(version: Version = False) -> None:
 app.command(epilog=exits("a fault ended it; start it again"))(run.run)
 app.command(epilog=exits())(validation.validate)
 app.command(epilog=exits("something is wrong"))(doctor.doctor)
+app.command(epilog=exits("a camera shows something else than it did"))(drift.drift)
 app.command(epilog=exits("a picture could not be judged"))(inspect.inspect)
+app.command(epilog=exits("it was not reproduced"))(replay.replay)
 app.command(epilog=exits())(schema.schema)
 app.command(epilog=exits())(bench.bench)
 app.command(epilog=exits())(demo.demo)

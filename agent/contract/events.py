@@ -44,6 +44,9 @@ EVENT_NAMES = {
     "rollout_refused": "a model bundle was wanted and does not serve here, and why; the one before does",
     "rollout_hindered": "the record of rollouts cannot be read or written, see detail; what serves stays",
     "no_bundle": "no model bundle is whole: every trigger is undecided until one is installed",
+    "drift": "pictures or scores are no longer those of the first good parts; data.kind: light_changed, "
+    "picture_changed, more_defects or scores_moved",
+    "drift_over": "pictures and scores are again those of the first good parts",
     "roll_map": "a roll has ended: what was seen of it, its strongest defects, and the files of its map",
 }
 

@@ -145,6 +145,25 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="outbox_rows_lost", kind="counter", help="Rows that could not be saved from a damaged outbox."
     ),
+    Metric(
+        name="drift_psi",
+        kind="gauge",
+        help="How far a number of the newest frames is from that of the first good parts: population"
+        " stability index, less what chance gives.",
+        labels=("camera", "recipe", "number"),
+    ),
+    Metric(
+        name="drift_active",
+        kind="gauge",
+        help="1 while a change of this kind goes on, else 0.",
+        labels=("camera", "kind"),
+    ),
+    Metric(
+        name="drift_episodes",
+        kind="counter",
+        help="Changes that were told, by kind.",
+        labels=("camera", "kind"),
+    ),
     Metric(name="broker_connected", kind="gauge", help="1 while the broker is connected, else 0."),
     Metric(name="published", kind="counter", help="Messages handed to the broker, retries included."),
     Metric(name="acknowledged", kind="counter", help="Messages the broker acknowledged with success."),

@@ -14,7 +14,6 @@ from agent.contract.verdict import Verdict
 from agent.line.binding import Bound
 from agent.line.book import Book, Choice, Known, OneRecipe
 from agent.line.capture import Capture
-from agent.line.drift import Drift
 from agent.line.ignore import NothingLeftError
 from agent.line.infer import infer
 from agent.line.judge import Rules, find_regions, judge
@@ -51,7 +50,6 @@ class Line:
         recipe: Recipe,
         publisher: Publisher,
         clock: Clock,
-        drift: Drift | None = None,
         taught: Taught | None = None,
         restored: bool = True,
         pause_at: Callable[[int], Hold | None] = lambda captured_ns: None,
@@ -70,7 +68,6 @@ class Line:
         self._spans = _spans(recipe.rules_of(camera))
         self._publisher = publisher
         self._clock = clock
-        self._drift = drift
         self._taught = taught
         self._restored = restored
         self._pause_at = pause_at
@@ -103,9 +100,9 @@ class Line:
         return *wanted, *self._book.recipes, self._choice.recipe
 
     def words(self) -> tuple[str, ...]:
-        """What is strange about pictures or light, one sentence each; empty when all is well."""
-        said = [one.words() for one in (self._drift, self._taught) if one is not None]
-        return tuple(words for words in said if words)
+        """What is strange about pictures, one sentence each; empty when all is well."""
+        words = None if self._taught is None else self._taught.words()
+        return () if words is None else (words,)
 
     def take_over(self, recipe: Recipe) -> None:
         """As `judge_by`, of one recipe for everything."""
@@ -160,6 +157,7 @@ class Line:
             judgement=judge(frame, inspection, recipe.rules_of(self._camera)),
             judged_ns=self._clock.monotonic_ns(),
             bound=bound,
+            part_line=frame.first_line - self._begun_line,
         )
         self._look(judged)
         if self._spans is None:
@@ -204,16 +202,12 @@ class Line:
         before, self._book = self._book, book
         if self._taught is not None and {*map(id, before.recipes)} != {*map(id, book.recipes)}:
             self._taught.begin()
-        if self._drift is not None:
-            self._drift.keep([one.name for one in book.recipes])
         recipe = book.standing
         log.info("recipe_in_force", camera=self._camera, recipe=recipe.digest[:12], bundle=recipe.bundle)
 
     def _turn_to(self, recipe: Recipe) -> None:
         if self._taught is not None:
             self._taught.turn_to(recipe.name, bundle=recipe.bundle)
-        if self._drift is not None:
-            self._drift.turn_to(recipe.name)
 
     def _note(self, frame: Frame) -> None:
         """When it was taken, and whether the part that it shows, or a piece of it, has ended."""
@@ -230,11 +224,9 @@ class Line:
         return rules.ignore.cells(prepared, rules.stride_px, first_line=first_line)
 
     def _look(self, judged: Judged) -> None:
-        """Whether pictures and light still are what they were."""
+        """Whether pictures are what the bundle was taught."""
         if self._taught is not None:
             self._taught.see(judged.inspection.evidence, judged.judgement.threshold)
-        if self._drift is not None and judged.judgement.verdict == "pass":
-            self._drift.see(judged.frame.image)
 
     def _window(self, judged: Judged) -> Window[Judged]:
         rules = judged.recipe.rules_of(self._camera)
@@ -316,14 +308,13 @@ def make_line(
     pause_at: Callable[[int], Hold | None],
     way: RightOfWay | None = None,
 ) -> Line:
-    """Of one camera; its light is watched where it has a flat field. The rest as `Line` has it."""
+    """Of one camera. The rest as `Line` has it."""
     return Line(
         camera=wanted.name,
         capture=capture,
         recipe=recipe,
         publisher=publisher,
         clock=clock,
-        drift=None if wanted.flat_field.file is None else Drift(wanted.name),
         taught=Taught(f"Camera {wanted.name}", bundle=recipe.bundle),
         restored=restored,
         pause_at=pause_at,

@@ -57,6 +57,7 @@ class Recorded:
     capture_to_committed_s: float
     crops: tuple[Crop, ...] = ()
     defects_left_out: int = 0  # that the verdict does not name
+    part_line: int = 0  # of the frame's first line, counted from where its part begins
 
     @property
     def frame(self) -> Frame | None:
@@ -167,6 +168,7 @@ class Publisher:
             capture_to_committed_s=(self._clock.monotonic_ns() - draft.item.captured_ns) / 1e9,
             crops=draft.crops,
             defects_left_out=len(draft.judgement.defects) - len(verdict.defects),
+            part_line=draft.part_line,
         )
         for listener in self._listeners:
             try:

@@ -57,6 +57,7 @@ class Judged:
     judgement: Judgement
     judged_ns: int
     bound: Bound | None = None  # None: it is asked for when the record is made
+    part_line: int = 0  # of the frame's first line, counted from where its part begins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Draft:
     detail: str | None = None
     crops: tuple[Crop, ...] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
+    part_line: int = 0  # as `Judged` has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,7 @@ def judged_draft(judged: Judged, picture: Pixels, new_id: Callable[[], str]) -> 
         engine=judged.inspection.engine or judged.recipe.engine.describe().name,
         crops=_crops(judged, picture, new_id),
         timing=_timing(judged),
+        part_line=judged.part_line,
     )
 
 

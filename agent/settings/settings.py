@@ -167,6 +167,14 @@ class Health(_Section):
     """When the station calls itself degraded though everything is connected."""
 
     max_unjudged_share: float = Field(0.05, ge=0, le=1)
+    drift_good_parts: int = Field(200, ge=0, le=10_000)
+
+    @field_validator("drift_good_parts")
+    @classmethod
+    def _enough_or_none(cls, parts: int) -> int:
+        if 0 < parts < 50:
+            raise ValueError("fewer than 50 tell no change from chance; set 50 or more, or 0 for off")
+        return parts
 
 
 class Page(_Section):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agent.archive.archive import Archive
 from agent.cameras.supervisor import Supervisor
+from agent.drift.watcher import DriftWatch
 from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.line.recipes import Recipes
@@ -31,6 +32,7 @@ class Parts:
     rollouts: Rollouts
     roll_maps: RollMaps
     archive: Archive | None
+    drift: DriftWatch
     board: Board
     day: Day
 
@@ -43,4 +45,5 @@ class Parts:
             "holds": self.remote.holds.words(),
             "rollouts": self.rollouts.words(),
             "pictures": [words for line in self.lines.values() for words in line.words()],
+            "drift": self.drift.words(),
         }

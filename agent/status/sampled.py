@@ -9,6 +9,8 @@ from agent.archive.archive import REASONS, Archive, Counts
 from agent.cameras.life import OPEN_FAILURES
 from agent.cameras.supervisor import Supervisor
 from agent.contract.metrics import Sample
+from agent.drift.compare import KINDS
+from agent.drift.watcher import DriftWatch
 from agent.foreign import stored
 from agent.line.capture import Capture
 from agent.line.recipes import Recipes
@@ -37,6 +39,7 @@ def of_station(parts: Parts, *, turned_away: int) -> Iterable[Sample]:
     yield from of_rollouts(parts.rollouts)
     yield from of_rolls(parts.cameras, parts.roll_maps)
     yield from of_archive(parts.archive)
+    yield from of_drift(parts.cameras, parts.drift)
     yield from of_board(parts.board)
     yield Sample("page_turned_away", turned_away)
     yield Sample("log_lines_left_out", logs.left_out())
@@ -130,6 +133,17 @@ def of_archive(archive: Archive | None) -> Iterable[Sample]:
     yield Sample("archive_bytes", counts.size_bytes)
     for reason, count in counts.dropped.items():
         yield Sample("archive_dropped", count, (reason,))
+
+
+def of_drift(cameras: Iterable[str], drift: DriftWatch) -> Iterable[Sample]:
+    active = drift.active()
+    for name in cameras:
+        for kind in KINDS:
+            yield Sample("drift_active", kind in active.get(name, ()), (name, kind))
+            yield Sample("drift_episodes", drift.begun[name, kind], (name, kind))
+    for view in drift.views():
+        for number in view["numbers"]:
+            yield Sample("drift_psi", number["psi"], (view["camera"], view["recipe"], number["name"]))
 
 
 def of_board(board: Board) -> Iterable[Sample]:

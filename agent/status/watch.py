@@ -70,6 +70,7 @@ class Watch:
         parts.remote.watch()
         parts.roll_maps.watch()
         parts.day.watch()
+        parts.drift.watch()
         link, depth = parts.uplink.link.state, parts.uplink.outbox.depth()
         parts.board.link_state("connected" if link.connected else "lost", link.reason)
         parts.board.outbox_depth(

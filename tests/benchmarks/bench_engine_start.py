@@ -20,7 +20,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from agent.replay.bench import machine
+from agent.demo.bench import machine
 
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from agent.bundle.bundle import open_bundle
+from agent.demo.bench import machine
 from agent.engines.engine import BATCHES
 from agent.engines.open import open_engine
-from agent.replay.bench import machine
 from agent.settings import settings
 from models.judging.evaluate import Inspector, by_engine
 from models.shipping.variants import by_openvino, by_session, typed_graph

@@ -28,6 +28,7 @@ from rich.table import Table
 from torch import nn
 
 from agent.bundle.bundle import Bundle, open_bundle
+from agent.demo.bench import percentiles
 from agent.engines.cache import EngineCache
 from agent.engines.choice import lacks, look_around
 from agent.engines.eager import read_graph
@@ -37,7 +38,6 @@ from agent.engines.gpu.torch_cuda import Autocast, open_eager_cuda
 from agent.engines.open import open_runtime
 from agent.engines.table import RUNTIMES
 from agent.messages import Floats, Pixels
-from agent.replay.bench import percentiles
 from agent.settings import settings
 from tests.benchmarks.line_arithmetic import engines_needed, line_load
 

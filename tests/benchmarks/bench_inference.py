@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.bundle.bundle import open_bundle
+from agent.demo.bench import machine
 from agent.engines.open import open_engine
 from agent.messages import Pixels
-from agent.replay.bench import machine
 from agent.settings import settings
 from models.data.batches import to_images
 from models.judging.evaluate import by_engine, by_teacher

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.replay.bench import machine
+from agent.demo.bench import machine
 from tests.brokers import Mosquitto
 from tests.e2e.agent_process import AgentProcess
 

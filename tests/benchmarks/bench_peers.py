@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from agent.bundle.bundle import open_bundle
-from agent.replay.bench import machine
+from agent.demo.bench import machine
 from models.parts.features import Features
 from models.student.student import FEATURE_STAGES, PRESETS, Student
 from tests.benchmarks.peer_networks import SIDE_PX, EfficientAd, PatchMemory, Reverse

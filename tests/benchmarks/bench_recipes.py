@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.clock import SystemClock
+from agent.demo.bench import machine
 from agent.engines.choice import look_around
 from agent.line.opened import OpenedBundles
 from agent.line.recipes import Recipes, open_recipes
 from agent.messages import Pixels
 from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
-from agent.replay.bench import machine
 from agent.settings import settings
 from agent.settings.camera import Camera
 from agent.settings.recipes import OfCamera, Recipe, Region

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.replay.bench import machine
+from agent.demo.bench import machine
 from agent.settings import settings
 from tests.agent.remote.settled import document, signed, started
 

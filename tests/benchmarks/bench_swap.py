@@ -26,6 +26,7 @@ import structlog
 from agent.bundle.bundle import open_bundle, write_bundle
 from agent.clock import SystemClock, new_uuid7
 from agent.contract.topics import Topics
+from agent.demo.bench import machine, percentiles
 from agent.engines.choice import look_around
 from agent.line.capture import Capture
 from agent.line.line import Line
@@ -36,7 +37,6 @@ from agent.line.record import Origin
 from agent.messages import Frame, Pixels
 from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
-from agent.replay.bench import machine, percentiles
 from agent.settings import settings
 from agent.status.board import Board
 from agent.status.tally import Tally

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.replay.bench import machine
+from agent.demo.bench import machine
 from models.methods import METHODS
 from models.training.fit import Cost, read_cost
 from models.training.plans import STUDENTS, TEACHERS

@@ -8,12 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from agent.engines.engine import EngineError
 from agent.line.capture import Capture
-from agent.line.drift import Drift
 from agent.line.line import HOLD_S, Line
 from agent.messages import Frame, Pixels
 from tests.agent.line.recipes import recipe, rules
@@ -30,14 +28,12 @@ class Station:
         self.path, self.desk = path, at
         self.engine = FakeEngine()
         self.capture = Capture("accountable", ring_frames=64)
-        self.drift = Drift("top")
         self.line = Line(
             camera="top",
             capture=self.capture,
             recipe=recipe(self.engine, judged_by=rules(max_windows=4)),
             publisher=at.publisher,
             clock=at.clock,
-            drift=self.drift,
         )
 
     def put(self, *pictures: Pixels, start: int = 0) -> None:
@@ -114,11 +110,3 @@ def test_the_end_of_a_web_releases_what_waits(one: Station, told_to_stop: bool) 
         stop.set()
     one.line.run(stop)
     assert [record["verdict"] for record in one.records()] == ["fail"]
-
-
-def test_good_windows_tell_how_the_light_is(one: Station) -> None:
-    bright = np.full((32, 32, 1), 60, np.uint8)
-    one.put(*[good_picture()] * 32, *[bright] * 30)
-    while one.line.step():
-        pass
-    assert "since the start" in (one.drift.words() or "")

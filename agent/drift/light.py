@@ -24,36 +24,31 @@ OVER = 0.08  # the warning ends below this, so that it does not flicker
 
 
 @dataclass(slots=True)
-class _Light:
+class _Seen:
     count: int = 0
     learned: Floats = field(default_factory=lambda: np.zeros(BANDS, np.float32))
     recent: Floats = field(default_factory=lambda: np.zeros(BANDS, np.float32))
     warning: str | None = None
 
 
-class Drift:
-    """One camera's light, on the products of each recipe; written by its line, read by the watch."""
+class Light:
+    """Of one camera with a flat field, on the products of each recipe; read by whoever watches."""
 
     def __init__(self, camera: str) -> None:
         self._camera = camera
-        self._recipe = ""
-        self._lights: dict[str, _Light] = {}
-
-    def turn_to(self, recipe: str) -> None:
-        """This one judges from now on, by its name."""
-        self._recipe = recipe
+        self._lights: dict[str, _Seen] = {}
 
     def keep(self, recipes: Collection[str]) -> None:
         """Forget what was seen of products that no recipe is for any more."""
         self._lights = {name: one for name, one in self._lights.items() if name in recipes}
 
-    def see(self, image: Samples) -> None:
-        """A window that passed, after the flat field."""
+    def see(self, image: Samples, recipe: str) -> None:
+        """A window that passed by this recipe, after the flat field."""
         bands = levels(image)
-        light = self._lights.get(self._recipe)
+        light = self._lights.get(recipe)
         if light is None:
-            light = _Light()
-            self._lights = {**self._lights, self._recipe: light}  # whole, for whoever reads them meanwhile
+            light = _Seen()
+            self._lights = {**self._lights, recipe: light}  # whole, for whoever reads them meanwhile
         light.count += 1
         if light.count <= LEARNED:
             light.learned += (bands - light.learned) / np.float32(light.count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.line.drift import LEARNED, Drift, levels
+from agent.drift.light import LEARNED, Light, levels
 from agent.messages import Samples
 
 
@@ -16,13 +16,13 @@ def window(level: float, *, last: float = 1.0, seed: int = 0) -> Samples:
     return np.clip(np.rint(rows), 0, 255).astype(np.uint8)
 
 
-def seen(*more: Samples) -> Drift:
-    drift = Drift("top")
+def seen(*more: Samples) -> Light:
+    light = Light("top")
     for seed in range(LEARNED):
-        drift.see(window(100, seed=seed))
+        light.see(window(100, seed=seed), "default")
     for one in more:
-        drift.see(one)
-    return drift
+        light.see(one, "default")
+    return light
 
 
 def test_levels_are_the_means_of_bands_at_any_width_and_depth() -> None:
@@ -48,3 +48,16 @@ def test_a_warning_ends_when_the_light_is_back() -> None:
     changed = [window(100, last=0.8, seed=n) for n in range(100)]
     assert seen(*changed).words() is not None
     assert seen(*changed, *[window(100, seed=n) for n in range(150)]).words() is None
+
+
+def test_each_recipe_has_its_own_light_and_one_that_is_gone_is_forgotten() -> None:
+    light = Light("top")
+    for number in range(LEARNED + 40):
+        light.see(window(60, seed=number), "dark")
+        light.see(window(160, seed=number), "bright")
+    assert light.words() is None
+    for number in range(100):
+        light.see(window(90, seed=number), "dark")
+    assert "Light of camera top" in (light.words() or "")
+    light.keep({"bright"})
+    assert light.words() is None

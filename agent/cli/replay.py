@@ -1,0 +1,100 @@
+"""`plumbline replay`: one decision made once more, beside the record of then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.exit_codes import ExitCode
+from agent.cli.options import Config, Json
+from agent.cli.terminal import console, must_be_there, say, say_json
+
+if TYPE_CHECKING:
+    from agent.replay.document import Replayed, Row, Value
+
+
+def replay(
+    result: Annotated[
+        str, typer.Argument(metavar="RESULT_ID|FILE", help="id of a verdict, or a file with its JSON as sent")
+    ],
+    config: Config,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="such as openvino, onnxruntime or openvino-f32; default: the one that judged then"),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="bundle of then, where this station has it no more; default: found by its digest"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make one decision once more, from the archive's pixels and by the bundle and rules of then.
+
+    It changes nothing and gives way to a running line. Values of then and now stand in a table.
+
+    With --json: schema, result_id, camera, created, engine_then, engine_now, digests, rows, notes,
+    reproduced.
+    """
+    if bundle is not None:
+        must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
+
+    from agent.replay.again import order_of
+    from agent.replay.apart import replay_apart
+    from agent.settings import settings
+
+    wanted = settings.load(config)
+    file = Path(result) if _is_file(result) else None
+    order = order_of(
+        wanted, result_id=None if file is not None else result, file=file, bundle=bundle, engine=engine
+    )
+    found = replay_apart(order)
+    if as_json:
+        say_json(found.model_dump(mode="json", by_alias=True))
+    else:
+        _tell(found)
+    if not found.reproduced:
+        raise typer.Exit(ExitCode.NOT_GOOD)
+
+
+def _is_file(result: str) -> bool:
+    """An id has no dot and no slash; whatever else is said of a path is said when it is read."""
+    return "/" in result or "." in result or Path(result).exists()
+
+
+def _tell(found: Replayed) -> None:
+    from rich.table import Table
+
+    from agent.foreign import shown
+
+    say(f"{found.result_id}: camera {found.camera}, {found.created}")
+    table = Table("", "then", "now", "difference", "allowed", "")
+    table.add_row("engine", shown(found.engine_then), shown(found.engine_now), "", "", "")
+    for one in found.digests:
+        used = "not here" if one.used is None else one.used[:12]
+        in_force = one.in_force is not None and one.in_force != one.used
+        serves = f"; {one.in_force[:12]} in force now" if in_force and one.in_force else ""
+        table.add_row(one.what, shown(one.then[:12]), f"{used}{serves}", "", "", _word(one.is_same))
+    for row in found.rows:
+        table.add_row(*map(shown, _cells(row)))
+    console().print(table)
+    for note in found.notes:
+        say(f"note: {note}")
+    say("reproduced" if found.reproduced else "not reproduced")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    difference = "" if row.difference is None else f"{row.difference:.1e}"
+    allowed = "" if row.allowed is None else f"{row.allowed:.1e}"
+    return row.what, _value(row.then), _value(row.now), difference, allowed, _word(row.is_same)
+
+
+def _value(value: Value) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def _word(is_same: bool) -> str:
+    return "" if is_same else "differs"

@@ -1,0 +1,66 @@
+"""`plumbline replay` prints then beside now, and ends with what it found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.contract import payloads
+from tests.agent.cli.calling import Plumbline, config, named_in_help
+from tests.agent.remote.proof.shadowed import write_grey
+from tests.agent.replay.kept import Keeping, grey_steps
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Keeping:
+    write_grey(tmp_path / "serves")
+    return Keeping(folder=tmp_path)
+
+
+def settings_of(station: Keeping, **sections: object) -> Path:
+    return config(
+        station.folder,
+        bundle="serves",
+        cameras=[{"name": "top"}],
+        engine={"kind": "openvino", "precision": "f32"},
+        archive={"folder": "archive"},
+        **sections,
+    )
+
+
+def test_a_decision_that_is_reproduced_ends_with_0(plumbline: Plumbline, station: Keeping) -> None:
+    verdict, _ = station.judge(grey_steps(20, 240, 230, 30, 250))
+    done = plumbline("replay", verdict.result_id, "-c", settings_of(station))
+    assert (done.code, done.err) == (0, "")
+    for words in ("score", "threshold", "verdict", "map: worst cell", "defect 0: score", "openvino-f32"):
+        assert words in done.out
+    assert done.out.splitlines()[-1] == "reproduced"
+
+
+def test_json_names_what_the_help_says_and_a_file_of_the_mes_with_markup_in_it_runs_nothing(
+    plumbline: Plumbline, station: Keeping
+) -> None:
+    verdict, _ = station.judge(grey_steps(20, 240, 230, 30, 250))
+    content = {**json.loads(payloads.encode(verdict)), "reason": "[link=x]\u202e"}
+    file = station.folder / "kept [red].json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    done = plumbline("replay", file, "-c", settings_of(station), "--json")
+    assert done.code == 1
+    assert named_in_help(plumbline, "replay", fields=json.loads(done.out))
+    plain = plumbline("replay", file, "-c", settings_of(station))
+    assert "[link=x]\\u202e" in plain.out and "\u202e" not in plain.out
+    assert plain.out.splitlines()[-1] == "not reproduced"
+
+
+def test_what_cannot_be_done_ends_with_2_and_one_line(plumbline: Plumbline, station: Keeping) -> None:
+    (station.folder / "archive").mkdir()
+    wanted = settings_of(station)
+    done = plumbline("replay", "01900000-0000-7000-8000-000000000009", "-c", wanted)
+    assert done.code == 2 and "is unknown here" in done.complaint()
+    gone = plumbline("replay", station.folder / "gone.json", "-c", wanted)
+    assert gone.code == 2 and "No such file" in gone.complaint()
+    verdict, _ = station.judge(grey_steps(20, 240))
+    odd = plumbline("replay", verdict.result_id, "-c", wanted, "--engine", "abacus")
+    assert odd.code == 2 and "--engine abacus: no engine has this name" in odd.complaint()
