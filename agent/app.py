@@ -41,6 +41,8 @@ from agent.remote.rollout.witness import Witness
 from agent.remote.settings.apart import Look
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.trial import SettingsWitness
+from agent.replay.again import order_of
+from agent.replay.apart import replay_apart
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.running import App
@@ -292,6 +294,12 @@ def _build(
             day=day,
             shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
             rolls=rolls,
+            replay=None
+            if archive is None
+            else lambda id_: replay_apart(order_of(recipes.settings, result_id=id_), way=way).model_dump(
+                mode="json", by_alias=True
+            ),
+            drift=drift.views,
             change=None
             if wishes is None
             else Change(in_force=lambda: recipes.settings, propose=wishes.propose),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
@@ -15,6 +16,7 @@ from agent.page.sources import Json, Sources
 from agent.settings.recipes import MAX_CORNERS
 
 Role: TypeAlias = Literal["operator", "engineer"]
+REPLAYING = threading.Lock()  # it takes seconds of the machine
 Body: TypeAlias = Mapping[str, JsonValue]
 Does: TypeAlias = Callable[[Sources, Any, str], Json]
 
@@ -51,7 +53,12 @@ def replay(sources: Sources, asked: Replay, who: str) -> Json:
         raise NotDoneError(
             "impossible", "nothing is replayed here; set archive.folder, so that frames are kept"
         )
-    return sources.behind.replay(asked.result_id)
+    if not REPLAYING.acquire(blocking=False):
+        raise NotDoneError("occupied", "another decision is being made once more; ask again after that")
+    try:
+        return sources.behind.replay(asked.result_id)
+    finally:
+        REPLAYING.release()
 
 
 def ignore(sources: Sources, asked: Ignore, who: str) -> Json:

@@ -76,6 +76,7 @@ class Behind:
     shift_starts: Sequence[time] = ()
     rolls: Rolls | None = None
     change: Change | None = None
+    drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
     replay: Replay | None = None
 
 

@@ -11,8 +11,15 @@ from agent.status.snapshot import CameraView
 
 
 def data(sources: Sources, query: Query) -> Json:
-    snapshot = sources.shown.snapshot()
-    return {"now": rfc3339(snapshot.now), "cameras": [_camera(one) for one in snapshot.cameras]}
+    snapshot, drift = sources.shown.snapshot(), sources.behind.drift
+    drifts = [] if drift is None else drift()
+    return {
+        "now": rfc3339(snapshot.now),
+        "cameras": [
+            {**_camera(camera), "drift": [one for one in drifts if one["camera"] == camera.name]}
+            for camera in snapshot.cameras
+        ],
+    }
 
 
 def _camera(camera: CameraView) -> Json:

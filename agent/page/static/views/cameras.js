@@ -31,6 +31,12 @@ function said(camera) {
   ]);
 }
 
+/* How pictures and scores stand to those of the first good parts. */
+function drifted(one) {
+  const calm = ["learning", "watching"].includes(one.state);
+  return make("p", { class: calm ? "soft" : "warn" }, one.words ?? `Recipe ${one.recipe}: ${one.state === "learning" ? "learning its first good parts" : "pictures and scores as on its first good parts"}`);
+}
+
 function panel(camera) {
   const aged = new Aged();
   const element = make("section", { class: "panel", "aria-label": `Camera ${camera.name}` }, make("h3", {}, make("span"), " ", make("span")), aged.element, make("div"));
@@ -58,7 +64,7 @@ export function show(root, page) {
       words.textContent = `${camera.name}: ${stateWord(state).toLowerCase()}`;
       if (camera.latest) element.aged.show(camera.latest, `Frame ${camera.latest.frame_id}, ${VERDICTS[camera.latest.verdict].word.toLowerCase()}`);
       else element.aged.place.replaceChildren(make("p", { class: "no-picture" }, icon("dash", "none"), "no picture yet"));
-      element.lastChild.replaceChildren(make("p", {}, camera.words), said(camera));
+      element.lastChild.replaceChildren(make("p", {}, camera.words), ...camera.drift.map(drifted), said(camera));
     });
     tick();
   }

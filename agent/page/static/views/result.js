@@ -75,7 +75,7 @@ export function show(root, page) {
   }
 
   function replaySection(data) {
-    if (!data.can.replay) return make("p", { class: "soft" }, "It cannot be decided again here: that needs its pixels in the archive.");
+    if (!data.can.replay) return make("p", { class: "soft" }, "It cannot be decided again: that needs its pixels in the archive.");
     const out = make("div", { role: "status" });
     const button = make("button", { type: "button", onclick: async () => {
       button.disabled = true;
