@@ -21,6 +21,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 # Their folders are rooms of their own; what lies loose in them is one more.
 SPLIT = (("agent",), ("models",), ("deploy",), ("agent", "remote"))
@@ -38,6 +40,8 @@ FIRST = (  # the longest, those that wait before those that compute
         "models",
     ),
 )
+# Rooms share the cores among them: threads of torch that wait for a core which another room has, spin for it.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 LOOK_S = 5.0  # from one more room to the next: so long it takes until a room is seen in the load
 IDLE_CORES = 0.5  # left over since the last look: one more room has something of it
 NO_TESTS = 5  # pytest's exit code where the options leave none
@@ -92,7 +96,7 @@ def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> tuple[
         with subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-p", "tests.rooms", *options, *map(str, files)],
             cwd=HERE.parent,
-            env={**os.environ, AT: str(at)},
+            env={**ONE_THREAD, **os.environ, AT: str(at)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -131,6 +135,13 @@ def table(results: Sequence[Result]) -> str:
     passed, skipped = (sum(one.counts.get(kind, 0) for one in results) for kind in ("passed", "skipped"))
     lines.append(f"{passed} passed, {sum(one.failed for one in results)} failed, {skipped} skipped")
     return "\n".join(lines)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """As a plugin of the room's process: `make test-fast` touches every room, so that it breaks there first."""
+    if items and all(one.get_closest_marker("slow") for one in items):
+        raise pytest.UsageError("each test of this room is slow: make test-fast would not touch it")
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

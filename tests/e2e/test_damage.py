@@ -39,7 +39,7 @@ def test_rows_around_a_spoilt_page_arrive_after_one_start(
     overwrite(path, int(pages * share), random.Random(5).randbytes(PAGE))
     agent.start()
     arrived = f"{WAITING - 12} of {WAITING}, and new ones"
-    eventually(lambda: len(numbers(subscriber)) > WAITING - 12 and new(subscriber), arrived, 60)
+    eventually(lambda: len(numbers(subscriber)) > WAITING - 12 and new(subscriber), arrived)
     assert agent.stop() == 0, agent.log()
     old = [number for number in numbers(subscriber) if number <= WAITING]
     assert list(dict.fromkeys(old)) == sorted(set(old)), "in order"

@@ -14,9 +14,9 @@ from agent.bundle.bundle import open_bundle
 from agent.contract.desired import SETTINGS_TYPE
 from models.signing import load_private_key, sign, write_new_key
 from tests.brokers import Mosquitto, Subscriber, eventually
-from tests.e2e.plant import NAMES, Plant, Running, is_gap_free, topic
+from tests.e2e.plant import END_WITHIN_S, NAMES, Plant, Running, is_gap_free, topic
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +268,7 @@ def test_a_station_that_is_killed_in_the_midst_of_an_update_comes_to_its_end(
     words = plant.bundle_words(better, "--serve", to=["cell2"])
     office = Running("fleet", *words)
     try:
-        eventually(lambda: is_in_the_midst(seen.attempted("bundle"), moment), moment)
+        eventually(lambda: is_in_the_midst(seen.attempted("bundle"), moment), moment, END_WITHIN_S)
         station.kill()
         assert seen.attempted("bundle")["sha256"] == sha256
         station.start()
