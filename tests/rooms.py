@@ -26,10 +26,12 @@ import pytest
 HERE = Path(__file__).parent
 # Their folders are rooms of their own; what lies loose in them is one more.
 SPLIT = (("agent",), ("models",), ("deploy",), ("agent", "remote"))
+PARTS = {"e2e": 2}  # rooms that would run on alone at the end, by every n-th file
 APART = "system"  # make test-system: it needs root, a second machine's root folder, and minutes
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
+SHARED = "TESTS_ROOMS_SHARED"  # names a folder of this run: what takes long is made there by one room for all
 FIRST = (  # the longest, those that wait before those that compute
-    *("e2e", "deploy/deb", "deploy", "agent/cameras", "agent/remote", "agent/uplink", "faults"),
+    *("e2e/1", "e2e/2", "agent/uplink", "faults", "deploy/deb", "deploy", "agent/cameras", "agent/remote"),
     *(
         "documents",
         "models/methods",
@@ -85,6 +87,9 @@ def rooms(root: Path = HERE) -> dict[str, list[Path]]:
             continue
         depth = 1 + max((len(split) for split in SPLIT if parts[: len(split)] == split), default=0)
         found.setdefault("/".join(parts[:depth]) or "tests", []).append(file)
+    for room, count in PARTS.items():
+        files = found.pop(room, [])
+        found |= {f"{room}/{n + 1}": files[n::count] for n in range(count)}
     return found
 
 
@@ -139,7 +144,7 @@ def table(results: Sequence[Result]) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """As a plugin of the room's process: `make test-fast` touches every room, so that it breaks there first."""
+    """As a plugin of the room's process: `make test-fast` touches every room."""
     if items and all(one.get_closest_marker("slow") for one in items):
         raise pytest.UsageError("each test of this room is slow: make test-fast would not touch it")
 
@@ -189,9 +194,11 @@ def run_all(every: Mapping[str, list[Path]], options: Sequence[str]) -> Iterator
 def main(options: Sequence[str]) -> int:
     every = rooms()
     results = {}
-    for result, printed in run_all(every, options):
-        print(f"\n== {result.room}\n{printed.strip()}", flush=True)
-        results[result.room] = result
+    with tempfile.TemporaryDirectory(prefix="plumbline-tests-") as folder:
+        os.environ[SHARED] = folder
+        for result, printed in run_all(every, options):
+            print(f"\n== {result.room}\n{printed.strip()}", flush=True)
+            results[result.room] = result
     print()
     print(table([results[room] for room in every]))
     return 0 if all(one.is_good for one in results.values()) else 1

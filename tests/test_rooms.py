@@ -24,7 +24,9 @@ def test_every_test_file_is_in_one_room() -> None:
     apart = {*(HERE / APART).rglob("test_*.py")}
     assert sorted(files) == sorted({*HERE.rglob("test_*.py")} - apart)
     assert apart
-    assert {"agent/line", "deploy", "deploy/deb", "models", "models/methods", "tests"} <= set(rooms())
+    assert {"agent/line", "deploy", "deploy/deb", "models", "models/methods", "tests", "e2e/2"} <= set(
+        rooms()
+    )
     assert {*FIRST} <= set(rooms())
 
 
