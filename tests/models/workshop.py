@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +45,10 @@ def made_once(root: Path) -> Workshop:
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not whole.exists():
-            make(root)
-            whole.touch()
-    return below(root)
+            folder = Path(tempfile.mkdtemp(dir=root))  # what one has left half made is nobody's start
+            make(folder)
+            whole.write_text(folder.name)
+    return below(root / whole.read_text())
 
 
 def below(root: Path) -> Workshop:
