@@ -21,13 +21,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 # Their folders are rooms of their own; what lies loose in them is one more.
 SPLIT = (("agent",), ("models",), ("deploy",), ("agent", "remote"))
+PARTS = {"e2e": 2}  # rooms that would run on alone at the end, by every n-th file
 APART = "system"  # make test-system: it needs root, a second machine's root folder, and minutes
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
+SHARED = "TESTS_ROOMS_SHARED"  # names a folder of this run: what takes long is made there by one room for all
 FIRST = (  # the longest, those that wait before those that compute
-    *("e2e", "deploy/deb", "deploy", "agent/cameras", "agent/remote", "agent/uplink", "faults"),
+    *("e2e/1", "e2e/2", "agent/uplink", "faults", "deploy/deb", "deploy", "agent/cameras", "agent/remote"),
     *(
         "documents",
         "models/methods",
@@ -38,6 +42,8 @@ FIRST = (  # the longest, those that wait before those that compute
         "models",
     ),
 )
+# Rooms share the cores among them: threads of torch that wait for a core which another room has, spin for it.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 LOOK_S = 5.0  # from one more room to the next: so long it takes until a room is seen in the load
 IDLE_CORES = 0.5  # left over since the last look: one more room has something of it
 NO_TESTS = 5  # pytest's exit code where the options leave none
@@ -81,6 +87,9 @@ def rooms(root: Path = HERE) -> dict[str, list[Path]]:
             continue
         depth = 1 + max((len(split) for split in SPLIT if parts[: len(split)] == split), default=0)
         found.setdefault("/".join(parts[:depth]) or "tests", []).append(file)
+    for room, count in PARTS.items():
+        files = found.pop(room, [])
+        found |= {f"{room}/{n + 1}": files[n::count] for n in range(count)}
     return found
 
 
@@ -92,7 +101,7 @@ def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> tuple[
         with subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-p", "tests.rooms", *options, *map(str, files)],
             cwd=HERE.parent,
-            env={**os.environ, AT: str(at)},
+            env={**ONE_THREAD, **os.environ, AT: str(at)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -131,6 +140,13 @@ def table(results: Sequence[Result]) -> str:
     passed, skipped = (sum(one.counts.get(kind, 0) for one in results) for kind in ("passed", "skipped"))
     lines.append(f"{passed} passed, {sum(one.failed for one in results)} failed, {skipped} skipped")
     return "\n".join(lines)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """As a plugin of the room's process: `make test-fast` touches every room."""
+    if items and all(one.get_closest_marker("slow") for one in items):
+        raise pytest.UsageError("each test of this room is slow: make test-fast would not touch it")
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
@@ -178,9 +194,11 @@ def run_all(every: Mapping[str, list[Path]], options: Sequence[str]) -> Iterator
 def main(options: Sequence[str]) -> int:
     every = rooms()
     results = {}
-    for result, printed in run_all(every, options):
-        print(f"\n== {result.room}\n{printed.strip()}", flush=True)
-        results[result.room] = result
+    with tempfile.TemporaryDirectory(prefix="plumbline-tests-") as folder:
+        os.environ[SHARED] = folder
+        for result, printed in run_all(every, options):
+            print(f"\n== {result.room}\n{printed.strip()}", flush=True)
+            results[result.room] = result
     print()
     print(table([results[room] for room in every]))
     return 0 if all(one.is_good for one in results.values()) else 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,21 +24,9 @@ def test_every_test_file_is_in_one_room() -> None:
     apart = {*(HERE / APART).rglob("test_*.py")}
     assert sorted(files) == sorted({*HERE.rglob("test_*.py")} - apart)
     assert apart
-    assert {"agent/line", "deploy", "deploy/deb", "models", "models/methods", "tests"} <= set(rooms())
+    parted = {"agent/line", "deploy", "deploy/deb", "e2e/2", "models", "models/methods", "tests"}
+    assert parted <= set(rooms())
     assert {*FIRST} <= set(rooms())
-
-
-@pytest.mark.slow
-def test_the_fast_run_touches_every_room() -> None:
-    found = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not slow"],
-        cwd=HERE.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    fast = {HERE.parent / line.partition("::")[0] for line in found.stdout.splitlines() if "::" in line}
-    assert [room for room, files in rooms().items() if not fast & {*files}] == []
 
 
 def room(folder: Path, **tests: str) -> Result:
@@ -86,6 +72,15 @@ def test_a_file_that_cannot_be_imported_fails_its_room(tmp_path: Path) -> None:
     result, printed = run_room("made up", [file], ["-p", "no:cacheprovider"])
     assert "nothing_of_that_name" in printed
     assert (result.is_good, result.failed) == (False, 1)
+
+
+def test_a_room_whose_tests_are_all_slow_fails_whatever_the_options_leave(tmp_path: Path) -> None:
+    file = tmp_path / "test_made_up.py"
+    file.write_text("import pytest\npytestmark = pytest.mark.slow\ndef test_one(): pass\n")
+    for options in ([], ["-m", "not slow"]):
+        result, printed = run_room("made up", [file], [*options, "-p", "no:cacheprovider"])
+        assert "make test-fast would not touch it" in printed
+        assert (result.is_good, result.failed) == (False, 1)
 
 
 def test_a_room_of_which_the_options_leave_nothing_is_no_failure(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ STATIONS = [
     for block in found
     if block.language == "yaml" and "identity" in block.text
 ]
+BLOCK_TIMEOUT_S = 480  # models/README.md trains; it takes 40 s alone, and ten times that beside eight others
 
 
 def of_tree(folder: Path) -> Path:
@@ -97,6 +98,7 @@ def test_a_marked_block_a_file_and_a_block_that_runs_are_no_faults() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2 * BLOCK_TIMEOUT_S)
 @pytest.mark.parametrize("name", [name for name, found in RUN.items() if found])
 def test_the_blocks_of_a_document_run_one_after_the_other_in_one_fresh_folder_with_a_bare_environment(
     name: str, tmp_path: Path, mosquitto: Mosquitto
@@ -124,7 +126,7 @@ def test_the_blocks_of_a_document_run_one_after_the_other_in_one_fresh_folder_wi
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=BLOCK_TIMEOUT_S,
             check=False,
         )
         assert done.returncode == 0, f"{block.place}\n{done.stdout}\n{done.stderr}"

@@ -16,7 +16,7 @@ from models.signing import load_private_key, sign, write_new_key
 from tests.brokers import Mosquitto, Subscriber, eventually
 from tests.e2e.plant import NAMES, PROOF_S, Plant, Running, is_gap_free, lab, topic
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agent.bundle.bundle import Bundle, open_bundle
-from agent.engines.engine import golden_difference
+from agent.engines.engine import Answer, Engine, golden_difference
 from agent.engines.open import open_engine
 from agent.settings import settings
 
@@ -30,29 +31,40 @@ def sample() -> Bundle:
     return open_bundle(SAMPLE)
 
 
+@cache
+def opened(wanted: settings.Engine) -> Engine:
+    """Compiled and proven once for all tests."""
+    return open_engine(open_bundle(SAMPLE), wanted)
+
+
+@cache
+def answered(wanted: settings.Engine) -> Answer:
+    """To all golden tiles."""
+    tiles, _ = open_bundle(SAMPLE).golden()
+    return opened(wanted).run(tiles)
+
+
 @pytest.mark.parametrize("wanted", ENGINES, ids=lambda wanted: f"{wanted.kind}-{wanted.precision}")
 def test_the_golden_scores_are_reproduced_within_the_manifest_s_tolerance(
     sample: Bundle, wanted: settings.Engine
 ) -> None:
-    engine = open_engine(sample, wanted)
+    engine = opened(wanted)
     golden = sample.manifest.golden
     allowed = {"f32": golden.tolerance_f32, "bf16": golden.tolerance_bf16}[engine.describe().precision]
     assert golden_difference(engine, sample) <= allowed
 
 
 @pytest.mark.slow
-def test_openvino_f32_gives_the_eager_twin_s_maps_and_restorations(sample: Bundle) -> None:
-    tiles, _ = sample.golden()
-    plain = open_engine(sample, EAGER).run(tiles[:4])
-    fast = open_engine(sample, OPENVINO).run(tiles[:4])
+def test_openvino_f32_gives_the_eager_twin_s_maps_and_restorations() -> None:
+    plain, fast = answered(EAGER), answered(OPENVINO)
+    assert plain.restored is not None and fast.restored is not None
     assert np.allclose(plain.maps, fast.maps, rtol=1e-3, atol=1e-3 * float(plain.maps.max()))
     assert np.abs(plain.restored.astype(int) - fast.restored.astype(int)).max() <= 1
 
 
 @pytest.mark.slow
-def test_f32_engines_agree_to_a_ten_thousandth_in_every_score(sample: Bundle) -> None:
-    tiles, _ = sample.golden()
-    found = [open_engine(sample, wanted).run(tiles).scores for wanted in (OPENVINO, ONNXRUNTIME, EAGER)]
+def test_f32_engines_agree_to_a_ten_thousandth_in_every_score() -> None:
+    found = [answered(wanted).scores for wanted in (OPENVINO, ONNXRUNTIME, EAGER)]
     assert max(np.abs(one - found[0]).max() for one in found) <= 1e-4
 
 

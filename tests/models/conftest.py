@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 
-from tests.models.workshop import Workshop, make
+from tests.models.workshop import Workshop, made_once
+from tests.rooms import SHARED
 
 torch.set_num_threads(1)  # nets so small wait for each other's threads longer than they compute
 
@@ -18,13 +21,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if TRAINED & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(900))  # whoever comes first trains, maybe beside eight others
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """One teacher, student and signed bundle for all tests that look at them."""
+    """One teacher, student and signed bundle for all tests that look at them, in whichever room."""
     with warnings.catch_warnings():
         # The exporter's own dependencies warn of their future, whichever test asks for this first.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
-        return make(tmp_path_factory.mktemp("workshop"))
+        return made_once(Path(os.environ.get(SHARED) or tmp_path_factory.mktemp("workshop")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +39,21 @@ def run_lab(*arguments: object) -> str:
     return result.output
 
 
-def make(root: Path) -> Workshop:
-    """Everything: data, teacher, student and a signed bundle, each by its command."""
-    found = Workshop(
-        data=write_tiny(root / "tiny"),
+def made_once(root: Path) -> Workshop:
+    """By whoever comes first; others wait meanwhile."""
+    whole = root / "whole"
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            folder = Path(tempfile.mkdtemp(dir=root))  # what one has left half made is nobody's start
+            make(folder)
+            whole.write_text(folder.name)
+    return below(root / whole.read_text())
+
+
+def below(root: Path) -> Workshop:
+    return Workshop(
+        data=root / "tiny",
         teacher=root / "teacher",
         student=root / "student",
         bundle=root / "bundle",
@@ -48,6 +61,12 @@ def make(root: Path) -> Workshop:
         public=root / "key.pub.pem",
         root=root,
     )
+
+
+def make(root: Path) -> None:
+    """Everything: data, teacher, student and a signed bundle, each by its command."""
+    found = below(root)
+    write_tiny(found.data)
     found.private.write_bytes(
         KEY.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -57,7 +76,6 @@ def make(root: Path) -> Workshop:
     run_lab(*train_command(found))
     run_lab(*distill_command(found))
     run_lab(*export_command(found, found.bundle), "--key", found.private)
-    return found
 
 
 def train_command(made: Workshop, *, seed: int = 0) -> list[object]:

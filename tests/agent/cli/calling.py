@@ -34,14 +34,14 @@ class Ended:
 Plumbline = Callable[..., Ended]
 
 
-def process(*words: str | Path) -> Ended:
+def process(*words: str | Path, timeout_s: float = TIMEOUT_S) -> Ended:
     """Python in a process of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
     done = subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
         env=clean,
     )
