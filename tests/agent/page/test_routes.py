@@ -170,7 +170,7 @@ def test_loopback_names_are_served_on_any_port_so_that_a_tunnel_works(
 
 
 def test_a_page_bound_for_the_plant_answers_to_the_names_it_has_there(board: Board) -> None:
-    server = PageServer(board, Metrics(), host="0.0.0.0", port=0)
+    server = PageServer(board, Metrics(), host="0.0.0.0", port=0, anonymous=True)
     server.start()
     try:
         address = f"http://127.0.0.1:{server.port}/"
@@ -185,7 +185,7 @@ def test_names_that_are_set_are_served_beside_the_machines_own_and_no_others(
     board: Board, bound_to: str
 ) -> None:
     names = ("MES.plant.example", "[fd00::7]")
-    server = PageServer(board, Metrics(), host=bound_to, port=0, allowed_hosts=names)
+    server = PageServer(board, Metrics(), host=bound_to, port=0, allowed_hosts=names, anonymous=True)
     server.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=60) as client:
