@@ -1,7 +1,8 @@
 """The page and its API: self-contained, and closed to other sites and to whom the gate does not know.
 
 Read with GET; what people change are acts. On a loopback address it answers to loopback names and
-those of page.allowed_hosts alone, so that a web page elsewhere cannot read it by pointing its own name here (DNS rebinding).
+those of page.allowed_hosts alone, so that a web page elsewhere cannot read it by
+pointing its own name here (DNS rebinding).
 """
 
 from __future__ import annotations

@@ -176,8 +176,8 @@ def _require_known(accounts: AccountsFile, host: str, *, anonymous: bool, proxy:
     if accounts.now().is_empty and not anonymous and not proxy.addresses:
         raise PageError(
             f"page: others can reach {host}, and nobody has an account; make one with"
-            " `plumbline page user add NAME --role engineer`, or set page.anonymous to true (everybody reads, nobody changes), or"
-            " page.host to 127.0.0.1"
+            " `plumbline page user add NAME --role engineer`, or set page.anonymous to true"
+            " (everybody reads, nobody changes), or page.host to 127.0.0.1"
         )
 
 

@@ -69,7 +69,7 @@ def asking(headers: Headers, peer: str, *, proxy: PageProxy, secure: bool, own_n
 def who(
     one: Asking, accounts: Accounts, sessions: Sessions, *, on_loopback: bool, anonymous: bool
 ) -> Person | None:
-    """None: nobody whom we know. On a page that was never opened to others this machine's people are it all."""
+    """None: nobody whom we know. Without accounts, a page on loopback is this machine's people's."""
     if one.by_proxy and one.user is not None:
         return Person(name=one.user, role=one.role, way="proxy")
     if one.session is not None and (session := sessions.of(one.session)) is not None:

@@ -1,6 +1,6 @@
-"""Who comes in: each request is told who asks, or turned away; signing in and out, and screens without a form.
+"""Who comes in: each request is told who asks, or turned away; signing in and out, and kiosks.
 
-What is served to everybody: the page's own files, which say nothing of the station, `healthz`, and signing in.
+What is served to everybody: the page's own files, which say nothing of the station, `healthz`, signing in.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Terms:
     on_loopback: bool = True
     anonymous: bool = False
     is_secure: bool = False
-    proxy: PageProxy = PageProxy()
+    proxy: PageProxy
     own_names: frozenset[str] = frozenset()  # of this machine; other hosts are asked for through a proxy
 
 
@@ -187,9 +187,7 @@ class GateMiddleware:
             scope[ASKING] = one
             person = self._gate.who(one)
         except SmuggledError as error:
-            refusal = _words(
-                f"the header {error} stands twice; have the proxy replace what clients send", 400
-            )
+            refusal = _words(f"the header {error} stands twice; let the proxy replace clients' own", 400)
         except AccountsError as error:
             refusal = _words(str(error), 503)
         scope[PERSON] = person

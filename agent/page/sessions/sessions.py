@@ -1,4 +1,4 @@
-"""Who is signed in: random tokens, of which only digests are kept, in memory; a restart signs everybody out."""
+"""Who is signed in: random tokens, kept as digests in memory; a restart signs everybody out."""
 
 from __future__ import annotations
 

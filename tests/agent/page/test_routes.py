@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.clock import ManualClock
 from agent.page.assets import ASSETS, STATIC
 from agent.page.server import PageError, PageServer
+from agent.page.sessions.gate import OWN_HEADER
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
@@ -227,7 +228,8 @@ def test_every_answer_forbids_foreign_content_framing_and_caching(client: httpx.
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_the_page_is_read_only(client: httpx.Client, method: str) -> None:
-    assert client.request(method, "/api/state").status_code == 405
+    assert client.request(method, "/api/state").status_code == 403
+    assert client.request(method, "/api/state", headers={OWN_HEADER: "1"}).status_code == 405
 
 
 def test_the_shipped_files_name_no_other_site() -> None:
