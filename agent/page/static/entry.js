@@ -30,7 +30,7 @@ function draw(person, canSignIn) {
 function signIn() {
   const form = byId("entry");
   form.hidden = false;
-  byId("views").hidden = byId("main").hidden = true;
+  byId("views").hidden = byId("title").hidden = byId("view").hidden = true;
   byId("entry-name").focus();
   return new Promise((done) => {
     form.addEventListener("submit", async (event) => {
@@ -43,7 +43,7 @@ function signIn() {
         if (answer.ok) {
           byId("entry-password").value = "";
           form.hidden = true;
-          byId("views").hidden = byId("main").hidden = false;
+          byId("views").hidden = byId("title").hidden = byId("view").hidden = false;
           const { person } = await answer.json();
           draw(person, true);
           done(person);
