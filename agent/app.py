@@ -287,7 +287,7 @@ def _build(
     page = make_server(
         board,
         metrics,
-        wanted.page,
+        wanted,
         behind=Behind(
             proofs=folder_of(wanted),
             archive=None if archive is None else archive.shelf,

@@ -26,7 +26,7 @@ from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.outbox.file import DamagedError, OutboxError
 from agent.outbox.place import check_place
-from agent.page.server import check_free
+from agent.page.server import check_free, check_known
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.target import Target
 from agent.running import App
@@ -200,6 +200,7 @@ class Service:
             require_trusted(bundle, found.trust)
             if found.page.enabled and found.page.port != before.page.port:
                 check_free(found.page.host, found.page.port)
+            check_known(found)
             reach = farthest(Settings, changed(before, found))
             # A link may name another one by now, and a camera may be of another kind.
             if bundle.sha256 != app.bundle.sha256 or not app.can_take_over(found):

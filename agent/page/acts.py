@@ -7,18 +7,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from agent.contract.commands import NotDoneError
+from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.page.regions import with_region
+from agent.page.sessions.roles import Person, may
 from agent.page.sources import Json, Sources
 from agent.settings.recipes import MAX_CORNERS
 
-Role: TypeAlias = Literal["operator", "engineer"]
+log = structlog.get_logger(__name__)
+
 REPLAYING = threading.Lock()  # it takes seconds of the machine
+Least: TypeAlias = Literal["operator", "engineer"]  # a viewer changes nothing
 Body: TypeAlias = Mapping[str, JsonValue]
 Does: TypeAlias = Callable[[Sources, Any, str], Json]
+
+
+class NotAllowedError(PlumblineError):
+    """Somebody's role does not reach that far."""
 
 
 class Asked(BaseModel):
@@ -45,7 +54,7 @@ class Act:
 
     asked: type[Asked]
     does: Does
-    role: Role
+    role: Least
 
 
 def replay(sources: Sources, asked: Replay, who: str) -> Json:
@@ -80,15 +89,21 @@ ACTS: Mapping[str, Act] = {
 }
 
 
-def do(sources: Sources, name: str, body: Body, who: str) -> Json:
-    """Raises NotDoneError, and what the act does."""
+def do(sources: Sources, name: str, body: Body, person: Person) -> Json:
+    """The one place where the role is looked at. Raises NotDoneError, NotAllowedError, what the act does."""
     act = ACTS.get(name)
     if act is None:
         raise NotDoneError("unknown", f"there is no act {shown(name)}; there are {', '.join(ACTS)}")
+    if not may(person.role, act.role):
+        raise NotAllowedError(
+            f"this takes the role {act.role}, and {shown(person.name)} is {person.role};"
+            " sign in as somebody who has it"
+        )
     try:
         asked = act.asked.model_validate(body, strict=False)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise NotDoneError("bad_arguments", f"{shown(where)}: {first['msg']}") from None
-    return act.does(sources, asked, who)
+    log.info("page_act", act=name, who=person.name, way=person.way)
+    return act.does(sources, asked, person.name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
-SHARED = ("page", "dom", "words", "stream", "pictures")
+SHARED = ("page", "dom", "words", "stream", "entry", "pictures")
 OF_VIEWS = ("live", "rejects", "result", "trends", "cameras", "uplink", "model")
 SCRIPT = "text/javascript"
 

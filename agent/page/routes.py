@@ -1,7 +1,8 @@
-"""The page and its API: read-only, self-contained, and closed to other sites.
+"""The page and its API: self-contained, and closed to other sites and to whom the gate does not know.
 
-GET only. On a loopback address it answers to loopback names and those of page.allowed_hosts alone, so
-that a web page elsewhere cannot read it by pointing its own name here (DNS rebinding).
+Read with GET; what people change are acts. On a loopback address it answers to loopback names and
+those of page.allowed_hosts alone, so that a web page elsewhere cannot read it by
+pointing its own name here (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from agent.page import acting, results
 from agent.page.assets import ASSETS, STATIC
 from agent.page.feed import Feed
 from agent.page.proofs import documents, picture
+from agent.page.sessions.gate import Gate, GateMiddleware
 from agent.page.sources import Sources
 from agent.page.state import state
 from agent.page.views.faults import NotThereError
@@ -47,7 +49,7 @@ ASK_AGAIN = "no-cache"  # kept, and asked for by its ETag each time
 FOR_EVER = "private, max-age=86400, immutable"  # the pictures of a result never change
 
 
-def page_app(sources: Sources, feed: Feed, *, host_names: frozenset[str] | None) -> Starlette:
+def page_app(sources: Sources, feed: Feed, gate: Gate, *, host_names: frozenset[str] | None) -> Starlette:
     """The ASGI application; requests for a host outside `host_names` are refused (None: any host)."""
     board, shown, proofs = sources.board, sources.shown, sources.behind.proofs
 
@@ -114,6 +116,7 @@ def page_app(sources: Sources, feed: Feed, *, host_names: frozenset[str] | None)
 
     routes = [Route(path, _asset(name, media_type)) for path, (name, media_type) in ASSETS.items()]
     routes += [
+        *gate.routes(),
         Route("/api/views/{view}", api_view),
         Route("/api/events", api_events),
         Route("/api/results/{result_id}/{kind}.jpg", result_picture),
@@ -127,7 +130,11 @@ def page_app(sources: Sources, feed: Feed, *, host_names: frozenset[str] | None)
         Route("/healthz", healthz),
         Route("/metrics", metrics_text),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(_Guard, host_names=host_names)])
+    middleware = [
+        Middleware(_Guard, host_names=host_names),
+        Middleware(GateMiddleware, gate=gate, open_paths=ASSETS),
+    ]
+    return Starlette(routes=routes, middleware=middleware)
 
 
 class _Guard:

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -17,14 +18,18 @@ from agent.errors import PlumblineError
 from agent.page.connections import LIMITS, Door, Guest, Limits
 from agent.page.feed import Feed
 from agent.page.routes import LOOPBACK_NAMES, page_app
+from agent.page.sessions.accounts import AccountsFile, path_of
+from agent.page.sessions.gate import Gate, Terms
 from agent.page.shown import Shown
 from agent.page.sources import NOTHING, Behind, Sources
 from agent.page.told import Told
 from agent.settings import settings
+from agent.settings.settings import PageProxy
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 
 STOP_TIMEOUT_S = 5.0
+NO_PROXY = PageProxy()
 
 
 class PageError(PlumblineError):
@@ -54,8 +59,17 @@ class PageServer:
         allowed_hosts: Collection[str] = (),
         limits: Limits = LIMITS,
         behind: Behind = NOTHING,
+        accounts: Path | None = None,
+        anonymous: bool = False,
+        proxy: PageProxy = NO_PROXY,
     ) -> None:
-        """Port 0 takes a free one, known as `port` after `start`. `allowed_hosts`: names it has elsewhere."""
+        """Port 0 takes a free one, known as `port` after `start`. `allowed_hosts`: names it has elsewhere.
+
+        `accounts` is the file of those who may sign in; None: nobody.
+        """
+        self._accounts = AccountsFile(accounts)
+        self._anonymous = anonymous
+        self._proxy = proxy
         self._sources = Sources(board=board, metrics=metrics, shown=Shown(board), behind=behind)
         self._feed: Feed | None = None
         self._host = host
@@ -79,22 +93,30 @@ class PageServer:
     def start(self) -> None:
         """Bind and serve; connections are accepted when this returns. Raises PageError."""
         listener = _bind(self._host, self._port, self._limits.backlog)
-        feed = self._feed = Feed(Told(self._sources).news)
         address = listener.getsockname()
         self._port = address[1]
         loopback = ipaddress.ip_address(address[0]).is_loopback
+        if not loopback:
+            try:
+                _require_known(self._accounts, self._host, anonymous=self._anonymous, proxy=self._proxy)
+            except PlumblineError:
+                listener.close()
+                raise
+        own = LOOPBACK_NAMES | {"::1", self._host.lower()}
+        terms = Terms(on_loopback=loopback, anonymous=self._anonymous, proxy=self._proxy, own_names=own)
         names = LOOPBACK_NAMES | {self._host.lower()} | {name.lower() for name in self._allowed_hosts}
         host_names = names if loopback or self._allowed_hosts else None
+        feed = self._feed = Feed(Told(self._sources).news)
         http: Any = partial(Guest, Door(self._limits, self._turn_away))
         config = uvicorn.Config(
-            page_app(self._sources, feed, host_names=host_names),
+            page_app(self._sources, feed, Gate(self._accounts, terms), host_names=host_names),
             http=http,
             lifespan="off",
             ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # nothing here depends on who asks; what a proxy says of it may be forged
+            proxy_headers=False,  # what a proxy says counts from listed addresses, and the gate looks at that
             backlog=self._limits.backlog,
             timeout_keep_alive=max(1, round(self._limits.ask_s) - 1),  # politely, before the door does it
             timeout_graceful_shutdown=1,
@@ -119,9 +141,10 @@ class PageServer:
 
 
 def make_server(
-    board: Board, metrics: Metrics, wanted: settings.Page, *, behind: Behind
+    board: Board, metrics: Metrics, everything: settings.Settings, *, behind: Behind
 ) -> PageServer | None:
     """The page as the settings want it; None where they want none."""
+    wanted = everything.page
     if not wanted.enabled:
         return None
     return PageServer(
@@ -131,7 +154,31 @@ def make_server(
         port=wanted.port,
         allowed_hosts=wanted.allowed_hosts,
         behind=behind,
+        accounts=path_of(everything),
+        anonymous=wanted.anonymous,
+        proxy=wanted.proxy,
     )
+
+
+def check_known(wanted: settings.Settings) -> None:
+    """That a page which others can reach knows whom to let in. Raises PlumblineError."""
+    page = wanted.page
+    try:
+        found = socket.getaddrinfo(page.host, page.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror:
+        return  # said where it is bound
+    if page.enabled and not ipaddress.ip_address(str(found[0][4][0]).partition("%")[0]).is_loopback:
+        _require_known(AccountsFile(path_of(wanted)), page.host, anonymous=page.anonymous, proxy=page.proxy)
+
+
+def _require_known(accounts: AccountsFile, host: str, *, anonymous: bool, proxy: PageProxy) -> None:
+    """Raises PageError, AccountsError."""
+    if accounts.now().is_empty and not anonymous and not proxy.addresses:
+        raise PageError(
+            f"page: others can reach {host}, and nobody has an account; make one with"
+            " `plumbline page user add NAME --role engineer`, or set page.anonymous to true"
+            " (everybody reads, nobody changes), or page.host to 127.0.0.1"
+        )
 
 
 def check_address(host: str, port: int) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypedDict
@@ -177,11 +178,33 @@ class Health(_Section):
         return parts
 
 
+class PageProxy(_Section):
+    """Who may say who asks: proxies with a login of their own."""
+
+    addresses: tuple[str, ...] = Field((), max_length=16)
+    user_header: str = Field("X-Remote-User", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
+    role_header: str = Field("X-Remote-Role", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
+
+    @field_validator("addresses")
+    @classmethod
+    def _are_networks(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for number, one in enumerate(addresses):
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError(
+                    f"{_item(number, one)} is no address or range; write 127.0.0.1 or 10.1.2.0/28"
+                ) from None
+        return addresses
+
+
 class Page(_Section):
     enabled: bool = True
     host: Host = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
     allowed_hosts: tuple[str, ...] = Field((), max_length=16)
+    anonymous: bool = False
+    proxy: PageProxy = PageProxy()
     shift_starts: tuple[str, ...] = Field(("06:00", "14:00", "22:00"), max_length=12)
 
     @field_validator("shift_starts")

@@ -2,6 +2,7 @@
 // All addresses are relative, for a proxy may serve the page below a path.
 
 import { byId, make, setText } from "./dom.js";
+import { entered } from "./entry.js";
 import { Stream, ask } from "./stream.js";
 import { clockTime, seconds, setIcon, stateColour, stateWord, unjudgedWords } from "./words.js";
 
@@ -160,6 +161,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   byId("main").focus();
 });
 
+await entered();
 const stream = new Stream(heard, anew);
 addEventListener("hashchange", go);
 setInterval(drawStale, 500);

@@ -8,6 +8,7 @@ const ASK_MS = 1000;
 export async function ask(view, query = {}) {
   const rest = new URLSearchParams(query).toString();
   const answer = await fetch(`api/views/${view}${rest ? `?${rest}` : ""}`, { signal: AbortSignal.timeout(10_000) });
+  if (answer.status === 401) location.reload(); // the session is over
   if (!answer.ok) throw new Error((await answer.text()).trim() || `the station answered ${answer.status}`);
   return answer.json();
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.page.acting import OWN_HEADER
+from agent.page.sessions.gate import OWN_HEADER
 from agent.settings.recipes import MAX_REGIONS
 from agent.settings.settings import Settings
 from tests.agent.page.station import Station, running
@@ -40,7 +40,7 @@ def test_a_region_becomes_part_of_the_recipe_of_a_station_that_had_none(station:
     answer = ignore(station)
     assert answer.status_code == 200, answer.text
     ((patch, who),) = station.proposed
-    assert who == "the page"
+    assert who == "this machine"
     wanted = Settings.model_validate({**station.settings.model_dump(mode="json"), **patch})
     (recipe,) = wanted.recipes
     assert (recipe.name, recipe.is_default) == ("default", True)

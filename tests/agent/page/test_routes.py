@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.clock import ManualClock
 from agent.page.assets import ASSETS, STATIC
 from agent.page.server import PageError, PageServer
+from agent.page.sessions.gate import OWN_HEADER
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
@@ -170,7 +171,7 @@ def test_loopback_names_are_served_on_any_port_so_that_a_tunnel_works(
 
 
 def test_a_page_bound_for_the_plant_answers_to_the_names_it_has_there(board: Board) -> None:
-    server = PageServer(board, Metrics(), host="0.0.0.0", port=0)
+    server = PageServer(board, Metrics(), host="0.0.0.0", port=0, anonymous=True)
     server.start()
     try:
         address = f"http://127.0.0.1:{server.port}/"
@@ -185,7 +186,7 @@ def test_names_that_are_set_are_served_beside_the_machines_own_and_no_others(
     board: Board, bound_to: str
 ) -> None:
     names = ("MES.plant.example", "[fd00::7]")
-    server = PageServer(board, Metrics(), host=bound_to, port=0, allowed_hosts=names)
+    server = PageServer(board, Metrics(), host=bound_to, port=0, allowed_hosts=names, anonymous=True)
     server.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=60) as client:
@@ -227,7 +228,8 @@ def test_every_answer_forbids_foreign_content_framing_and_caching(client: httpx.
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_the_page_is_read_only(client: httpx.Client, method: str) -> None:
-    assert client.request(method, "/api/state").status_code == 405
+    assert client.request(method, "/api/state").status_code == 403
+    assert client.request(method, "/api/state", headers={OWN_HEADER: "1"}).status_code == 405
 
 
 def test_the_shipped_files_name_no_other_site() -> None:
