@@ -116,7 +116,7 @@ def remove_kiosk(name: Name, config: Config) -> None:
 def list_(config: Config, as_json: Json = False) -> None:
     """Who may sign in and as what, and the kiosks.
 
-    With --json: accounts, each with name and role; kiosks, each with name and addresses.
+    With --json: accounts; kiosks.
     """
     found = _file(config).now()
     if as_json:
