@@ -36,16 +36,40 @@ def blind(wanted: Settings, before: Settings, size_of: SizeOf) -> Iterator[Flaw]
             yield from _flaws(found, camera, size, f"recipes.{number}.cameras.{place}.ignore")
 
 
-def _flaws(regions: list[Polygon], camera: Camera, size: tuple[int, int], path: str) -> Iterator[Flaw]:
+def beside(settings: Settings, size_of: SizeOf) -> Iterator[str]:
+    """One sentence for each region of settings in force that has no part in its camera's frames."""
+    cameras = {camera.name: camera for camera in settings.cameras}
+    for number, recipe in enumerate(settings.recipes):
+        for place, one in enumerate(recipe.cameras):
+            size = size_of(one.camera)
+            for at, region in enumerate(one.ignore if size else ()):
+                camera = cameras[one.camera]
+                if size and _is_beside(polygon_of(region, camera), camera, size):
+                    yield (
+                        f"Recipe {recipe.name}: a region to ignore lies outside {_frames(camera, size)}; "
+                        f"move or remove recipes.{number}.cameras.{place}.ignore.{at}"
+                    )
+
+
+def _frames(camera: Camera, size: tuple[int, int]) -> str:
+    return f"the frames of camera {camera.name}, {size[0]} x {size[1]} pixels"
+
+
+def _is_beside(region: Polygon, camera: Camera, size: tuple[int, int]) -> bool:
     width, height = size
-    of = f"the frames of camera {camera.name}, {width} x {height} pixels"
+    xs, ys = zip(*region, strict=True)
+    if min(xs) >= width or max(xs) <= 0 or max(ys) <= 0:
+        return True
+    return min(ys) >= height and not camera.web.is_web
+
+
+def _flaws(regions: list[Polygon], camera: Camera, size: tuple[int, int], path: str) -> Iterator[Flaw]:
+    of = _frames(camera, size)
     for number, region in enumerate(regions):
-        xs, ys = zip(*region, strict=True)
-        is_beside = min(xs) >= width or max(xs) <= 0 or max(ys) <= 0
-        if is_beside or (min(ys) >= height and not camera.web.is_web):
+        if _is_beside(region, camera, size):
             yield Flaw(path=f"{path}.{number}", message=f"lies outside {of}; move it or remove it")
     if regions and not camera.web.is_web:
-        across, down = _middles(width), _middles(height)
+        across, down = map(_middles, size)
         if np.logical_or.reduce([inside(region, across, down) for region in regions]).all():
             yield Flaw(path=path, message=f"leaves nothing of {of}; make the regions smaller")
 

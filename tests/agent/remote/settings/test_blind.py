@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.remote.settings.blind import blind
+from agent.remote.settings.blind import beside, blind
 from agent.remote.settings.desired import Flaw
 from agent.settings.settings import Settings
 
@@ -64,6 +64,17 @@ def test_a_region_that_was_there_before_keeps_no_document_out() -> None:
 def test_a_camera_that_is_set_otherwise_may_have_other_frames() -> None:
     cameras = [{"name": "top", "source": {"kind": "folder", "path": "other"}}]
     assert [*blind(made(box(5000, 5000, 10, 10), cameras=cameras), Settings(), lambda camera: SIZE)] == []
+
+
+def test_a_region_beside_the_frames_that_a_station_started_with_is_told() -> None:
+    started = made(box(10, 10, 20, 20), box(5000, 5000, 10, 10))
+    (said,) = beside(started, lambda camera: SIZE)
+    assert said.startswith(
+        "Recipe a: a region to ignore lies outside the frames of camera top, 300 x 200 pixels"
+    )
+    assert said.endswith("; move or remove recipes.1.cameras.0.ignore.1")
+    assert [*beside(started, lambda camera: None)] == []
+    assert [*beside(made(box(0, 0, 300, 200)), lambda camera: SIZE)] == [], "all_ignored says that"
 
 
 @pytest.mark.parametrize(
