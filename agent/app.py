@@ -341,6 +341,7 @@ def _build(
             in_force=lambda: recipes.in_force.settings.sha256,
             bundle_on_probation=carried.is_on_probation,
             silent=board.silent,
+            size_of=board.size_of,
         ),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.exit_codes import ExitCode, exits
-from agent.cli.options import Config, Json
+from agent.cli.options import Config, Json, loaded
 from agent.cli.terminal import say, say_json
 from agent.errors import PlumblineError
 from agent.foreign import stored
@@ -88,9 +88,8 @@ def check(
 
 
 def _archive(config: Path) -> tuple[settings_of_archive.Archive, Path]:
-    from agent.settings import settings
 
-    wanted = settings.load(config).archive
+    wanted = loaded(config).archive
     if wanted.folder is None:
         raise PlumblineError("archive.folder is not set, so no frames are kept; name a folder there")
     return wanted, wanted.folder

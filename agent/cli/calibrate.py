@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from agent.cli.exit_codes import ExitCode, exits
-from agent.cli.options import CameraName, Config, Json
+from agent.cli.options import CameraName, Config, Json, loaded
 from agent.cli.terminal import complain, finite, must_be_there, say, say_json
 from agent.errors import PlumblineError
 from agent.foreign import stored
@@ -55,11 +55,10 @@ def flat(
     must_be_there(dark, "--dark", "give pictures, or camera or none", words=("camera", "none"))
 
     from agent.clock import SystemClock
-    from agent.settings import settings
     from agent.teach.flat import measure_flat
     from agent.teach.source import camera_of
 
-    wanted = camera_of(settings.load(config), camera)
+    wanted = camera_of(loaded(config), camera)
     file = out or wanted.flat_field.file or config.parent / "calibration" / f"{camera}.npz"
     measured = measure_flat(
         wanted,
@@ -99,12 +98,11 @@ def scale(
     must_be_there(source, "--source", "give a picture, or camera", words=("camera",))
 
     from agent.clock import SystemClock
-    from agent.settings import settings
     from agent.teach.scale import measure_scale
     from agent.teach.source import camera_of
 
     found = measure_scale(
-        camera_of(settings.load(config), camera),
+        camera_of(loaded(config), camera),
         source=source,
         across=direction != "down",
         down=direction != "across",
@@ -152,13 +150,12 @@ def threshold(
         must_be_there(good, "--good", "give a folder of pictures of good parts")
 
     from agent.remote.commands import what_if
-    from agent.settings import settings
     from agent.teach import scores
     from agent.teach.threshold import check_target, promise
     from agent.teach.weighing import told
 
     check_target(target_frr)
-    wanted = settings.load(config)
+    wanted = loaded(config)
     onto = asked(config, "in_force", {})["data"]["settings"] if apply else None
     stored_results = None if wanted.archive.folder is None else scores.archive_of(wanted.archive)
     if good is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent.cli.exit_codes import ExitCode
-from agent.cli.options import Config, Json, camera_names
+from agent.cli.options import Config, Json, camera_names, loaded
 from agent.cli.terminal import console, say, say_json
 from agent.errors import PlumblineError
 
@@ -37,9 +37,8 @@ def drift(
     """
     from agent.drift.files import References, folder_of
     from agent.foreign import stored
-    from agent.settings import settings
 
-    wanted = settings.load(config)
+    wanted = loaded(config)
     if forget is not None and forget not in [one.name for one in wanted.cameras]:
         known = ", ".join(one.name for one in wanted.cameras)
         raise PlumblineError(f"--forget {forget}: no camera of the settings has this name; there are {known}")

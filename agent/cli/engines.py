@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent.cli.exit_codes import ExitCode, exits
-from agent.cli.options import Config, Json
+from agent.cli.options import Config, Json, loaded
 from agent.cli.terminal import console, say, say_json
 from agent.foreign import shown, stored
 
@@ -32,9 +32,8 @@ def build(config: Config) -> None:
     from agent.engines.cache import EngineCache
     from agent.engines.engine import golden_difference
     from agent.engines.open import open_engine
-    from agent.settings import settings
 
-    wanted = settings.load(config)
+    wanted = loaded(config)
     bundle = open_bundle(wanted.bundle)
     require_trusted(bundle, wanted.trust)
     cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
@@ -60,9 +59,8 @@ def list_(config: Config, as_json: Json = False) -> None:
     precision, bundle, runtime, device, build_s, used.
     """
     from agent.engines.cache import EngineCache
-    from agent.settings import settings
 
-    wanted = settings.load(config)
+    wanted = loaded(config)
     folder = wanted.engine_cache()
     entries = EngineCache(folder, wanted.engine.cache_max_bytes).entries()
     if as_json:
@@ -89,9 +87,8 @@ def prune(
 ) -> None:
     """Delete damaged engines, then those not used for longest, down to engine.cache_max_bytes."""
     from agent.engines.cache import EngineCache
-    from agent.settings import settings
 
-    wanted = settings.load(config)
+    wanted = loaded(config)
     cache = EngineCache(wanted.engine_cache(), wanted.engine.cache_max_bytes)
     gone = cache.prune(max_bytes=0 if everything else None)
     for path in gone:

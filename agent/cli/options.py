@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli.terminal import complain
 from agent.errors import PlumblineError
+
+if TYPE_CHECKING:
+    from agent.settings.settings import Settings
 
 
 def _settings_file() -> Path:
@@ -33,6 +37,23 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="print one JSON document and nothing else; a problem as error, exit_code"),
 ]
+
+
+def loaded(config: Path) -> Settings:
+    """What the settings file says, and a word where the station runs by others. Raises SettingsError."""
+    from agent.settings import settings
+
+    found = settings.load(config)
+    tell_apart(config)
+    return found
+
+
+def tell_apart(config: Path) -> None:
+    """One line on standard error, where other settings are in force than this good file says."""
+    from agent.remote.settings.in_force import apart
+
+    if words := apart(config):
+        complain(f"plumbline: {words}; see plumbline settings show")
 
 
 def camera_names(context: typer.Context) -> list[str]:

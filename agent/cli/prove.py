@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent.cli.exit_codes import ExitCode, NotGood
-from agent.cli.options import Config, Json
+from agent.cli.options import Config, Json, loaded
 from agent.cli.terminal import complain, must_be_there, say, say_json
 from agent.errors import PlumblineError
 from agent.foreign import shown, stored
@@ -38,9 +38,8 @@ def prove(
     from agent.bundle.trust import NotTrusted
     from agent.remote.proof.document import NotProven
     from agent.remote.proof.prover import Prover, folder_of
-    from agent.settings import settings
 
-    wanted = settings.load(config)
+    wanted = loaded(config)
     _require_own(wanted)
     prover = Prover(wanted=wanted, tell=_quiet if as_json else tell_step)
     found, problem = None, None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.exit_codes import ExitCode
-from agent.cli.options import Config, Json
+from agent.cli.options import Config, Json, loaded
 from agent.cli.terminal import console, must_be_there, say, say_json
 
 if TYPE_CHECKING:
@@ -42,9 +42,8 @@ def replay(
 
     from agent.replay.again import order_of
     from agent.replay.apart import replay_apart
-    from agent.settings import settings
 
-    wanted = settings.load(config)
+    wanted = loaded(config)
     file = Path(result) if _is_file(result) else None
     order = order_of(
         wanted, result_id=None if file is not None else result, file=file, bundle=bundle, engine=engine

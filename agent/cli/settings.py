@@ -35,10 +35,10 @@ def show(config: Config, as_json: Json = False) -> None:
 
     from agent.address import masked_values
 
-    store = _store(config)
+    store = _kept(config)
     named, snapshot = store.named("current"), store.current()
     if snapshot is None:
-        raise PlumblineError(f"{shown(str(store.folder))}: nothing is kept here yet; start the station once")
+        raise _nothing_kept(store)
     data = masked_values(snapshot.data)
     if as_json:
         say_json({**_told(str(named), snapshot), "settings": data})
@@ -54,7 +54,7 @@ def history(config: Config, as_json: Json = False) -> None:
 
     With --json: folder, current, previous, snapshots.
     """
-    store = _store(config)
+    store = _kept(config)
     current, previous = store.named("current"), store.named("previous")
     found = [(name, one) for name in store.snapshots() if (one := store.read(name)) is not None]
     if as_json:
@@ -80,10 +80,12 @@ def revert(
     ] = None,
 ) -> None:
     """Have settings that were in force before put in force again, as an edit made on the station."""
-    store = _store(config)
+    store = _kept(config)
     named = [name for name in store.snapshots() if name.startswith(snapshot or "")]
     if snapshot is None:
         named = [name for name in [store.named("previous")] if name is not None]
+    if snapshot is None and not named:
+        raise PlumblineError("nothing was in force before these settings; see plumbline settings history")
     if len(named) != 1 or store.read(named[0]) is None:
         raise PlumblineError(
             f"{shown(snapshot or 'previous')}: {len(named)} are meant; see plumbline settings history"
@@ -121,11 +123,19 @@ def apply(
     say(f"handed over; what became of it is in {shown(str(folder / REPORTED))}")
 
 
-def _store(config: Path) -> SettingsStore:
+def _kept(config: Path) -> SettingsStore:
+    """With settings in it. Raises PlumblineError where nothing was ever kept."""
     from agent.remote.settings.in_force import state_folder
     from agent.remote.settings.store import FOLDER, SettingsStore
 
-    return SettingsStore(folder=state_folder(config) / FOLDER)
+    store = SettingsStore(folder=state_folder(config) / FOLDER)
+    if not store.snapshots():
+        raise _nothing_kept(store)
+    return store
+
+
+def _nothing_kept(store: SettingsStore) -> PlumblineError:
+    return PlumblineError(f"{shown(str(store.folder))}: nothing is kept here yet; start the station once")
 
 
 def _told(name: str, snapshot: Snapshot) -> dict[str, Any]:

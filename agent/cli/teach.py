@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from agent.cli.exit_codes import NotGood
-from agent.cli.options import Config, Json
+from agent.cli.options import Config, Json, loaded
 from agent.cli.terminal import console, finite, must_be_there, say, say_json
 from agent.errors import PlumblineError
 
@@ -58,13 +58,12 @@ def teach(
     if source not in ("camera", "archive"):
         must_be_there(source, "--from", "give a folder of pictures, camera or archive")
 
-    from agent.settings import settings
     from agent.settings.section import IDENTIFIER
     from agent.teach.flow import SCHEMA, Flow, State
 
     if not re.fullmatch(IDENTIFIER, product):
         raise typer.BadParameter(f"--product {product!r}: give a name of a-z, 0-9, _ and -")
-    wanted = settings.load(config)
+    wanted = loaded(config)
     flow = Flow(wanted.outbox.path.parent / FOLDER / product)
     place = source if source in ("camera", "archive") else str(Path(source).resolve())
     state = flow.open(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.options import Json
+from agent.cli.options import Json, tell_apart
 from agent.cli.terminal import say, say_json
 from agent.foreign import stored
 
@@ -33,6 +33,7 @@ def validate(
         missing = [places.line(keys, words) for keys, words in references.problems(wanted)]
         if missing:
             raise settings.SettingsError(missing)
+    tell_apart(file)
     if as_json:
         say_json({"file": stored(str(file)), "digest": wanted.digest(), "files_looked_at": files})
         return

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.errors import PlumblineError
 from agent.messages import Flags, Floats, Prepared
+
+Polygon: TypeAlias = tuple[tuple[float, float], ...]  # x, y of its corners
 
 KEPT = 64  # masks; parts differ in height
 
@@ -29,7 +32,7 @@ class NothingLeftError(PlumblineError):
 class Ignore:
     """Polygons in frame pixels, where 0 is the outer edge of pixel 0, and what a score is made of."""
 
-    polygons: tuple[tuple[tuple[float, float], ...], ...]  # x, y of their corners
+    polygons: tuple[Polygon, ...]
     top: int  # map pixels averaged into the score
 
     def cells(self, prepared: Prepared, stride_px: int, *, first_line: int = 0) -> tuple[Flags, int]:
@@ -69,7 +72,7 @@ def _score(left: Floats, top: int) -> float:
 
 @lru_cache(maxsize=KEPT)
 def _mask(
-    polygons: tuple[tuple[tuple[float, float], ...], ...],
+    polygons: tuple[Polygon, ...],
     shape: tuple[int, int],
     scale: float,
     stride_px: int,
@@ -89,9 +92,7 @@ def _middles(side_px: int, stride_px: int) -> npt.NDArray[np.float64]:
     return (begins + np.minimum(begins + stride_px, side_px)) / 2
 
 
-def inside(
-    polygon: tuple[tuple[float, float], ...], xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]
-) -> Flags:
+def inside(polygon: Polygon, xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]) -> Flags:
     """(len(ys), len(xs)): which points lie in it, by the even-odd rule."""
     found = np.zeros((len(ys), len(xs)), np.bool_)
     for (x1, y1), (x2, y2) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):

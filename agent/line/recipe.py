@@ -18,7 +18,7 @@ from agent.bundle.trust import require_trusted
 from agent.contract.verdict import ModelMessage, SettingsMessage
 from agent.engines.engine import Engine
 from agent.errors import PlumblineError
-from agent.line.ignore import Ignore
+from agent.line.ignore import Ignore, Polygon
 from agent.line.judge import Rules
 from agent.settings import recipes, settings
 from agent.settings.camera import Camera
@@ -144,17 +144,19 @@ def dry_recipe(wanted: settings.Settings, bundle: Bundle, engine: Engine) -> tup
     return make_recipe(wanted, bundle, engine), bundle.manifest.threshold.raw
 
 
+def polygon_of(region: recipes.Region, camera: Camera) -> Polygon:
+    """In pixels and lines of the camera's parts."""
+    scale = scale_of(camera)
+    across, down = 1.0, 1.0
+    if region.unit == "mm" and scale is not None:  # settings see to it that there is one
+        across, down = scale.mm_per_px, scale.mm_per_line
+    return tuple((x / across, y / down) for x, y in region.corners)
+
+
 def _ignore(regions: Sequence[recipes.Region], camera: Camera, top: int) -> Ignore | None:
     if not regions:
         return None
-    scale = scale_of(camera)
-    polygons = []
-    for one in regions:
-        across, down = 1.0, 1.0
-        if one.unit == "mm" and scale is not None:  # settings see to it that there is one
-            across, down = scale.mm_per_px, scale.mm_per_line
-        polygons.append(tuple((x / across, y / down) for x, y in one.corners))
-    return Ignore(polygons=tuple(polygons), top=top)
+    return Ignore(polygons=tuple(polygon_of(one, camera) for one in regions), top=top)
 
 
 def _plain(rules: Rules) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from agent.contract.commands import NotDoneError
 from agent.foreign import shown
 from agent.line.recipe import DEFAULT
+from agent.settings.polygons import fault_of
 from agent.settings.recipes import MAX_REGIONS, OfCamera, Recipe, Region
 from agent.settings.settings import Settings
 
@@ -27,9 +28,16 @@ def with_region(
     if at is None:
         known = ", ".join(one.name for one in recipes)
         raise NotDoneError("not_found", f"there is no recipe {shown(recipe)} any more; there are {known}")
-    region = Region(corners=tuple((round(x, 1), round(y, 1)) for x, y in corners))
+    region = _region(corners)
     recipes[at] = _of_recipe(recipes[at], camera, region)
     return {"recipes": [one.model_dump(mode="json", exclude_defaults=True) for one in recipes]}
+
+
+def _region(corners: Sequence[tuple[float, float]]) -> Region:
+    rounded = tuple((round(x, 1), round(y, 1)) for x, y in corners)
+    if fault := fault_of(rounded):
+        raise NotDoneError("bad_arguments", f"corners: {fault}")
+    return Region(corners=rounded)
 
 
 def _of_recipe(recipe: Recipe, camera: str, region: Region) -> Recipe:

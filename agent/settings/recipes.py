@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
-from agent.settings import patterns
+from agent.settings import patterns, polygons
 from agent.settings.crops import Crops
 from agent.settings.section import Identifier
 from agent.settings.section import Section as _Section
@@ -34,6 +34,12 @@ class Region(_Section):
 
     unit: Literal["px", "mm"] = "px"
     corners: tuple[tuple[Coordinate, Coordinate], ...] = Field(min_length=3, max_length=MAX_CORNERS)
+
+    @model_validator(mode="after")
+    def _has_an_inside(self) -> Region:
+        if fault := polygons.fault_of(self.corners):
+            raise ValueError(fault)
+        return self
 
 
 class OfCamera(_Section):

@@ -19,6 +19,10 @@ MAX_NODES = 20_000
 
 _SPACES = re.compile(" *")
 _COMMENT = re.compile(r"[^\0\r\n\x85\u2028\u2029]*")
+# What libyaml takes for a blank or a line end otherwise than PyYAML, and marks of documents.
+_DOUBTFUL = re.compile(
+    r"[^\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]|^(?:---|\.\.\.|%)", re.MULTILINE
+)
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -34,10 +38,11 @@ def load(text: str, *, name: str) -> tuple[Any, dict[Path, int]]:
     """
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise YamlError(f"{name}:1:1: larger than {MAX_BYTES} bytes; settings are small, check the file")
+    quickly = _quickly(text)
+    if quickly is not None:
+        return quickly
     try:
-        loader = _StrictLoader(text)
-        node = loader.get_single_node()
-        return (loader.construct_document(node), _lines(node, ())) if node else (None, {})
+        return _read(_StrictLoader(text))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
@@ -57,11 +62,54 @@ def plain(text: str) -> Any:
     return loader.construct_object(yaml.ScalarNode(tag, text))
 
 
-class _StrictLoader(yaml.SafeLoader):
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._depth = self._nodes = 0
+def _read(loader: _StrictLoader | _QuickLoader) -> tuple[Any, dict[Path, int]]:
+    node = loader.get_single_node()
+    return (loader.construct_document(node), _lines(node, ())) if node else (None, {})
 
+
+def _quickly(text: str) -> tuple[Any, dict[Path, int]] | None:
+    """As `load`, by libyaml; None where that is not there, finds a fault or might read otherwise than PyYAML.
+
+    PyYAML has the last word on every text that is refused, so the faults and their places are its own.
+    """
+    if not yaml.__with_libyaml__ or _DOUBTFUL.search(text):
+        return None
+    try:
+        return _read(_QuickLoader(text))
+    except yaml.YAMLError:
+        return None
+
+
+class _Strict(yaml.composer.Composer):
+    """What a loader refuses while it puts nodes together, whoever scans the text for it."""
+
+    check_event: Any
+    peek_event: Any
+    _depth = _nodes = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed; repeat the value", mark)
+        event = self.peek_event()
+        if event.anchor is not None:
+            problem = "anchors are not allowed; quote a text that begins with &"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        if event.tag is not None:
+            # Its name is not said: it may be a password that begins with an exclamation mark.
+            problem = "tag not allowed; quote a text that begins with !"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        self._depth += 1
+        self._nodes += 1
+        if self._depth > MAX_DEPTH or self._nodes > MAX_NODES:
+            problem = f"nested too deeply or too long; {MAX_DEPTH} levels and {MAX_NODES} values are the most"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+class _StrictLoader(_Strict, yaml.SafeLoader):
     def scan_to_next_token(self) -> None:
         """As PyYAML's, but past a comment at once: most of an annotated file is comments."""
         if self.index == 0 and self.peek() == "\ufeff":
@@ -83,26 +131,21 @@ class _StrictLoader(yaml.SafeLoader):
         self.index += length
         self.column += length
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed; repeat the value", mark)
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if event.anchor is not None:
-            problem = "anchors are not allowed; quote a text that begins with &"
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        if event.tag is not None:
-            # Its name is not said: it may be a password that begins with an exclamation mark.
-            problem = "tag not allowed; quote a text that begins with !"
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        self._depth += 1
-        self._nodes += 1
-        if self._depth > MAX_DEPTH or self._nodes > MAX_NODES:
-            problem = f"nested too deeply or too long; {MAX_DEPTH} levels and {MAX_NODES} values are the most"
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
+
+class _QuickLoader(_Strict, yaml.CSafeLoader):
+    """libyaml scans and parses, PyYAML's composer puts together; only where both read the same."""
+
+    def __init__(self, stream: str) -> None:
+        yaml.CSafeLoader.__init__(self, stream)
+        yaml.composer.Composer.__init__(self)
+
+    def compose_scalar_node(self, anchor: Any) -> Any:
+        """As PyYAML's. Raises YAMLError at blocks, at texts of several lines, and at a bare question mark."""
+        event = self.peek_event()
+        one_line = event.style not in ("|", ">") and event.start_mark.line == event.end_mark.line
+        if not one_line or (not event.style and "?" in event.value):
+            raise yaml.composer.ComposerError
+        return super().compose_scalar_node(anchor)
 
 
 def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -137,6 +180,8 @@ _StrictLoader.add_implicit_resolver(
     re.compile(r"^(?:[-+]?[0-9]+\.[0-9]*(?:[eE][-+][0-9]+)?|\.[0-9]+(?:[eE][-+][0-9]+)?|[-+]?\.inf|\.nan)$"),
     list("-+.0123456789"),
 )
+_QuickLoader.yaml_implicit_resolvers = _StrictLoader.yaml_implicit_resolvers
+_QuickLoader.yaml_constructors = _StrictLoader.yaml_constructors
 
 
 def _lines(node: yaml.Node, path: Path) -> dict[Path, int]:

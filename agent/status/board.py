@@ -176,6 +176,15 @@ class Board:
         with self._lock:
             return frozenset(name for name, camera in self._cameras.items() if camera.state not in rests)
 
+    def size_of(self, name: str) -> tuple[int, int] | None:
+        """Width and height that hold every frame of late that was decided; None where there was none."""
+        with self._lock:
+            strip = self._cameras[name].strip if name in self._cameras else ()
+            decided = [one for one in strip if one.verdict.verdict in ("pass", "fail") and one.width]
+        if not decided:
+            return None
+        return max(one.width for one in decided), max(one.height for one in decided)
+
     def camera_counts(self, name: str, counts: Counts) -> None:
         """What has happened to a camera since the start."""
         with self._lock:

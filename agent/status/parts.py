@@ -13,6 +13,7 @@ from agent.line.line import Line
 from agent.line.recipes import Recipes
 from agent.remote.remote import Remote
 from agent.remote.rollout.orders import Rollouts
+from agent.remote.settings.blind import beside
 from agent.rolls.event import RollMaps
 from agent.status.board import Board
 from agent.status.day import Day
@@ -46,4 +47,5 @@ class Parts:
             "rollouts": self.rollouts.words(),
             "pictures": [words for line in self.lines.values() for words in line.words()],
             "drift": self.drift.words(),
+            "regions": beside(self.recipes.settings, self.board.size_of),
         }

@@ -18,6 +18,7 @@ from models.signing import sign
 from tests.agent.remote.settled import KEYS, document, signed, trust_file
 from tests.brokers import HOST, Mosquitto, Subscriber, eventually
 from tests.e2e.agent_process import STATION, AgentProcess
+from tests.e2e.plant import PROBATION
 from tests.e2e.test_agent import verdicts
 
 ADDRESS = "station:test/cells/line1/top1"
@@ -67,7 +68,7 @@ def remote(agent: AgentProcess, tmp_path: Path) -> AgentProcess:
     shutil.copytree(SAMPLE_BUNDLE, bundle)
     (bundle / SIGNATURE).write_bytes(sign((bundle / MANIFEST).read_bytes(), BUNDLE_TYPE, KEYS[2]))
     agent.settings["bundle"] = str(bundle)
-    agent.settings["remote"] = {"groups": ["press"], "probation": {"verdicts": 3, "seconds": 1.0}}
+    agent.settings["remote"] = {"groups": ["press"], "probation": PROBATION}
     return agent
 
 
@@ -107,6 +108,11 @@ def test_settings_come_by_the_broker_into_force_and_what_is_poisoned_changes_not
     (tmp_path / "inbox" / ".part").rename(tmp_path / "inbox" / "usb.json")
     eventually(lambda: is_now(subscriber, 5, "applied"), "a document from a stick is one like any other")
     assert not list((tmp_path / "inbox").iterdir())
+
+    beside = {"camera": "top", "ignore": [{"corners": [[9000, 0], [9010, 0], [9010, 9]]}]}
+    told(mosquitto.port, DESIRED, ours({"recipes": [{"name": "a", "cameras": [beside]}]}, 6))
+    eventually(lambda: is_now(subscriber, 6, "failed"), "a region beside the frames is a slip")
+    assert attempted(subscriber)["errors"][0]["path"] == "recipes.0.cameras.0.ignore.0"
     assert remote.stop() == 0, remote.log()
     sequences = [one["sequence"] for one in verdicts(subscriber)]
     assert sequences == list(range(1, len(sequences) + 1))

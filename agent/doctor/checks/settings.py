@@ -7,9 +7,10 @@ import stat
 from collections.abc import Iterator
 
 from agent.doctor import references
-from agent.doctor.finding import Said, failed, ok, skipped, wrong
+from agent.doctor.finding import Said, failed, note, ok, skipped, wrong
 from agent.doctor.site import Site
 from agent.errors import PlumblineError
+from agent.remote.settings.in_force import apart
 from agent.settings.problems import dotted
 
 OF_OTHERS = frozenset(  # families
@@ -27,6 +28,17 @@ def file(site: Site) -> Iterator[Said]:
         yield ok(f"{site.file}: revision {site.known.revision}, digest {site.known.digest()[:12]}")
         if site.file.stat().st_mode & stat.S_IWOTH:
             yield wrong(f"{site.file}: every user of this machine can change it", f"chmod o-w {site.file}")
+
+
+def in_force(site: Site) -> Iterator[Said]:
+    """Whether the station runs by what the file says."""
+    known, file = site.settings, site.file
+    if file is None:
+        return
+    if words := apart(file):
+        yield note(words, "`plumbline settings show` says them, `plumbline settings revert` goes back")
+    else:
+        yield ok(f"no others are kept than {file} says, revision {known.revision}")
 
 
 def named(site: Site) -> Iterator[Said]:

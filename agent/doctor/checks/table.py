@@ -26,6 +26,7 @@ ENGINE_S = 180.0
 
 CHECKS: tuple[Check, ...] = (
     Check(family="settings", name="file", look=settings.file, as_root=True),
+    Check(family="settings", name="in force", look=settings.in_force),
     Check(family="settings", name="files named", look=settings.named, within_s=LONG_S),
     Check(family="secrets", name="files", look=secrets.files, as_root=True),
     Check(family="secrets", name="folder", look=secrets.folder, as_root=True),

@@ -13,6 +13,7 @@ from agent.line.recipe import Recipe
 from agent.remote.reporting import Reporter
 from agent.remote.rollout.baseline import Baseline
 from agent.remote.settings.apart import Look, Order, looked
+from agent.remote.settings.blind import SizeOf, blind
 from agent.remote.settings.desired import Flaw
 from agent.remote.settings.target import Trial
 from agent.remote.settings.trial import SettingsTrial, SettingsWitness, limits_of
@@ -61,6 +62,7 @@ class SettingsRun:
     in_force: Callable[[], str]  # the digest of the settings that the lines judge by
     bundle_on_probation: Callable[[], bool]
     silent: Callable[[], Collection[str]]  # cameras of which frames are to come, and do not
+    size_of: SizeOf
 
     def publish(self, report: bytes) -> None:
         self.publisher.publish_reported(report)
@@ -71,7 +73,7 @@ class SettingsRun:
         Raises HungError.
         """
         keys = tuple(changed(before, wanted))
-        found: list[Flaw] = []
+        found = [*blind(wanted, before, self.size_of)]
         if any(one[:1] not in NAMING_NOTHING for one in keys):
             client_id = f"{wanted.identity.station}-{new_uuid7(self.clock)[-8:]}"
             found += looked(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.agent.cli.calling import process
 from tests.agent.remote.settled import Station, document, signed, started
 
@@ -49,6 +51,20 @@ def test_a_snapshot_that_is_not_one_is_not_wanted_back(tmp_path: Path) -> None:
     station = started(tmp_path)
     done = process("-m", "agent", "settings", "revert", "abcdef", "-c", station.file)
     assert done.code == 2 and "history" in done.err
+
+
+@pytest.mark.parametrize("verb", ["show", "history", "revert"])
+def test_a_station_that_never_ran_says_so_whatever_is_asked(tmp_path: Path, verb: str) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text("outbox: {path: outbox.sqlite3}\n")
+    done = process("-m", "agent", "settings", verb, "-c", file)
+    assert (done.code, done.out) == (2, "")
+    assert "nothing is kept here yet; start the station once" in done.err
+
+
+def test_where_nothing_was_in_force_before_there_is_no_way_back(tmp_path: Path) -> None:
+    done = process("-m", "agent", "settings", "revert", "-c", started(tmp_path).file)
+    assert done.code == 2 and "nothing was in force before these settings" in done.err
 
 
 def test_a_document_from_a_stick_is_handed_over_whole(tmp_path: Path) -> None:

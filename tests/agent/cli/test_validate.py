@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.cli.calling import CONFIG, Plumbline, named_in_help
+from tests.agent.remote.settled import document, signed, started
 
 
 @pytest.mark.parametrize("file", ["agent.yaml", "sites/example.yaml"])
@@ -28,6 +29,20 @@ def test_validate_names_the_line_of_what_is_not_there(plumbline: Plumbline) -> N
     assert ended.code == 2 and len(said) == 2
     assert said[0].startswith(f"{CONFIG}/agent.yaml:{bundle}: bundle: {CONFIG}/bundle: no such bundle")
     assert said[1].startswith(f"{CONFIG}/agent.yaml:{frames}: cameras.0.source.path: {CONFIG}/frames: ")
+
+
+def test_validate_says_what_is_in_force_in_place_of_the_file(plumbline: Plumbline, tmp_path: Path) -> None:
+    station = started(tmp_path)
+    assert plumbline("validate", "--no-files", station.file).err == ""
+    station.offer(signed(document({"judge": {"min_area_px": 30}})))
+    station.judge("stable")
+    ended = plumbline("validate", "--no-files", station.file, "--json")
+    assert ended.code == 0 and json.loads(ended.out)["files_looked_at"] is False
+    (line,) = ended.err.splitlines()
+    assert line.startswith(
+        f"plumbline: in force are not the settings in {station.file} alone, but with document 1"
+    )
+    assert line.endswith("; see plumbline settings show")
 
 
 def test_validate_prints_every_problem_in_a_line_of_its_own(plumbline: Plumbline, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def test_another_site_changes_nothing(station: Station, headers: dict[str, str])
         ("ignore", {}, 422),
         ("ignore", {"camera": "top", "recipe": "default", "corners": SQUARE[:2]}, 422),
         ("ignore", {"camera": "top", "recipe": "default", "corners": [[1e9, 0], [0, 0], [1, 1]]}, 422),
+        ("ignore", {"camera": "top", "recipe": "default", "corners": [[0, 0], [9, 9], [9, 0], [0, 9]]}, 422),
         ("ignore", {"camera": "top", "recipe": "default", "corners": SQUARE, "more": 1}, 422),
         ("ignore", [1], 400),
         ("ignore", {"camera": "x" * 40_000}, 413),

@@ -54,6 +54,14 @@ def test_recipes_are_read_and_their_bundles_anchored() -> None:
         ([of_camera(ignore=[{**REGION, "unit": "mm"}])], "has no web.mm_per_px"),
         ([of_camera(ignore=[{"corners": [[0, 0], [1, 1]]}])], "recipes.0.cameras.0.ignore.0.corners"),
         ([of_camera(ignore=[{"corners": [[0, 0], [1, 1], [0, 1e9]]}])], "corners.2.1"),
+        (
+            [of_camera(ignore=[REGION, {"corners": [[0, 0], [1, 1], [3, 3]]}])],
+            "cameras.0.ignore.1: its corners lie",
+        ),
+        (
+            [of_camera(ignore=[{"corners": [[0, 0], [9, 9], [9, 0], [0, 9]]}])],
+            "recipes.0.cameras.0.ignore.0: the edge from (0, 0) to (9, 9) crosses that from (9, 0) to (0, 9)",
+        ),
         ([of_camera(threshold=0)], "recipes.0.cameras.0.threshold"),
         ([{"name": "x", "cameras": [{"camera": "a"}, {"camera": "a"}]}], "names camera 'a' twice"),
         ([{"name": f"x{number}"} for number in range(33)], "recipes"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.settings import strict_yaml
@@ -214,3 +215,65 @@ def test_comments_are_passed_as_pyyaml_passes_them(pieces: list[str]) -> None:
             return "refused", str(error)
 
     assert read(strict_yaml._StrictLoader) == read(Plain)
+
+
+LINES = (
+    (Path(__file__).parents[3] / "config/agent.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+)
+PIECES = [
+    *"ab1:-?,[]{}#&*!|>'\"%@` \n\t\r.\\~",
+    *(
+        "b: ",
+        "- ",
+        "? ",
+        "# x\n",
+        "\n  ",
+        "---",
+        "\n...\n",
+        "a: 1\n",
+        "- a: 1\n  b: 2\n",
+        "'x\n y'",
+        "|-\n  x\n",
+    ),
+    *("%YAML 1.1\n", "\\x41", "\\ud800", "\\L", "k" * 1030, "\ufeff", "\x85", "\u2028", "é", "\U0001f600"),
+]
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> str:
+    """Some lines of the annotated file with pieces of YAML thrown in."""
+    first = draw(st.integers(0, len(LINES) - 1))
+    text = "".join(LINES[first : first + draw(st.integers(0, 25))])
+    for piece in draw(st.lists(st.sampled_from(PIECES), max_size=12)):
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + piece + text[at + draw(st.integers(0, 2)) :]
+    return text
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML has no libyaml here")
+@settings(max_examples=500)
+@given(st.one_of(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), damaged()))
+def test_what_libyaml_reads_pyyaml_reads_alike(text: str) -> None:
+    quickly = strict_yaml._quickly(text)
+    if quickly is not None:
+        assert repr(quickly) == repr(strict_yaml._read(strict_yaml._StrictLoader(text)))
+
+
+@pytest.mark.parametrize(
+    "text", ["a:\t1\n", "---\na: 1\n", "a: |#\n  b\n", "a: {b?}\n", "a: x\n  y\n", "a: b\r\n"]
+)
+def test_pyyaml_reads_what_libyaml_might_take_otherwise(text: str) -> None:
+    assert strict_yaml._quickly(text) is None
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML has no libyaml here")
+def test_the_annotated_file_is_read_quickly() -> None:
+    text = "".join(LINES)
+    assert strict_yaml._quickly(text) == strict_yaml.load(text, name="a.yaml")
+
+
+def test_without_libyaml_all_is_read_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = strict_yaml.load("".join(LINES), name="a.yaml")
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    assert strict_yaml._quickly("".join(LINES)) is None
+    assert strict_yaml.load("".join(LINES), name="a.yaml") == before

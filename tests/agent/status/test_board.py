@@ -62,6 +62,17 @@ def test_large_pictures_make_the_board_keep_fewer_and_never_none(monkeypatch: py
     assert [one.verdict.frame.id for one in board.snapshot().rejects] == [8]
 
 
+def test_the_size_of_a_cameras_frames_is_that_of_those_that_were_decided() -> None:
+    board = new_board()
+    assert board.size_of("top") is None
+    board.judged(verdict(0, "skipped", reason="overload", camera="top"), np.zeros((900, 900), np.uint8))
+    assert board.size_of("top") is None, "what was skipped has a thumbnail"
+    for number, shape in enumerate([(10, 40), (30, 20)], start=1):
+        board.judged(verdict(number, camera="top"), np.zeros(shape, np.uint8))
+    board.judged(verdict(3, camera="top"), None)
+    assert board.size_of("top") == (40, 30)
+
+
 def test_nothing_is_encoded_until_a_picture_is_asked_for_and_then_once() -> None:
     board = new_board()
     reject(board, 1)

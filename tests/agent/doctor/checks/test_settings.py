@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.doctor.checks import settings
 from agent.doctor.site import Site, site_of
 from tests.agent.doctor.sites import machine, site, states, told
+from tests.agent.remote.settled import document, signed, started
 
 FOLDER = {"kind": "folder", "path": "frames", "watch": True}
 
@@ -31,6 +32,16 @@ def test_a_file_that_everybody_can_change_is_wrong(tmp_path: Path) -> None:
     one = site(tmp_path)
     (tmp_path / "agent.yaml").chmod(0o666)
     assert "chmod o-w" in told(settings.file, one, "wrong").remedy
+
+
+def test_settings_that_are_in_force_in_place_of_the_file_are_to_be_noted(tmp_path: Path) -> None:
+    station = started(tmp_path)
+    at = site_of(station.file, machine(tmp_path))
+    assert states(settings.in_force, at) == ["ok"]
+    station.offer(signed(document({"judge": {"min_area_px": 30}})))
+    station.judge("stable")
+    found = told(settings.in_force, at, "note")
+    assert "document 1 of plant" in found.words and "settings show" in found.remedy
 
 
 def test_without_a_file_it_is_skipped(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Rig:
             in_force=lambda: "",
             bundle_on_probation=lambda: False,
             silent=self._silent,
+            size_of=lambda camera: (300, 200),
         )
 
     def trial(self, **after: Any) -> Trial:
