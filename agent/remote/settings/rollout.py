@@ -92,6 +92,10 @@ class SettingsRollout:
         return self._record.state != "idle"
 
     @property
+    def is_going_back(self) -> bool:
+        return self._record.state == "rolling_back"
+
+    @property
     def is_proving(self) -> bool:
         return self._proof.is_going_on
 
