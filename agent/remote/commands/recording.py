@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from agent.contract.arguments import Arguments, Bind
 from agent.foreign import shown
-from agent.remote.changes import ChangeFile, Outcome, differing
+from agent.remote.changes import ChangeFile, Outcome
 from agent.remote.commands.asked import NOBODY
 from agent.remote.commands.lanes import AtHand, Here
 from agent.remote.commands.station import Station
@@ -54,7 +54,7 @@ class CommandRecord:
         if not command.arguments.changes_station:
             return
         stands = {} if outcome == "begun" else _standing(station)
-        before, after = differing(at_hand.before, stands) if stands else ({}, {})
+        names = [name for name, value in stands.items() if at_hand.before.get(name) != value]
         self._changes.note(
             who=at_hand.by or NOBODY,
             way="page" if isinstance(at_hand.taken, Here) else "command",
@@ -63,8 +63,8 @@ class CommandRecord:
             wanted=command.arguments.model_dump(
                 mode="json", exclude={"who"}, exclude_unset=True, by_alias=True
             ),
-            before=before,
-            after=after,
+            before={name: at_hand.before.get(name) for name in names},
+            after={name: stands[name] for name in names},
         )
 
 
