@@ -43,6 +43,7 @@ class FakeDesk:
     refusals: Mapping[str, int] = field(default_factory=lambda: {"expired": 2, "busy": 0})
     performed: int = 7
     commanded_ns: int | None = None
+    answers: dict[str, Json] = field(default_factory=dict)
 
     def ask(
         self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float
@@ -50,7 +51,7 @@ class FakeDesk:
         self.asked.append((name, dict(args), who))
         if self.refuses is not None:
             raise self.refuses
-        return {"state": "done"}
+        return self.answers.get(name, {"state": "done"})
 
 
 @dataclass

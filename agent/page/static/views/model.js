@@ -96,7 +96,7 @@ export function show(root, page) {
     settings.replaceChildren(...(rows.length ? [panel("Settings",
       facts([["Active since", active && `${dayTime(active.since)}, ${active.source}`],
         ["Last document", attempted && `${plain(said(attempted.state))}${attempted.errors?.length ? `: ${attempted.errors.map((one) => one.message ?? said(one)).join("; ")}` : ""}`]]),
-      table("What was in force", ["Since", "From", "What differs from the one before", ""], rows))] : []));
+      table("What was in force", ["Since", "From", "What differs from the one before", "Way back"], rows))] : []));
   }
 
   async function drawChanges() {
