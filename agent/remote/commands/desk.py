@@ -121,7 +121,7 @@ class Desk:
         """
         here = asked_here(name, args, who, self._clock)
         self._here.put(here)
-        return here.answer(within_s)
+        return here.answer(within_s, is_over=lambda: self._stopping.is_set() or self._failure is not None)
 
     @property
     def failure(self) -> Exception | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from agent.contract.commands import Accepted, Command, NotDoneError, Progress, R
 from agent.remote.commands.asked import Data, Steps
 from agent.remote.commands.in_order import Taken
 
+LOOK_S = 0.25  # at whether anybody answers still
 VALID_S = 60.0
 
 
@@ -27,13 +29,20 @@ class Here:
     arrived_ns: int
     answers: queue.SimpleQueue[Response | Rejected] = field(default_factory=queue.SimpleQueue)
 
-    def answer(self, within_s: float) -> Data:
-        """`data` of it, or of what is begun and goes on by itself. Raises NotDoneError."""
-        try:
-            found = self.answers.get(timeout=within_s)
-        except queue.Empty:
+    def answer(self, within_s: float, is_over: Callable[[], bool]) -> Data:
+        """`data` of it, or of what is begun and goes on by itself. Raises NotDoneError.
+
+        Nobody answers any more once `is_over`.
+        """
+        for _ in range(max(1, round(within_s / LOOK_S))):
+            with suppress(queue.Empty):
+                found = self.answers.get(timeout=LOOK_S)
+                break
+            if is_over():
+                raise NotDoneError("busy", "the agent ends; look what was done once it runs again")
+        else:
             words = f"no answer within {within_s:g} s; it may still be done: look before you ask again"
-            raise NotDoneError("busy", words) from None
+            raise NotDoneError("busy", words)
         if isinstance(found, Rejected):
             raise NotDoneError(found.kind, found.message, found.data)
         return found.data

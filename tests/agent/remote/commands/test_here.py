@@ -122,3 +122,12 @@ def test_a_threshold_is_set_only_onto_what_was_looked_at(tmp_path: Path) -> None
     with pytest.raises(NotDoneError, match="meanwhile"):
         site.ask("threshold", {"threshold": 0.04, "onto": "ab" * 32})
     assert site.changes.last(1)[0].wanted == {"threshold": 0.03, "onto": settings.digest}
+
+
+def test_nobody_waits_for_a_desk_that_has_ended(tmp_path: Path) -> None:
+    desk = Site(tmp_path).counter.desk
+    desk.stop()
+    with pytest.raises(NotDoneError, match="agent ends"):
+        desk.ask("ping", {}, "anna", within_s=60.0)
+    with pytest.raises(NotDoneError, match="no answer within"):
+        Site(tmp_path).counter.desk.ask("ping", {}, "anna", within_s=0.1)
