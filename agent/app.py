@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from pydantic import JsonValue
-
 from agent.archive.archive import make_archive
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.clock import Clock, clock_synced, new_uuid7
@@ -23,14 +21,16 @@ from agent.line.capture import Capture
 from agent.line.line import make_line
 from agent.line.opened import OpenedBundles
 from agent.line.publish import Listener, Publisher
-from agent.line.recipe import Recipe, dry_recipe
+from agent.line.recipe import dry_recipe
 from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
 from agent.line.way import RightOfWay
 from agent.outbox.place import lock
+from agent.page.control import Control
 from agent.page.server import make_server
-from agent.page.sources import Behind, Change
+from agent.page.sources import Behind, Change, History
 from agent.remote import remote, rollouts
+from agent.remote.changes import ChangeFile
 from agent.remote.commands.admission import turn_away
 from agent.remote.commands.goods import Goods
 from agent.remote.commands.station import Recommending
@@ -80,6 +80,8 @@ def build(
     takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
     wishes: Recommending | None = None,
     inbox: Path | None = None,
+    changes: ChangeFile | None = None,
+    history: History | None = None,
     told: Callable[[], None] = lambda: None,
 ) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
@@ -102,6 +104,8 @@ def build(
             takers=takers,
             wishes=wishes,
             inbox=inbox,
+            changes=changes,
+            history=history,
             told=told,
         )
         undo.pop_all()
@@ -121,6 +125,8 @@ def _build(
     takers: Mapping[DesiredKind, Take],
     wishes: Recommending | None,
     inbox: Path | None,
+    changes: ChangeFile | None,
+    history: History | None,
     told: Callable[[], None],
 ) -> App:
     """`undo` closes what was opened."""
@@ -186,7 +192,7 @@ def _build(
         threshold=lambda camera: (
             None if (serving := status.serving(camera or names[0])) is None else serving.threshold
         ),
-        in_force=lambda: _told(recipes.in_force, status, names),
+        in_force=lambda: status.in_force(names),
         weigh=weigh,
         doctor=StationDoctor(wanted, lambda: up.link.state),
         recipes=recipes,
@@ -194,6 +200,7 @@ def _build(
         rollouts=carried,
         takers={**takers, "bundle": lambda document, base: carried.take(document, base=base)},
         inbox=inbox,
+        changes=changes,
     )
     of_settings = SettingsWitness(clock)
     board = Board(
@@ -300,6 +307,21 @@ def _build(
                 mode="json", by_alias=True
             ),
             drift=drift.views,
+            desk=asked.desk,
+            history=history,
+            changes=changes,
+            control=Control(
+                commanded_ns=lambda: asked.desk.commanded_ns,
+                gives_way_s=wanted.page.gives_way_s,
+                record=changes,
+                clock=clock,
+            ),
+            in_force=lambda: {
+                **status.in_force(names),
+                "recipes": list(recipes.names),
+                "paused": None if (hold := said.holds.paused) is None else hold.model_dump(mode="json"),
+                "cameras": status.judges(names),
+            },
             change=None
             if wishes is None
             else Change(in_force=lambda: recipes.settings, propose=wishes.propose),
@@ -344,14 +366,3 @@ def _build(
             size_of=board.size_of,
         ),
     )
-
-
-def _told(recipe: Recipe, status: Status, cameras: Iterable[str]) -> dict[str, JsonValue]:
-    """What judges, for who asks."""
-    serving = {camera: status.serving(camera) for camera in cameras}
-    return {
-        "bundle": recipe.bundle_sha256,
-        "settings": recipe.settings.sha256,
-        "recipe": recipe.name,
-        "thresholds": {camera: one.threshold for camera, one in serving.items() if one is not None},
-    }

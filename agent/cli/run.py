@@ -47,6 +47,8 @@ def run(config: Config) -> None:
             takers={"config": lambda document, base: desk.offer(document)},
             wishes=desk,
             inbox=desk.inbox,
+            changes=desk.changes,
+            history=desk,
             told=desk.again,
         ),
         manager=manager_of(os.environ, pid=os.getpid()),

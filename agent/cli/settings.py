@@ -95,6 +95,36 @@ def revert(
 
 
 @app.command(epilog=exits())
+def changes(
+    config: Config,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="so many of the newest")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Who changed what on the station, oldest first: from the page, by command, file or document.
+
+    With --json: file, changes.
+    """
+    from agent.clock import SystemClock
+    from agent.remote.changes import NAME, ChangeFile
+    from agent.remote.settings.in_force import state_folder
+
+    path = state_folder(config) / NAME
+    found = ChangeFile(path, SystemClock()).last(limit)[::-1]
+    if as_json:
+        say_json({"file": stored(str(path)), "changes": [one.model_dump(mode="json") for one in found]})
+        return
+    for one in found:
+        members = [f"{name} {one.before.get(name)} -> {value}" for name, value in one.after.items()]
+        wanted = [f"{name} {value}" for name, value in one.wanted.items()]
+        ended = "" if one.outcome == "done" else f", {one.outcome}"
+        say(
+            shown(
+                f"{one.at}  {one.who} ({one.way})  {one.what}{ended}  {'; '.join(members or wanted)}".rstrip()
+            )
+        )
+
+
+@app.command(epilog=exits())
 def apply(
     config: Config,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a signed document, such as from a stick")],

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from agent.contract.arguments import COMMANDS, CommandName, Digest, Threshold
 from agent.contract.commands import NotDoneError
 from agent.errors import PlumblineError
 from agent.foreign import shown
+from agent.page.control import LONGEST_MIN
 from agent.page.regions import with_region
 from agent.page.sessions.roles import Person, may
 from agent.page.sources import Json, Sources
@@ -20,6 +22,8 @@ from agent.settings.recipes import MAX_CORNERS
 
 log = structlog.get_logger(__name__)
 
+ANSWER_S = 30.0  # of a verb
+LONG_S = 120.0  # of one that looks at much
 REPLAYING = threading.Lock()  # it takes seconds of the machine
 Least: TypeAlias = Literal["operator", "engineer"]  # a viewer changes nothing
 Body: TypeAlias = Mapping[str, JsonValue]
@@ -48,13 +52,36 @@ class Ignore(Asked):
     ] = Field(min_length=3, max_length=MAX_CORNERS)
 
 
+class SetThreshold(Threshold):
+    """Two people at two pages: the second is told that the first was quicker."""
+
+    onto: Digest = Field(description="the settings that they looked at")
+
+
+class Revert(Asked):
+    snapshot: Digest
+
+
+class TakeControl(Asked):
+    minutes: int = Field(15, ge=1, le=LONGEST_MIN)
+
+
+class GiveBack(Asked):
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """`does` is given what was asked and who asks. `role` is the least that may."""
+    """`does` is given what was asked and who asks. `role` is the least that may.
 
-    asked: type[Asked]
+    `changes`: not while an MES commands or somebody else has the control. `verb`: of the station's desk.
+    """
+
+    asked: type[BaseModel]
     does: Does
     role: Least
+    changes: bool
+    verb: CommandName | None = None
 
 
 def replay(sources: Sources, asked: Replay, who: str) -> Json:
@@ -83,14 +110,64 @@ def ignore(sources: Sources, asked: Ignore, who: str) -> Json:
     return {"words": "The region is part of the recipe once the changed settings have been checked and tried"}
 
 
+def revert(sources: Sources, asked: Revert, who: str) -> Json:
+    history = sources.behind.history
+    if history is None:
+        raise NotDoneError("impossible", "settings are not kept here; start the agent by `plumbline run`")
+    history.revert(asked.snapshot, who)
+    return {"words": "Those settings are checked, and in force as soon as that is done"}
+
+
+def take_control(sources: Sources, asked: TakeControl, who: str) -> Json:
+    if sources.behind.control is None:
+        raise NotDoneError("impossible", "nobody else commands this station")
+    sources.behind.control.take(who, asked.minutes)
+    return sources.behind.control.told()
+
+
+def give_back(sources: Sources, asked: GiveBack, who: str) -> Json:
+    if sources.behind.control is None:
+        raise NotDoneError("impossible", "nobody else commands this station")
+    sources.behind.control.give_back(who)
+    return sources.behind.control.told()
+
+
+def of_verb(
+    name: CommandName, role: Least, *, asked: type[BaseModel] | None = None, within_s: float = ANSWER_S
+) -> Act:
+    """What the station's desk does for everybody who may command it."""
+
+    def does(sources: Sources, args: BaseModel, who: str) -> Json:
+        desk = sources.behind.desk
+        if desk is None:
+            raise NotDoneError("impossible", "this station takes no commands")
+        told = args.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"who"})
+        return dict(desk.ask(name, told, who, within_s=within_s))
+
+    arguments = COMMANDS[name]
+    return Act(asked=asked or arguments, does=does, role=role, changes=arguments.changes_station, verb=name)
+
+
 ACTS: Mapping[str, Act] = {
-    "replay": Act(asked=Replay, does=replay, role="operator"),
-    "ignore": Act(asked=Ignore, does=ignore, role="engineer"),
+    "replay": Act(asked=Replay, does=replay, role="operator", changes=False),
+    "ignore": Act(asked=Ignore, does=ignore, role="engineer", changes=True),
+    "pause": of_verb("pause", "operator"),
+    "resume": of_verb("resume", "operator"),
+    "disable": of_verb("disable", "engineer"),
+    "enable": of_verb("enable", "engineer"),
+    "recipe": of_verb("recipe", "engineer"),
+    "what_if": of_verb("what_if", "operator", within_s=LONG_S),
+    "threshold": of_verb("threshold", "engineer", asked=SetThreshold),
+    "rollback": of_verb("rollback", "engineer"),
+    "doctor": of_verb("doctor", "operator", within_s=LONG_S),
+    "revert": Act(asked=Revert, does=revert, role="engineer", changes=True),
+    "take_control": Act(asked=TakeControl, does=take_control, role="operator", changes=False),
+    "give_back": Act(asked=GiveBack, does=give_back, role="operator", changes=False),
 }
 
 
 def do(sources: Sources, name: str, body: Body, person: Person) -> Json:
-    """The one place where the role is looked at. Raises NotDoneError, NotAllowedError, what the act does."""
+    """The one place where role and control are looked at. Raises NotDoneError, NotAllowedError, and more."""
     act = ACTS.get(name)
     if act is None:
         raise NotDoneError("unknown", f"there is no act {shown(name)}; there are {', '.join(ACTS)}")
@@ -105,5 +182,7 @@ def do(sources: Sources, name: str, body: Body, person: Person) -> Json:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise NotDoneError("bad_arguments", f"{shown(where)}: {first['msg']}") from None
+    if act.changes and sources.behind.control is not None:
+        sources.behind.control.require(person.name)
     log.info("page_act", act=name, who=person.name, way=person.way)
     return act.does(sources, asked, person.name)

@@ -13,7 +13,10 @@ from pydantic import JsonValue
 from agent.archive.entry import Entry
 from agent.archive.index import Kept
 from agent.archive.index import Query as Wanted
+from agent.contract.arguments import CommandName
 from agent.page.shown import Shown
+from agent.remote.changes import ChangeFile
+from agent.remote.settings.store import Snapshot
 from agent.rolls.rolls import Roll
 from agent.settings.settings import Settings
 from agent.status.board import Board
@@ -66,6 +69,49 @@ Replay: TypeAlias = Callable[[str], Json]
 """One decision once more, by its result_id; takes seconds. Raises a PlumblineError."""
 
 
+class Desk(Protocol):
+    """What takes commands, of an MES and of the page alike."""
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """By kind."""
+
+    @property
+    def performed(self) -> int: ...
+
+    def ask(
+        self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float
+    ) -> Mapping[str, JsonValue]:
+        """Raises NotDoneError."""
+
+
+class History(Protocol):
+    """The settings that were in force, by the name that goes back to them."""
+
+    def snapshots(self) -> Sequence[tuple[str, Snapshot]]:
+        """Oldest first."""
+
+    def current(self) -> str | None: ...
+
+    def attempted(self) -> Json | None:
+        """What was answered to the last document."""
+
+    def revert(self, sha256: str, who: str) -> None:
+        """Recorded on return. Raises NotDoneError."""
+
+
+class Controlled(Protocol):
+    """Who may change the station while an MES commands it. Raise NotDoneError."""
+
+    def told(self) -> Json: ...
+
+    def require(self, who: str) -> None: ...
+
+    def take(self, who: str, minutes: int) -> None: ...
+
+    def give_back(self, who: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
     """What a station has besides its board; None where its settings leave that out."""
@@ -78,6 +124,11 @@ class Behind:
     change: Change | None = None
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
     replay: Replay | None = None
+    desk: Desk | None = None
+    history: History | None = None
+    control: Controlled | None = None
+    changes: ChangeFile | None = None  # who changed what
+    in_force: Callable[[], Json] | None = None  # digests, thresholds, recipes, and what judges each camera
 
 
 NOTHING = Behind()

@@ -17,7 +17,7 @@ class Told:
     def news(self) -> list[tuple[str, Json]]:
         """`now` each time, so that who listens knows that we live; `live` where a line did something."""
         snapshot = self._sources.shown.snapshot()
-        found = [("now", now.of(snapshot))]
+        found = [("now", now.of(self._sources, snapshot))]
         told = live.of(self._sources, snapshot, after_sequence=self._sequence or 0)
         numbers = [one["sequence"] for one in told["results"]]
         steady = {key: told[key] for key in ("start", "shift", "cameras", "reject")}

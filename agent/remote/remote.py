@@ -15,9 +15,11 @@ from agent.contract.topics import DesiredKind, Topics, allowed_response_topic
 from agent.line.bindings import Bindings
 from agent.line.holds import Holds
 from agent.outbox.file import FullError
+from agent.remote.changes import ChangeFile
 from agent.remote.commands.desk import Desk
 from agent.remote.commands.goods import Weigh
 from agent.remote.commands.log_level import LogLevel
+from agent.remote.commands.recording import UNRECORDED, CommandRecord
 from agent.remote.commands.signing import Spent, signers_of
 from agent.remote.commands.snapshots import Snapshots
 from agent.remote.commands.station import Doctor, GoodFrames, Recipes, Recommending, Station
@@ -106,6 +108,7 @@ def build(
     takers: Mapping[DesiredKind, Take] = MappingProxyType({}),
     inbox: Path | None = None,
     settings: Recommending | None = None,
+    changes: ChangeFile | None = None,
 ) -> Remote:
     """Of a station whose outbox is open; `takers` take what comes as a document, by topic or folder."""
     topics = uplink.events.topics
@@ -145,6 +148,7 @@ def build(
         allowed=lambda topic: allowed_response_topic(topic, topics, wanted.mqtt.response_prefixes),
         signers=signers_of(wanted.trust.file),
         signed=Spent(_beside(wanted, "signed-commands")),
+        recorded=UNRECORDED if changes is None else CommandRecord(changes),
     )
     return Remote(
         desk=desk,

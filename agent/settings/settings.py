@@ -205,6 +205,7 @@ class Page(_Section):
     allowed_hosts: tuple[str, ...] = Field((), max_length=16)
     anonymous: bool = False
     proxy: PageProxy = PageProxy()
+    gives_way_s: float = Field(300.0, ge=0, le=86_400)
     shift_starts: tuple[str, ...] = Field(("06:00", "14:00", "22:00"), max_length=12)
 
     @field_validator("shift_starts")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
+
+from pydantic import JsonValue
 
 from agent.clock import Clock, rfc3339
 from agent.contract import payloads
@@ -52,6 +54,22 @@ class Status:
             threshold=recipe.rules_of(camera).threshold_in(engine.precision),
             provisional_rate=recipe.provisional_rate_of(camera),
         )
+
+    def in_force(self, cameras: Iterable[str]) -> dict[str, JsonValue]:
+        """What judges, for who asks."""
+        recipe = self.recipe()
+        serving = {camera: self.serving(camera) for camera in cameras}
+        return {
+            "bundle": recipe.bundle_sha256,
+            "settings": recipe.settings.sha256,
+            "recipe": recipe.name,
+            "thresholds": {camera: one.threshold for camera, one in serving.items() if one is not None},
+        }
+
+    def judges(self, cameras: Iterable[str]) -> list[dict[str, JsonValue]]:
+        """The bundle, engine and threshold of each camera that has a model."""
+        found = [(camera, self.serving(camera)) for camera in cameras]
+        return [{"camera": camera, **asdict(one)} for camera, one in found if one is not None]
 
     def _encoded(
         self, state: payloads.StatusName, reason: str | None, since: str | None, engine: str | None

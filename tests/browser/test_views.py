@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from agent.remote.settings.store import Snapshot
 from agent.settings.settings import Settings
 from tests.agent.page.station import Station
 from tests.browser.axe import violations
@@ -23,6 +24,7 @@ READY = {
     "cameras": ".aged img",
     "uplink": "#broker",
     "model": ".panel dd",
+    "doctor": "button[type=submit]",
 }
 LOOKS = [(width, look) for width in (1280, 390) for look in ("grey", "dark", "forced")]
 
@@ -33,6 +35,15 @@ def fill(station: Station, part_id: str | None = None) -> str:
         station.judge(number, "fail" if number % 4 == 3 else "pass", part_id=part_id)
     station.judge(12, "undecided", reason="no_evidence", part_id=part_id)
     station.board.link_state("connected")
+    for number in range(3):
+        settings = Snapshot(
+            data={"judge": {"threshold": number / 100}},
+            local={},
+            source="local",
+            since="2026-01-01T00:00:00Z",
+        )
+        station.history.kept.append((f"{number:064x}", settings))
+    station.changes.note(who="anna", way="page", what="threshold", wanted={"threshold": 0.02})
     return "0192-top-11"
 
 

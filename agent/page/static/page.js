@@ -17,7 +17,8 @@ const VIEWS = {
   trends: { title: "Trends", load: () => import("./views/trends.js") },
   cameras: { title: "Cameras", load: () => import("./views/cameras.js") },
   uplink: { title: "Uplink", load: () => import("./views/uplink.js") },
-  model: { title: "Model", load: () => import("./views/model.js") },
+  model: { title: "Model and settings", load: () => import("./views/model.js") },
+  doctor: { title: "Doctor", load: () => import("./views/doctor.js") },
 };
 
 let shown = null; // { name, rest, view } of what is on the screen
@@ -111,8 +112,30 @@ function drawNow(now) {
   const off = Math.abs(offset) / 1000;
   byId("clock").hidden = off <= CLOCK_OFF_S;
   if (off > CLOCK_OFF_S) setText(byId("clock"), `The station's clock is ${seconds(off)} ${offset > 0 ? "ahead of" : "behind"} this computer's; times are the station's`);
+  drawControl(now.control);
   drawStale();
   document.title = `${stateWord(now.health.state)}: ${now.station}`;
+}
+
+/* While an MES commands, the page changes nothing before somebody here takes the control, for a time. */
+function drawControl(control) {
+  const holder = control?.held_by;
+  byId("control").hidden = !control?.mes && !holder;
+  byId("control-take").hidden = Boolean(holder);
+  byId("control-give").hidden = holder !== person.name;
+  setText(byId("control-words"), holder ? `${holder} has the control for ${seconds(control.left_s)} still` : "The MES commands this station; here nothing is changed before you take the control");
+}
+
+for (const [id, name, body] of [["control-take", "take_control", { minutes: 15 }], ["control-give", "give_back", {}]]) {
+  byId(id).addEventListener("click", async () => {
+    try {
+      const { act } = await import("./act.js");
+      drawControl(await act(name, body));
+      notice("");
+    } catch (error) {
+      notice(error.message);
+    }
+  });
 }
 
 function drawStale() {
@@ -161,7 +184,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   byId("main").focus();
 });
 
-await entered();
+const person = await entered();
 const stream = new Stream(heard, anew);
 addEventListener("hashchange", go);
 setInterval(drawStale, 500);

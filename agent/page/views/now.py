@@ -10,10 +10,10 @@ from agent.status.snapshot import Snapshot
 
 
 def data(sources: Sources, query: Query) -> Json:
-    return of(sources.shown.snapshot())
+    return of(sources, sources.shown.snapshot())
 
 
-def of(snapshot: Snapshot) -> Json:
+def of(sources: Sources, snapshot: Snapshot) -> Json:
     health = assess(snapshot)
     return {
         "station": snapshot.station,
@@ -24,6 +24,7 @@ def of(snapshot: Snapshot) -> Json:
         "health": {"state": health.state, "reasons": list(health.reasons)},
         "model": model_of(snapshot.serving),
         "last_minute": work_of([camera.work.tally for camera in snapshot.cameras]),
+        "control": None if sources.behind.control is None else sources.behind.control.told(),
         "broker": {
             "state": snapshot.link.state,
             "words": broker_words(snapshot.link, snapshot.outbox),

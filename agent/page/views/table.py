@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from agent.page.sources import Json, Query, Sources
-from agent.page.views import cameras, live, model, now, rejects, result, trends, uplink
+from agent.page.views import cameras, changes, doctor, live, model, now, rejects, result, trends, uplink
 
 Data: TypeAlias = Callable[[Sources, Query], Json]
 
@@ -19,4 +19,6 @@ VIEWS: Mapping[str, Data] = {
     "cameras": cameras.data,
     "uplink": uplink.data,
     "model": model.data,
+    "changes": changes.data,  # shown with the model and settings
+    "doctor": doctor.data,
 }

@@ -1,4 +1,4 @@
-"""The way out: the broker, and what waits for it and for each gateway."""
+"""The way out and in: the broker, what waits for it and for each gateway, and commands that were refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.status.health import broker_words
 
 def data(sources: Sources, query: Query) -> Json:
     snapshot = sources.shown.snapshot()
-    link, outbox = snapshot.link, snapshot.outbox
+    link, outbox, desk = snapshot.link, snapshot.outbox, sources.behind.desk
     return {
         "broker": {
             "state": link.state,
@@ -21,5 +21,11 @@ def data(sources: Sources, query: Query) -> Json:
         },
         "outbox": {"rows": outbox.rows, "bytes": outbox.size_bytes, "oldest_s": outbox.oldest_s},
         "readers": [asdict(reader) for reader in outbox.readers],
+        "commands": None
+        if desk is None
+        else {
+            "performed": desk.performed,
+            "refused": {kind: count for kind, count in desk.refusals.items() if count},
+        },
         "capture_to_recorded_ms": latency_of(snapshot.capture_to_recorded),
     }

@@ -16,23 +16,19 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
-from typing import Protocol
 
 import structlog
+from pydantic import JsonValue
 
 from agent.clock import Clock
 from agent.contract import inbound as bounds
-from agent.contract.arguments import Changing
+from agent.contract.arguments import Changing, CommandName
 from agent.contract.commands import (
     CODES,
     Accepted,
-    Command,
     NotDoneError,
     Progress,
     Rejected,
@@ -44,8 +40,11 @@ from agent.contract.payloads import encode
 from agent.contract.topics import Topics
 from agent.remote.commands.admission import admit
 from agent.remote.commands.answering import brief, done, failed, not_done, under_way
-from agent.remote.commands.asked import Call, Data, Steps
+from agent.remote.commands.around import Answers, Inbox, Memory, SignedMemory
+from agent.remote.commands.asked import Call, Data
 from agent.remote.commands.in_order import InOrder, Taken
+from agent.remote.commands.lanes import AtHand, Here, Lane, asked_here
+from agent.remote.commands.recording import UNRECORDED, Recorded, commands_station
 from agent.remote.commands.signing import Signers
 from agent.remote.commands.station import Station
 from agent.remote.commands.verbs import VERBS
@@ -57,65 +56,6 @@ TELL_EVERY_S = 1.0  # how far one has come
 SLOW_WAITING = 4  # of those that say how far they are
 
 log = structlog.get_logger(__name__)
-
-
-class Memory(Protocol):
-    """Which commands have run. Each may raise; the one who asked is told."""
-
-    def remember(self, command_id: str, now: datetime) -> None:
-        """This command has run; durable on return, and kept while a broker may send it again."""
-
-    def seen(self, command_id: str) -> bool:
-        """Whether it has been remembered."""
-
-
-class SignedMemory(Protocol):
-    """Which signed commands have run, for as long as anybody could send them again. Each may raise."""
-
-    def has(self, id_: str) -> bool: ...
-
-    def add(self, id_: str) -> None:
-        """Durable on return."""
-
-
-class Inbox(Protocol):
-    """Where commands wait."""
-
-    def get(self, *, timeout: float) -> Inbound:
-        """The oldest; raises queue.Empty when none comes within `timeout` seconds."""
-
-
-class Answers(Protocol):
-    """The way back. Neither raises."""
-
-    def respond(
-        self, topic: str, payload: bytes, correlation_data: bytes | None, *, is_last: bool = True
-    ) -> None:
-        """Publish one answer; the last one to a command waits for a connection."""
-
-    def acknowledge(self, inbound: Inbound) -> None:
-        """Tell the broker that it need not send this message again, once it has the answers before."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class AtHand:
-    """A command that takes long, between two of its steps."""
-
-    taken: Taken
-    accepted: Accepted
-    steps: Steps
-    by: str | None = None  # who asked, where that is known
-    is_kept: bool = False  # remembered and acknowledged already: what is left goes on by itself
-    told_ns: int = 0
-    told: Progress | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Lane:
-    """Commands that take long, one of which is done at a time."""
-
-    waiting: deque[Taken] = field(default_factory=deque)
-    at_hand: AtHand | None = None
 
 
 class Desk:
@@ -134,6 +74,7 @@ class Desk:
         allowed: Callable[[str], bool],
         signers: Callable[[], Signers] = Signers,
         signed: SignedMemory | None = None,
+        recorded: Recorded = UNRECORDED,
     ) -> None:
         """`signers` says who may sign commands, `signed` remembers those; it may be left out with nobody."""
         self._inbox = inbox
@@ -142,13 +83,16 @@ class Desk:
         self._memory = memory
         self._answers = answers
         self._acknowledging = InOrder(answers.acknowledge)
-        self._quick, self._slow = _Lane(), _Lane()  # some of seconds, and those that say how far they are
+        self._quick, self._slow = Lane(), Lane()  # some of seconds, and those that say how far they are
         self._followed: list[AtHand] = []
         self._clock = clock
         self._clock_synced = clock_synced
         self._allowed = allowed
         self._signers = signers
         self._signed = signed
+        self._recorded = recorded
+        self._here: queue.SimpleQueue[Here] = queue.SimpleQueue()
+        self._commanded_ns: int | None = None
         self._refusals: dict[str, int] = dict.fromkeys(CODES, 0)
         self._quiet_until_ns: dict[str, int] = {}
         self._performed = 0
@@ -164,6 +108,20 @@ class Desk:
     @property
     def performed(self) -> int:
         return self._performed
+
+    @property
+    def commanded_ns(self) -> int | None:
+        """When a message last commanded the station itself, by the monotonic clock; None: not yet."""
+        return self._commanded_ns
+
+    def ask(self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float) -> Data:
+        """The same verbs for somebody at the station, who is known; from any thread but the desk's own.
+
+        What it answers, or says of what is begun and goes on by itself. Raises NotDoneError.
+        """
+        here = asked_here(name, args, who, self._clock)
+        self._here.put(here)
+        return here.answer(within_s, is_over=lambda: self._stopping.is_set() or self._failure is not None)
 
     @property
     def failure(self) -> Exception | None:
@@ -196,6 +154,9 @@ class Desk:
             with suppress(queue.Empty):
                 is_busy = self._quick.at_hand is not None or self._slow.at_hand is not None
                 self._take(self._inbox.get(timeout=PAUSE_S if is_busy else timeout_s))
+        with suppress(queue.Empty):
+            here = self._here.get_nowait()
+            self._line_up(here, here.accepted)
         for lane in (self._quick, self._slow):
             if lane.at_hand is None and lane.waiting:
                 lane.at_hand = self._begin(lane.waiting.popleft())
@@ -208,28 +169,35 @@ class Desk:
         asked = self._admit(inbound)
         if isinstance(asked, Rejected):
             self._answer(taken, asked, asked)
-        elif asked.command.arguments.says_progress and len(self._slow.waiting) >= SLOW_WAITING:
+        else:
+            self._line_up(taken, asked)
+
+    def _line_up(self, taken: Taken | Here, asked: Accepted) -> None:
+        if asked.command.arguments.says_progress and len(self._slow.waiting) >= SLOW_WAITING:
             words = f"{SLOW_WAITING} others that take long wait already; send it again later"
             self._answer(taken, asked, not_done(asked, "busy", words, {}))
         elif asked.command.arguments.says_progress:
-            self._tell(asked, Progress(message="accepted; another answer follows"))
+            self._tell(taken, asked, Progress(message="accepted; another answer follows"))
             self._slow.waiting.append(taken)
         elif VERBS[asked.command.name].takes_long:
             self._quick.waiting.append(taken)
         else:
             self._step(self._started(taken, asked))
 
-    def _begin(self, taken: Taken) -> AtHand | None:
+    def _begin(self, taken: Taken | Here) -> AtHand | None:
         """What waited for its turn may have expired since, or have run: the broker may send it twice."""
+        if isinstance(taken, Here):
+            return self._started(taken, taken.accepted)
         asked = self._admit(taken.inbound)
         if isinstance(asked, Rejected):
             self._answer(taken, asked, asked)
             return None
         return self._started(taken, asked)
 
-    def _started(self, taken: Taken, accepted: Accepted) -> AtHand:
+    def _started(self, taken: Taken | Here, accepted: Accepted) -> AtHand:
         command = accepted.command
-        call = Call(arrived_ns=taken.inbound.arrived_ns, id=command.id, issuer=command.issuer)
+        arrived_ns = taken.arrived_ns if isinstance(taken, Here) else taken.inbound.arrived_ns
+        call = Call(arrived_ns=arrived_ns, id=command.id, issuer=command.issuer)
         steps = VERBS[command.name].steps(self._station, command.arguments, call)
         asked = command.arguments
         return AtHand(
@@ -237,6 +205,7 @@ class Desk:
             accepted=accepted,
             steps=steps,
             by=call.by(asked) if isinstance(asked, Changing) else command.issuer,
+            before=self._recorded.before(asked, self._station),
             told_ns=self._clock.monotonic_ns(),
         )
 
@@ -255,18 +224,25 @@ class Desk:
         self._answer(at_hand.taken, at_hand.accepted, answer, is_acknowledged=at_hand.is_kept)
         return True
 
-    def _tell(self, accepted: Accepted, progress: Progress) -> None:
+    def _tell(self, taken: Taken | Here, accepted: Accepted, progress: Progress) -> None:
+        if isinstance(taken, Here):
+            if progress.is_kept:  # what follows takes minutes, and stands in the record
+                taken.answers.put(under_way(accepted, progress))
+            return
         said = encode(under_way(accepted, progress))
         self._answers.respond(accepted.reply_to, said, accepted.correlation_data, is_last=False)
 
     def _answer(
         self,
-        taken: Taken,
+        taken: Taken | Here,
         asked: Accepted | Rejected,
         answer: Response | Rejected,
         *,
         is_acknowledged: bool = False,
     ) -> None:
+        if isinstance(taken, Here):
+            taken.answers.put(answer)
+            return
         if isinstance(answer, Rejected):
             self._count(answer, taken.inbound)
         if asked.reply_to is not None:
@@ -293,7 +269,10 @@ class Desk:
     def _seen(self, id_: str) -> bool:
         return self._memory.seen(id_) or (self._signed is not None and self._signed.has(id_))
 
-    def _remember(self, command: Command) -> None:
+    def _remember(self, at_hand: AtHand) -> None:
+        command = at_hand.accepted.command
+        if isinstance(at_hand.taken, Here):  # nobody sends it again
+            return
         if command.issuer is not None and self._signed is not None:
             self._signed.add(command.id)
         self._memory.remember(command.id, self._clock.utc_now())
@@ -302,14 +281,16 @@ class Desk:
         """What one that takes long said of itself."""
         now_ns, first = self._clock.monotonic_ns(), progress.is_kept and not at_hand.is_kept
         if first:
-            self._remember(at_hand.accepted.command)
+            self._remember(at_hand)
         is_due = now_ns - at_hand.told_ns >= TELL_EVERY_S * 1e9
         if first or (is_due and progress != at_hand.told):
             at_hand.told_ns, at_hand.told = now_ns, progress
-            self._tell(at_hand.accepted, progress)
+            self._tell(at_hand.taken, at_hand.accepted, progress)
         if first:
             at_hand.is_kept = True
-            self._acknowledging.answered(at_hand.taken)
+            self._recorded.ended(at_hand, self._station, "begun")
+            if isinstance(at_hand.taken, Taken):
+                self._acknowledging.answered(at_hand.taken)
 
     def _perform(self, at_hand: AtHand) -> Response | Rejected | None:
         """One step; the answer, or None while there is more to be done."""
@@ -323,12 +304,17 @@ class Desk:
             except StopIteration as ended:
                 data: Data = ended.value
             if not at_hand.is_kept:
-                self._remember(command)
+                self._remember(at_hand)
         except NotDoneError as error:
+            if at_hand.is_kept:
+                self._recorded.ended(at_hand, self._station, "failed")
             return not_done(accepted, error.kind, str(error), error.data)
         except Exception as error:
             return failed(accepted, error)
         self._performed += 1
+        if isinstance(at_hand.taken, Taken) and commands_station(command.arguments):
+            self._commanded_ns = self._clock.monotonic_ns()
+        self._recorded.ended(at_hand, self._station, "done")
         told = brief(data) if at_hand.by is None else {**brief(data), "by": at_hand.by}
         log.info("command_performed", command=command.name, id=command.id, **told)
         return done(accepted, data)

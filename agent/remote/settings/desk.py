@@ -12,14 +12,20 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
 
 from agent.clock import Clock
 from agent.contract.commands import NotDoneError
+from agent.foreign import shown
+from agent.remote.changes import NAME as CHANGES
+from agent.remote.changes import ChangeFile
+from agent.remote.rollout.rollout_file import NotWritable
+from agent.remote.settings.record import SettingsRecord
 from agent.remote.settings.rollout import SettingsRollout
 from agent.remote.settings.run import SettingsRun
-from agent.remote.settings.store import FOLDER, SettingsStore
+from agent.remote.settings.store import FOLDER, SettingsStore, Snapshot
 from agent.remote.settings.target import Target, Ways
 from agent.trust.trust_set import TrustSet
 
@@ -44,10 +50,14 @@ class SettingsDesk:
         self.inbox = folder / INBOX
         self._ways = ways
         self._reported = folder / REPORTED
-        self._rollout = SettingsRollout(SettingsStore(folder=folder / FOLDER), ways, clock, told=self.again)
+        self.changes = ChangeFile(folder / CHANGES, clock)
+        self._store = SettingsStore(folder=folder / FOLDER)
+        self._history = SettingsRecord(self._store, self.changes)
+        self._rollout = SettingsRollout(self._store, ways, clock, told=self.again)
         self._wishes: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
         self._news = threading.Event()
         self._run: SettingsRun | None = None
+        self._reverts: str | None = None  # who wants settings back
         self._wake: Callable[[], None] = lambda: None
 
     def wakes(self, wake: Callable[[], None]) -> None:
@@ -65,8 +75,9 @@ class SettingsDesk:
 
     def attach(self, run: SettingsRun) -> None:
         """A run has begun by the target."""
-        self._run = run
+        self._run, went_back = run, self._rollout.is_going_back
         self._rollout.attach(run)
+        self._history.in_force(self._rollout.target.snapshot, went_back=went_back)
         self._news.set()
 
     def detach(self) -> None:
@@ -76,7 +87,9 @@ class SettingsDesk:
 
     def in_force(self, target: Target) -> None:
         """These settings run."""
+        went_back = self._rollout.is_going_back
         self._rollout.in_force(target)
+        self._history.in_force(self._rollout.target.snapshot, went_back=went_back)
         self._news.set()
 
     def failed(self, reason: str) -> Target | None:
@@ -111,6 +124,36 @@ class SettingsDesk:
         if refusal is not None:
             raise refusal
 
+    def revert(self, sha256: str, who: str) -> None:
+        """Have settings that were in force before put in force again, as `plumbline settings revert` does.
+
+        Raises NotDoneError.
+        """
+        if self._store.read(sha256) is None:
+            raise NotDoneError("not_found", f"{shown(sha256[:12])}: no such settings are kept any more")
+        if sha256 == self._store.named("current"):
+            raise NotDoneError("impossible", "these are in force")
+        try:
+            self._store.want_back(sha256)
+        except NotWritable as error:
+            raise NotDoneError("no_room", str(error)) from None
+        self._reverts = who
+        self._rollout.reload()
+        self._wake()
+
+    def snapshots(self) -> list[tuple[str, Snapshot]]:
+        """What is kept, by the name that `revert` takes, oldest first."""
+        found = [(name, self._store.read(name)) for name in self._store.snapshots()]
+        return [(name, one) for name, one in found if one is not None]
+
+    def current(self) -> str | None:
+        """The name of those in force."""
+        return self._store.named("current")
+
+    def attempted(self) -> dict[str, Any] | None:
+        """What was answered to the last document."""
+        return self._store.attempted()
+
     def again(self) -> None:
         """There is something new to be said."""
         self._news.set()
@@ -119,10 +162,16 @@ class SettingsDesk:
     def turn(self) -> bool:
         """Take what came; whether the settings file was looked at because somebody asked."""
         is_asked = self._rollout.turn()
+        if self._reverts is not None and self._store.wanted_back() is None:
+            self._history.asks(self._reverts, "page", self._rollout.target.snapshot)
+            self._reverts = None
         with suppress(queue.Empty):
             while True:
                 wish = self._wishes.get_nowait()
-                wish.answer.put(self._rollout.wish(wish.patch, wish.who, wish.onto))
+                refusal = self._rollout.wish(wish.patch, wish.who, wish.onto)
+                if refusal is None:
+                    self._history.asks(wish.who, "asked", self._rollout.target.snapshot)
+                wish.answer.put(refusal)
         if self._news.is_set() and self._run is not None:
             self._news.clear()
             self._say(self._run)

@@ -88,6 +88,10 @@ class SettingsRollout:
         return self._store.read(self.target.snapshot)
 
     @property
+    def is_going_back(self) -> bool:
+        return self._record.state == "rolling_back"
+
+    @property
     def is_busy(self) -> bool:
         return self._record.state != "idle"
 

@@ -13,11 +13,16 @@ from pydantic import JsonValue
 from agent.archive.entry import compose, head_of
 from agent.archive.shelf import Shelf
 from agent.clock import Clock, SystemClock, rfc3339
+from agent.contract.arguments import CommandName
+from agent.contract.commands import NotDoneError
 from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
 from agent.messages import Frame, Inspection, Scale, VerdictName
+from agent.page.control import Control
 from agent.page.server import PageServer
 from agent.page.sources import Behind, Change, Json
+from agent.remote.changes import ChangeFile
+from agent.remote.settings.store import Snapshot
 from agent.rolls.rolls import Rolls
 from agent.settings import archive as archive_settings
 from agent.settings.settings import Settings
@@ -27,6 +32,44 @@ from agent.status.metrics import Metrics
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
 RECIPE = "ef" * 32
+
+
+@dataclass
+class FakeDesk:
+    """Remembers what it was asked for."""
+
+    asked: list[tuple[str, Json, str]] = field(default_factory=list)
+    refuses: NotDoneError | None = None
+    refusals: Mapping[str, int] = field(default_factory=lambda: {"expired": 2, "busy": 0})
+    performed: int = 7
+    commanded_ns: int | None = None
+    answers: dict[str, Json] = field(default_factory=dict)
+
+    def ask(
+        self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float
+    ) -> Mapping[str, JsonValue]:
+        self.asked.append((name, dict(args), who))
+        if self.refuses is not None:
+            raise self.refuses
+        return self.answers.get(name, {"state": "done"})
+
+
+@dataclass
+class FakeHistory:
+    kept: list[tuple[str, Snapshot]] = field(default_factory=list)
+    reverted: list[tuple[str, str]] = field(default_factory=list)
+
+    def snapshots(self) -> list[tuple[str, Snapshot]]:
+        return self.kept
+
+    def current(self) -> str | None:
+        return self.kept[-1][0] if self.kept else None
+
+    def attempted(self) -> Json | None:
+        return {"state": "rejected", "errors": [{"message": "rtsp://me:secret@there is no camera"}]}
+
+    def revert(self, sha256: str, who: str) -> None:
+        self.reverted.append((sha256, who))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +84,9 @@ class Station:
     proposed: list[tuple[Mapping[str, JsonValue], str]] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
     replay_fails: bool = False
+    desk: FakeDesk
+    history: FakeHistory
+    changes: ChangeFile
 
     def judge(
         self,
@@ -116,7 +162,24 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         row = {"what": "score", "then": 0.0496, "now": 0.0496, "is_same": True}
         return {"reproduced": True, "rows": [row], "digests": [], "notes": ["on the same engine"]}
 
+    desk, history = FakeDesk(), FakeHistory()
+    changes = ChangeFile(folder / "changes.jsonl", clock)
     behind = Behind(
+        desk=desk,
+        history=history,
+        changes=changes,
+        control=Control(
+            commanded_ns=lambda: desk.commanded_ns, gives_way_s=300.0, record=changes, clock=clock
+        ),
+        in_force=lambda: {
+            "bundle": "ab" * 32,
+            "settings": "cd" * 32,
+            "recipe": "default",
+            "recipes": ["default", "other"],
+            "thresholds": {"top": THRESHOLD},
+            "paused": None,
+            "cameras": [],
+        },
         archive=shelf,
         day=day,
         shift_starts=[time(hour) for hour in range(24)],
@@ -136,6 +199,9 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         clock=clock,
         proposed=proposed,
         replayed=replayed,
+        desk=desk,
+        history=history,
+        changes=changes,
     )
     yield station
     page.stop()

@@ -1,0 +1,98 @@
+"""People command the station by clicking: pause, threshold, a way back, and the control beside an MES."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.agent.page.station import Station
+from tests.browser.browser import Browser
+from tests.browser.conftest import needs_chromium
+from tests.browser.test_views import fill, go
+
+pytestmark = needs_chromium
+
+
+def click(browser: Browser, words: str) -> None:
+    buttons = "[...document.querySelectorAll('button')]"
+    browser.evaluate(f"{buttons}.find(e => e.textContent === {words!r} && e.offsetParent).click()")
+
+
+def fill_in(browser: Browser, name: str, value: str) -> None:
+    browser.evaluate(
+        f"(e => {{ e.value = {value!r}; e.dispatchEvent(new Event('input', {{ bubbles: true }})) }})"
+        f"(document.querySelector('input[name={name}]'))"
+    )
+
+
+def asked(browser: Browser, station: Station, name: str) -> Mapping[str, Any]:
+    browser.wait_until("[...document.querySelectorAll('#view button')].every(e => !e.disabled)")
+    return next(args for what, args, _ in reversed(station.desk.asked) if what == name)
+
+
+def test_a_pause_and_a_threshold_that_was_weighed_first(station: Station, browser: Browser) -> None:
+    go(browser, station, "model", fill(station))
+    fill_in(browser, "reason", "gripper")
+    click(browser, "Pause")
+    assert asked(browser, station, "pause") == {"reason": "gripper"}
+    station.desk.answers["what_if"] = {
+        "words": ["<b>two</b> more would be rejects"],
+        "results": 9,
+        "rejects_now": 1,
+        "rejects_then": 3,
+    }
+    buttons = "[...document.querySelectorAll('#view button')].filter(e => e.offsetParent)"
+    set_it = f"{buttons}.some(e => e.textContent.startsWith('Set'))"
+    assert not browser.evaluate(set_it), "nothing is set that was not weighed"
+    fill_in(browser, "threshold", "0.02")
+    click(browser, "What would it change?")
+    browser.wait_until(
+        "document.querySelector('#view').textContent.includes('<b>two</b> more would be rejects')"
+    )
+    click(browser, "Set this threshold")
+    click(browser, "Set it: yes")
+    assert asked(browser, station, "threshold") == {"threshold": 0.02, "onto": "cd" * 32}
+    assert browser.errors == []
+
+
+def test_settings_go_back_after_a_second_click(station: Station, browser: Browser) -> None:
+    go(browser, station, "model", fill(station))
+    assert "judge.threshold: 0.01 → 0.02" in browser.text("#view")
+    click(browser, "Go back")
+    assert station.history.reverted == []
+    click(browser, "Go back: yes")
+    browser.wait_until("document.querySelector('#view').textContent.includes('Those settings are checked')")
+    assert station.history.reverted == [(f"{1:064x}", "this machine")]
+
+
+def test_the_control_is_taken_and_given_back(station: Station, browser: Browser) -> None:
+    station.desk.commanded_ns = station.clock.monotonic_ns()
+    go(browser, station, "model", fill(station))
+    browser.wait_until("!document.getElementById('control').hidden")
+    fill_in(browser, "reason", "gripper")
+    click(browser, "Pause")
+    browser.wait_until("document.querySelector('#view').textContent.includes('take the control')")
+    assert station.desk.asked == []
+    click(browser, "Take control for 15 minutes")
+    browser.wait_until("!document.getElementById('control-give').hidden")
+    click(browser, "Pause")
+    browser.wait_until("document.querySelector('#view').textContent.includes('It is paused')")
+    click(browser, "Give it back")
+    browser.wait_until("document.getElementById('control-give').hidden")
+    assert [what for what, _, _ in station.desk.asked] == ["pause"]
+
+
+def test_the_doctor_looks_when_asked_and_says_what_to_do(station: Station, browser: Browser) -> None:
+    go(browser, station, "doctor", fill(station))
+    finding = {
+        "family": "disk",
+        "check": "room",
+        "state": "wrong",
+        "words": "<i>full</i>",
+        "remedy": "make room",
+    }
+    station.desk.answers["doctor"] = {"wrong": 1, "notes": 0, "good": 4, "skipped": 2, "findings": [finding]}
+    click(browser, "Look now")
+    browser.wait_until("document.querySelector('#view').textContent.includes('make room')")
+    assert "<i>full</i>" in browser.text("#view")
+    assert browser.errors == []
