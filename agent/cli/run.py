@@ -48,6 +48,7 @@ def run(config: Config) -> None:
             wishes=desk,
             inbox=desk.inbox,
             told=desk.again,
+            settings_state=desk.state,
         ),
         manager=manager_of(os.environ, pid=os.getpid()),
         clock=clock,

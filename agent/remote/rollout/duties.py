@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 from pydantic import JsonValue
@@ -23,7 +22,7 @@ from agent.foreign import shown, stored
 from agent.remote.rollout import telling
 from agent.remote.rollout.baseline import baseline_of
 from agent.remote.rollout.depot import Depot, DepotError
-from agent.remote.rollout.means import Prove, Stage
+from agent.remote.rollout.means import Prove, Stage, Turn
 from agent.remote.rollout.transaction import (
     Boundary,
     Breached,
@@ -48,12 +47,6 @@ from agent.trust import freshness
 log = structlog.get_logger()
 
 
-class Tell(Protocol):
-    """An event for people and MES, stored when this returns. Raises PlumblineError where it cannot be."""
-
-    def __call__(self, event: str, severity: Severity, detail: str, **data: JsonValue) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """What a rollout uses of a station. `trusted` raises a PlumblineError."""
@@ -62,11 +55,12 @@ class Means:
     fetch: Fetch
     prove: Prove
     stage: Stage
+    turn: Turn
     trusted: Callable[[Bundle], None]
     witness: Witness
     limits: Probation
     kept_free: int  # bytes that stay free on the disk
-    tell: Tell
+    tell: telling.Tell
     clock: Clock
 
 
@@ -79,6 +73,7 @@ class Duties:
         self._work = Work()
         self._fetched: Progress | None = None
         self._ready: str | None = None  # the transaction whose bundle is open beside the one that serves
+        self._waits: str | None = None  # for what, before its switch
         self._watching: Watching | None = None
         self._time_left_s = 0.0
         self._noted: frozenset[str] | None = None  # as used, in the depot
@@ -104,7 +99,7 @@ class Duties:
             case "prove":
                 self._begin(what, new, partial(self._prove, new))
             case "await_boundary":
-                self._ready = None
+                self._ready = self._waits = None
                 self._begin("open", new, partial(self._open, new))
             case "observe" if record.state == "probation":
                 return self._serve(new, record)
@@ -114,6 +109,7 @@ class Duties:
                 self._watching = None
                 self._clear(what, record, new)
             case "report":
+                self._means.turn.end_bundle()
                 self._report(record, new)
                 return [Happened(what="finished", transaction=new.transaction)]
         return []
@@ -154,6 +150,8 @@ class Duties:
 
     def trouble(self, record: Record) -> str | None:
         """Why what is under way does not get on; None where it does."""
+        if record.state == "staged":
+            return self._waits
         if record.state != "downloading" or self._fetched is None:
             return None
         return self._fetched.trouble
@@ -236,10 +234,15 @@ class Duties:
             latest = None if record.latest_trusted_time is None else moment(record.latest_trusted_time)
             reading = freshness.read(self._means.clock, latest)
             if reading.doubt is not None or reading.now < new.window.from_:
+                self._waits = None
+                self._means.turn.end_bundle()  # settings need not wait for a window
                 return None
             if reading.now > new.window.until:
                 late = Problem(code=408, message="the window in which the line might change is over")
                 return Refused(transaction=new.transaction, problem=late)
+        self._waits = self._means.turn.begin_bundle()
+        if self._waits is not None:
+            return None
         self._ready = None
         return Boundary(
             transaction=new.transaction,

@@ -85,6 +85,8 @@ class Updater:
         self._carrying = Carrying(
             begun, self._duties, means.clock, answer=self._answers.answered, moved=self._answers.moved
         )
+        if begun.record.state in ("probation", "rolling_back"):
+            means.turn.go_on_with_bundle()
         self._hindered = begun.trouble or begun.lost
         self.expiry_checked = True
         self._kept_ns = 0

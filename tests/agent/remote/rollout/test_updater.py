@@ -13,6 +13,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.remote.rollout.depot import Depot
+from agent.remote.rollout.orders import Cancel, RollBack
 from agent.remote.rollout.rollout_file import RECORD, NotWritable, RolloutFile
 from agent.remote.rollout.transaction import Record
 from agent.remote.rollout.updater import WAITING
@@ -452,6 +453,58 @@ def test_a_window_is_waited_for_and_a_window_that_is_over_ends_it(rig: Rig, ther
     rig.clock.advance(3600)
     rig.until_state("idle")
     assert (rig.record.outcome, rig.record.errors[-1].code, rig.record.failed) == ("failed", 408, ())
+
+
+def test_a_bundle_waits_for_settings_on_probation_says_so_and_goes_on_by_itself(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    rig.settings = "probation"
+    begun = rig.offer(signed(desired(there[3], 5)))
+    rig.until(lambda: rig.turns.bundle == "waits")
+    words = "settings are under way (probation); it comes into force when they have ended"
+    assert begun.transaction is not None
+    standing = rig.updater.standing(begun.transaction)
+    assert standing is not None and standing.message == f"staged; {words}"
+    assert isinstance(rig.clock, ManualClock)
+    rig.clock.advance(3)
+    rig.updater.turn()
+    attempted = rig.updater.report().attempted
+    assert attempted is not None and (attempted.state, attempted.code) == ("staged", 202)
+    assert [one.message for one in attempted.errors] == [words]
+    assert rig.record.state == "staged" and served(rig.depot.folder) == (2, 1)
+    rig.settings = None
+    rig.until_state("probation")
+    assert rig.turns.bundle == "tried"
+    rig.ended()
+    assert served(rig.depot.folder) == (3, 2) and rig.turns.bundle == "away"
+
+
+def test_a_bundle_that_waited_and_is_cancelled_keeps_no_settings_from_their_turn(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    rig.settings = "probation"
+    rig.offer(signed(desired(there[3], 5)))
+    rig.until(lambda: rig.turns.bundle == "waits")
+    rig.updater._orders.put(Cancel(transaction=None, reply=rig.answers.append))
+    rig.until_state("idle")
+    assert rig.turns.bundle == "away" and served(rig.depot.folder) == (2, 1)
+
+
+def test_a_bundle_on_probation_has_the_line_again_after_a_restart_until_it_has_ended(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    rig.offer(signed(desired(there[3], 5)))
+    rig.until_state("probation")
+    again = restarted(rig)
+    assert again.turns.begin_settings(lambda: None) == "a bundle is on probation"
+    again.updater._orders.put(RollBack(who="somebody", reason="why not", reply=rig.answers.append))
+    again.until_state("rolling_back")
+    assert again.turns.begin_settings(lambda: None) == "a bundle is on probation"
+    again.until(lambda: again.updater._duties._watching is not None)
+    again.verdicts(5)
+    again.until_state("idle")
+    assert again.turns.begin_settings(lambda: None) is None
+    again.close()
 
 
 def test_expiry_is_left_out_where_the_clock_cannot_be_believed(folder: Path, there: dict[int, Path]) -> None:
