@@ -474,7 +474,7 @@ def test_a_bundle_waits_for_settings_on_probation_says_so_and_goes_on_by_itself(
     assert rig.record.state == "staged" and served(rig.depot.folder) == (2, 1)
     rig.settings = None
     rig.until_state("probation")
-    assert rig.turns.bundle == "tried"
+    assert rig.turns.begin_settings(lambda: None) == "a bundle is on probation"
     rig.ended()
     assert served(rig.depot.folder) == (3, 2) and rig.turns.bundle == "away"
 
@@ -547,6 +547,52 @@ def test_a_station_two_installs_behind_keeps_its_own_bundle(rig: Rig, there: dic
     rig.updater.turn()
     make_hand(rig.depot.folder).install(there[1])
     assert digest(there[2]) not in rig.depot.bundles()
+
+
+@pytest.mark.parametrize("spoils_both", [False, True])
+def test_a_bundle_that_was_lost_on_the_disk_is_not_called_applied_any_more_nor_unchanged(
+    rig: Rig, there: dict[int, Path], spoils_both: bool
+) -> None:
+    document = signed(desired(there[3], 5))
+    rig.offer(document)
+    rig.ended()
+    assert rig.offer(signed(desired(there[3], 6))).state == "unchanged"
+    for source in (there[3], there[2]) if spoils_both else (there[3],):
+        (rig.depot.path_of(digest(source)) / "model.onnx").write_bytes(b"bit rot")
+    again = restarted(rig, in_order=True)
+    attempted = again.updater.report().attempted
+    assert attempted is not None and (attempted.counter, attempted.changed, attempted.code) == (5, True, 500)
+    assert attempted.state == ("failed" if spoils_both else "rolled_back")
+    serves = "no bundle serves" if spoils_both else "the bundle before serves"
+    words = f"it was damaged or lost on the disk, and {serves}; send it again with a higher counter"
+    assert words in attempted.errors[-1].message
+    assert again.offer(document).code == 409
+    said = again.offer(signed(desired(there[3], 6)))
+    assert (said.state, said.code) == ("rejected", 424) and words in said.message
+    assert again.offer(signed(desired(there[3], 7))).code == 202
+    again.ended()
+    attempted = again.updater.report().attempted
+    assert attempted is not None and (attempted.counter, attempted.state) == (7, "applied")
+    assert again.stage.serves == digest(there[3])
+    again.close(in_order=True)
+    later = Rig(again.depot.folder).updater.report().attempted
+    assert later is not None and (later.counter, later.state) == (7, "applied")
+
+
+def test_a_lost_bundle_is_told_where_nothing_can_be_written(
+    rig: Rig, there: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.offer(signed(desired(there[3], 5)))
+    rig.ended()
+    (rig.depot.path_of(digest(there[3])) / "model.onnx").write_bytes(b"bit rot")
+    rig.close(in_order=True)
+
+    def full(*_: object) -> None:
+        raise NotWritable("the disk is full")
+
+    monkeypatch.setattr(RolloutFile, "write", full)
+    attempted = Rig(rig.depot.folder).updater.report().attempted
+    assert attempted is not None and (attempted.state, attempted.code) == ("rolled_back", 500)
 
 
 def test_what_was_installed_by_hand_meanwhile_counts(rig: Rig, there: dict[int, Path]) -> None:
