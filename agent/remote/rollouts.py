@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 def begun(wanted: Settings, clock: Clock) -> Begun | None:
     """The depot that the settings name, as a start leaves it; None where they name none."""
-    depot = Depot(folder=wanted.bundle.parent)
+    depot = Depot(folder=wanted.bundle.parent, is_of_station=True)
     if wanted.bundle.name != CURRENT and not depot.is_own(wanted.bundle):
         return None
     return begin(depot, clock, lambda words: log.error("rollout_hindered", reason=words))

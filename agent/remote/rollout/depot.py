@@ -57,6 +57,7 @@ class Depot:
     """One folder of bundles."""
 
     folder: Path
+    is_of_station: bool = False  # that runs; a remedy is another one for whoever stands at a terminal
 
     @property
     def candidate(self) -> Path:
@@ -75,10 +76,12 @@ class Depot:
         nearest = next(one for one in (self.folder, *self.folder.parents) if os.path.lexists(one))
         if nearest.stat().st_uid != os.geteuid():
             owner, user = user_name(nearest.stat().st_uid), user_name(os.geteuid())
+            place = shown(str(self.folder))
+            remedy = f"run it as {owner}: sudo -u {owner} plumbline bundle ..."
+            if self.is_of_station:
+                remedy = f"give it away: sudo chown -R {user} {place}; or run the service as {owner}"
             raise DepotError(
-                f"{shown(str(self.folder))}: {shown(str(nearest))} belongs to {owner} and this is "
-                f"{user}; run it as {owner}: sudo -u {owner} plumbline bundle ...",
-                507,
+                f"{place}: {shown(str(nearest))} belongs to {owner} and this is {user}; {remedy}", 507
             )
         try:
             if not self.folder.is_dir():
