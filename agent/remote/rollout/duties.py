@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import structlog
 from pydantic import JsonValue
 
 from agent.bundle.bundle import Bundle
-from agent.clock import Clock
+from agent.clock import Clock, moment_of
 from agent.contract.desired import Target
 from agent.contract.events import Severity
 from agent.errors import PlumblineError
@@ -99,8 +98,9 @@ class Duties:
             case "prove":
                 self._begin(what, new, partial(self._prove, new))
             case "await_boundary":
-                self._ready = self._waits = None
-                self._begin("open", new, partial(self._open, new))
+                self._waits = None
+                if self._ready != new.transaction:  # an earlier process proved it
+                    self._begin("open", new, partial(self._open, new))
             case "observe" if record.state == "probation":
                 return self._serve(new, record)
             case "observe":
@@ -222,6 +222,7 @@ class Duties:
         incumbent = None if serves is None else self._means.depot.path_of(serves)
         proof = self._means.prove(path, incumbent, cancelled=given_up)
         self._means.stage.open(path)  # its engine is built here, not at the boundary
+        self._ready = new.transaction
         return Happened(what="proven", transaction=new.transaction, proof=proof)
 
     def _open(self, new: Instruction, given_up: Callable[[], bool]) -> None:
@@ -231,7 +232,7 @@ class Duties:
     def _boundary(self, record: Record, new: Instruction) -> Event | None:
         depot = self._means.depot
         if new.window is not None:
-            latest = None if record.latest_trusted_time is None else moment(record.latest_trusted_time)
+            latest = None if record.latest_trusted_time is None else moment_of(record.latest_trusted_time)
             reading = freshness.read(self._means.clock, latest)
             if reading.doubt is not None or reading.now < new.window.from_:
                 self._waits = None
@@ -344,8 +345,3 @@ def problem_of(error: Exception) -> Problem:
         return Problem(code=500, message=stored(f"{type(error).__name__}: {error}"))
     code = getattr(error, "code", 422)
     return Problem(code=code if isinstance(code, int) else 422, message=stored(str(error)))
-
-
-def moment(text: str) -> datetime:
-    """Of RFC 3339 in UTC, as it is written everywhere here."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
