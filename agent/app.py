@@ -41,6 +41,7 @@ from agent.remote.rollout.witness import Witness
 from agent.remote.settings.apart import Look
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.trial import SettingsWitness
+from agent.remote.turns import Turns
 from agent.replay.again import order_of
 from agent.replay.apart import replay_apart
 from agent.rolls.event import make_roll_maps
@@ -83,11 +84,13 @@ def build(
     changes: ChangeFile | None = None,
     history: History | None = None,
     told: Callable[[], None] = lambda: None,
+    settings_state: Callable[[], str | None] = lambda: None,
 ) -> App:
     """Open what must be right before anything runs: bundle, engine and outbox; make the rest.
 
     `look` finds what settings name and is not good here; `takers` take documents, which come from the broker
     or lie in the folder `inbox`. `told` is called when a report of the bundle would say something new.
+    `settings_state` is that of settings that are under way; None for none.
 
     Raises a PlumblineError naming what is wrong: bundle, engine or outbox; then nothing is open.
     """
@@ -107,6 +110,7 @@ def build(
             changes=changes,
             history=history,
             told=told,
+            settings_state=settings_state,
         )
         undo.pop_all()
     return app
@@ -128,6 +132,7 @@ def _build(
     changes: ChangeFile | None,
     history: History | None,
     told: Callable[[], None],
+    settings_state: Callable[[], str | None],
 ) -> App:
     """`undo` closes what was opened."""
     lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
@@ -172,9 +177,8 @@ def _build(
         bind=said.bindings.bind,
     )
     undo.callback(up.stop, status.message("stopped", None))
-    witness = Witness(clock)
-    way = RightOfWay()
-    carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told, way=way)
+    witness, way, turns = Witness(clock), RightOfWay(), Turns(settings_state)
+    carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told, turn=turns, way=way)
     archive = make_archive(wanted.archive, clock)
     asked = remote.build(
         up,
@@ -361,7 +365,7 @@ def _build(
             look=look,
             clock=clock,
             in_force=lambda: recipes.in_force.settings.sha256,
-            bundle_on_probation=carried.is_on_probation,
+            turns=turns,
             silent=board.silent,
             size_of=board.size_of,
         ),

@@ -107,6 +107,11 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment_of(text: str) -> datetime:
+    """Of RFC 3339 in UTC, as `rfc3339` writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
 def new_uuid7(clock: Clock) -> str:
     """A unique id (RFC 9562 section 5.7), later in order than every one made of this clock before.
 

@@ -16,6 +16,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -288,6 +289,7 @@ def _refuse_strangers(manifest: Manifest, sizes: Mapping[str, int], path: Path) 
             raise BundleError(f"{place}: no {shown(name)}; export the bundle again")
 
 
+@lru_cache(maxsize=16)  # YAML takes as long as digests of megabytes, and every report names two bundles
 def parse_manifest(data: bytes, *, name: str) -> Manifest:
     """The manifest in `data`. Raises BundleError with every problem."""
     try:

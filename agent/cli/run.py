@@ -50,6 +50,7 @@ def run(config: Config) -> None:
             changes=desk.changes,
             history=desk,
             told=desk.again,
+            settings_state=desk.state,
         ),
         manager=manager_of(os.environ, pid=os.getpid()),
         clock=clock,

@@ -21,15 +21,15 @@ LINGER_S = 0.005  # after a frame, in which its record is committed
 
 
 class RightOfWay:
-    """Of all lines before one process at a time; from any thread."""
+    """Of all lines before processes that work beside them, all of which stand or run; from any thread."""
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
         self._turn = threading.Condition()
         self._judging = 0
         self._judged = 0
-        self._handle: int | None = None  # of the process that gives way
-        self._since_s = self._due_s = 0.0  # due: that it has to run until it has had its share
+        self._handles: set[int] = set()  # of the processes that give way
+        self._since_s = self._due_s = 0.0  # due: that they have to run until they have had their share
         self._stands = False
 
     @contextmanager
@@ -53,7 +53,7 @@ class RightOfWay:
     def gives_way(self, process: int) -> Iterator[None]:
         """Have it stand still, all its threads, whenever frames are judged; it runs on when the block ends.
 
-        No other process does so meanwhile. Without a kernel that can do that (5.3) its priority is all.
+        Without a kernel that can do that (5.3) its priority is all.
         """
         try:
             handle = os.pidfd_open(process)  # a number may be another's by the time of a signal
@@ -62,17 +62,21 @@ class RightOfWay:
             return
         try:
             with self._turn:
-                self._handle = handle
-                self._since_s = self._monotonic_s()
-                self._due_s, self._stands = 0.0, False
+                if not self._handles:
+                    self._since_s = self._monotonic_s()
+                    self._due_s = 0.0
+                elif self._stands:
+                    _send(handle, signal.SIGSTOP)
+                self._handles.add(handle)
                 self._decide()
             letting_run = threading.Thread(target=self._let_run, args=(handle,), name="way", daemon=True)
             letting_run.start()
             yield
         finally:
             with self._turn:
-                self._send(signal.SIGCONT)
-                self._handle, self._stands = None, False
+                _send(handle, signal.SIGCONT)
+                self._handles.remove(handle)
+                self._stands = self._stands and bool(self._handles)
                 self._turn.notify_all()
             letting_run.join()
             os.close(handle)
@@ -80,17 +84,17 @@ class RightOfWay:
     def _let_run(self, handle: int) -> None:
         """Whenever no frame has been judged for a moment."""
         with self._turn:
-            while self._handle == handle:
+            while handle in self._handles:
                 if not self._stands or self._judging:
                     self._turn.wait()
                     continue
                 judged = self._judged
                 self._turn.wait(LINGER_S)
-                if self._handle == handle and not self._judging and self._judged == judged:
+                if handle in self._handles and not self._judging and self._judged == judged:
                     self._decide()
 
     def _decide(self) -> None:
-        if self._handle is None:
+        if not self._handles:
             return
         now_s = self._monotonic_s()
         went_s, self._since_s = now_s - self._since_s, now_s
@@ -99,9 +103,10 @@ class RightOfWay:
         stands = self._judging > 0 and self._due_s <= 0
         if stands != self._stands:
             self._stands = stands
-            self._send(signal.SIGSTOP if stands else signal.SIGCONT)
+            for handle in self._handles:
+                _send(handle, signal.SIGSTOP if stands else signal.SIGCONT)
 
-    def _send(self, number: signal.Signals) -> None:
-        if self._handle is not None:
-            with suppress(OSError):  # it has ended
-                signal.pidfd_send_signal(self._handle, number)
+
+def _send(handle: int, number: signal.Signals) -> None:
+    with suppress(OSError):  # it has ended
+        signal.pidfd_send_signal(handle, number)

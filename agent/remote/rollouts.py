@@ -20,11 +20,13 @@ from agent.line.way import RightOfWay
 from agent.remote.proof.prover import Prover
 from agent.remote.rollout.begin import Begun, begin, gone_back
 from agent.remote.rollout.depot import CURRENT, Depot
-from agent.remote.rollout.duties import Means, Tell
+from agent.remote.rollout.duties import Means
 from agent.remote.rollout.lines import Lines
+from agent.remote.rollout.means import Turn
 from agent.remote.rollout.no_depot import NoDepot
 from agent.remote.rollout.offers import Offer, Refusal, read_offer, unread
 from agent.remote.rollout.orders import Rollouts
+from agent.remote.rollout.telling import Tell
 from agent.remote.rollout.transaction import Proven
 from agent.remote.rollout.updater import Updater
 from agent.remote.rollout.witness import Witness
@@ -39,7 +41,7 @@ log = structlog.get_logger()
 
 def begun(wanted: Settings, clock: Clock) -> Begun | None:
     """The depot that the settings name, as a start leaves it; None where they name none."""
-    depot = Depot(folder=wanted.bundle.parent)
+    depot = Depot(folder=wanted.bundle.parent, is_of_station=True)
     if wanted.bundle.name != CURRENT and not depot.is_own(wanted.bundle):
         return None
     return begin(depot, clock, lambda words: log.error("rollout_hindered", reason=words))
@@ -77,6 +79,7 @@ def build(
     clock: Clock,
     *,
     changed: Callable[[], None],
+    turn: Turn,
     way: RightOfWay,
 ) -> Rollouts:
     """To be run beside the lines, whose way is `way`; `changed` is called when there is news to report."""
@@ -109,6 +112,7 @@ def build(
             ),
             prove=prove,
             stage=Lines(recipes, clock),
+            turn=turn,
             trusted=lambda bundle: require_trusted(bundle, wanted.trust),
             witness=witness,
             limits=wanted.remote.probation,

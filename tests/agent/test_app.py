@@ -20,6 +20,7 @@ from agent.crew import Crew
 from agent.line.publish import ListenerError
 from agent.outbox.place import lock
 from agent.page.server import PageError
+from agent.remote.rollout.updater import Updater
 from agent.running import App
 from agent.settings import camera as camera_settings
 from agent.settings import settings
@@ -30,10 +31,11 @@ from tests.fakes import fault
 SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 
 
-def made(folder: Path, *, page_port: int = 0) -> App:
+def made(folder: Path, *, page_port: int = 0, bundle: Path = SAMPLE, state: str | None = None) -> App:
+    """`state` is that of settings which are under way."""
     (folder / "pictures").mkdir()
     wanted = settings.Settings(
-        bundle=SAMPLE,
+        bundle=bundle,
         cameras=(
             camera_settings.Camera(name="top", source=camera_settings.FolderSource(path=folder / "pictures")),
         ),
@@ -42,7 +44,7 @@ def made(folder: Path, *, page_port: int = 0) -> App:
         mqtt=settings.Mqtt(port=1),
         page=settings.Page(port=page_port),
     )
-    return build(wanted, ManualClock(), Crew())
+    return build(wanted, ManualClock(), Crew(), settings_state=lambda: state)
 
 
 def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe_in_force(
@@ -63,6 +65,20 @@ def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe
         assert after is not None
         assert (after.bundle, after.threshold) == ("another", 0.5)
         assert before.threshold != after.threshold
+    finally:
+        app.parts.recipes.bundles.close()
+        app.parts.uplink.outbox.close()
+
+
+def test_settings_and_bundles_of_a_station_wait_for_each_other(tmp_path: Path) -> None:
+    (tmp_path / "bundles").mkdir()
+    (tmp_path / "bundles" / "current").symlink_to(SAMPLE)
+    app = made(tmp_path, bundle=tmp_path / "bundles" / "current", state="probation")
+    try:
+        rollouts, turns = app.parts.rollouts, app.settings_run.turns
+        assert isinstance(rollouts, Updater) and rollouts._means.turn is turns
+        assert "settings are under way (probation)" in (turns.begin_bundle() or "")
+        assert app.settings_run.begin(lambda: None) == "a bundle that waited for its turn comes first"
     finally:
         app.parts.recipes.bundles.close()
         app.parts.uplink.outbox.close()

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.bench_rollout [--megabytes 30] [--rounds 5]
 
 Digests of every file, manifest and trust by a signature, all of it synced and renamed, the record written
-before each step; beside it the plain SHA-256 of as many bytes, and their plain write with a sync.
+before each step; beside it the plain SHA-256 of as many bytes, and their plain write with a sync. How often
+the bundle's bytes are hashed, and what is synced, is counted from the document on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import stat
 import statistics
 import tempfile
 import time
@@ -25,6 +27,43 @@ from tests.agent.engines.small_bundle import small_files, small_manifest
 from tests.agent.remote.rollouts import Rig, desired, installed, signed, sources, trust
 
 WINDOW = {"from": "2030-01-01T00:00:00Z", "until": "2031-01-01T00:00:00Z"}  # nothing is switched
+
+
+COUNTS = ("times hashed", "files synced", "folders synced")
+
+
+class Counted:
+    """Bytes hashed and calls of fsync, in every thread, between `begin` and `end`."""
+
+    def __init__(self) -> None:
+        self.hashed = self.files = self.folders = 0
+        self._sha256, self._fsync = hashlib.sha256, os.fsync
+
+    def begin(self) -> None:
+        setattr(hashlib, "sha256", lambda data=b"": _Hash(self, self._sha256(), data))  # noqa: B010
+        setattr(os, "fsync", self._synced)  # noqa: B010
+
+    def end(self) -> None:
+        setattr(hashlib, "sha256", self._sha256)  # noqa: B010
+        setattr(os, "fsync", self._fsync)  # noqa: B010
+
+    def _synced(self, descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            self.folders += 1
+        else:
+            self.files += 1
+        self._fsync(descriptor)
+
+
+class _Hash:
+    def __init__(self, counted: Counted, real: hashlib._Hash, data: bytes) -> None:
+        self._counted, self._real = counted, real
+        self.hexdigest, self.digest = real.hexdigest, real.digest
+        self.update(data)
+
+    def update(self, data: bytes) -> None:
+        self._counted.hashed += len(data)
+        self._real.update(data)
 
 
 def large(path: Path, counter: int, size: int) -> Path:
@@ -43,6 +82,8 @@ def once(folder: Path, size: int) -> dict[str, float]:
     rig = Rig(folder / "bundles")
     object.__setattr__(rig.updater._means, "trusted", lambda one: require_signed(one, trust(), name="trust"))
     document = signed({**desired(source, 5), "window": WINDOW, "expires": "2031-01-01T00:00:00Z"})
+    counted = Counted()
+    counted.begin()
     began = time.perf_counter()
     rig.offer(document)
     rig.until_state("verifying", "proving", "staged")
@@ -50,12 +91,16 @@ def once(folder: Path, size: int) -> dict[str, float]:
     rig.until_state("staged")
     staged, staged_cpu = time.perf_counter(), time.process_time()
     rig.close()
+    counted.end()
     content = (source / "weights.bin").read_bytes()
     hashing = time.perf_counter()
     hashlib.sha256(content).hexdigest()
     writing = time.perf_counter()
     write_file(folder / "plain", [content])
     return {
+        "times hashed": counted.hashed / size,
+        "files synced": counted.files,
+        "folders synced": counted.folders,
         "bytes copied": came - began,
         "verified and staged": staged - came,
         "of that on a core": staged_cpu - came_cpu,
@@ -75,8 +120,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             found.append(once(Path(name), asked.megabytes * 1_000_000))
     for part in found[0]:
-        seconds = [one[part] for one in found]
-        print(f"{part:<20} median {statistics.median(seconds):6.3f} s, worst {max(seconds):6.3f} s")
+        values = [one[part] for one in found]
+        unit = "" if part in COUNTS else " s"
+        print(f"{part:<20} median {statistics.median(values):6.3f}{unit}, worst {max(values):6.3f}{unit}")
 
 
 class _Silent:

@@ -148,6 +148,8 @@ def _untouched(depot: Depot, record: Record, held: ExitStack, trouble: str) -> B
     events: tuple[Event, ...] = ()
     if record.state in ("probation", "rolling_back"):
         wanted = (record.previous, *(one for one in wanted if one != _target(record)))
+    if record.state == "idle":  # what is told is true, though it cannot be written
+        record = rollout.start(record, links, record.boot_id).record
     if record.state == "probation":
         problem = Problem(code=507, message="its tries could not be counted")
         events = (Breached(transaction=_transaction(record), problem=problem),)

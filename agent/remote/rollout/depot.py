@@ -57,6 +57,7 @@ class Depot:
     """One folder of bundles."""
 
     folder: Path
+    is_of_station: bool = False  # that runs; a remedy is another one for whoever stands at a terminal
 
     @property
     def candidate(self) -> Path:
@@ -75,10 +76,12 @@ class Depot:
         nearest = next(one for one in (self.folder, *self.folder.parents) if os.path.lexists(one))
         if nearest.stat().st_uid != os.geteuid():
             owner, user = user_name(nearest.stat().st_uid), user_name(os.geteuid())
+            place = shown(str(self.folder))
+            remedy = f"run it as {owner}: sudo -u {owner} plumbline bundle ..."
+            if self.is_of_station:
+                remedy = f"give it away: sudo chown -R {user} {place}; or run the service as {owner}"
             raise DepotError(
-                f"{shown(str(self.folder))}: {shown(str(nearest))} belongs to {owner} and this is "
-                f"{user}; run it as {owner}: sudo -u {owner} plumbline bundle ...",
-                507,
+                f"{place}: {shown(str(nearest))} belongs to {owner} and this is {user}; {remedy}", 507
             )
         try:
             if not self.folder.is_dir():
@@ -125,12 +128,10 @@ class Depot:
     def serving(self) -> frozenset[str]:
         """What a running station said last that it has open; nothing where that cannot be read."""
         try:
-            said = bounded.read(self.folder / SERVING, max_bytes=_MAX_SERVING_BYTES).decode(
-                "ascii", "replace"
-            )
+            said = bounded.read(self.folder / SERVING, max_bytes=_MAX_SERVING_BYTES)
         except bounded.UnreadableError:
             return frozenset()
-        return frozenset(one for one in said.split() if _NAME.fullmatch(one))
+        return frozenset(one for one in said.decode("ascii", "replace").split() if _NAME.fullmatch(one))
 
     def note_serving(self, digests: frozenset[str]) -> None:
         """Keep these from being cleaned up, whoever installs meanwhile. Raises DepotError."""
@@ -244,18 +245,22 @@ class Depot:
             )
 
     def sync_candidate(self) -> None:
-        """Its files and their names stay as they are now. Raises DepotError."""
+        """Its files and their names stay as they are now, whoever wrote them. Raises DepotError."""
         try:
-            for folder, _, names in os.walk(self.candidate, topdown=False):
+            for folder, _, names in os.walk(self.candidate):
                 for name in names:
                     sync_file(Path(folder) / name)
-                sync_folder(Path(folder))
-            sync_folder(self.folder)
+            self._sync_names()
         except OSError as error:
             raise explained(self.candidate, error) from error
 
+    def _sync_names(self) -> None:
+        for folder, _, _ in os.walk(self.candidate, topdown=False):
+            sync_folder(Path(folder))
+        sync_folder(self.folder)
+
     def place(self, sha256: str) -> None:
-        """Give the candidate, which was verified, its name. Raises DepotError."""
+        """Give the candidate, whose files were synced and verified, its name. Raises DepotError."""
         if not self.candidate.is_dir():
             return
         target = self.path_of(sha256)
@@ -265,7 +270,7 @@ class Depot:
                     self.drop_candidate()
                     return
                 _remove(target)
-            self.sync_candidate()
+            self._sync_names()
             self.candidate.rename(target)
             sync_folder(self.folder)
         except OSError as error:

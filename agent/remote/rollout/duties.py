@@ -6,16 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 from pydantic import JsonValue
 
 from agent.bundle.bundle import Bundle
-from agent.clock import Clock
+from agent.clock import Clock, moment_of
 from agent.contract.desired import Target
 from agent.contract.events import Severity
 from agent.errors import PlumblineError
@@ -23,7 +21,7 @@ from agent.foreign import shown, stored
 from agent.remote.rollout import telling
 from agent.remote.rollout.baseline import baseline_of
 from agent.remote.rollout.depot import Depot, DepotError
-from agent.remote.rollout.means import Prove, Stage
+from agent.remote.rollout.means import Prove, Stage, Turn
 from agent.remote.rollout.transaction import (
     Boundary,
     Breached,
@@ -48,12 +46,6 @@ from agent.trust import freshness
 log = structlog.get_logger()
 
 
-class Tell(Protocol):
-    """An event for people and MES, stored when this returns. Raises PlumblineError where it cannot be."""
-
-    def __call__(self, event: str, severity: Severity, detail: str, **data: JsonValue) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """What a rollout uses of a station. `trusted` raises a PlumblineError."""
@@ -62,11 +54,12 @@ class Means:
     fetch: Fetch
     prove: Prove
     stage: Stage
+    turn: Turn
     trusted: Callable[[Bundle], None]
     witness: Witness
     limits: Probation
     kept_free: int  # bytes that stay free on the disk
-    tell: Tell
+    tell: telling.Tell
     clock: Clock
 
 
@@ -79,6 +72,7 @@ class Duties:
         self._work = Work()
         self._fetched: Progress | None = None
         self._ready: str | None = None  # the transaction whose bundle is open beside the one that serves
+        self._waits: str | None = None  # for what, before its switch
         self._watching: Watching | None = None
         self._time_left_s = 0.0
         self._noted: frozenset[str] | None = None  # as used, in the depot
@@ -104,8 +98,9 @@ class Duties:
             case "prove":
                 self._begin(what, new, partial(self._prove, new))
             case "await_boundary":
-                self._ready = None
-                self._begin("open", new, partial(self._open, new))
+                self._waits = None
+                if self._ready != new.transaction:  # an earlier process proved it
+                    self._begin("open", new, partial(self._open, new))
             case "observe" if record.state == "probation":
                 return self._serve(new, record)
             case "observe":
@@ -114,6 +109,7 @@ class Duties:
                 self._watching = None
                 self._clear(what, record, new)
             case "report":
+                self._means.turn.end_bundle()
                 self._report(record, new)
                 return [Happened(what="finished", transaction=new.transaction)]
         return []
@@ -154,6 +150,8 @@ class Duties:
 
     def trouble(self, record: Record) -> str | None:
         """Why what is under way does not get on; None where it does."""
+        if record.state == "staged":
+            return self._waits
         if record.state != "downloading" or self._fetched is None:
             return None
         return self._fetched.trouble
@@ -224,6 +222,7 @@ class Duties:
         incumbent = None if serves is None else self._means.depot.path_of(serves)
         proof = self._means.prove(path, incumbent, cancelled=given_up)
         self._means.stage.open(path)  # its engine is built here, not at the boundary
+        self._ready = new.transaction
         return Happened(what="proven", transaction=new.transaction, proof=proof)
 
     def _open(self, new: Instruction, given_up: Callable[[], bool]) -> None:
@@ -233,13 +232,18 @@ class Duties:
     def _boundary(self, record: Record, new: Instruction) -> Event | None:
         depot = self._means.depot
         if new.window is not None:
-            latest = None if record.latest_trusted_time is None else moment(record.latest_trusted_time)
+            latest = None if record.latest_trusted_time is None else moment_of(record.latest_trusted_time)
             reading = freshness.read(self._means.clock, latest)
             if reading.doubt is not None or reading.now < new.window.from_:
+                self._waits = None
+                self._means.turn.end_bundle()  # settings need not wait for a window
                 return None
             if reading.now > new.window.until:
                 late = Problem(code=408, message="the window in which the line might change is over")
                 return Refused(transaction=new.transaction, problem=late)
+        self._waits = self._means.turn.begin_bundle()
+        if self._waits is not None:
+            return None
         self._ready = None
         return Boundary(
             transaction=new.transaction,
@@ -341,8 +345,3 @@ def problem_of(error: Exception) -> Problem:
         return Problem(code=500, message=stored(f"{type(error).__name__}: {error}"))
     code = getattr(error, "code", 422)
     return Problem(code=code if isinstance(code, int) else 422, message=stored(str(error)))
-
-
-def moment(text: str) -> datetime:
-    """Of RFC 3339 in UTC, as it is written everywhere here."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))

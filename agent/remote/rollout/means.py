@@ -25,6 +25,19 @@ class Prove(Protocol):
         """
 
 
+class Turn(Protocol):
+    """Beside settings, which are tried on the same lines."""
+
+    def begin_bundle(self) -> str | None:
+        """Have the lines for a bundle's switch and probation; why that has to wait, where it does."""
+
+    def go_on_with_bundle(self) -> None:
+        """One was on probation before this run."""
+
+    def end_bundle(self) -> None:
+        """It is over, or does not want to be switched any more."""
+
+
 class Stage(Protocol):
     """The lines, and the bundles that they can judge by."""
 

@@ -100,7 +100,8 @@ def start(record: Record, links: Links, boot_id: str, limits: Limits = LIMITS) -
     """
     repair = _repair(links)
     if record.state == "idle":
-        return Step(record=record, actions=(*repair, Do(what="discard")))
+        kept = record if not repair else _lost(record, links, limits)
+        return Step(record=kept, actions=(*repair, Do(what="discard")))
     found = replace(record, boot_id=boot_id, is_stopped=False)
     if record.state in COUNTED and not record.is_stopped:
         found = _counted(found, is_same_boot=record.boot_id == boot_id)
@@ -162,6 +163,18 @@ def _repair(links: Links) -> tuple[Action, ...]:
     return (Point(link="current", at=None), Do(what="fail_safe"))
 
 
+def _lost(record: Record, links: Links, limits: Limits) -> Record:
+    """What was applied does not serve any more, where another one, or none, serves in its place."""
+    serves = links.previous if links.previous in links.verified else None
+    if record.outcome != "applied" or _target(record) == serves:
+        return record
+    words = "no bundle serves" if serves is None else "the bundle before serves"
+    again = "send it again with a higher counter, or install it by hand"
+    why = Problem(code=500, message=f"it was damaged or lost on the disk, and {words}; {again}")
+    outcome: Outcome = "unable_to_roll_back" if serves is None else "rolled_back"
+    return replace(_remembered(record, why, limits), outcome=outcome, errors=(*record.errors, why))
+
+
 def _offered(record: Record, event: Offered, limits: Limits) -> Step:
     new = event.instruction
     if not event.is_addressed:
@@ -172,9 +185,10 @@ def _offered(record: Record, event: Offered, limits: Limits) -> Step:
         return _rejected(record, 409, f"counter {new.counter} is not above {seen.counter}")
     if seen is not None and new.counter == seen.counter and new.envelope_sha256 != seen.envelope_sha256:
         return _rejected(record, 409, f"counter {new.counter} came with another content before")
-    if failure is not None and new.counter <= failure.counter:
+    is_known = seen is not None and new.counter == seen.counter
+    if failure is not None and (is_known or new.counter <= failure.counter):
         return _rejected(_raised(record, event), 424, f"it failed here before: {failure.reason}")
-    if seen is not None and new.counter == seen.counter:
+    if is_known:
         return Step(record=record, actions=(Answer(state="unchanged"),))
     if event.is_expired:
         return _rejected(_raised(record, event), 410, "it has expired")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydantic import JsonValue
 
 from agent.contract.events import Severity
 from agent.foreign import stored
 from agent.remote.rollout.transaction import Instruction, Record
+
+
+class Tell(Protocol):
+    """An event for people and MES, stored when this returns. Raises PlumblineError where it cannot be."""
+
+    def __call__(self, event: str, severity: Severity, detail: str, **data: JsonValue) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

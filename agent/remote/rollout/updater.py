@@ -18,14 +18,14 @@ from typing import TypeAlias, get_args
 
 import structlog
 
-from agent.clock import new_uuid7, rfc3339
+from agent.clock import moment_of, new_uuid7, rfc3339
 from agent.contract.reported import BundleReport
 from agent.remote.rollout import bundle_report
 from agent.remote.rollout.answers import AGAIN_S, Answers
 from agent.remote.rollout.begin import Begun
 from agent.remote.rollout.carrying import Carrying
 from agent.remote.rollout.depot import DepotError
-from agent.remote.rollout.duties import Duties, Means, moment
+from agent.remote.rollout.duties import Duties, Means
 from agent.remote.rollout.offers import Offer, Refusal, unread, way_back
 from agent.remote.rollout.orders import Asked, Cancel, Document, Reply, RollBack, Said, Standing, nobody
 from agent.remote.rollout.rollout_file import RECORD, NotWritable
@@ -85,6 +85,8 @@ class Updater:
         self._carrying = Carrying(
             begun, self._duties, means.clock, answer=self._answers.answered, moved=self._answers.moved
         )
+        if begun.record.state in ("probation", "rolling_back"):
+            means.turn.go_on_with_bundle()
         self._hindered = begun.trouble or begun.lost
         self.expiry_checked = True
         self._kept_ns = 0
@@ -218,7 +220,7 @@ class Updater:
     def _reading(self) -> Reading:
         """The clock, once for a transaction."""
         latest = self._carrying.record.latest_trusted_time
-        return freshness.read(self._clock, None if latest is None else moment(latest))
+        return freshness.read(self._clock, None if latest is None else moment_of(latest))
 
     def _document(self, order: Document) -> None:
         if not order.content:  # an empty retained message is no instruction

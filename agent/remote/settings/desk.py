@@ -69,6 +69,10 @@ class SettingsDesk:
         """What should run now; `start` comes first."""
         return self._rollout.target
 
+    def state(self) -> str | None:
+        """Of settings that are under way; None where none are. From any thread."""
+        return self._rollout.state
+
     def start(self) -> Target:
         """What is to run first. Raises SettingsError where there is nothing."""
         return self._rollout.start()

@@ -96,6 +96,12 @@ class SettingsRollout:
         return self._record.state != "idle"
 
     @property
+    def state(self) -> str | None:
+        """Of what is under way; None where nothing is. From any thread."""
+        state = self._record.state
+        return None if state == "idle" else state.replace("_", " ")
+
+    @property
     def is_proving(self) -> bool:
         return self._proof.is_going_on
 
@@ -204,10 +210,10 @@ class SettingsRollout:
                 why := self._arrivals.hear(f"another document is {self._record.state}", stands_s)
             ) is not None:
                 self._end(why)
-        if self._running is not None and self._running.tries_a_bundle():
-            self._arrivals.hear("a bundle is on probation")
-        else:
+        elif self._running is None:
             self._arrivals.take()
+        elif (waits := self._running.begin(self._arrivals.take)) is not None:
+            self._arrivals.hear(waits)
         return False
 
     def stop(self) -> None:

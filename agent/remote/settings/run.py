@@ -17,6 +17,7 @@ from agent.remote.settings.blind import SizeOf, blind
 from agent.remote.settings.desired import Flaw
 from agent.remote.settings.target import Trial
 from agent.remote.settings.trial import SettingsTrial, SettingsWitness, limits_of
+from agent.remote.turns import Turns
 from agent.settings.reach import changed
 from agent.settings.settings import Settings
 from agent.uplink.mqtt.link_state import LinkState
@@ -60,7 +61,7 @@ class SettingsRun:
     look: Look
     clock: Clock
     in_force: Callable[[], str]  # the digest of the settings that the lines judge by
-    bundle_on_probation: Callable[[], bool]
+    turns: Turns
     silent: Callable[[], Collection[str]]  # cameras of which frames are to come, and do not
     size_of: SizeOf
 
@@ -90,8 +91,8 @@ class SettingsRun:
             found.append(Flaw(message=shown(str(error))))
         return found
 
-    def tries_a_bundle(self) -> bool:
-        return self.bundle_on_probation()
+    def begin(self, take: Callable[[], None]) -> str | None:
+        return self.turns.begin_settings(take)
 
     def baseline(self) -> Baseline | None:
         found, silent = self.witness.baseline(self.in_force()), self.silent()

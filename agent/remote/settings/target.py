@@ -38,8 +38,8 @@ class Running(Protocol):
         Raises HungError where it took too long.
         """
 
-    def tries_a_bundle(self) -> bool:
-        """Whether one is on probation: documents wait, so that each is compared with what was before it."""
+    def begin(self, take: Callable[[], None]) -> str | None:
+        """Take documents up, unless a bundle is tried or about to be: why they wait, then."""
 
     def baseline(self) -> Baseline | None:
         """The health of the settings that run."""

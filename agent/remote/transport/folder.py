@@ -53,7 +53,7 @@ class _FolderVisit:
         if size is None:
             raise Missing(f"{self.place}/{shown(name)}: not there")
         if size > limit:
-            raise Unfit(f"{self.place}/{shown(name)}: {size} bytes, and {limit} were announced", 413)
+            raise Unfit(f"{self.place}/{shown(name)}: {size} bytes, and at most {limit} may come", 413)
         return Stretch(begins=0, size=size, pieces=self._pieces(name, limit))
 
     def _pieces(self, name: str, limit: int) -> Iterator[bytes]:

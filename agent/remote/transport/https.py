@@ -162,7 +162,7 @@ def accepted(
         begins, size = offset, None if found[3] == "*" else int(found[3])
         content = int(found[2]) - offset + 1
     if (size or 0) > limit or begins + (content or 0) > limit:
-        raise Unfit(f"{place}: {size or content} bytes, and {limit} were announced", 413)
+        raise Unfit(f"{place}: {size or content} bytes, and at most {limit} may come", 413)
     return begins, size, content
 
 
@@ -212,8 +212,12 @@ def _told() -> Iterator[None]:
         raise Unfit(f"its certificate is not good ({words}); see remote.download.ca_file", 403) from error
     except http.client.InvalidURL as error:
         raise Unfit(f"is no address ({shown(str(error))})", 422) from error
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         raise Lost(f"cannot be reached ({_why(error)})") from error
+    except http.client.IncompleteRead as error:
+        raise Lost("the server closed within its answer") from error
+    except http.client.HTTPException as error:
+        raise Lost(f"what answers there does not speak HTTP ({_why(error)[:80]})") from error
     except UnicodeError as error:
         raise Unfit("is no address: its host has no such form", 422) from error
 

@@ -146,7 +146,7 @@ class Pull:
     def _take(self, head: Chunk, content: bytes, start: int, now_ns: int) -> None:
         place = shown(self._file)
         if head.size_bytes > self._limit:
-            raise Unfit(f"{place}: {head.size_bytes} bytes, and {self._limit} were announced", 413)
+            raise Unfit(f"{place}: {head.size_bytes} bytes, and at most {self._limit} may come", 413)
         if self.size not in (None, head.size_bytes):
             raise Lost(f"{place}: changed while it was read")
         awaited = self._awaited.pop(start)

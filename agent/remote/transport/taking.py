@@ -175,7 +175,7 @@ class Taking:
         for piece in stretch.pieces:
             if file.size + len(piece) > limit:
                 file.clear()
-                raise Unfit(f"{shown(name)}: more than the {limit} bytes that were announced", 413)
+                raise Unfit(f"{shown(name)}: more than the {limit} bytes that may come", 413)
             file.add(piece)
             self.received += len(piece)
             self._told(name, file.size)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,23 @@ class Time:
         return self.now_s
 
 
-@pytest.fixture
-def spinning() -> Iterator[subprocess.Popen[bytes]]:
+@contextmanager
+def spins() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
         yield process
         process.kill()
+
+
+@pytest.fixture
+def spinning() -> Iterator[subprocess.Popen[bytes]]:
+    with spins() as process:
+        yield process
+
+
+@pytest.fixture
+def other() -> Iterator[subprocess.Popen[bytes]]:
+    with spins() as process:
+        yield process
 
 
 def stands(process: subprocess.Popen[bytes]) -> bool:
@@ -135,3 +148,24 @@ def test_what_the_block_raises_is_raised_and_it_runs_on(spinning: subprocess.Pop
             eventually(lambda: stands(spinning), "it stands")
             raise ValueError("bad frame")
     eventually(lambda: not stands(spinning), "it runs")
+
+
+def test_two_processes_give_way_at_once_and_each_runs_on_when_its_own_block_ends(
+    spinning: subprocess.Popen[bytes], other: subprocess.Popen[bytes]
+) -> None:
+    now = Time()
+    way = RightOfWay(now)
+    with way.gives_way(spinning.pid):
+        now.now_s += 1
+        with way.judging():
+            eventually(lambda: stands(spinning), "it stands")
+            with way.gives_way(other.pid):
+                eventually(lambda: stands(other), "the one that comes stands, too")
+                assert stands(spinning)
+            eventually(lambda: not stands(other), "its block has ended")
+            assert stands(spinning)
+        eventually(lambda: not stands(spinning), "no frame is judged any more")
+        now.now_s += 1
+        with way.judging():
+            eventually(lambda: stands(spinning), "it stands as before")
+    eventually(lambda: not stands(spinning), "its block has ended")

@@ -90,7 +90,7 @@ class Rules:
     limits: Limits = LIMITS
 
     def queue(self, found: Step, before: Record) -> tuple[Record | Action, ...]:
-        record = _without_words(found.record)
+        record = without_words(found.record)
         written = () if record == before else (record,)
         return (*written, *found.actions) if self.record_first else (*found.actions, *written)
 
@@ -118,7 +118,7 @@ class Found:
         return set(self.ways) - free
 
 
-def _without_words(record: Record) -> Record:
+def without_words(record: Record) -> Record:
     """What decides: worlds that differ in words alone are one."""
     failed = tuple(replace(one, reason="") for one in record.failed)
     record = replace(record, errors=(), deadline_s=None, bytes_done=(), latest_trusted_time=None)

@@ -30,6 +30,7 @@ from agent.remote.rollout.transaction import Proven, Record
 from agent.remote.rollout.updater import Updater
 from agent.remote.rollout.witness import Witness
 from agent.remote.transport.fetch import Order, Progress
+from agent.remote.turns import Turns
 from agent.settings.remote import Probation
 from agent.trust.envelope import encoding
 from agent.trust.trust_set import TrustedKey, TrustSet
@@ -218,6 +219,8 @@ class Rig:
         self.attempts: list[BundleAttempt] = []  # as they were reported
         self.trust = trust(threshold=threshold)
         self.witness = Witness(self.clock)
+        self.settings: str | None = None  # the state of those that are under way
+        self.turns = Turns(lambda: self.settings)
         self.updater = Updater(
             self.begun,
             Means(
@@ -225,6 +228,7 @@ class Rig:
                 fetch=self.fetch,
                 prove=self.prove,
                 stage=self.stage,
+                turn=self.turns,
                 trusted=lambda bundle: None,
                 witness=self.witness,
                 limits=limits,

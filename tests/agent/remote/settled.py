@@ -103,8 +103,11 @@ class FakeRun:
 
     has_a_bundle: bool = False
 
-    def tries_a_bundle(self) -> bool:
-        return self.has_a_bundle
+    def begin(self, take: Callable[[], None]) -> str | None:
+        if self.has_a_bundle:
+            return "a bundle is on probation"
+        take()
+        return None
 
     def baseline(self) -> Baseline | None:
         return None

@@ -209,5 +209,6 @@ def test_while_somebody_installs_by_hand_a_station_starts_with_what_is_whole(
 def test_a_folder_of_another_user_is_read_alone(folder: Path, there: dict[int, Path]) -> None:
     on_trial(folder, there[3], "rolling_back")
     os.chown(folder, 65_534, 65_534)
-    made = begun(folder)
-    assert made.serves == digest(there[2]) and "belongs to nobody" in (made.trouble or "")
+    made = begin(Depot(folder=folder, is_of_station=True), ManualClock(), [].append)
+    assert made.serves == digest(there[2]) and "belongs to nobody and this is root" in (made.trouble or "")
+    assert f"sudo chown -R root {folder}; or run the service as nobody" in (made.trouble or "")

@@ -13,6 +13,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.remote.rollout.depot import Depot
+from agent.remote.rollout.orders import Cancel, RollBack
 from agent.remote.rollout.rollout_file import RECORD, NotWritable, RolloutFile
 from agent.remote.rollout.transaction import Record
 from agent.remote.rollout.updater import WAITING
@@ -454,6 +455,58 @@ def test_a_window_is_waited_for_and_a_window_that_is_over_ends_it(rig: Rig, ther
     assert (rig.record.outcome, rig.record.errors[-1].code, rig.record.failed) == ("failed", 408, ())
 
 
+def test_a_bundle_waits_for_settings_on_probation_says_so_and_goes_on_by_itself(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    rig.settings = "probation"
+    begun = rig.offer(signed(desired(there[3], 5)))
+    rig.until(lambda: rig.turns.bundle == "waits")
+    words = "settings are under way (probation); it comes into force when they have ended"
+    assert begun.transaction is not None
+    standing = rig.updater.standing(begun.transaction)
+    assert standing is not None and standing.message == f"staged; {words}"
+    assert isinstance(rig.clock, ManualClock)
+    rig.clock.advance(3)
+    rig.updater.turn()
+    attempted = rig.updater.report().attempted
+    assert attempted is not None and (attempted.state, attempted.code) == ("staged", 202)
+    assert [one.message for one in attempted.errors] == [words]
+    assert rig.record.state == "staged" and served(rig.depot.folder) == (2, 1)
+    rig.settings = None
+    rig.until_state("probation")
+    assert rig.turns.begin_settings(lambda: None) == "a bundle is on probation"
+    rig.ended()
+    assert served(rig.depot.folder) == (3, 2) and rig.turns.bundle == "away"
+
+
+def test_a_bundle_that_waited_and_is_cancelled_keeps_no_settings_from_their_turn(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    rig.settings = "probation"
+    rig.offer(signed(desired(there[3], 5)))
+    rig.until(lambda: rig.turns.bundle == "waits")
+    rig.updater._orders.put(Cancel(transaction=None, reply=rig.answers.append))
+    rig.until_state("idle")
+    assert rig.turns.bundle == "away" and served(rig.depot.folder) == (2, 1)
+
+
+def test_a_bundle_on_probation_has_the_line_again_after_a_restart_until_it_has_ended(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    rig.offer(signed(desired(there[3], 5)))
+    rig.until_state("probation")
+    again = restarted(rig)
+    assert again.turns.begin_settings(lambda: None) == "a bundle is on probation"
+    again.updater._orders.put(RollBack(who="somebody", reason="why not", reply=rig.answers.append))
+    again.until_state("rolling_back")
+    assert again.turns.begin_settings(lambda: None) == "a bundle is on probation"
+    again.until(lambda: again.updater._duties._watching is not None)
+    again.verdicts(5)
+    again.until_state("idle")
+    assert again.turns.begin_settings(lambda: None) is None
+    again.close()
+
+
 def test_expiry_is_left_out_where_the_clock_cannot_be_believed(folder: Path, there: dict[int, Path]) -> None:
     old = signed(desired(there[3], 5, expires="2026-01-01T00:00:00Z"))
     rig = Rig(folder)
@@ -494,6 +547,52 @@ def test_a_station_two_installs_behind_keeps_its_own_bundle(rig: Rig, there: dic
     rig.updater.turn()
     make_hand(rig.depot.folder).install(there[1])
     assert digest(there[2]) not in rig.depot.bundles()
+
+
+@pytest.mark.parametrize("spoils_both", [False, True])
+def test_a_bundle_that_was_lost_on_the_disk_is_not_called_applied_any_more_nor_unchanged(
+    rig: Rig, there: dict[int, Path], spoils_both: bool
+) -> None:
+    document = signed(desired(there[3], 5))
+    rig.offer(document)
+    rig.ended()
+    assert rig.offer(signed(desired(there[3], 6))).state == "unchanged"
+    for source in (there[3], there[2]) if spoils_both else (there[3],):
+        (rig.depot.path_of(digest(source)) / "model.onnx").write_bytes(b"bit rot")
+    again = restarted(rig, in_order=True)
+    attempted = again.updater.report().attempted
+    assert attempted is not None and (attempted.counter, attempted.changed, attempted.code) == (5, True, 500)
+    assert attempted.state == ("failed" if spoils_both else "rolled_back")
+    serves = "no bundle serves" if spoils_both else "the bundle before serves"
+    words = f"it was damaged or lost on the disk, and {serves}; send it again with a higher counter"
+    assert words in attempted.errors[-1].message
+    assert again.offer(document).code == 409
+    said = again.offer(signed(desired(there[3], 6)))
+    assert (said.state, said.code) == ("rejected", 424) and words in said.message
+    assert again.offer(signed(desired(there[3], 7))).code == 202
+    again.ended()
+    attempted = again.updater.report().attempted
+    assert attempted is not None and (attempted.counter, attempted.state) == (7, "applied")
+    assert again.stage.serves == digest(there[3])
+    again.close(in_order=True)
+    later = Rig(again.depot.folder).updater.report().attempted
+    assert later is not None and (later.counter, later.state) == (7, "applied")
+
+
+def test_a_lost_bundle_is_told_where_nothing_can_be_written(
+    rig: Rig, there: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.offer(signed(desired(there[3], 5)))
+    rig.ended()
+    (rig.depot.path_of(digest(there[3])) / "model.onnx").write_bytes(b"bit rot")
+    rig.close(in_order=True)
+
+    def full(*_: object) -> None:
+        raise NotWritable("the disk is full")
+
+    monkeypatch.setattr(RolloutFile, "write", full)
+    attempted = Rig(rig.depot.folder).updater.report().attempted
+    assert attempted is not None and (attempted.state, attempted.code) == ("rolled_back", 500)
 
 
 def test_what_was_installed_by_hand_meanwhile_counts(rig: Rig, there: dict[int, Path]) -> None:

@@ -14,6 +14,7 @@ from agent.remote.rollout.baseline import Baseline
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.target import Trial
 from agent.remote.settings.trial import REACH_S, SettingsWitness
+from agent.remote.turns import Turns
 from agent.settings.settings import Settings
 
 CAMERAS = [{"name": "top"}, {"name": "side"}]
@@ -38,7 +39,7 @@ class Rig:
             look=lambda *_: (),
             clock=self.clock,
             in_force=lambda: "",
-            bundle_on_probation=lambda: False,
+            turns=Turns(lambda: None),
             silent=self._silent,
             size_of=lambda camera: (300, 200),
         )
