@@ -168,8 +168,8 @@ def _lost(record: Record, links: Links, limits: Limits) -> Record:
     serves = links.previous if links.previous in links.verified else None
     if record.outcome != "applied" or _target(record) == serves:
         return record
-    words = "no bundle serves" if serves is None else "the bundle before serves"
-    again = "send it again with a higher counter, or install it by hand"
+    words = "nothing serves in its place" if serves is None else "what was before serves"
+    again = "send it again with a higher counter"
     why = Problem(code=500, message=f"it was damaged or lost on the disk, and {words}; {again}")
     outcome: Outcome = "unable_to_roll_back" if serves is None else "rolled_back"
     return replace(_remembered(record, why, limits), outcome=outcome, errors=(*record.errors, why))

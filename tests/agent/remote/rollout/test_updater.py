@@ -563,7 +563,7 @@ def test_a_bundle_that_was_lost_on_the_disk_is_not_called_applied_any_more_nor_u
     attempted = again.updater.report().attempted
     assert attempted is not None and (attempted.counter, attempted.changed, attempted.code) == (5, True, 500)
     assert attempted.state == ("failed" if spoils_both else "rolled_back")
-    serves = "no bundle serves" if spoils_both else "the bundle before serves"
+    serves = "nothing serves in its place" if spoils_both else "what was before serves"
     words = f"it was damaged or lost on the disk, and {serves}; send it again with a higher counter"
     assert words in attempted.errors[-1].message
     assert again.offer(document).code == 409
