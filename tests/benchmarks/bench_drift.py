@@ -2,8 +2,8 @@
 
 `python -m tests.benchmarks.bench_drift [DATA]`: `measure` by itself for frames of several sizes, and beside
 reading, preparing, inferring and judging a solar cell, by turns in one run. Then good parts in their order:
-solar cells by module (`elpv-dataset`), of one make and of both, and in DATA the sets kolektor_sdd and
-magnetic_tile. Only changes of pictures can be told there: no model has scores of all of them.
+solar cells by module (`elpv-dataset`), of one make and of both, and kolektor_sdd and magnetic_tile in the folder
+DATA. Only changes of pictures can be told there: no model has scores of all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from agent.messages import Inspection, Pixels
 from tests.agent.drift.cells import Judge
 from tests.benchmarks.bench_web import processor
 
-DATA = Path("/work/shared/data")
 GOOD = 160  # as many as leave a half of the smaller sets to watch
 SIZES = ((300, 300, 1), (1024, 4096, 1), (2000, 3000, 3))
 TURNS = 200
@@ -39,7 +38,7 @@ NOTHING = Inspection(
 
 
 def main() -> None:
-    data = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
+    data = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     print(processor())
     for shape in SIZES:
         print(f"measure {shape}: {_measure_ms(shape):.2f} ms")
@@ -78,14 +77,13 @@ def _share_of_step() -> str:
     return f"one cell: step {step:.1f} ms with reading, measure {cost:.2f} ms, {cost / step:.1%}"
 
 
-def _sets(data: Path) -> Iterator[tuple[str, Sequence[Path]]]:
+def _sets(data: Path | None) -> Iterator[tuple[str, Sequence[Path]]]:
     good = [cell for cell in load_cells() if cell.split in ("train/good", "test/good")]
     for kind in ("mono", "poly"):
         yield f"elpv {kind}, by module", [cell.image for cell in good if cell.kind == kind]
     yield "elpv, by module", [cell.image for cell in good]
     for name in ("kolektor_sdd", "magnetic_tile"):
-        folder = data / name
-        if not (folder / "manifest.csv").exists():
+        if data is None or not (folder := data / name).joinpath("manifest.csv").exists():
             continue
         with (folder / "manifest.csv").open(encoding="utf-8") as file:
             files = [row["image"] for row in csv.DictReader(file) if row["label"] == "0"]
