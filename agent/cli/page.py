@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,10 +13,13 @@ from agent.cli.terminal import say, say_json
 from agent.errors import PlumblineError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from agent.page.sessions.accounts import AccountsFile
     from agent.page.sessions.roles import Role
+
+T = TypeVar("T")
 
 AT_ONCE = "it holds at once; whoever was signed in by it is signed out"
 
@@ -71,9 +74,7 @@ def passwd(
 ) -> None:
     """Give an account another password, and another role where that is wanted."""
     file = _file(config)
-    account = file.now().accounts.get(name)
-    if account is None:
-        raise PlumblineError(f"{name}: there is no such account; see plumbline page list")
+    account = _known(name, file.now().accounts, "account")
     file.put(name, account.role if role is None else _role(role), _password())
     say(f"{name} has another password; {AT_ONCE}")
 
@@ -82,8 +83,7 @@ def passwd(
 def remove(name: Name, config: Config) -> None:
     """Take an account away."""
     file = _file(config)
-    if name not in file.now().accounts:
-        raise PlumblineError(f"{name}: there is no such account; see plumbline page list")
+    _known(name, file.now().accounts, "account")
     file.remove(name, "accounts")
     say(f"{name} is removed; {AT_ONCE}")
 
@@ -106,8 +106,7 @@ def add_kiosk(
 def remove_kiosk(name: Name, config: Config) -> None:
     """Take a kiosk's address away; its screen goes dark at once."""
     file = _file(config)
-    if name not in file.now().kiosks:
-        raise PlumblineError(f"{name}: there is no such kiosk; see plumbline page list")
+    _known(name, file.now().kiosks, "kiosk")
     file.remove(name, "kiosks")
     say(f"{name} is removed; it holds at once")
 
@@ -133,6 +132,12 @@ def list_(config: Config, as_json: Json = False) -> None:
         say(f"{name}  kiosk, from {screen.addresses}")
     if found.is_empty:
         say("nobody; plumbline page user add makes an account")
+
+
+def _known(name: str, among: Mapping[str, T], what: str) -> T:
+    if name not in among:
+        raise PlumblineError(f"{name}: there is no such {what}; see plumbline page list")
+    return among[name]
 
 
 def _file(config: Path) -> AccountsFile:

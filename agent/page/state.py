@@ -18,20 +18,12 @@ STRIP_TOLD = 8
 
 def state(snapshot: Snapshot) -> dict[str, Any]:
     """Plain JSON values; pictures are addresses relative to the page."""
-    health = assess(snapshot)
-    serving, link, outbox = snapshot.serving, snapshot.link, snapshot.outbox
+    link, outbox = snapshot.link, snapshot.outbox
     decided = snapshot.counts["pass"] + snapshot.counts["fail"]
     return {
         "schema": "plumbline.page/1",
-        "station": snapshot.station,
-        "version": snapshot.version,
-        "now": rfc3339(snapshot.now),
-        "started": rfc3339(snapshot.started),
-        "up_s": snapshot.up_s,
-        "health": {"state": health.state, "reasons": list(health.reasons)},
-        "model": model_of(serving),
+        **standing(snapshot),
         "verdicts": dict(snapshot.counts),
-        "last_minute": work_of([camera.work.tally for camera in snapshot.cameras]),
         "reject_ratio": snapshot.counts["fail"] / decided if decided else None,
         "latency_ms": {
             "capture_to_recorded": latency_of(snapshot.capture_to_recorded),
@@ -46,6 +38,21 @@ def state(snapshot: Snapshot) -> dict[str, Any]:
         },
         "cameras": [_camera(camera) for camera in snapshot.cameras],
         "rejects": [_reject(reject) for reject in snapshot.rejects],
+    }
+
+
+def standing(snapshot: Snapshot) -> dict[str, Any]:
+    """How the station stands, in plain JSON values."""
+    health = assess(snapshot)
+    return {
+        "station": snapshot.station,
+        "version": snapshot.version,
+        "now": rfc3339(snapshot.now),
+        "started": rfc3339(snapshot.started),
+        "up_s": snapshot.up_s,
+        "health": {"state": health.state, "reasons": list(health.reasons)},
+        "model": model_of(snapshot.serving),
+        "last_minute": work_of([camera.work.tally for camera in snapshot.cameras]),
     }
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from agent.clock import rfc3339
 from agent.page.sources import Json, Query, Sources
-from agent.page.state import model_of, work_of
-from agent.status.health import assess, broker_words
+from agent.page.state import standing
+from agent.status.health import broker_words
 from agent.status.snapshot import Snapshot
 
 
@@ -14,16 +13,8 @@ def data(sources: Sources, query: Query) -> Json:
 
 
 def of(sources: Sources, snapshot: Snapshot) -> Json:
-    health = assess(snapshot)
     return {
-        "station": snapshot.station,
-        "version": snapshot.version,
-        "now": rfc3339(snapshot.now),
-        "started": rfc3339(snapshot.started),
-        "up_s": snapshot.up_s,
-        "health": {"state": health.state, "reasons": list(health.reasons)},
-        "model": model_of(snapshot.serving),
-        "last_minute": work_of([camera.work.tally for camera in snapshot.cameras]),
+        **standing(snapshot),
         "control": None if sources.behind.control is None else sources.behind.control.told(),
         "broker": {
             "state": snapshot.link.state,

@@ -8,9 +8,9 @@ within the recovery from a death before. What was learned and not written dies w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from agent.remote.rollout import rollout
 from agent.remote.rollout.transaction import (
@@ -103,19 +103,28 @@ class Found:
 
     def trapped(self) -> set[World]:
         """Worlds from which no way leads to idle but for news from the network."""
-        back: dict[World, list[World]] = {}
-        for world, ways in self.ways.items():
-            for name, after in ways:
-                if name not in NEWS + MISHAPS:
-                    back.setdefault(after, []).append(world)
         free = {world for world in self.ways if world.record.state == "idle" and not world.queue}
-        wait = deque(free)
-        while wait:
-            for world in back.get(wait.popleft(), ()):
-                if world not in free:
-                    free.add(world)
-                    wait.append(world)
-        return set(self.ways) - free
+        return never_at(free, self.ways, but=NEWS + MISHAPS)
+
+
+W = TypeVar("W", bound=Hashable)
+
+
+def never_at(ends: set[W], ways: Mapping[W, Iterable[tuple[str, W]]], *, but: Collection[str]) -> set[W]:
+    """Worlds from which no way leads to any of `ends`, where what is named in `but` does not happen."""
+    back: dict[W, list[W]] = {}
+    for world, ahead in ways.items():
+        for name, after in ahead:
+            if name not in but:
+                back.setdefault(after, []).append(world)
+    reached = set(ends)
+    wait = deque(reached)
+    while wait:
+        for world in back.get(wait.popleft(), ()):
+            if world not in reached:
+                reached.add(world)
+                wait.append(world)
+    return set(ways) - reached
 
 
 def without_words(record: Record) -> Record:

@@ -21,7 +21,7 @@ from agent.remote.rollout.transaction import (
     Refused,
 )
 from agent.remote.turns import Bundle, Turns
-from tests.agent.remote.enumeration import BAD, instruction, without_words
+from tests.agent.remote.enumeration import BAD, instruction, never_at, without_words
 
 TRIED = ("probation", "rolling_back")
 LIMITS = Limits(attempts=1, power_cuts=0, failures=2)
@@ -164,24 +164,13 @@ def both_tried(found: Found) -> list[Both]:
 
 def never_ending(found: Found) -> set[Both]:
     """Worlds from which not everything that came can come to its end without a death."""
-    back: dict[Both, list[Both]] = {}
-    for world, ahead in found.items():
-        for name, after in ahead:
-            if name not in ("died", "cancelled", "window shuts"):
-                back.setdefault(after, []).append(world)
-    free = {
+    ends = {
         one
         for one in found
         if (one.settings.state, one.bundle.state) == ("idle", "idle")
         and not (one.settings_come or one.bundles_come)
     }
-    wait = deque(free)
-    while wait:
-        for world in back.get(wait.popleft(), ()):
-            if world not in free:
-                free.add(world)
-                wait.append(world)
-    return set(found) - free
+    return never_at(ends, found, but=("died", "cancelled", "window shuts"))
 
 
 def test_in_every_order_with_every_death_one_is_tried_at_a_time_and_both_come_to_their_end() -> None:
