@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.bench_drift [DATA]`: `measure` by itself for frames of several sizes, and beside
 reading, preparing, inferring and judging a solar cell, by turns in one run. Then good parts in their order:
-solar cells by module (`elpv-dataset`), of one make and of both, and kolektor_sdd and magnetic_tile in the folder
+solar cells by module (`elpv-dataset`), of one make and of both, and kolektor_sdd and magnetic_tile below
 DATA. Only changes of pictures can be told there: no model has scores of all of them.
 """
 
