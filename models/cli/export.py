@@ -1,4 +1,4 @@
-"""`plumbline-lab export` and `variants`: bundles for the device."""
+"""`plumbline-lab export`, `variants` and `explaining`: bundles for the device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 import typer
 
 from agent.cli.terminal import console
-from models.cli.options import LOADING, AllData, Key, Out, say
+from models.cli.options import LAYOUTS, LOADING, AllData, Key, Out, say
 
 
 def export(
@@ -95,3 +95,35 @@ def variants(
     for name, one in (made.manifest.variants or {}).items():
         shift = one.threshold.raw / made.manifest.threshold.raw - 1
         say([f"{out}: {name} {one.threshold.raw:.4f}, {shift:+.1%} of f32's threshold"])
+
+
+def explaining(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="an exported bundle; it stays as it is")],
+    out: Out,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help=f"what it was exported with, for shares of good parts: {LAYOUTS}; default: none"),
+    ] = None,
+    counter: Annotated[int | None, typer.Option(min=1, help="release number; default: the next")] = None,
+    key: Key = None,
+) -> None:
+    """Write a bundle that can say by which evidence a part differs from good ones; it judges as before."""
+    from agent.bundle.bundle import refuse_existing
+    from models.data import preflight
+    from models.stages import stages_on
+
+    preflight.need_bundle(bundle)
+    preflight.need_key(key)
+    preflight.need_writable_folder(out.parent, "--out")
+    refuse_existing(out)
+
+    with stages_on(console()) as stages:
+        with stages.stage(LOADING):
+            from agent.explain.form import read_good
+            from models.shipping.explained import add_explanation
+        made = add_explanation(bundle, out, data=data or (), counter=counter, key=key, stages=stages)
+    frames = read_good(made).frames
+    of_good = (
+        f"evidence of {frames} good parts" if frames else "evidence in spreads; no good parts were given"
+    )
+    say([f"{out}: {made.manifest.name} {made.sha256[:12]}, {of_good}"])
