@@ -43,7 +43,7 @@ from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.trial import SettingsWitness
 from agent.remote.turns import Turns
 from agent.replay.again import order_of
-from agent.replay.apart import replay_apart
+from agent.replay.apart import explain_apart, replay_apart
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.running import App
@@ -310,6 +310,11 @@ def _build(
             else lambda id_: replay_apart(order_of(recipes.settings, result_id=id_), way=way).model_dump(
                 mode="json", by_alias=True
             ),
+            explain=None
+            if archive is None
+            else lambda id_: explain_apart(
+                order_of(recipes.settings, result_id=id_, task="explain"), way=way
+            ).model_dump(mode="json", by_alias=True),
             drift=drift.views,
             desk=asked.desk,
             history=history,

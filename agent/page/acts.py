@@ -18,6 +18,7 @@ from agent.page.control import LONGEST_MIN
 from agent.page.regions import with_region
 from agent.page.sessions.roles import Person, may
 from agent.page.sources import Json, Sources
+from agent.page.sources import Replay as Again
 from agent.settings.recipes import MAX_CORNERS
 
 log = structlog.get_logger(__name__)
@@ -89,10 +90,22 @@ def replay(sources: Sources, asked: Replay, who: str) -> Json:
         raise NotDoneError(
             "impossible", "nothing is replayed here; set archive.folder, so that frames are kept"
         )
+    return _once_more(sources.behind.replay, asked)
+
+
+def explain(sources: Sources, asked: Replay, who: str) -> Json:
+    if sources.behind.explain is None:
+        raise NotDoneError(
+            "impossible", "nothing is explained here; set archive.folder, so that frames are kept"
+        )
+    return _once_more(sources.behind.explain, asked)
+
+
+def _once_more(of: Again, asked: Replay) -> Json:
     if not REPLAYING.acquire(blocking=False):
-        raise NotDoneError("occupied", "another decision is being made once more; ask again after that")
+        raise NotDoneError("occupied", "another decision is being looked at once more; ask again after that")
     try:
-        return sources.behind.replay(asked.result_id)
+        return of(asked.result_id)
     finally:
         REPLAYING.release()
 
@@ -150,6 +163,7 @@ def of_verb(
 
 ACTS: Mapping[str, Act] = {
     "replay": Act(asked=Replay, does=replay, role="operator", changes=False),
+    "explain": Act(asked=Replay, does=explain, role="operator", changes=False),
     "ignore": Act(asked=Ignore, does=ignore, role="engineer", changes=True),
     "pause": of_verb("pause", "operator"),
     "resume": of_verb("resume", "operator"),

@@ -66,7 +66,7 @@ class Change:
 
 
 Replay: TypeAlias = Callable[[str], Json]
-"""One decision once more, by its result_id; takes seconds. Raises a PlumblineError."""
+"""One decision once more, or why it was so, by its result_id; takes seconds. Raises a PlumblineError."""
 
 
 class Desk(Protocol):
@@ -124,6 +124,7 @@ class Behind:
     change: Change | None = None
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
     replay: Replay | None = None
+    explain: Replay | None = None  # why it was judged so
     desk: Desk | None = None
     history: History | None = None
     control: Controlled | None = None

@@ -55,6 +55,7 @@ def data(sources: Sources, query: Query) -> Json:
         "mark": None if entry is None or entry.mark is None else entry.mark.model_dump(mode="json"),
         "can": {
             "replay": entry is not None and sources.behind.replay is not None,
+            "explain": entry is not None and sources.behind.explain is not None,
             "ignore": sources.behind.change is not None,
         },
     }

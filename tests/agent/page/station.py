@@ -29,6 +29,7 @@ from agent.settings.settings import Settings
 from agent.status.board import Board
 from agent.status.day import Day
 from agent.status.metrics import Metrics
+from tests.agent.explain.samples import explanation
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
 RECIPE = "ef" * 32
@@ -162,6 +163,13 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         row = {"what": "score", "then": 0.0496, "now": 0.0496, "is_same": True}
         return {"reproduced": True, "rows": [row], "digests": [], "notes": ["on the same engine"]}
 
+    def explain(result_id: str) -> Json:
+        if station.replay_fails:
+            raise PlumblineError(
+                "bundle old cannot explain its scores; add it with `plumbline-lab explaining`"
+            )
+        return explanation(result_id).model_dump(mode="json", by_alias=True)
+
     desk, history = FakeDesk(), FakeHistory()
     changes = ChangeFile(folder / "changes.jsonl", clock)
     behind = Behind(
@@ -186,6 +194,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         rolls=rolls,
         change=Change(in_force=lambda: wanted, propose=lambda patch, who: proposed.append((patch, who))),
         replay=replay,
+        explain=explain,
     )
     page = PageServer(board, Metrics(), host="127.0.0.1", port=0, behind=behind)
     page.start()
