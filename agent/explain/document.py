@@ -22,7 +22,9 @@ class Evidence(_Part):
     peak: float = Field(description="where the map is strongest")
     mean: float = Field(description="of all places of the defect")
     part: float = Field(description="of the map at the peak, 0 to 1, of what raises it")
-    rarity: Text | None = Field(description="against places of good parts; null where nobody measured them")
+    rarity: Text | None = Field(
+        description="places of good parts that have as much, in words; null where nobody measured"
+    )
 
 
 class Profile(_Part):

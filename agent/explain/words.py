@@ -28,13 +28,13 @@ def name_of(kind: str) -> str:
 
 
 def rarity(value: float, kind: Kind, shares: Sequence[float]) -> str | None:
-    """How many places of good parts have as much; None where nobody measured them."""
+    """How many places of good parts have as much, in few words; None where nobody measured them."""
     if not shares:
         return None
     below = [share for share, known in zip(shares, kind.values, strict=True) if value > known]
     if not below:
-        return "as half of all places of good parts"
-    return f"fewer than 1 in {round(1 / (1 - below[-1])):,} places of good parts has as much"
+        return "more than 1 in 2"
+    return f"under 1 in {round(1 / (1 - below[-1])):,}"
 
 
 def evidence_of(good: Good, peak: Sequence[float], mean: Sequence[float]) -> tuple[Evidence, ...]:
@@ -64,7 +64,7 @@ def sentence(found: Sequence[Evidence], good: Good) -> str:
         return f"No kind of evidence differs much from good parts{finder}."
     first = measured[0]
     others = [one.words for one in measured[1:] if one.peak >= max(LITTLE, NEARLY * first.peak)]
-    rare = "" if first.rarity is None else f"; {first.rarity}"
+    rare = "" if first.rarity is None else f"; {first.rarity} places of good parts have as much"
     also = f", nearly as much in {_listed(others)}" if others else ""
     return (
         f"Differs from good parts mostly in {first.words}, by {first.peak:.1f} spreads{rare}{also}{finder}."

@@ -1,4 +1,4 @@
-"""The evidence of one result by kind: asked for at a button, told in words, bars and lines with tables behind."""
+"""The evidence of one result by kind: asked for at a button, told in words, bars and lines with tables."""
 
 from __future__ import annotations
 

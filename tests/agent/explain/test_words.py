@@ -30,8 +30,8 @@ def said(*, measured: bool = True, **peaks: float) -> str:
 
 def test_the_kind_of_most_spreads_is_what_it_differs_in() -> None:
     assert said(stride_8=9.2, pixels=4.0, mask=7.0) == (
-        "Differs from good parts mostly in texture at stride 8, by 9.2 spreads; fewer than 1 in 1,000 places"
-        " of good parts has as much; it looks like a defect to the finder."
+        "Differs from good parts mostly in texture at stride 8, by 9.2 spreads; under 1 in 1,000 places"
+        " of good parts have as much; it looks like a defect to the finder."
     )
 
 
@@ -59,10 +59,10 @@ def test_every_kind_of_a_shipped_student_has_a_plain_name() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (-1.0, "as half of all places of good parts"),
-        (1.0, "fewer than 1 in 2 places of good parts has as much"),
-        (3.5, "fewer than 1 in 100 places of good parts has as much"),
-        (99.0, "fewer than 1 in 1,000 places of good parts has as much"),
+        (-1.0, "more than 1 in 2"),
+        (1.0, "under 1 in 2"),
+        (3.5, "under 1 in 100"),
+        (99.0, "under 1 in 1,000"),
     ],
 )
 def test_rarity_is_the_least_share_that_was_measured(value: float, words: str) -> None:
