@@ -10,11 +10,11 @@ const spreads = (value) => (value < 0 ? `−${(-value).toFixed(1)}` : value.toFi
 
 function bars(place) {
   const most = Math.max(1, ...place.kinds.map((one) => one.peak));
-  return table("Evidence by kind, in spreads above the mean of good parts", ["Evidence", "Share of the most", "At the peak", "Over the defect", "Part of the map", "Places of good parts with as much"],
+  return table("Evidence by kind, in spreads above the mean of good parts", ["Evidence", "At the peak", "Over the defect", "Part of the map", "Places of good parts with as much"],
     place.kinds.map((one) => {
       const bar = make("i", { class: "length", "aria-hidden": "true" });
       bar.style.width = `${(100 * Math.max(0, one.peak)) / most}%`;
-      return [one.words, make("span", { class: "lengths" }, bar), spreads(one.peak), spreads(one.mean), `${(100 * one.part).toFixed(0)} %`, one.rarity ?? "not measured"];
+      return [one.words, make("span", { class: "lengths" }, spreads(one.peak), bar), spreads(one.mean), `${(100 * one.part).toFixed(0)} %`, one.rarity ?? "not measured"];
     }));
 }
 
