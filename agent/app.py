@@ -270,7 +270,7 @@ def _build(
             recipes.in_force,
             publisher,
             clock,
-            restored=wanted.page.enabled,
+            restored=wanted.page.enabled or archive is not None,
             pause_at=said.holds.pause_at,
             way=way,
         )

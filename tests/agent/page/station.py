@@ -129,7 +129,7 @@ class Station:
             inspection = Inspection(
                 scores=seen.evidence.max(keepdims=True)[0],
                 evidence=seen.evidence,
-                restored=None,
+                restored=seen.restored,
                 started_ns=0,
                 finished_ns=1,
             )
