@@ -14,6 +14,7 @@ from agent.explain.form import FEATURES_STRIDE_PX, CannotExplain, Explained, Goo
 from agent.explain.words import evidence_of, sentence
 from agent.messages import Box, Flags, Floats, Pixels, Prepared
 
+MOST_DEFECTS = 20  # of one frame, the strongest, that are explained
 MOST_TILES = 4  # that one place is looked for in
 
 

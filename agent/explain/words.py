@@ -61,7 +61,7 @@ def sentence(found: Sequence[Evidence], good: Good) -> str:
     )
     finder = _finder(found, good)
     if not measured or measured[0].peak < LITTLE:
-        return f"No kind of evidence differs much from good parts{finder}."
+        return f"Nothing that was measured differs much from good parts{finder}."
     first = measured[0]
     others = [one.words for one in measured[1:] if one.peak >= max(LITTLE, NEARLY * first.peak)]
     rare = "" if first.rarity is None else f"; {first.rarity} places of good parts have as much"

@@ -11,14 +11,12 @@ from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import Clock
 from agent.explain.document import Explanation
 from agent.explain.form import CannotExplain, open_form
-from agent.explain.places import Judged, box_of_peak, places_of
+from agent.explain.places import MOST_DEFECTS, Judged, box_of_peak, places_of
 from agent.foreign import shown, stored
 from agent.line.prepare import PrepareError, prepare
 from agent.messages import Box
 from agent.replay.told import ReplayError, Told, find_bundle, find_entry, trusted
 from agent.settings.settings import Settings
-
-MOST_DEFECTS = 20  # of one result, the strongest; what a verdict names is of that order
 
 
 def explain(wanted: Settings, result_id: str, bundle: Path | None, clock: Clock) -> Explanation:

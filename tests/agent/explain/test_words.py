@@ -42,7 +42,7 @@ def test_kinds_that_are_nearly_as_much_are_named_too() -> None:
 
 def test_an_opinion_of_a_network_is_no_difference_that_was_measured() -> None:
     assert said(mask=30.0) == (
-        "No kind of evidence differs much from good parts; it looks like a defect to the finder."
+        "Nothing that was measured differs much from good parts; it looks like a defect to the finder."
     )
 
 
