@@ -44,6 +44,7 @@ from agent.remote.settings.trial import SettingsWitness
 from agent.remote.turns import Turns
 from agent.replay.again import order_of
 from agent.replay.apart import explain_apart, replay_apart
+from agent.replay.explainer import Explainer
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.running import App
@@ -312,9 +313,9 @@ def _build(
             ),
             explain=None
             if archive is None
-            else lambda id_: explain_apart(
-                order_of(recipes.settings, result_id=id_, task="explain"), way=way
-            ).model_dump(mode="json", by_alias=True),
+            else Explainer(
+                lambda id_: explain_apart(order_of(recipes.settings, result_id=id_, task="explain"), way=way)
+            ).ask,
             drift=drift.views,
             desk=asked.desk,
             history=history,

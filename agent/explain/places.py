@@ -169,8 +169,7 @@ def _of_tile(hot: Flags, side: int, first: tuple[int, int], grid: int) -> Floats
     whole = np.zeros((side, side), np.float32)
     part = hot[top : top + side, left : left + side]
     whole[: part.shape[0], : part.shape[1]] = part
-    shares: Floats = cv2.resize(whole, (grid, grid), interpolation=cv2.INTER_AREA)
-    return shares
+    return np.asarray(cv2.resize(whole, (grid, grid), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _inside(prepared: Prepared, tile: int, box: Box, cell_px: int, count: int) -> tuple[slice, slice]:

@@ -18,7 +18,6 @@ from agent.page.control import LONGEST_MIN
 from agent.page.regions import with_region
 from agent.page.sessions.roles import Person, may
 from agent.page.sources import Json, Sources
-from agent.page.sources import Replay as Again
 from agent.settings.recipes import MAX_CORNERS
 
 log = structlog.get_logger(__name__)
@@ -90,7 +89,12 @@ def replay(sources: Sources, asked: Replay, who: str) -> Json:
         raise NotDoneError(
             "impossible", "nothing is replayed here; set archive.folder, so that frames are kept"
         )
-    return _once_more(sources.behind.replay, asked)
+    if not REPLAYING.acquire(blocking=False):
+        raise NotDoneError("occupied", "another decision is being made once more; ask again after that")
+    try:
+        return sources.behind.replay(asked.result_id)
+    finally:
+        REPLAYING.release()
 
 
 def explain(sources: Sources, asked: Replay, who: str) -> Json:
@@ -98,16 +102,7 @@ def explain(sources: Sources, asked: Replay, who: str) -> Json:
         raise NotDoneError(
             "impossible", "nothing is explained here; set archive.folder, so that frames are kept"
         )
-    return _once_more(sources.behind.explain, asked)
-
-
-def _once_more(of: Again, asked: Replay) -> Json:
-    if not REPLAYING.acquire(blocking=False):
-        raise NotDoneError("occupied", "another decision is being looked at once more; ask again after that")
-    try:
-        return of(asked.result_id)
-    finally:
-        REPLAYING.release()
+    return sources.behind.explain(asked.result_id)
 
 
 def ignore(sources: Sources, asked: Ignore, who: str) -> Json:

@@ -66,7 +66,10 @@ class Change:
 
 
 Replay: TypeAlias = Callable[[str], Json]
-"""One decision once more, or why it was so, by its result_id; takes seconds. Raises a PlumblineError."""
+"""One decision once more, by its result_id; takes seconds. Raises a PlumblineError."""
+
+Explain: TypeAlias = Callable[[str], Json]
+"""Why it was so, by its result_id: `state` is working, or done with what is `explained`."""
 
 
 class Desk(Protocol):
@@ -124,7 +127,7 @@ class Behind:
     change: Change | None = None
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
     replay: Replay | None = None
-    explain: Replay | None = None  # why it was judged so
+    explain: Explain | None = None
     desk: Desk | None = None
     history: History | None = None
     control: Controlled | None = None

@@ -85,6 +85,7 @@ class Station:
     proposed: list[tuple[Mapping[str, JsonValue], str]] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
     replay_fails: bool = False
+    explaining: int = 1  # how often it is still at work when somebody asks
     desk: FakeDesk
     history: FakeHistory
     changes: ChangeFile
@@ -168,7 +169,9 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
             raise PlumblineError(
                 "bundle old cannot explain its scores; add it with `plumbline-lab explaining`"
             )
-        return explanation(result_id).model_dump(mode="json", by_alias=True)
+        found = explanation(result_id).model_dump(mode="json", by_alias=True)
+        station.explaining -= 1
+        return {"state": "working"} if station.explaining >= 0 else {"state": "done", "explained": found}
 
     desk, history = FakeDesk(), FakeHistory()
     changes = ChangeFile(folder / "changes.jsonl", clock)
