@@ -279,8 +279,8 @@ class Calibrate(Changing):
 class MarkResult(Arguments):
     """Say of a verdict that it is right or wrong, with a label; the newest word on a result holds.
 
-    It changes nothing at once: teaching, the threshold and the proof of the next bundle learn from it. The same
-    word again is answered with the mark that there is.
+    It changes nothing at once: teaching, the threshold and the proof of the next bundle learn from it. The
+    same word again is answered with the mark that there is.
     """
 
     example = {
@@ -290,8 +290,8 @@ class MarkResult(Arguments):
         "who": "shift lead",
     }
     answer = (
-        "`mark`: the mark as it was kept and is published on `mark`, `was`: the one before on this result, or "
-        "null, and `words` for people, also where the station has no picture of it any more"
+        "`mark`: the mark as it was kept and is published on `mark`, `was`: the one before on this result, "
+        "or null, and `words` for people, also where the station has no picture of it any more"
     )
 
     result_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="of the verdict")

@@ -12,11 +12,11 @@ _SIGNS = frozenset(" _-.+,()")  # besides letters and digits of any script
 
 
 def _label(text: str) -> str:
-    """One spelling for one word: as NFC, with single blanks."""
-    made = " ".join(unicodedata.normalize("NFC", text).split(" "))
+    """As NFC. Raises ValueError."""
+    made = unicodedata.normalize("NFC", text)
     if not 1 <= len(made) <= LONGEST_LABEL or made != made.strip() or "  " in made:
         raise ValueError(f"a label has 1 to {LONGEST_LABEL} characters, and no blank at either end or two")
-    if strange := [sign for sign in made if not (sign.isalnum() or _is_accent(sign) or sign in _SIGNS)]:
+    if strange := [sign for sign in made if not (sign.isalnum() or is_accent(sign) or sign in _SIGNS)]:
         raise ValueError(f"{strange[0]!a} cannot stand in a label; use letters, digits and _ - . + , ( )")
     if not made[0].isalnum():
         raise ValueError("a label begins with a letter or digit")
@@ -25,7 +25,8 @@ def _label(text: str) -> str:
     return made
 
 
-def _is_accent(sign: str) -> bool:
+def is_accent(sign: str) -> bool:
+    """Whether it belongs to the letter before it, as in scripts that write vowels so."""
     return unicodedata.category(sign) in ("Mn", "Mc")
 
 

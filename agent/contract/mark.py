@@ -1,4 +1,4 @@
-"""`plumbline.mark/1`: what somebody says of a verdict, right or wrong, and what that makes of the part. Pure."""
+"""`plumbline.mark/1`: what somebody says of a verdict, and what that makes of the part. Pure."""
 
 from __future__ import annotations
 
