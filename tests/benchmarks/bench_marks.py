@@ -1,7 +1,7 @@
 """Ten thousand marks: how long one takes, the newest are found in, a list, the page's look-up and an export.
 
-`python -m tests.benchmarks.bench_marks [MARKS] [PICTURES]`: MARKS in the file, of which the newest PICTURES have
-frames of 300 x 300 px in an archive; those are exported. Medians, and the slowest of a hundred for taking one.
+`python -m tests.benchmarks.bench_marks [MARKS] [PICTURES]`: MARKS in the file, of which the newest PICTURES
+have frames of 300 x 300 px in an archive; those are exported. Medians, and of taking one the slowest of 100.
 """
 
 from __future__ import annotations
