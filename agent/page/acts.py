@@ -160,6 +160,7 @@ ACTS: Mapping[str, Act] = {
     "replay": Act(asked=Replay, does=replay, role="operator", changes=False),
     "explain": Act(asked=Replay, does=explain, role="operator", changes=False),
     "ignore": Act(asked=Ignore, does=ignore, role="engineer", changes=True),
+    "mark": of_verb("mark", "operator"),
     "pause": of_verb("pause", "operator"),
     "resume": of_verb("resume", "operator"),
     "disable": of_verb("disable", "engineer"),

@@ -11,6 +11,7 @@ from agent.drift.watcher import DriftWatch
 from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.line.recipes import Recipes
+from agent.marks.marks import Marks
 from agent.remote.remote import Remote
 from agent.remote.rollout.orders import Rollouts
 from agent.remote.settings.blind import beside
@@ -33,6 +34,7 @@ class Parts:
     rollouts: Rollouts
     roll_maps: RollMaps
     archive: Archive | None
+    marks: Marks
     drift: DriftWatch
     board: Board
     day: Day
@@ -42,6 +44,7 @@ class Parts:
         return {
             "engines": self.recipes.words(),
             "archive": () if self.archive is None else self.archive.words(),
+            "marks": self.marks.words(),
             "uplink": self.uplink.words(),
             "holds": self.remote.holds.words(),
             "rollouts": self.rollouts.words(),
