@@ -18,6 +18,7 @@ TopicName: TypeAlias = Literal[
     "crop",
     "crop_header",
     "event",
+    "mark",
     "status",
     "metrics",
     "cmd",
@@ -46,6 +47,7 @@ TOPICS: dict[TopicName, Delivery] = {
     "crop": Delivery(qos=1, retain=False),
     "crop_header": Delivery(qos=1, retain=False),  # MQTT 3.1.1 only: a crop's properties as JSON
     "event": Delivery(qos=1, retain=False),
+    "mark": Delivery(qos=1, retain=False),
     "status": Delivery(qos=1, retain=True),
     "metrics": Delivery(qos=0, retain=False),
     "cmd": Delivery(qos=1, retain=False),
@@ -90,6 +92,9 @@ class Topics:
 
     def event(self) -> str:
         return f"{self.prefix}/event"
+
+    def mark(self) -> str:
+        return f"{self.prefix}/mark"
 
     def status(self) -> str:
         return f"{self.prefix}/status"
