@@ -17,6 +17,8 @@ from agent.crew import Crew
 from agent.doctor.station import StationDoctor
 from agent.drift.watcher import make_drift
 from agent.engines.choice import look_around
+from agent.labels.namer import Namer
+from agent.labels.shelf import shelf_of
 from agent.line.capture import Capture
 from agent.line.line import make_line
 from agent.line.opened import OpenedBundles
@@ -263,6 +265,7 @@ def _build(
         )
         for camera in wanted.cameras
     }
+    namer = Namer(shelf_of(wanted), held=bundles.held, recipes=recipes.judging, clock=clock)
     lines = {
         one.name: make_line(
             one,
@@ -273,6 +276,7 @@ def _build(
             restored=wanted.page.enabled,
             pause_at=said.holds.pause_at,
             way=way,
+            names=namer,
         )
         for one in wanted.cameras
     }
@@ -288,6 +292,7 @@ def _build(
         roll_maps=roll_maps,
         archive=archive,
         drift=drift,
+        namer=namer,
         board=board,
         day=day,
     )

@@ -5,7 +5,7 @@ Boxes are x, y, width, height in pixels of the original frame or web.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +40,9 @@ REASONS = {
 }
 
 
+LabelReason: TypeAlias = Literal["late", "opening", "refused", "failed"]
+
+
 class CropRef(_Message):
     """A picture of a defect that travels on its own."""
 
@@ -52,7 +55,20 @@ class DefectMessage(_Message):
     """One defect; boxes are x, y, width, height, and a frame's first line is y = 0."""
 
     index: int = Field(ge=0, description="from 0 inside this verdict; crops name it as `defect_index`")
-    label: str | None = Field(None, description="class of the defect; null where the model names none")
+    label: str | None = Field(
+        None,
+        max_length=48,
+        description="class of the defect, or `unknown` where it is like no labelled one; null: not named",
+    )
+    label_certainty: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of the label: distance to the next best class over that and its own; 0.5 is a draw",
+    )
+    label_reason: LabelReason | None = Field(
+        None, description="why the recipe's label set did not name it; null where it did, or there is none"
+    )
     score: float = Field(description="of the defect's strongest spot, on the scale of `score.raw`")
     bbox_px: tuple[int, int, int, int] = Field(
         description="x, y, width, height in pixels of the original frame"
@@ -97,6 +113,9 @@ class TimingMessage(_Message):
     queued: float | None = Field(None, description="of which waiting in the ring")
     infer: float | None = Field(None, description="the engine")
     judge: float | None = Field(None, description="from its answer to the verdict")
+    label: float | None = Field(
+        None, description="from the verdict to the labels of its defects; null where none were asked for"
+    )
     capture_to_recorded: float = Field(description="until the record was handed to the outbox")
 
 
@@ -109,6 +128,9 @@ class ModelMessage(_Message):
     provisional_rate: float | None = Field(
         None,
         description="false-reject rate of a threshold from few good parts; null where it keeps its target",
+    )
+    labels_sha256: str | None = Field(
+        None, description="of the label set that names defects of this recipe; null where none does"
     )
 
 

@@ -19,6 +19,7 @@ from agent.contract.verdict import (
     CropRef,
     DefectMessage,
     FrameMessage,
+    LabelReason,
     ScoreMessage,
     TimingMessage,
     Verdict,
@@ -58,6 +59,7 @@ class Judged:
     judged_ns: int
     bound: Bound | None = None  # None: it is asked for when the record is made
     part_line: int = 0  # of the frame's first line, counted from where its part begins
+    naming_ns: int | None = None  # how long labels took; None where none were asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +255,9 @@ def _defects(
     return tuple(
         DefectMessage(
             index=index,
+            label=defect.label,
+            label_certainty=defect.label_certainty,
+            label_reason=cast(LabelReason | None, defect.label_reason),
             score=defect.score,
             bbox_px=defect.bbox_px,
             bbox_web=defect.bbox_web,
@@ -281,7 +286,9 @@ def _reference(crop: Crop | None) -> CropRef | None:
 
 def _timing(judged: Judged) -> dict[str, float]:
     captured, inspection = judged.frame.captured_ns, judged.inspection
+    naming = {} if judged.naming_ns is None else {"label": _ms(judged.naming_ns)}
     return {
+        **naming,
         "capture_to_prepared": _ms(judged.prepared.prepared_ns - captured),
         "queued": _ms(judged.taken_ns - captured),
         "infer": _ms(inspection.finished_ns - inspection.started_ns),
