@@ -64,7 +64,7 @@ class DefectMessage(_Message):
         None,
         ge=0,
         le=1,
-        description="of the label: distance to the next best class over that and its own; 0.5 is a draw",
+        description="of the label: about how often such a one is right; 0.5 is a draw between two",
     )
     label_reason: LabelReason | None = Field(
         None, description="why the recipe's label set did not name it; null where it did, or there is none"

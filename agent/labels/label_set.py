@@ -52,6 +52,7 @@ class Head(BaseModel):
     sources: tuple[str, ...] = Field(description="of each sample: result_id of the verdict, or file")
     scales: tuple[float, ...] = Field(min_length=1, max_length=8, description="of each part of a vector")
     limit: float = Field(gt=0, description="distance beyond which a defect is unknown")
+    sharpness: float = Field(gt=0, le=100, description="how fast certainty grows with a clear lead")
 
     @model_validator(mode="after")
     def _samples_are_of_classes(self) -> Head:

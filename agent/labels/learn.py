@@ -92,6 +92,7 @@ def learn(samples: Sequence[Sample], *, recipe: str, bundle: str, bundle_sha256:
         sources=tuple(one.source for one in chosen),
         scales=scales,
         limit=nearest.limit_of(to_class),
+        sharpness=nearest.sharpness_of(to_class, class_of),
     )
     return Learned(
         labels=LabelSet(head=head, vectors=vectors),

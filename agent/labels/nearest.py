@@ -1,9 +1,10 @@
 """The label of a defect by its nearest labelled ones. Pure; n samples of width d, m classes, float32.
 
 The distance to a class is the mean one to its NEAREST nearest samples. A defect has the label of the nearest
-class, or is unknown where that is farther than the set's limit. Certainty says how clearly: the distance to
-the next best over the sum of both, from 0.5 for a draw to 1; of an unknown one, and where there is one class
-only, the limit stands for the other. Measured in tests/benchmarks/bench_labels.py.
+class, or is unknown where that is farther than the set's limit. Certainty is about how often such a label is
+right: of the distances d to the best class and e to the next best, e^s / (d^s + e^s), from 0.5 for a draw to
+1, with the sharpness s by which the set's samples would name each other. Of an unknown one, and where there is
+one class only, the limit stands for the other. Measured in tests/benchmarks/bench_labels.py.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from agent.messages import Floats
 
 NEAREST = 3
 UNKNOWN_RATE = 0.1  # of labelled defects that would be unknown, each judged by all others
+SHARPNESS = (1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0)
 MEASURED = 512  # samples, evenly spread, that tell how far two usually are
 
 Classes = npt.NDArray[np.intp]
@@ -39,7 +41,7 @@ def name(labels: LabelSet, vectors: Floats) -> list[Named]:
     to_class = class_distances(
         distances(by_scale(vectors, head.scales), labels.scaled), np.array(head.class_of), len(head.classes)
     )
-    return [_named(head.classes, row, head.limit) for row in to_class]
+    return [_named(head.classes, row, head.limit, head.sharpness) for row in to_class]
 
 
 def distances(some: Floats, others: Floats) -> Floats:
@@ -86,15 +88,29 @@ def limit_of(to_class: Floats) -> float:
     return max(float(nearest[min(rank, len(nearest)) - 1]), 1e-6)
 
 
-def _named(classes: Sequence[str], row: Floats, limit: float) -> Named:
+def sharpness_of(to_class: Floats, class_of: Classes) -> float:
+    """The one of SHARPNESS whose certainties fit best, by log loss, what leave-one-out distances (n, m) name."""
+    if to_class.shape[1] < 2:
+        return SHARPNESS[0]
+    ordered = np.sort(np.maximum(to_class, 1e-6), axis=1)
+    lead = np.log(ordered[:, 1] / ordered[:, 0])
+    right = to_class.argmin(axis=1) == class_of
+    # -log of certainty where right, of its rest where wrong: log(1 + e^-x) without overflow
+    losses = [float(np.logaddexp(0, np.where(right, -1, 1) * one * lead).mean()) for one in SHARPNESS]
+    return SHARPNESS[int(np.argmin(losses))]
+
+
+def _named(classes: Sequence[str], row: Floats, limit: float, sharpness: float) -> Named:
     order = np.argsort(row, kind="stable")
     best, nearest = classes[order[0]], float(row[order[0]])
     if nearest > limit:
-        return Named(label=UNKNOWN, certainty=_share(nearest, limit))
+        return Named(label=UNKNOWN, certainty=_share(nearest, limit, sharpness))
     second = float(row[order[1]]) if len(row) > 1 else limit
-    return Named(label=best, certainty=_share(second, nearest))
+    return Named(label=best, certainty=_share(second, nearest, sharpness))
 
 
-def _share(large: float, small: float) -> float:
+def _share(large: float, small: float, sharpness: float) -> float:
     """Of two distances, 0.5 to 1; two that are nothing are a draw."""
-    return 0.5 if large + small == 0 else round(large / (large + small), 4)
+    if large <= 0:
+        return 0.5
+    return round(1 / (1 + (min(small, large) / large) ** sharpness), 4)

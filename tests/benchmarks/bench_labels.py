@@ -129,7 +129,7 @@ def show(where: str, seen: Sequence[Seen], bundle: Bundle, seeds: int) -> None:
         f"{np.std(macro):.3f}, {min(macro):.3f} to {max(macro):.3f}; unknown {np.mean(unknown):.3f}; "
         f"of a class that nobody marked told as unknown {np.mean(found):.3f}"
     )
-    for low, high in ((0.5, 0.52), (0.52, 0.55), (0.55, 0.6), (0.6, 1.01)):
+    for low, high in ((0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01)):
         inside = [hit for certainty, hit in certain if low <= certainty < high]
         if inside:
             print(f"certainty {low:.2f} to {min(high, 1):.2f}: {len(inside)} named, {np.mean(inside):.3f} right")
