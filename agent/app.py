@@ -27,6 +27,7 @@ from agent.line.recipe import dry_recipe
 from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
 from agent.line.way import RightOfWay
+from agent.marks.marks import make_marks
 from agent.outbox.place import lock
 from agent.page.control import Control
 from agent.page.server import make_server
@@ -182,11 +183,22 @@ def _build(
     witness, way, turns = Witness(clock), RightOfWay(), Turns(settings_state)
     carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told, turn=turns, way=way)
     archive = make_archive(wanted.archive, clock)
+    marks = make_marks(
+        wanted,
+        up.outbox,
+        up.events.topics,
+        None if archive is None else archive.shelf,
+        boot_id=status.boot_id,
+        clock=clock,
+        new_id=new_id,
+    )
+    undo.callback(marks.stop)
     asked = remote.build(
         up,
         wanted,
         said,
         clock,
+        marks=marks,
         archive=None
         if archive is None
         else Goods(
@@ -291,6 +303,7 @@ def _build(
         rollouts=carried,
         roll_maps=roll_maps,
         archive=archive,
+        marks=marks,
         drift=drift,
         namer=namer,
         board=board,
@@ -307,6 +320,7 @@ def _build(
         behind=Behind(
             proofs=folder_of(wanted),
             archive=None if archive is None else archive.shelf,
+            marks=marks.file,
             day=day,
             shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
             rolls=rolls,

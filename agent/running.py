@@ -66,6 +66,8 @@ class App:
             if self.page is not None:  # its port may be taken: the outbox must be let go of then
                 self.page.start()
             parts.uplink.start()
+            last.callback(parts.marks.stop)  # it has the outbox take marks
+            parts.marks.start()
             last.callback(parts.remote.stop)
             parts.remote.start()
             last.callback(self._end_rolls)

@@ -141,6 +141,16 @@ def read_head(path: Path) -> Head:
         raise NotOurs(f"its record is not one that this version writes ({_why(error)})") from error
 
 
+def read_verdict(path: Path) -> Verdict:
+    """The verdict of an entry, from the file's beginning. Raises OSError or EntryError."""
+    try:
+        with path.open("rb") as file:
+            start, _ = _beginning(file)
+        return Verdict.model_validate_json(bytes(_sections(start)[VERDICT]))
+    except (NotOurs, Torn, ValueError) as error:
+        raise EntryError(f"{shown(str(path))}: {_why(error)}; nothing of it can be relied on") from error
+
+
 def read_bundle(path: Path) -> str:
     """The digest of the bundle that judged it, from the file's beginning. Raises OSError or EntryError."""
     try:

@@ -26,6 +26,7 @@ from agent.archive.files import File
 from agent.archive.index import MARKED, NAME, RANKS, ForeignIndexError, Index, Kept, Query, Totals
 from agent.archive.record import Mark
 from agent.clock import Clock, Steps
+from agent.contract.verdict import Verdict
 from agent.foreign import shown
 from agent.settings import archive as settings
 
@@ -205,6 +206,16 @@ class Shelf:
         """Raises ArchiveError."""
         with self._explained():
             return self._opened().totals()
+
+    def verdict(self, id_: str) -> Verdict | None:
+        """As it was recorded; None where there is no entry. Raises ArchiveError, and EntryError as `read`."""
+        kept = self.get(id_)
+        if kept is None:
+            return None
+        try:
+            return entry.read_verdict(self.folder / kept.path)
+        except OSError as error:
+            raise explained(self.folder, error) from error
 
     def read(self, id_: str) -> Entry:
         """Raises ArchiveError, and EntryError for a file that is not as it was written."""

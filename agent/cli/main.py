@@ -17,6 +17,7 @@ from agent.cli import (
     engines,
     inspect,
     labels,
+    marks,
     outbox,
     page,
     replay,
@@ -63,6 +64,7 @@ app.add_typer(camera.app, name="camera")
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(engines.app, name="engines")
 app.add_typer(labels.app, name="labels")
+app.add_typer(marks.app, name="marks")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(page.app, name="page")
 app.add_typer(settings.app, name="settings")

@@ -52,8 +52,10 @@ def teach(
 ) -> None:
     """Teach the bundle in force a product: collect, check, teach, set the threshold, activate.
 
-    The same command goes on where it was ended, killed, or found the disk full. With --json: schema, product,
-    source, wanted, target, camera, step, bundle, checked, taught, promised, activated.
+    Parts that people marked as good join the set; defects that they confirmed are held apart, and it says how
+    many of them the threshold rejects. The same command goes on where it was ended, killed, or found the disk
+    full. With --json: schema, product, source, wanted, target, camera, step, bundle, checked, taught,
+    promised, activated.
     """
     if source not in ("camera", "archive"):
         must_be_there(source, "--from", "give a folder of pictures, camera or archive")
@@ -96,13 +98,17 @@ def _means(config: Path, wanted: Settings, state: State, who: str | None) -> Ite
     from agent.cli.calibrate import asked
     from agent.clock import SystemClock
     from agent.engines.open import open_engine
-    from agent.teach import collect, flow
+    from agent.teach import collect, flow, marked
     from agent.teach.source import TeachError, camera_of
 
     clock, bundle = SystemClock(), open_bundle(wanted.bundle)
     require_trusted(bundle, wanted.trust)
 
     def collected(parts: Any, count: int) -> Iterator[collect.Got]:
+        yield from marked.good_parts(parts, wanted, state.camera or None, count)
+        yield from of_source(parts, count)
+
+    def of_source(parts: Any, count: int) -> Iterator[collect.Got]:
         if state.source == "archive":
             if wanted.archive.folder is None:
                 raise TeachError(
@@ -130,6 +136,7 @@ def _means(config: Path, wanted: Settings, state: State, who: str | None) -> Ite
             judge=flow.judge_by(bundle, engine, clock),
             bundle_sha256=bundle.sha256,
             activate=activate,
+            confirmed=lambda: marked.confirmed(wanted, state.camera or None),
         )
     finally:
         engine.close()

@@ -20,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from agent.contract.label import LONGEST_LABEL, Label
+
 MAXIMUM_REPLAY = 100_000
 MAXIMUM_RESULTS = 500
 UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -274,6 +276,49 @@ class Calibrate(Changing):
         return self
 
 
+class MarkResult(Arguments):
+    """Say of a verdict that it is right or wrong, with a label; the newest word on a result holds.
+
+    It changes nothing at once: teaching, the threshold and the proof of the next bundle learn from it. The
+    same word again is answered with the mark that there is.
+    """
+
+    example = {
+        "result_id": "0193586b-3f14-7c3e-9a55-6b1d2f0a7c11",
+        "says": "right",
+        "label": "scratch",
+        "who": "shift lead",
+    }
+    answer = (
+        "`mark`: the mark as it was kept and is published on `mark`, `was`: the one before on this result, "
+        "or null, and `words` for people, also where the station has no picture of it any more"
+    )
+
+    result_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="of the verdict")
+    says: Literal["right", "wrong", "taken_back"] = Field(
+        description="of the verdict; an undecided one is wrong where it could have been decided; taken_back: "
+        "nothing any more"
+    )
+    label: Label | None = Field(
+        None,
+        description=f"class of the defect, or of what was mistaken for one: 1 to {LONGEST_LABEL} letters, "
+        "digits, blanks and _ - . + , ( )",
+    )
+    defect_index: int | None = Field(
+        None, ge=0, le=100_000, description="only of this one of the verdict's defects; null: of all"
+    )
+    who: Word | None = Field(
+        None, description="who says it, for the record; of a signed command its issuer counts; null: not told"
+    )
+    way: Literal["mqtt", "mes"] = Field("mqtt", description="mes: a system says it and not a person")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> MarkResult:
+        if self.says == "taken_back" and (self.label is not None or self.defect_index is not None):
+            raise ValueError("label and defect_index are said with right or wrong; leave them out")
+        return self
+
+
 class InForce(Arguments):
     """Tell what judges: bundle, settings and thresholds."""
 
@@ -377,6 +422,7 @@ COMMANDS: dict[str, type[Arguments]] = {
     "disable": Disable,
     "enable": Enable,
     "recipe": SwitchRecipe,
+    "mark": MarkResult,
     "calibrate": Calibrate,
     "in_force": InForce,
     "what_if": WhatIf,

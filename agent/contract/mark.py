@@ -1,11 +1,10 @@
-"""`plumbline.mark/1`: what somebody says of a verdict, right or wrong, and what that makes of the part. Pure."""
+"""`plumbline.mark/1`: what somebody says of a verdict, and what that makes of the part. Pure."""
 
 from __future__ import annotations
 
-import unicodedata
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from agent.contract.payloads import JSON, cloud_event, encode
 from agent.contract.row import Row
@@ -13,33 +12,11 @@ from agent.contract.topics import Topics
 from agent.contract.verdict import ScoreMessage
 from agent.messages import VerdictName
 
+SCHEMA = "plumbline.mark/1"
+
 Says: TypeAlias = Literal["right", "wrong"]
 Way: TypeAlias = Literal["page", "mqtt", "mes"]
 Truth: TypeAlias = Literal["good", "defective"]
-
-LONGEST_LABEL = 48
-_SIGNS = frozenset(" _-.+,()")  # besides letters and digits of any script
-
-
-def _label(text: str) -> str:
-    """One spelling for one word: as NFC, with single blanks."""
-    made = " ".join(unicodedata.normalize("NFC", text).split(" "))
-    if not 1 <= len(made) <= LONGEST_LABEL or made != made.strip() or "  " in made:
-        raise ValueError(f"a label has 1 to {LONGEST_LABEL} characters, and no blank at either end or two")
-    if strange := [sign for sign in made if not (sign.isalnum() or _is_accent(sign) or sign in _SIGNS)]:
-        raise ValueError(f"{ascii(strange[0])} cannot stand in a label; use letters, digits and _ - . + , ( )")
-    if not made[0].isalnum():
-        raise ValueError("a label begins with a letter or digit")
-    if made.casefold() == "good":
-        raise ValueError("good is no label of a defect; say right or wrong")
-    return made
-
-
-def _is_accent(sign: str) -> bool:
-    return unicodedata.category(sign) in ("Mn", "Mc")
-
-
-Label: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterValidator(_label)]
 
 
 class Mark(BaseModel):
@@ -61,7 +38,9 @@ class Mark(BaseModel):
         "defective with a label, else good; null: not told"
     )
     label: str | None = Field(description="class of the defect, or of what was mistaken for one; null: none")
-    defect_index: int | None = Field(description="the one of the verdict's defects that it is about; null: all")
+    defect_index: int | None = Field(
+        description="the one of the verdict's defects that it is about; null: all"
+    )
     who: str = Field(description="who says it, as far as is known")
     way: Way = Field(description="a person at the page, a person by a command, or a system by one")
     picture: Literal["kept", "gone"] = Field(

@@ -2,6 +2,7 @@
 
     verdicts-2026-11-24.jsonl       one verdict in each line
     events-2026-11-24.jsonl         one event in each line
+    marks-2026-11-24.jsonl          what people said of one verdict in each line
     crops/2026-11-24/RESULT-CROP.jpg
 
 Everything is on the disk, synced, before a delivery counts. A line that a crash or a full disk cut
@@ -20,6 +21,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from agent.clock import Clock, Steps
+from agent.contract.mark import SCHEMA as MARK_SCHEMA
 from agent.contract.row import Row, Waiting
 from agent.durable import sync_folder, write_all
 from agent.gateways.gateway import GatewayError, Unacceptable
@@ -30,7 +32,7 @@ BLOCK_BYTES = 65_536
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})T")
-_FILE_OF_A_DAY = re.compile(r"(?:verdicts-|events-)?(\d{4}-\d{2}-\d{2})(?:\.jsonl)?")
+_FILE_OF_A_DAY = re.compile(r"(?:verdicts-|events-|marks-)?(\d{4}-\d{2}-\d{2})(?:\.jsonl)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,8 @@ def place(row: Row) -> Place:
     if row.kind != "crop":
         if b"\n" in row.payload:
             raise ValueError("there is a line end in it, so it cannot be a line")
-        return Place(file=Path(f"{row.kind}s-{day[1]}.jsonl"), is_line=True)
+        kind = "mark" if properties.get("type") == MARK_SCHEMA else row.kind
+        return Place(file=Path(f"{kind}s-{day[1]}.jsonl"), is_line=True)
     suffix = SUFFIXES.get(row.content_type)
     if suffix is None:
         raise ValueError(f"its content type is {row.content_type!r}, not one of {', '.join(SUFFIXES)}")

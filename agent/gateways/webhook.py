@@ -1,6 +1,6 @@
 """Webhook: each record as one HTTP POST, CloudEvents 1.0 in binary mode, signed as in Standard Webhooks.
 
-The body is the record's payload as it is: the JSON of a verdict or event, the bytes of a picture.
+The body is the record's payload as it is: the JSON of a verdict, event or mark, the bytes of a picture.
 Its attributes are `ce-` headers; a crop's properties are extension attributes, whose names have no
 underscores (`ce-resultid`, `ce-cropid`, `ce-defectindex`, `ce-sha256`, `ce-bbox`).
 

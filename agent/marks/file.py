@@ -1,8 +1,8 @@
 """Marks on disk: one SQLite file beside the outbox, whole after a crash at any step. Calls wait for the disk.
 
-A mark is committed with the next number before anybody hears of it. What has still to follow from it, that the
-archive holds its picture and that the outbox has it, stands in its row until it is done. A row that is not
-what was written is passed over and counted: its digest tells.
+A mark is committed with the next number before anybody hears of it. What has still to follow from it, that
+the archive holds its picture and that the outbox has it, stands in its row until it is done. A row that is
+not what was written is passed over and counted: its digest tells.
 """
 
 from __future__ import annotations
@@ -84,21 +84,18 @@ class Found:
 
 
 class MarkFile:
-    """Safe from any thread once it is open."""
+    """Safe from any thread; opened, and made where there is none, with the first call."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
-
-    def open(self) -> None:
-        """Make it where there is none. Raises MarksError."""
-        with self._lock, explained(self.path):
-            if self._database is None:
-                self._database = _opened(self.path)
+        self._closed = False
 
     def close(self) -> None:
+        """For good. Raises MarksError."""
         with self._lock, explained(self.path):
+            self._closed = True
             database, self._database = self._database, None
             if database is not None:
                 database.close()
@@ -145,11 +142,13 @@ class MarkFile:
         with self._turn() as database:
             return int(database.execute("SELECT COALESCE(MAX(sequence), 0) FROM mark").fetchone()[0])
 
-    def due(self, what: Due, limit: int) -> list[Mark]:
-        """Marks of which that has still to be done, oldest first. Raises MarksError."""
+    def due(self, what: Due, *, after: int, limit: int) -> list[Mark]:
+        """Marks beyond a number of which that has still to be done, oldest first. Raises MarksError."""
         with self._turn() as database:
             rows = database.execute(
-                f"SELECT payload, digest FROM mark WHERE {what} = 0 ORDER BY sequence LIMIT ?", (limit,)
+                f"SELECT payload, digest FROM mark WHERE {what} = 0 AND sequence > ?"
+                " ORDER BY sequence LIMIT ?",
+                (after, limit),
             ).fetchall()
         return [mark for row in rows if (mark := _read(row)) is not None]
 
@@ -163,6 +162,8 @@ class MarkFile:
     @contextmanager
     def _turn(self) -> Iterator[sqlite3.Connection]:
         with self._lock, explained(self.path):
+            if self._closed:
+                raise MarksError(f"{shown(str(self.path))}: the agent ends; mark it once it runs again")
             if self._database is None:
                 self._database = _opened(self.path)
             yield self._database
@@ -248,8 +249,8 @@ def check_own(database: sqlite3.Connection, path: Path, version: int) -> None:
         raise MarksError(f"{shown(str(path))}: it is another program's database; move it away")
     if version != VERSION:
         raise MarksError(
-            f"{shown(str(path))}: version {version} of marks, this agent knows {VERSION}; install the one that"
-            " wrote it"
+            f"{shown(str(path))}: version {version} of marks, this agent knows {VERSION}; install the one"
+            " that wrote it"
         )
 
 
@@ -260,5 +261,7 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         is_full = "is full" in str(error)
-        remedy = "free space on that disk" if is_full else "check that disk, and restore or move the file away"
+        remedy = (
+            "free space on that disk" if is_full else "check that disk, and restore or move the file away"
+        )
         raise MarksError(f"{shown(str(path))}: {error}; {remedy}") from error

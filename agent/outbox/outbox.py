@@ -32,7 +32,7 @@ from agent.outbox.database import Database
 from agent.outbox.file import Depth, OutboxError, explained
 from agent.outbox.reserve import Reserve
 from agent.outbox.salvage import Salvage
-from agent.outbox.seal import seal
+from agent.outbox.seal import RECORD_COLUMNS, opened, seal
 
 GROUP_NS = 5_000_000
 SETTLE_S = 0.01  # from look to look
@@ -228,6 +228,17 @@ class Outbox:
     def resend(self, before_round: int) -> int:
         """Queue again what was published before a round and is not confirmed; how many."""
         return self._database.persist(lambda: waiting.resend(self._deletes, before_round), self._deletes)
+
+    def find(self, id_: str) -> Waiting | Changed | None:
+        """The row with this id, delivered or not; None where there is none any more. From any thread."""
+        try:
+            with self._reading:
+                row = self._reads.execute(
+                    f"SELECT seq, {RECORD_COLUMNS} FROM record WHERE id = ?", (id_,)
+                ).fetchone()
+                return None if row is None else opened(self._reads, row[0], row[1:])
+        except sqlite3.Error as error:
+            raise explained(self.path, error) from error
 
     def depth(self) -> Depth:
         """What waits; from any thread."""

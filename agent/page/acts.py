@@ -151,6 +151,7 @@ def of_verb(
 ACTS: Mapping[str, Act] = {
     "replay": Act(asked=Replay, does=replay, role="operator", changes=False),
     "ignore": Act(asked=Ignore, does=ignore, role="engineer", changes=True),
+    "mark": of_verb("mark", "operator"),
     "pause": of_verb("pause", "operator"),
     "resume": of_verb("resume", "operator"),
     "disable": of_verb("disable", "engineer"),

@@ -15,7 +15,10 @@ ASSETS: Mapping[str, tuple[str, str]] = {  # by address: the file below STATIC, 
     "/page.css": ("page.css", "text/css"),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
     **{f"/{name}.js": (f"{name}.js", SCRIPT) for name in SHARED},
-    **{f"/{name}.js": (f"{name}.js", SCRIPT) for name in ("act", "charts", "commands", "proofs", "viewer")},
+    **{
+        f"/{name}.js": (f"{name}.js", SCRIPT)
+        for name in ("act", "charts", "commands", "marks", "proofs", "viewer")
+    },
     **{f"/views/{name}.js": (f"views/{name}.js", SCRIPT) for name in OF_VIEWS},
 }
 FIRST_VIEW = ("/", "/page.css", "/favicon.svg", *(f"/{name}.js" for name in SHARED), "/views/live.js")

@@ -14,6 +14,8 @@ from agent.archive.entry import Entry
 from agent.archive.index import Kept
 from agent.archive.index import Query as Wanted
 from agent.contract.arguments import CommandName
+from agent.marks.file import Found
+from agent.marks.file import Wanted as WantedMarks
 from agent.page.shown import Shown
 from agent.remote.changes import ChangeFile
 from agent.remote.settings.store import Snapshot
@@ -37,6 +39,14 @@ class Shelf(Protocol):
 
     def read(self, id_: str) -> Entry:
         """Raises EntryError, too."""
+
+
+class Marks(Protocol):
+    """What people said of results. Calls wait for the disk and raise MarksError."""
+
+    def find(self, wanted: WantedMarks) -> Found: ...
+
+    def labels(self, limit: int) -> list[str]: ...
 
 
 class Day(Protocol):
@@ -118,6 +128,7 @@ class Behind:
 
     proofs: Path | None = None  # the folder of the last bundles' proofs
     archive: Shelf | None = None
+    marks: Marks | None = None
     day: Day | None = None
     shift_starts: Sequence[time] = ()
     rolls: Rolls | None = None

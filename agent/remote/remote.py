@@ -22,7 +22,7 @@ from agent.remote.commands.log_level import LogLevel
 from agent.remote.commands.recording import UNRECORDED, CommandRecord
 from agent.remote.commands.signing import Spent, signers_of
 from agent.remote.commands.snapshots import Snapshots
-from agent.remote.commands.station import Doctor, GoodFrames, Recipes, Recommending, Station
+from agent.remote.commands.station import Doctor, GoodFrames, Marking, Recipes, Recommending, Station
 from agent.remote.documents import Documents, Take
 from agent.remote.rollout.orders import Rollouts
 from agent.remote.settings.desk import REPORTED
@@ -98,6 +98,7 @@ def build(
     said: Said,
     clock: Clock,
     *,
+    marks: Marking | None = None,
     archive: GoodFrames | None = None,
     threshold: Callable[[str | None], float | None],
     in_force: Callable[[], Mapping[str, JsonValue]],
@@ -135,6 +136,7 @@ def build(
             tell=tell,
             in_force=in_force,
             weigh=weigh,
+            marks=marks,
             archive=archive,
             doctor=doctor,
             recipes=recipes,

@@ -15,6 +15,7 @@ from agent.contract.arguments import COMMANDS
 from agent.contract.commands import CODES, Response
 from agent.contract.desired import INSTALL_TYPE, MAX_DOCUMENT_BYTES, SETTINGS_TYPE, Desired
 from agent.contract.events import EventMessage
+from agent.contract.mark import Mark
 from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header, encode
 from agent.contract.reported import Reported
 from agent.contract.row import Row
@@ -29,6 +30,7 @@ SENT: dict[TopicName, str] = {  # and the rest of the address
     "crop": "crop/{camera}",
     "crop_header": "crop_header/{camera}",
     "event": "event",
+    "mark": "mark",
     "status": "status",
     "metrics": "metrics",
     "reported": "config/reported",
@@ -56,7 +58,7 @@ CROP_PROPERTIES = {
 }
 CLOUD_EVENT = {
     "specversion": "1.0",
-    "id": "the id of what is told: result_id, event_id or crop_id",
+    "id": "the id of what is told: result_id, event_id, mark_id or crop_id",
     "source": "the topic down to the station",
     "type": "the message's schema",
     "time": "when it was made",
@@ -98,7 +100,7 @@ def document() -> Json:
         "operations": {**_sending(), **_receiving(), **pieces.operations()},
         "components": {
             "schemas": json_schemas.components(
-                (Verdict, EventMessage, Status, Reported, Response, *pieces.MODELS)
+                (Verdict, EventMessage, Mark, Status, Reported, Response, *pieces.MODELS)
             ),
             "messages": {
                 **_sent_messages(),
@@ -207,6 +209,12 @@ def _sent_messages() -> Json:
             **_message("plumbline.event/1", "EventMessage", "What people should know besides verdicts."),
             "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
             "examples": [{"payload": examples.plain(examples.event())}],
+        },
+        "mark": {
+            **_message("plumbline.mark/1", "Mark", "What somebody says of a verdict: right or wrong."),
+            "description": _MARK,
+            "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
+            "examples": [{"payload": examples.plain(examples.mark())}],
         },
         "status": {
             **_message("plumbline.status/1", "Status", "How the station is; also its last will."),
@@ -353,6 +361,12 @@ _VERDICT = """\
 `replayed: true` and the `result_id` it always had. `sequence` goes on over restarts of the agent
 and past damage to its outbox: the event `outbox_set_aside` then names the numbers that were lost. It begins
 again at 1, with a new `boot_id`, only when somebody removed the outbox."""
+
+_MARK = """\
+From the page, by a command of a person or by one of a system. `sequence` counts the station's marks without a
+gap, and the one with the highest number of a `result_id` holds: one that says taken_back makes those before
+void. `verdict` and what follows it are as they stand in the verdict, so that a mark can be read alone. A
+station that begins again at 1 has lost its file of marks, or somebody has moved it away."""
 
 _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in

@@ -22,6 +22,7 @@ from agent.contract.desired import (
     station_address,
 )
 from agent.contract.events import EventMessage
+from agent.contract.mark import Mark
 from agent.contract.metrics import STAGES, VERDICTS, Distribution, Sample, message
 from agent.contract.payloads import Status, crop_row, encode, verdict_row
 from agent.contract.reported import (
@@ -119,6 +120,35 @@ def event() -> EventMessage:
         station=TOPICS.station,
         detail="the broker said Not authorized (0x87)",
         data={"id": RESULT, "kind": "verdict"},
+    )
+
+
+def mark() -> Mark:
+    told = verdict()
+    return Mark(
+        mark_id="0193586c-11f0-7d3c-9b0a-5d2f7e8a9c44",
+        sequence=57,
+        boot_id=BOOT,
+        station=TOPICS.station,
+        created=rfc3339(WHEN.replace(minute=18)),
+        says="right",
+        truth="defective",
+        label="scratch",
+        defect_index=0,
+        who="shift lead",
+        way="page",
+        picture="kept",
+        result_id=RESULT,
+        camera=CAMERA,
+        verdict=told.verdict,
+        result_sequence=told.sequence,
+        result_boot_id=told.boot_id,
+        result_created=told.created,
+        recipe_id=told.recipe_id,
+        bundle_sha256=told.model.sha256,
+        part_id=told.part_id,
+        job_id=told.job_id,
+        score=told.score,
     )
 
 

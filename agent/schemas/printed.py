@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 from agent.contract.commands import SignedRequest
 from agent.contract.desired import DesiredBundle, DesiredSettings
 from agent.contract.events import EventMessage
+from agent.contract.mark import Mark
 from agent.contract.payloads import Status
 from agent.contract.reported import Reported
 from agent.contract.verdict import Verdict
@@ -16,6 +17,7 @@ Contract: TypeAlias = Literal[
     "settings",
     "verdict",
     "event",
+    "mark",
     "status",
     "metrics",
     "command",
@@ -36,6 +38,8 @@ def printed(what: Contract) -> dict[str, Any]:
             return json_schemas.outgoing(Verdict)
         case "event":
             return json_schemas.outgoing(EventMessage)
+        case "mark":
+            return json_schemas.outgoing(Mark)
         case "status":
             return json_schemas.outgoing(Status)
         case "metrics":

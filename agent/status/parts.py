@@ -12,6 +12,7 @@ from agent.labels.namer import Namer
 from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.line.recipes import Recipes
+from agent.marks.marks import Marks
 from agent.remote.remote import Remote
 from agent.remote.rollout.orders import Rollouts
 from agent.remote.settings.blind import beside
@@ -34,6 +35,7 @@ class Parts:
     rollouts: Rollouts
     roll_maps: RollMaps
     archive: Archive | None
+    marks: Marks
     drift: DriftWatch
     namer: Namer
     board: Board
@@ -44,6 +46,7 @@ class Parts:
         return {
             "engines": self.recipes.words(),
             "archive": () if self.archive is None else self.archive.words(),
+            "marks": self.marks.words(),
             "uplink": self.uplink.words(),
             "holds": self.remote.holds.words(),
             "rollouts": self.rollouts.words(),

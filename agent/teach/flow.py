@@ -30,6 +30,7 @@ from agent.messages import Frame, Pixels
 from agent.teach.check import Checked, Finding, check, see
 from agent.teach.collect import Got
 from agent.teach.made_up import scratched
+from agent.teach.marked import Confirmed, caught, nobody_marked, words
 from agent.teach.part_set import About, PartSet, minute_of
 from agent.teach.scores import lights_of
 from agent.teach.threshold import Scored, check_target, promise
@@ -59,8 +60,8 @@ class State:
     step: Step = "collect"
     bundle: str = ""  # its digest, of what was measured
     checked: Mapping[str, Any] = field(default_factory=dict)  # pictures, findings, words
-    taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects
-    promised: Mapping[str, Any] = field(default_factory=dict)  # as `weighing.told`, with `sees`
+    taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects, held
+    promised: Mapping[str, Any] = field(default_factory=dict)  # as `weighing.told`, with `sees` and `held`
     activated: Mapping[str, Any] = field(default_factory=dict)  # what the station said
 
 
@@ -88,6 +89,7 @@ class Means:
     judge: Judge
     bundle_sha256: str
     activate: Activate
+    confirmed: Confirmed = nobody_marked
 
 
 def judge_by(bundle: Any, engine: Any, clock: Clock) -> Judge:
@@ -209,7 +211,13 @@ class Flow:
         for number, file in enumerate(chosen, 1):
             scores.append(means.judge(scratched(read_image(file), np.random.default_rng(number))))
             yield Told(step="teach", done=number, of=len(chosen))
-        return replace(state, taught={"tried": len(scores), "scores": scores}, step="threshold")
+        held = []
+        for one in means.confirmed():
+            score = means.judge(one.image)
+            held.append({"result_id": one.mark.result_id, "label": one.mark.label, "score": score})
+            yield Told(step="teach", done=len(chosen), of=len(chosen))
+        taught = {"tried": len(scores), "scores": scores, "held": held}
+        return replace(state, taught=taught, step="threshold")
 
     def _threshold(self, state: State) -> Going:
         measured = _read(self.folder / MEASURED)["parts"]
@@ -223,7 +231,10 @@ class Flow:
         scores = state.taught["scores"]
         sees = float(np.mean([score >= found.threshold for score in scores]))
         yield Told(step="threshold", done=1, of=1)
-        return replace(state, promised={**told(found), "sees": sees}, step="activate")
+        held = caught(state.taught.get("held", ()), found.threshold)
+        said = told(found)
+        promised = {**said, "words": [*said["words"], *words(held)], "sees": sees, "held": held}
+        return replace(state, promised=promised, step="activate")
 
     def _activate(self, state: State, means: Means) -> Going:
         self._need_same_bundle(state, means)

@@ -4,8 +4,8 @@
     consumer.py gaps --database sqlite:///verdicts.sqlite3 [--heal --host BROKER]
 
 It needs paho-mqtt, and psycopg for postgresql://USER@HOST/NAME. Beside it stand what is kept (store.py,
-crops.py), what stations promise (contract.py) and are like (life.py), what is missing (gaps.py, report.py)
-and what is said to stations (station.py). Four things make it lose nothing:
+crops.py, marks.py), what stations promise (contract.py) and are like (life.py), what is missing (gaps.py,
+report.py) and what is said to stations (station.py). Four things make it lose nothing:
 
 1. Its session is durable: a fixed client id, no clean start, and a week until the broker forgets it.
 2. A message is acknowledged after the commit that stores it; what a crash leaves unacknowledged comes again.
@@ -50,6 +50,7 @@ from paho.mqtt.properties import Properties
 from contract import ConsumerError, UnreadableError, place, shown
 from crops import Crop, keep, open_folder, read_crop
 from life import Event, Status, read_event, read_status, stamp
+from marks import Mark, read_mark
 from report import report
 from station import NetworkError, command, make_client, network
 from store import Database, Verdict, read
@@ -67,6 +68,7 @@ class Batch:
         self.verdicts: list[Verdict] = []
         self.statuses: list[Status] = []
         self.events: list[Event] = []
+        self.marks: list[Mark] = []
         self.unreadable: list[tuple[str, str, bytes]] = []
         self.crops: list[tuple[Crop, paho.MQTTMessage]] = []
         self.for_database: list[paho.MQTTMessage] = []
@@ -88,6 +90,8 @@ class Batch:
                 self.statuses.append(read_status(where, payload, self.now))
             case "event":
                 self.events.append(read_event(where, payload))
+            case "mark":
+                self.marks.append(read_mark(where, payload))
             case _:
                 self.verdicts.append(read(message.topic, payload))
         self.for_database.append(message)
@@ -153,7 +157,7 @@ class Consumer:
         for topic, reason, _ in batch.unreadable:
             tell(f"{topic}: {reason}; kept in the table unreadable")
         new = self._database.store(
-            batch.verdicts, batch.unreadable, batch.statuses, batch.events, now=batch.now
+            batch.verdicts, batch.unreadable, batch.statuses, batch.events, batch.marks, now=batch.now
         )
         self.stored, self.again = self.stored + new, self.again + len(batch.verdicts) - new
         self.unreadable += len(batch.unreadable)
@@ -180,7 +184,7 @@ class Consumer:
     def _subscribe(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             raise ConsumerError(f"{self._options.host}: the broker refused us: {reason}")
-        kinds = ["verdict/+", "status", "event", *([] if self._options.crops is None else ["crop/+"])]
+        kinds = ["verdict/+", "status", "event", "mark", *([] if self._options.crops is None else ["crop/+"])]
         try:
             client.subscribe([(f"{self._options.stations}/{kind}", 1) for kind in kinds])
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""What is kept in SQLite or PostgreSQL: verdicts, events, the state of stations, and what is gone."""
+"""What is kept in SQLite or PostgreSQL: verdicts, marks, events, the state of stations, and what is gone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from contract import ConsumerError, Place, UnreadableError, check_texts, parse, place
 from gaps import Gone, Island
 from life import FULL, RECOVERED, Event, Life, Status
+from marks import INSERT_MARK, Mark
 
 POSTGRESQL = re.compile(r"postgresql://(?:[^@/?#]*@)?[^@]*")
 
@@ -41,6 +42,19 @@ TABLES = (
         created TEXT NOT NULL,
         detail TEXT NOT NULL,
         body TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS marks (
+        arrival {identity},
+        mark_id TEXT NOT NULL UNIQUE,
+        source TEXT NOT NULL,
+        sequence BIGINT NOT NULL,
+        result_id TEXT NOT NULL,
+        says TEXT NOT NULL,
+        truth TEXT,
+        label TEXT,
+        who TEXT NOT NULL,
+        created TEXT NOT NULL,
+        body TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS marks_result ON marks (source, result_id, sequence)",
     """CREATE TABLE IF NOT EXISTS stations (
         source TEXT PRIMARY KEY,
         state TEXT, reason TEXT, since TEXT, told TEXT,
@@ -171,6 +185,7 @@ class Database:
         unreadable: Sequence[tuple[str, str, bytes]],
         statuses: Sequence[Status] = (),
         events: Sequence[Event] = (),
+        marks: Sequence[Mark] = (),
         *,
         now: str | None = None,
     ) -> int:
@@ -182,6 +197,7 @@ class Database:
             new = self._many(cursor, INSERT, verdicts)
             self._many(cursor, INSERT_UNREADABLE, unreadable)
             self._many(cursor, INSERT_EVENT, events)
+            self._many(cursor, INSERT_MARK, marks)
             self._many(cursor, TELL_STATUS, statuses)
             self._many(cursor, TELL_VERDICT, came)
             return new

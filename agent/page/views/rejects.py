@@ -10,6 +10,7 @@ from agent.archive.index import Query as Wanted
 from agent.messages import VerdictName
 from agent.page.sources import Json, Query, Sources
 from agent.page.views.live import facts_of, picture_address
+from agent.page.views.marks import labels, marked
 
 AT_ONCE = 48
 
@@ -25,16 +26,20 @@ def data(sources: Sources, query: Query) -> Json:
         for one in snapshot.rejects:
             if wanted in (None, one.verdict.verdict) and camera in (None, one.verdict.camera):
                 address = picture_address(one.verdict.result_id, "thumb")
-                found[one.verdict.result_id] = {**facts_of(one.verdict), "picture": address, "mark": None}
+                found[one.verdict.result_id] = {**facts_of(one.verdict), "picture": address}
     kept, words = _kept(sources, wanted, camera, older)
     for head in kept:
-        found[head.id] = {**found.get(head.id, _of_head(head)), "mark": _mark(head)}
-    results = sorted(found.values(), key=lambda one: (one["created"], one["id"]), reverse=True)
+        found.setdefault(head.id, _of_head(head))
+    marks = marked(sources, list(found))
+    shown = [{**one, "mark": marks.get(id_)} for id_, one in found.items()]
+    results = sorted(shown, key=lambda one: (one["created"], one["id"]), reverse=True)
     last = kept[-1] if len(kept) == AT_ONCE else None
     return {
         "results": results,
         "cameras": [one.name for one in snapshot.cameras],
         "words": words,
+        "labels": labels(sources),
+        "can": {"mark": sources.behind.marks is not None},
         "older": None if last is None else {"created": last.created, "id": last.id},
     }
 
@@ -68,7 +73,3 @@ def _of_head(head: Head) -> Json:
         "boxes": None,
         "picture": picture_address(head.id, "thumb"),
     }
-
-
-def _mark(head: Head) -> Json | None:
-    return None if head.mark is None else head.mark.model_dump(mode="json")

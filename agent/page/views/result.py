@@ -13,6 +13,7 @@ from agent.page.results import Result, find, profile
 from agent.page.sources import Json, Query, Sources
 from agent.page.views.faults import NotThereError
 from agent.page.views.live import facts_of, picture_address
+from agent.page.views.marks import labels, marked
 
 POINTS = 240  # of a profile
 
@@ -52,10 +53,12 @@ def data(sources: Sources, query: Query) -> Json:
         },
         "timing_ms": verdict.timing_ms.model_dump(mode="json"),
         "is_simulated": verdict.is_simulated,
-        "mark": None if entry is None or entry.mark is None else entry.mark.model_dump(mode="json"),
+        "mark": marked(sources, [verdict.result_id]).get(verdict.result_id),
+        "labels": labels(sources),
         "can": {
             "replay": entry is not None and sources.behind.replay is not None,
             "ignore": sources.behind.change is not None,
+            "mark": sources.behind.marks is not None and verdict.verdict != "skipped",
         },
     }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from agent.contract.arguments import Changing
+from agent.contract.arguments import Changing, MarkResult
 from agent.contract.commands import Progress
 
 Data: TypeAlias = Mapping[str, JsonValue]  # `data` of the answer
@@ -24,7 +24,8 @@ class Call:
     arrived_ns: int
     id: str
     issuer: str | None = None
+    way: Literal["page", "command"] = "command"
 
-    def by(self, asked: Changing) -> str:
+    def by(self, asked: Changing | MarkResult) -> str:
         """For the record: a signature counts, words are what somebody says."""
         return self.issuer or asked.who or NOBODY

@@ -197,7 +197,12 @@ class Desk:
     def _started(self, taken: Taken | Here, accepted: Accepted) -> AtHand:
         command = accepted.command
         arrived_ns = taken.arrived_ns if isinstance(taken, Here) else taken.inbound.arrived_ns
-        call = Call(arrived_ns=arrived_ns, id=command.id, issuer=command.issuer)
+        call = Call(
+            arrived_ns=arrived_ns,
+            id=command.id,
+            issuer=command.issuer,
+            way="page" if isinstance(taken, Here) else "command",
+        )
         steps = VERBS[command.name].steps(self._station, command.arguments, call)
         asked = command.arguments
         return AtHand(

@@ -11,8 +11,10 @@ from pydantic import JsonValue
 
 from agent.archive.index import Kept as Entry
 from agent.clock import Clock
-from agent.contract.arguments import Bind
+from agent.contract.arguments import Bind, MarkResult
+from agent.contract.mark import Way
 from agent.contract.payloads import Hold
+from agent.marks.decide import Marked
 from agent.outbox.replayed import Replayed
 from agent.remote.commands.goods import Good, Weigh
 from agent.remote.commands.snapshots import Shot
@@ -71,6 +73,11 @@ class GoodFrames(Protocol):
 
     def results(self, camera: str | None, limit: int) -> Iterator[Entry | None]:
         """The newest, good or not; None for each that another bundle has judged. May raise."""
+
+
+class Marking(Protocol):
+    def mark(self, asked: MarkResult, who: str, way: Way) -> Marked:
+        """Durable on return. Raises NotDoneError, MarksError."""
 
 
 class LogLevels(Protocol):
@@ -132,6 +139,7 @@ class Station:
     tell: Callable[[str, str, Mapping[str, JsonValue]], None]  # an event's name, its words, its data
     in_force: Callable[[], Mapping[str, JsonValue]]  # what judges
     weigh: Weigh
+    marks: Marking | None = None
     archive: GoodFrames | None = None
     doctor: Doctor | None = None
     settings: Recommending | None = None

@@ -23,6 +23,7 @@ from agent.contract.arguments import (
     Enable,
     InForce,
     LogLevel,
+    MarkResult,
     Pause,
     Ping,
     Replay,
@@ -142,6 +143,13 @@ def recipe(station: Station, asked: SwitchRecipe, call: Call) -> Data:
     return {"recipe": asked.recipe}
 
 
+def mark(station: Station, asked: MarkResult, call: Call) -> Data:
+    if station.marks is None:
+        raise NotDoneError("impossible", "this station keeps no marks")
+    made = station.marks.mark(asked, call.by(asked), "page" if call.way == "page" else asked.way)
+    return made.data()
+
+
 def calibrate(station: Station, asked: Calibrate, call: Call) -> Steps:
     if station.archive is None:
         raise NotDoneError(
@@ -254,6 +262,7 @@ VERBS: Mapping[str, Verb] = {
     "disable": Verb(does=disable),
     "enable": Verb(does=enable),
     "recipe": Verb(does=recipe),
+    "mark": Verb(does=mark),
     "calibrate": Verb(does=calibrate),
     "in_force": Verb(does=in_force),
     "what_if": Verb(does=would),

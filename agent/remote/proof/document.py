@@ -106,6 +106,17 @@ class Shift(_Part):
     )
 
 
+class OnMarks(_Part):
+    """Results that people have marked, by what the candidate makes of them."""
+
+    kept_right: int = Field(0, ge=0)
+    mended: int = Field(0, ge=0, description="was wrong, and would be right")
+    newly_wrong: int = Field(0, ge=0, description="was right, and would be wrong")
+    still_wrong: int = Field(0, ge=0)
+    undecided: int = Field(0, ge=0, description="would not be decided")
+    not_judged: int = Field(0, ge=0, description="picture or truth not known, or of another recipe")
+
+
 class Worst(_Part):
     """A frame on which they differ most; pictures are names in the proof's folder."""
 
@@ -147,6 +158,7 @@ class Found(_Part):
     frames: Frames
     flips: Flips = Flips()
     shift: Shift | None = Field(None, description="null where both decided no frame")
+    marks: OnMarks | None = Field(None, description="null: nobody has marked a result, or none was judged")
     unusable: tuple[Unusable, ...] = Field((), max_length=MAX_NAMED)
     worst: tuple[Worst, ...] = Field((), max_length=MAX_WORST)
     notes: tuple[Text, ...] = Field((), max_length=MAX_NAMED)

@@ -22,7 +22,11 @@ from agent.engines.open import Best
 from agent.engines.switch import Switch
 from agent.errors import PlumblineError
 from agent.foreign import stored
-from agent.line.recipe import DEFAULT, make_recipe
+from agent.line.recipe import DEFAULT, Recipe, make_recipe
+from agent.marks.file import MarksError
+from agent.marks.file import Wanted as WantedMarks
+from agent.marks.read import newest as marks_of
+from agent.marks.read import place as place_of_marks
 from agent.remote.proof.candidate import open_candidate, open_incumbent, require_as_good
 from agent.remote.proof.document import (
     MAX_TEXT,
@@ -30,6 +34,7 @@ from agent.remote.proof.document import (
     Found,
     Frames,
     NotProven,
+    OnMarks,
     Order,
     Refused,
     Side,
@@ -37,6 +42,7 @@ from agent.remote.proof.document import (
     line_of,
 )
 from agent.remote.proof.limits import refusal
+from agent.remote.proof.marked import counted, judge_marks, words
 from agent.remote.proof.shadow import Compared, Pair, Shadow
 from agent.remote.proof.worst import Gallery, NotKept
 from agent.settings.settings import Logs, Settings
@@ -158,6 +164,7 @@ def _shadowed(
         raise NotProven(500, f"this machine could not judge the archive's frames twice: {error}") from error
     except ArchiveError as error:
         notes.append(str(error))
+    marks = _on_marks(wanted, folder, pairs, clock, notes)
     judged = shadow.frames()
     if judged.judged < frames:
         notes.append(f"the archive has {judged.judged} frames that can be judged, {frames} were wanted")
@@ -166,9 +173,34 @@ def _shadowed(
             "frames": judged,
             "flips": shadow.flips(),
             "shift": shadow.shift(),
+            "marks": marks,
             "unusable": tuple(shadow.unusable),
         }
     )
+
+
+def _on_marks(
+    wanted: Settings, archive: Path, pairs: Mapping[str, Pair], clock: Clock, notes: list[str]
+) -> OnMarks | None:
+    """What the candidate makes of the newest marks, as many as frames are wanted. Raises NotProven."""
+
+    def recipe_of(entry: Entry) -> Recipe | None:
+        pair = pairs.get(entry.verdict.recipe_id if wanted.recipes else DEFAULT)
+        return None if pair is None else pair.candidate
+
+    try:
+        asked = WantedMarks(limit=wanted.remote.proof.frames)
+        marks = marks_of(place_of_marks(wanted.outbox.path), asked).marks
+        found = counted(judge_marks(marks, archive, recipe_of, clock))
+    except MarksError as error:
+        notes.append(str(error))
+        return None
+    except (DeviceLost, OutOfMemory) as error:
+        raise NotProven(500, f"this machine could not judge what people have marked: {error}") from error
+    if not marks:
+        return None
+    notes.append(words(found))
+    return found
 
 
 def _pairs(

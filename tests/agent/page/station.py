@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import time
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from agent.archive.entry import compose, head_of
 from agent.archive.shelf import Shelf
-from agent.clock import Clock, SystemClock, rfc3339
-from agent.contract.arguments import CommandName
+from agent.clock import Clock, SystemClock, new_uuid7, rfc3339
+from agent.contract.arguments import CommandName, MarkResult
 from agent.contract.commands import NotDoneError
+from agent.contract.row import Changed, Row, Waiting
+from agent.contract.topics import Topics
 from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
+from agent.marks.file import MarkFile
+from agent.marks.marks import Marks
 from agent.messages import Frame, Inspection, Scale, VerdictName
 from agent.page.control import Control
 from agent.page.server import PageServer
@@ -44,6 +50,7 @@ class FakeDesk:
     performed: int = 7
     commanded_ns: int | None = None
     answers: dict[str, Json] = field(default_factory=dict)
+    marks: Marks | None = None
 
     def ask(
         self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float
@@ -51,7 +58,25 @@ class FakeDesk:
         self.asked.append((name, dict(args), who))
         if self.refuses is not None:
             raise self.refuses
+        if name == "mark" and self.marks is not None:
+            return self.marks.mark(MarkResult.model_validate(dict(args)), who, "page").data()
         return self.answers.get(name, {"state": "done"})
+
+
+@dataclass
+class NoOutbox:
+    """Has no row, and takes every one at once."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def find(self, id_: str) -> Waiting | Changed | None:
+        return None
+
+    def append(self, rows: Sequence[Row]) -> Future[None]:
+        self.rows += rows
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
 
 @dataclass
@@ -87,6 +112,7 @@ class Station:
     desk: FakeDesk
     history: FakeHistory
     changes: ChangeFile
+    marks: Marks
 
     def judge(
         self,
@@ -162,7 +188,17 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         row = {"what": "score", "then": 0.0496, "now": 0.0496, "is_same": True}
         return {"reproduced": True, "rows": [row], "digests": [], "notes": ["on the same engine"]}
 
-    desk, history = FakeDesk(), FakeHistory()
+    marks = Marks(
+        MarkFile(folder / "marks.sqlite3"),
+        outbox=NoOutbox(),
+        topics=Topics(site="s", area="a", line="l", station="cell3"),
+        shelf=shelf,
+        wanted=lambda verdict: True,
+        boot_id="boot-1",
+        clock=clock,
+        new_id=partial(new_uuid7, clock),
+    )
+    desk, history = FakeDesk(marks=marks), FakeHistory()
     changes = ChangeFile(folder / "changes.jsonl", clock)
     behind = Behind(
         desk=desk,
@@ -181,6 +217,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
             "cameras": [],
         },
         archive=shelf,
+        marks=marks.file,
         day=day,
         shift_starts=[time(hour) for hour in range(24)],
         rolls=rolls,
@@ -202,7 +239,9 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         desk=desk,
         history=history,
         changes=changes,
+        marks=marks,
     )
     yield station
     page.stop()
+    marks.stop()
     shelf.close()

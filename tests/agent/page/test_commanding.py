@@ -26,6 +26,7 @@ from tests.agent.page.test_acts import act
 
 SHA = "ab" * 32
 BODIES = {
+    "mark": {"result_id": "r-1", "says": "wrong"},
     "pause": {"reason": "gripper"},
     "disable": {"camera": "top", "reason": "dirty"},
     "enable": {"camera": "top"},
@@ -35,7 +36,7 @@ BODIES = {
     "rollback": {"reason": "worse"},
 }
 OWN = {"replay", "ignore", "revert", "take_control", "give_back"}  # no verb does them
-READS = {"replay", "what_if", "doctor"}
+READS = {"replay", "what_if", "doctor", "mark"}  # or say something, and change no station
 OF_CONTROL = {"take_control", "give_back"}
 
 

@@ -127,7 +127,7 @@ def test_one_result_tells_why_and_what_it_rests_on(client: httpx.Client, station
     assert "darker" in words
     assert told["provenance"]["pixels_sha256"] == failed.frame.sha256
     assert told["provenance"]["recipe_sha256"] == "ef" * 32
-    assert told["can"] == {"replay": True, "ignore": True}
+    assert told["can"] == {"replay": True, "ignore": True, "mark": True}
 
 
 def test_a_result_of_the_archive_alone_has_its_pixels_and_its_map(

@@ -121,6 +121,7 @@ def test_addresses_are_the_topics_of_the_code() -> None:
         "crop": topics.crop("top"),
         "crop_header": topics.crop_header("top"),
         "event": topics.event(),
+        "mark": topics.mark(),
         "status": topics.status(),
         "metrics": topics.metrics(),
         "reported": topics.reported(),

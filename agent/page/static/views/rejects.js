@@ -1,14 +1,14 @@
 // What was rejected or not decided, newest first.
 
 import { keyed, make, setText } from "../dom.js";
+import { MarkList, markWords } from "../marks.js";
 import { image } from "../pictures.js";
 import { ask } from "../stream.js";
 import { dayTime, plain, plural, verdictMark } from "../words.js";
 
 const ASK_MS = 3000;
-const MARKS = { confirmed: "confirmed by", false_alarm: "called a false alarm by", missed_defect: "called a missed defect by" };
 
-function card(one) {
+function card(one, marks) {
   const view = make("div", { class: "view" }, image(one.picture, ""));
   const score = one.score === null ? null : `score ${one.score.toFixed(1)}`;
   return make("li", { "data-verdict": one.verdict },
@@ -17,7 +17,7 @@ function card(one) {
     make("p", { class: "soft" }, dayTime(one.created)),
     make("p", { class: "soft" }, one.part_id ? `Part ${one.part_id}` : one.camera),
     one.reason ? make("p", { class: "soft" }, plain(one.reason)) : null,
-    one.mark ? make("p", { class: "soft" }, `${MARKS[one.mark.word]} ${one.mark.by}`) : null);
+    make("p", { class: "soft marked" }, markWords(one.mark)), marks.foot(one));
 }
 
 export function show(root, page) {
@@ -31,9 +31,13 @@ export function show(root, page) {
   const cameras = make("select", { onchange: () => move() }, make("option", { value: "" }, "all cameras"));
   const words = make("p", { class: "soft" });
   const count = make("span", { class: "soft", role: "status" });
-  const grid = make("ul", { class: "film wall" });
+  const marks = new MarkList();
+  const grid = make("ul", { class: "film wall", onkeydown: (event) => {
+    const one = byKey(event.target.closest("li")?.dataset.key);
+    if (one) marks.key(event, one);
+  } });
   const more = make("button", { type: "button", hidden: true, onclick: next }, "Show older ones");
-  root.append(make("div", { class: "bar" }, make("label", {}, "Show ", select), make("label", {}, "of ", cameras), count), words, grid, more);
+  root.append(make("div", { class: "bar" }, make("label", {}, "Show ", select), make("label", {}, "of ", cameras), count), marks.element, words, grid, more);
   const timer = setInterval(() => document.hidden || results.length > 48 || page.again(), ASK_MS);
   const query = () => ({ verdict: which, ...(camera ? { camera } : {}) });
 
@@ -50,11 +54,24 @@ export function show(root, page) {
     results = [...new Map(all.map((one) => [one.id, one])).values()];
     older = data.older;
     more.hidden = !older;
-    keyed(grid, results, (one) => `${one.id} ${one.mark?.at ?? ""}`, card);
+    keyed(grid, results, (one) => one.id, (one) => card(one, marks));
+    results.forEach(drawMark);
     setText(count, results.length ? plural(results.length, "result") : "There are none.");
   }
 
+  const byKey = (id) => results.find((one) => one.id === id);
+  marks.changed = drawMark;
+
+  /* In place, so that the focus stays. */
+  function drawMark(one) {
+    const at = results.findIndex((each) => each.id === one.id);
+    if (at < 0) return;
+    results[at].mark = one.mark;
+    setText(grid.children[at].querySelector(".marked"), markWords(one.mark));
+  }
+
   function draw(data) {
+    marks.know(data);
     keyed(cameras, ["", ...data.cameras], (name) => name, (name) => make("option", { value: name, selected: name === camera }, name || "all cameras"));
     setText(words, data.words ?? "");
     merge(data, data.results);

@@ -3,6 +3,7 @@
 import { act } from "../act.js";
 import { profileChart } from "../charts.js";
 import { facts, make, setText, table } from "../dom.js";
+import { markPanel } from "../marks.js";
 import { Viewer } from "../viewer.js";
 import { dayTime, duration, number, plain, verdictMark } from "../words.js";
 
@@ -49,6 +50,7 @@ export function show(root, page) {
         data.is_simulated ? make("span", { class: "warn" }, "simulated: no real part") : null),
       data.reason ? make("p", { class: "warn" }, `${plain(data.reason)}${data.detail ? `: ${data.detail}` : ""}`) : null,
       kinds.length ? viewer.element : make("p", { class: "empty" }, "No picture of it is kept any more."),
+      markPanel(data),
       make("section", { class: "panel stack", "aria-label": "Why" }, make("h3", {}, "Why"),
         facts([["Score", score], ["Defects", number.format(data.boxes.length)], ["Recipe", data.recipe]]),
         make("ul", { class: "words" }, ...data.words.map((words) => make("li", {}, words))),
