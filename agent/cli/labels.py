@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from agent.labels.label_set import LabelSet
     from agent.labels.learn import Learned
 
-app = typer.Typer(no_args_is_help=True, help="Labels of defects, by the nearest labelled ones.", epilog=exits())
+app = typer.Typer(
+    no_args_is_help=True, help="Labels of defects, by the nearest labelled ones.", epilog=exits()
+)
 
 SAID_REFUSED = 5
 
@@ -84,7 +86,8 @@ def list_(config: Config, as_json: Json = False) -> None:
         say(f"{shelf.folder}: no label set was learned yet; `plumbline labels learn` makes one of the marks")
     for row in rows:
         told = row.get("problem") or ", ".join(f"{name} {count}" for name, count in row["classes"].items())
-        say(f"{row['sha256'][:12]}  {row['written']}  {'in the settings' if row['in_settings'] else '-'}  {told}")
+        use = "in the settings" if row["in_settings"] else "-"
+        say(f"{row['sha256'][:12]}  {row['written']}  {use}  {told}")
 
 
 @app.command(epilog=exits())
@@ -93,7 +96,10 @@ def show(
     set_: Annotated[str, typer.Argument(metavar="SET", help="its SHA-256, or how that begins")],
     as_json: Json = False,
 ) -> None:
-    """What one label set was learned from. With --json: sha256, recipe, bundle, bundle_sha256, classes, limit, sources."""
+    """What one label set was learned from.
+
+    With --json: sha256, recipe, bundle, bundle_sha256, classes, limit, sources.
+    """
     from agent.labels.shelf import shelf_of
 
     shelf = shelf_of(loaded(config))
@@ -107,8 +113,10 @@ def show(
     if as_json:
         say_json({**content, "sources": _sources(labels)})
         return
-    say(f"{content['sha256']}: of recipe {content['recipe']}, for bundle {content['bundle']} "
-        f"{content['bundle_sha256'][:12]}, unknown beyond {content['limit']:.3f}")
+    say(
+        f"{content['sha256']}: of recipe {content['recipe']}, for bundle {content['bundle']} "
+        f"{content['bundle_sha256'][:12]}, unknown beyond {content['limit']:.3f}"
+    )
     for name, sources in _sources(labels).items():
         say(f"{name}: {len(sources)}, of {', '.join(sources)}")
 

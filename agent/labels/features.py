@@ -69,8 +69,8 @@ def open_features(bundle: Bundle, *, threads: int = 0) -> Compiled:
         raise CannotExplain(f"{shown(str(bundle.path))}/{GRAPH}: {words}; export the bundle again") from error
     if found[1:] != (grid, grid) or found[0] < coarsest:
         raise CannotExplain(
-            f"{shown(str(bundle.path))}/{GRAPH}: gives features as {found}, wanted {coarsest} channels or more "
-            f"on {grid} x {grid} cells; export the bundle again"
+            f"{shown(str(bundle.path))}/{GRAPH}: gives features as {found}, wanted {coarsest} channels or "
+            f"more on {grid} x {grid} cells; export the bundle again"
         )
     return engine
 
@@ -80,6 +80,6 @@ def _sizes(bundle: Bundle) -> tuple[int, int]:
     groups = read_good(bundle).groups
     if not groups:
         raise CannotExplain(
-            f"{shown(str(bundle.path))}: has no features that could tell defects apart; export the bundle again"
+            f"{shown(str(bundle.path))}: has no features that tell defects apart; export the bundle again"
         )
     return bundle.manifest.input.tile_px // FEATURES_STRIDE_PX, groups[-1].channels

@@ -20,7 +20,7 @@ from agent.bundle.bundle import Bundle
 from agent.cameras.camera import CameraError
 from agent.cameras.images import ImageError, list_images, read_image
 from agent.clock import Clock
-from agent.contract.mark import Label
+from agent.contract.label import Label
 from agent.explain.form import Form
 from agent.foreign import shown
 from agent.labels.features import Features
@@ -54,7 +54,9 @@ def pictures(root: Path) -> list[Labelled]:
     try:
         folders = sorted(one for one in parent.iterdir() if one.is_dir() and not one.name.startswith("."))
     except OSError as error:
-        raise LabelsError(f"{shown(str(parent))}: cannot be listed ({error.strerror}); give a folder") from error
+        raise LabelsError(
+            f"{shown(str(parent))}: cannot be listed ({error.strerror}); give a folder"
+        ) from error
     for folder in folders:
         if folder.name.casefold() == GOOD:
             continue
@@ -115,7 +117,10 @@ def vector_of_picture(one: Labelled, bundle: Bundle, form: Form, features: Featu
 
 
 def largest(path: Path, shape: tuple[int, ...]) -> tuple[Flags, Box]:
-    """The largest connected piece (8 neighbours) of a mask (H, W), and its box. Raises ImageError, LabelsError."""
+    """The largest connected piece (8 neighbours) of a mask (H, W), and its box.
+
+    Raises ImageError, and LabelsError for a mask of another size or of nothing.
+    """
     mask = read_image(path).max(axis=2)
     if mask.shape != shape:
         raise LabelsError(f"{shown(str(path))}: is {mask.shape}, and its picture {shape}; give it its mask")

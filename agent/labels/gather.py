@@ -1,4 +1,4 @@
-"""Labelled defects of this station: what people marked, with the pixels and maps that the archive keeps of it."""
+"""Labelled defects of this station: what people marked, with what the archive keeps of it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def of_marks(
 def _vector(entry: Entry, index: int | None, bundle: Bundle, features: Features, clock: Clock) -> Floats:
     """Of one defect of a result, in the features of `bundle`, whichever judged it then."""
     if entry.evidence is None:
-        raise LabelsError(f"{shown(entry.verdict.result_id)}: was not judged, so nothing says where its defect is")
+        raise LabelsError(
+            f"{shown(entry.verdict.result_id)}: was not judged, so nothing says where its defect is"
+        )
     spec, stride = bundle.manifest.input, bundle.manifest.map.stride_px
     prepared = prepare(entry.frame, spec, clock)
     evidence = _on_map(entry.evidence, prepared, stride)
@@ -109,9 +111,7 @@ def strongest(
 ) -> Box:
     """The box of the strongest spot of a map, in frame pixels, however small."""
     level = min(threshold, float(evidence.max()))
-    found = seams.defects(
-        evidence, level, stride=stride_px, scale=scale, frame_shape=shape, min_area_px=1
-    )
+    found = seams.defects(evidence, level, stride=stride_px, scale=scale, frame_shape=shape, min_area_px=1)
     return found[0].bbox_px
 
 

@@ -1,7 +1,7 @@
 """A label set: what defects of one product look like, by class, in the features of one bundle. Pure.
 
     {"schema":"plumbline.labels/1", ...}\n    one line of canonical JSON: `Head`
-    vectors                                   float32, lower byte first, (n, d), in the order of the head's samples
+    vectors                                   float32, lower byte first, (n, d), in the order of its samples
 
 Its digest is that of these bytes; settings and verdicts name a set by it, and nothing in it is ever changed.
 """
@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.contract.mark import Label
+from agent.contract.label import Label
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.messages import Floats

@@ -58,8 +58,8 @@ def check(labels: Sequence[str]) -> list[str]:
     if not enough_of:
         there = ", ".join(f"{shown(name)} {count}" for name, count in list(too_few.items())[:20])
         raise LabelsError(
-            f"no class has {LEAST} labelled defects; there are {there or 'none at all'}: mark more of them with "
-            "their label"
+            f"no class has {LEAST} labelled defects; there are {there or 'none at all'}: mark more of them "
+            "with their label"
         )
     if len(enough_of) > MOST_CLASSES:
         raise LabelsError(
@@ -73,9 +73,7 @@ def learn(samples: Sequence[Sample], *, recipe: str, bundle: str, bundle_sha256:
     """The set of these samples, of each class the first MOST_OF_CLASS. Raises LabelsError."""
     classes = check([one.label for one in samples])
     chosen = [
-        one
-        for label in classes
-        for one in [each for each in samples if each.label == label][:MOST_OF_CLASS]
+        one for label in classes for one in [each for each in samples if each.label == label][:MOST_OF_CLASS]
     ]
     class_of = np.array([classes.index(one.label) for one in chosen])
     vectors = np.stack([one.vector for one in chosen]).astype(np.float32)

@@ -53,9 +53,7 @@ def learned(
         form, features = open_form(bundle), open_features(bundle, threads=threads)
         found = folder.of_folder(labelled, bundle, form, features, clock, told=told)
     try:
-        made = learn(
-            found.samples, recipe=recipe, bundle=bundle.manifest.name, bundle_sha256=bundle.sha256
-        )
+        made = learn(found.samples, recipe=recipe, bundle=bundle.manifest.name, bundle_sha256=bundle.sha256)
     except LabelsError as error:
         why = f"; {len(found.refused)} gave nothing, the first: {found.refused[0]}" if found.refused else ""
         raise LabelsError(f"{error}{why}") from error

@@ -77,7 +77,7 @@ class Namer:
         clock: Clock,
         open_: Callable[[Bundle], Features] = open_features,
     ) -> None:
-        """`held` gives bundles that are open, by digest; `recipes` those that may judge a part from now on."""
+        """`held` gives the bundles that are open, by digest; `recipes` those that may judge from now on."""
         self._shelf = shelf
         self._held = held
         self._recipes = recipes
@@ -145,7 +145,9 @@ class Namer:
             except Exception as error:  # runtimes raise what they like; no label is worth a line
                 log.error("labels_failed", set=recipe.labels.sha256[:12], error=str(error)[:500])
                 job.reason = "failed"
-                self._refuse(key, f"features cannot be computed ({shown(str(error)[:200])}); tried again soon")
+                self._refuse(
+                    key, f"features cannot be computed ({shown(str(error)[:200])}); tried again soon"
+                )
         job.over.set()
 
     def _look_after(self) -> None:
@@ -199,9 +201,9 @@ def require_own(labels: LabelSet, bundle: Bundle) -> None:
     head = labels.head
     if head.bundle_sha256 != bundle.sha256:
         raise LabelsError(
-            f"label set {labels.sha256[:12]} was learned for bundle {head.bundle} ({head.bundle_sha256[:12]}), "
-            f"and {bundle.manifest.name} ({bundle.sha256[:12]}) judges, whose features are others; learn it anew "
-            "from the marks with `plumbline labels learn`"
+            f"label set {labels.sha256[:12]} was learned for bundle {head.bundle} "
+            f"({head.bundle_sha256[:12]}), and {bundle.manifest.name} ({bundle.sha256[:12]}) judges, whose "
+            "features are others; learn it anew from the marks with `plumbline labels learn`"
         )
 
 

@@ -3,8 +3,8 @@
 The distance to a class is the mean one to its NEAREST nearest samples. A defect has the label of the nearest
 class, or is unknown where that is farther than the set's limit. Certainty is about how often such a label is
 right: of the distances d to the best class and e to the next best, e^s / (d^s + e^s), from 0.5 for a draw to
-1, with the sharpness s by which the set's samples would name each other. Of an unknown one, and where there is
-one class only, the limit stands for the other. Measured in tests/benchmarks/bench_labels.py.
+1, with the sharpness s by which the set's samples would name each other. Of an unknown one, and where there
+is one class only, the limit stands for the other. Measured in tests/benchmarks/bench_labels.py.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def limit_of(to_class: Floats) -> float:
 
 
 def sharpness_of(to_class: Floats, class_of: Classes) -> float:
-    """The one of SHARPNESS whose certainties fit best, by log loss, what leave-one-out distances (n, m) name."""
+    """The one of SHARPNESS that fits, by log loss, what leave-one-out distances (n, m) name rightly."""
     if to_class.shape[1] < 2:
         return SHARPNESS[0]
     ordered = np.sort(np.maximum(to_class, 1e-6), axis=1)

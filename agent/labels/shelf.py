@@ -35,8 +35,8 @@ class Shelf:
                 replace_file(path, [labels.encoded])
         except OSError as error:
             raise LabelsError(
-                f"{shown(str(path))}: cannot be written ({error.strerror}); nothing was learned: see that the "
-                "disk has room and the folder is the agent's"
+                f"{shown(str(path))}: cannot be written ({error.strerror}); nothing was learned: see that "
+                "the disk has room and the folder is the agent's"
             ) from error
         return path
 

@@ -1,4 +1,4 @@
-"""Who gives the defects of a part that failed their labels, after the verdict is decided. The line knows no more."""
+"""Who gives the defects of a part that failed their labels, after the verdict is decided."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How often labels are right from five marks a class, and what they cost a part that fails; no GPU.
 
-`python -m tests.benchmarks.bench_labels DATA [--bundle BUNDLE] [--seeds N]`, DATA the folder of magnetic_tile.
+`python -m tests.benchmarks.bench_labels DATA [--bundle BUNDLE] [--seeds N]`, DATA the folder of the set.
 Its defective tiles are halved once, by tile, since each was taken at several exposures. Five pictures of a
 class from the one half are the marks, drawn anew by each seed; the other half, which nothing was chosen on,
 is named by them. Where a defect is, its mask says, and beside that the bundle's own map, as on a line. Then
@@ -123,8 +123,9 @@ def show(where: str, seen: Sequence[Seen], bundle: Bundle, seeds: int) -> None:
         ]
         confusion.update((one.label, named.label) for one, named in zip(tested, told, strict=True))
         found += [_new(seen, tested, stacked, bundle, seed, one) for one in labels]
+    tiles = {one.tile for one in seen if not one.marks}
     print(
-        f"\n{where}: {len(tested)} defects of {len({one.tile for one in seen if not one.marks})} tiles, {seeds} draws "
+        f"\n{where}: {len(tested)} defects of {len(tiles)} tiles, {seeds} draws "
         f"of {LEAST} marks a class\nmacro accuracy {np.mean(macro):.3f}, standard deviation of draws "
         f"{np.std(macro):.3f}, {min(macro):.3f} to {max(macro):.3f}; unknown {np.mean(unknown):.3f}; "
         f"of a class that nobody marked told as unknown {np.mean(found):.3f}"
@@ -132,7 +133,9 @@ def show(where: str, seen: Sequence[Seen], bundle: Bundle, seeds: int) -> None:
     for low, high in ((0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01)):
         inside = [hit for certainty, hit in certain if low <= certainty < high]
         if inside:
-            print(f"certainty {low:.2f} to {min(high, 1):.2f}: {len(inside)} named, {np.mean(inside):.3f} right")
+            print(
+                f"certainty {low:.2f} to {min(high, 1):.2f}: {len(inside)} named, {np.mean(inside):.3f} right"
+            )
     print(f"{'':10}" + "".join(f"{one:>10}" for one in (*labels, UNKNOWN)))
     for one in labels:
         shares = (confusion[one, other] / (seeds * counts[one]) for other in (*labels, UNKNOWN))

@@ -35,9 +35,7 @@ def samples(counts: dict[str, int], *, seed: int = 0, noise: float = 0.1) -> lis
 
 
 def learned(counts: dict[str, int], *, bundle_sha256: str = SHA256, noise: float = 0.1) -> Learned:
-    return learn(
-        samples(counts, noise=noise), recipe="default", bundle="cells", bundle_sha256=bundle_sha256
-    )
+    return learn(samples(counts, noise=noise), recipe="default", bundle="cells", bundle_sha256=bundle_sha256)
 
 
 @dataclass(slots=True)

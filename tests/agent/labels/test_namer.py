@@ -1,4 +1,4 @@
-"""Defects of parts that fail get labels, within the time they have; no verdict and no passing part knows of it."""
+"""Defects of parts that fail get labels within the time they have; no verdict knows of it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def station(
     gate: threading.Event | None = None,
     max_windows: int = 1,
 ) -> Iterator[Station]:
-    """A line by a recipe with a label set, on fake features; the namer runs once its set is opened or refused."""
+    """A line by a recipe with a label set, on fake features; given once the set is opened or refused."""
     with desk(path / "outbox.sqlite3") as at:
         labels = own_set(at, bundle_sha256=bundle_sha256)
         shelf = Shelf(path / "labels")

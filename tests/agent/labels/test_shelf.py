@@ -42,6 +42,6 @@ def test_a_disk_that_is_full_leaves_nothing_half_done(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "replace_file", full)
-    with pytest.raises(LabelsError, match="No space left on device.*nothing was learned"):
+    with pytest.raises(LabelsError, match=r"No space left on device.*nothing was learned"):
         Shelf(tmp_path).put(learned(FIVE).labels)
     assert list(Shelf(tmp_path).all()) == []

@@ -39,9 +39,7 @@ def test_the_tile_holds_the_defect_and_the_weights_are_on_it(x: int, y: int) -> 
 def test_two_defects_have_a_tile_each() -> None:
     ready, evidence = prepared(90, 70, (4, 4, 8, 8))
     evidence[15, 12] = 0.9
-    cuts = cut_around(
-        ready, evidence, 0.5, [(4, 4, 8, 8), (48, 60, 4, 4)], stride_px=STRIDE_PX, grid=GRID
-    )
+    cuts = cut_around(ready, evidence, 0.5, [(4, 4, 8, 8), (48, 60, 4, 4)], stride_px=STRIDE_PX, grid=GRID)
     assert [round(float(cut.weights.sum())) for cut in cuts] == [4, 1]
 
 
@@ -69,5 +67,7 @@ def test_a_vector_is_two_directions_whatever_the_strength() -> None:
 
 
 def test_features_without_any_contrast_give_a_vector_all_the_same() -> None:
-    found = vector_of(np.ones((CHANNELS, GRID, GRID), np.float32), np.ones((GRID, GRID), np.float32), CHANNELS)
+    found = vector_of(
+        np.ones((CHANNELS, GRID, GRID), np.float32), np.ones((GRID, GRID), np.float32), CHANNELS
+    )
     assert np.isfinite(found).all() and np.linalg.norm(found) == pytest.approx(1)
