@@ -17,6 +17,7 @@ from agent.crew import Crew
 from agent.doctor.station import StationDoctor
 from agent.drift.watcher import make_drift
 from agent.engines.choice import look_around
+from agent.labels.learning import learned_of
 from agent.labels.namer import Namer
 from agent.labels.shelf import shelf_of
 from agent.line.capture import Capture
@@ -30,6 +31,7 @@ from agent.line.way import RightOfWay
 from agent.marks.marks import make_marks
 from agent.outbox.place import lock
 from agent.page.control import Control
+from agent.page.labels import told as labels_told
 from agent.page.server import make_server
 from agent.page.sources import Behind, Change, History
 from agent.remote import remote, rollouts
@@ -329,6 +331,9 @@ def _build(
             else lambda id_: replay_apart(order_of(recipes.settings, result_id=id_), way=way).model_dump(
                 mode="json", by_alias=True
             ),
+            learn_labels=None
+            if archive is None
+            else lambda recipe: labels_told(*learned_of(recipes, recipe, shelf_of(wanted), clock)),
             drift=drift.views,
             desk=asked.desk,
             history=history,

@@ -8,12 +8,15 @@ from agent.bundle.bundle import Bundle, open_bundle
 from agent.bundle.trust import require_trusted
 from agent.clock import Clock
 from agent.explain.form import open_form
+from agent.foreign import shown
 from agent.labels import folder, gather
 from agent.labels.features import open_features
 from agent.labels.gather import Told, nobody_asks
 from agent.labels.label_set import LabelsError
 from agent.labels.learn import Learned, learn
+from agent.labels.shelf import Shelf
 from agent.line.recipe import DEFAULT
+from agent.line.recipes import Recipes
 from agent.settings.settings import Settings
 
 
@@ -58,3 +61,20 @@ def learned(
         why = f"; {len(found.refused)} gave nothing, the first: {found.refused[0]}" if found.refused else ""
         raise LabelsError(f"{error}{why}") from error
     return made, found.refused
+
+
+def learned_of(recipes: Recipes, recipe: str, shelf: Shelf, clock: Clock) -> tuple[Learned, tuple[str, ...]]:
+    """Of a running station's marks, for the bundle that judges this recipe; kept, and naming nothing yet.
+
+    On one core, beside the line. Raises LabelsError, MarksError and CannotExplain.
+    """
+    judging = next((one for one in recipes.judging() if one.name == recipe), None)
+    with recipes.bundles.held() as there:
+        opened = None if judging is None else there.get(judging.bundle_sha256)
+    if opened is None:
+        raise LabelsError(
+            f"no bundle judges parts of recipe {shown(recipe)} here; install one, or name another"
+        )
+    found, refused = learned(recipes.settings, recipe, opened.bundle, clock, threads=1)
+    shelf.put(found.labels)
+    return found, refused

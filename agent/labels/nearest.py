@@ -113,4 +113,4 @@ def _share(large: float, small: float, sharpness: float) -> float:
     """Of two distances, 0.5 to 1; two that are nothing are a draw."""
     if large <= 0:
         return 0.5
-    return round(1 / (1 + (min(small, large) / large) ** sharpness), 4)
+    return round(1 / (1 + math.pow(min(small, large) / large, sharpness)), 4)

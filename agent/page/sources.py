@@ -135,6 +135,7 @@ class Behind:
     change: Change | None = None
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
     replay: Replay | None = None
+    learn_labels: Callable[[str], Json] | None = None  # of a recipe's marks; kept, and naming nothing yet
     desk: Desk | None = None
     history: History | None = None
     control: Controlled | None = None

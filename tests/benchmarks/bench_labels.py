@@ -12,23 +12,38 @@ from __future__ import annotations
 
 import argparse
 import csv
+import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from agent.bundle.bundle import Bundle, open_bundle
 from agent.clock import SystemClock
+from agent.engines.engine import Engine
 from agent.engines.open import open_engine
+from agent.engines.serving import Serving
+from agent.engines.switch import Switch
 from agent.explain.form import open_form
 from agent.labels.features import open_features
 from agent.labels.folder import Labelled, vector_of_picture
 from agent.labels.label_set import LEAST, UNKNOWN, LabelsError, LabelSet
 from agent.labels.learn import Sample, learn
+from agent.labels.namer import Namer
 from agent.labels.nearest import Named, name
+from agent.labels.shelf import Shelf
+from agent.line.infer import infer
+from agent.line.judge import judge
+from agent.line.opened import OpenedBundle
+from agent.line.prepare import prepare
+from agent.line.recipe import Recipe, make_recipe
+from agent.line.record import Judged
+from agent.messages import Frame
 from agent.settings import settings
 from tests.benchmarks.bench_web import processor
 
@@ -155,25 +170,70 @@ def _set(marks: Sequence[Sample], bundle: Bundle) -> LabelSet:
 
 
 def cost(bundle: Bundle) -> str:
-    """Of one tile, by turns: what judging takes, and features for a label."""
-    engine, features = open_engine(bundle, settings.Engine()), open_features(bundle)
+    """By turns: judging a part that fails, its labels, and what asking for labels costs one that passes."""
+    engine, clock = open_engine(bundle, settings.Engine()), SystemClock()
     tiles = bundle.golden()[0]
+    vectors_of = np.random.default_rng(0).normal(size=(LEAST, 2 * open_features(bundle).coarsest))
+    marks = [Sample(label="one", source="", vector=one.astype(np.float32)) for one in vectors_of]
     times: defaultdict[str, list[float]] = defaultdict(list)
-    for turn in range(TURNS):
-        tile = tiles[turn % len(tiles)]
-        for what, does in (
-            ("judging", lambda tile=tile: engine.run(tile[None], restored=False)),
-            ("features", lambda tile=tile: features.of(tile)),
-        ):
-            began = time.perf_counter()
-            does()
-            times[what].append(1e3 * (time.perf_counter() - began))
+    with tempfile.TemporaryDirectory() as folder:
+        shelf, labels = Shelf(Path(folder)), _set(marks, bundle)
+        shelf.put(labels)
+        wanted = settings.Settings.model_validate({"labels": {"set": labels.sha256, "within_ms": 10_000}})
+        recipe = make_recipe(wanted, bundle, engine)
+        there = {bundle.sha256: OpenedBundle(bundle=bundle, engine=Switch(), serving=Serving([], Switch()))}
+        namer = Namer(shelf, held=lambda: nullcontext(there), recipes=lambda: [recipe], clock=clock)
+        stop = threading.Event()
+        thread = threading.Thread(target=namer.run, args=(stop,))
+        thread.start()
+        try:
+            for turn in range(-3, TURNS):
+                frame = Frame(
+                    camera="top",
+                    frame_id=0,
+                    image=tiles[turn % len(tiles)],
+                    captured_ns=0,
+                    captured_at=clock.utc_now(),
+                )
+                began = time.perf_counter()
+                judged = _judged(frame, recipe, engine, clock)
+                between = time.perf_counter()
+                failed = replace(
+                    judged,
+                    judgement=replace(judged.judgement, verdict="fail", defects=judged.judgement.defects[:1]),
+                )
+                named = namer.name(failed)
+                ended = time.perf_counter()
+                namer.name(replace(judged, judgement=replace(judged.judgement, verdict="pass")))
+                passed = time.perf_counter()
+                if turn >= 0 and all(one.label for one in named.judgement.defects):
+                    times["judging"].append(1e3 * (between - began))
+                    times["labels of one defect"].append(1e3 * (ended - between))
+                    times["of a part that passes"].append(1e3 * (passed - ended))
+        finally:
+            stop.set()
+            thread.join()
     engine.close()
     words = (
-        f"{what} p50 {np.percentile(one, 50):.0f}, p99 {np.percentile(one, 99):.0f} ms"
+        f"{what} p50 {np.percentile(one, 50):.3g}, p99 {np.percentile(one, 99):.3g} ms"
         for what, one in times.items()
     )
-    return f"\none tile of {tiles.shape[1]} px: {'; '.join(words)}"
+    return f"\none tile of {tiles.shape[1]} px, {TURNS} turns: {'; '.join(words)}"
+
+
+def _judged(frame: Frame, recipe: Recipe, engine: Engine, clock: SystemClock) -> Judged:
+    prepared = prepare(frame, recipe.input, clock)
+    inspection = infer(prepared, engine, clock, restored=False)
+    rules = replace(recipe.rules_of("top"), threshold=1e-6)  # golden tiles are not of a line: all fail
+    return Judged(
+        frame=frame,
+        recipe=recipe,
+        taken_ns=0,
+        prepared=prepared,
+        inspection=inspection,
+        judgement=judge(frame, inspection, rules),
+        judged_ns=0,
+    )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def test_labels_are_learned_listed_and_shown_by_command(tmp_path: Path) -> None:
     (tmp_path / "agent.yaml").write_text(f"version: 1\nbundle: {BUNDLE}\n")
 
     def told(*words: str) -> dict[str, object]:
-        asked = [sys.executable, "-m", "agent", "labels", *words, "-c", str(tmp_path / "agent.yaml"), "--json"]
+        station = ["-c", str(tmp_path / "agent.yaml"), "--json"]
+        asked = [sys.executable, "-m", "agent", "labels", *words, *station]
         done = subprocess.run(asked, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         content: dict[str, object] = json.loads(done.stdout)
@@ -60,7 +61,8 @@ def test_labels_are_learned_listed_and_shown_by_command(tmp_path: Path) -> None:
     assert learned["classes"] == {"dots": 5, "patches": 5} and learned["accuracy"] == 1.0
     sha256 = str(learned["sha256"])
     sets = told("list")["sets"]
-    assert isinstance(sets, list) and [(one["sha256"], one["in_settings"]) for one in sets] == [(sha256, False)]
+    assert isinstance(sets, list)
+    assert [(one["sha256"], one["in_settings"]) for one in sets] == [(sha256, False)]
     assert told("show", sha256[:8])["sources"] == {
         label: [f"{number}.png" for number in range(5)] for label in ("dots", "patches")
     }
