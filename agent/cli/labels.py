@@ -65,7 +65,7 @@ def learn(
 
 @app.command("list", epilog=exits())
 def list_(config: Config, as_json: Json = False) -> None:
-    """Every label set of the station, newest first. With --json: folder, in_force, sets."""
+    """Every label set of the station, newest first. With --json: folder, in_settings, sets."""
     from agent.labels.shelf import shelf_of
 
     wanted = loaded(config)
