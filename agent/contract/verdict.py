@@ -5,9 +5,9 @@ Boxes are x, y, width, height in pixels of the original frame or web.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from agent.messages import VerdictName
 
@@ -64,10 +64,10 @@ class DefectMessage(_Message):
         None,
         ge=0,
         le=1,
-        description="of the label: about how often such a one is right; 0.5 is a draw between two",
+        description="about how often such a label is right, 0.5 for a draw; absent without a label",
     )
     label_reason: LabelReason | None = Field(
-        None, description="why the recipe's label set did not name it; null where it did, or there is none"
+        None, description="why the recipe's label set did not name it; absent where it did, or there is none"
     )
     score: float = Field(description="of the defect's strongest spot, on the scale of `score.raw`")
     bbox_px: tuple[int, int, int, int] = Field(
@@ -82,6 +82,15 @@ class DefectMessage(_Message):
     )
     area_mm2: float | None = Field(None, description="square millimetres of the defect; when calibrated")
     crop: CropRef | None = Field(None, description="its picture, sent on crop/{camera}; null where none is")
+
+    @model_serializer(mode="wrap")
+    def _short_where_nobody_labels(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Sixteen defects stand in 8 KiB."""
+        content: dict[str, Any] = plain(self)
+        for name in ("label_certainty", "label_reason"):
+            if content.get(name, ...) is None:
+                del content[name]
+        return content
 
 
 class ScoreMessage(_Message):

@@ -24,7 +24,7 @@ from agent.contract.label import Label
 from agent.explain.form import Form
 from agent.foreign import shown
 from agent.labels.features import Features
-from agent.labels.gather import Gathered, Told, nobody_asks, strongest
+from agent.labels.gather import SHARE_OF_PEAK, Gathered, Told, nobody_asks, strongest
 from agent.labels.label_set import LabelsError
 from agent.labels.learn import Sample, check
 from agent.labels.vectors import cut_around, cut_where, vector_of
@@ -111,6 +111,8 @@ def vector_of_picture(one: Labelled, bundle: Bundle, form: Form, features: Featu
         maps = form.explain(prepared.tiles).maps
         evidence = seams.mosaic(maps, prepared.origins, manifest.input.tile_px, prepared.shape)
         threshold = manifest.threshold.raw
+        if evidence.max() < threshold:
+            threshold = SHARE_OF_PEAK * float(evidence.max())
         box = strongest(evidence, threshold, prepared.scale, stride, (image.shape[0], image.shape[1]))
         (cut,) = cut_around(prepared, evidence, threshold, [box], stride_px=stride, grid=features.grid)
     return vector_of(features.of(cut.tile), cut.weights, features.coarsest)

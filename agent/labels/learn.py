@@ -10,7 +10,16 @@ import numpy as np
 
 from agent.foreign import shown
 from agent.labels import nearest
-from agent.labels.label_set import LEAST, MOST_CLASSES, MOST_OF_CLASS, UNKNOWN, Head, LabelsError, LabelSet
+from agent.labels.label_set import (
+    LEAST,
+    MOST_CLASSES,
+    MOST_OF_CLASS,
+    UNKNOWN,
+    Head,
+    LabelsError,
+    LabelSet,
+    by_scale,
+)
 from agent.labels.vectors import PARTS
 from agent.messages import Floats
 
@@ -80,7 +89,7 @@ def learn(samples: Sequence[Sample], *, recipe: str, bundle: str, bundle_sha256:
     if not np.isfinite(vectors).all():
         raise LabelsError("features of a labelled defect are no numbers; check the bundle")
     scales = nearest.scales_of(vectors, PARTS)
-    to_class = nearest.left_out(nearest.by_scale(vectors, scales), class_of, len(classes))
+    to_class = nearest.left_out(by_scale(vectors, scales), class_of, len(classes))
     head = Head(
         recipe=recipe,
         bundle=bundle,

@@ -33,6 +33,7 @@ from agent.messages import Defect, Frame, FrameFault, Inspection, Item, Judgemen
 from agent.track.depth import eight_bits
 
 MAX_DEFECTS = 16  # named in one verdict, strongest first: it stays under 8 KiB
+MAX_BYTES = 8191
 MAX_DETAIL = 500
 
 
@@ -154,7 +155,7 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
     """The record as it leaves."""
     item, judgement, recipe = draft.item, draft.judgement, draft.recipe
     evaluation, code = EVALUATION[judgement.verdict]
-    return Verdict(
+    made = Verdict(
         result_id=stamp.result_id,
         sequence=stamp.sequence,
         boot_id=origin.boot_id,
@@ -183,6 +184,14 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
         model=recipe.model(draft.engine, item.camera),
         settings=recipe.settings,
     )
+    return made if recipe.labels is None else within(made)
+
+
+def within(verdict: Verdict, max_bytes: int = MAX_BYTES) -> Verdict:
+    """With as many of its defects, strongest first, as leave it short enough: labels may be long."""
+    while verdict.defects and len(payloads.encode(verdict)) > max_bytes:
+        verdict = verdict.model_copy(update={"defects": verdict.defects[:-1]})
+    return verdict
 
 
 def rows_of(draft: Draft, verdict: Verdict, created: datetime, topics: Topics) -> list[Row]:

@@ -36,7 +36,7 @@ const UNNAMED = { late: "late: not named in time", opening: "the label set was b
 
 function labelWords(defect) {
   if (defect.label === null) return UNNAMED[defect.label_reason] ?? "–";
-  return defect.label_certainty === null ? defect.label : `${defect.label}, ${Math.round(100 * defect.label_certainty)} % sure`;
+  return defect.label_certainty === undefined ? defect.label : `${defect.label}, ${Math.round(100 * defect.label_certainty)} % sure`;
 }
 
 export function show(root, page) {
