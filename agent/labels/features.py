@@ -44,7 +44,8 @@ class Plain:
         self.grid, self.coarsest = _sizes(bundle)
 
     def of(self, tile: Pixels) -> Floats:
-        return self._form.explain(tile[None]).features[0]
+        features: Floats = self._form.explain(tile[None]).features[0]
+        return features
 
 
 def open_features(bundle: Bundle, *, threads: int = 0) -> Compiled:

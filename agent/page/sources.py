@@ -37,6 +37,9 @@ class Shelf(Protocol):
 
     def find(self, query: Wanted) -> list[Kept]: ...
 
+    def labels(self) -> list[str]:
+        """That defects have, each once."""
+
     def read(self, id_: str) -> Entry:
         """Raises EntryError, too."""
 

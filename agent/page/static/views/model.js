@@ -18,7 +18,7 @@ function whatIf(found) {
 
 function learned(found, again) {
   const names = [...found.rows.map((row) => row.label), "unknown"];
-  return make("div", { class: "stack" }, make("ul", {}, ...found.words.map((words) => make("li", {}, words))),
+  return make("div", { class: "stack" }, make("ul", { class: "words" }, ...found.words.map((words) => make("li", {}, words))),
     table("What each would be called by all others", ["Label", "Marks", ...names], found.rows.map((row) => [row.label, number.format(row.count), ...names.map((name) => row.told[name] ? number.format(row.told[name]) : "")])),
     command({ name: "use_labels", button: "Use these labels", twice: "Use them: yes", body: () => ({ recipe: found.recipe, sha256: found.sha256 }),
       done: ({ words }) => again(words)() }));
