@@ -17,6 +17,9 @@ from agent.crew import Crew
 from agent.doctor.station import StationDoctor
 from agent.drift.watcher import make_drift
 from agent.engines.choice import look_around
+from agent.labels.learning import learned_of
+from agent.labels.namer import Namer
+from agent.labels.shelf import shelf_of
 from agent.line.capture import Capture
 from agent.line.line import make_line
 from agent.line.opened import OpenedBundles
@@ -28,6 +31,7 @@ from agent.line.way import RightOfWay
 from agent.marks.marks import make_marks
 from agent.outbox.place import lock
 from agent.page.control import Control
+from agent.page.labels import told as labels_told
 from agent.page.server import make_server
 from agent.page.sources import Behind, Change, History
 from agent.remote import remote, rollouts
@@ -276,6 +280,7 @@ def _build(
         )
         for camera in wanted.cameras
     }
+    namer = Namer(shelf_of(wanted), held=bundles.held, recipes=recipes.judging, clock=clock)
     lines = {
         one.name: make_line(
             one,
@@ -286,6 +291,7 @@ def _build(
             restored=wanted.page.enabled or archive is not None,
             pause_at=said.holds.pause_at,
             way=way,
+            names=namer,
         )
         for one in wanted.cameras
     }
@@ -302,6 +308,7 @@ def _build(
         archive=archive,
         marks=marks,
         drift=drift,
+        namer=namer,
         board=board,
         day=day,
     )
@@ -330,6 +337,9 @@ def _build(
             else Explainer(
                 lambda id_: explain_apart(order_of(recipes.settings, result_id=id_, task="explain"), way=way)
             ).ask,
+            learn_labels=None
+            if archive is None
+            else lambda recipe: labels_told(*learned_of(recipes, recipe, shelf_of(wanted), clock)),
             drift=drift.views,
             desk=asked.desk,
             history=history,

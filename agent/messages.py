@@ -111,6 +111,9 @@ class Defect:
     area_px: int
     centroid_px: tuple[float, float]
     bbox_web: Box | None = None
+    label: str | None = None  # of its class; None where it was not named
+    label_certainty: float | None = None  # 0.5 to 1
+    label_reason: str | None = None  # why it was not named, where it should be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

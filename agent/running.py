@@ -74,6 +74,7 @@ class App:
             last.callback(self.crew.dismiss)
             self.crew.start("engines", parts.recipes.bundles.run)
             self.crew.start("recipes", parts.recipes.run)
+            self.crew.start("labels", parts.namer.run)
             for name, line in parts.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in parts.cameras.items():

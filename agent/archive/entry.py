@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -26,9 +26,9 @@ from pydantic import ValidationError
 
 from agent.archive import chunks, pixels
 from agent.archive.chunks import Torn, chunk
-from agent.archive.record import SCHEMA, Decided, Judged, Mark, Record, Told, record_of, valid_lines
+from agent.archive.record import SCHEMA, Decided, Judged, Labelled, Mark, Record, Told, record_of, valid_lines
 from agent.contract import payloads
-from agent.contract.verdict import Verdict
+from agent.contract.verdict import DefectMessage, Verdict
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.messages import Floats, Frame, Inspection, Samples, VerdictName
@@ -60,6 +60,7 @@ class Head:
     part_id: str | None
     recipe: str
     mark: Mark | None
+    label: str | None = None  # of the strongest defect that has one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,13 @@ def head_of(verdict: Verdict, recipe: str) -> Head:
         part_id=verdict.part_id,
         recipe=recipe,
         mark=None,
+        label=strongest_label(verdict.defects),
     )
+
+
+def strongest_label(defects: Sequence[DefectMessage | Labelled]) -> str | None:
+    """Of the first defect that has one: they stand strongest first."""
+    return next((one.label for one in defects if one.label is not None), None)
 
 
 def compose(
@@ -289,6 +296,7 @@ def _head(found: Mapping[bytes, memoryview]) -> Head:
         part_id=told.part_id,
         recipe=record.recipe,
         mark=_mark(found),
+        label=strongest_label(told.defects),
     )
 
 

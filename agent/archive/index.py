@@ -25,11 +25,12 @@ from agent.clock import rfc3339
 from agent.messages import VerdictName
 
 NAME = "plumbline-archive.sqlite3"
-VERSION = 1
+VERSION = 2  # 1 knew no labels
 APPLICATION = 0x504C4152  # PLAR, in the file's head: whose database it is
 BUSY_TIMEOUT_S = 10.0
 RANKS: dict[VerdictName, int] = {"pass": 0, "undecided": 1, "fail": 2}  # lower ones go first
 MARKED = 3
+MOST_LABELS = 200  # that are told
 LOG_PAGES = 256  # after which the log is written back; it counts to the archive's bytes
 
 Order: TypeAlias = Literal["rejects", "newest"]
@@ -48,6 +49,7 @@ CREATE TABLE entry (
     mark TEXT,
     marked_by TEXT,
     marked_at TEXT,
+    label TEXT,
     rank INTEGER NOT NULL,
     day TEXT NOT NULL,
     size INTEGER NOT NULL,
@@ -55,13 +57,14 @@ CREATE TABLE entry (
 ) WITHOUT ROWID;
 CREATE INDEX by_time ON entry (created, id);
 CREATE INDEX by_rank ON entry (rank, created, id);
+CREATE INDEX by_label ON entry (label, created, id) WHERE label IS NOT NULL;
 CREATE INDEX by_mark ON entry (created, id) WHERE mark IS NOT NULL;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 """
 _COLUMNS = (
     "id, created, camera, verdict, reason, score, threshold, part_id, recipe, mark, marked_by, marked_at,"
-    " rank, day, size, mtime_ns"
+    " label, rank, day, size, mtime_ns"
 )
 
 log = structlog.get_logger(__name__)
@@ -78,6 +81,7 @@ class Query:
     lowest_score: float | None = None  # raw
     highest_score: float | None = None
     mark: MarkWord | Literal["any", "none"] | None = None
+    label: str | None = None  # of the strongest defect that has one
     after: tuple[str, str] | None = None  # created and id of the last one that is known: those before it
     limit: int = 100
 
@@ -165,7 +169,7 @@ class Index:
         rank = RANKS[head.verdict] if mark is None else MARKED
         values = (
             *(head.id, head.created, head.camera, head.verdict, head.reason, head.score, head.threshold),
-            *(head.part_id, head.recipe, *said, rank, file.day, file.size, file.mtime_ns),
+            *(head.part_id, head.recipe, *said, head.label, rank, file.day, file.size, file.mtime_ns),
         )
         self._writes.execute(
             f"INSERT OR REPLACE INTO entry ({_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values
@@ -219,6 +223,15 @@ class Index:
     def find(self, query: Query) -> list[Kept]:
         with self._reading:
             return found_in(self._reads, query)
+
+    def labels(self) -> list[str]:
+        """Of all entries, each once, in the order of letters."""
+        with self._reading:
+            rows = self._reads.execute(
+                "SELECT DISTINCT label FROM entry WHERE label IS NOT NULL ORDER BY label LIMIT ?",
+                (MOST_LABELS,),
+            )
+            return [label for (label,) in rows]
 
     def _connected(self) -> sqlite3.Connection:
         database = _connect(self._path)
@@ -277,6 +290,7 @@ def _conditions(query: Query) -> tuple[str, list[str | float]]:
     hold("created < ?", None if query.until is None else rfc3339(query.until))
     hold("camera = ?", query.camera)
     hold("verdict = ?", query.verdict)
+    hold("label = ?", query.label)
     hold("score >= ?", query.lowest_score)
     hold("score <= ?", query.highest_score)
     if query.mark in ("any", "none"):
@@ -296,7 +310,18 @@ def _kept(row: tuple[object, ...]) -> Kept:
         mark = Mark.model_validate(
             {"word": values["mark"], "by": values["marked_by"], "at": values["marked_at"]}
         )
-    names = ("id", "created", "camera", "verdict", "reason", "score", "threshold", "part_id", "recipe")
+    names = (
+        "id",
+        "created",
+        "camera",
+        "verdict",
+        "reason",
+        "score",
+        "threshold",
+        "part_id",
+        "recipe",
+        "label",
+    )
     return Kept(
         head=Head(**{name: values[name] for name in names}, mark=mark),  # type: ignore[arg-type]
         file=File(**{name: values[name] for name in ("id", "day", "size", "mtime_ns")}),  # type: ignore[arg-type]

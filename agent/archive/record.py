@@ -82,6 +82,12 @@ class Score(_Json):
     threshold: float
 
 
+class Labelled(_Json):
+    """As much of a defect as the index needs."""
+
+    label: str | None = None
+
+
 class Told(_Json):
     """As much of a verdict as the index needs, of any version."""
 
@@ -92,6 +98,7 @@ class Told(_Json):
     reason: str | None
     part_id: str | None
     score: Score | None
+    defects: tuple[Labelled, ...] = ()
 
 
 class Model(_Json):

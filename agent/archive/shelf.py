@@ -202,6 +202,11 @@ class Shelf:
         with self._explained():
             return self._opened().find(query)
 
+    def labels(self) -> list[str]:
+        """Of defects of all entries. Raises ArchiveError."""
+        with self._explained():
+            return self._opened().labels()
+
     def totals(self) -> Totals:
         """Raises ArchiveError."""
         with self._explained():

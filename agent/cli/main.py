@@ -16,6 +16,7 @@ from agent.cli import (
     drift,
     engines,
     inspect,
+    labels,
     marks,
     outbox,
     page,
@@ -62,6 +63,7 @@ app.add_typer(bundle.app, name="bundle")
 app.add_typer(camera.app, name="camera")
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(engines.app, name="engines")
+app.add_typer(labels.app, name="labels")
 app.add_typer(marks.app, name="marks")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(page.app, name="page")

@@ -5,9 +5,9 @@ Boxes are x, y, width, height in pixels of the original frame or web.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from agent.messages import VerdictName
 
@@ -40,6 +40,9 @@ REASONS = {
 }
 
 
+LabelReason: TypeAlias = Literal["late", "opening", "refused", "failed"]
+
+
 class CropRef(_Message):
     """A picture of a defect that travels on its own."""
 
@@ -52,7 +55,20 @@ class DefectMessage(_Message):
     """One defect; boxes are x, y, width, height, and a frame's first line is y = 0."""
 
     index: int = Field(ge=0, description="from 0 inside this verdict; crops name it as `defect_index`")
-    label: str | None = Field(None, description="class of the defect; null where the model names none")
+    label: str | None = Field(
+        None,
+        max_length=48,
+        description="class of the defect, or `unknown` where it is like no labelled one; null: not named",
+    )
+    label_certainty: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="about how often such a label is right, 0.5 for a draw; absent without a label",
+    )
+    label_reason: LabelReason | None = Field(
+        None, description="why the recipe's label set did not name it; absent where it did, or there is none"
+    )
     score: float = Field(description="of the defect's strongest spot, on the scale of `score.raw`")
     bbox_px: tuple[int, int, int, int] = Field(
         description="x, y, width, height in pixels of the original frame"
@@ -66,6 +82,15 @@ class DefectMessage(_Message):
     )
     area_mm2: float | None = Field(None, description="square millimetres of the defect; when calibrated")
     crop: CropRef | None = Field(None, description="its picture, sent on crop/{camera}; null where none is")
+
+    @model_serializer(mode="wrap")
+    def _short_where_nobody_labels(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Sixteen defects stand in 8 KiB."""
+        content: dict[str, Any] = plain(self)
+        for name in ("label_certainty", "label_reason"):
+            if content.get(name, ...) is None:
+                del content[name]
+        return content
 
 
 class ScoreMessage(_Message):
@@ -97,6 +122,9 @@ class TimingMessage(_Message):
     queued: float | None = Field(None, description="of which waiting in the ring")
     infer: float | None = Field(None, description="the engine")
     judge: float | None = Field(None, description="from its answer to the verdict")
+    label: float | None = Field(
+        None, description="from the verdict to the labels of its defects; null where none were asked for"
+    )
     capture_to_recorded: float = Field(description="until the record was handed to the outbox")
 
 
@@ -109,6 +137,9 @@ class ModelMessage(_Message):
     provisional_rate: float | None = Field(
         None,
         description="false-reject rate of a threshold from few good parts; null where it keeps its target",
+    )
+    labels_sha256: str | None = Field(
+        None, description="of the label set that names defects of this recipe; null where none does"
     )
 
 

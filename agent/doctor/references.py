@@ -89,6 +89,8 @@ def _of_model(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]
         return  # told above
     yield ("trust",), lambda: require_trusted(bundle, settings.trust)
     yield ("engine",), lambda: _an_engine_serves(bundle, settings)
+    if (sha256 := settings.labels.set) is not None:
+        yield ("labels", "set"), lambda: _label_set(settings, sha256, bundle)
     yield from _of_recipes(settings, bundle)
 
 
@@ -111,6 +113,18 @@ def _of_recipes(settings: Settings, station: Bundle) -> Iterator[tuple[Keys, Cal
     for number, recipe in enumerate(settings.recipes):
         if recipe.bundle is not None:
             yield ("recipes", number, "bundle"), partial(look, recipe.bundle)
+        if recipe.labels is not None:
+            of = station if recipe.bundle is None else recipe.bundle
+            yield ("recipes", number, "labels"), partial(_label_set, settings, recipe.labels, of)
+
+
+def _label_set(settings: Settings, sha256: str, of: Bundle | Path) -> None:
+    """Whether the set is here, whole, and of this bundle."""
+    from agent.bundle.bundle import open_bundle
+    from agent.labels.namer import require_own
+    from agent.labels.shelf import shelf_of
+
+    require_own(shelf_of(settings).get(sha256), open_bundle(of) if isinstance(of, Path) else of)
 
 
 def _an_engine_serves(bundle: Bundle, settings: Settings) -> None:

@@ -17,6 +17,7 @@ from agent.line.capture import Capture
 from agent.line.ignore import NothingLeftError
 from agent.line.infer import infer
 from agent.line.judge import Rules, find_regions, judge
+from agent.line.naming import Names, NoNames
 from agent.line.prepare import PrepareError, prepare
 from agent.line.publish import Publisher
 from agent.line.recipe import Recipe
@@ -54,11 +55,14 @@ class Line:
         restored: bool = True,
         pause_at: Callable[[int], Hold | None] = lambda captured_ns: None,
         way: RightOfWay | None = None,
+        names: Names | None = None,
     ) -> None:
         """`restored` False leaves restorations on the engine's device: nobody will look at them.
 
         `pause_at` says in which pause a trigger was captured, and never waits. `way` is told of each frame.
+        `names` gives defects their labels.
         """
+        self._names = NoNames() if names is None else names
         self.way = RightOfWay() if way is None else way
         self._camera = camera
         self._capture = capture
@@ -163,7 +167,7 @@ class Line:
         )
         self._look(judged)
         if self._spans is None:
-            return self._publisher.record(judged)
+            return self._publisher.record(self._names.name(judged))
         return self._record(self._spans.push(self._window(judged)))
 
     def _change(self, item: Item | None) -> tuple[Choice, Bound | None]:
@@ -246,7 +250,7 @@ class Line:
         """The last record made of windows that wait no longer."""
         verdict = None
         for judged, judgement in released:
-            verdict = self._publisher.record(replace(judged, judgement=judgement))
+            verdict = self._publisher.record(self._names.name(replace(judged, judgement=judgement)))
         return verdict
 
     def _release(self) -> Verdict | None:
@@ -311,6 +315,7 @@ def make_line(
     restored: bool,
     pause_at: Callable[[int], Hold | None],
     way: RightOfWay | None = None,
+    names: Names | None = None,
 ) -> Line:
     """Of one camera. The rest as `Line` has it."""
     return Line(
@@ -323,4 +328,5 @@ def make_line(
         restored=restored,
         pause_at=pause_at,
         way=way,
+        names=names,
     )

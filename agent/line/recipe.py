@@ -31,6 +31,14 @@ class RecipeError(PlumblineError):
     """The recipe cannot judge here; says for what it is."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedLabels:
+    """Which label set names the defects of parts that fail, and how long a record may wait for it."""
+
+    sha256: str
+    within_ms: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Of a whole station: the same for all its cameras but for their rules."""
@@ -44,6 +52,7 @@ class Recipe:
     settings: SettingsMessage
     provisional_rate: float | None = None  # of the bundle's threshold
     own_thresholds: frozenset[str] = frozenset()  # of cameras where the bundle's is not the one that judges
+    labels: WantedLabels | None = None  # named by the settings, whose digest holds for it
     name: str = DEFAULT  # `recipe_id` of the records; empty in those of parts that no recipe is for
 
     @cached_property
@@ -91,6 +100,7 @@ class Recipe:
             sha256=self.bundle_sha256,
             engine=engine,
             provisional_rate=self.provisional_rate_of(camera),
+            labels_sha256=None if self.labels is None else self.labels.sha256,
         )
 
 
@@ -130,6 +140,7 @@ def make_recipe(
         settings=SettingsMessage(version=wanted.revision, sha256=wanted.digest()),
         provisional_rate=manifest.threshold.provisional_rate,
         own_thresholds=frozenset(thresholds),
+        labels=_labels(wanted, own),
         name=DEFAULT if own is None else own.name,
     )
 
@@ -151,6 +162,14 @@ def polygon_of(region: recipes.Region, camera: Camera) -> Polygon:
     if region.unit == "mm" and scale is not None:  # settings see to it that there is one
         across, down = scale.mm_per_px, scale.mm_per_line
     return tuple((x / across, y / down) for x, y in region.corners)
+
+
+def _labels(wanted: settings.Settings, own: recipes.Recipe | None) -> WantedLabels | None:
+    """The recipe's own set, or the station's where the bundle is, whose features they are."""
+    sha256 = wanted.labels.set if own is None or own.bundle is None else None
+    if own is not None and own.labels is not None:
+        sha256 = own.labels
+    return None if sha256 is None else WantedLabels(sha256=sha256, within_ms=wanted.labels.within_ms)
 
 
 def _ignore(regions: Sequence[recipes.Region], camera: Camera, top: int) -> Ignore | None:

@@ -162,8 +162,11 @@ class Recipes:
 
     def needed(self) -> frozenset[str]:
         """The digests of bundles that recipes name, or lines judge by, or will with their next frame."""
-        recipes = [*self._book.recipes, *(one for line in self._lines.values() for one in line.recipes())]
-        return frozenset((self._station.sha256, *(one.bundle_sha256 for one in recipes)))
+        return frozenset((self._station.sha256, *(one.bundle_sha256 for one in self.judging())))
+
+    def judging(self) -> tuple[Recipe, ...]:
+        """Every recipe that may judge a part from now on."""
+        return (*self._book.recipes, *(one for line in self._lines.values() for one in line.recipes()))
 
     def words(self) -> Iterator[str]:
         """What people should know of the engines behind the recipes, one sentence each."""

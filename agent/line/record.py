@@ -19,6 +19,7 @@ from agent.contract.verdict import (
     CropRef,
     DefectMessage,
     FrameMessage,
+    LabelReason,
     ScoreMessage,
     TimingMessage,
     Verdict,
@@ -32,6 +33,7 @@ from agent.messages import Defect, Frame, FrameFault, Inspection, Item, Judgemen
 from agent.track.depth import eight_bits
 
 MAX_DEFECTS = 16  # named in one verdict, strongest first: it stays under 8 KiB
+MAX_BYTES = 8191
 MAX_DETAIL = 500
 
 
@@ -58,6 +60,7 @@ class Judged:
     judged_ns: int
     bound: Bound | None = None  # None: it is asked for when the record is made
     part_line: int = 0  # of the frame's first line, counted from where its part begins
+    naming_ns: int | None = None  # how long labels took; None where none were asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +155,7 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
     """The record as it leaves."""
     item, judgement, recipe = draft.item, draft.judgement, draft.recipe
     evaluation, code = EVALUATION[judgement.verdict]
-    return Verdict(
+    made = Verdict(
         result_id=stamp.result_id,
         sequence=stamp.sequence,
         boot_id=origin.boot_id,
@@ -181,6 +184,14 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
         model=recipe.model(draft.engine, item.camera),
         settings=recipe.settings,
     )
+    return made if recipe.labels is None else within(made)
+
+
+def within(verdict: Verdict, max_bytes: int = MAX_BYTES) -> Verdict:
+    """With as many of its defects, strongest first, as leave it short enough: labels may be long."""
+    while verdict.defects and len(payloads.encode(verdict)) > max_bytes:
+        verdict = verdict.model_copy(update={"defects": verdict.defects[:-1]})
+    return verdict
 
 
 def rows_of(draft: Draft, verdict: Verdict, created: datetime, topics: Topics) -> list[Row]:
@@ -253,6 +264,9 @@ def _defects(
     return tuple(
         DefectMessage(
             index=index,
+            label=defect.label,
+            label_certainty=defect.label_certainty,
+            label_reason=cast(LabelReason | None, defect.label_reason),
             score=defect.score,
             bbox_px=defect.bbox_px,
             bbox_web=defect.bbox_web,
@@ -281,7 +295,9 @@ def _reference(crop: Crop | None) -> CropRef | None:
 
 def _timing(judged: Judged) -> dict[str, float]:
     captured, inspection = judged.frame.captured_ns, judged.inspection
+    naming = {} if judged.naming_ns is None else {"label": _ms(judged.naming_ns)}
     return {
+        **naming,
         "capture_to_prepared": _ms(judged.prepared.prepared_ns - captured),
         "queued": _ms(judged.taken_ns - captured),
         "infer": _ms(inspection.finished_ns - inspection.started_ns),

@@ -15,6 +15,7 @@ from agent.contract.commands import NotDoneError
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.page.control import LONGEST_MIN
+from agent.page.labels import with_labels
 from agent.page.regions import with_region
 from agent.page.sessions.roles import Person, may
 from agent.page.sources import Json, Sources
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 ANSWER_S = 30.0  # of a verb
 LONG_S = 120.0  # of one that looks at much
 REPLAYING = threading.Lock()  # it takes seconds of the machine
+LEARNING = threading.Lock()  # and this a fraction of one for each mark
 Least: TypeAlias = Literal["operator", "engineer"]  # a viewer changes nothing
 Body: TypeAlias = Mapping[str, JsonValue]
 Does: TypeAlias = Callable[[Sources, Any, str], Json]
@@ -60,6 +62,14 @@ class SetThreshold(Threshold):
 
 class Revert(Asked):
     snapshot: Digest
+
+
+class LearnLabels(Asked):
+    recipe: str = Field("default", max_length=64)
+
+
+class UseLabels(LearnLabels):
+    sha256: Digest | None = Field(description="of the set that was learned; null: defects have no labels")
 
 
 class TakeControl(Asked):
@@ -126,6 +136,29 @@ def revert(sources: Sources, asked: Revert, who: str) -> Json:
     return {"words": "Those settings are checked, and in force as soon as that is done"}
 
 
+def learn_labels(sources: Sources, asked: LearnLabels, who: str) -> Json:
+    if sources.behind.learn_labels is None:
+        raise NotDoneError("impossible", "labels are learned of archived pictures; set archive.folder")
+    if not LEARNING.acquire(blocking=False):
+        raise NotDoneError("occupied", "labels are being learned; ask again after that")
+    try:
+        return sources.behind.learn_labels(asked.recipe)
+    finally:
+        LEARNING.release()
+
+
+def use_labels(sources: Sources, asked: UseLabels, who: str) -> Json:
+    change = sources.behind.change
+    if change is None:
+        raise NotDoneError(
+            "impossible",
+            "settings are not changed from here; start the agent by `plumbline run`, or set labels.set in the"
+            " settings file",
+        )
+    change.propose(with_labels(change.in_force(), recipe=asked.recipe, sha256=asked.sha256), who)
+    return {"words": "Defects get these labels once the changed settings have been checked and tried"}
+
+
 def take_control(sources: Sources, asked: TakeControl, who: str) -> Json:
     if sources.behind.control is None:
         raise NotDoneError("impossible", "nobody else commands this station")
@@ -171,6 +204,8 @@ ACTS: Mapping[str, Act] = {
     "rollback": of_verb("rollback", "engineer"),
     "doctor": of_verb("doctor", "operator", within_s=LONG_S),
     "revert": Act(asked=Revert, does=revert, role="engineer", changes=True),
+    "learn_labels": Act(asked=LearnLabels, does=learn_labels, role="engineer", changes=False),
+    "use_labels": Act(asked=UseLabels, does=use_labels, role="engineer", changes=True),
     "take_control": Act(asked=TakeControl, does=take_control, role="operator", changes=False),
     "give_back": Act(asked=GiveBack, does=give_back, role="operator", changes=False),
 }

@@ -37,6 +37,9 @@ class Shelf(Protocol):
 
     def find(self, query: Wanted) -> list[Kept]: ...
 
+    def labels(self) -> list[str]:
+        """That defects have, each once."""
+
     def read(self, id_: str) -> Entry:
         """Raises EntryError, too."""
 
@@ -139,6 +142,7 @@ class Behind:
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
     replay: Replay | None = None
     explain: Explain | None = None
+    learn_labels: Callable[[str], Json] | None = None  # of a recipe's marks; kept, and naming nothing yet
     desk: Desk | None = None
     history: History | None = None
     control: Controlled | None = None

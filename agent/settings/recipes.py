@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from agent.settings import patterns, polygons
 from agent.settings.crops import Crops
-from agent.settings.section import Identifier
+from agent.settings.section import Digest, Identifier
 from agent.settings.section import Section as _Section
 
 MAX_RECIPES = 32
@@ -61,6 +61,7 @@ class Recipe(_Section):
     bundle: Path | None = None
     cameras: tuple[OfCamera, ...] = Field((), max_length=16)
     crops: Crops | None = None
+    labels: Digest | None = None
 
     @model_validator(mode="after")
     def _names_a_camera_once(self) -> Recipe:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 IDENTIFIER = r"^[a-z0-9_-]{1,64}$"
 REACH = "x-reach"  # of a field, in the schema: see `agent/settings/reach.py`
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 FRAME: dict[str, JsonValue] = {REACH: "frame"}
 CAMERA: dict[str, JsonValue] = {REACH: "camera"}

@@ -33,7 +33,7 @@ from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.recipes import MAX_RECIPES, Recipe, check
 from agent.settings.remote import Remote
-from agent.settings.section import FRAME, Host, Identifier
+from agent.settings.section import FRAME, Digest, Host, Identifier
 from agent.settings.section import Section as _Section
 from agent.settings.shape import Keys
 
@@ -93,6 +93,13 @@ class Trust(_Section):
 class Judge(_Section):
     threshold: float | None = Field(None, ge=1e-6, le=1e6)
     min_area_px: int = Field(16, ge=1)
+
+
+class Labels(_Section):
+    """Which label set names the defects of parts that fail, and how long their records may wait for it."""
+
+    set: Digest | None = None
+    within_ms: int = Field(200, ge=1, le=10_000)
 
 
 class Outbox(_Section):
@@ -247,6 +254,7 @@ class Settings(_Section):
     engine: Engine = Engine()
     judge: Judge = Field(Judge(), json_schema_extra=FRAME)
     crops: Crops = Field(Crops(), json_schema_extra=FRAME)
+    labels: Labels = Field(Labels(), json_schema_extra=FRAME)
     recipes: tuple[Recipe, ...] = Field((), max_length=MAX_RECIPES, json_schema_extra=FRAME)
     archive: Archive = Archive()
     outbox: Outbox = Outbox()

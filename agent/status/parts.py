@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agent.archive.archive import Archive
 from agent.cameras.supervisor import Supervisor
 from agent.drift.watcher import DriftWatch
+from agent.labels.namer import Namer
 from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.line.recipes import Recipes
@@ -36,6 +37,7 @@ class Parts:
     archive: Archive | None
     marks: Marks
     drift: DriftWatch
+    namer: Namer
     board: Board
     day: Day
 
@@ -50,5 +52,6 @@ class Parts:
             "rollouts": self.rollouts.words(),
             "pictures": [words for line in self.lines.values() for words in line.words()],
             "drift": self.drift.words(),
+            "labels": self.namer.words(),
             "regions": beside(self.recipes.settings, self.board.size_of),
         }

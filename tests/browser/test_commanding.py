@@ -96,3 +96,19 @@ def test_the_doctor_looks_when_asked_and_says_what_to_do(station: Station, brows
     browser.wait_until("document.querySelector('#view').textContent.includes('make room')")
     assert "<i>full</i>" in browser.text("#view")
     assert browser.errors == []
+
+
+def test_labels_are_learned_looked_at_and_used_after_a_second_click(
+    station: Station, browser: Browser
+) -> None:
+    go(browser, station, "model", fill(station))
+    click(browser, "Learn labels from marks")
+    browser.wait_until("document.querySelector('#view').textContent.includes('rare: 2 of the 5')")
+    assert "keeps no picture of it" in browser.text("#view")
+    assert station.proposed == []
+    click(browser, "Use these labels")
+    click(browser, "Use them: yes")
+    browser.wait_until("document.querySelector('#view').textContent.includes('Defects get these labels')")
+    ((patch, _),) = station.proposed
+    assert list(patch) == ["labels"]
+    assert browser.errors == []

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
+from agent.archive.entry import strongest_label
 from agent.clock import rfc3339
 from agent.contract.verdict import Verdict
 from agent.messages import VerdictName
@@ -111,6 +112,7 @@ def facts_of(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason,
         "detail": verdict.detail,
         "score": None if verdict.score is None else verdict.score.normalized,
+        "label": strongest_label(verdict.defects),
         "boxes": [list(defect.bbox_px) for defect in verdict.defects],
     }
 

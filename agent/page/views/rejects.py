@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast, get_args
 
-from agent.archive.entry import Head
+from agent.archive.entry import Head, strongest_label
 from agent.archive.faults import ArchiveError
 from agent.archive.index import Query as Wanted
 from agent.messages import VerdictName
@@ -17,6 +17,7 @@ AT_ONCE = 48
 
 def data(sources: Sources, query: Query) -> Json:
     verdict, camera = query.get("verdict", "fail"), query.get("camera") or None
+    label = query.get("label") or None
     wanted = cast(VerdictName, verdict) if verdict in get_args(VerdictName) else None
     after = (query.get("created", ""), query.get("id", ""))
     older = after if all(after) else None
@@ -24,10 +25,15 @@ def data(sources: Sources, query: Query) -> Json:
     found: dict[str, Json] = {}
     if older is None:
         for one in snapshot.rejects:
-            if wanted in (None, one.verdict.verdict) and camera in (None, one.verdict.camera):
+            pairs = (
+                (wanted, one.verdict.verdict),
+                (camera, one.verdict.camera),
+                (label, strongest_label(one.verdict.defects)),
+            )
+            if all(asked in (None, has) for asked, has in pairs):
                 address = picture_address(one.verdict.result_id, "thumb")
                 found[one.verdict.result_id] = {**facts_of(one.verdict), "picture": address}
-    kept, words = _kept(sources, wanted, camera, older)
+    kept, words = _kept(sources, wanted, camera, label, older)
     for head in kept:
         found.setdefault(head.id, _of_head(head))
     marks = marked(sources, list(found))
@@ -39,23 +45,39 @@ def data(sources: Sources, query: Query) -> Json:
         "cameras": [one.name for one in snapshot.cameras],
         "words": words,
         "labels": labels(sources),
+        "named": _named(sources),
         "can": {"mark": sources.behind.marks is not None},
         "older": None if last is None else {"created": last.created, "id": last.id},
     }
 
 
 def _kept(
-    sources: Sources, verdict: VerdictName | None, camera: str | None, after: tuple[str, str] | None
+    sources: Sources,
+    verdict: VerdictName | None,
+    camera: str | None,
+    label: str | None,
+    after: tuple[str, str] | None,
 ) -> tuple[list[Head], str | None]:
     """And why there are none."""
     shelf = sources.behind.archive
     if shelf is None:
         return [], "Only the last ones: no frames are kept here; archive.folder in the settings names a place"
     try:
-        found = shelf.find(Wanted(verdict=verdict, camera=camera, after=after, limit=AT_ONCE))
+        found = shelf.find(Wanted(verdict=verdict, camera=camera, label=label, after=after, limit=AT_ONCE))
     except ArchiveError as error:
         return [], f"Only the last ones: {error}"
     return [one.head for one in found], None
+
+
+def _named(sources: Sources) -> list[str]:
+    """Labels that results here have."""
+    shelf = sources.behind.archive
+    of_board = {strongest_label(one.verdict.defects) for one in sources.shown.snapshot().rejects}
+    try:
+        kept = [] if shelf is None else shelf.labels()
+    except ArchiveError:  # what is wrong with it is said beside the results
+        kept = []
+    return sorted({*kept, *(one for one in of_board if one is not None)})
 
 
 def _of_head(head: Head) -> Json:
@@ -71,5 +93,6 @@ def _of_head(head: Head) -> Json:
         "reason": head.reason,
         "score": 100 * (head.score or 0) / (head.threshold or 1) if known else None,
         "boxes": None,
+        "label": head.label,
         "picture": picture_address(head.id, "thumb"),
     }

@@ -45,6 +45,7 @@ def data(sources: Sources, query: Query) -> Json:
             "bundle": verdict.model.bundle,
             "bundle_sha256": verdict.model.sha256,
             "engine": verdict.model.engine,
+            "labels_sha256": verdict.model.labels_sha256,
             "settings_revision": verdict.settings.version,
             "settings_sha256": verdict.settings.sha256,
             "pixels_sha256": verdict.frame.sha256,

@@ -23,7 +23,7 @@ from agent.contract.verdict import (
     TimingMessage,
     Verdict,
 )
-from agent.line.record import MAX_DEFECTS, MAX_DETAIL
+from agent.line.record import MAX_DEFECTS, MAX_DETAIL, within
 
 SCHEMA = Verdict.model_json_schema(by_alias=True)
 MAX_BYTES = 8192
@@ -109,6 +109,8 @@ def test_the_published_example_is_a_verdict_and_all_its_names_are_sent() -> None
     assert sent.pop("continued_from_line", "absent") is None
     assert sent["defects"][0].pop("bbox_web", "absent") is None
     assert sent["model"].pop("provisional_rate", "absent") is None
+    assert sent["model"].pop("labels_sha256", "absent") is None
+    assert sent["timing_ms"].pop("label", "absent") is None
     assert sent == example
     assert keys_of(sent) == keys_of(example)
 
@@ -126,6 +128,24 @@ def test_a_verdict_is_the_same_after_the_wire() -> None:
 
 def test_the_longest_verdict_stays_under_8_kib() -> None:
     assert len(encode(longest())) < MAX_BYTES
+
+
+@pytest.mark.parametrize("label", ["x" * 48, "\N{CJK UNIFIED IDEOGRAPH-8A9E}" * 48])
+def test_with_the_longest_labels_it_names_as_many_defects_as_stay_under_8_kib(label: str) -> None:
+    labelled = [
+        one.model_copy(update={"label": label, "label_certainty": 0.9876}) for one in longest().defects
+    ]
+    found = within(longest().model_copy(update={"defects": tuple(labelled)}))
+    assert len(encode(found)) < MAX_BYTES and 8 < len(found.defects) < MAX_DEFECTS
+    assert found.defects == tuple(labelled[: len(found.defects)])
+
+
+def test_a_defect_that_nobody_named_is_as_short_as_before() -> None:
+    plain = longest().defects[0]
+    sent = json.loads(encode(longest()))["defects"][0]
+    assert sent["label"] is None and {"label_certainty", "label_reason"}.isdisjoint(sent)
+    late = json.loads(plain.model_copy(update={"label_reason": "late"}).model_dump_json())
+    assert late["label_reason"] == "late"
 
 
 def test_a_long_detail_without_defects_stays_under_8_kib() -> None:

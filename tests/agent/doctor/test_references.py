@@ -15,8 +15,10 @@ from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.doctor import references
 from agent.errors import PlumblineError
+from agent.labels.shelf import Shelf
 from agent.settings import settings
 from tests.agent.engines.small_bundle import write_small
+from tests.agent.labels.made import learned
 from tests.fakes import good_picture
 
 
@@ -148,3 +150,14 @@ def test_a_credential_of_systemd_is_not_looked_for(tmp_path: Path, key: str) -> 
     pair = {"cert_file": "none", "key_file": "none"} if key == "key_password_file" else {}
     found = missing(tmp_path, mqtt={"tls": True, key: "%d/secret", **pair})
     assert "mqtt.tls" not in found
+
+
+def test_a_label_set_that_is_not_here_or_of_another_bundle_is_named(tmp_path: Path) -> None:
+    write_small(tmp_path / "bundle")
+    foreign = learned({"crack": 5}).labels
+    Shelf(tmp_path / "outbox.sqlite3-labels").put(foreign)
+    outbox = {"path": str(tmp_path / "outbox.sqlite3")}
+    found = missing(tmp_path, labels={"set": "ef" * 32}, outbox=outbox)
+    assert "is not in" in found["labels.set"]
+    found = missing(tmp_path, labels={"set": foreign.sha256}, outbox=outbox)
+    assert "was learned for bundle cells" in found["labels.set"]

@@ -92,6 +92,7 @@ def test_a_pass_is_one_row_that_says_what_happened(at: Desk, path: Path) -> None
         "queued": 1.0,
         "infer": 4.0,
         "judge": 1.0,
+        "label": None,
         "capture_to_recorded": 9.0,
     }
 

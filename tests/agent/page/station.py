@@ -25,6 +25,7 @@ from agent.marks.file import MarkFile
 from agent.marks.marks import Marks
 from agent.messages import Frame, Inspection, Scale, VerdictName
 from agent.page.control import Control
+from agent.page.labels import told as labels_told
 from agent.page.server import PageServer
 from agent.page.sources import Behind, Change, Json
 from agent.remote.changes import ChangeFile
@@ -36,8 +37,10 @@ from agent.status.board import Board
 from agent.status.day import Day
 from agent.status.metrics import Metrics
 from tests.agent.explain.samples import explanation
+from tests.agent.labels.made import learned
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
+MARKED = {"crack": 6, "dent": 5, "rare": 2}  # labelled defects
 RECIPE = "ef" * 32
 
 
@@ -235,6 +238,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         change=Change(in_force=lambda: wanted, propose=lambda patch, who: proposed.append((patch, who))),
         replay=replay,
         explain=explain,
+        learn_labels=lambda recipe: labels_told(learned(MARKED), ("result r-9: keeps no picture of it",)),
     )
     page = PageServer(board, Metrics(), host="127.0.0.1", port=0, behind=behind)
     page.start()

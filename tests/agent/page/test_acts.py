@@ -128,3 +128,25 @@ def test_what_is_asked_wrongly_is_refused_in_words(
     assert answer.status_code == status
     assert answer.text.strip()
     assert station.proposed == []
+
+
+def test_labels_are_learned_and_shown_before_anything_is_changed(station: Station) -> None:
+    found = act(station, "learn_labels", {}).json()
+    assert [(row["label"], row["count"]) for row in found["rows"]] == [("crack", 6), ("dent", 5)]
+    assert any("rare: 2 of the 5" in words for words in found["words"])
+    assert any("keeps no picture" in words for words in found["words"])
+    assert station.proposed == []
+    answer = act(station, "use_labels", {"recipe": "default", "sha256": found["sha256"]})
+    assert answer.status_code == 200, answer.text
+    assert station.proposed == [({"labels": {"set": found["sha256"]}}, "this machine")]
+
+
+def test_labels_of_one_recipe_leave_the_others_as_they_are(tmp_path: Path) -> None:
+    recipes = [{"name": "a", "is_default": True}, {"name": "b", "products": ["x"], "labels": "ef" * 32}]
+    with running(tmp_path, recipes=recipes) as station:
+        assert act(station, "use_labels", {"recipe": "a", "sha256": "ab" * 32}).status_code == 200
+        assert act(station, "use_labels", {"recipe": "c", "sha256": "ab" * 32}).status_code == 404
+        assert act(station, "use_labels", {"recipe": "a", "sha256": "<b>"}).status_code == 422
+        ((patch, _),) = station.proposed
+        wanted = Settings.model_validate({**station.settings.model_dump(mode="json"), **patch})
+        assert [one.labels for one in wanted.recipes] == ["ab" * 32, "ef" * 32]

@@ -35,9 +35,9 @@ BODIES = {
     "threshold": {"threshold": 0.5, "onto": SHA},
     "rollback": {"reason": "worse"},
 }
-OWN = {"replay", "ignore", "revert", "take_control", "give_back"}  # no verb does them
-READS = {"replay", "what_if", "doctor", "mark"}  # or say something, and change no station
 OF_CONTROL = {"take_control", "give_back"}
+OWN = {"replay", "ignore", "revert", "learn_labels", "use_labels", *OF_CONTROL}  # no verb does them
+READS = {"replay", "what_if", "doctor", "mark", "learn_labels"}  # or say something, and change no station
 
 
 @pytest.fixture

@@ -16,6 +16,14 @@ function whatIf(found) {
     make("p", {}, `Of ${number.format(found.results)} results ${number.format(found.rejects_now)} are rejects now, and ${number.format(found.rejects_then)} would be.`));
 }
 
+function learned(found, again) {
+  const names = [...found.rows.map((row) => row.label), "unknown"];
+  return make("div", { class: "stack" }, make("ul", { class: "words" }, ...found.words.map((words) => make("li", {}, words))),
+    table("What each would be called by all others", ["Label", "Marks", ...names], found.rows.map((row) => [row.label, number.format(row.count), ...names.map((name) => row.told[name] ? number.format(row.told[name]) : "")])),
+    command({ name: "use_labels", button: "Use these labels", twice: "Use them: yes", body: () => ({ recipe: found.recipe, sha256: found.sha256 }),
+      done: ({ words }) => again(words)() }));
+}
+
 export function show(root, page) {
   root.classList.add("stack");
   const timer = setInterval(() => document.hidden || page.again(), ASK_MS);
@@ -66,11 +74,21 @@ export function show(root, page) {
     weigh.addEventListener("submit", () => {
       looked = inForce.settings;
     });
+    const offered = make("div");
+    const labels = command({
+      name: "learn_labels", button: "Learn labels from marks", body: ({ of = "default" }) => ({ recipe: of }),
+      fields: names.length ? [labelled("Of recipe", make("select", { name: "of" }, ...now.recipes.map((name) => make("option", { value: name, selected: name === now.recipe }, name))))] : [],
+      done: (found) => {
+        offered.replaceChildren(learned(found, again));
+        return "Nothing is changed yet";
+      },
+    });
     commands.replaceChildren(
       panel(hold ? `Paused since ${dayTime(hold.since)} by ${hold.who}: ${hold.reason}` : "Pause", hold
         ? command({ name: "resume", button: "Judge again", body: () => ({}), done: again("It judges again") })
         : command({ name: "pause", button: "Pause", fields: [labelled("Why", onlyReason)], done: again("It is paused") })),
       panel("Threshold", weigh, set),
+      panel("Labels of defects", labels, offered),
       ...(names.length ? [panel("Recipe", command({
         name: "recipe", button: "Switch", fields: [labelled("From the next part on", make("select", { name: "recipe" }, make("option", { value: "" }, "what the settings say"), ...names))],
         body: ({ recipe = null }) => ({ recipe }), done: again("Switched"),

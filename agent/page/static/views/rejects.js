@@ -16,6 +16,7 @@ function card(one, marks) {
     make("p", {}, verdictMark(one.verdict), make("span", {}, score ?? "")),
     make("p", { class: "soft" }, dayTime(one.created)),
     make("p", { class: "soft" }, one.part_id ? `Part ${one.part_id}` : one.camera),
+    one.label ? make("p", { class: "soft" }, `Label ${one.label}`) : null,
     one.reason ? make("p", { class: "soft" }, plain(one.reason)) : null,
     make("p", { class: "soft marked" }, markWords(one.mark)), marks.foot(one));
 }
@@ -24,11 +25,13 @@ export function show(root, page) {
   root.classList.add("stack");
   const which = page.query.get("verdict") ?? "fail";
   let camera = page.query.get("camera") ?? "";
+  const label = page.query.get("label") ?? "";
   let results = [];
   let older = null;
   const select = make("select", { onchange: () => move() }, ...[["fail", "rejected"], ["undecided", "unknown"], ["pass", "good, as far as kept"], ["all", "all that is kept"]]
     .map(([value, word]) => make("option", { value, selected: value === which }, word)));
   const cameras = make("select", { onchange: () => move() }, make("option", { value: "" }, "all cameras"));
+  const labels = make("select", { onchange: () => move() }, make("option", { value: "" }, "any label"));
   const words = make("p", { class: "soft" });
   const count = make("span", { class: "soft", role: "status" });
   const marks = new MarkList();
@@ -37,12 +40,12 @@ export function show(root, page) {
     if (one) marks.key(event, one);
   } });
   const more = make("button", { type: "button", hidden: true, onclick: next }, "Show older ones");
-  root.append(make("div", { class: "bar" }, make("label", {}, "Show ", select), make("label", {}, "of ", cameras), count), marks.element, words, grid, more);
+  root.append(make("div", { class: "bar" }, make("label", {}, "Show ", select), make("label", {}, "of ", cameras), make("label", {}, "with ", labels), count), marks.element, words, grid, more);
   const timer = setInterval(() => document.hidden || results.length > 48 || page.again(), ASK_MS);
-  const query = () => ({ verdict: which, ...(camera ? { camera } : {}) });
+  const query = () => ({ verdict: which, ...(camera ? { camera } : {}), ...(label ? { label } : {}) });
 
   function move() {
-    location.hash = `#/rejects?${new URLSearchParams({ verdict: select.value, ...(cameras.value ? { camera: cameras.value } : {}) })}`;
+    location.hash = `#/rejects?${new URLSearchParams({ verdict: select.value, ...(cameras.value ? { camera: cameras.value } : {}), ...(labels.value ? { label: labels.value } : {}) })}`;
   }
 
   async function next() {
@@ -73,6 +76,9 @@ export function show(root, page) {
   function draw(data) {
     marks.know(data);
     keyed(cameras, ["", ...data.cameras], (name) => name, (name) => make("option", { value: name, selected: name === camera }, name || "all cameras"));
+    const names = [...new Set(["", ...data.named, label])];
+    keyed(labels, names, (name) => name, (name) => make("option", { value: name, selected: name === label }, name || "any label"));
+    labels.parentElement.hidden = names.length < 2;
     setText(words, data.words ?? "");
     merge(data, data.results);
   }

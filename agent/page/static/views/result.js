@@ -33,6 +33,13 @@ function replayed(found) {
     table("Then and now", ["What", "Then", "Now", "Difference"], [...rows, ...digests]), make("ul", {}, ...found.notes.map((note) => make("li", {}, note))));
 }
 
+const UNNAMED = { late: "late: not named in time", opening: "the label set was being opened", refused: "the label set is refused; see the notes", failed: "it could not be named" };
+
+function labelWords(defect) {
+  if (defect.label === null) return UNNAMED[defect.label_reason] ?? "–";
+  return defect.label_certainty === undefined ? defect.label : `${defect.label}, ${Math.round(100 * defect.label_certainty)} % sure`;
+}
+
 export function show(root, page) {
   root.classList.add("stack");
   const id = page.rest[0] ?? "";
@@ -59,7 +66,7 @@ export function show(root, page) {
         data.profile ? make("div", { class: "grid" }, profileChart("Strongest evidence from left to right", data.profile.across, data.width),
           profileChart("Strongest evidence from top to bottom", data.profile.down, data.height)) : null,
         data.defects.length ? table("Defects", ["Defect", "Place x, y", "Size, px", "Area, px", "Label"], data.defects.map((one) =>
-          [`${one.index + 1}`, `${one.bbox_px[0]}, ${one.bbox_px[1]}`, `${one.bbox_px[2]} × ${one.bbox_px[3]}`, number.format(one.area_px), one.label ?? "–"])) : null),
+          [`${one.index + 1}`, `${one.bbox_px[0]}, ${one.bbox_px[1]}`, `${one.bbox_px[2]} × ${one.bbox_px[3]}`, number.format(one.area_px), labelWords(one)])) : null),
       evidencePanel(data),
       make("section", { class: "panel stack", "aria-label": "What it rests on" }, make("h3", {}, "What it rests on"),
         facts([
@@ -67,6 +74,7 @@ export function show(root, page) {
           ["Bundle", provenance.bundle],
           ["Digest of the bundle", digest(provenance.bundle_sha256, page)],
           ["Engine", provenance.engine],
+          ["Label set", provenance.labels_sha256 && digest(provenance.labels_sha256, page)],
           ["Settings", `revision ${provenance.settings_revision}`],
           ["Digest of the settings", digest(provenance.settings_sha256, page)],
           ["Digest of the recipe", digest(provenance.recipe_sha256, page)],

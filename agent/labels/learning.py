@@ -1,0 +1,80 @@
+"""A label set of a station's marks, or of a folder, as its settings and its bundle are now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.bundle.bundle import Bundle, open_bundle
+from agent.bundle.trust import require_trusted
+from agent.clock import Clock
+from agent.explain.form import open_form
+from agent.foreign import shown
+from agent.labels import folder, gather
+from agent.labels.features import open_features
+from agent.labels.gather import Told, nobody_asks
+from agent.labels.label_set import LabelsError
+from agent.labels.learn import Learned, learn
+from agent.labels.shelf import Shelf
+from agent.line.recipe import DEFAULT
+from agent.line.recipes import Recipes
+from agent.settings.settings import Settings
+
+
+def bundle_of(wanted: Settings, recipe: str) -> Bundle:
+    """The bundle that these settings name for a recipe. Raises BundleError, NotTrusted, LabelsError."""
+    own = next((one for one in wanted.recipes if one.name == recipe), None)
+    if own is None and recipe != DEFAULT:
+        known = ", ".join(one.name for one in wanted.recipes) or "none"
+        raise LabelsError(f"no recipe {recipe!r} in the settings; there are {known}")
+    bundle = open_bundle(wanted.bundle if own is None or own.bundle is None else own.bundle)
+    require_trusted(bundle, wanted.trust)
+    return bundle
+
+
+def learned(
+    wanted: Settings,
+    recipe: str,
+    bundle: Bundle,
+    clock: Clock,
+    *,
+    source: Path | None = None,
+    told: Told = nobody_asks,
+    threads: int = 0,
+) -> tuple[Learned, tuple[str, ...]]:
+    """The set of the recipe's marks, or of the pictures below `source`, and why some gave nothing.
+
+    Nothing is kept. `told` is called after each of them; `threads` 0 takes all cores. Raises LabelsError,
+    MarksError and CannotExplain.
+    """
+    if source is None:
+        marks = gather.marked(wanted, recipe)
+        assert wanted.archive.folder is not None
+        features = open_features(bundle, threads=threads)
+        found = gather.of_marks(marks, wanted.archive.folder, bundle, features, clock, told=told)
+    else:
+        labelled = folder.pictures(source)
+        form, features = open_form(bundle), open_features(bundle, threads=threads)
+        found = folder.of_folder(labelled, bundle, form, features, clock, told=told)
+    try:
+        made = learn(found.samples, recipe=recipe, bundle=bundle.manifest.name, bundle_sha256=bundle.sha256)
+    except LabelsError as error:
+        why = f"; {len(found.refused)} gave nothing, the first: {found.refused[0]}" if found.refused else ""
+        raise LabelsError(f"{error}{why}") from error
+    return made, found.refused
+
+
+def learned_of(recipes: Recipes, recipe: str, shelf: Shelf, clock: Clock) -> tuple[Learned, tuple[str, ...]]:
+    """Of a running station's marks, for the bundle that judges this recipe; kept, and naming nothing yet.
+
+    On one core, beside the line. Raises LabelsError, MarksError and CannotExplain.
+    """
+    judging = next((one for one in recipes.judging() if one.name == recipe), None)
+    with recipes.bundles.held() as there:
+        opened = None if judging is None else there.get(judging.bundle_sha256)
+    if opened is None:
+        raise LabelsError(
+            f"no bundle judges parts of recipe {shown(recipe)} here; install one, or name another"
+        )
+    found, refused = learned(recipes.settings, recipe, opened.bundle, clock, threads=1)
+    shelf.put(found.labels)
+    return found, refused

@@ -1,0 +1,80 @@
+"""The label sets of a station: a folder beside the outbox, one file each, named by its digest; never changed.
+
+Sets that settings named once stay, so that a rollback of the settings brings theirs back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.durable import replace_file
+from agent.foreign import shown
+from agent.labels.label_set import MAX_BYTES, LabelsError, LabelSet, decoded
+from agent.settings.settings import Settings
+
+SUFFIX = ".labels"
+_NAME = re.compile(r"([0-9a-f]{64})\.labels")
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Safe from any thread and process: files come whole and stay as they are."""
+
+    folder: Path
+
+    def put(self, labels: LabelSet) -> Path:
+        """On the disk when this returns. Raises LabelsError."""
+        path = self._path(labels.sha256)
+        try:
+            self.folder.mkdir(exist_ok=True)
+            if not path.exists():
+                replace_file(path, [labels.encoded])
+        except OSError as error:
+            raise LabelsError(
+                f"{shown(str(path))}: cannot be written ({error.strerror}); nothing was learned: see that "
+                "the disk has room and the folder is the agent's"
+            ) from error
+        return path
+
+    def get(self, sha256: str) -> LabelSet:
+        """Raises LabelsError for one that is not here, or is not what was written."""
+        path = self._path(sha256)
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            raise LabelsError(
+                f"label set {sha256[:12]} is not in {shown(str(self.folder))}; learn it here with `plumbline "
+                "labels learn`, or copy its file there"
+            ) from None
+        except OSError as error:
+            raise LabelsError(
+                f"{shown(str(path))}: cannot be read ({error.strerror}); check the file"
+            ) from error
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise LabelsError(
+                f"{shown(str(path))}: is not what was written under this name; copy it again, or learn anew"
+            )
+        return decoded(data, name=str(path))
+
+    def all(self) -> Iterator[tuple[str, float]]:
+        """Digest and time of writing (Unix) of each set, newest first."""
+        if not self.folder.is_dir():
+            return
+        found = []
+        for path in self.folder.iterdir():
+            if (named := _NAME.fullmatch(path.name)) is not None:
+                found.append((named[1], path.stat().st_mtime))
+        yield from sorted(found, key=lambda one: (-one[1], one[0]))
+
+    def _path(self, sha256: str) -> Path:
+        return self.folder / f"{sha256}{SUFFIX}"
+
+
+def shelf_of(wanted: Settings) -> Shelf:
+    """Of a station with these settings."""
+    return Shelf(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-labels"))
