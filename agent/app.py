@@ -60,9 +60,15 @@ from agent.status.tally import Tally
 from agent.status.vigil import make_vigil
 from agent.status.watch import Watch
 from agent.systemd import NOBODY, Manager
+from agent.teach.station import FOLDER as TAUGHT
+from agent.teach.station import Judges, Teaching
+from agent.teach.tap import Tap
 from agent.teach.weighing import weigh
 from agent.track.track import scale_of
 from agent.uplink import uplink
+
+
+SET_WITHIN_S = 30.0  # a threshold, from when it was asked for to when it is on its way
 
 
 def nothing_is_looked_at(wanted: settings.Settings, at: Callable[[Keys], bool]) -> Iterable[tuple[Keys, str]]:
@@ -227,8 +233,26 @@ def _build(
     tally = Tally(names)
     day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
     day.open()
+    tap = Tap()
+    teaching = Teaching(
+        wanted.outbox.path.with_name(TAUGHT),
+        tap=tap,
+        settings=lambda: recipes.settings,
+        judges=lambda: (
+            None
+            if (serving := status.serving(names[0])) is None
+            else Judges(bundle_sha256=recipes.in_force.bundle_sha256, engine=serving.engine)
+        ),
+        activate=lambda threshold, onto, who: asked.desk.ask(
+            "threshold", {"threshold": threshold, "onto": onto}, who, within_s=SET_WITHIN_S
+        ),
+        changes=changes,
+        way=way,
+        clock=clock,
+    )
     listeners: list[Listener] = [
         tally,
+        tap,
         roll_maps,
         board,
         day,
@@ -311,6 +335,8 @@ def _build(
                 mode="json", by_alias=True
             ),
             drift=drift.views,
+            teaching=teaching,
+            settings_state=settings_state,
             desk=asked.desk,
             history=history,
             changes=changes,
@@ -349,6 +375,7 @@ def _build(
             manager, parts, watch, waits=lambda: crew.waits, is_alive=crew.is_alive, clock=clock
         ),
         page=page,
+        teaching=teaching,
         crew=crew,
         make=make,
         settings_run=SettingsRun(
