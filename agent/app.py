@@ -67,7 +67,6 @@ from agent.teach.weighing import weigh
 from agent.track.track import scale_of
 from agent.uplink import uplink
 
-
 SET_WITHIN_S = 30.0  # a threshold, from when it was asked for to when it is on its way
 
 

@@ -78,7 +78,7 @@ class ByRate(Asked):
     """As `calibrate`, which changes nothing here: the threshold that it finds is set by an act of its own."""
 
     camera: str | None = Field(None, max_length=64)
-    frames: int = Field(2_000, ge=20, le=5_000)
+    frames: int = Field(500, ge=20, le=5_000)
     false_reject_rate: float
 
 

@@ -1,7 +1,7 @@
 """Own parts taught at a running station: one flow at a time, for whoever stands at the page.
 
 The steps are those of `flow.py`, on the folder that `plumbline teach` has as well. Collecting follows the
-lines; what judges runs apart, with the line's right of way. It goes on by itself as far as no person is needed,
+lines; what judges runs apart, and gives way to them. It goes on by itself as far as no person is needed,
 also after the agent was killed; nothing comes into force before somebody says so.
 """
 

@@ -17,6 +17,7 @@ from agent.contract.arguments import CommandName
 from agent.contract.commands import NotDoneError
 from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
+from agent.line.way import RightOfWay
 from agent.messages import Frame, Inspection, Scale, VerdictName
 from agent.page.control import Control
 from agent.page.server import PageServer
@@ -29,6 +30,8 @@ from agent.settings.settings import Settings
 from agent.status.board import Board
 from agent.status.day import Day
 from agent.status.metrics import Metrics
+from agent.teach.station import Judges, Teaching
+from agent.teach.tap import Tap
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
 RECIPE = "ef" * 32
@@ -87,6 +90,7 @@ class Station:
     desk: FakeDesk
     history: FakeHistory
     changes: ChangeFile
+    teaching: Teaching
 
     def judge(
         self,
@@ -164,7 +168,20 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
 
     desk, history = FakeDesk(), FakeHistory()
     changes = ChangeFile(folder / "changes.jsonl", clock)
+    teaching = Teaching(
+        folder / "teach",
+        tap=Tap(),
+        settings=lambda: wanted,
+        judges=lambda: Judges(bundle_sha256="ab" * 32, engine="openvino-f32"),
+        activate=lambda threshold, onto, who: desk.ask(
+            "threshold", {"threshold": threshold, "onto": onto}, who, within_s=1
+        ),
+        changes=changes,
+        way=RightOfWay(),
+        clock=clock,
+    )
     behind = Behind(
+        teaching=teaching,
         desk=desk,
         history=history,
         changes=changes,
@@ -202,6 +219,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         desk=desk,
         history=history,
         changes=changes,
+        teaching=teaching,
     )
     yield station
     page.stop()

@@ -33,8 +33,12 @@ BODIES = {
     "what_if": {"threshold": 0.5},
     "threshold": {"threshold": 0.5, "onto": SHA},
     "rollback": {"reason": "worse"},
+    "calibrate": {"false_reject_rate": 0.01, "frames": 100},
+    "teach_begin": {"product": "plate", "source": "camera", "parts": 10, "target": 0.1},
+    "teach_activate": {"onto": SHA},
 }
-OWN = {"replay", "ignore", "revert", "take_control", "give_back"}  # no verb does them
+TEACHES = {"teach_begin", "teach_go_on", "teach_cancel", "teach_sort", "teach_activate"}
+OWN = {"replay", "ignore", "revert", "take_control", "give_back", *TEACHES}  # no verb does them
 READS = {"replay", "what_if", "doctor"}
 OF_CONTROL = {"take_control", "give_back"}
 
@@ -101,7 +105,7 @@ def test_settings_go_back_by_the_name_of_those_before(station: Station) -> None:
 
 def test_while_an_mes_commands_the_page_changes_nothing_before_the_control_is_taken(station: Station) -> None:
     station.desk.commanded_ns = station.clock.monotonic_ns()
-    for name in (name for name, one in ACTS.items() if one.changes and one.verb):
+    for name in (name for name, one in ACTS.items() if one.changes and (one.verb or name in TEACHES)):
         answer = act(station, name, BODIES.get(name, {}))
         assert (answer.status_code, "take the control" in answer.text) == (409, True), name
     assert station.desk.asked == [] and act(station, "what_if", BODIES["what_if"]).status_code == 200
