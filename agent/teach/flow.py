@@ -66,7 +66,7 @@ class State:
     step: Step = "collect"
     bundle: str = ""  # its digest, of what was measured
     checked: Mapping[str, Any] = field(default_factory=dict)  # pictures, findings, words
-    kept: tuple[str, ...] = ()  # pictures that somebody has looked at, and wants in spite of what was found
+    kept: tuple[str, ...] = ()  # pictures that somebody wants, whatever is found of them
     taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects
     promised: Mapping[str, Any] = field(default_factory=dict)  # as `weighing.told`; `sees`, `histogram`
     activated: Mapping[str, Any] = field(default_factory=dict)  # what the station said
@@ -181,7 +181,7 @@ class Flow:
             return made
 
     def sort(self, *, take_out: Sequence[str] = (), keep: Sequence[str] = ()) -> State:
-        """What somebody decided of pictures that were to be looked at; the check looks at what is left.
+        """What somebody decided of pictures that were to be looked at; with the last, all the others are kept.
 
         Raises FlowError for a picture that was not found to be looked at.
         """
@@ -194,6 +194,8 @@ class Flow:
             self.parts.take_out(take_out)
             left = [one for one in findings if one["name"] not in take_out]
             kept = tuple(dict.fromkeys((*state.kept, *keep)))
+            if all(one["name"] in kept for one in left):  # what is usual moves with each that is taken out
+                kept = tuple(file.name for file in self.parts.pictures())
             sorted_ = replace(state, checked={**state.checked, "findings": left}, kept=kept)
             self._save(sorted_)
             return sorted_

@@ -10,7 +10,7 @@ const shown = (value) => value.toPrecision(3);
 export function scaleOf(shapes, values) {
   const all = [...shapes.flatMap(({ edges }) => edges), ...values].filter((value) => value > 0);
   const [low, high] = [Math.log(Math.min(...all)), Math.log(Math.max(...all))];
-  return (value) => (WIDTH * (Math.log(value) - low)) / Math.max(high - low, 1e-9);
+  return (value) => WIDTH * (0.02 + (0.96 * (Math.log(value) - low)) / Math.max(high - low, 1e-9));
 }
 
 /* `marks`: [word, value, class] of lines over all of it; counts of zero stay empty, others are seen. */
@@ -29,9 +29,15 @@ export function histogram(title, { edges, counts }, x, marks) {
     make("details", {}, make("summary", {}, "As a table"), table(title, ["Raw score", "Parts"], rows)));
 }
 
-/* A promise as the station tells it: threshold, interval, groups, and how many parts are still needed. */
-export function promiseOf(found) {
-  const several = found.groups.length > 1;
+/* A promise as the station tells it, and what it would change among the results that are kept: `would` is the
+   answer to `what_if`, or why there is none; `ways` is what can be done then. */
+export function weighed(found, would, now, ...ways) {
+  const isKnown = typeof would !== "string";
+  const marks = [["the line is", found.threshold, ""], ...(now ? [["now it is", now, "was"]] : [])];
+  const made = found.made_up ?? [];
+  const x = scaleOf([found.histogram, ...(isKnown ? [would.histogram] : [])], marks.map(([, value]) => value));
+  const list = (label, lines) => make("ul", { class: "words", "aria-label": label }, ...lines.map((words) => make("li", {}, words)));
+  const named = isKnown ? [["Would be rejected", would.rejected], ["Would pass", would.passed]].filter(([, { count }]) => count) : [];
   return make("div", { class: "stack" },
     facts([
       ["Threshold", `${found.threshold.toPrecision(5)} (95 %: ${shown(found.interval[0])} to ${shown(found.interval[1])})`],
@@ -40,22 +46,14 @@ export function promiseOf(found) {
       ["Worth", `${plural(Math.floor(found.worth), "independent part")}${found.minutes === null ? "" : ` from ${plural(found.minutes, "minute")}`}`],
       ["Still needed", found.missing ? plural(found.missing, "part") : "none"],
     ]),
-    several ? table("By camera, recipe and light", ["Group", "Rejected", "95 %"], found.groups.map((one) => [
-      [one.camera, one.recipe, one.light].filter(Boolean).join(" / ") || "all", `${one.rejected} of ${one.frames}`, `${percent(one.rejected_interval[0])} to ${percent(one.rejected_interval[1])}`])) : null,
-    make("ul", { class: "words" }, ...found.words.map((words) => make("li", {}, words))));
-}
-
-/* What it would change among the results that are kept; `would` is the answer to `what_if`, or why there is none. */
-export function changeOf(found, would, now) {
-  const isKnown = typeof would !== "string";
-  const marks = [["the line is", found.threshold, ""], ...(now ? [["now it is", now, "was"]] : [])];
-  const made = found.made_up ?? [];
-  const x = scaleOf([found.histogram, ...(isKnown ? [would.histogram] : [])], marks.map(([, value]) => value));
-  return make("div", { class: "stack" },
+    made.length ? make("p", {}, `Of ${made.length} made-up defects ${made.filter((score) => score >= found.threshold).length} would be rejected`) : null,
+    list("What would change", isKnown ? would.words : [would]),
+    ...ways,
     histogram("Scores of the good parts", found.histogram, x, marks),
-    ...(made.length ? [make("p", {}, `Of ${made.length} made-up defects ${made.filter((score) => score >= found.threshold).length} would be rejected`)] : []),
-    ...(isKnown && would.results ? [histogram("Scores of the results that are kept", would.histogram, x, marks)] : []),
-    make("ul", { class: "words", "aria-label": "What would change" }, ...(isKnown ? would.words : [would]).map((words) => make("li", {}, words))),
-    ...(isKnown ? [["Would be rejected", would.rejected], ["Would pass", would.passed]].flatMap(([title, { count, ids }]) => (count ? [make("details", {}, make("summary", {}, `${title}: ${number.format(count)}, the nearest ${ids.length}`),
-      make("p", {}, ...ids.flatMap((id, index) => [index ? " " : "", make("a", { class: "chip", href: `#/result/${encodeURIComponent(id)}` }, id.slice(0, 13))])))] : [])) : []));
+    isKnown && would.results ? histogram("Scores of the results that are kept", would.histogram, x, marks) : null,
+    ...named.map(([title, { count, ids }]) => make("details", {}, make("summary", {}, `${title}: ${number.format(count)}, the nearest ${ids.length}`),
+      make("p", {}, ...ids.map((id) => make("a", { class: "chip", href: `#/result/${encodeURIComponent(id)}` }, id.slice(0, 13)))))),
+    found.groups.length > 1 ? table("By camera, recipe and light", ["Group", "Rejected", "95 %"], found.groups.map((one) => [
+      [one.camera, one.recipe, one.light].filter(Boolean).join(" / ") || "all", `${one.rejected} of ${one.frames}`, `${percent(one.rejected_interval[0])} to ${percent(one.rejected_interval[1])}`])) : null,
+    list("All that is said of it", found.words));
 }

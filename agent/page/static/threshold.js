@@ -3,7 +3,7 @@
 import { act } from "./act.js";
 import { command, labelled } from "./commands.js";
 import { make } from "./dom.js";
-import { changeOf, promiseOf } from "./histogram.js";
+import { weighed } from "./histogram.js";
 
 const FRAMES = 2000; // of the newest good ones
 
@@ -34,7 +34,7 @@ export function thresholdPanel(onto) {
       found = answer;
       const change = await would(found.threshold);
       set.hidden = false;
-      return make("div", { class: "stack" }, promiseOf(found), changeOf(found, change, found.now));
+      return weighed(found, change, found.now);
     },
   });
   return make("section", { class: "panel stack", "aria-label": "Threshold by rate" }, make("h3", {}, "Threshold by rate"),

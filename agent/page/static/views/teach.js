@@ -3,7 +3,7 @@
 import { act } from "../act.js";
 import { command, labelled } from "../commands.js";
 import { keyed, make, setText } from "../dom.js";
-import { changeOf, promiseOf } from "../histogram.js";
+import { weighed } from "../histogram.js";
 import { image } from "../pictures.js";
 import { thresholdPanel, would } from "../threshold.js";
 import { icon, number, percent, plural } from "../words.js";
@@ -12,7 +12,6 @@ const STEPS = ["collect", "check", "teach", "threshold", "activate"];
 const NAMES = { collect: "Collect", check: "Check", teach: "Teach", threshold: "Threshold", activate: "Activate", done: "Done" };
 const SOURCES = [["camera", "the camera: only good parts are on the line now"], ["passed", "the camera: those that pass, beside production"], ["archive", "the archive: those that passed before"]];
 const RATES = [0.02, 0.01, 0.005, 0.001];
-const KINDS = { damaged: "Damaged", blurred: "Blurred", dark: "Dark", bright: "Bright", double: "Twice", outlier: "Unlike the others", defect: "Defect?" };
 const ROLLOUT_MS = 1500;
 const needed = (rate) => Math.ceil(Math.round(((1 - rate) / rate) * 1e6) / 1e6);
 
@@ -92,7 +91,7 @@ export function show(root, page) {
     const had = findings.contains(document.activeElement);
     keyed(findings, found, (one) => `${state.product} ${one.name}`, (one) => make("li", {},
       make("figure", {}, make("div", { class: "view" }, image(`api/teach/${state.product}/${encodeURIComponent(one.name)}.jpg`, one.name)),
-        make("figcaption", {}, make("strong", {}, KINDS[one.kind] ?? one.kind), ` ${one.words}`)),
+        make("figcaption", {}, one.words)),
       make("button", { type: "button", "aria-label": `Take out ${one.name}`, onclick: () => sort([one.name], "take_out") }, "Take out"),
       make("button", { type: "button", "aria-label": `Keep ${one.name}`, onclick: () => sort([one.name], "keep") }, "Keep")));
     findings.hidden = !found.length;
@@ -101,7 +100,7 @@ export function show(root, page) {
   }
 
   function drawLatest(state) {
-    const names = state && ["collect", "check"].includes(state.step) ? data.latest : [];
+    const names = state?.step === "collect" ? data.latest : [];
     keyed(latest, names, (name) => `${state.product} ${name}`, (name) => make("li", {}, make("div", { class: "view" }, image(`api/teach/${state.product}/${encodeURIComponent(name)}.jpg`, name))));
     latest.hidden = !names.length;
   }
@@ -124,30 +123,33 @@ export function show(root, page) {
           make("button", { type: "button", onclick: () => sort(found.map((one) => one.name), "keep") }, `Keep these ${found.length}`)));
       }
     } else if (["activate", "done"].includes(state?.step)) {
-      const promised = { ...state.promised, made_up: state.taught.scores };
-      pieces.push(promiseOf(promised));
-      if (state.step === "activate" && !data.doing.runs) pieces.push(...activation(state, promised));
+      pieces.push(...threshold(state));
     }
     body.replaceChildren(...pieces);
   }
 
-  function activation(state, promised) {
+  /* What it promises and would change; `looked` is what whoever activates has seen. */
+  function threshold(state) {
+    const promised = { ...state.promised, made_up: state.taught.scores };
+    const now = Object.values(data.in_force?.thresholds ?? {})[0];
+    if (state.step === "done" || data.doing.runs) return [weighed(promised, "It was weighed before it was activated", now)];
     looked = data.in_force?.settings;
     const place = make("div", {}, make("p", { class: "soft" }, "What it would change is looked up"));
-    const now = Object.values(data.in_force?.thresholds ?? {})[0];
-    would(promised.threshold).then((answer) => place.replaceChildren(changeOf(promised, answer, now)));
-    const rate = Math.ceil(1e4 / (Math.floor(promised.worth) + 1)) / 1e4;
-    const ways = promised.provisional ? [
-      make("button", { type: "button", onclick: () => ask("teach_begin", asked(state, { parts: promised.frames + promised.missing })) }, `Collect ${number.format(promised.missing)} more`),
-      ...(rate <= 0.5 ? [make("button", { type: "button", onclick: () => ask("teach_begin", asked(state, { target: rate })) }, `Promise ${percent(rate)} in place of ${percent(state.target)}`)] : []),
-    ] : [command({
-      name: "teach_activate", button: "Activate", twice: "Activate: yes", body: () => ({ onto: looked }),
-      done: () => {
+    would(promised.threshold).then((answer) => place.replaceChildren(weighed(promised, answer, now, ways(state, promised))));
+    return [place];
+  }
+
+  function ways(state, promised) {
+    if (!promised.provisional) {
+      return command({ name: "teach_activate", button: "Activate", twice: "Activate: yes", body: () => ({ onto: looked }), done: () => {
         page.again();
         return "";
-      },
-    })];
-    return [place, make("div", { class: "bar" }, ...ways)];
+      } });
+    }
+    const rate = Math.ceil(1e4 / (Math.floor(promised.worth) + 1)) / 1e4;
+    return make("div", { class: "bar" },
+      make("button", { type: "button", onclick: () => ask("teach_begin", asked(state, { parts: Math.max(state.wanted + 1, promised.frames + promised.missing) })) }, `Collect ${number.format(promised.missing)} more`),
+      rate <= 0.5 ? make("button", { type: "button", onclick: () => ask("teach_begin", asked(state, { target: rate })) }, `Promise ${percent(rate)} in place of ${percent(state.target)}`) : null);
   }
 
   function drawForm(state) {
