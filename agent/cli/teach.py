@@ -53,7 +53,7 @@ def teach(
     """Teach the bundle in force a product: collect, check, teach, set the threshold, activate.
 
     The same command goes on where it was ended, killed, or found the disk full. With --json: schema, product,
-    source, wanted, target, camera, step, bundle, checked, taught, promised, activated.
+    source, wanted, target, camera, step, bundle, checked, kept, taught, promised, activated.
     """
     if source not in ("camera", "archive"):
         must_be_there(source, "--from", "give a folder of pictures, camera or archive")

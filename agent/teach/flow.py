@@ -181,7 +181,7 @@ class Flow:
             return made
 
     def sort(self, *, take_out: Sequence[str] = (), keep: Sequence[str] = ()) -> State:
-        """What somebody decided of pictures that were to be looked at; with the last, all the others are kept.
+        """What somebody decided of pictures that were to be looked at; with the last all others are kept.
 
         Raises FlowError for a picture that was not found to be looked at.
         """

@@ -1,4 +1,4 @@
-"""From an empty station to the first reject of one's own parts, by clicking; and whatever goes wrong on the way."""
+"""From an empty station to the first reject of one's own parts, by clicking."""
 
 from __future__ import annotations
 
