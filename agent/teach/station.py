@@ -273,6 +273,7 @@ class Teaching:
                     engine=judges.engine,
                     settings=self._settings().model_dump(mode="json"),
                 )
+                yield Told(step=state.step, done=0, of=0, words="its process starts")
                 yield from teach_apart(order, way=self._way)
 
     def _means(self, judges: Judges, state: State, asked: _Asked) -> Means:

@@ -31,10 +31,16 @@ GOOD = 60
 EVERY_S = 0.25
 HURRY = 20  # seconds of the station's clock in one of ours: good parts come from five minutes
 HURRIED = f"""
+import sys
 from datetime import datetime, timezone
 from agent.clock import SystemClock
 BEGAN = datetime.now(timezone.utc)
 SystemClock.utc_now = lambda self: BEGAN + {HURRY} * (datetime.now(timezone.utc) - BEGAN)
+# Without its low priority, by which it waits for as long as anybody computes on this machine.
+from agent.teach import station
+from functools import partial
+command = (sys.executable, "-c", "from agent.teach.work import main; main()")
+station.teach_apart = partial(station.teach_apart, command=command)
 {ENTRY}"""
 
 
@@ -149,9 +155,10 @@ def test_from_an_empty_station_to_the_first_reject_of_own_parts_by_clicking(
     site: Site, browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, bad = cells("train/good"), cells("test/defective")
-    shown = good[:GOOD]
-    shown[7] = cv2.GaussianBlur(shown[7], (0, 0), 6)
-    shown[20] = shown[19]
+    shown = [*good]  # more than are wanted: one that comes while another is written goes by
+    for number in (7, 30):
+        shown[number] = cv2.GaussianBlur(shown[number], (0, 0), 6)
+        shown[number + 2] = shown[number + 1]
     begin(browser)
     browser.open(site.url)
     browser.wait_for("nav a[aria-current]")
@@ -202,3 +209,23 @@ def test_from_an_empty_station_to_the_first_reject_of_own_parts_by_clicking(
             f"\n{site.clicks} clicks and {site.keys} keys; {taken_s:.0f} s, most of it waiting for parts and "
             f"the check: {GOOD} parts, {len(kinds)} taken out"
         )
+
+
+def test_an_agent_that_is_killed_while_it_looks_at_parts_goes_on_when_it_starts_again(site: Site) -> None:
+    answer = site.act("teach_begin", product="cell", source="camera", camera="top", parts=12, target=0.1)
+    assert answer.status_code == 200, answer.text
+    busy = site.act("teach_begin", product="other", source="camera", parts=12, target=0.1)
+    assert (busy.status_code, "teaches cell now" in busy.text) == (429, True)
+    assert site.act("teach_begin", product="../x", source="camera", parts=1, target=0.1).status_code == 422
+    with production(site, cells("train/good")):
+        eventually(lambda: site.view()["doing"]["step"] == "check", "the parts are looked at", 300)
+    site.agent.kill()
+    folder = site.parts.parent / "teach" / "cell"
+    assert len(list((folder / "parts").glob("*.png"))) == 12
+    site.agent.start()
+    eventually(site.is_up, "the page answers")
+    eventually(lambda: site.view()["doing"]["product"] == "cell", "it knows what it was doing", 60)
+    eventually(site.rests, "it went on by itself", 300)
+    told = site.view()
+    assert told["doing"]["problem"] == "" and told["state"]["step"] in ("check", "activate")
+    assert told["parts"] == 12 and told["state"]["checked"]["pictures"] == 12

@@ -13,6 +13,7 @@ const NAMES = { collect: "Collect", check: "Check", teach: "Teach", threshold: "
 const SOURCES = [["camera", "the camera: only good parts are on the line now"], ["passed", "the camera: those that pass, beside production"], ["archive", "the archive: those that passed before"]];
 const RATES = [0.02, 0.01, 0.005, 0.001];
 const ROLLOUT_MS = 1500;
+const PARTS_MS = 2000; // between two looks at the parts that come
 const needed = (rate) => Math.ceil(Math.round(((1 - rate) / rate) * 1e6) / 1e6);
 
 export function show(root, page) {
@@ -32,7 +33,7 @@ export function show(root, page) {
   const begin = make("div");
   const byRate = make("div");
   root.append(panel, begin, byRate);
-  let [data, drawn, formed, change, looked, timer] = [null, "", "", -1, null, null];
+  let [data, drawn, formed, change, looked, timer, drawnMs] = [null, "", "", -1, null, null, 0];
 
   /* An act of this view; what the station refuses is said. */
   async function ask(name, values) {
@@ -65,7 +66,7 @@ export function show(root, page) {
     goOn.hidden = told.runs || !state || ["activate", "done"].includes(state.step);
     const words = told.runs ? `${NAMES[told.step]} goes on.` : restWords(state);
     setText(doing, state ? `${state.product}, by ${told.who}: ${words}` : words);
-    setText(far, told.runs && told.of ? `${number.format(told.done)} of ${number.format(told.of)}${told.words ? `: ${told.words}` : ""}` : "");
+    setText(far, told.runs ? [told.of ? `${number.format(told.done)} of ${number.format(told.of)}` : "", told.words].filter(Boolean).join(": ") : "");
     if (!told.runs && told.problem) setText(fault, told.problem);
     else if (told.runs) setText(fault, "");
   }
@@ -181,6 +182,7 @@ export function show(root, page) {
 
   function draw(found) {
     data = found;
+    drawnMs = performance.now();
     panel.hidden = begin.hidden = !data.can;
     if (!data.can) return root.replaceChildren(make("p", {}, "Nothing is taught at this station."));
     const state = data.state;
@@ -197,8 +199,9 @@ export function show(root, page) {
 
   function heard(name, told) {
     if (name !== "teach" || !data) return;
-    if (told.change !== change) page.again();
-    else drawDoing(told);
+    drawDoing(told);
+    const isMore = told.step === "collect" && told.done !== data.parts && performance.now() - drawnMs > PARTS_MS;
+    if (told.change !== change || isMore) page.again();
   }
 
   return { draw, heard, events: ["teach"], leave: () => clearTimeout(timer) };
