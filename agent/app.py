@@ -66,9 +66,14 @@ from agent.status.tally import Tally
 from agent.status.vigil import make_vigil
 from agent.status.watch import Watch
 from agent.systemd import NOBODY, Manager
+from agent.teach.station import FOLDER as TAUGHT
+from agent.teach.station import Judges, Teaching
+from agent.teach.tap import Tap
 from agent.teach.weighing import weigh
 from agent.track.track import scale_of
 from agent.uplink import uplink
+
+SET_WITHIN_S = 30.0  # a threshold, from when it was asked for to when it is on its way
 
 
 def nothing_is_looked_at(wanted: settings.Settings, at: Callable[[Keys], bool]) -> Iterable[tuple[Keys, str]]:
@@ -244,8 +249,26 @@ def _build(
     tally = Tally(names)
     day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
     day.open()
+    tap = Tap()
+    teaching = Teaching(
+        wanted.outbox.path.with_name(TAUGHT),
+        tap=tap,
+        settings=lambda: recipes.settings,
+        judges=lambda: (
+            None
+            if (serving := status.serving(names[0])) is None
+            else Judges(bundle_sha256=recipes.in_force.bundle_sha256, engine=serving.engine)
+        ),
+        activate=lambda threshold, onto, who: asked.desk.ask(
+            "threshold", {"threshold": threshold, "onto": onto}, who, within_s=SET_WITHIN_S
+        ),
+        changes=changes,
+        way=way,
+        clock=clock,
+    )
     listeners: list[Listener] = [
         tally,
+        tap,
         roll_maps,
         board,
         day,
@@ -341,6 +364,8 @@ def _build(
             if archive is None
             else lambda recipe: labels_told(*learned_of(recipes, recipe, shelf_of(wanted), clock)),
             drift=drift.views,
+            teaching=teaching,
+            settings_state=settings_state,
             desk=asked.desk,
             history=history,
             changes=changes,
@@ -379,6 +404,7 @@ def _build(
             manager, parts, watch, waits=lambda: crew.waits, is_alive=crew.is_alive, clock=clock
         ),
         page=page,
+        teaching=teaching,
         crew=crew,
         make=make,
         settings_run=SettingsRun(

@@ -23,6 +23,7 @@ from agent.settings.settings import Settings
 from agent.status.parts import Parts
 from agent.status.vigil import Vigil
 from agent.status.watch import Watch
+from agent.teach.station import Teaching
 
 log = structlog.get_logger()
 
@@ -40,6 +41,7 @@ class App:
     watch: Watch
     vigil: Vigil | None
     page: PageServer | None
+    teaching: Teaching
     crew: Crew
     settings_run: SettingsRun
     make: MakeCamera
@@ -80,6 +82,7 @@ class App:
             for name, camera in parts.cameras.items():
                 self.crew.start(f"camera-{name}", camera.run)
             self.crew.start("rollouts", parts.rollouts.run)
+            self.crew.start("teach", self.teaching.run)
             self.crew.start("watch", self.watch.run)
             if self.vigil is not None:
                 self.crew.start("vigil", self.vigil.run)

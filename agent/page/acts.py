@@ -18,8 +18,9 @@ from agent.page.control import LONGEST_MIN
 from agent.page.labels import with_labels
 from agent.page.regions import with_region
 from agent.page.sessions.roles import Person, may
-from agent.page.sources import Json, Sources
+from agent.page.sources import Json, Sources, TaughtFrom, Teaching
 from agent.settings.recipes import MAX_CORNERS
+from agent.settings.section import Identifier
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,9 @@ LONG_S = 120.0  # of one that looks at much
 REPLAYING = threading.Lock()  # it takes seconds of the machine
 LEARNING = threading.Lock()  # and this a fraction of one for each mark
 Least: TypeAlias = Literal["operator", "engineer"]  # a viewer changes nothing
+MOST_PARTS = 5_000
+MOST_NAMES = 100
+PartName: TypeAlias = Annotated[str, Field(max_length=128)]
 Body: TypeAlias = Mapping[str, JsonValue]
 Does: TypeAlias = Callable[[Sources, Any, str], Json]
 
@@ -77,6 +81,37 @@ class TakeControl(Asked):
 
 
 class GiveBack(Asked):
+    pass
+
+
+class ByRate(Asked):
+    """As `calibrate`, which changes nothing here: the threshold that it finds is set by an act of its own."""
+
+    camera: str | None = Field(None, max_length=64)
+    frames: int = Field(500, ge=20, le=5_000)
+    false_reject_rate: float
+
+
+class TeachBegin(Asked):
+    product: Identifier
+    source: TaughtFrom
+    camera: str = Field("", max_length=64)
+    parts: int = Field(ge=1, le=MOST_PARTS)
+    target: float  # what no parts can promise is said by whoever promises
+
+
+class TeachSort(Asked):
+    take_out: list[PartName] = Field([], max_length=MOST_NAMES)
+    keep: list[PartName] = Field([], max_length=MOST_NAMES)
+
+
+class TeachActivate(Asked):
+    """Two people at two pages: the second is told that the first was quicker."""
+
+    onto: Digest
+
+
+class Nothing(Asked):
     pass
 
 
@@ -173,6 +208,40 @@ def give_back(sources: Sources, asked: GiveBack, who: str) -> Json:
     return sources.behind.control.told()
 
 
+def _teaching(sources: Sources) -> Teaching:
+    if sources.behind.teaching is None:
+        raise NotDoneError("impossible", "nothing is taught at this station")
+    return sources.behind.teaching
+
+
+def teach_begin(sources: Sources, asked: TeachBegin, who: str) -> Json:
+    cameras = {one.name for one in sources.shown.snapshot().cameras}
+    if asked.camera and asked.camera not in cameras:
+        raise NotDoneError("not_found", f"no camera {shown(asked.camera)}; there are {', '.join(cameras)}")
+    _teaching(sources).begin(asked.product, asked.source, asked.camera, asked.parts, asked.target, who)
+    return {}
+
+
+def teach_go_on(sources: Sources, asked: Nothing, who: str) -> Json:
+    _teaching(sources).go_on(who)
+    return {}
+
+
+def teach_cancel(sources: Sources, asked: Nothing, who: str) -> Json:
+    _teaching(sources).cancel(who)
+    return {}
+
+
+def teach_sort(sources: Sources, asked: TeachSort, who: str) -> Json:
+    _teaching(sources).sort(asked.take_out, asked.keep, who)
+    return {}
+
+
+def teach_activate(sources: Sources, asked: TeachActivate, who: str) -> Json:
+    _teaching(sources).activate(asked.onto, who)
+    return {}
+
+
 def of_verb(
     name: CommandName, role: Least, *, asked: type[BaseModel] | None = None, within_s: float = ANSWER_S
 ) -> Act:
@@ -201,6 +270,12 @@ ACTS: Mapping[str, Act] = {
     "recipe": of_verb("recipe", "engineer"),
     "what_if": of_verb("what_if", "operator", within_s=LONG_S),
     "threshold": of_verb("threshold", "engineer", asked=SetThreshold),
+    "calibrate": of_verb("calibrate", "engineer", asked=ByRate, within_s=LONG_S),
+    "teach_begin": Act(asked=TeachBegin, does=teach_begin, role="engineer", changes=True),
+    "teach_go_on": Act(asked=Nothing, does=teach_go_on, role="engineer", changes=True),
+    "teach_cancel": Act(asked=Nothing, does=teach_cancel, role="engineer", changes=True),
+    "teach_sort": Act(asked=TeachSort, does=teach_sort, role="engineer", changes=True),
+    "teach_activate": Act(asked=TeachActivate, does=teach_activate, role="engineer", changes=True),
     "rollback": of_verb("rollback", "engineer"),
     "doctor": of_verb("doctor", "operator", within_s=LONG_S),
     "revert": Act(asked=Revert, does=revert, role="engineer", changes=True),

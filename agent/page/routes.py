@@ -32,7 +32,7 @@ from agent.page.views.faults import NotThereError
 from agent.page.views.table import VIEWS
 from agent.status.health import assess
 from agent.status.metrics import CONTENT_TYPE
-from agent.status.picture import Picture, encode_png
+from agent.status.picture import Picture, encode_jpeg, encode_png, shrink
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SECURITY_HEADERS = {
@@ -46,6 +46,7 @@ SECURITY_HEADERS = {
 }
 NOT_KEPT = "no-store"
 ASK_AGAIN = "no-cache"  # kept, and asked for by its ETag each time
+PART_PX = 480
 FOR_EVER = "private, max-age=86400, immutable"  # the pictures of a result never change
 
 
@@ -106,6 +107,14 @@ def page_app(sources: Sources, feed: Feed, gate: Gate, *, host_names: frozenset[
             return _gone("the archive does not have this frame")
         return Response(encode_png(found), media_type="image/png", headers={"Cache-Control": FOR_EVER})
 
+    def part_picture(request: Request) -> Response:
+        teaching, asked = sources.behind.teaching, request.path_params
+        found = None if teaching is None else teaching.picture(asked["product"], asked["name"])
+        if found is None:
+            return _gone("there is no such part")
+        headers = {"Cache-Control": FOR_EVER}
+        return Response(encode_jpeg(shrink(found, PART_PX)), media_type="image/jpeg", headers=headers)
+
     def healthz(_: Request) -> Response:
         health = assess(board.snapshot())
         text = json.dumps({"state": health.state, "reasons": health.reasons}) + "\n"
@@ -121,6 +130,7 @@ def page_app(sources: Sources, feed: Feed, gate: Gate, *, host_names: frozenset[
         Route("/api/events", api_events),
         Route("/api/results/{result_id}/{kind}.jpg", result_picture),
         Route("/api/results/{result_id}/pixels.png", result_pixels),
+        Route("/api/teach/{product}/{name}.jpg", part_picture),
         Route("/api/acts/{name}", acting.endpoint(sources), methods=["POST"]),
         Route("/api/state", api_state),
         Route("/api/rejects/{result_id}/{view}.jpg", reject_picture),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from pydantic import JsonValue
 
@@ -16,6 +16,7 @@ from agent.archive.index import Query as Wanted
 from agent.contract.arguments import CommandName
 from agent.marks.file import Found
 from agent.marks.file import Wanted as WantedMarks
+from agent.messages import Pixels
 from agent.page.shown import Shown
 from agent.remote.changes import ChangeFile
 from agent.remote.settings.store import Snapshot
@@ -25,6 +26,7 @@ from agent.status.board import Board
 from agent.status.day import Defect, Minute
 from agent.status.metrics import Metrics
 
+TaughtFrom: TypeAlias = Literal["camera", "passed", "archive"]
 Query: TypeAlias = Mapping[str, str]  # what stands behind the ? of an address
 Json: TypeAlias = dict[str, Any]
 
@@ -128,6 +130,30 @@ class Controlled(Protocol):
     def give_back(self, who: str) -> None: ...
 
 
+class Teaching(Protocol):
+    """Own parts in five steps; one product at a time. What changes it raises NotDoneError."""
+
+    def told(self) -> Json:
+        """How far it is; asks no disk."""
+
+    def data(self) -> Json: ...
+
+    def picture(self, product: str, name: str) -> Pixels | None: ...
+
+    def begin(
+        self, product: str, source: TaughtFrom, camera: str, parts: int, target: float, who: str
+    ) -> None: ...
+
+    def go_on(self, who: str) -> None: ...
+
+    def activate(self, onto: str, who: str) -> None:
+        """Only while the settings with this digest are in force."""
+
+    def cancel(self, who: str) -> None: ...
+
+    def sort(self, take_out: Sequence[str], keep: Sequence[str], who: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
     """What a station has besides its board; None where its settings leave that out."""
@@ -143,6 +169,8 @@ class Behind:
     replay: Replay | None = None
     explain: Explain | None = None
     learn_labels: Callable[[str], Json] | None = None  # of a recipe's marks; kept, and naming nothing yet
+    teaching: Teaching | None = None
+    settings_state: Callable[[], str | None] = lambda: None  # of a change that is under way
     desk: Desk | None = None
     history: History | None = None
     control: Controlled | None = None

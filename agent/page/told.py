@@ -13,9 +13,10 @@ class Told:
         self._sources = sources
         self._sequence: int | None = None
         self._live: Json = {}
+        self._taught: Json = {}
 
     def news(self) -> list[tuple[str, Json]]:
-        """`now` each time, so that who listens knows that we live; `live` where a line did something."""
+        """`now` each time, so that who listens knows that we live; the others where something is new."""
         snapshot = self._sources.shown.snapshot()
         found = [("now", now.of(self._sources, snapshot))]
         told = live.of(self._sources, snapshot, after_sequence=self._sequence or 0)
@@ -24,5 +25,9 @@ class Told:
         if numbers or steady != self._live:
             found.append(("live", told))
         self._live = steady
+        taught = {} if self._sources.behind.teaching is None else self._sources.behind.teaching.told()
+        if taught != self._taught:
+            found.append(("teach", taught))
+        self._taught = taught
         self._sequence = max(numbers, default=self._sequence or 0)
         return found

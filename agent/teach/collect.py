@@ -24,11 +24,12 @@ NEWEST = 100_000  # archived frames that are looked at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Got:
-    """How far it is; `refused` says why one more picture was not taken."""
+    """How far it is; `refused` says why one more picture was not taken, `waits` what for."""
 
     parts: int
     wanted: int
     refused: str | None = None
+    waits: str | None = None
 
 
 def from_folder(parts: PartSet, folder: Path, wanted: int) -> Iterator[Got]:

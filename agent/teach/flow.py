@@ -10,8 +10,10 @@ made-up ones, and a bundle that does not is not activated.
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -27,6 +29,7 @@ from agent.foreign import shown
 from agent.line.infer import infer
 from agent.line.prepare import PrepareError, prepare
 from agent.messages import Frame, Pixels
+from agent.remote.commands.what_if import histogram
 from agent.teach.check import Checked, Finding, check, see
 from agent.teach.collect import Got
 from agent.teach.made_up import scratched
@@ -38,7 +41,7 @@ from agent.teach.weighing import told
 
 Step: TypeAlias = Literal["collect", "check", "teach", "threshold", "activate", "done"]
 STEPS: tuple[Step, ...] = get_args(Step)
-STATE, MEASURED = "teach.json", "measured.json"
+STATE, MEASURED, LOCK = "teach.json", "measured.json", "lock"
 SCHEMA = "plumbline.teach/1"
 TRIED = 60  # made-up defects
 SEES = 0.5  # of them, at least, for a bundle that may be activated
@@ -46,6 +49,10 @@ SEES = 0.5  # of them, at least, for a bundle that may be activated
 
 class FlowError(PlumblineError):
     """The step cannot be done; says what is wanted, and the state is as it was."""
+
+
+class LookedAtError(FlowError):
+    """A person has to decide of some parts first; the state names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +67,9 @@ class State:
     step: Step = "collect"
     bundle: str = ""  # its digest, of what was measured
     checked: Mapping[str, Any] = field(default_factory=dict)  # pictures, findings, words
+    kept: tuple[str, ...] = ()  # pictures that somebody wants, whatever is found of them
     taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects, held
-    promised: Mapping[str, Any] = field(default_factory=dict)  # as `weighing.told`, with `sees` and `held`
+    promised: Mapping[str, Any] = field(default_factory=dict)  # as `weighing.told`; `sees`, `histogram`, `held`
     activated: Mapping[str, Any] = field(default_factory=dict)  # what the station said
 
 
@@ -113,6 +121,10 @@ class Flow:
     def open(self, wanted: State) -> State:
         """Begin, or go on with what is there. Raises FlowError, PartSetError for a folder of another's."""
         check_target(wanted.target)
+        with self._held():
+            return self._open(wanted)
+
+    def _open(self, wanted: State) -> State:
         there = self.state()
         if there is None:
             self.parts.open(About(product=wanted.product, source=wanted.source, camera=wanted.camera))
@@ -139,7 +151,7 @@ class Flow:
             content = strict_json.parse((self.folder / STATE).read_bytes())
             if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
                 raise ValueError("it is of another program")
-            return State(**content)
+            return State(**{**content, "kept": tuple(content.get("kept", ()))})
         except FileNotFoundError:
             return None
         except (OSError, TypeError, ValueError, strict_json.StrictJsonError) as error:
@@ -152,38 +164,82 @@ class Flow:
 
         Raises FlowError and what its parts raise; the state is then as it was.
         """
+        with self._held():
+            state = self._begun()
+            match state.step:
+                case "collect":
+                    made = yield from self._collect(state, means)
+                case "check":
+                    made = yield from self._check(state, means, flagged)
+                case "teach":
+                    made = yield from self._teach(state, means)
+                case "threshold":
+                    made = yield from self._threshold(state)
+                case "activate":
+                    made = yield from self._activate(state, means)
+                case "done":
+                    return state
+            self._save(made)
+            return made
+
+    def sort(self, *, take_out: Sequence[str] = (), keep: Sequence[str] = ()) -> State:
+        """What somebody decided of pictures that were to be looked at; with the last all others are kept.
+
+        Raises FlowError for a picture that was not found to be looked at.
+        """
+        with self._held():
+            state = self._begun()
+            findings = state.checked.get("findings", ())
+            for name in (*take_out, *keep):
+                if state.step != "check" or name not in {one["name"] for one in findings}:
+                    raise FlowError(f"{shown(name)}: it is not to be looked at; check the parts again")
+            self.parts.take_out(take_out)
+            left = [one for one in findings if one["name"] not in take_out]
+            kept = tuple(dict.fromkeys((*state.kept, *keep)))
+            if all(one["name"] in kept for one in left):  # what is usual moves with each that is taken out
+                kept = tuple(file.name for file in self.parts.pictures())
+            sorted_ = replace(state, checked={**state.checked, "findings": left}, kept=kept)
+            self._save(sorted_)
+            return sorted_
+
+    def _begun(self) -> State:
         state = self.state()
         if state is None:
             raise FlowError(f"{shown(str(self.folder))}: nothing was begun there")
-        match state.step:
-            case "collect":
-                made = yield from self._collect(state, means)
-            case "check":
-                made = yield from self._check(state, means, flagged)
-            case "teach":
-                made = yield from self._teach(state, means)
-            case "threshold":
-                made = yield from self._threshold(state)
-            case "activate":
-                made = yield from self._activate(state, means)
-            case "done":
-                return state
-        self._save(made)
-        return made
+        return state
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Page and command line have the same folder: one of them at a time."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / LOCK).open("a")
+        except OSError as error:
+            raise _not_written(self.folder, error) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise FlowError(
+                    f"{shown(self.folder.name)}: somebody else is teaching it; wait, or cancel that first"
+                ) from None
+            yield
 
     def _collect(self, state: State, means: Means) -> Going:
         for got in means.collect(self.parts, state.wanted):
-            yield Told(step="collect", done=got.parts, of=got.wanted, words=got.refused or "")
+            yield Told(step="collect", done=got.parts, of=got.wanted, words=got.refused or got.waits or "")
         if self.parts.count() == 0:
             raise FlowError(f"{shown(state.source)}: there is no picture of a good part; give some")
         return replace(state, step="check")
 
     def _check(self, state: State, means: Means, flagged: str) -> Going:
         pictures, damaged, files = [], [], self.parts.pictures()
+        known = self._known(means.bundle_sha256)
         for number, file in enumerate(files, 1):
             try:
                 image = read_image(file)
-                pictures.append(see(file.name, image, means.judge(image)))
+                score = known[file.name] if file.name in known else means.judge(image)
+                pictures.append(see(file.name, image, score))
             except (ImageError, PrepareError) as error:
                 damaged.append(Finding(name=file.name, kind="damaged", words=str(error)))
             yield Told(step="check", done=number, of=len(files))
@@ -191,10 +247,11 @@ class Flow:
         measured = {one.name: [one.score, one.level] for one in pictures}
         _write(self.folder / MEASURED, {"bundle": means.bundle_sha256, "parts": measured})
         checked = replace(state, checked=_told_checked(found), bundle=means.bundle_sha256)
-        if found.findings and flagged == "ask":
+        undecided = [name for name in found.flagged if name not in state.kept]
+        if undecided and flagged == "ask":
             self._save(checked)  # to be looked at
-            raise FlowError(
-                f"{len(found.flagged)} of {len(files)} parts should be looked at; take them out or keep "
+            raise LookedAtError(
+                f"{len(undecided)} of {len(files)} parts should be looked at; take them out or keep "
                 "them, then go on"
             )
         out = {*found.flagged} if flagged == "take_out" else {one.name for one in damaged}
@@ -202,6 +259,16 @@ class Flow:
         if self.parts.count() == 0:
             raise FlowError("no picture is left that is fit to be taught; collect others")
         return replace(checked, step="teach")
+
+    def _known(self, bundle_sha256: str) -> Mapping[str, float]:
+        """Scores of pictures that this bundle was asked for before: a person's decision asks nobody anew."""
+        try:
+            measured = _read(self.folder / MEASURED)
+        except FlowError:
+            return {}
+        if measured.get("bundle") != bundle_sha256:
+            return {}
+        return {name: score for name, (score, _) in measured["parts"].items()}
 
     def _teach(self, state: State, means: Means) -> Going:
         self._need_same_bundle(state, means)
@@ -233,7 +300,13 @@ class Flow:
         yield Told(step="threshold", done=1, of=1)
         held = caught(state.taught.get("held", ()), found.threshold)
         said: dict[str, Any] = dict(told(found))
-        promised = {**said, "words": [*said["words"], *words(held)], "sees": sees, "held": held}
+        promised = {
+            **said,
+            "words": [*said["words"], *words(held)],
+            "sees": sees,
+            "histogram": histogram([one.score for one in good]),
+            "held": held,
+        }
         return replace(state, promised=promised, step="activate")
 
     def _activate(self, state: State, means: Means) -> Going:
@@ -275,9 +348,11 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
     try:
         durable.replace_file(path, [json.dumps(content, indent=1).encode()])
     except OSError as error:
-        raise FlowError(
-            f"{shown(str(path))}: not written ({error.strerror}); make room, and give the command again"
-        ) from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> FlowError:
+    return FlowError(f"{shown(str(path))}: not written ({error.strerror}); make room, then go on again")
 
 
 def _read(path: Path) -> dict[str, Any]:

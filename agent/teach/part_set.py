@@ -119,7 +119,7 @@ class PartSet:
             if self._free_bytes(self.folder) < MIN_FREE_BYTES + len(data):
                 raise PartSetError(
                     f"{shown(str(self.folder))}: less than {MIN_FREE_BYTES // 1_000_000} MB are free; make "
-                    f"room and give the command again, which goes on after {self.count()} parts"
+                    f"room and go on again: {self.count()} parts are kept"
                 )
             numbers = [int(one.name.partition("--")[0]) for one in [*self._in(PARTS), *self._in(ASIDE)]]
             number = max(numbers, default=0) + 1
@@ -129,7 +129,7 @@ class PartSet:
 
     def _broken(self, error: OSError) -> PartSetError:
         place = shown(str(self.folder))
-        return PartSetError(f"{place}: {error.strerror}; check folder and disk, and give the command again")
+        return PartSetError(f"{place}: {error.strerror}; check folder and disk, then go on again")
 
 
 def read_about(folder: Path) -> About:
@@ -147,6 +147,11 @@ def minute_of(path: Path) -> str | None:
     """When a picture of a set was taken, to the minute; None where nobody knows."""
     found = _TAKEN.search(path.name)
     return None if found is None else found.group(1)[:13]
+
+
+def name_of_minute(taken: datetime) -> str:
+    """As `minute_of` a picture that was taken then."""
+    return f"{taken.astimezone(timezone.utc):%Y%m%dT%H%M}"
 
 
 def kept_name(name: str) -> str:

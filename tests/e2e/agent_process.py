@@ -41,7 +41,10 @@ class AgentProcess:
         station: str = "top1",
         cells: int = 24,
         line_rate_hz: float = 900.0,
+        entry: str = ENTRY,
     ) -> None:
+        """`entry` is the program that runs the agent."""
+        self._entry = entry
         self.page_port = free_port()
         self._folder = folder
         self._log = folder / "agent.log"
@@ -77,7 +80,7 @@ class AgentProcess:
         file = self.write_settings()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", ENTRY, "run", "-c", str(file)],
+                [sys.executable, "-c", self._entry, "run", "-c", str(file)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

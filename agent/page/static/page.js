@@ -18,6 +18,7 @@ const VIEWS = {
   cameras: { title: "Cameras", load: () => import("./views/cameras.js") },
   uplink: { title: "Uplink", load: () => import("./views/uplink.js") },
   model: { title: "Model and settings", load: () => import("./views/model.js") },
+  teach: { title: "Teach", load: () => import("./views/teach.js") },
   doctor: { title: "Doctor", load: () => import("./views/doctor.js") },
 };
 

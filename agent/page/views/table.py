@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from agent.page.sources import Json, Query, Sources
-from agent.page.views import cameras, changes, doctor, live, model, now, rejects, result, trends, uplink
+from agent.page.views import (
+    cameras,
+    changes,
+    doctor,
+    live,
+    model,
+    now,
+    rejects,
+    result,
+    teach,
+    trends,
+    uplink,
+)
 
 Data: TypeAlias = Callable[[Sources, Query], Json]
 
@@ -20,5 +32,6 @@ VIEWS: Mapping[str, Data] = {
     "uplink": uplink.data,
     "model": model.data,
     "changes": changes.data,  # shown with the model and settings
+    "teach": teach.data,
     "doctor": doctor.data,
 }

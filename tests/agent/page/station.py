@@ -23,6 +23,7 @@ from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
 from agent.marks.file import MarkFile
 from agent.marks.marks import Marks
+from agent.line.way import RightOfWay
 from agent.messages import Frame, Inspection, Scale, VerdictName
 from agent.page.control import Control
 from agent.page.labels import told as labels_told
@@ -38,6 +39,8 @@ from agent.status.day import Day
 from agent.status.metrics import Metrics
 from tests.agent.explain.samples import explanation
 from tests.agent.labels.made import learned
+from agent.teach.station import Judges, Teaching
+from agent.teach.tap import Tap
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
 MARKED = {"crack": 6, "dent": 5, "rare": 2}  # labelled defects
@@ -118,6 +121,7 @@ class Station:
     history: FakeHistory
     changes: ChangeFile
     marks: Marks
+    teaching: Teaching
 
     def judge(
         self,
@@ -214,7 +218,20 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
     )
     desk, history = FakeDesk(marks=marks), FakeHistory()
     changes = ChangeFile(folder / "changes.jsonl", clock)
+    teaching = Teaching(
+        folder / "teach",
+        tap=Tap(),
+        settings=lambda: wanted,
+        judges=lambda: Judges(bundle_sha256="ab" * 32, engine="openvino-f32"),
+        activate=lambda threshold, onto, who: desk.ask(
+            "threshold", {"threshold": threshold, "onto": onto}, who, within_s=1
+        ),
+        changes=changes,
+        way=RightOfWay(),
+        clock=clock,
+    )
     behind = Behind(
+        teaching=teaching,
         desk=desk,
         history=history,
         changes=changes,
@@ -256,6 +273,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         history=history,
         changes=changes,
         marks=marks,
+        teaching=teaching,
     )
     yield station
     page.stop()

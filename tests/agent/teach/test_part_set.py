@@ -61,7 +61,7 @@ def test_a_damaged_picture_is_refused_and_told(tmp_path: Path) -> None:
 def test_a_full_disk_ends_it_with_what_is_whole(tmp_path: Path) -> None:
     free = iter([10**12, 10**12, 0])
     source, own = parts(tmp_path / "source", 3), opened(tmp_path / "set", free_bytes=lambda _: next(free))
-    with pytest.raises(PartSetError, match="again, which goes on after 2 parts"):
+    with pytest.raises(PartSetError, match="room and go on again: 2 parts are kept"):
         list(from_folder(own, source, 3))
     assert own.count() == 2
 

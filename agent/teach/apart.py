@@ -1,0 +1,109 @@
+"""The flow's steps beside a running line: in a process of lowest priority, which gives way to it.
+
+It is killed to be cancelled: every step of the flow bears that at any instruction.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from pydantic import ValidationError
+
+from agent.foreign import shown
+from agent.line.way import RightOfWay
+from agent.remote.proof import low
+from agent.teach.flow import LookedAtError, Told
+from agent.teach.order import Order, Said
+from agent.teach.source import TeachError
+
+COMMAND = (sys.executable, "-m", "agent.teach")
+LOOK_S = 0.25
+MAX_LINE_BYTES = 20_000
+LAST_WORDS = 300  # characters
+
+_PROJECT = Path(__file__).parents[2]  # `-m` finds this very package there
+
+
+def teach_apart(order: Order, *, way: RightOfWay, command: Sequence[str] = COMMAND) -> Iterator[Told | None]:
+    """How far it is, and None whenever nothing was heard for a moment; it is dead once this is closed.
+
+    It dies with the thread that calls this, and stands still while lines of `way` judge. Raises LookedAtError
+    where a person has to decide, TeachError with the one reason why a step is not done.
+    """
+    cores = str(low.cores(len(os.sched_getaffinity(0))))
+    handle = os.memfd_create("last-words", os.MFD_CLOEXEC)  # a pipe would hold it up where nobody reads
+    with os.fdopen(handle, "w+b") as last_words:
+        process = subprocess.Popen(  # noqa: S603 - this very package
+            [*command, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=last_words,
+            cwd=_PROJECT,
+            env={**os.environ, "OMP_NUM_THREADS": cores},
+        )
+        with process:
+            try:
+                with way.gives_way(process.pid):
+                    _order(process, order)
+                    for said in _heard(process):
+                        if said is not None and said.ended != "no":
+                            return _end(said)
+                        yield None if said is None else _told(said)
+            finally:
+                process.kill()
+        raise TeachError(f"its process ended with {process.returncode}{_last(last_words)}")
+
+
+def _order(process: subprocess.Popen[bytes], order: Order) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it died; what it said last is told
+        process.stdin.write(order.model_dump_json(by_alias=True).encode())
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+
+
+def _heard(process: subprocess.Popen[bytes]) -> Iterator[Said | None]:
+    """Until it says nothing more; None for each moment of silence. Raises TeachError for what nobody says."""
+    assert process.stdout is not None
+    unread = b""
+    with selectors.DefaultSelector() as waits:
+        waits.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if not waits.select(LOOK_S):
+                yield None
+                continue
+            data = os.read(process.stdout.fileno(), 65_536)
+            if not data:
+                return
+            *lines, unread = (unread + data).split(b"\n")
+            if len(unread) > MAX_LINE_BYTES:
+                raise TeachError("its process said more than it can; go on again")
+            for line in lines:
+                try:
+                    yield Said.model_validate_json(line, strict=True)
+                except ValidationError:
+                    raise TeachError("its process said what it cannot say; go on again") from None
+
+
+def _end(said: Said) -> None:
+    if said.ended == "look":
+        raise LookedAtError(said.words)
+    if said.ended == "problem":
+        raise TeachError(said.words)
+
+
+def _told(said: Said) -> Told:
+    return Told(step=said.step, done=said.done, of=said.of, words=said.words)
+
+
+def _last(last_words: IO[bytes]) -> str:
+    last_words.seek(0)
+    lines = last_words.read().decode(errors="replace").strip().splitlines()
+    return f": {shown(lines[-1])[:LAST_WORDS]}" if lines else ""

@@ -1,0 +1,343 @@
+"""Own parts taught at a running station: one flow at a time, for whoever stands at the page.
+
+The steps are those of `flow.py`, on the folder that `plumbline teach` has as well. Collecting follows the
+lines; what judges runs apart, and gives way to them. It goes on by itself as far as no person is needed,
+also after the agent was killed; nothing comes into force before somebody says so.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import structlog
+from pydantic import JsonValue
+
+from agent.cameras.images import ImageError, read_image
+from agent.clock import Clock
+from agent.contract.commands import NotDoneError, RefusalKind
+from agent.errors import PlumblineError
+from agent.foreign import shown
+from agent.line.way import RightOfWay
+from agent.messages import Pixels
+from agent.page.sources import TaughtFrom
+from agent.remote.changes import ChangeFile
+from agent.settings.settings import Settings
+from agent.teach.apart import teach_apart
+from agent.teach.current import CURRENT, Current, Last
+from agent.teach.flow import Flow, FlowError, LookedAtError, Means, State, Step, Told
+from agent.teach.order import Order
+from agent.teach.part_set import minute_of
+from agent.teach.tap import MINUTES, Tap, Wish, from_line
+from agent.teach.threshold import ThresholdError, check_target, needed
+
+FOLDER = "teach"  # beside the outbox
+LOOK_S = 0.25
+NICENESS = 19  # of the thread: the line comes first
+LATEST = 12
+FINDINGS = 60  # that are told at a time
+OF_LINE = ("camera", "passed")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judges:
+    """What is in force: whose scores the threshold is for."""
+
+    bundle_sha256: str
+    engine: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doing:
+    """What goes on, or how it ended; `change` grows with each change of what lies on the disk."""
+
+    product: str = ""
+    who: str = ""
+    runs: bool = False
+    step: Step = "collect"
+    done: int = 0
+    of: int = 0
+    words: str = ""
+    problem: str = ""
+    change: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    product: str
+    who: str
+    onto: str | None = None  # activate, while these settings are in force
+
+
+Activate: TypeAlias = Callable[[float, str, str], Mapping[str, Any]]  # a threshold, onto, who
+
+
+class Teaching:
+    """`run` belongs to a thread of its own; the rest is safe from any, and raises NotDoneError."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tap: Tap,
+        settings: Callable[[], Settings],
+        judges: Callable[[], Judges | None],
+        activate: Activate,
+        changes: ChangeFile | None,
+        way: RightOfWay,
+        clock: Clock,
+    ) -> None:
+        """`folder` has one for each product."""
+        self._folder = folder
+        self._current = Current(folder / CURRENT)
+        self._tap = tap
+        self._settings = settings
+        self._judges = judges
+        self._activate = activate
+        self._changes = changes
+        self._way = way
+        self._clock = clock
+        self._turn = threading.Condition()
+        self._asked: _Asked | None = None
+        self._cancelled = False
+        self._doing = Doing()
+
+    def told(self) -> dict[str, JsonValue]:
+        """How far it is; asks no disk."""
+        return asdict(self._doing)
+
+    def begin(
+        self, product: str, source: TaughtFrom, camera: str, parts: int, target: float, who: str
+    ) -> None:
+        """Have a product taught, or go on with it; then on to what a person has to do."""
+        wanted = State(product=product, source=source, camera=camera, wanted=parts, target=target)
+        with self._turn:
+            self._require_rest()
+            try:
+                check_target(target)
+            except ThresholdError as error:
+                raise NotDoneError("bad_arguments", str(error)) from None
+            with _refused():
+                state = Flow(self._folder / product).open(wanted)
+            self._ask(_Asked(product=product, who=who), state.step)
+        told = {"product": product, "source": source, "camera": camera, "parts": parts, "target": target}
+        self._note(who, "teach_begin", told)
+
+    def go_on(self, who: str) -> None:
+        """As far as no person is needed."""
+        with self._turn:
+            self._require_rest()
+            state = self._state()
+            self._ask(_Asked(product=state.product, who=who), state.step)
+
+    def activate(self, onto: str, who: str) -> None:
+        """Propose the threshold, while the settings with digest `onto` are in force; recorded by the desk."""
+        with self._turn:
+            self._require_rest()
+            state = self._state()
+            if state.step != "activate":
+                raise NotDoneError("impossible", f"next is {state.step}; go on as far as the threshold first")
+            self._ask(_Asked(product=state.product, who=who, onto=onto), state.step)
+
+    def cancel(self, who: str) -> None:
+        """Stop what goes on; it can be gone on with."""
+        with self._turn:
+            if not self._doing.runs:
+                raise NotDoneError("impossible", "nothing goes on that could be cancelled")
+            self._cancelled = True
+        self._note(who, "teach_cancel", {"product": self._doing.product})
+
+    def sort(self, take_out: Sequence[str], keep: Sequence[str], who: str) -> None:
+        """What somebody decided of parts that were to be looked at."""
+        with self._turn:
+            self._require_rest()
+            product = self._state().product
+            with _refused():
+                Flow(self._folder / product).sort(take_out=take_out, keep=keep)
+            self._doing = replace(self._doing, change=self._doing.change + 1)
+        self._note(who, "teach_sort", {"product": product, "take_out": list(take_out), "keep": list(keep)})
+
+    def data(self) -> dict[str, JsonValue]:
+        """All that is shown of the flow: `state`, None where nothing was begun, and how many parts it has."""
+        nothing: dict[str, JsonValue] = {"state": None, "minutes_wanted": MINUTES}
+        try:
+            current = self._current.read()
+            flow = None if current is None else Flow(self._folder / current.product)
+            state = None if flow is None else flow.state()
+            files = [] if flow is None or state is None else flow.parts.pictures()
+        except PlumblineError as error:
+            return {**nothing, "why": str(error)}
+        if state is None:
+            return nothing
+        told = asdict(state)
+        undecided = [one for one in state.checked.get("findings", ()) if one["name"] not in state.kept]
+        told["checked"] = {**state.checked, "findings": undecided[:FINDINGS], "undecided": len(undecided)}
+        told["kept"] = len(state.kept)
+        return {
+            "state": told,
+            "parts": len(files),
+            "minutes": len({minute_of(one) for one in files}),
+            "minutes_wanted": MINUTES,
+            "needed": needed(state.target),
+            "latest": [one.name for one in files[-LATEST:]],
+        }
+
+    def picture(self, product: str, name: str) -> Pixels | None:
+        """Of a part, whether it counts or was taken out; None where there is none."""
+        if Path(name).name != name or Path(product).name != product or product.startswith("."):
+            return None
+        for room in ("parts", "aside"):
+            with suppress(ImageError, OSError):
+                return read_image(self._folder / product / room / name)
+        return None
+
+    def run(self, stop: threading.Event) -> None:
+        """Do what is asked for, until told to stop."""
+        with suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        self._find_again()
+        while not stop.is_set():
+            with self._turn:
+                self._turn.wait_for(lambda: self._asked is not None, LOOK_S)
+                asked, self._asked = self._asked, None
+            if asked is not None:
+                self._work(asked, stop)
+
+    def _find_again(self) -> None:
+        """What was going on when the agent ended goes on; what would change the station does not."""
+        with self._turn, suppress(PlumblineError):
+            current = self._current.read()
+            if current is None or self._doing.runs:
+                return
+            asked = _Asked(product=current.product, who=current.who)
+            state = Flow(self._folder / asked.product).state()
+            if state is None:
+                return
+            self._doing = Doing(product=asked.product, who=asked.who, step=state.step)
+            if current.runs and state.step not in ("activate", "done"):
+                self._ask(asked, state.step)
+
+    def _work(self, asked: _Asked, stop: threading.Event) -> None:
+        flow, problem = Flow(self._folder / asked.product), ""
+        going = self._steps(flow, asked)
+        try:
+            for told in going:
+                if told is not None:
+                    self._tell(told)
+                if stop.is_set() or self._cancelled:
+                    break
+        except PlumblineError as error:
+            problem = "" if isinstance(error, LookedAtError) else str(error)
+        except Exception as error:  # nothing of this may end the agent
+            log.error("teaching_failed", product=asked.product, reason=str(error), exc_info=error)
+            problem = f"{type(error).__name__}: {error}"
+        finally:
+            going.close()
+        if stop.is_set():  # the next start goes on
+            return
+        with self._turn:
+            step = self._doing.step
+            with suppress(PlumblineError):
+                step = self._state().step
+            with suppress(NotDoneError):  # it says so itself once somebody wants something
+                self._keep(asked, runs=False)
+            change = self._doing.change + 1
+            self._doing = replace(
+                self._doing, runs=False, step=step, problem=problem, words="", change=change
+            )
+            self._cancelled = False
+
+    def _steps(self, flow: Flow, asked: _Asked) -> Generator[Told | None, None, None]:
+        """Until a person has to decide. Raises PlumblineError."""
+        while (state := flow.state()) is not None and state.step != "done":
+            judges = self._judges()
+            if judges is None:
+                raise FlowError("no bundle is in force; install one first")
+            if state.step == "activate":
+                if asked.onto is not None:
+                    yield from flow.do(self._means(judges, state, asked))
+                return
+            if state.step == "collect" and state.source in OF_LINE:
+                yield from flow.do(self._means(judges, state, asked))
+            else:
+                order = Order(
+                    folder=str(flow.folder.absolute()),
+                    bundle_sha256=judges.bundle_sha256,
+                    engine=judges.engine,
+                    settings=self._settings().model_dump(mode="json"),
+                )
+                yield Told(step=state.step, done=0, of=0, words="its process starts")
+                yield from teach_apart(order, way=self._way)
+
+    def _means(self, judges: Judges, state: State, asked: _Asked) -> Means:
+        wish = Wish(camera=state.camera, only_passed=state.source == "passed")
+        return Means(
+            collect=lambda parts, wanted: from_line(parts, self._tap, wish, wanted, self._clock),
+            judge=_judges_apart,
+            bundle_sha256=judges.bundle_sha256,
+            activate=lambda threshold: self._activate(threshold, asked.onto or "", asked.who),
+        )
+
+    def _tell(self, told: Told) -> None:
+        with self._turn:
+            is_next = told.step != self._doing.step
+            self._doing = replace(
+                self._doing,
+                step=told.step,
+                done=told.done,
+                of=told.of,
+                words=told.words,
+                change=self._doing.change + is_next,
+            )
+
+    def _require_rest(self) -> None:
+        """Under the lock."""
+        if self._doing.runs:
+            raise NotDoneError(
+                "occupied",
+                f"{shown(self._doing.who)} teaches {self._doing.product} now; wait, or cancel it first",
+            )
+
+    def _ask(self, asked: _Asked, step: Step) -> None:
+        """Under the lock. Raises NotDoneError; then nothing goes on."""
+        self._keep(asked, runs=True)
+        change = self._doing.change + 1
+        self._doing = Doing(product=asked.product, who=asked.who, runs=True, step=step, change=change)
+        self._cancelled, self._asked = False, asked
+        self._turn.notify_all()
+
+    def _keep(self, asked: _Asked, *, runs: bool) -> None:
+        with _refused("no_room"):
+            self._current.keep(Last(product=asked.product, who=asked.who, runs=runs))
+
+    def _state(self) -> State:
+        with _refused():
+            current = self._current.read()
+            state = None if current is None else Flow(self._folder / current.product).state()
+        if state is None:
+            raise NotDoneError("impossible", "nothing was begun here; begin with the name of the product")
+        return state
+
+    def _note(self, who: str, what: str, wanted: Mapping[str, Any]) -> None:
+        if self._changes is not None:
+            self._changes.note(who=who, way="page", what=what, wanted=wanted)
+
+
+@contextmanager
+def _refused(kind: RefusalKind = "impossible") -> Iterator[None]:
+    """What the flow says, as an answer to whoever asked. Raises NotDoneError."""
+    try:
+        yield
+    except PlumblineError as error:
+        raise NotDoneError(kind, str(error)) from error
+
+
+def _judges_apart(image: Pixels) -> float:
+    raise FlowError("pictures are judged by the teaching process alone")

@@ -1,0 +1,178 @@
+"""The view Teach at each of its steps: every width and colour, by keyboard, with names that are no markup."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.remote.commands import what_if
+from agent.teach.current import CURRENT, Current, Last
+from agent.teach.flow import Flow, State
+from agent.teach.threshold import Scored, promise
+from agent.teach.weighing import told
+from tests.agent.page.station import Station
+from tests.agent.status.samples import part
+from tests.browser.axe import violations
+from tests.browser.browser import Browser
+from tests.browser.conftest import needs_chromium
+from tests.browser.test_commanding import asked, click
+from tests.browser.test_views import LOOKS
+
+pytestmark = needs_chromium
+
+EVIL = "<img src=x onerror=document.title='owned'>"
+SCORES = [0.01 * 1.05 ** (number % 37) for number in range(60)]
+WOULD = {
+    "results": 9,
+    "rejects_now": 1,
+    "rejects_then": 3,
+    "rejected": {"count": 2, "ids": ["0192-top-1", "0192-top-2"]},
+    "passed": {"count": 0, "ids": []},
+    "histogram": what_if.histogram([0.01, 0.02, 0.08]),
+    "words": ["of 9 stored results it would reject 3"],
+    "now": 0.031,
+}
+
+
+def taught(station: Station, tmp_path: Path, step: Any, target: float = 0.02) -> Flow:
+    """As the station has it once that step is at hand."""
+    folder = tmp_path / "station" / "teach"
+    flow = Flow(folder / "plate")
+    state = State(product="plate", source="camera", camera="top", wanted=60, target=target)
+    flow.open(state)
+    for number in range(6):
+        flow.parts.add_picture(part(number).image, station.clock.utc_now())
+    names = [one.name for one in flow.parts.pictures()]
+    words = ["looks like a defect: score 4, the middle one 1", f"nearly the same picture as {EVIL}"]
+    findings = [
+        {"name": name, "kind": "defect", "words": one} for name, one in zip(names, words, strict=False)
+    ]
+    promised = promise(
+        [Scored(score=score, camera="top", light=str(score > 0.03)) for score in SCORES], target
+    )
+    flow._save(
+        replace(
+            state,
+            step=step,
+            checked={"pictures": 6, "findings": findings, "words": ["are these two products?"]},
+            taught={"tried": 3, "scores": [0.02, 0.09, 0.1]},
+            promised={**told(promised), "sees": 0.66, "histogram": what_if.histogram(SCORES)},
+        )
+    )
+    Current(folder / CURRENT).keep(Last(product="plate", who="anna", runs=False))
+    station.teaching._find_again()
+    return flow
+
+
+def go(browser: Browser, station: Station, ready: str) -> None:
+    station.desk.answers["what_if"] = WOULD
+    browser.open("about:blank")
+    browser.open(f"{station.page.url}#/teach")
+    browser.wait_for(ready)
+    browser.wait_for_pictures()
+
+
+READY = {"": "form input[name=product]", "check": ".findings img", "activate": "#view .chart rect"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", READY)
+def test_a_step_is_sound_in_every_width_and_colour(
+    station: Station, browser: Browser, tmp_path: Path, step: str
+) -> None:
+    if step:
+        taught(station, tmp_path, step)
+    for width, look in LOOKS:
+        browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
+        go(browser, station, READY[step])
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
+        assert violations(browser) == [], (width, look)
+        small = (
+            "[...document.querySelectorAll('a, button, select, input, summary')]"
+            ".map(e => [e, (e.closest('label') ?? e).getBoundingClientRect()])"
+            ".filter(([, r]) => r.width && (r.width < 24 || r.height < 24)).map(([e]) => e.outerHTML)"
+        )
+        assert browser.evaluate(f"{small}.filter(e => !e.includes('skip'))") == [], (width, look)
+        browser.screenshot(tmp_path / f"teach-{step or 'begin'}-{width}-{look}.png")
+    assert browser.errors == []
+
+
+def test_parts_are_decided_with_the_keyboard_alone(
+    station: Station, browser: Browser, tmp_path: Path
+) -> None:
+    flow = taught(station, tmp_path, "check")
+    go(browser, station, ".findings img")
+    assert (
+        EVIL in browser.text(".findings") and browser.evaluate("document.querySelector('img[src=x]')") is None
+    )
+    browser.evaluate("document.querySelector('.findings button').focus()")
+    browser.press("Enter", 13, "\r")
+    browser.wait_until("document.querySelectorAll('.findings li').length === 1")
+    assert browser.evaluate("document.activeElement.textContent") == "Take out", "the focus goes to the next"
+    browser.press("Tab", 9)
+    browser.press("Enter", 13, "\r")
+    browser.wait_until("document.querySelector('.findings').hidden")
+    assert browser.evaluate("document.activeElement.textContent") == "Go on"
+    state = flow.state()
+    assert state is not None and flow.parts.count() == 5 and len(state.kept) == 5
+    record = [one.what for one in station.changes.last(5)]
+    assert record == ["teach_sort", "teach_sort"] and browser.errors == []
+
+
+def test_it_is_activated_after_a_second_click_with_the_settings_that_were_looked_at(
+    station: Station, browser: Browser, tmp_path: Path
+) -> None:
+    taught(station, tmp_path, "activate")
+    go(browser, station, "#view .chart rect")
+    text = browser.text("#view")
+    assert "of 9 stored results it would reject 3" in text and "Of 3 made-up defects" in text
+    assert browser.evaluate("document.querySelectorAll('#view details table tbody tr').length") > 5
+    click(browser, "Activate")
+    assert not station.teaching.told()["runs"]
+    click(browser, "Activate: yes")
+    browser.wait_until("document.querySelector('#view').textContent.includes('Activate goes on')")
+    assert station.teaching._asked is not None and station.teaching._asked.onto == "cd" * 32
+    assert browser.errors == []
+
+
+def test_too_few_parts_are_told_with_both_ways_out(
+    station: Station, browser: Browser, tmp_path: Path
+) -> None:
+    taught(station, tmp_path, "activate", target=0.005)
+    go(browser, station, "#view .chart rect")
+    buttons = browser.evaluate("[...document.querySelectorAll('#view button')].map(e => e.textContent)")
+    assert "Activate" not in buttons
+    assert "Collect 139 more" in buttons and "Promise 1.64 % in place of 0.50 %" in buttons
+    click(browser, "Promise 1.64 % in place of 0.50 %")
+    browser.wait_until("document.querySelector('#view').textContent.includes('Threshold goes on')")
+    assert browser.errors == []
+
+
+def test_what_the_station_refuses_is_said_and_what_was_typed_stays(
+    station: Station, browser: Browser
+) -> None:
+    go(browser, station, "form input[name=product]")
+    browser.evaluate("document.querySelector('[name=product]').value = 'plate'")
+    station.desk.commanded_ns = station.clock.monotonic_ns()
+    click(browser, "Begin")
+    browser.wait_until("document.querySelector('#view').textContent.includes('take the control')")
+    assert browser.evaluate("document.querySelector('[name=product]').value") == "plate"
+    assert station.teaching.data()["state"] is None
+
+
+def test_a_threshold_by_rate_is_weighed_and_then_set(station: Station, browser: Browser) -> None:
+    weighed = told(promise([Scored(score=score) for score in SCORES], 0.02))
+    station.desk.answers["calibrate"] = {**weighed, "histogram": what_if.histogram(SCORES), "now": 0.031}
+    go(browser, station, "form input[name=rate]")
+    browser.evaluate("document.querySelector('[name=rate]').value = '2'")
+    click(browser, "Weigh good parts")
+    browser.wait_for("#view .chart rect")
+    assert asked(browser, station, "calibrate") == {"false_reject_rate": 0.02, "frames": 2000}
+    click(browser, "Set this threshold")
+    click(browser, "Set it: yes")
+    found = asked(browser, station, "threshold")
+    assert found == {"threshold": weighed["threshold"], "onto": "cd" * 32}
+    assert browser.errors == []
