@@ -80,9 +80,15 @@ class Desk(Protocol):
     def performed(self) -> int: ...
 
     def ask(
-        self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float
+        self,
+        name: CommandName,
+        args: Mapping[str, JsonValue],
+        who: str,
+        *,
+        within_s: float,
+        say: Callable[[str, Json], None],
     ) -> Mapping[str, JsonValue]:
-        """Raises NotDoneError."""
+        """`say` is told how far it is. Raises NotDoneError."""
 
 
 class History(Protocol):

@@ -232,7 +232,9 @@ def doctor(station: Station, asked: Doctor, call: Call) -> Steps:
             yield None
         else:
             found.append(one)
-            yield Progress(message=f"{one.family}: {one.check}", data={"looked_at": len(found)})
+            yield Progress(
+                message=f"{one.family}: {one.check}", data={"looked_at": len(found), "finding": asdict(one)}
+            )
     said = [one for one in found if one.state in ("wrong", "note")]
     told = sorted(said, key=lambda one: one.state != "wrong")[:FINDINGS]
     counts = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
 from agent.messages import Frame, Inspection, Scale, VerdictName
 from agent.page.control import Control
+from agent.page.jobs import Say
 from agent.page.server import PageServer
 from agent.page.sources import Behind, Change, Json
 from agent.remote.changes import ChangeFile
@@ -44,11 +46,19 @@ class FakeDesk:
     performed: int = 7
     commanded_ns: int | None = None
     answers: dict[str, Json] = field(default_factory=dict)
+    says: dict[str, list[tuple[str, Json]]] = field(default_factory=dict)
+    may_end: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_end.set()
 
     def ask(
-        self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float
+        self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float, say: Say
     ) -> Mapping[str, JsonValue]:
         self.asked.append((name, dict(args), who))
+        for message, data in self.says.get(name, []):
+            say(message, data)
+        self.may_end.wait()
         if self.refuses is not None:
             raise self.refuses
         return self.answers.get(name, {"state": "done"})
