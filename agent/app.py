@@ -42,8 +42,7 @@ from agent.remote.settings.apart import Look
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.trial import SettingsWitness
 from agent.remote.turns import Turns
-from agent.replay.again import order_of
-from agent.replay.apart import replay_apart
+from agent.replay.beside import Beside
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.running import App
@@ -180,6 +179,7 @@ def _build(
     witness, way, turns = Witness(clock), RightOfWay(), Turns(settings_state)
     carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told, turn=turns, way=way)
     archive = make_archive(wanted.archive, clock)
+    again = None if archive is None else Beside(lambda: recipes.settings, way)
     asked = remote.build(
         up,
         wanted,
@@ -205,6 +205,7 @@ def _build(
         takers={**takers, "bundle": lambda document, base: carried.take(document, base=base)},
         inbox=inbox,
         changes=changes,
+        again=again,
     )
     of_settings = SettingsWitness(clock)
     board = Board(
@@ -305,11 +306,7 @@ def _build(
             day=day,
             shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
             rolls=rolls,
-            replay=None
-            if archive is None
-            else lambda id_: replay_apart(order_of(recipes.settings, result_id=id_), way=way).model_dump(
-                mode="json", by_alias=True
-            ),
+            replay=again,
             drift=drift.views,
             desk=asked.desk,
             history=history,

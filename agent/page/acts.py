@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
@@ -25,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 ANSWER_S = 30.0  # of a verb
 LONG_S = 600.0  # of one that looks at much
-REPLAYING = threading.Lock()  # it takes seconds of the machine
 Least: TypeAlias = Literal["operator", "engineer"]  # a viewer changes nothing
 Body: TypeAlias = Mapping[str, JsonValue]
 Does: TypeAlias = Callable[[Sources, Any, str], Json]
@@ -91,12 +89,7 @@ def replay(sources: Sources, asked: Replay, who: str) -> Json:
         raise NotDoneError(
             "impossible", "nothing is replayed here; set archive.folder, so that frames are kept"
         )
-    if not REPLAYING.acquire(blocking=False):
-        raise NotDoneError("occupied", "another decision is being made once more; ask again after that")
-    try:
-        return sources.behind.replay(asked.result_id)
-    finally:
-        REPLAYING.release()
+    return sources.behind.replay(asked.result_id)
 
 
 def ignore(sources: Sources, asked: Ignore, who: str) -> Json:

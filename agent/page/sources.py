@@ -66,7 +66,7 @@ class Change:
 
 
 Replay: TypeAlias = Callable[[str], Json]
-"""One decision once more, by its result_id; takes seconds. Raises a PlumblineError."""
+"""One decision once more, by its result_id; takes seconds. Raises NotDoneError."""
 
 
 class Desk(Protocol):

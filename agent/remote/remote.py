@@ -109,6 +109,7 @@ def build(
     inbox: Path | None = None,
     settings: Recommending | None = None,
     changes: ChangeFile | None = None,
+    again: Callable[[str], Mapping[str, JsonValue]] | None = None,
 ) -> Remote:
     """Of a station whose outbox is open; `takers` take what comes as a document, by topic or folder."""
     topics = uplink.events.topics
@@ -140,6 +141,7 @@ def build(
             recipes=recipes,
             rollouts=rollouts,
             settings=settings,
+            again=again,
         ),
         memory=uplink.keeper,
         answers=uplink.link,

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from agent.messages import VerdictName
 from agent.remote.settings.store import Snapshot
 from agent.settings.settings import Settings
 from tests.agent.page.station import Station
@@ -181,3 +182,31 @@ def test_an_address_that_names_no_view_shows_the_first(station: Station, browser
     browser.open(f"{station.page.url}#/../etc/<b>")
     browser.wait_for(".sign svg")
     assert browser.errors == []
+
+
+RAW = r"\\b(null|undefined|NaN|Infinity|\\[object)\\b"
+SEEN = (
+    "[document.body.innerText, ...[...document.querySelectorAll('main *')].flatMap(e =>"
+    " [...e.attributes].map(a => a.value))].filter(t => new RegExp('" + RAW + "').test(t))"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "on_board"),
+    [*((name, where) for name in ("pass", "fail", "undecided") for where in (True, False)), ("skipped", True)],
+)
+def test_no_value_that_is_missing_is_shown_as_a_word_of_the_program(
+    station: Station, browser: Browser, name: VerdictName, on_board: bool
+) -> None:
+    """Of a result with as little as there can be of it, and of what is made of it once it was decided again."""
+    reason = {"undecided": "no_evidence", "skipped": "overload"}.get(name)
+    for number in range(3):
+        station.judge(number, name, on_board=on_board, kept=name != "skipped", reason=reason)
+    browser.open(f"{station.page.url}#/result/0192-top-2")
+    browser.wait_for("#view section")
+    assert browser.evaluate(SEEN) == []
+    browser.evaluate("document.querySelectorAll('summary').forEach(e => e.click())")
+    browser.evaluate("[...document.querySelectorAll('button')].find(e => e.innerText === 'Decide it again')?.click()")
+    browser.wait_until("[...document.querySelectorAll('button')].every(e => !e.disabled)")
+    assert browser.evaluate(SEEN) == []
+    assert "undefined" not in str(browser.errors)
