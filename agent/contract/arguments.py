@@ -311,8 +311,8 @@ class DecideAgain(Arguments):
     example = {"result_id": "0193586b-3f14-7c3e-9a55-6b1d2f0a7c11"}
     answer = (
         "`reproduced`: whether all is as it was; `rows`, each with `what`, `then`, `now`, `difference`, "
-        "`allowed` and `is_same`: score, threshold, verdict, map, each defect; `digests` of pixels, bundle and "
-        "settings; `engine_then`, `engine_now`; `notes` for people"
+        "`allowed` and `is_same`: score, threshold, verdict, map, each defect; `digests` of pixels, bundle "
+        "and settings; `engine_then`, `engine_now`; `notes` for people"
     )
     says_progress = True
 

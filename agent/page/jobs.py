@@ -56,7 +56,9 @@ class Jobs:
         with self._lock:
             done = [one.id for one in self._known.values() if one.is_done.is_set()]
             if len(self._known) - len(done) >= AT_ONCE:
-                raise NotDoneError("occupied", f"{AT_ONCE} others are being done; ask again after one of them")
+                raise NotDoneError(
+                    "occupied", f"{AT_ONCE} others are being done; ask again after one of them"
+                )
             for id_ in done[: max(0, len(done) - KEPT + 1)]:
                 del self._known[id_]
             self._known[job.id] = job

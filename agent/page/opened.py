@@ -61,19 +61,16 @@ def doubts(wanted: Settings, accounts: Accounts) -> Iterator[tuple[str, str]]:
     page, roles = wanted.page, {one.role for one in accounts.accounts.values()}
     if not is_on_loopback(page) and accounts.accounts:
         yield (
-            f"page: passwords and sessions go to {page.host} without encryption",
+            f"passwords and sessions go to {page.host} without encryption",
             "put a proxy with TLS before it: page.host 127.0.0.1, its address in page.proxy.addresses",
         )
     if accounts.accounts and "engineer" not in roles and not page.proxy.addresses:
         yield (
-            "page: nobody who has an account is an engineer, so nobody changes settings here",
+            "nobody who has an account is an engineer, so nobody changes settings here",
             "`plumbline page user add NAME --role engineer`",
         )
     for one in page.proxy.addresses:
         network = ipaddress.ip_network(one)
         if network.prefixlen < WIDEST[network.version]:
-            yield (
-                f"page.proxy.addresses: whoever has one of the {network.num_addresses:,} addresses of {one} may"
-                " say to be an engineer",
-                "name the proxy's own address alone",
-            )
+            words = f"page.proxy.addresses: each of the {network.num_addresses:,} addresses of {one} may say to be"
+            yield f"{words} an engineer's", "name the proxy's own address alone"

@@ -60,14 +60,17 @@ class PageServer:
         accounts: Path | None = None,
         anonymous: bool = False,
         proxy: PageProxy = NO_PROXY,
+        station: str = "",
     ) -> None:
         """Port 0 takes a free one, known as `port` after `start`. `allowed_hosts`: names it has elsewhere.
 
-        `accounts` is the file of those who may sign in; None: nobody.
+        `accounts` is the file of those who may sign in; None: nobody. `station` names this one among all that
+        a browser may know under the same host; its port is added.
         """
         self._accounts = AccountsFile(accounts)
         self._anonymous = anonymous
         self._proxy = proxy
+        self._station = station
         self._sources = Sources(board=board, metrics=metrics, shown=Shown(board), behind=behind)
         self._feed: Feed | None = None
         self._host = host
@@ -101,7 +104,13 @@ class PageServer:
                 listener.close()
                 raise
         own = LOOPBACK_NAMES | {"::1", self._host.lower()}
-        terms = Terms(on_loopback=loopback, anonymous=self._anonymous, proxy=self._proxy, own_names=own)
+        terms = Terms(
+            on_loopback=loopback,
+            anonymous=self._anonymous,
+            proxy=self._proxy,
+            own_names=own,
+            station=f"{self._station}:{self._port}",
+        )
         names = LOOPBACK_NAMES | {self._host.lower()} | {name.lower() for name in self._allowed_hosts}
         host_names = names if loopback or self._allowed_hosts else None
         feed = self._feed = Feed(Told(self._sources).news)
@@ -155,6 +164,7 @@ def make_server(
         accounts=path_of(everything),
         anonymous=wanted.anonymous,
         proxy=wanted.proxy,
+        station="/".join(everything.identity.model_dump(mode="json").values()),
     )
 
 

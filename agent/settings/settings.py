@@ -197,8 +197,8 @@ class PageProxy(_Section):
                 ) from None
             if ip_network(one).prefixlen == 0:
                 raise ValueError(
-                    f"{_item(number, one)} is everybody, who then could say to be an engineer; write the proxy's"
-                    " own address"
+                    f"{_item(number, one)} is everybody, who then could say to be an engineer; write the"
+                    " proxy's own address"
                 )
         return addresses
 

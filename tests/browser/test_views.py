@@ -193,12 +193,15 @@ SEEN = (
 
 @pytest.mark.parametrize(
     ("name", "on_board"),
-    [*((name, where) for name in ("pass", "fail", "undecided") for where in (True, False)), ("skipped", True)],
+    [
+        *((name, where) for name in ("pass", "fail", "undecided") for where in (True, False)),
+        ("skipped", True),
+    ],
 )
 def test_no_value_that_is_missing_is_shown_as_a_word_of_the_program(
     station: Station, browser: Browser, name: VerdictName, on_board: bool
 ) -> None:
-    """Of a result with as little as there can be of it, and of what is made of it once it was decided again."""
+    """Of a result with as little as there can be of it, and of one that was decided again."""
     reason = {"undecided": "no_evidence", "skipped": "overload"}.get(name)
     for number in range(3):
         station.judge(number, name, on_board=on_board, kept=name != "skipped", reason=reason)
@@ -206,7 +209,9 @@ def test_no_value_that_is_missing_is_shown_as_a_word_of_the_program(
     browser.wait_for("#view section")
     assert browser.evaluate(SEEN) == []
     browser.evaluate("document.querySelectorAll('summary').forEach(e => e.click())")
-    browser.evaluate("[...document.querySelectorAll('button')].find(e => e.innerText === 'Decide it again')?.click()")
+    browser.evaluate(
+        "[...document.querySelectorAll('button')].find(e => e.innerText === 'Decide it again')?.click()"
+    )
     browser.wait_until("[...document.querySelectorAll('button')].every(e => !e.disabled)")
     assert browser.evaluate(SEEN) == []
     assert "undefined" not in str(browser.errors)

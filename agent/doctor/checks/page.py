@@ -21,10 +21,10 @@ def accounts(site: Site) -> Iterator[Said]:
         check_known(settings)
         found = accounts_of(settings)
     except PlumblineError as error:
-        yield failed(error, REMEDY)
+        yield failed(PlumblineError(str(error).removeprefix("page: ")), REMEDY)
         return
     told = [note(words, remedy) for words, remedy in doubts(settings, found)]
     yield from told
     if not told:
         where = "this machine alone reaches it" if is_on_loopback(settings.page) else settings.page.host
-        yield ok(f"page: {where}; {len(found.accounts)} accounts, {len(found.kiosks)} kiosks")
+        yield ok(f"{where}; {len(found.accounts)} accounts, {len(found.kiosks)} kiosks")

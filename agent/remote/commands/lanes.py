@@ -75,9 +75,7 @@ class Lane:
     at_hand: AtHand | None = None
 
 
-def asked_here(
-    name: CommandName, args: Mapping[str, JsonValue], who: str, say: Say, clock: Clock
-) -> Here:
+def asked_here(name: CommandName, args: Mapping[str, JsonValue], who: str, say: Say, clock: Clock) -> Here:
     """Of somebody whose name is known: it counts as a signature does. Raises NotDoneError."""
     try:
         arguments = COMMANDS[name].model_validate(dict(args))

@@ -1,4 +1,4 @@
-"""Accounts that nobody but the station may read, and a page that others reach: said before anybody asks it."""
+"""Accounts that others can read, and a page that others reach: said before anybody asks the page."""
 
 from __future__ import annotations
 
