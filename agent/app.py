@@ -37,6 +37,7 @@ from agent.remote.commands.station import Recommending
 from agent.remote.documents import Take
 from agent.remote.proof.prover import folder_of
 from agent.remote.reporting import Reporter
+from agent.remote.rollout.recorded import UNRECORDED, BundleRecord
 from agent.remote.rollout.witness import Witness
 from agent.remote.settings.apart import Look
 from agent.remote.settings.run import SettingsRun
@@ -177,7 +178,18 @@ def _build(
     )
     undo.callback(up.stop, status.message("stopped", None))
     witness, way, turns = Witness(clock), RightOfWay(), Turns(settings_state)
-    carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told, turn=turns, way=way)
+    carried = rollouts.build(
+        wanted,
+        found,
+        recipes,
+        up,
+        witness,
+        clock,
+        changed=told,
+        turn=turns,
+        way=way,
+        recorded=UNRECORDED if changes is None else BundleRecord(changes),
+    )
     archive = make_archive(wanted.archive, clock)
     again = None if archive is None else Beside(lambda: recipes.settings, way)
     asked = remote.build(

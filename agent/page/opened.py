@@ -72,5 +72,7 @@ def doubts(wanted: Settings, accounts: Accounts) -> Iterator[tuple[str, str]]:
     for one in page.proxy.addresses:
         network = ipaddress.ip_network(one)
         if network.prefixlen < WIDEST[network.version]:
-            words = f"page.proxy.addresses: each of the {network.num_addresses:,} addresses of {one} may say to be"
+            words = (
+                f"page.proxy.addresses: each of {network.num_addresses:,} addresses of {one} may say to be"
+            )
             yield f"{words} an engineer's", "name the proxy's own address alone"

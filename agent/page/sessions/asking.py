@@ -23,7 +23,7 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Cookies:
-    """By name. Browsers send those of a host to all its ports and paths: each station has names of its own."""
+    """By name. Browsers send those of a host to all ports and paths of it: each station has its own names."""
 
     session: str
     kiosk: str
