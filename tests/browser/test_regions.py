@@ -1,4 +1,4 @@
-"""A region drawn on the picture of a reject is in force once it was tried: a defect in it passes, until undone."""
+"""A region drawn on a reject is in force once it was tried: a defect in it passes, until it is undone."""
 
 from __future__ import annotations
 

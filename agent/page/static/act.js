@@ -2,6 +2,7 @@
 // asked for again until it is done, so that no connection has to last as long.
 
 const AGAIN = 5; // times that a question for what is under way may get lost
+const SILENT = "The station does not answer; look what was done before you ask again";
 
 async function answered(answer) {
   if (!answer.ok) throw new Error((await answer.text()).trim() || `the station answered ${answer.status}`);
@@ -14,6 +15,8 @@ export async function act(name, body, said = () => {}) {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Plumbline-Page": "1" },
     body: JSON.stringify(body),
+  }).catch((error) => {
+    throw new Error(SILENT, { cause: error });
   }));
   let known = 0;
   for (let lost = 0; answer.status === 202;) {
@@ -25,7 +28,7 @@ export async function act(name, body, said = () => {}) {
         answer = await fetch(`api/jobs/${told.job}?after=${known}`);
         break;
       } catch (error) {
-        if (++lost > AGAIN) throw error;
+        if (++lost > AGAIN) throw new Error(SILENT, { cause: error });
         await new Promise((go) => setTimeout(go, 1000));
       }
     }

@@ -210,9 +210,9 @@ def test_a_day_at_two_results_a_second_is_counted_whole_and_what_is_not_kept_of_
     board = streaming_board(clock)
     for of_day in (day, kept):
         sources = Sources(board=board, metrics=Metrics(), shown=Shown(board), behind=Behind(day=of_day))
-        started = time.perf_counter()
+        started = time.thread_time()
         told = trends.data(sources, {})
-        assert time.perf_counter() - started < 2
+        assert time.thread_time() - started < 0.5
         minutes = 1439  # the one that it began in is older than 24 hours by now
         assert told["total"]["inspected"] == pytest.approx(minutes * 120, abs=120)
         assert told["total"]["rejected"] / told["total"]["inspected"] == pytest.approx(0.05, abs=0.001)
