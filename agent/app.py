@@ -42,14 +42,13 @@ from agent.remote.commands.station import Recommending
 from agent.remote.documents import Take
 from agent.remote.proof.prover import folder_of
 from agent.remote.reporting import Reporter
+from agent.remote.rollout.recorded import UNRECORDED, BundleRecord
 from agent.remote.rollout.witness import Witness
 from agent.remote.settings.apart import Look
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.trial import SettingsWitness
 from agent.remote.turns import Turns
-from agent.replay.again import order_of
-from agent.replay.apart import explain_apart, replay_apart
-from agent.replay.explainer import Explainer
+from agent.replay.beside import Beside
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.running import App
@@ -189,7 +188,18 @@ def _build(
     )
     undo.callback(up.stop, status.message("stopped", None))
     witness, way, turns = Witness(clock), RightOfWay(), Turns(settings_state)
-    carried = rollouts.build(wanted, found, recipes, up, witness, clock, changed=told, turn=turns, way=way)
+    carried = rollouts.build(
+        wanted,
+        found,
+        recipes,
+        up,
+        witness,
+        clock,
+        changed=told,
+        turn=turns,
+        way=way,
+        recorded=UNRECORDED if changes is None else BundleRecord(changes),
+    )
     archive = make_archive(wanted.archive, clock)
     marks = make_marks(
         wanted,
@@ -201,6 +211,7 @@ def _build(
         new_id=new_id,
     )
     undo.callback(marks.stop)
+    again = None if archive is None else Beside(lambda: recipes.settings, way)
     asked = remote.build(
         up,
         wanted,
@@ -227,6 +238,7 @@ def _build(
         takers={**takers, "bundle": lambda document, base: carried.take(document, base=base)},
         inbox=inbox,
         changes=changes,
+        again=None if again is None else again.replay,
     )
     of_settings = SettingsWitness(clock)
     board = Board(
@@ -350,16 +362,8 @@ def _build(
             day=day,
             shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
             rolls=rolls,
-            replay=None
-            if archive is None
-            else lambda id_: replay_apart(order_of(recipes.settings, result_id=id_), way=way).model_dump(
-                mode="json", by_alias=True
-            ),
-            explain=None
-            if archive is None
-            else Explainer(
-                lambda id_: explain_apart(order_of(recipes.settings, result_id=id_, task="explain"), way=way)
-            ).ask,
+            replay=None if again is None else again.replay,
+            explain=None if again is None else again.explain,
             learn_labels=None
             if archive is None
             else lambda recipe: labels_told(*learned_of(recipes, recipe, shelf_of(wanted), clock)),

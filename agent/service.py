@@ -26,7 +26,8 @@ from agent.crew import Crew
 from agent.errors import PlumblineError
 from agent.outbox.file import DamagedError, OutboxError
 from agent.outbox.place import check_place
-from agent.page.server import check_free, check_known
+from agent.page.opened import check_known
+from agent.page.server import check_free
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.target import Target
 from agent.running import App

@@ -347,6 +347,23 @@ class WhatIf(Arguments):
     results: int = Field(2_000, ge=1, le=20_000, description="so many of the newest ones at most")
 
 
+class DecideAgain(Arguments):
+    """Make one decision once more, from the archive's pixels and by the bundle and rules of then.
+
+    It changes nothing and gives way to the line; one is made at a time.
+    """
+
+    example = {"result_id": "0193586b-3f14-7c3e-9a55-6b1d2f0a7c11"}
+    answer = (
+        "`reproduced`: whether all is as it was; `rows`, each with `what`, `then`, `now`, `difference`, "
+        "`allowed` and `is_same`: score, threshold, verdict, map, each defect; `digests` of pixels, bundle "
+        "and settings; `engine_then`, `engine_now`; `notes` for people"
+    )
+    says_progress = True
+
+    result_id: str = Field(pattern=UUID, description="of a verdict whose picture the archive keeps")
+
+
 class Threshold(Changing):
     """Set the raw score at which a frame fails, the way that desired settings go."""
 
@@ -426,6 +443,7 @@ COMMANDS: dict[str, type[Arguments]] = {
     "calibrate": Calibrate,
     "in_force": InForce,
     "what_if": WhatIf,
+    "decide_again": DecideAgain,
     "threshold": Threshold,
     "install": Install,
     "rollback": Rollback,

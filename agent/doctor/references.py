@@ -50,14 +50,12 @@ def problems(
 
 
 def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
-    from agent.page.server import check_address
-
     yield from _of_model(settings)
     for number, camera in enumerate(settings.cameras):
         for keys, look in _of_camera(camera):
             yield ("cameras", number, *keys), look
     if settings.page.enabled:
-        yield ("page",), lambda: check_address(settings.page.host, settings.page.port)
+        yield ("page",), lambda: _page(settings)
     if (folder := settings.archive.folder) is not None:
         yield ("archive", "folder"), lambda: _can_be_made(folder)
     yield ("outbox", "path"), lambda: _outbox(settings.outbox.path)
@@ -221,6 +219,20 @@ def _authority(ca_file: Path | None) -> Iterator[tuple[Keys, Callable[[], object
 
     if ca_file is not None and not is_elsewhere(ca_file):
         yield ("ca_file",), look
+
+
+def _page(settings: Settings) -> None:
+    """Where it listens, and who is let in: the accounts lie beside the outbox."""
+    from agent.page.opened import accounts_of, check_known
+    from agent.page.server import check_address
+
+    check_address(settings.page.host, settings.page.port)
+    try:
+        _outbox(settings.outbox.path)
+    except (PlumblineError, OSError):
+        return  # told of its own key
+    check_known(settings)
+    accounts_of(settings)
 
 
 def _file(path: Path) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
 from agent.contract import strict_json
-from agent.contract.commands import CODES, NotDoneError
+from agent.contract.commands import ACCEPTED, CODES, NotDoneError
 from agent.errors import PlumblineError
 from agent.page import acts
+from agent.page.jobs import Job, Jobs
 from agent.page.sessions.gate import PERSON
-from agent.page.sources import Json, Sources
+from agent.page.sessions.roles import Person
+from agent.page.sources import Sources
 
 MAX_BYTES = 32_000
+PATIENCE_S = 1.0  # for an act; one that takes longer is asked for again
+LOOK_S = 0.05
 
 
 class _RefusedError(Exception):
@@ -24,31 +28,74 @@ class _RefusedError(Exception):
         self.status = status
 
 
-def endpoint(sources: Sources) -> Callable[[Request], Awaitable[Response]]:
-    """Of `POST api/acts/NAME` with a JSON object."""
+def routes(sources: Sources) -> list[Route]:
+    """`POST api/acts/NAME` with a JSON object, and `GET api/jobs/ID?after=N` of one that takes long.
+
+    202 has `job`, its number, and what it `said` after the first N times.
+    """
+    jobs = Jobs()
 
     async def act(request: Request) -> Response:
+        name, person = request.path_params["name"], _person(request)
         try:
             body = strict_json.parse(await _read(request))
             if not isinstance(body, dict):
                 raise _RefusedError(CODES["not_json"], "a JSON object is needed")
-            return JSONResponse(await run_in_threadpool(_do, sources, request, body))
-        except _RefusedError as error:
+            return await _answered(
+                jobs.begin(person.name, lambda say: acts.do(sources, name, body, person, say)), after=0
+            )
+        except Exception as error:
+            return _refusal(error)
+
+    async def job(request: Request) -> Response:
+        found = jobs.of(request.path_params["id"], _person(request).name)
+        if found is None:
+            return _told("this is not being done any more; look what was done before you ask again", 404)
+        after = request.query_params.get("after", "")
+        try:
+            return await _answered(found, after=int(after) if after.isdecimal() and len(after) < 6 else 0)
+        except Exception as error:
+            return _refusal(error)
+
+    return [
+        Route("/api/acts/{name}", act, methods=["POST"]),
+        Route("/api/jobs/{id}", job),
+    ]
+
+
+async def _answered(job: Job, *, after: int) -> Response:
+    """At once when it is done, and after a moment else. Raises what it raised."""
+    for _ in range(round(PATIENCE_S / LOOK_S)):
+        if job.is_done.is_set():
+            break
+        await asyncio.sleep(LOOK_S)
+    if not job.is_done.is_set():
+        return JSONResponse({"job": job.id, "said": job.said[after:]}, ACCEPTED)
+    if job.error is not None:
+        raise job.error
+    return JSONResponse(job.answer)
+
+
+def _refusal(error: Exception) -> Response:
+    """Raises what is no refusal."""
+    match error:
+        case _RefusedError():
             return _told(str(error), error.status)
-        except strict_json.StrictJsonError as error:
+        case strict_json.StrictJsonError():
             return _told(str(error), CODES["not_json"])
-        except acts.NotAllowedError as error:
+        case acts.NotAllowedError():
             return _told(str(error), 403)
-        except NotDoneError as error:
+        case NotDoneError():
             return _told(str(error), CODES[error.kind])
-        except PlumblineError as error:
+        case PlumblineError():
             return _told(str(error), CODES["failed"])
+        case _:
+            raise error
 
-    return act
 
-
-def _do(sources: Sources, request: Request, body: acts.Body) -> Json:
-    return acts.do(sources, request.path_params["name"], body, request.scope[PERSON])
+def _person(request: Request) -> Person:
+    person: Person = request.scope[PERSON]
+    return person
 
 
 async def _read(request: Request) -> bytes:

@@ -16,6 +16,7 @@ from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.page.control import LONGEST_MIN
 from agent.page.labels import with_labels
+from agent.page.jobs import Say, unheard
 from agent.page.regions import with_region
 from agent.page.sessions.roles import Person, may
 from agent.page.sources import Json, Sources, TaughtFrom, Teaching
@@ -25,9 +26,8 @@ from agent.settings.section import Identifier
 log = structlog.get_logger(__name__)
 
 ANSWER_S = 30.0  # of a verb
-LONG_S = 120.0  # of one that looks at much
-REPLAYING = threading.Lock()  # it takes seconds of the machine
-LEARNING = threading.Lock()  # and this a fraction of one for each mark
+LONG_S = 600.0  # of one that looks at much
+LEARNING = threading.Lock()  # a fraction of a second for each mark
 Least: TypeAlias = Literal["operator", "engineer"]  # a viewer changes nothing
 MOST_PARTS = 5_000
 MOST_NAMES = 100
@@ -117,16 +117,17 @@ class Nothing(Asked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """`does` is given what was asked and who asks. `role` is the least that may.
+    """`does` is given what was asked and who asks; None: the desk does `verb`. `role` is the least that may.
 
-    `changes`: not while an MES commands or somebody else has the control. `verb`: of the station's desk.
+    `changes`: not while an MES commands or somebody else has the control. `within_s`: for the desk.
     """
 
     asked: type[BaseModel]
-    does: Does
     role: Least
     changes: bool
+    does: Does | None = None
     verb: CommandName | None = None
+    within_s: float = ANSWER_S
 
 
 def replay(sources: Sources, asked: Replay, who: str) -> Json:
@@ -134,12 +135,7 @@ def replay(sources: Sources, asked: Replay, who: str) -> Json:
         raise NotDoneError(
             "impossible", "nothing is replayed here; set archive.folder, so that frames are kept"
         )
-    if not REPLAYING.acquire(blocking=False):
-        raise NotDoneError("occupied", "another decision is being made once more; ask again after that")
-    try:
-        return sources.behind.replay(asked.result_id)
-    finally:
-        REPLAYING.release()
+    return sources.behind.replay(asked.result_id)
 
 
 def explain(sources: Sources, asked: Replay, who: str) -> Json:
@@ -246,16 +242,14 @@ def of_verb(
     name: CommandName, role: Least, *, asked: type[BaseModel] | None = None, within_s: float = ANSWER_S
 ) -> Act:
     """What the station's desk does for everybody who may command it."""
-
-    def does(sources: Sources, args: BaseModel, who: str) -> Json:
-        desk = sources.behind.desk
-        if desk is None:
-            raise NotDoneError("impossible", "this station takes no commands")
-        told = args.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"who"})
-        return dict(desk.ask(name, told, who, within_s=within_s))
-
     arguments = COMMANDS[name]
-    return Act(asked=asked or arguments, does=does, role=role, changes=arguments.changes_station, verb=name)
+    return Act(
+        asked=asked or arguments,
+        role=role,
+        changes=arguments.changes_station,
+        verb=name,
+        within_s=within_s,
+    )
 
 
 ACTS: Mapping[str, Act] = {
@@ -286,8 +280,11 @@ ACTS: Mapping[str, Act] = {
 }
 
 
-def do(sources: Sources, name: str, body: Body, person: Person) -> Json:
-    """The one place where role and control are looked at. Raises NotDoneError, NotAllowedError, and more."""
+def do(sources: Sources, name: str, body: Body, person: Person, say: Say = unheard) -> Json:
+    """The one place where role and control are looked at; `say` is told how far a verb of the desk is.
+
+    Raises NotDoneError, NotAllowedError, and more.
+    """
     act = ACTS.get(name)
     if act is None:
         raise NotDoneError("unknown", f"there is no act {shown(name)}; there are {', '.join(ACTS)}")
@@ -305,4 +302,10 @@ def do(sources: Sources, name: str, body: Body, person: Person) -> Json:
     if act.changes and sources.behind.control is not None:
         sources.behind.control.require(person.name)
     log.info("page_act", act=name, who=person.name, way=person.way)
-    return act.does(sources, asked, person.name)
+    if act.does is not None:
+        return act.does(sources, asked, person.name)
+    desk = sources.behind.desk
+    if desk is None or act.verb is None:
+        raise NotDoneError("impossible", "this station takes no commands")
+    told = asked.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"who"})
+    return dict(desk.ask(act.verb, told, person.name, within_s=act.within_s, say=say))

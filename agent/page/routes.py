@@ -131,7 +131,7 @@ def page_app(sources: Sources, feed: Feed, gate: Gate, *, host_names: frozenset[
         Route("/api/results/{result_id}/{kind}.jpg", result_picture),
         Route("/api/results/{result_id}/pixels.png", result_pixels),
         Route("/api/teach/{product}/{name}.jpg", part_picture),
-        Route("/api/acts/{name}", acting.endpoint(sources), methods=["POST"]),
+        *acting.routes(sources),
         Route("/api/state", api_state),
         Route("/api/rejects/{result_id}/{view}.jpg", reject_picture),
         Route("/api/strip/{camera}/{frame_id}.jpg", strip_picture),

@@ -17,6 +17,8 @@ import uvicorn
 from agent.errors import PlumblineError
 from agent.page.connections import LIMITS, Door, Guest, Limits
 from agent.page.feed import Feed
+from agent.page.opened import PageError as PageError
+from agent.page.opened import require_known
 from agent.page.routes import LOOPBACK_NAMES, page_app
 from agent.page.sessions.accounts import AccountsFile, path_of
 from agent.page.sessions.gate import Gate, Terms
@@ -30,10 +32,6 @@ from agent.status.metrics import Metrics
 
 STOP_TIMEOUT_S = 5.0
 NO_PROXY = PageProxy()
-
-
-class PageError(PlumblineError):
-    """The page cannot be served; the message names the address and the remedy."""
 
 
 class Server(uvicorn.Server):
@@ -62,14 +60,17 @@ class PageServer:
         accounts: Path | None = None,
         anonymous: bool = False,
         proxy: PageProxy = NO_PROXY,
+        station: str = "",
     ) -> None:
         """Port 0 takes a free one, known as `port` after `start`. `allowed_hosts`: names it has elsewhere.
 
-        `accounts` is the file of those who may sign in; None: nobody.
+        `accounts` is the file of those who may sign in; None: nobody. `station` names this one among all that
+        a browser may know under the same host; its port is added.
         """
         self._accounts = AccountsFile(accounts)
         self._anonymous = anonymous
         self._proxy = proxy
+        self._station = station
         self._sources = Sources(board=board, metrics=metrics, shown=Shown(board), behind=behind)
         self._feed: Feed | None = None
         self._host = host
@@ -98,12 +99,18 @@ class PageServer:
         loopback = ipaddress.ip_address(address[0]).is_loopback
         if not loopback:
             try:
-                _require_known(self._accounts, self._host, anonymous=self._anonymous, proxy=self._proxy)
+                require_known(self._accounts, self._host, anonymous=self._anonymous, proxy=self._proxy)
             except PlumblineError:
                 listener.close()
                 raise
         own = LOOPBACK_NAMES | {"::1", self._host.lower()}
-        terms = Terms(on_loopback=loopback, anonymous=self._anonymous, proxy=self._proxy, own_names=own)
+        terms = Terms(
+            on_loopback=loopback,
+            anonymous=self._anonymous,
+            proxy=self._proxy,
+            own_names=own,
+            station=f"{self._station}:{self._port}",
+        )
         names = LOOPBACK_NAMES | {self._host.lower()} | {name.lower() for name in self._allowed_hosts}
         host_names = names if loopback or self._allowed_hosts else None
         feed = self._feed = Feed(Told(self._sources).news)
@@ -157,28 +164,8 @@ def make_server(
         accounts=path_of(everything),
         anonymous=wanted.anonymous,
         proxy=wanted.proxy,
+        station="/".join(everything.identity.model_dump(mode="json").values()),
     )
-
-
-def check_known(wanted: settings.Settings) -> None:
-    """That a page which others can reach knows whom to let in. Raises PlumblineError."""
-    page = wanted.page
-    try:
-        found = socket.getaddrinfo(page.host, page.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror:
-        return  # said where it is bound
-    if page.enabled and not ipaddress.ip_address(str(found[0][4][0]).partition("%")[0]).is_loopback:
-        _require_known(AccountsFile(path_of(wanted)), page.host, anonymous=page.anonymous, proxy=page.proxy)
-
-
-def _require_known(accounts: AccountsFile, host: str, *, anonymous: bool, proxy: PageProxy) -> None:
-    """Raises PageError, AccountsError."""
-    if accounts.now().is_empty and not anonymous and not proxy.addresses:
-        raise PageError(
-            f"page: others can reach {host}, and nobody has an account; make one with"
-            " `plumbline page user add NAME --role engineer`, or set page.anonymous to true"
-            " (everybody reads, nobody changes), or page.host to 127.0.0.1"
-        )
 
 
 def check_address(host: str, port: int) -> None:

@@ -81,10 +81,10 @@ class Change:
 
 
 Replay: TypeAlias = Callable[[str], Json]
-"""One decision once more, by its result_id; takes seconds. Raises a PlumblineError."""
+"""One decision once more, by its result_id; takes seconds. Raises NotDoneError."""
 
 Explain: TypeAlias = Callable[[str], Json]
-"""Why it was so, by its result_id: `state` is working, or done with what is `explained`."""
+"""Why it was so, by its result_id."""
 
 
 class Desk(Protocol):
@@ -98,9 +98,15 @@ class Desk(Protocol):
     def performed(self) -> int: ...
 
     def ask(
-        self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float
+        self,
+        name: CommandName,
+        args: Mapping[str, JsonValue],
+        who: str,
+        *,
+        within_s: float,
+        say: Callable[[str, Json], None],
     ) -> Mapping[str, JsonValue]:
-        """Raises NotDoneError."""
+        """`say` is told how far it is. Raises NotDoneError."""
 
 
 class History(Protocol):

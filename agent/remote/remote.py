@@ -110,6 +110,7 @@ def build(
     inbox: Path | None = None,
     settings: Recommending | None = None,
     changes: ChangeFile | None = None,
+    again: Callable[[str], Mapping[str, JsonValue]] | None = None,
 ) -> Remote:
     """Of a station whose outbox is open; `takers` take what comes as a document, by topic or folder."""
     topics = uplink.events.topics
@@ -142,6 +143,7 @@ def build(
             recipes=recipes,
             rollouts=rollouts,
             settings=settings,
+            again=again,
         ),
         memory=uplink.keeper,
         answers=uplink.link,

@@ -26,6 +26,7 @@ from agent.remote.rollout.means import Turn
 from agent.remote.rollout.no_depot import NoDepot
 from agent.remote.rollout.offers import Offer, Refusal, read_offer, unread
 from agent.remote.rollout.orders import Rollouts
+from agent.remote.rollout.recorded import UNRECORDED, Recorded
 from agent.remote.rollout.telling import Tell
 from agent.remote.rollout.transaction import Proven
 from agent.remote.rollout.updater import Updater
@@ -81,8 +82,12 @@ def build(
     changed: Callable[[], None],
     turn: Turn,
     way: RightOfWay,
+    recorded: Recorded = UNRECORDED,
 ) -> Rollouts:
     """To be run beside the lines, whose way is `way`; `changed` is called when there is news to report."""
+    serving = recipes.station.bundle.sha256
+    if serving and (found is None or found.record.state in ("idle", "committed", "failed")):
+        recorded.serves(serving)
     if found is None:
         return NoDepot(wanted.bundle, lambda: recipes.station.bundle, clock, changed=changed)
     topics = uplink.events.topics
@@ -119,6 +124,7 @@ def build(
             kept_free=wanted.outbox.min_free_bytes,
             tell=_teller(uplink),
             clock=clock,
+            recorded=recorded,
         ),
         read=read,
         changed=changed,

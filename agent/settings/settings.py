@@ -202,7 +202,18 @@ class PageProxy(_Section):
                 raise ValueError(
                     f"{_item(number, one)} is no address or range; write 127.0.0.1 or 10.1.2.0/28"
                 ) from None
+            if ip_network(one).prefixlen == 0:
+                raise ValueError(
+                    f"{_item(number, one)} is everybody, who then could say to be an engineer; write the"
+                    " proxy's own address"
+                )
         return addresses
+
+    @model_validator(mode="after")
+    def _headers_differ(self) -> PageProxy:
+        if self.user_header.lower() == self.role_header.lower():
+            raise ValueError(f"user_header and role_header are both {self.user_header}; name two headers")
+        return self
 
 
 class Page(_Section):

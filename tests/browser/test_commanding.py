@@ -55,6 +55,25 @@ def test_a_pause_and_a_threshold_that_was_weighed_first(station: Station, browse
     assert browser.errors == []
 
 
+def test_a_camera_is_switched_off_with_a_reason_and_on_again(station: Station, browser: Browser) -> None:
+    go(browser, station, "cameras", fill(station))
+    click(browser, "Disable camera top")
+    assert station.desk.asked == [], "a reason is needed"
+    fill_in(browser, "reason", "lens is dirty")
+    click(browser, "Disable camera top")
+    assert station.desk.asked == [], "it asks twice"
+    click(browser, "Disable it: yes")
+    assert asked(browser, station, "disable") == {"camera": "top", "reason": "lens is dirty"}
+    station.board.camera_state("top", "disabled", "since 14:00 by anna: lens is dirty")
+    browser.wait_until(
+        "[...document.querySelectorAll('#view button')].some(e => e.textContent === 'Enable camera top')"
+    )
+    assert "lens is dirty" in browser.text("#view")
+    click(browser, "Enable camera top")
+    assert asked(browser, station, "enable") == {"camera": "top"}
+    assert [who for _, _, who in station.desk.asked] == ["this machine", "this machine"]
+
+
 def test_settings_go_back_after_a_second_click(station: Station, browser: Browser) -> None:
     go(browser, station, "model", fill(station))
     assert "judge.threshold: 0.01 → 0.02" in browser.text("#view")
@@ -91,9 +110,19 @@ def test_the_doctor_looks_when_asked_and_says_what_to_do(station: Station, brows
         "words": "<i>full</i>",
         "remedy": "make room",
     }
+    station.desk.says["doctor"] = [
+        ("clock: date", {"looked_at": 1, "finding": {**finding, "family": "clock", "state": "ok"}}),
+        ("disk: room", {"looked_at": 2, "finding": finding}),
+    ]
     station.desk.answers["doctor"] = {"wrong": 1, "notes": 0, "good": 4, "skipped": 2, "findings": [finding]}
+    station.desk.may_end.clear()
     click(browser, "Look now")
-    browser.wait_until("document.querySelector('#view').textContent.includes('make room')")
+    browser.wait_until("document.querySelector('#view').textContent.includes('2 things looked at')")
+    browser.wait_until("document.querySelectorAll('#view tbody tr').length === 1")
+    assert "make room" in browser.text("#view"), "the remedy is told as soon as it is found"
+    station.desk.may_end.set()
+    browser.wait_until("document.querySelector('#view').textContent.includes('1 thing wrong')")
+    assert browser.evaluate("document.querySelectorAll('#view tbody tr').length") == 1
     assert "<i>full</i>" in browser.text("#view")
     assert browser.errors == []
 

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
+from agent.messages import VerdictName
+from agent.page.assets import OF_VIEWS
 from agent.remote.settings.store import Snapshot
 from agent.settings.settings import Settings
 from tests.agent.page.station import Station
@@ -16,7 +18,7 @@ from tests.browser.conftest import needs_chromium
 
 pytestmark = needs_chromium
 
-READY = {
+READY = {  # by view, what shows that it is drawn; of one that has no row here: anything
     "live": ".sign svg",
     "rejects": ".wall li img",
     "result": ".stage img",
@@ -26,6 +28,7 @@ READY = {
     "model": ".panel dd",
     "doctor": "button[type=submit]",
 }
+VIEWS = OF_VIEWS  # all there are, also those of tomorrow
 LOOKS = [(width, look) for width in (1280, 390) for look in ("grey", "dark", "forced")]
 
 
@@ -51,12 +54,12 @@ def go(browser: Browser, station: Station, view: str, reject: str) -> None:
     browser.open("about:blank")
     path = f"result/{quote(reject)}" if view == "result" else view
     browser.open(f"{station.page.url}#/{path}")
-    browser.wait_for(READY[view])
+    browser.wait_for(READY.get(view, "#view > div > *"))
     browser.wait_for_pictures()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("view", READY)
+@pytest.mark.parametrize("view", VIEWS)
 def test_a_view_is_sound_in_every_width_and_colour(
     station: Station, browser: Browser, tmp_path: Path, view: str
 ) -> None:
@@ -113,6 +116,51 @@ def test_a_reject_is_found_looked_into_and_left_with_the_keyboard_alone(
     browser.wait_until("document.querySelector('.sheet img').src.endsWith('pixels.png')")
     browser.evaluate("history.back()")
     browser.wait_for(".wall li img")
+    assert browser.errors == []
+
+
+USABLE = "a[href], button, input, select, textarea, summary, [tabindex='0']"
+SEEN_NOW = f"""(() => {{
+  const here = document.activeElement;
+  if (here === document.body) return null;
+  here.dataset.reached = '1';
+  const area = here.getBoundingClientRect();
+  const look = getComputedStyle(here);
+  const [x, y] = [area.left + area.width / 2, area.top + area.height / 2];
+  const top = document.elementFromPoint(Math.min(Math.max(x, area.left + 1), innerWidth - 1), y);
+  return {{
+    what: here.outerHTML.slice(0, 200),
+    shown: look.outlineStyle !== 'none' && parseFloat(look.outlineWidth) >= 2,
+    covered: !(top && (here.contains(top) || top.contains(here) || here.closest('label')?.contains(top))),
+    left: [...document.querySelectorAll("{USABLE}")].filter(e => e.getClientRects().length && !e.disabled
+      && !e.closest('details:not([open]) > :not(summary)') && !e.dataset.reached)
+      .map(e => e.outerHTML.slice(0, 120)),
+  }};
+}})()"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("view", VIEWS)
+def test_all_of_a_view_is_reached_and_seen_with_the_keyboard_alone(
+    station: Station, browser: Browser, view: str, width: int
+) -> None:
+    reject = fill(station)
+    browser.resize(width, 900)
+    go(browser, station, view, reject)
+    count = browser.evaluate(f'document.querySelectorAll("{USABLE}").length')
+    left = None
+    for _ in range(count + 10):
+        browser.press("Tab", 9)
+        now = browser.evaluate(SEEN_NOW)
+        if now is None:
+            continue
+        assert now["shown"], f"nobody sees where the focus is: {now['what']}"
+        assert not now["covered"], f"what has the focus is covered: {now['what']}"
+        left = now["left"]
+        if not left:
+            break
+    assert left == [], "never reached"
     assert browser.errors == []
 
 
@@ -181,3 +229,36 @@ def test_an_address_that_names_no_view_shows_the_first(station: Station, browser
     browser.open(f"{station.page.url}#/../etc/<b>")
     browser.wait_for(".sign svg")
     assert browser.errors == []
+
+
+RAW = r"\\b(null|undefined|NaN|Infinity|\\[object)\\b"
+SEEN = (
+    "[document.body.innerText, ...[...document.querySelectorAll('main *')].flatMap(e =>"
+    " [...e.attributes].map(a => a.value))].filter(t => new RegExp('" + RAW + "').test(t))"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "on_board"),
+    [
+        *((name, where) for name in ("pass", "fail", "undecided") for where in (True, False)),
+        ("skipped", True),
+    ],
+)
+def test_no_value_that_is_missing_is_shown_as_a_word_of_the_program(
+    station: Station, browser: Browser, name: VerdictName, on_board: bool
+) -> None:
+    """Of a result with as little as there can be of it, and of one that was decided again."""
+    reason = {"undecided": "no_evidence", "skipped": "overload"}.get(name)
+    for number in range(3):
+        station.judge(number, name, on_board=on_board, kept=name != "skipped", reason=reason)
+    browser.open(f"{station.page.url}#/result/0192-top-2")
+    browser.wait_for("#view section")
+    assert browser.evaluate(SEEN) == []
+    browser.evaluate("document.querySelectorAll('summary').forEach(e => e.click())")
+    browser.evaluate(
+        "[...document.querySelectorAll('button')].find(e => e.innerText === 'Decide it again')?.click()"
+    )
+    browser.wait_until("[...document.querySelectorAll('button')].every(e => !e.disabled)")
+    assert browser.evaluate(SEEN) == []
+    assert "undefined" not in str(browser.errors)

@@ -168,11 +168,12 @@ def test_the_mes_commands_and_is_answered_and_no_other_station_listens_in(
 
 DOCUMENTS = {TOPICS.desired(kind) for kind in DESIRED} | {group_desired(kind, "press") for kind in DESIRED}
 VERBS = {
-    "mes": {"ping", "ack", "bind", "mark", "recipe", "replay", "snapshot"},
+    "mes": {"ping", "ack", "bind", "decide_again", "mark", "recipe", "replay", "snapshot"},
     "operator": {
         "ping",
         "bind",
         "calibrate",
+        "decide_again",
         "disable",
         "doctor",
         "enable",

@@ -15,6 +15,7 @@ from agent.doctor.checks import (
     engine,
     gpu,
     outbox,
+    page,
     ports,
     secrets,
     settings,
@@ -65,6 +66,7 @@ CHECKS: tuple[Check, ...] = (
     Check(family="service", name="boot", look=unit.boot),
     Check(family="service", name="watchdog", look=unit.watchdog),
     Check(family="service", name="devices", look=unit.devices),
+    Check(family="page", name="accounts", look=page.accounts),
     Check(family="ports", name="free", look=ports.free, as_root=True),
 )
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(check.family for check in CHECKS))

@@ -127,7 +127,8 @@ class AccountsFile:
         except bounded.UnreadableError as error:
             raise self._unreadable(str(error)) from error
         except ValidationError as error:
-            raise self._unreadable("is damaged") from error
+            where = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
+            raise self._unreadable(f"is damaged at {where[:100] or 'its beginning'}") from error
 
     def _unreadable(self, why: str) -> AccountsError:
         return AccountsError(

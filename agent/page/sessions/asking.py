@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -17,9 +18,20 @@ from agent.page.sessions.sessions import Sessions
 from agent.settings.settings import PageProxy
 
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
-SESSION_COOKIE = "plumbline"
-KIOSK_COOKIE = "plumbline-kiosk"
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cookies:
+    """By name. Browsers send those of a host to all ports and paths of it: each station has its own names."""
+
+    session: str
+    kiosk: str
+
+
+def cookies_of(station: str) -> Cookies:
+    mark = hashlib.sha256(station.encode()).hexdigest()[:12]
+    return Cookies(f"plumbline-{mark}", f"plumbline-kiosk-{mark}")
 
 
 class SmuggledError(Exception):
@@ -41,7 +53,9 @@ class Asking:
     kiosk: str | None
 
 
-def asking(headers: Headers, peer: str, *, proxy: PageProxy, secure: bool, own_name: bool) -> Asking:
+def asking(
+    headers: Headers, peer: str, *, proxy: PageProxy, secure: bool, own_name: bool, cookies: Cookies
+) -> Asking:
     """Raises SmuggledError. `own_name`: the host that is asked for is this machine's own name."""
     by_proxy = _is_in(peer, proxy.addresses)
     user = _one(headers, proxy.user_header) if by_proxy else None
@@ -51,7 +65,7 @@ def asking(headers: Headers, peer: str, *, proxy: PageProxy, secure: bool, own_n
     if by_proxy and forwarded_for:
         last = forwarded_for[-1].rpartition(",")[2].strip()  # what stands before it anybody may have written
         address = last if _is_address(last) else peer
-    cookies = _cookies(headers)
+    given = _cookies(headers)
     bearer = re.fullmatch(r"Bearer ([A-Za-z0-9_-]{1,200})", headers.get("authorization", ""))
     return Asking(
         address=address,
@@ -61,8 +75,8 @@ def asking(headers: Headers, peer: str, *, proxy: PageProxy, secure: bool, own_n
         is_secure=secure or (by_proxy and headers.get("x-forwarded-proto", "").lower() == "https"),
         user=stored(user.strip()) if user is not None and _NAME.fullmatch(user.strip()) else None,
         role=next((one for one in ROLES if one == role), "viewer"),
-        session=cookies.get(SESSION_COOKIE),
-        kiosk=bearer[1] if bearer else cookies.get(KIOSK_COOKIE),
+        session=given.get(cookies.session),
+        kiosk=bearer[1] if bearer else given.get(cookies.kiosk),
     )
 
 

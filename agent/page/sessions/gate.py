@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent.contract import strict_json
 from agent.page.sessions import passwords
 from agent.page.sessions.accounts import AccountsError, AccountsFile
-from agent.page.sessions.asking import KIOSK_COOKIE, SESSION_COOKIE, Asking, SmuggledError, asking, who
+from agent.page.sessions.asking import Asking, SmuggledError, asking, cookies_of, who
 from agent.page.sessions.limits import SignInLimits
 from agent.page.sessions.roles import Person
 from agent.page.sessions.sessions import LIFE_S, Sessions
@@ -49,13 +49,14 @@ class SignIn(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How a page was opened. `is_secure`: the server itself speaks TLS."""
+    """How a page was opened. `is_secure`: the server itself speaks TLS. `station` is like no other's."""
 
     on_loopback: bool = True
     anonymous: bool = False
     is_secure: bool = False
     proxy: PageProxy
     own_names: frozenset[str] = frozenset()  # of this machine; other hosts are asked for through a proxy
+    station: str
 
 
 class Gate:
@@ -64,6 +65,7 @@ class Gate:
     def __init__(self, accounts: AccountsFile, terms: Terms) -> None:
         self._accounts = accounts
         self._terms = terms
+        self._cookies = cookies_of(terms.station)
         self.sessions = Sessions(time.monotonic)
         self.limits = SignInLimits()
         self._checking = asyncio.Semaphore(1)
@@ -79,6 +81,7 @@ class Gate:
             proxy=terms.proxy,
             secure=terms.is_secure,
             own_name=(host.hostname or "") in terms.own_names,
+            cookies=self._cookies,
         )
 
     def who(self, one: Asking) -> Person | None:
@@ -143,7 +146,7 @@ class Gate:
         log.info("page_signed_in", who=name, role=account.role, address=one.address)
         token = self.sessions.begin(name, account.password)
         answer = JSONResponse({"person": asdict(Person(name=name, role=account.role, way="account"))})
-        _give(answer, SESSION_COOKIE, token, one, round(LIFE_S))
+        _give(answer, self._cookies.session, token, one, round(LIFE_S))
         return answer
 
     def _sign_out(self, request: Request) -> Response:
@@ -151,7 +154,7 @@ class Gate:
         if one.session is not None:
             self.sessions.end(one.session)
         answer = JSONResponse({"person": None})
-        answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", secure=one.is_secure)
+        answer.delete_cookie(self._cookies.session, httponly=True, samesite="strict", secure=one.is_secure)
         return answer
 
     def _kiosk(self, request: Request) -> Response:
@@ -165,7 +168,7 @@ class Gate:
         if name is None:
             return _words("this address is no kiosk's, or not from here", 403)
         answer = RedirectResponse("../", 303)
-        _give(answer, KIOSK_COOKIE, token, one, KIOSK_LIFE_S)
+        _give(answer, self._cookies.kiosk, token, one, KIOSK_LIFE_S)
         return answer
 
 

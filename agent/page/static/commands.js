@@ -3,8 +3,9 @@
 import { act } from "./act.js";
 import { make, setText } from "./dom.js";
 
-/* `fields` are elements with a name; `body(values)` is what the act is asked. What changes much asks twice. */
-export function command({ name, button, fields = [], body = (values) => values, done, twice }) {
+/* `fields` are elements with a name; `body(values)` is what the act is asked, `said(step, out)` hears how far it is.
+   What changes much asks twice. */
+export function command({ name, button, fields = [], body = (values) => values, said = () => {}, done, twice }) {
   const out = make("span", { role: "status" });
   const go = make("button", { type: "submit" }, button);
   let sure = !twice;
@@ -23,7 +24,7 @@ export function command({ name, button, fields = [], body = (values) => values, 
     setText(out, "The station is asked");
     try {
       const values = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
-      const told = await done(await act(name, body(values)));
+      const told = await done(await act(name, body(values), (step) => said(step, out)));
       if (told instanceof Node) out.replaceChildren(told);
       else setText(out, told);
     } catch (error) {

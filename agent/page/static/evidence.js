@@ -60,14 +60,6 @@ function explained(found) {
     make("p", { class: "soft" }, from), ...found.notes.map((note) => make("p", { class: "soft" }, note))];
 }
 
-/* Asked for again until it is there: on a busy station it outlasts a connection. */
-async function explanation(id) {
-  for (;;) {
-    const { state, explained: found } = await act("explain", { result_id: id });
-    if (state === "done") return found;
-  }
-}
-
 /* The panel of a result; nothing is computed before somebody asks. */
 export function evidencePanel(data) {
   const out = make("div", { class: "stack", role: "status" });
@@ -75,7 +67,7 @@ export function evidencePanel(data) {
     button.disabled = true;
     setText(out, "The station looks at it once more, beside the line; this takes some seconds.");
     try {
-      out.replaceChildren(...explained(await explanation(data.id)));
+      out.replaceChildren(...explained(await act("explain", { result_id: data.id })));
     } catch (error) {
       setText(out, error.message);
     }

@@ -51,7 +51,7 @@ export class Aged {
   tick(now, oldAfter, why) {
     if (this.created === null) return;
     const passed = Math.max(0, (now - this.created) / 1000);
-    setText(this.stamp, `Picture from ${passed < 1 ? "now" : age(passed)}`);
+    setText(this.stamp, `Picture from ${passed < 1 ? "just now" : age(passed)}`);
     const words = why ?? (passed > oldAfter ? `Old picture: ${seconds(passed)}, one was due after ${seconds(oldAfter / 2)}` : null);
     this.element.classList.toggle("is-old", words !== null);
     this.cover.hidden = words === null;

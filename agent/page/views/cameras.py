@@ -15,6 +15,7 @@ def data(sources: Sources, query: Query) -> Json:
     drifts = [] if drift is None else drift()
     return {
         "now": rfc3339(snapshot.now),
+        "can_command": sources.behind.desk is not None,
         "cameras": [
             {**_camera(camera), "drift": [one for one in drifts if one["camera"] == camera.name]}
             for camera in snapshot.cameras

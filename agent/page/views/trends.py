@@ -12,7 +12,7 @@ from agent.page.sources import Json, Query, Sources
 from agent.page.views.live import counters
 from agent.rolls.roll_map import strongest
 from agent.rolls.rolls import Roll
-from agent.status.day import MINUTE_S, Defect, Minute, total
+from agent.status.day import DEFECTS, MINUTE_S, Defect, Minute, total
 
 BIN_MINUTES = 10
 HOURS = 24
@@ -27,7 +27,8 @@ def data(sources: Sources, query: Query) -> Json:
     camera = query.get("camera") or None
     minutes = {} if day is None else day.minutes(since)
     chosen = [one for name, some in minutes.items() if camera in (None, name) for one in some]
-    seen = [] if day is None else [one for one in day.defects(since) if camera in (None, one.camera)]
+    every = [] if day is None else day.defects(since)
+    seen = [one for one in every if camera in (None, one.camera)]
     first = None if day is None else day.first()
     return {
         "since": rfc3339(since),
@@ -37,6 +38,7 @@ def data(sources: Sources, query: Query) -> Json:
         "bins": bins(chosen, since),
         "total": counters(total(chosen)),
         "defects": len(seen),
+        "defects_since": _moment_s(every[0].at_s) if len(every) == DEFECTS else None,
         "pareto": {"size": by_size(seen), "place": by_place(seen), "label": by_label(seen)},
         "rolls": [] if rolls is None else [roll_of(one) for one in rolls.latest()],
     }
@@ -118,4 +120,8 @@ def _third(share: float) -> int:
 
 
 def _moment(minute: int) -> str:
-    return rfc3339(datetime.fromtimestamp(minute * MINUTE_S, timezone.utc))
+    return _moment_s(minute * MINUTE_S)
+
+
+def _moment_s(since_1970: float) -> str:
+    return rfc3339(datetime.fromtimestamp(since_1970, timezone.utc))

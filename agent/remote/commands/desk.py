@@ -43,7 +43,7 @@ from agent.remote.commands.answering import brief, done, failed, not_done, under
 from agent.remote.commands.around import Answers, Inbox, Memory, SignedMemory
 from agent.remote.commands.asked import Call, Data
 from agent.remote.commands.in_order import InOrder, Taken
-from agent.remote.commands.lanes import AtHand, Here, Lane, asked_here
+from agent.remote.commands.lanes import AtHand, Here, Lane, Say, asked_here
 from agent.remote.commands.recording import UNRECORDED, Recorded, commands_station
 from agent.remote.commands.signing import Signers
 from agent.remote.commands.station import Station
@@ -114,12 +114,21 @@ class Desk:
         """When a message last commanded the station itself, by the monotonic clock; None: not yet."""
         return self._commanded_ns
 
-    def ask(self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float) -> Data:
+    def ask(
+        self,
+        name: CommandName,
+        args: Mapping[str, JsonValue],
+        who: str,
+        *,
+        within_s: float,
+        say: Say = lambda message, data: None,
+    ) -> Data:
         """The same verbs for somebody at the station, who is known; from any thread but the desk's own.
 
-        What it answers, or says of what is begun and goes on by itself. Raises NotDoneError.
+        What it answers, or says of what is begun and goes on by itself. `say` is told each step of one that
+        says how far it is. Raises NotDoneError.
         """
-        here = asked_here(name, args, who, self._clock)
+        here = asked_here(name, args, who, say, self._clock)
         self._here.put(here)
         return here.answer(within_s, is_over=lambda: self._stopping.is_set() or self._failure is not None)
 
@@ -284,6 +293,8 @@ class Desk:
 
     def _note(self, at_hand: AtHand, progress: Progress) -> None:
         """What one that takes long said of itself."""
+        if isinstance(at_hand.taken, Here):
+            at_hand.taken.say(progress.message, progress.data)
         now_ns, first = self._clock.monotonic_ns(), progress.is_kept and not at_hand.is_kept
         if first:
             self._remember(at_hand)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeAlias
 
 from pydantic import JsonValue, ValidationError
 
@@ -20,6 +21,9 @@ from agent.remote.commands.in_order import Taken
 LOOK_S = 0.25  # at whether anybody answers still
 VALID_S = 60.0
 
+Say: TypeAlias = Callable[[str, Data], None]
+"""How far it is: a sentence, and values; called by the desk, which it must not hold up."""
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Here:
@@ -27,6 +31,7 @@ class Here:
 
     accepted: Accepted
     arrived_ns: int
+    say: Say
     answers: queue.SimpleQueue[Response | Rejected] = field(default_factory=queue.SimpleQueue)
 
     def answer(self, within_s: float, is_over: Callable[[], bool]) -> Data:
@@ -70,7 +75,7 @@ class Lane:
     at_hand: AtHand | None = None
 
 
-def asked_here(name: CommandName, args: Mapping[str, JsonValue], who: str, clock: Clock) -> Here:
+def asked_here(name: CommandName, args: Mapping[str, JsonValue], who: str, say: Say, clock: Clock) -> Here:
     """Of somebody whose name is known: it counts as a signature does. Raises NotDoneError."""
     try:
         arguments = COMMANDS[name].model_validate(dict(args))
@@ -87,4 +92,4 @@ def asked_here(name: CommandName, args: Mapping[str, JsonValue], who: str, clock
         issuer=who,
     )
     accepted = Accepted(command=command, reply_to="", correlation_data=None)
-    return Here(accepted=accepted, arrived_ns=clock.monotonic_ns())
+    return Here(accepted=accepted, arrived_ns=clock.monotonic_ns(), say=say)

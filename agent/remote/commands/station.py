@@ -145,3 +145,5 @@ class Station:
     settings: Recommending | None = None
     recipes: Recipes | None = None
     rollouts: Rollouts | None = None
+    again: Callable[[str], Mapping[str, JsonValue]] | None = None
+    """One decision once more, by its result_id; takes seconds. Raises NotDoneError."""

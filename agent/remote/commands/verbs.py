@@ -18,6 +18,7 @@ from agent.contract.arguments import (
     Arguments,
     Bind,
     Calibrate,
+    DecideAgain,
     Disable,
     Doctor,
     Enable,
@@ -203,6 +204,21 @@ def would(station: Station, asked: WhatIf, call: Call) -> Steps:
     }
 
 
+def decide_again(station: Station, asked: DecideAgain, call: Call) -> Steps:
+    """In a thread of its own, which waits for a process."""
+    again, result_id = station.again, asked.result_id
+    if again is None:
+        raise NotDoneError(
+            "impossible", "nothing is decided again here; set archive.folder, so that frames are kept"
+        )
+    found: list[Data] = []
+    for one in aside(lambda: (again(id_) for id_ in (result_id,))):
+        if one is not None:
+            found.append(one)
+        yield None
+    return found[0]
+
+
 def threshold(station: Station, asked: Threshold, call: Call) -> Data:
     was = station.in_force()
     _set_threshold(station, asked.threshold, call.by(asked), asked.onto)
@@ -240,7 +256,9 @@ def doctor(station: Station, asked: Doctor, call: Call) -> Steps:
             yield None
         else:
             found.append(one)
-            yield Progress(message=f"{one.family}: {one.check}", data={"looked_at": len(found)})
+            yield Progress(
+                message=f"{one.family}: {one.check}", data={"looked_at": len(found), "finding": asdict(one)}
+            )
     said = [one for one in found if one.state in ("wrong", "note")]
     told = sorted(said, key=lambda one: one.state != "wrong")[:FINDINGS]
     counts = {
@@ -266,6 +284,7 @@ VERBS: Mapping[str, Verb] = {
     "calibrate": Verb(does=calibrate),
     "in_force": Verb(does=in_force),
     "what_if": Verb(does=would),
+    "decide_again": Verb(does=decide_again),
     "threshold": Verb(does=threshold),
     "install": Verb(does=installing.install),
     "rollback": Verb(does=installing.rollback),

@@ -22,6 +22,7 @@ from agent.remote.rollout import telling
 from agent.remote.rollout.baseline import baseline_of
 from agent.remote.rollout.depot import Depot, DepotError
 from agent.remote.rollout.means import Prove, Stage, Turn
+from agent.remote.rollout.recorded import UNRECORDED, Recorded
 from agent.remote.rollout.transaction import (
     Boundary,
     Breached,
@@ -61,6 +62,7 @@ class Means:
     kept_free: int  # bytes that stay free on the disk
     tell: telling.Tell
     clock: Clock
+    recorded: Recorded = UNRECORDED
 
 
 class Duties:
@@ -329,6 +331,7 @@ class Duties:
         self.ended[outcome] += 1
         told = telling.ending(new, record)
         log.info("rollout_ended", outcome=outcome, detail=told.detail)
+        self._means.recorded.ended(new, record)
         if told.event is not None:
             self._tell(told.event, told.severity, told.detail, **telling.data_of(new, record))
 

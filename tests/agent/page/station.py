@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from agent.line.way import RightOfWay
 from agent.messages import Frame, Inspection, Scale, VerdictName
 from agent.page.control import Control
 from agent.page.labels import told as labels_told
+from agent.page.jobs import Say
 from agent.page.server import PageServer
 from agent.page.sources import Behind, Change, Json
 from agent.remote.changes import ChangeFile
@@ -58,11 +60,19 @@ class FakeDesk:
     commanded_ns: int | None = None
     answers: dict[str, Json] = field(default_factory=dict)
     marks: Marks | None = None
+    says: dict[str, list[tuple[str, Json]]] = field(default_factory=dict)
+    may_end: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_end.set()
 
     def ask(
-        self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float
+        self, name: CommandName, args: Mapping[str, JsonValue], who: str, *, within_s: float, say: Say
     ) -> Mapping[str, JsonValue]:
         self.asked.append((name, dict(args), who))
+        for message, data in self.says.get(name, []):
+            say(message, data)
+        self.may_end.wait()
         if self.refuses is not None:
             raise self.refuses
         if name == "mark" and self.marks is not None:
@@ -116,7 +126,6 @@ class Station:
     proposed: list[tuple[Mapping[str, JsonValue], str]] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
     replay_fails: bool = False
-    explaining: int = 1  # how often it is still at work when somebody asks
     desk: FakeDesk
     history: FakeHistory
     changes: ChangeFile
@@ -202,9 +211,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
             raise PlumblineError(
                 "bundle old cannot explain its scores; add it with `plumbline-lab explaining`"
             )
-        found = explanation(result_id).model_dump(mode="json", by_alias=True)
-        station.explaining -= 1
-        return {"state": "working"} if station.explaining >= 0 else {"state": "done", "explained": found}
+        return explanation(result_id).model_dump(mode="json", by_alias=True)
 
     marks = Marks(
         MarkFile(folder / "marks.sqlite3"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,15 @@ import httpx
 import numpy as np
 import pytest
 
+from agent.clock import ManualClock
+from agent.page.shown import Shown
+from agent.page.sources import Behind, Sources
+from agent.page.views import trends
 from agent.page.views.table import VIEWS
-from agent.status.day import Defect, Minute
+from agent.status.day import DEFECTS, Day, Defect, Minute
+from agent.status.metrics import Metrics
 from tests.agent.page.station import Station, running
-from tests.agent.status.samples import part, verdict
+from tests.agent.status.samples import part, streaming_board, verdict
 
 
 @pytest.fixture
@@ -186,7 +193,38 @@ def test_trends_of_a_full_day_are_quick_and_add_up(client: httpx.Client, station
     assert told["pareto"]["size"] == [{"name": "100 to 1,000 px", "count": told["defects"]}]
     assert told["pareto"]["place"] == [{"name": "middle left", "count": told["defects"]}]
     assert told["pareto"]["label"] == [{"name": "without a label", "count": told["defects"]}]
+    assert told["defects_since"] is not None, "4 cameras had 10,000 defects, and the last 5,000 are kept"
     assert view(client, "trends", camera="c1")["total"]["inspected"] == 1440 * 600
+
+
+@pytest.mark.slow
+def test_a_day_at_two_results_a_second_is_counted_whole_and_what_is_not_kept_of_it_is_said(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=timezone.utc))
+    day = Day(tmp_path / "day.json", clock)
+    good, bad = verdict(1), verdict(2, "fail", normalized=160, boxes=((10, 20, 30, 8), (200, 250, 9, 9)))
+    for number in range(2 * 86_400):
+        clock.advance(0.5)
+        day.saw(bad if number % 20 == 0 else good, width=300, height=300)
+    day.save()
+    kept = Day(tmp_path / "day.json", clock)
+    kept.open()
+    board = streaming_board(clock)
+    for of_day in (day, kept):
+        sources = Sources(board=board, metrics=Metrics(), shown=Shown(board), behind=Behind(day=of_day))
+        started = time.thread_time()
+        told = trends.data(sources, {})
+        assert time.thread_time() - started < 0.5
+        minutes = 1439  # the one that it began in is older than 24 hours by now
+        assert told["total"]["inspected"] == pytest.approx(minutes * 120, abs=120)
+        assert told["total"]["rejected"] / told["total"]["inspected"] == pytest.approx(0.05, abs=0.001)
+        assert sum(one["inspected"] for one in told["bins"]) == told["total"]["inspected"]
+        assert all(one["score_max"] == pytest.approx(160) for one in told["bins"][1:-1])
+        assert told["defects"] == DEFECTS, "of 17,280"
+        since = datetime.fromisoformat(told["defects_since"].replace("Z", "+00:00"))
+        assert (clock.utc_now() - since).total_seconds() == pytest.approx(DEFECTS / 2 * 10, abs=20)
+        assert {one["name"] for one in told["pareto"]["place"]} == {"top left", "bottom right"}
 
 
 def test_a_roll_is_drawn_while_it_runs(client: httpx.Client, station: Station) -> None:

@@ -20,12 +20,14 @@ from agent.clock import Clock, ManualClock
 from agent.contract.desired import INSTALL_TYPE
 from agent.contract.reported import BundleAttempt
 from agent.errors import PlumblineError
+from agent.remote.changes import NAME, ChangeFile
 from agent.remote.rollout.baseline import Sample
 from agent.remote.rollout.begin import Begun, begin
 from agent.remote.rollout.depot import Depot
 from agent.remote.rollout.duties import Means
 from agent.remote.rollout.offers import read_offer
 from agent.remote.rollout.orders import Said
+from agent.remote.rollout.recorded import BundleRecord
 from agent.remote.rollout.transaction import Proven, Record
 from agent.remote.rollout.updater import Updater
 from agent.remote.rollout.witness import Witness
@@ -215,6 +217,7 @@ class Rig:
         self.prove = FakeProve(refused=set(refused))
         self.stage = FakeStage(serves=self.begun.serves)
         self.events: list[tuple[str, str, str]] = []
+        self.recorded = ChangeFile(folder.parent / NAME, self.clock)
         self.changes = 0
         self.attempts: list[BundleAttempt] = []  # as they were reported
         self.trust = trust(threshold=threshold)
@@ -235,6 +238,7 @@ class Rig:
                 kept_free=0,
                 tell=self._tell,
                 clock=self.clock,
+                recorded=BundleRecord(self.recorded),
             ),
             read=lambda data, reading, transaction: read_offer(
                 data,

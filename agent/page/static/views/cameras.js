@@ -1,5 +1,6 @@
 // Each camera: what it does, since when, how often it gives a picture, and what it lost.
 
+import { command, labelled } from "../commands.js";
 import { facts, keyed, make } from "../dom.js";
 import { Aged } from "../pictures.js";
 import { VERDICTS, icon, number, plain, seconds, setIcon, stateColour, stateWord } from "../words.js";
@@ -39,9 +40,27 @@ function drifted(one) {
 
 function panel(camera) {
   const aged = new Aged();
-  const element = make("section", { class: "panel", "aria-label": `Camera ${camera.name}` }, make("h3", {}, make("span"), " ", make("span")), aged.element, make("div"));
-  element.aged = aged;
-  return element;
+  const [said, asked] = [make("div"), make("div")];
+  const element = make("section", { class: "panel stack", "aria-label": `Camera ${camera.name}` }, make("h3", {}, make("span"), " ", make("span")), aged.element, said, asked);
+  return Object.assign(element, { aged, said, asked, offers: null });
+}
+
+/* Switching it off, with why, and on again. What is being typed stays. */
+function offer(element, { name, state }, page) {
+  const offers = state === "disabled" ? "enable" : "disable";
+  if (element.offers === offers) return;
+  element.offers = offers;
+  const done = (words) => () => {
+    setTimeout(page.again, 500);
+    return words;
+  };
+  element.asked.replaceChildren(offers === "enable"
+    ? command({ name: "enable", button: `Enable camera ${name}`, body: () => ({ camera: name }), done: done("It is opened again") })
+    : command({
+      name: "disable", button: `Disable camera ${name}`, twice: "Disable it: yes", body: ({ reason }) => ({ camera: name, reason }),
+      fields: [labelled("Why", make("input", { type: "text", name: "reason", required: true, maxlength: "128" }))],
+      done: done("It is closed, and stays so until somebody enables it"),
+    }));
 }
 
 export function show(root, page) {
@@ -64,7 +83,8 @@ export function show(root, page) {
       words.textContent = `${camera.name}: ${stateWord(state).toLowerCase()}`;
       if (camera.latest) element.aged.show(camera.latest, `Frame ${camera.latest.frame_id}, ${VERDICTS[camera.latest.verdict].word.toLowerCase()}`);
       else element.aged.place.replaceChildren(make("p", { class: "no-picture" }, icon("dash", "none"), "no picture yet"));
-      element.lastChild.replaceChildren(make("p", {}, camera.words), ...camera.drift.map(drifted), said(camera));
+      element.said.replaceChildren(make("p", {}, camera.words), ...camera.drift.map(drifted), said(camera));
+      if (data.can_command) offer(element, camera, page);
     });
     tick();
   }

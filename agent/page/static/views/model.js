@@ -7,8 +7,9 @@ import { ask } from "../stream.js";
 import { dayTime, duration, number, plain } from "../words.js";
 
 const ASK_MS = 10_000;
-const said = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
-const pairs = (values) => Object.entries(values).map(([name, value]) => `${plain(name)}: ${said(value)}`).join("; ") || "–";
+const DIGEST = /^[0-9a-f]{64}$/;
+const said = (value) => (DIGEST.test(value) ? value.slice(0, 12) : value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
+const pairs = (values) => values.first === true ? "the first that is known here" : Object.entries(values).map(([name, value]) => `${plain(name)}: ${said(value)}`).join("; ") || "–";
 const panel = (title, ...children) => make("section", { class: "panel stack", "aria-label": title }, make("h3", {}, title), ...children);
 
 function whatIf(found) {
@@ -84,7 +85,8 @@ export function show(root, page) {
       },
     });
     commands.replaceChildren(
-      panel(hold ? `Paused since ${dayTime(hold.since)} by ${hold.who}: ${hold.reason}` : "Pause", hold
+      panel(hold ? `Paused since ${dayTime(hold.since)} by ${hold.who}: ${hold.reason}` : "Pause",
+        make("p", { class: "soft" }, hold ? "Each trigger is recorded as dropped until somebody resumes." : "Cameras go on; each trigger is recorded as dropped, also after a restart, until somebody resumes."), hold
         ? command({ name: "resume", button: "Judge again", body: () => ({}), done: again("It judges again") })
         : command({ name: "pause", button: "Pause", fields: [labelled("Why", onlyReason)], done: again("It is paused") })),
       panel("Threshold", weigh, set),
@@ -93,7 +95,7 @@ export function show(root, page) {
         name: "recipe", button: "Switch", fields: [labelled("From the next part on", make("select", { name: "recipe" }, make("option", { value: "" }, "what the settings say"), ...names))],
         body: ({ recipe = null }) => ({ recipe }), done: again("Switched"),
       }))] : []),
-      panel("Bundle before", command({
+      panel("Bundle before", make("p", { class: "soft" }, "It is proven on this machine and on probation first; the line goes on meanwhile."), command({
         name: "rollback", button: "Go back to the bundle before", twice: "Go back: yes",
         fields: [labelled("Why", make("input", { type: "text", name: "reason", required: true, maxlength: "128" }))],
         done: ({ state }) => `The way back has begun: ${plain(state)}`,
@@ -132,7 +134,7 @@ export function show(root, page) {
     serves.replaceChildren(make("h3", {}, model ? `Model ${model.bundle}` : "No model is loaded"), ...(model ? [facts([
       ["Digest", make("span", { class: "mono" }, model.sha256)],
       ["Engine", model.engine],
-      ["Threshold", model.threshold.toPrecision(4)],
+      ["Threshold, raw score", model.threshold.toPrecision(4)],
       ["It promises a false-reject rate of", model.provisional_rate === null ? null : `${(100 * model.provisional_rate).toFixed(1)} % only: provisional`],
       ["Recipe", now?.recipe],
       ["Digest of the settings", now && make("span", { class: "mono" }, now.settings)],

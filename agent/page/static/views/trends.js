@@ -1,6 +1,6 @@
 // The last 24 hours: results, defects by size, place and label, and the rolls of webs.
 
-import { pareto, profileChart, timeBars } from "../charts.js";
+import { pareto, timeBars, timeCurve } from "../charts.js";
 import { keyed, make, table } from "../dom.js";
 import { clockTime, dayTime, number, percent, plural } from "../words.js";
 
@@ -37,21 +37,15 @@ export function show(root, page) {
       ? `${number.format(total.inspected)} inspected, ${number.format(total.rejected)} rejected (${percent(total.rejected / total.inspected)}), ${number.format(total.unknown)} unknown, ${number.format(total.dropped)} dropped.`
       : "Nothing was inspected in the last 24 hours, as far as is known.";
     const known = data.known_since && data.known_since > data.since ? ` Nothing is known from before ${dayTime(data.known_since)}.` : "";
-    const scores = data.bins.map((bin) => bin.score_max);
     place.replaceChildren(
       make("section", { class: "panel stack", "aria-label": "Results" }, make("h3", {}, "Results of 24 hours"), make("p", {}, said + known),
         timeBars("Results by ten minutes", data.bins, PARTS, clockTime),
         make("p", { class: "legend" }, ...PARTS.map(([, word, look]) => make("span", {}, make("i", { class: `key ${look}` }), word)))),
-      make("section", { class: "panel", "aria-label": "Scores" }, make("h3", {}, "Highest score of each ten minutes"), scoreChart(scores)),
+      make("section", { class: "panel", "aria-label": "Scores" }, make("h3", {}, "Scores"), timeCurve("Highest score of each ten minutes", data.bins, (bin) => bin.score_max, clockTime)),
       make("section", { class: "panel", "aria-label": "Defects" }, make("h3", {}, `Defects: ${number.format(data.defects)}`),
-        make("div", { class: "grid" }, pareto("By size", data.pareto.size), pareto("By place in the picture", data.pareto.place), pareto("By label", data.pareto.label))),
+        data.defects_since ? make("p", { class: "soft" }, `Of the last defects alone, since ${dayTime(data.defects_since)}: there were more in 24 hours than are kept.`) : null,
+        make("div", { class: "grid" }, pareto("By size", "Area", data.pareto.size), pareto("By place in the picture", "Place", data.pareto.place), pareto("By label", "Label", data.pareto.label))),
       ...(data.rolls.length ? [make("section", { class: "panel stack", "aria-label": "Rolls" }, make("h3", {}, "Rolls"), ...data.rolls.map(rollMap))] : []));
-  }
-
-  function scoreChart(scores) {
-    const chart = profileChart("Score, 100 is the threshold", scores, 1440);
-    chart.querySelector("details").remove();
-    return chart;
   }
 
   return { draw, asks: { name: "trends", query: camera ? { camera } : {} }, leave: () => clearInterval(timer) };

@@ -17,6 +17,7 @@ from agent.clock import ManualClock
 from agent.page.server import PageError, PageServer
 from agent.page.sessions import gate
 from agent.page.sessions.accounts import AccountsError, AccountsFile
+from agent.page.sessions.asking import cookies_of
 from agent.page.sessions.gate import OWN_HEADER
 from agent.settings.settings import PageProxy
 from agent.status.metrics import Metrics
@@ -67,6 +68,10 @@ def page(accounts: AccountsFile) -> Iterator[PageServer]:
     server.start()
     yield server
     server.stop()
+
+
+def session_cookie(page: PageServer) -> str:
+    return cookies_of(f":{page.port}").session
 
 
 def browser(page: PageServer) -> httpx.Client:
@@ -128,12 +133,35 @@ def test_a_token_is_worth_nothing_after_signing_out(page: PageServer) -> None:
         assert thief.get("/api/state").status_code == 401
 
 
+def test_two_stations_under_one_host_sign_nobody_out_of_the_other(accounts: AccountsFile) -> None:
+    """A browser has one jar for all ports of a host, and a proxy may show stations below paths."""
+    first, second = (served(accounts.path, station=name) for name in ("hall/one", "hall/two"))
+    first.start()
+    second.start()
+    try:
+        with browser(first) as client:
+            assert sign_in(client, "emma").status_code == 200
+            there = f"http://127.0.0.1:{second.port}"
+            body = {"name": "vera", "password": PASSWORD}
+            assert client.post(f"{there}/api/session", json=body, headers=OWN).status_code == 200
+            assert client.get("/api/session").json()["person"]["name"] == "emma"
+            assert client.get(f"{there}/api/session").json()["person"]["name"] == "vera"
+            assert client.request("DELETE", f"{there}/api/session", headers=OWN).status_code == 200
+            assert client.get("/api/state").status_code == 200
+    finally:
+        first.stop()
+        second.stop()
+    names = {cookies_of(f"{station}:{port}") for station in ("a", "b") for port in (1, 2)}
+    assert len({one.session for one in names} | {one.kiosk for one in names}) == 8
+
+
 def test_a_token_that_was_planted_before_is_never_the_one_of_the_session(page: PageServer) -> None:
     with browser(page) as client, browser(page) as attacker:
-        client.cookies.set("plumbline", "planted", domain="127.0.0.1")
+        name = session_cookie(page)
+        client.cookies.set(name, "planted", domain="127.0.0.1")
         answer = sign_in(client, "emma")
         assert "planted" not in answer.headers["set-cookie"]
-        attacker.cookies.set("plumbline", "planted")
+        attacker.cookies.set(name, "planted")
         assert attacker.get("/api/state").status_code == 401
 
 
@@ -205,6 +233,13 @@ def test_guesses_are_slowed_down_and_do_not_keep_the_owner_out(page: PageServer)
         assert owner.get("/api/state").status_code == 200
 
 
+def test_guesses_at_many_names_from_one_address_are_slowed_down_too(page: PageServer) -> None:
+    with browser(page) as thief:
+        codes = [sign_in(thief, f"person-{number}", "summer 2026!").status_code for number in range(12)]
+        assert codes.count(401) <= 9 and codes[-1] == 429
+        assert sign_in(thief, "emma").status_code == 429
+
+
 def test_an_unknown_name_is_answered_as_a_wrong_password_is(page: PageServer) -> None:
     took: dict[str, list[float]] = {"emma": [], "nobody": []}
     with browser(page) as client:
@@ -243,7 +278,7 @@ def test_what_is_no_name_and_password_is_refused_in_words_that_repeat_none_of_it
 def test_no_secret_stands_in_a_log(page: PageServer) -> None:
     with capture_logs() as told, browser(page) as client:
         sign_in(client, "emma")
-        token = client.cookies["plumbline"]
+        token = client.cookies[session_cookie(page)]
         sign_in(client, PASSWORD, "typed into the wrong field")
     said = json.dumps(told, default=str)
     assert [one["event"] for one in told] == ["page_signed_in", "page_sign_in_refused"]

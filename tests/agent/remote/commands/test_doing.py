@@ -416,3 +416,27 @@ def test_ping_is_answered_between_the_looks_of_the_doctor(clock: ManualClock, tm
     counter = counter_of(clock, tmp_path, doctor=Slow())
     counter.serve_here(command("doctor", request(id="d", args={})), *(ping(one, 1) for one in "abc"))
     assert [one["id"] for one in counter.station.answers()] == ["d", "a", "b", "c", "d"]
+
+
+RESULT = "01900000-0000-7000-8000-000000000001"
+
+
+def test_a_decision_is_made_once_more_and_what_cannot_be_is_said(clock: ManualClock, tmp_path: Path) -> None:
+    told: Any = {"schema": "plumbline.replay/1", "reproduced": True}
+    asked: list[str] = []
+
+    def again(result_id: str) -> Any:
+        asked.append(result_id)
+        if len(asked) > 1:
+            raise NotDoneError("impossible", "its bundle is not here any more")
+        return told
+
+    counter = counter_of(clock, tmp_path, again=again)
+    first, *_, last = answers(counter, "decide_again", result_id=RESULT)
+    assert (first["code"], last["code"], last["data"]) == (202, 200, told)
+    assert asked == [RESULT]
+    refused = answers(counter, "decide_again", "c-2", result_id=RESULT)[-1]
+    assert (refused["code"], refused["data"]) == (409, {"kind": "impossible"})
+    assert answers(counter, "decide_again", "c-3", result_id="../../etc/passwd")[-1]["code"] == 422
+    nowhere = answers(counter_of(clock, tmp_path), "decide_again", result_id=RESULT)[-1]
+    assert (nowhere["code"], "archive.folder" in nowhere["message"]) == (409, True)
