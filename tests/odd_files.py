@@ -1,4 +1,4 @@
-"""What a path in the settings may point to that is no file of ours: to read it whole never ends, or fills memory."""
+"""What a path may point to that is no file of ours: to read it whole never ends, or fills memory."""
 
 from __future__ import annotations
 

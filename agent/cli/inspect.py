@@ -42,6 +42,7 @@ def inspect(
     must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
 
     from agent.bundle.bundle import open_bundle
+    from agent.cameras.images import left_out
     from agent.clock import SystemClock
     from agent.engines.open import open_engine
     from agent.line.taught import Taught
@@ -51,6 +52,8 @@ def inspect(
 
     if out is not None:
         start_report(out)
+    for words in filter(None, map(left_out, images)):
+        complain(f"plumbline: {words}")
     opened = open_bundle(bundle)
     engine = open_engine(opened, settings.Engine())
     undecided = 0
