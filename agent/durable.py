@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+READABLE, PRIVATE = 0o644, 0o640  # private: what may hold logins, such as a camera's
 
-def write_file(path: Path, pieces: Iterable[bytes]) -> None:
+
+def write_file(path: Path, pieces: Iterable[bytes], *, mode: int = READABLE) -> None:
     """A file of our own with these bytes, in place of one of ours. Raises OSError and what `pieces` does."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
+        os.fchmod(descriptor, os.fstat(descriptor).st_mode & mode)  # one that was left there had its own
         for piece in pieces:
             write_all(descriptor, piece)
         os.fsync(descriptor)
@@ -19,11 +22,11 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
+def replace_file(path: Path, pieces: Iterable[bytes], *, mode: int = READABLE) -> None:
     """A file of our own, whole and for good when this returns. Raises OSError; then the one before stands."""
     unfinished = unfinished_of(path)
     try:
-        write_file(unfinished, pieces)
+        write_file(unfinished, pieces, mode=mode)
         unfinished.replace(path)
     except OSError:
         with suppress(OSError):

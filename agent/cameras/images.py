@@ -6,6 +6,7 @@ import errno
 import mmap
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -35,12 +36,12 @@ class ImageError(PlumblineError):
 def list_images(path: Path) -> list[Path]:
     """The image files of a folder in natural name order, or the one file that `path` is.
 
-    Raises CameraError when there is none.
+    Hidden ones, which other systems leave behind, are not among them. Raises CameraError when there is none.
     """
     if path.is_file():
         return [path]
     try:
-        found = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
+        found = [file for file in path.iterdir() if is_picture(file.name) and file.is_file()]
     except OSError as error:
         raise CameraError(
             f"{shown(str(path))}: cannot be listed ({error.strerror}); set source.path to a folder"
@@ -48,6 +49,29 @@ def list_images(path: Path) -> list[Path]:
     if not found:
         raise CameraError(f"{shown(str(path))}: holds no image ({KINDS}); put some there or set source.path")
     return sorted(found, key=lambda file: natural_key(file.name))
+
+
+def left_out(path: Path) -> str | None:
+    """What of a folder `list_images` does not give, in one line; None where that is nothing."""
+    if not path.is_dir():
+        return None
+    found: Counter[str] = Counter()
+    for one in path.iterdir():
+        if one.name[0] == ".":
+            found["hidden"] += 1
+        elif one.is_dir():
+            found["folders below"] += 1
+        elif not is_picture(one.name):
+            found[f"of kind {shown(one.suffix.lower()) or 'without a suffix'}"] += 1
+    if not found:
+        return None
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
+    return f"{shown(str(path))}: not read: {kinds}; give each folder of pictures by itself"
+
+
+def is_picture(name: str) -> bool:
+    """By its name; hidden files are none."""
+    return Path(name).suffix.lower() in SUFFIXES and name[0] != "."
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:

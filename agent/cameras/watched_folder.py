@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.cameras.arrivals import Arrivals, Place, Stamp
 from agent.cameras.camera import CameraError, fault_now
-from agent.cameras.images import SUFFIXES, ImageError, read_image
+from agent.cameras.images import ImageError, is_picture, read_image
 from agent.cameras.pace import Pace
 from agent.clock import Clock
 from agent.foreign import shown, stored
@@ -63,8 +63,7 @@ class WatchedFolderCamera:
             device = path.stat().st_dev
             with os.scandir(path) as entries:
                 for entry in entries:
-                    is_image = Path(entry.name).suffix.lower() in SUFFIXES and entry.name[0] != "."
-                    if is_image and (stamp := _stamp(Path(entry.path))) is not None:
+                    if is_picture(entry.name) and (stamp := _stamp(Path(entry.path))) is not None:
                         found[entry.name] = stamp
         except OSError as error:
             raise CameraError(

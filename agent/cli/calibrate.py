@@ -54,12 +54,15 @@ def flat(
     must_be_there(white, "--white", "give pictures, or camera", words=("camera",))
     must_be_there(dark, "--dark", "give pictures, or camera or none", words=("camera", "none"))
 
+    from agent.cameras.images import left_out
     from agent.clock import SystemClock
     from agent.teach.flat import measure_flat
     from agent.teach.source import camera_of
 
     wanted = camera_of(loaded(config), camera)
     file = out or wanted.flat_field.file or config.parent / "calibration" / f"{camera}.npz"
+    for words in filter(None, (left_out(Path(one)) for one in (white, dark))):
+        complain(f"plumbline: {words}")
     measured = measure_flat(
         wanted,
         dark=None if dark == "none" else dark,
@@ -193,11 +196,13 @@ def threshold(
 
 def _judged(folder: Path, wanted: Any) -> Any:
     from agent.bundle.bundle import open_bundle
-    from agent.cameras.images import list_images
+    from agent.cameras.images import left_out, list_images
     from agent.clock import SystemClock
     from agent.engines.open import open_engine
     from agent.teach import scores
 
+    if words := left_out(folder):
+        complain(f"plumbline: {words}")
     bundle = open_bundle(wanted.bundle)
     engine = open_engine(bundle, wanted.engine)
     try:

@@ -122,7 +122,12 @@ def _write(config: Path, name: str, args: Any, file: Path, issuer: str, valid_s:
         raise PlumblineError(refused.message)
     content = asking.to_sign(topics, name, args, issuer=issuer, id_=id_, valid_s=valid_s, clock=clock)
     try:
-        file.write_bytes(content)
+        with file.open("xb") as made:
+            made.write(content)
+    except FileExistsError as error:
+        raise PlumblineError(
+            f"{shown(str(file))}: is there already; give another file with --to-sign"
+        ) from error
     except OSError as error:
         raise PlumblineError(f"{shown(str(file))}: not written: {error.strerror}; check --to-sign") from error
     say(f"{file}: have it signed with plumbline-lab keys sign, and sent with --signed within {valid_s:g} s")

@@ -46,6 +46,7 @@ def inspect(
     must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
 
     from agent.bundle.bundle import open_bundle
+    from agent.cameras.images import left_out
     from agent.clock import SystemClock
     from agent.engines.open import open_engine
     from agent.explain.form import open_form
@@ -58,6 +59,8 @@ def inspect(
     form = open_form(opened) if explain else None
     if out is not None:
         start_report(out)
+    for words in filter(None, map(left_out, images)):
+        complain(f"plumbline: {words}")
     engine = open_engine(opened, settings.Engine())
     undecided = 0
     taught = Taught("pictures", bundle=opened.manifest.name, at_least=8)

@@ -44,7 +44,7 @@ def replay(
     if bundle is not None:
         must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
 
-    from agent.replay.again import order_of
+    from agent.replay.again import found_for, order_of
     from agent.replay.apart import explain_apart, replay_apart
 
     wanted = loaded(config)
@@ -52,6 +52,7 @@ def replay(
     order = order_of(
         wanted, result_id=None if file is not None else result, file=file, bundle=bundle, engine=engine
     )
+    found_for(order, wanted)  # what is wrong with it is said at once: the process apart may wait for the line
     found = replay_apart(order)
     why = None
     if explain:

@@ -21,10 +21,14 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from agent.foreign import shown
 from agent.gateways.gateway import GatewayError
 from agent.gateways.opcua_binding import WRITER, WritersOnly
-from agent.settings.credentials import check_private, locate
+from agent.settings import bounded
+from agent.settings.credentials import READABLE, check_private, locate
 from agent.settings.gateways import OpcUaGateway
+
+MAX_BYTES = 100_000  # of a certificate or key
 
 
 class Clients:
@@ -47,8 +51,8 @@ class Clients:
         """A reader or writer, or None; asyncua calls it with the channel's certificate in DER."""
         if not certificate or (self._trusted is not None and certificate not in self._trusted):
             return None
-        shown = x509.load_der_x509_certificate(certificate)
-        valid = shown.not_valid_before_utc <= datetime.now(timezone.utc) <= shown.not_valid_after_utc
+        theirs = x509.load_der_x509_certificate(certificate)
+        valid = theirs.not_valid_before_utc <= datetime.now(timezone.utc) <= theirs.not_valid_after_utc
         if not valid:
             return None
         may_write = self._writers is None or certificate in self._writers
@@ -111,8 +115,6 @@ def _check_pair(certificate_file: Path, key_file: Path) -> None:
 
 def _read(path: Path, key: str) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise GatewayError(
-            f"{key}: {path}: {error.strerror}; it must exist and the agent's user must be able to read it"
-        ) from error
+        return bounded.read(path, max_bytes=MAX_BYTES)
+    except bounded.UnreadableError as error:
+        raise GatewayError(f"{key}: {shown(str(path))}: {error}; {READABLE}") from error

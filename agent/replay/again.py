@@ -80,7 +80,7 @@ def replay(order: Order, clock: Clock) -> Replayed:
     Raises ReplayError, EntryError for a picture that is not as it was judged, BundleError and NotTrusted.
     """
     wanted = Settings.model_validate_json(json.dumps(order.settings), strict=True)
-    told, kept, notes = _found(order, wanted)
+    told, kept, notes = found_for(order, wanted)
     _require_own(told, wanted)
     bundle = (
         find_bundle(wanted, told)
@@ -124,7 +124,7 @@ def replay(order: Order, clock: Clock) -> Replayed:
     )
 
 
-def _found(order: Order, wanted: Settings) -> tuple[Told, Entry, tuple[str, ...]]:
+def found_for(order: Order, wanted: Settings) -> tuple[Told, Entry, tuple[str, ...]]:
     """The record, its picture, and where a file says otherwise than the archive. Raises ReplayError."""
     told = None
     if order.file is not None:

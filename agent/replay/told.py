@@ -84,7 +84,7 @@ def read_told(path: Path) -> Told:
     """The verdict in a file, as it was sent. Raises ReplayError."""
     place = shown(str(path))
     try:
-        content = strict_json.parse(bounded.read(path, max_bytes=MAX_FILE_BYTES))
+        content = strict_json.parse(bounded.text_of(bounded.read(path, max_bytes=MAX_FILE_BYTES)).encode())
     except (bounded.UnreadableError, strict_json.StrictJsonError) as error:
         raise ReplayError(
             f"{place}: is no verdict ({error}); give the JSON of one verdict as it was sent"

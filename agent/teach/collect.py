@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.archive import entry, look
 from agent.archive.entry import EntryError
-from agent.cameras.images import ImageError, list_images, read_image
+from agent.cameras.images import ImageError, left_out, list_images, read_image
 from agent.clock import Clock
 from agent.settings.camera import Camera
 from agent.teach.part_set import PartSet, kept_name, name_at
@@ -24,7 +24,7 @@ NEWEST = 100_000  # archived frames that are looked at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Got:
-    """How far it is; `refused` says why one more picture was not taken, `waits` what for."""
+    """How far it is; `refused` says why one more picture, or what else of a folder, was not taken, `waits` what for."""
 
     parts: int
     wanted: int
@@ -33,9 +33,12 @@ class Got:
 
 
 def from_folder(parts: PartSet, folder: Path, wanted: int) -> Iterator[Got]:
-    """Raises CameraError for a folder without pictures, PartSetError."""
+    """What of it is not read is told first. Raises CameraError where it has no picture, PartSetError."""
     have, count = parts.origins(), parts.count()
-    for file in list_images(folder):
+    files = list_images(folder)
+    if words := left_out(folder):
+        yield Got(parts=count, wanted=wanted, refused=words)
+    for file in files:
         if count >= wanted:
             return
         try:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
+from pydantic import ConfigDict, FiniteFloat, TypeAdapter
 
 from agent import durable
 from agent.cameras.images import ImageError, read_image
@@ -30,6 +31,7 @@ from agent.line.infer import infer
 from agent.line.prepare import PrepareError, prepare
 from agent.messages import Frame, Pixels
 from agent.remote.commands.what_if import histogram
+from agent.settings import bounded
 from agent.teach.check import Checked, Finding, check, see
 from agent.teach.collect import Got
 from agent.teach.made_up import scratched
@@ -43,6 +45,7 @@ Step: TypeAlias = Literal["collect", "check", "teach", "threshold", "activate", 
 STEPS: tuple[Step, ...] = get_args(Step)
 STATE, MEASURED, LOCK = "teach.json", "measured.json", "lock"
 SCHEMA = "plumbline.teach/1"
+MAX_BYTES = 4_000_000  # of a file of its own, for as many parts as there may be
 TRIED = 60  # made-up defects
 SEES = 0.5  # of them, at least, for a bundle that may be activated
 
@@ -71,6 +74,22 @@ class State:
     taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects, held
     promised: Mapping[str, Any] = field(default_factory=dict)  # as `weighing.told`; `sees`, `histogram`, `held`
     activated: Mapping[str, Any] = field(default_factory=dict)  # what the station said
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+_STATE: TypeAdapter[State] = TypeAdapter(State)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """Of each part in the set its score and level, by `bundle`."""
+
+    bundle: str
+    parts: Mapping[str, tuple[FiniteFloat, FiniteFloat]]
+
+
+_MEASURED: TypeAdapter[_Measured] = TypeAdapter(_Measured)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,13 +167,13 @@ class Flow:
     def state(self) -> State | None:
         """Where it stands; None where nothing was begun. Raises FlowError."""
         try:
-            content = strict_json.parse((self.folder / STATE).read_bytes())
+            if not (self.folder / STATE).exists():
+                return None
+            content = strict_json.parse(bounded.read(self.folder / STATE, max_bytes=MAX_BYTES))
             if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
                 raise ValueError("it is of another program")
-            return State(**{**content, "kept": tuple(content.get("kept", ()))})
-        except FileNotFoundError:
-            return None
-        except (OSError, TypeError, ValueError, strict_json.StrictJsonError) as error:
+            return _STATE.validate_json(json.dumps(content), strict=True)
+        except (OSError, ValueError, bounded.UnreadableError) as error:
             raise FlowError(
                 f"{shown(str(self.folder / STATE))}: cannot be read; remove that folder"
             ) from error
@@ -287,7 +306,7 @@ class Flow:
         return replace(state, taught=taught, step="threshold")
 
     def _threshold(self, state: State) -> Going:
-        measured = _read(self.folder / MEASURED)["parts"]
+        measured = _measured(self.folder / MEASURED)
         files = [file for file in self.parts.pictures() if file.name in measured]
         lights = lights_of([measured[file.name][1] for file in files])
         good = [
@@ -355,9 +374,9 @@ def _not_written(path: Path, error: OSError) -> FlowError:
     return FlowError(f"{shown(str(path))}: not written ({error.strerror}); make room, then go on again")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _measured(path: Path) -> Mapping[str, tuple[float, float]]:
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise FlowError(f"{shown(str(path))}: cannot be read; check the parts again") from error
-    return dict(found)
+        data = bounded.read(path, max_bytes=MAX_BYTES)
+        return _MEASURED.validate_json(data).parts
+    except (ValueError, bounded.UnreadableError) as error:
+        raise FlowError(f"{shown(str(path))}: cannot be read; remove that folder, and begin anew") from error

@@ -23,11 +23,13 @@ from agent.contract import strict_json
 from agent.errors import PlumblineError
 from agent.foreign import shown, stored
 from agent.messages import Samples
+from agent.settings import bounded
 
 HEAD, PARTS, ASIDE = "set.json", "parts", "aside"
 SCHEMA = "plumbline.good-parts/1"
 MIN_FREE_BYTES = 200_000_000
 LONGEST_NAME = 60
+MAX_HEAD_BYTES = 100_000
 _TAKEN = re.compile(r"--(\d{8}T\d{6})Z\b")
 
 
@@ -135,11 +137,11 @@ class PartSet:
 def read_about(folder: Path) -> About:
     """What the set in `folder` is of. Raises PartSetError."""
     try:
-        content = strict_json.parse((folder / HEAD).read_bytes())
+        content = strict_json.parse(bounded.read(folder / HEAD, max_bytes=MAX_HEAD_BYTES))
         if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
             raise PartSetError(f"{shown(str(folder / HEAD))}: is no set of good parts; give another folder")
         return About(**{name: str(value) for name, value in content.items()})
-    except (OSError, TypeError, ValueError, strict_json.StrictJsonError) as error:
+    except (TypeError, ValueError, bounded.UnreadableError) as error:
         raise PartSetError(f"{shown(str(folder / HEAD))}: cannot be read; remove the folder") from error
 
 

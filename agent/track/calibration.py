@@ -7,8 +7,8 @@ what is refused stand in `measured`; every bound is a share of full scale.
 from __future__ import annotations
 
 import io
-import json
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,13 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.foreign import shown
 from agent.messages import Floats, Samples
+from agent.settings import bounded
 from agent.settings import web as web_settings
 from agent.track.flatfield import FlatField, FlatFieldError, flat_field
 
 MIN_LINES = 256
 MAX_DARK = 0.25  # mean level of the covered lens
 MIN_WHITE = 0.10  # median level of the white target above dark
+MAX_BYTES = 16_000_000  # of a calibration, packed or not: two means of 500,000 columns in four channels
 MAX_SATURATED = 0.001  # share of the white target's samples at full scale
+# What zipfile, zlib and NumPy raise at a file that is no calibration; a lying header asks for any memory.
+UNUSABLE = (ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 class Provenance(BaseModel):
@@ -143,17 +147,21 @@ def read(file: Path) -> tuple[Floats | None, Floats, Provenance]:
     """Dark, white and provenance; raises FlatFieldError for a file that is missing or damaged."""
     remedy = "make it anew with `plumbline calibrate flat`"
     try:
-        with np.lib.npyio.NpzFile(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
+        data = io.BytesIO(bounded.read(file, max_bytes=MAX_BYTES))
+        with zipfile.ZipFile(data) as packed:
+            if sum(one.file_size for one in packed.infolist()) > MAX_BYTES:
+                raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
+        with np.lib.npyio.NpzFile(data, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored}
         provenance = Provenance.model_validate_json(arrays["provenance"].tobytes())
         white, dark = arrays["white"], arrays.get("dark")
-    except FileNotFoundError:
-        raise FlatFieldError(f"{file}: no such file; {remedy}, or remove flat_field.file") from None
+    except bounded.UnreadableError as error:
+        raise FlatFieldError(f"{shown(str(file))}: {error}; {remedy}, or remove flat_field.file") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "provenance"
         raise FlatFieldError(f"{file}: {where}: {first['msg']}; {remedy}") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+    except UNUSABLE as error:
         raise FlatFieldError(f"{file}: is damaged or no calibration ({error}); {remedy}") from error
     for name, means in (("white", white), ("dark", dark)):
         if means is not None and not (

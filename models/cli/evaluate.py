@@ -43,7 +43,9 @@ def evaluate(
     preflight.need_model(model)
     preflight.need_product(model, product)
     preflight.need_writable_file(json_file, "--json")
+    preflight.need_own_figures(json_file)
     preflight.need_writable_folder(report, "--report")
+    preflight.need_own_report(report)
     with stages_on(console()) as stages:
         lines = preflight.preview_test_split(data, stages)
     say(lines)

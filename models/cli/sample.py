@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from typing import Annotated, Literal
 
 import typer
 
+from agent.errors import PlumblineError
+from agent.foreign import shown
 from models.cli.options import Out, say
 
 
@@ -30,6 +33,11 @@ def sample(
             continue
         folder = out / cell.split
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(cell.image, folder / cell.image.name)
+        there = folder / cell.image.name
+        if there.exists() and not filecmp.cmp(cell.image, there, shallow=False):
+            raise PlumblineError(
+                f"{shown(str(there))}: is there already and another picture; give a new --out"
+            )
+        shutil.copyfile(cell.image, there)
         counts[cell.split] = counts.get(cell.split, 0) + 1
     say([f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items())])

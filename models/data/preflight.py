@@ -8,7 +8,9 @@ from pathlib import Path
 import yaml
 
 from agent.bundle.bundle import MANIFEST, open_bundle
+from agent.contract import strict_json
 from agent.errors import PlumblineError
+from agent.settings import bounded
 from models import signing
 from models.data.datasets import DataError, check_pictures, read_set, summary
 from models.stages import SILENT, Stages
@@ -16,6 +18,8 @@ from models.stages import SILENT, Stages
 RUN = "run.yaml"
 STUDENT = "student.yaml"  # beside it when the run is a student's
 WEIGHTS = "weights.pt"
+REPORTED = {"curves.png", "worst.png", "evidence.csv", "yardstick"}  # what a report is of
+MAX_FIGURES_BYTES = 1_000_000
 
 
 class PreflightError(PlumblineError):
@@ -109,6 +113,28 @@ def need_writable_file(path: Path | None, option: str) -> None:
     if not path.absolute().parent.is_dir():
         raise PreflightError(f"{path.absolute().parent}: does not exist; make it, or check {option}")
     need_writable_folder(path.parent, option)
+
+
+def need_own_figures(path: Path | None) -> None:
+    """Refuse a file that holds anything but figures of an earlier evaluation."""
+    if path is None or not os.path.lexists(path):
+        return
+    try:
+        content = strict_json.parse(bounded.read(path, max_bytes=MAX_FIGURES_BYTES))
+    except (bounded.UnreadableError, strict_json.StrictJsonError):
+        content = None
+    if not isinstance(content, dict) or not content.keys() & {"images", "model"}:
+        raise PreflightError(f"{path}: is there already and holds no figures; give another file as --json")
+
+
+def need_own_report(folder: Path | None) -> None:
+    """Refuse a folder that holds anything but an earlier report."""
+    if folder is None or not folder.is_dir():
+        return
+    if foreign := sorted({one.name for one in folder.iterdir()} - REPORTED):
+        raise PreflightError(
+            f"{folder}: holds {foreign[0]}, which is of no report; give a new folder as --report"
+        )
 
 
 def preview_test_split(root: Path, stages: Stages = SILENT) -> list[str]:

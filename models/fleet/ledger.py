@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from agent.contract.strict_json import LARGEST_INTEGER
-from agent.durable import replace_file, sync_folder
+from agent.durable import PRIVATE, replace_file, sync_folder
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.sealed import UnsealedError, seal, unseal
@@ -161,7 +161,7 @@ class Ledger:
 
     def _replace(self, path: Path, data: bytes) -> None:
         try:
-            replace_file(path, [data])
+            replace_file(path, [data], mode=PRIVATE)
         except OSError as error:
             raise _explained(path, error) from error
 

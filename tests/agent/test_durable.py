@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.durable import replace_file, replace_link, unfinished_of
+from agent.durable import PRIVATE, replace_file, replace_link, unfinished_of
 
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -15,6 +16,20 @@ def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -
     replace_file(path, [b"one"])
     replace_file(path, [b"t", b"wo"])
     assert path.read_bytes() == b"two" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_what_may_hold_a_login_is_read_by_nobody_else(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "kept"
+    path.write_bytes(b"before")
+    unfinished_of(path).write_bytes(b"half")
+    unfinished_of(path).chmod(0o666)
+    before = os.umask(umask)
+    try:
+        replace_file(path, [b"login"], mode=PRIVATE)
+    finally:
+        os.umask(before)
+    assert path.read_bytes() == b"login" and path.stat().st_mode & 0o137 == 0
 
 
 def test_one_that_cannot_be_finished_leaves_the_one_before(tmp_path: Path) -> None:

@@ -15,10 +15,9 @@ from agent.doctor.finding import Said, failed, note, ok, skipped, wrong
 from agent.doctor.references import is_elsewhere
 from agent.doctor.site import Site
 from agent.errors import PlumblineError
-from agent.settings.credentials import locate
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt import refusals
-from agent.uplink.mqtt.certificates import certificate, doubt, tls_context
+from agent.uplink.mqtt.certificates import certificate, doubt, read_pem, tls_context
 
 SOON = timedelta(days=30)
 OFF = "mqtt.tls is off"
@@ -77,10 +76,10 @@ def of_authority(site: Site) -> Iterator[Said]:
     if (reason := _unseen(mqtt)) is not None or mqtt.ca_file is None:
         yield skipped(reason or "mqtt.ca_file is not set: the system's authorities count")
         return
-    place = locate(mqtt.ca_file, key="mqtt.ca_file")
+    place, data = read_pem(mqtt.ca_file, "mqtt.ca_file")
     try:
-        found = x509.load_pem_x509_certificates(place.read_bytes())
-    except (OSError, ValueError) as error:
+        found = x509.load_pem_x509_certificates(data)
+    except ValueError as error:
         yield wrong(f"{place}: no certificates in PEM in it ({error})", "take the file of the broker's CA")
         return
     ends = min(one.not_valid_after_utc for one in found)

@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.durable import replace_file, replace_link, sync_folder
+from agent.durable import PRIVATE, replace_file, replace_link, sync_folder
 from agent.foreign import shown
 from agent.remote.rollout.rollout_file import NotWritable
 from agent.remote.rollout.transaction import Link, Links
@@ -93,6 +93,8 @@ class SettingsStore:
             if not self.folder.is_dir():
                 self.folder.mkdir()
                 sync_folder(self.folder.parent)
+            for sha256 in self.snapshots():  # those of earlier versions
+                self._path(sha256).chmod(self._path(sha256).stat().st_mode & PRIVATE)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
@@ -208,7 +210,7 @@ class SettingsStore:
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
-            replace_file(path, [content])
+            replace_file(path, [content], mode=PRIVATE)
         except OSError as error:
             raise _unwritable(path, error) from error
 

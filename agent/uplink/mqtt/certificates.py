@@ -19,10 +19,13 @@ from cryptography.x509.oid import NameOID
 
 from agent.clock import rfc3339
 from agent.errors import PlumblineError
-from agent.settings.credentials import locate, read_secret
+from agent.foreign import shown
+from agent.settings import bounded
+from agent.settings.credentials import READABLE, locate, read_secret
 from agent.settings.settings import Mqtt
 
 READABLE_BY_OTHERS = 0o004
+MAX_BYTES = 4_000_000  # of all authorities in one file; a system's own are 0.2 MB
 
 
 class CertificateError(PlumblineError):
@@ -58,7 +61,7 @@ def tls_context(settings: Mqtt) -> ssl.SSLContext:
     if settings.ca_file is None:
         context.load_default_certs()
     else:
-        path, data = _read(settings.ca_file, "mqtt.ca_file")
+        path, data = read_pem(settings.ca_file, "mqtt.ca_file")
         try:
             context.load_verify_locations(cadata=data.decode())
         except (ssl.SSLError, ValueError) as error:
@@ -95,7 +98,7 @@ def doubt(settings: Mqtt, *, station: str, now: datetime) -> str | None:
 
 def certificate(cert_file: Path) -> x509.Certificate:
     """The first one in mqtt.cert_file. Raises a PlumblineError."""
-    path, data = _read(cert_file, "mqtt.cert_file")
+    path, data = read_pem(cert_file, "mqtt.cert_file")
     try:
         return x509.load_pem_x509_certificate(data)
     except ValueError as error:
@@ -106,7 +109,7 @@ def certificate(cert_file: Path) -> x509.Certificate:
 
 def _show(context: ssl.SSLContext, settings: Mqtt, cert_file: Path, key_file: Path) -> None:
     ours = certificate(cert_file)
-    key_path, key_data = _read(key_file, "mqtt.key_file")
+    key_path, key_data = read_pem(key_file, "mqtt.key_file")
     if key_path.stat().st_mode & READABLE_BY_OTHERS:
         raise CertificateError(
             f"mqtt.key_file: {key_path}: every user of this machine can read the key; chmod 640 it, and have "
@@ -141,10 +144,10 @@ def _show(context: ssl.SSLContext, settings: Mqtt, cert_file: Path, key_file: Pa
         raise CertificateError(f"mqtt.cert_file: {cert_file}: it cannot be used ({error.reason})") from error
 
 
-def _read(path: Path, key: str) -> tuple[Path, bytes]:
+def read_pem(path: Path, key: str) -> tuple[Path, bytes]:
+    """Where the file of settings key `key` really is, and what it holds. Raises a PlumblineError."""
     place = locate(path, key=key)
     try:
-        return place, place.read_bytes()
-    except OSError as error:
-        remedy = "it must exist and the agent's user must be able to read it"
-        raise CertificateError(f"{key}: {place}: {error.strerror}; {remedy}") from error
+        return place, bounded.read(place, max_bytes=MAX_BYTES)
+    except bounded.UnreadableError as error:
+        raise CertificateError(f"{key}: {shown(str(place))}: {error}; {READABLE}") from error

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cameras.camera import CameraError
-from agent.cameras.images import ImageError, list_images, natural_key, read_image, size_of
+from agent.cameras.images import ImageError, left_out, list_images, natural_key, read_image, size_of
 
 
 def smooth(height: int = 40, width: int = 60) -> np.ndarray:
@@ -113,3 +113,36 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, kind: str
     for read in (read_image, size_of):
         with pytest.raises(ImageError, match=r"part\.png: .*cannot be read"):
             read(path)
+
+
+@given(
+    pictures=st.integers(1, 4),
+    folders=st.integers(0, 3),
+    hidden=st.integers(0, 3),
+    others=st.dictionaries(st.sampled_from([".webp", ".txt", ".jp2", ""]), st.integers(1, 3)),
+)
+def test_what_of_a_folder_is_not_read_is_counted_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory,
+    pictures: int,
+    folders: int,
+    hidden: int,
+    others: dict[str, int],
+) -> None:
+    folder = tmp_path_factory.mktemp("mixed")
+    for number in range(pictures):
+        (folder / f"a{number}.png").touch()
+    for number in range(folders):
+        (folder / f"lot{number}.png").mkdir()
+    for number in range(hidden):
+        (folder / f"._a{number}.png").touch()
+    for suffix, count in others.items():
+        for number in range(count):
+            (folder / f"b{number}{suffix}").touch()
+    words = left_out(folder)
+    assert [file.name for file in list_images(folder)] == [f"a{number}.png" for number in range(pictures)]
+    counts = {"hidden": hidden, "folders below": folders}
+    counts |= {f"of kind {suffix or 'without a suffix'}": count for suffix, count in others.items()}
+    told = {f"{count} {kind}" for kind, count in counts.items() if count}
+    found = set() if words is None else {*words.partition(": not read: ")[2].partition(";")[0].split(", ")}
+    assert found == told
+    assert left_out(folder / "a0.png") is None

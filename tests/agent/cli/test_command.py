@@ -228,6 +228,7 @@ def test_a_command_is_written_signed_and_sent(
         (("--signed", "agent.yaml"), "no signed command"),
         (("pause", "--issuer", "a", "--to-sign", "x"), "reason"),
         (("ping", "--issuer", "a", "--to-sign", "gone/x"), "check --to-sign"),
+        (("ping", "--issuer", "a", "--to-sign", "mine"), "mine: is there already; give another file"),
     ],
 )
 def test_signing_with_something_missing_says_what(
@@ -238,6 +239,7 @@ def test_signing_with_something_missing_says_what(
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").touch()
     file = at(tmp_path, 1)
     (tmp_path / "agent.yaml").write_bytes(file.read_bytes())
     ended = plumbline("command", *words, "-c", file)

@@ -57,6 +57,16 @@ def test_json_names_what_the_help_says_and_a_file_of_the_mes_with_markup_in_it_r
     assert plain.out.splitlines()[-1] == "not reproduced"
 
 
+@pytest.mark.parametrize("words", ["[/b]", "no-id", "01900000-0000-7000-8000-000000000009", "gone.json"])
+def test_what_is_not_there_is_said_before_a_process_is_made_for_it(
+    plumbline: Plumbline, station: Keeping, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    (station.folder / "archive").mkdir()
+    monkeypatch.setattr("agent.replay.apart.replay_apart", lambda order: pytest.fail("it may wait for long"))
+    done = plumbline("replay", words, "-c", settings_of(station))
+    assert done.code == 2 and words in done.err and len(done.err.splitlines()) == 1
+
+
 def test_what_cannot_be_done_ends_with_2_and_one_line(plumbline: Plumbline, station: Keeping) -> None:
     (station.folder / "archive").mkdir()
     wanted = settings_of(station)

@@ -24,6 +24,7 @@ from tests.agent.gateways.hmi import Hmi, hmi
 from tests.agent.gateways.records import result_id, verdict
 from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S
+from tests.odd_files import no_regular_files
 
 Pair = tuple[Path, Path]
 
@@ -140,6 +141,7 @@ def test_a_bad_file_is_named_with_its_key(pairs: dict[str, Pair], tmp_path: Path
     none, text, folder = tmp_path / "none.pem", tmp_path / "text.pem", tmp_path / "trusted"
     text.write_text("no certificate")
     folder.mkdir()
+    odd_files = no_regular_files(tmp_path)
     (folder / "README").write_text("put certificates here")
     for security, words in (
         ({"certificate_file": none, "key_file": key}, f"certificate_file: {none}: No such file"),
@@ -151,6 +153,8 @@ def test_a_bad_file_is_named_with_its_key(pairs: dict[str, Pair], tmp_path: Path
             {"certificate_file": cert, "key_file": key, "trusted_folder": folder},
             f"trusted_folder: {folder / 'README'}: not a certificate",
         ),
+        *(({"certificate_file": odd, "key_file": key}, f"certificate_file: {odd}: is ") for odd in odd_files),
+        *(({"certificate_file": cert, "key_file": odd}, f"key_file: {odd}: is ") for odd in odd_files),
     ):
         one = hmi(**security)
         with pytest.raises(GatewayError) as caught:

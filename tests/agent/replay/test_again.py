@@ -174,6 +174,15 @@ def test_a_file_that_cannot_be_decided_once_more_says_why(
         once_more(station, file)
 
 
+def test_a_file_that_another_system_put_a_mark_before_is_read(station: Keeping) -> None:
+    file, _ = kept_by_mes(station)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert once_more(station, file).reproduced
+    file.write_bytes(file.read_text("utf-8-sig").encode("utf-16"))
+    with pytest.raises(ReplayError, match=r"is no verdict \(is UTF-16, not UTF-8\)"):
+        once_more(station, file)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe", b"[]", b"[" * 10_000, b'{"schema": NaN}', b"7" * 2_000_000]
 )

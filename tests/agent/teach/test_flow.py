@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent import durable
 from agent.errors import PlumblineError
 from agent.messages import Pixels
 from agent.teach import collect
-from agent.teach.flow import Flow, FlowError, Means, State
+from agent.teach.flow import STEPS, Flow, FlowError, Means, State
 from agent.teach.part_set import PartSet, PartSetError
 from agent.teach.threshold import ThresholdError
 from tests.agent.teach.good import parts, plate, write
+from tests.odd_files import no_regular_files
 
 COUNT = 40
 USUAL = np.mean([plate(number)[..., 0] for number in range(COUNT)], axis=0).astype(np.float32)
@@ -184,6 +189,40 @@ def test_no_good_part_a_target_of_nothing_and_a_folder_of_another_are_refused(tm
     assert not (tmp_path / "none").exists()
     with pytest.raises(FlowError, match="was begun for plate"):
         Flow(tmp_path / "plate").open(State(product="cup", source="folder", wanted=1, target=0.1))
-    (tmp_path / "plate" / "teach.json").write_text("{")
-    with pytest.raises(FlowError, match="cannot be read"):
-        Flow(tmp_path / "plate").state()
+
+
+@given(
+    key=st.sampled_from(["product", "source", "wanted", "target", "camera", "step", "checked", "taught"]),
+    value=st.sampled_from([None, [], {"a": {}}, "fly", 1.5, True]),
+)
+def test_a_state_that_was_changed_by_hand_is_refused_or_right(key: str, value: object) -> None:
+    with TemporaryDirectory() as made:
+        flow = begun(Path(made) / "plate")
+        path = flow.folder / "teach.json"
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), key: value}))
+        try:
+            state = flow.state()
+        except FlowError as refused:
+            assert "cannot be read; remove that folder" in str(refused)
+        else:
+            assert state is not None and getattr(state, key) == value and state.step in STEPS
+
+
+@pytest.mark.parametrize("name", ["teach.json", "measured.json"])
+def test_files_of_its_own_that_were_damaged_are_refused_at_once(
+    tmp_path: Path, source: Path, name: str
+) -> None:
+    flow, station = begun(tmp_path / "plate"), Station()
+    while (state := flow.state()) is not None and state.step != "threshold":
+        list(flow.do(means(source, station)))
+    path = flow.folder / name
+    for text in ("{", "[1]", "[" * 20_000, '{"bundle": "", "parts": 3}', '{"parts": {"a": [1]}}', "null"):
+        path.write_text(text)
+        with pytest.raises(FlowError, match="cannot be read"):
+            finish(flow, means(source, station))
+    for odd in no_regular_files(tmp_path):
+        path.unlink()
+        path.symlink_to(odd)
+        with pytest.raises(FlowError, match="cannot be read"):
+            finish(flow, means(source, station))
+    assert station.thresholds == []

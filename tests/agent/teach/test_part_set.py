@@ -12,6 +12,7 @@ from agent.cameras.images import read_image
 from agent.teach.collect import from_folder
 from agent.teach.part_set import About, PartSet, PartSetError, minute_of, origin_of
 from tests.agent.teach.good import parts, plate
+from tests.odd_files import no_regular_files
 
 ABOUT = About(product="plate", source="folder")
 
@@ -56,6 +57,27 @@ def test_a_damaged_picture_is_refused_and_told(tmp_path: Path) -> None:
     (source / "part001.png").write_bytes((source / "part001.png").read_bytes()[:300])
     got = list(from_folder(own, source, 3))
     assert [one.refused is not None for one in got] == [False, True, False] and own.count() == 2
+
+
+def test_what_of_a_folder_is_not_collected_is_told_first(tmp_path: Path) -> None:
+    source, own = parts(tmp_path / "source", 2), opened(tmp_path / "set")
+    parts(source / "lot-2", 3)
+    told, *rest = from_folder(own, source, 9)
+    assert told.refused is not None and "1 folders below" in told.refused
+    assert [one.parts for one in rest] == [1, 2]
+
+
+@pytest.mark.parametrize("head", ["[]", "[" * 20_000, '{"schema": "plumbline.good-parts/1"}'])
+def test_a_head_that_is_none_or_no_file_at_all_is_refused(tmp_path: Path, head: str) -> None:
+    opened(tmp_path / "set")
+    (tmp_path / "set" / "set.json").write_text(head)
+    with pytest.raises(PartSetError):
+        PartSet(tmp_path / "set").open(ABOUT)
+    for odd in no_regular_files(tmp_path):
+        (tmp_path / "set" / "set.json").unlink()
+        (tmp_path / "set" / "set.json").symlink_to(odd)
+        with pytest.raises(PartSetError, match="cannot be read"):
+            PartSet(tmp_path / "set").open(ABOUT)
 
 
 def test_a_full_disk_ends_it_with_what_is_whole(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.messages import Pixels
+from agent.messages import Floats, Pixels
 from agent.settings import web as web_settings
 from agent.track.calibration import MIN_LINES, averages, load, measured
 from agent.track.flatfield import FlatFieldError
 from agent.track.pitch import PitchError, period_across, period_down
 from tests.agent.teach.targets import WIDTH, made, stripes, target
+from tests.odd_files import no_regular_files
 
 
 def test_no_file_means_no_correction() -> None:
@@ -56,6 +57,22 @@ def rewritten(file: Path, **arrays: object) -> bytes:
     return data.getvalue()
 
 
+def compressed(white: Floats) -> bytes:
+    data = io.BytesIO()
+    np.savez_compressed(data, white=white)
+    return data.getvalue()
+
+
+def lying(columns: int) -> bytes:
+    """An array that says it has so many columns, and has none."""
+    header, data = io.BytesIO(), io.BytesIO()
+    said = {"descr": "<f4", "fortran_order": False, "shape": (columns, 1)}
+    np.lib.format.write_array_header_1_0(header, said)  # type: ignore[no-untyped-call]
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("white.npy", header.getvalue())
+    return data.getvalue()
+
+
 def test_a_file_that_is_missing_damaged_or_of_another_camera_is_named_with_the_remedy(tmp_path: Path) -> None:
     file = made(tmp_path)
     whole = file.read_bytes()
@@ -70,6 +87,8 @@ def test_a_file_that_is_missing_damaged_or_of_another_camera_is_named_with_the_r
         "pickle": rewritten(file, white=np.array([{}], object)),
         "shape": rewritten(file, white=np.zeros(4, np.float32)),
         "not a number": rewritten(file, white=np.full((WIDTH, 1), np.nan, np.float32)),
+        "packed tight": compressed(np.zeros((4_000_001, 1), np.float32)),
+        "a lying header": lying(1 << 45),
         "provenance": rewritten(file, provenance=np.frombuffer(b'{"camera": 1}', np.uint8)),
     }
     for what, content in contents.items():
@@ -78,8 +97,11 @@ def test_a_file_that_is_missing_damaged_or_of_another_camera_is_named_with_the_r
             load("top", web_settings.FlatField(file=bad))
         assert f"camera top: flat_field.file {bad}" in str(refused.value), what
         assert "plumbline calibrate flat" in str(refused.value), what
-    with pytest.raises(FlatFieldError, match=r"gone\.npz: no such file; make it anew"):
+    with pytest.raises(FlatFieldError, match=r"gone\.npz: No such file or directory; make it anew"):
         load("top", web_settings.FlatField(file=tmp_path / "gone.npz"))
+    for odd in no_regular_files(tmp_path):
+        with pytest.raises(FlatFieldError, match=r"flat_field\.file .*: is (no regular file|larger than)"):
+            load("top", web_settings.FlatField(file=odd))
     with pytest.raises(FlatFieldError, match=r"camera side: .* made for camera top; .*--camera side"):
         load("side", web_settings.FlatField(file=file))
 

@@ -17,6 +17,7 @@ from tests.agent.outbox.rows import TOPICS, verdict
 from tests.agent.uplink.authority import Authority
 from tests.agent.uplink.stations import mqtt, station
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, eventually
+from tests.odd_files import no_regular_files
 
 OURS = TOPICS.station
 
@@ -255,6 +256,9 @@ def test_files_of_ours_that_cannot_be_used_are_named_with_key_and_remedy(
         ({"key_password_file": secret}, "the key is not encrypted; remove mqtt.key_password_file"),
         ({"key_file": Path("%d/key")}, r"mqtt.key_file: %d/key: \$CREDENTIALS_DIRECTORY is not set"),
     ]
+    odd = "is (no regular file|larger than)"
+    for path in no_regular_files(tmp_path):
+        cases += [({key: path}, f"mqtt.{key}: .*: {odd}") for key in ("ca_file", "cert_file", "key_file")]
     right = {"ca_file": plant.ca_file, "cert_file": certificate_file, "key_file": key_file}
     for wrong, words in cases:
         with pytest.raises(PlumblineError, match=words):

@@ -25,6 +25,16 @@ def test_the_sample_set_is_a_data_set_with_whole_runs_held_back(
     assert sum(not item.is_good for item in judged) == defective
 
 
+def test_a_picture_of_the_same_name_that_is_another_is_not_written_over(tmp_path: Path) -> None:
+    args = ["sample", "elpv", "--out", str(tmp_path), "--kind", "mono"]
+    assert CliRunner().invoke(app, args).exit_code == CliRunner().invoke(app, args).exit_code == 0
+    mine = min((tmp_path / "test" / "good").iterdir())
+    mine.write_bytes(b"mine")
+    done = CliRunner().invoke(app, args)
+    assert done.exit_code != 0 and "another picture" in str(done.exception)
+    assert mine.read_bytes() == b"mine"
+
+
 def test_an_unknown_sample_set_is_refused_by_name(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["sample", "mvtec", "--out", str(tmp_path)])
     assert done.exit_code == 2

@@ -39,6 +39,19 @@ def test_a_snapshot_that_is_not_what_was_written_is_not_there(tmp_path: Path) ->
         assert store.read(name) is None and name not in store.links().verified
 
 
+def test_logins_in_snapshots_and_documents_are_for_the_station_alone(tmp_path: Path) -> None:
+    store = SettingsStore(folder=tmp_path / "settings")
+    store.prepare()
+    old, new = "a" * 64, "b" * 64
+    store.place(old, snapshot(cameras=[{"source": {"url": "rtsp://admin:geheim@host/"}}]))
+    (store.folder / f"{old}.json").chmod(0o644)  # as earlier versions had it
+    store.prepare()
+    store.place(new, snapshot(revision=2))
+    store.put_candidate(b"{}")
+    assert store.read(old) is not None
+    assert [one for one in store.folder.iterdir() if one.stat().st_mode & 0o007] == []
+
+
 def test_history_is_bounded_and_never_loses_what_the_links_name(tmp_path: Path) -> None:
     store = SettingsStore(folder=tmp_path / "settings")
     store.prepare()
@@ -58,7 +71,7 @@ def test_a_folder_that_takes_nothing_refuses_documents_and_leaves_the_station_ru
     station = started(tmp_path)
     before, disk = station.target, station.disk()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
