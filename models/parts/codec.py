@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.parts.features import WeightsError
+from models.parts.weights import WeightsError, load_folder
 
 SD_SCALE = 0.18215  # latents of SD 1.x VAEs are multiplied by this to have unit variance
 
@@ -72,7 +72,7 @@ class StableDiffusionVae(nn.Module):
 def load_sd_vae(path: Path, channels: int = 3) -> StableDiffusionVae:
     """A `diffusers` AutoencoderKL folder (config.json and weights).
 
-    Raises WeightsError saying what to download when `path` has none; pickled weights are not read.
+    Raises WeightsError saying what to download when `path` has none, or not all; pickles are not read.
     """
     remedy = (
         "download the folder of stabilityai/sd-vae-ft-ema (83.65 M parameters, safetensors) "
@@ -82,12 +82,7 @@ def load_sd_vae(path: Path, channels: int = 3) -> StableDiffusionVae:
         raise WeightsError(f"{path}: no config.json of an AutoencoderKL; {remedy}")
     from diffusers import AutoencoderKL
 
-    try:
-        vae = AutoencoderKL.from_pretrained(  # type: ignore[no-untyped-call]
-            str(path), local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
-        )
-    except OSError as error:
-        raise WeightsError(f"{path}: {error} {remedy}") from error
+    vae = load_folder(AutoencoderKL, path, remedy, low_cpu_mem_usage=False)
     return StableDiffusionVae(vae.requires_grad_(False).eval(), channels)
 
 

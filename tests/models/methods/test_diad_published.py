@@ -13,8 +13,8 @@ from diffusers import UNet2DConditionModel
 from transformers import ResNetConfig, ResNetForImageClassification
 
 from models.methods.diad import PRESETS, PublishedNet, adapted, build
-from models.parts.features import WeightsError
 from models.parts.stable_diffusion import untrained_sd_unet
+from models.parts.weights import WeightsError
 from tests.models.methods.stand_ins import batch, generator, images, save_tiny_vae, stirred
 
 
