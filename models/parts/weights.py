@@ -68,9 +68,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: Path, remedy: str) -> None:
-    """All weights of `net` from `tensors`, all of them used. Raises WeightsError that names what differs."""
-    wanted = net.state_dict()
+def fill(
+    net: nn.Module,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    remedy: str,
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """All weights of `net` from `tensors`, all of them used; `names` says what the file calls each of them.
+
+    Raises WeightsError that names what differs, as the file calls it; the net is as it was then.
+    """
+    called = names or {name: name for name in net.state_dict()}
+    wanted = {called[name]: one for name, one in net.state_dict().items()}
     shapes = {
         name: f"{name} is {_size(tensors[name])} in place of {_size(wanted[name])}"
         for name in wanted.keys() & tensors.keys()
@@ -83,7 +93,7 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: Path, remedy: str)
         shapes=[shapes[name] for name in sorted(shapes)],
         remedy=remedy,
     )
-    net.load_state_dict(dict(tensors))
+    net.load_state_dict({name: tensors[called[name]] for name in net.state_dict()})
 
 
 def load_folder(kind: Any, folder: Path, remedy: str, spare: tuple[str, ...] = (), **options: Any) -> Any:
