@@ -52,20 +52,30 @@ class Unshuffle(nn.Module):
 class StableDiffusionVae(nn.Module):
     """The frozen f8 c4 autoencoder of SD 1.x through diffusers; encode gives the posterior's mean.
 
-    Mono pictures are shown to it as RGB and come back as the mean of its colours.
+    Mono pictures are shown to it as RGB and come back as the mean of its colours. It sees (x - centre) /
+    spread, by colour: [-1, 1] as it is, or what the one was fine-tuned in.
     """
+
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self, vae: Any, channels: int = 3) -> None:
         super().__init__()
         self.vae = vae
         self.channels = channels
+        self.register_buffer("centre", torch.zeros(1, 3, 1, 1))
+        self.register_buffer("spread", torch.ones(1, 3, 1, 1))
+
+    def coloured(self, images: Tensor) -> Tensor:
+        """RGB as the autoencoder sees it, (B, 3, H, W)."""
+        return (images.expand(-1, 3, -1, -1) - self.centre) / self.spread
 
     def encode(self, images: Tensor) -> Tensor:
-        latents: Tensor = self.vae.encode(images.expand(-1, 3, -1, -1)).latent_dist.mean * SD_SCALE
+        latents: Tensor = self.vae.encode(self.coloured(images)).latent_dist.mean * SD_SCALE
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
-        images: Tensor = self.vae.decode(latents / SD_SCALE).sample
+        images: Tensor = self.vae.decode(latents / SD_SCALE).sample * self.spread + self.centre
         return images if self.channels == 3 else images.mean(1, keepdim=True)
 
 

@@ -90,10 +90,27 @@ def test_a_percentile_is_one_of_the_values_with_its_share_below(seed: int, share
 
 
 @pytest.mark.parametrize("sigma_px", [1.0, 3.0])
-def test_blur_is_a_gaussian_with_repeated_borders(sigma_px: float) -> None:
+def test_blur_is_a_gaussian_with_mirrored_borders(sigma_px: float) -> None:
     maps = randn(0, 1, 1, 20, 24)
-    expected = gaussian_filter(maps[0, 0].double().numpy(), sigma_px, mode="nearest", truncate=3.0)
+    expected = gaussian_filter(maps[0, 0].double().numpy(), sigma_px, mode="mirror", truncate=3.0)
     assert torch.allclose(Blur(sigma_px)(maps)[0, 0].double(), torch.from_numpy(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma_px", [0.7, 3.0, 6.0])
+def test_an_isolated_pixel_counts_wherever_it_lies(sigma_px: float) -> None:
+    side = 48
+    blurred = Blur(sigma_px)(torch.eye(side * side).view(-1, 1, side, side))
+    peaks = blurred.amax((1, 2, 3)).view(side, side)
+    inside = peaks[side // 2, side // 2]
+    assert peaks.min() > 0.99 * inside
+    assert peaks.max() < 4.01 * inside  # in a corner two mirrors meet; with repeated borders it was 46 times
+
+
+def test_a_good_map_has_its_maximum_anywhere() -> None:
+    at = Blur(3.0)(randn(0, 400, 1, 64, 64).abs()).flatten(1).argmax(1)
+    rows, columns = at // 64, at % 64
+    outermost = (rows % 63 == 0) | (columns % 63 == 0)  # 6 % of the pixels
+    assert outermost.float().mean() < 0.5
 
 
 def test_blur_leaves_a_flat_map_flat() -> None:
