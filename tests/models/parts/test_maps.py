@@ -98,19 +98,19 @@ def test_blur_is_a_gaussian_with_mirrored_borders(sigma_px: float) -> None:
 
 @pytest.mark.parametrize("sigma_px", [0.7, 3.0, 6.0])
 def test_an_isolated_pixel_counts_wherever_it_lies(sigma_px: float) -> None:
-    side = 48
-    blurred = Blur(sigma_px)(torch.eye(side * side).view(-1, 1, side, side))
-    peaks = blurred.amax((1, 2, 3)).view(side, side)
-    inside = peaks[side // 2, side // 2]
-    assert peaks.min() > 0.99 * inside
-    assert peaks.max() < 4.01 * inside  # in a corner two mirrors meet; with repeated borders it was 46 times
+    side = 40
+    inside = float(Blur(sigma_px).row.amax()) ** 2
+    corner = torch.eye(side * side)[[row * side + column for row in range(20) for column in range(20)]]
+    peaks = Blur(sigma_px)(corner.view(-1, 1, side, side)).amax((1, 2, 3))
+    assert peaks.min() > 0.999 * inside
+    assert peaks.max() < 4 * inside  # two mirrors meet beside a corner; a repeated border made it 64 times
 
 
 def test_a_good_map_has_its_maximum_anywhere() -> None:
-    at = Blur(3.0)(randn(0, 400, 1, 64, 64).abs()).flatten(1).argmax(1)
+    at = Blur(0.7)(randn(0, 200, 1, 64, 64).abs()).flatten(1).argmax(1)  # as the student blurs
     rows, columns = at // 64, at % 64
-    outermost = (rows % 63 == 0) | (columns % 63 == 0)  # 6 % of the pixels
-    assert outermost.float().mean() < 0.5
+    outermost = (rows % 63 == 0) | (columns % 63 == 0)  # 6 % of the pixels; 44 % with a repeated border
+    assert outermost.float().mean() < 0.2
 
 
 def test_blur_leaves_a_flat_map_flat() -> None:
