@@ -29,6 +29,7 @@ Attributes = Mapping[str, Any]
 Operator = Callable[[list[Any], Attributes], Any]  # an absent optional input is None
 
 OUTPUTS = ("score", "map", "restored")
+PADDINGS = {b"constant": "constant", b"edge": "replicate", b"reflect": "reflect"}
 TYPES = {onnx.TensorProto.FLOAT: torch.float32, onnx.TensorProto.UINT8: torch.uint8}
 # Inputs that torch takes as plain numbers. Read from a tensor they would stop a GPU, and torch.export.
 NUMBERS: dict[str, tuple[int, ...]] = {
@@ -188,9 +189,9 @@ def _pad(inputs: list[Any], attributes: Attributes) -> Tensor:
     half = len(amounts) // 2
     # ONNX lists all begins then all ends from the first axis; torch pairs from the last axis.
     pairs = [side for axis in reversed(range(half)) for side in (amounts[axis], amounts[half + axis])]
-    if attributes.get("mode", b"constant") == b"edge":
-        return F.pad(inputs[0], pairs[:4], mode="replicate")
-    return F.pad(inputs[0], pairs)
+    # Torch mirrors and repeats in the last two axes only; edge is what bundles before 2026-12 have.
+    mode = PADDINGS[attributes.get("mode", b"constant")]
+    return F.pad(inputs[0], pairs if mode == "constant" else pairs[:4], mode=mode)
 
 
 def _reshape(inputs: list[Any], attributes: Attributes) -> Tensor:

@@ -7,7 +7,7 @@ import typer
 from agent.cli.exit_codes import exits, exits_of_program
 from agent.cli.options import Version
 from agent.cli.program import run
-from models.cli import distill, evaluate, export, fleet, keys, sample, teach, train
+from models.cli import distill, evaluate, export, fleet, importing, keys, sample, teach, train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -20,6 +20,7 @@ def begin(version: Version = False) -> None:
 app.command(epilog=exits())(sample.sample)
 app.command(epilog=exits())(teach.teach)
 app.command(epilog=exits())(train.train)
+app.command("import", epilog=exits())(importing.import_)
 app.command(epilog=exits())(distill.distill)
 app.command(epilog=exits())(export.export)
 app.command(epilog=exits())(export.variants)

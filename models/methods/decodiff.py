@@ -12,9 +12,16 @@ At test time the latent itself is taken for z_t: a normal cell stays, a defectiv
 
 What we changed. The `edge` and `nano` presets use an invertible pixel-unshuffle latent in place of the
 SD-VAE (whose error hides weak defects), a smaller U-Net without attention or class embedding, a larger
-share of shuffled patches (Gaussian cells are trivially told from texture), and take the clips from the
-99.5th percentile of good parts in place of 0.4 and 0.2. The paper preset keeps the published sizes; its
-weights come from a path. Its accuracy (MVTec-AD image AUROC 99.3, AUPRO 94.9) is not claimed for ours.
+share of shuffled patches (Gaussian cells are trivially told from texture), keep half of the products from the
+network, and take the clips from the 99.5th percentile of good parts in place of 0.4 and 0.2.
+
+The paper preset keeps the published sizes, clips, shares, optimiser and course of the rate (warm-up of ten
+epochs, a cosine over 1.5 runs, no average, no clipping). It differs in this: latents are the mean of the
+VAE's posterior in training, too (published: a sample); pictures are tiles of the whole frame, mirrored and
+re-exposed as the product allows (published: resized to 288, moved by 4 pixels, the middle 256 of them); the
+rate changes by step, not by epoch; one gradient for a batch of 128 (published last: two). `import` takes
+the authors' checkpoint of UNet_L with its order of classes, which is that of their loader, not the alphabet;
+XS, S, M and XL are refused. Its accuracy (MVTec-AD image AUROC 99.3, AUPRO 94.9) is not claimed for ours.
 Image AUROC of the edge preset after two to five minutes on two cores: 0.789, 0.587 and 0.537 on kolektor_sdd,
 magnetic_tile and elpv, and 0.962, 0.824 and 0.857 of its students (the command is in models/README.md).
 """
@@ -39,6 +46,7 @@ from models.parts.unet import UNet
 from models.stages import SILENT, Stages
 
 LATENT_CHANNELS_SD = 4
+CLIP_MIN = 1e-3  # an eighth of a grey level
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,7 @@ class DeCoDiffConfig:
     context: int = 0  # cross-attention width of the published U-Net; 0: ours without attention
     products: int = 1  # classes of the class embedding
     nameless: float = 0.5  # share of the training pictures whose product is kept from the network
+    learned_clips: bool = True  # from good parts; else the published ones
     timesteps: int = 10
     cells: tuple[int, ...] = (1, 2, 4, 8, 16)  # side of a hidden patch, in latent cells
     cell_odds: tuple[float, ...] = (0.30, 0.25, 0.20, 0.15, 0.10)
@@ -72,6 +81,8 @@ PRESETS: dict[str, DeCoDiffConfig] = {
         widths=(256, 512, 1024),
         context=512,
         products=15,
+        nameless=0.0,
+        learned_clips=False,
         shuffled=0.3,
         top=1,
     ),
@@ -188,15 +199,20 @@ class DeCoDiff(nn.Module):
         return self.deviation.clean(z, self.net(z, last, products).float(), last)
 
     def fit_evidence(self, good: Tensor, rng: torch.Generator, stages: Stages = SILENT) -> None:
-        """Set both clips to the 99.5th percentile of what held-back good parts (B, C, H, W) show."""
+        """Set both clips to the 99.5th percentile of what held-back good parts (B, C, H, W) show.
+
+        A network that corrects nothing there would have clips of 0, and every map would be 0 / 0.
+        """
+        if not self.config.learned_clips:
+            return
         with torch.no_grad():
             z = self.codec.encode(good)
             corrected = self.correct(z)
             pixels, latents = self._differences(
                 self.codec.decode(z), self.codec.decode(corrected), z, corrected
             )
-        self.pixel_clip = percentile(pixels, 0.995)
-        self.latent_clip = percentile(latents, 0.995)
+        self.pixel_clip = percentile(pixels, 0.995).clamp_min(CLIP_MIN)
+        self.latent_clip = percentile(latents, 0.995).clamp_min(CLIP_MIN)
 
     def _differences(
         self, seen: Tensor, restored: Tensor, z: Tensor, corrected: Tensor

@@ -10,10 +10,11 @@ only at the bottleneck, so that what a part is survives and a defect's pixels do
     A    = blur( sum_i up( 1 - cos( phi_i(x), phi_i(restored) ) ) )   same position, levels i = 1..3
     score = max of A after eight mean pools of 8 x 8, stride 1
 
-What we changed, in all presets. DDIM starts at the level at which noise was added (published: added at 999,
-first step at 901). There is no classifier-free guidance: published, both prompts are the empty string, so
-that u + 9 (u - u) = u is an exact no-op at twice the cost. Maps are enlarged by half-pixel positions. The
-fusion's norm and first weights: see models/parts/guide.py.
+What we changed, in all presets. DDIM starts at the level at which noise was added, 999, and ends at 0
+(published: added at 999, first step at 901, last at 1). There is no classifier-free guidance: published, both
+prompts are the empty string, so that u + 9 (u - u) = u is an exact no-op at twice the cost. Maps are enlarged
+by half-pixel positions, restorations are held within what a picture can be. The guide's first weights: see
+models/parts/guide.py.
 
 `edge` and `nano`: an invertible pixel-unshuffle latent in place of the SD-VAE; a smaller U-Net; features of
 EfficientNet-Lite0. There is no pre-trained trunk at this size, so one run trains both: the trunk by an
@@ -23,10 +24,13 @@ latent z, and eps = (z_t - sqrt(abar) z) / sqrt(1 - abar) follows: `residual`. A
 in noise spoils the texture: at nano size, on woven texture with grain of 4 grey levels, good parts come back
 3.6 levels off after 500 steps, 11 if the answer is the velocity, more if it is eps.
 
-`paper` keeps the published sizes, with weights from a folder (Stable Diffusion 1.5, and `resnet-50` in it).
-Its VAE is taken as it is and sees [-1, 1]; the published one was fine-tuned on the products, in colours
-normalised as for ImageNet. Its accuracy (MVTec-AD, one model for all 15 products: image AUROC 97.2, pixel
-AUROC 96.8) is not claimed for ours.
+`paper` keeps the published sizes, optimiser, rate (constant, no average, no clipping) and the fusion's
+epsilon of 1e-5, with weights from a folder (Stable Diffusion 1.5, and `resnet-50` in it, which is Microsoft's
+and not timm's). It differs in this: latents are the mean of the VAE's posterior, not a sample; training
+pictures are mirrored and re-exposed as the product allows; no checkpoint is chosen on the test set. Trained
+here, its VAE is Stable Diffusion's and sees [-1, 1]; `import` takes the authors' one, which was fine-tuned on
+the products in colours normalised as for ImageNet, and those colours with it. Its accuracy (MVTec-AD, one
+model for all 15 products: image AUROC 97.2, pixel AUROC 96.8) is not claimed for ours.
 Image AUROC of the edge preset after two to five minutes on two cores: 0.523, 0.667 and 0.557 on kolektor_sdd,
 magnetic_tile and elpv, and 0.959, 0.829 and 0.856 of its students (the command is in models/README.md).
 """
@@ -44,7 +48,7 @@ from torch import Tensor, nn
 
 from models.methods.method import Restoration
 from models.parts.batch import Batch
-from models.parts.codec import Codec, Unshuffle, load_sd_vae
+from models.parts.codec import Codec, StableDiffusionVae, Unshuffle, load_sd_vae
 from models.parts.features import load_features
 from models.parts.guide import Guide, PublishedGuide
 from models.parts.maps import Blur, cosine_distance
@@ -120,7 +124,7 @@ class GuidedUNet(nn.Module):
 
 
 class PublishedNet(nn.Module):
-    """Stable Diffusion's U-Net and the SG network, 1331.39 M parameters; the hint is the input.
+    """Stable Diffusion's U-Net and the SG network, 1331.39 M parameters; the hint is the input in colours.
 
     The U-Net's encoder, middle and time embedding are frozen; its decoder and output are trained.
     """
@@ -138,7 +142,7 @@ class PublishedNet(nn.Module):
     def forward(self, x: Tensor, t: Tensor, hint: Tensor) -> Tensor:
         prompts = self.prompt.expand(len(x), -1, -1)
         t = t.to(x.device)
-        middle, last = self.guide(x, t, hint.expand(-1, 3, -1, -1), prompts)
+        middle, last = self.guide(x, t, hint, prompts)
         silent = [x.new_zeros(())] * (len(self.guide.copy.controlnet_down_blocks) - len(last))
         answer: Tensor = self.trunk(
             x,
@@ -206,7 +210,7 @@ class DiAD(nn.Module):
         return answer if self.config.answers == "noise" else self.schedule.residual(x, answer, t)
 
     def _hint(self, images: Tensor, z: Tensor) -> Tensor:
-        return images if self.config.codec == "sd-vae" else z
+        return self.codec.coloured(images) if isinstance(self.codec, StableDiffusionVae) else z
 
     def distance(self, images: Tensor, restored: Tensor) -> Tensor:
         """Cosine distances of three feature levels, summed at full size and blurred, (B, 1, H, W)."""

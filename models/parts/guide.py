@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from models.parts.unet import Block, sinusoid
 
-FUSION_EPS = 1.0  # with the usual 1e-5 a map of zeros has gain 316, and one step of Adam makes it noise
-
+FUSION_EPS = 1.0  # with the published 1e-5 a map of zeros has gain 316, and one step of Adam makes it noise
+PUBLISHED_EPS = 1e-5
 HINT_CHANNELS = (16, 32, 96, 256)  # of the published hint block
 
 
@@ -25,14 +25,14 @@ class FeatureFusion(nn.Module):
     coarse_k = SiLU(coarse_k + sum_i SiLU(norm(D_ik(fine_i)))), D a 3x3 convolution of stride 2 from zero.
     """
 
-    def __init__(self, fine: tuple[int, ...], coarse: int, count: int) -> None:
+    def __init__(self, fine: tuple[int, ...], coarse: int, count: int, eps: float = FUSION_EPS) -> None:
         super().__init__()
         self.shrink = nn.ModuleList(
             zeroed(nn.Conv2d(c, coarse, 3, stride=2, padding=1, bias=False))
             for _ in range(count)
             for c in fine
         )
-        self.norm = nn.InstanceNorm2d(coarse, eps=FUSION_EPS)
+        self.norm = nn.InstanceNorm2d(coarse, eps=eps)
 
     def forward(self, fine: list[Tensor], coarse: list[Tensor]) -> list[Tensor]:
         """`fine` (B, c_i, 2h, 2w) and `coarse` (B, coarse, h, w) to fused (B, coarse, h, w)."""
@@ -103,7 +103,7 @@ class PublishedGuide(nn.Module):
         for conv in self.copy.controlnet_down_blocks[6:9]:
             nn.init.dirac_(conv.weight)
         *_, above, fine, coarse = unet.config.block_out_channels
-        self.fusion = FeatureFusion((above, fine, fine), coarse, count=3)
+        self.fusion = FeatureFusion((above, fine, fine), coarse, count=3, eps=PUBLISHED_EPS)
 
     def forward(self, x: Tensor, t: Tensor, hint: Tensor, prompts: Tensor) -> tuple[Tensor, list[Tensor]]:
         """What to add to the middle block's answer, and to the last three skips."""

@@ -60,7 +60,11 @@ def percentile(values: Tensor, share: float) -> Tensor:
 
 
 class Blur(nn.Module):
-    """Gaussian blur with fixed weights, replicate border, truncated at three sigma."""
+    """Gaussian blur with fixed weights, mirrored at the border, truncated at three sigma.
+
+    Repeating the border's pixels instead would count one in a corner for a quarter of the neighbourhood. Maps
+    must be wider than three sigma.
+    """
 
     row: Tensor
 
@@ -73,5 +77,5 @@ class Blur(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         r = self.radius
-        maps = F.conv2d(F.pad(maps, (r, r, 0, 0), mode="replicate"), self.row)
-        return F.conv2d(F.pad(maps, (0, 0, r, r), mode="replicate"), self.row.transpose(2, 3))
+        maps = F.conv2d(F.pad(maps, (r, r, 0, 0), mode="reflect"), self.row)
+        return F.conv2d(F.pad(maps, (0, 0, r, r), mode="reflect"), self.row.transpose(2, 3))

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from models.parts.features import WeightsError
+from models.parts.weights import WeightsError, load_folder
 
 STAGES = 3
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -55,18 +54,7 @@ def load_resnet50(path: Path) -> ResNetFeatures:
         raise WeightsError(f"{path}: no {' and no '.join(absent)} of a ResNet; {remedy}")
     from transformers import ResNetForImageClassification
 
-    try:
-        loaded: Any = ResNetForImageClassification.from_pretrained(
-            str(path), local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: {error} {remedy}") from error
-    net, report = loaded
-    if report["missing_keys"]:
-        raise WeightsError(
-            f"{path}: lacks {len(report['missing_keys'])} weights of a ResNet, "
-            f"{min(report['missing_keys'])} among them; {remedy}"
-        )
+    net = load_folder(ResNetForImageClassification, path, remedy)
     return ResNetFeatures(net.resnet).eval().requires_grad_(False)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.parts.features import WeightsError
+from models.parts.weights import WeightsError, load_folder
 
 LATENT_CHANNELS = 4
 PROMPT_TOKENS = 77
@@ -59,13 +59,7 @@ def sd_unet(path: Path) -> Any:
     require_parts(path, ["unet"])
     from diffusers import UNet2DConditionModel
 
-    try:
-        net = UNet2DConditionModel.from_pretrained(  # type: ignore[no-untyped-call]
-            str(path / "unet"), local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
-        )
-    except OSError as error:
-        raise WeightsError(f"{path / 'unet'}: {error} {REMEDY}") from error
-    return net.train()
+    return load_folder(UNet2DConditionModel, path / "unet", REMEDY, low_cpu_mem_usage=False).train()
 
 
 def prompt_embedding(path: Path, prompt: str) -> Tensor:
@@ -75,11 +69,12 @@ def prompt_embedding(path: Path, prompt: str) -> Tensor:
 
     try:
         tokenizer = CLIPTokenizer.from_pretrained(str(path / "tokenizer"), local_files_only=True)
-        encoder = CLIPTextModel.from_pretrained(
-            str(path / "text_encoder"), local_files_only=True, use_safetensors=True
-        )
     except OSError as error:
         raise WeightsError(f"{path}: {error} {REMEDY}") from error
+    # Older releases kept the positions 0 to 76 as a weight.
+    encoder = load_folder(
+        CLIPTextModel, path / "text_encoder", REMEDY, spare=("text_model.embeddings.position_ids",)
+    )
     tokens = tokenizer(
         prompt, padding="max_length", max_length=PROMPT_TOKENS, truncation=True, return_tensors="pt"
     )

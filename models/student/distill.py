@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from models.data import preflight
 from models.data.batches import Tiles, as_tiles, draw_batch
 from models.data.held import good_items
 from models.data.product import MIRRORS, Mirror
-from models.methods.method import Method
+from models.methods.method import Restoration
 from models.parts.batch import Batch
 from models.parts.features import load_features
 from models.parts.losses import focal, soft_dice
@@ -75,6 +75,21 @@ class Lessons:
         )
 
 
+@dataclass(frozen=True)
+class Told:
+    """A teacher that is told each product by the number that it knows it by."""
+
+    method: Any
+    numbers: Tensor  # (products,)
+
+    def inspect(self, images: Tensor, rng: torch.Generator, products: Tensor) -> Restoration:
+        found: Restoration = self.method.inspect(images, rng, self.numbers[products])
+        return found
+
+    def to(self, device: torch.device) -> Told:
+        return Told(self.method.to(device), self.numbers)
+
+
 class Pupil(nn.Module):
     """The student with its losses."""
 
@@ -117,7 +132,8 @@ def distill(
 ) -> Path:
     """Train the student of one or several teachers into `out`; the same command resumes.
 
-    Raises RunError for an unfinished teacher, teachers of different inputs or an `out` of another run,
+    An imported teacher may know more products than `data` shows; it is told them by its own numbers. Raises
+    RunError for an unfinished teacher, teachers of different inputs or an `out` of another run,
     PreflightError for an `out` of a teacher and DataError for unusable data.
     """
     loaded = [load_teacher(teacher) for teacher in teachers]
@@ -126,10 +142,12 @@ def distill(
     preflight.need_no_other(out, student=True)
     good, held = good_items(data)
     names = tuple(sorted({item.product for item in good}))
-    if names != run.data:
+    knows_more = all(one.checkpoint for one in runs) and set(names) < set(run.data)
+    if names != run.data and not knows_more:
         raise RunError(
             f"the teachers know {', '.join(run.data)}, the data are {', '.join(names)}; give the same --data"
         )
+    run = dataclasses.replace(run, data=names)
     tiles, held_tiles = (as_tiles(some, run.input, stages) for some in (good, held))
     plan = STUDENTS[run.preset].sized(images, seed)
     fabric = new_fabric()
@@ -139,7 +157,8 @@ def distill(
         write=fabric.global_rank == 0,
     )
     claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)
-    lessons = _kept_lessons([method for _, method in loaded], tiles, run, out, seed, fabric, stages)
+    told = [Told(method, numbers_of(one, names)) for one, method in loaded]
+    lessons = _kept_lessons(told, tiles, run, out, seed, fabric, stages)
     torch.manual_seed(seed)
     student = new_student(run).to(fabric.device)
     for net in (student.restorer, student.finder, student.features):
@@ -164,15 +183,24 @@ def distill(
 
 
 def common(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
-    """One run that stands for all: teachers must agree in preset, data and input. Raises RunError."""
-    first = runs[0]
-    for run, folder in zip(runs[1:], folders[1:], strict=True):
+    """One run that stands for all: teachers must agree in preset, data and input. Raises RunError.
+
+    Its products are in the order of their names, whatever number each teacher knows them by.
+    """
+    ordered = [dataclasses.replace(run, data=tuple(sorted(run.data)), checkpoint=None) for run in runs]
+    first = ordered[0]
+    for run, folder in zip(ordered[1:], folders[1:], strict=True):
         for name in ("preset", "data", "input"):
             if getattr(run, name) != getattr(first, name):
                 raise RunError(
                     f"{folder}: another {name} than {folders[0]}; teachers of one student must share it"
                 )
     return dataclasses.replace(first, method="+".join(run.method for run in runs))
+
+
+def numbers_of(run: Run, names: Sequence[str]) -> Tensor:
+    """For each product of `names` its number in the teacher's own order."""
+    return torch.tensor([run.data.index(name) for name in names])
 
 
 def new_student(run: Run) -> Student:
@@ -194,8 +222,14 @@ def load_student(folder: Path) -> tuple[Run, Student]:
     return run, student.eval().requires_grad_(False)
 
 
+class Inspects(Protocol):
+    """What is asked of a teacher."""
+
+    def inspect(self, images: Tensor, rng: torch.Generator, products: Tensor, /) -> Restoration: ...
+
+
 def ask(
-    teachers: Sequence[Method],
+    teachers: Sequence[Inspects],
     tiles: Tiles,
     count: int,
     stride: int,
@@ -284,7 +318,7 @@ def _squares(student: Student, images: Tensor, place: Tensor) -> list[tuple[Tens
 
 
 def _kept_lessons(
-    teachers: Sequence[Any], tiles: Tiles, run: Run, out: Path, seed: int, fabric: Any, stages: Stages
+    teachers: Sequence[Told], tiles: Tiles, run: Run, out: Path, seed: int, fabric: Any, stages: Stages
 ) -> Lessons:
     """The lessons in `out`, asked for by the first process where they are not there yet."""
     if fabric.global_rank == 0 and not (out / LESSONS).is_file():
@@ -306,7 +340,7 @@ def _kept_lessons(
 
 
 def _inspected(
-    teacher: Method, batch: Batch, seed: int, device: torch.device, stages: Stages, name: str
+    teacher: Inspects, batch: Batch, seed: int, device: torch.device, stages: Stages, name: str
 ) -> tuple[Tensor, Tensor]:
     """The teacher's restorations (N, C, H, W) and maps (N, 1, H, W) of what is seen."""
     images, maps = [], []

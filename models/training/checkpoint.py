@@ -12,6 +12,7 @@ from torch import nn
 
 from agent.durable import sync_folder
 from agent.errors import PlumblineError
+from models.parts.weights import UNREADABLE
 
 
 class CheckpointError(PlumblineError):
@@ -36,7 +37,7 @@ def load(path: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, *UNREADABLE) as error:
         raise CheckpointError(
             f"{path}: damaged, or not of plain tensors and values; remove it and train again"
         ) from error

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """AdamW with warm-up and cosine decay; counted in pictures, so a batch size changes no budget."""
+    """AdamW with warm-up and cosine decay; counted in pictures, so a batch size changes no budget.
+
+    The cosine reaches 0 after `horizon` runs: at the end of one, later, or, where it is infinite, never.
+    """
 
     images: int  # training pictures shown in all
     batch: int = 8
@@ -18,6 +21,7 @@ class Plan:
     rates: Mapping[str, float] = field(default_factory=dict)  # by the start of a parameter's name
     weight_decay: float = 1e-4
     warm_up: float = 0.03  # share of the run
+    horizon: float = 1.0
     ema: float = 0.998
     clip: float = 1.0  # gradient norm
     seed: int = 0
@@ -36,17 +40,26 @@ class Plan:
         warm = max(1, round(self.warm_up * self.steps))
         if step < warm:
             return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.horizon * self.steps - warm)))
 
 
 NANO = Plan(images=256, batch=8, shards=2, rate=1e-3)
 EDGE = Plan(images=24_000, batch=8)
 
-# The published configurations: pictures, batch, rates (reference in each method's file).
+# The published configurations: pictures, batch, rates, their course (what differs: each method's file).
 TEACHERS: dict[tuple[str, str], Plan] = {
     ("decodiff", "nano"): NANO,
     ("decodiff", "edge"): EDGE,
-    ("decodiff", "paper"): Plan(images=3267 * 800, batch=128, shards=2, rate=1e-4, ema=0.9999),
+    ("decodiff", "paper"): Plan(
+        images=3267 * 800,
+        batch=128,
+        shards=2,
+        rate=1e-4,
+        warm_up=10 / 800,
+        horizon=1.5,
+        ema=0.0,
+        clip=math.inf,
+    ),
     ("diffusionad", "nano"): NANO,
     ("diffusionad", "edge"): EDGE,
     ("diffusionad", "paper"): Plan(
@@ -55,15 +68,29 @@ TEACHERS: dict[tuple[str, str], Plan] = {
         rate=1e-4,
         rates={"segmenter": 1e-5},
         weight_decay=0.0,
-        ema=0.0,  # published without an average
+        warm_up=0.0,
+        horizon=math.inf,
+        ema=0.0,
         clip=math.inf,
     ),
     ("glad", "nano"): NANO,
     ("glad", "edge"): EDGE,
-    ("glad", "paper"): Plan(images=32 * 4000, batch=32, rate=5e-6, weight_decay=0.01, ema=0.0),
+    ("glad", "paper"): Plan(
+        images=32 * 4000, batch=32, rate=5e-6, weight_decay=0.01, warm_up=0.0, horizon=math.inf, ema=0.0
+    ),
     ("diad", "nano"): NANO,
     ("diad", "edge"): EDGE,
-    ("diad", "paper"): Plan(images=3629 * 1000, batch=48, shards=4, rate=1e-5, weight_decay=0.01),
+    ("diad", "paper"): Plan(
+        images=3629 * 1000,
+        batch=48,
+        shards=4,
+        rate=1e-5,
+        weight_decay=0.01,
+        warm_up=0.0,
+        horizon=math.inf,
+        ema=0.0,
+        clip=math.inf,
+    ),
 }
 
 STUDENTS: dict[str, Plan] = {

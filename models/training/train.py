@@ -38,9 +38,10 @@ class Run:
     method: str
     preset: str
     seed: int
-    data: tuple[str, ...]  # names of the data sets, each one product
+    data: tuple[str, ...]  # names of the data sets, each one product, in the order of a class embedding
     input: InputSpec
     weights: str | None = None  # folder of published weights
+    checkpoint: str | None = None  # digest of the published checkpoint that it was imported from
 
 
 def train(

@@ -21,8 +21,8 @@ from models.methods.decodiff import (
     hide,
     shuffle_patches,
 )
-from models.parts.features import WeightsError
 from models.parts.schedule import cosine
+from models.parts.weights import WeightsError
 from tests.models.methods.stand_ins import Remembered, batch, generator, images
 
 NANO = PRESETS["nano"]

@@ -13,8 +13,8 @@ from diffusers import UNet2DConditionModel
 from transformers import ResNetConfig, ResNetForImageClassification
 
 from models.methods.diad import PRESETS, PublishedNet, adapted, build
-from models.parts.features import WeightsError
 from models.parts.stable_diffusion import untrained_sd_unet
+from models.parts.weights import WeightsError
 from tests.models.methods.stand_ins import batch, generator, images, save_tiny_vae, stirred
 
 
@@ -96,7 +96,7 @@ def test_the_published_hint_reaches_the_decoder_by_the_middle_and_the_last_three
 
 def test_the_published_trunk_learns_in_its_decoder_only(published: PublishedNet) -> None:
     x, t = torch.randn(1, 4, 16, 16, generator=generator()), torch.tensor([500])
-    published.answers(x, t, torch.rand(1, 1, 128, 128))["guided"].square().mean().backward()
+    published.answers(x, t, torch.rand(1, 3, 128, 128))["guided"].square().mean().backward()
     decoder = ("up_blocks.", "conv_norm_out.", "conv_out.")
     for name, parameter in published.trunk.named_parameters():
         assert (parameter.grad is not None) == name.startswith(decoder), name

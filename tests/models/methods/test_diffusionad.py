@@ -26,7 +26,7 @@ from models.methods.diffusionad import (
     top_count,
 )
 from models.parts.batch import Batch
-from models.parts.features import WeightsError
+from models.parts.weights import WeightsError
 from models.training.fit import fit, new_fabric
 from models.training.plans import NANO as NANO_PLAN
 from models.training.plans import TEACHERS

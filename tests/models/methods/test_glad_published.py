@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from models.methods.glad import PRESETS, Glad, Prompted, adapted, build
 from models.parts.codec import StableDiffusionVae
 from models.parts.dino import Dino, untrained_vit
-from models.parts.features import WeightsError
 from models.parts.stable_diffusion import untrained_sd_unet
+from models.parts.weights import WeightsError
 from tests.models.methods.stand_ins import batch, generator, images, save_tiny_vae
 from tests.models.parts.test_dino import save_tiny_vit
 from tests.models.parts.test_stable_diffusion import save_tiny_text, save_tiny_unet

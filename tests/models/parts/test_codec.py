@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.parts.codec import SD_SCALE, Unshuffle, load_sd_vae, space_to_depth
-from models.parts.features import WeightsError
+from models.parts.weights import WeightsError
 from tests.models.methods.stand_ins import save_tiny_vae
 
 

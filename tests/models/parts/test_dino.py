@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import ViTConfig, ViTModel
 
 from models.parts.dino import Dino, load_dino, untrained_vit
-from models.parts.features import WeightsError
+from models.parts.weights import WeightsError
 
 
 def save_tiny_vit(path: Path) -> ViTModel:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.parts.features import FILE, PACKAGE, STRIDES, Features, SameConv, WeightsError, load_features
+from models.parts.features import FILE, PACKAGE, STRIDES, Features, SameConv, load_features
+from models.parts.weights import WeightsError
 
 WIDTHS = (16, 24, 40, 80, 112, 192, 320)  # Tan & Le 2019, table 1
 

@@ -90,10 +90,27 @@ def test_a_percentile_is_one_of_the_values_with_its_share_below(seed: int, share
 
 
 @pytest.mark.parametrize("sigma_px", [1.0, 3.0])
-def test_blur_is_a_gaussian_with_repeated_borders(sigma_px: float) -> None:
+def test_blur_is_a_gaussian_with_mirrored_borders(sigma_px: float) -> None:
     maps = randn(0, 1, 1, 20, 24)
-    expected = gaussian_filter(maps[0, 0].double().numpy(), sigma_px, mode="nearest", truncate=3.0)
+    expected = gaussian_filter(maps[0, 0].double().numpy(), sigma_px, mode="mirror", truncate=3.0)
     assert torch.allclose(Blur(sigma_px)(maps)[0, 0].double(), torch.from_numpy(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma_px", [0.7, 3.0, 6.0])
+def test_an_isolated_pixel_counts_wherever_it_lies(sigma_px: float) -> None:
+    side = 40
+    inside = float(Blur(sigma_px).row.amax()) ** 2
+    corner = torch.eye(side * side)[[row * side + column for row in range(20) for column in range(20)]]
+    peaks = Blur(sigma_px)(corner.view(-1, 1, side, side)).amax((1, 2, 3))
+    assert peaks.min() > 0.999 * inside
+    assert peaks.max() < 4 * inside  # two mirrors meet beside a corner; a repeated border made it 64 times
+
+
+def test_a_good_map_has_its_maximum_anywhere() -> None:
+    at = Blur(0.7)(randn(0, 200, 1, 64, 64).abs()).flatten(1).argmax(1)  # as the student blurs
+    rows, columns = at // 64, at % 64
+    outermost = (rows % 63 == 0) | (columns % 63 == 0)  # 6 % of the pixels; 44 % with a repeated border
+    assert outermost.float().mean() < 0.2
 
 
 def test_blur_leaves_a_flat_map_flat() -> None:

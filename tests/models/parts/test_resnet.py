@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from models.parts.features import WeightsError
 from models.parts.resnet import load_resnet50, untrained_resnet50
+from models.parts.weights import WeightsError
 
 WEIGHTS = "model.safetensors"
 
@@ -74,5 +74,5 @@ def test_weights_that_lack_a_layer_are_an_error(made: tuple[Path, ResNetForImage
     save_file(
         {key: value for key, value in state.items() if key != lost}, made[0] / WEIGHTS, {"format": "pt"}
     )
-    with pytest.raises(WeightsError, match=f"lacks 1 weights of a ResNet, {lost} among them"):
+    with pytest.raises(WeightsError, match=f"lacks 1 weights: {lost}; download"):
         load_resnet50(made[0])

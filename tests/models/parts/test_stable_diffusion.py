@@ -11,7 +11,6 @@ import torch
 from diffusers import UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from models.parts.features import WeightsError
 from models.parts.stable_diffusion import (
     NEEDED,
     prompt_embedding,
@@ -19,6 +18,7 @@ from models.parts.stable_diffusion import (
     sd_unet,
     untrained_sd_unet,
 )
+from models.parts.weights import WeightsError
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
