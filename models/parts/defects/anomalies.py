@@ -1,7 +1,7 @@
 """Synthetic defects: where (masks) and what (sources), always labelled only where pixels changed.
 
-The odds are the whole mix. What `natural.py` makes is not in it: choices are made on those. All pictures are uint8 (H, W, C), masks bool (H, W), randomness a numpy
-Generator.
+The odds are the whole mix. What `natural.py` makes is not in it: choices are made on that. All pictures are
+uint8 (H, W, C), masks bool (H, W), randomness a numpy Generator.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The defects that no training sees: every choice is judged by them, so that none is made of what was learned.
+"""Defects that no training sees: every choice is made on them, so that none favours what was learned.
 
-NSA (Schlüter et al., ECCV 2022, arXiv 2109.15222): pieces of another good part, resized, blended in by Poisson
-image editing (Perez et al., 2003), so that no edge gives them away.
+NSA (Schlüter et al., ECCV 2022, arXiv 2109.15222): pieces of another good part, resized, blended in by
+Poisson image editing (Perez et al., 2003), so that no edge gives them away.
 
-What we changed: sizes are shares of the shorter side; pieces are turned and of more contrast too, because on a
-texture an upright piece is a good part; half of them keep the stronger gradient of both pictures (mixed
+What we changed: sizes are shares of the shorter side; pieces are turned and of more contrast too, because on
+a texture an upright piece is a good part; half of them keep the stronger gradient of both pictures (mixed
 cloning); the label is where pixels changed, as for all of ours.
 """
 
