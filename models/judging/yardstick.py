@@ -1,115 +1,158 @@
-"""The yardstick of every evaluation: a memory of good patches, nothing trained (PatchCore, arXiv 2106.08265).
+"""The yardstick of every evaluation: the strongest memory of good parts that the student's features allow.
 
-    P        = [avg3(phi_8), grow(avg3(phi_16))]        a patch: frozen features at strides 8 and 16, one grid
-    M        = greedy k-centre of random good patches   distances in a random projection to 128 dimensions
-    d(p)     = min over m in M of |p - m|
-    score    = (1 - exp |p* - m*| / sum over m in N_b(m*) of exp |p* - m|) d(p*)     eq. 7, p* = argmax d
-    map      = blur(grow(d))                            sigma 4 at 256 px
-
-What we changed. EfficientNet-Lite0 stands in for WideResNet-50, at the same middle levels; its channels are
-concatenated as they are; at most 100,000 random patches are covered, of which a tenth is kept. N_b(m*) holds
-m* itself, and b = 9, which the paper leaves open. Its accuracy (MVTec-AD image AUROC 99.0 with a tenth of
-all patches) is not claimed for ours: models/README.md has the measured figures.
+It sees whole pictures at the model's scale, so that no tile's border costs it anything. Which strides it
+looks at is chosen on held-back good parts and on defects that no training saw, never on test pictures.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agent.engines.engine import Answer
-from agent.messages import Pixels
+from agent.bundle.bundle import InputSpec
+from agent.line.prepare import scaled
+from agent.messages import Floats, Pixels
 from models.data.batches import to_images
-from models.parts.features import STRIDES, Features, load_features
+from models.data.datasets import DataError, Item, read_image
+from models.data.product import find_foreground, read_product
+from models.judging.memory import Memory, remember, rows_of
+from models.judging.metrics import auroc
+from models.parts.defects.natural import spoil_unseen
+from models.parts.features import Features, load_features
 from models.parts.maps import Blur
 from models.stages import SILENT, Stages
 
-STAGES = (2, 4)  # of EfficientNet-Lite0: strides 8 and 16
-COVERED = 100_000  # patches, drawn at random, that the memory must stand for
-SHARE = 0.1  # of them is kept
-PROJECTED = 128  # dimensions of the distances between them
-NEIGHBOURS = 9  # b in eq. 7
+STAGES: Mapping[int, tuple[int, ...]] = {8: (2,), 16: (4,), 32: (5, 6)}  # of EfficientNet-Lite0, by stride
+CHOICES = ((8,), (16,), (32,), (8, 16), (8, 32), (16, 32))
+LOOKED_AT = tuple(stage for stages in STAGES.values() for stage in stages)
+PICTURES = 300  # good ones that are remembered, evenly spread, where there are more
+COVERED = 20_000  # patches, drawn at random, that the memory must stand for
+KEPT = 1000  # of them
+PAIRS = 48  # held-back pictures and their spoilt twins that choose
 BLUR = 4 / 256  # sigma over the tile's side
 
 
 @dataclass(frozen=True, kw_only=True)
 class Yardstick:
-    """Good patches to hold others against; judges tiles as an engine does."""
+    """Good patches at these strides to hold pictures against."""
 
     features: Features
-    memory: Tensor  # (K, C)
+    strides: tuple[int, ...]
+    memory: Memory
 
-    def inspect(self, tiles: Pixels) -> Answer:
-        """Judge uint8 tiles (N, H, W, C), each on its own. Nothing is restored: they come back as is."""
-        smooth = Blur(BLUR * tiles.shape[1])
-        maps, scores = [], []
-        with torch.no_grad():
-            for tile in tiles:
-                patches = embed(self.features, tile[None])  # (1, C, h, w)
-                distance, score = self.judge(patches[0].flatten(1).T)
-                grid = distance.view(1, 1, *patches.shape[2:])
-                maps.append(smooth(F.interpolate(grid, size=tile.shape[:2], mode="bilinear"))[0, 0])
-                scores.append(score)
-        return Answer(scores=torch.stack(scores).numpy(), maps=torch.stack(maps).numpy(), restored=tiles)
-
-    def judge(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches (P, C) of one tile to the distance of each, (P,), and the tile's score."""
-        nearest = _nearest(patches, self.memory, 1)[:, 0]
-        distance = (patches - self.memory[nearest]).norm(dim=1)
-        worst = distance.argmax()
-        around = _nearest(self.memory[nearest[worst]][None], self.memory, NEIGHBOURS)[0]
-        distances = (patches[worst] - self.memory[around]).norm(dim=1)  # the first is m* itself
-        return distance, (1 - distances.softmax(0)[0]) * distance[worst]
+    def inspect(self, picture: Pixels) -> tuple[float, Floats]:
+        """The score of a uint8 picture (H, W, C) of any size, and its map (H, W)."""
+        rows, grid = rows_of(_levels(look(self.features, picture), self.strides))
+        distance, score = self.memory.judge(rows)
+        grown = F.interpolate(distance.view(1, 1, *grid), size=picture.shape[:2], mode="bilinear")
+        smooth = Blur(BLUR * min(picture.shape[:2]))
+        return float(score), np.asarray(smooth(grown)[0, 0].numpy(), np.float32)
 
 
-def build_memory(tiles: Pixels, seed: int, stages: Stages = SILENT) -> Yardstick:
-    """A yardstick from good tiles (N, H, W, C); equal seeds give equal ones. Raises WeightsError."""
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A yardstick, how its choices ranked on what no training saw, and what it took."""
+
+    yardstick: Yardstick
+    aurocs: Mapping[tuple[int, ...], float]  # of each of CHOICES
+    seconds: float
+
+
+def build(
+    kept: Sequence[Item], held: Sequence[Item], spec: InputSpec, seed: int = 0, stages: Stages = SILENT
+) -> Built:
+    """Remember good parts, and choose the strides by held-back ones; equal seeds give equal yardsticks.
+
+    Raises WeightsError, and DataError for pictures that cannot be read or on which no defect shows.
+    """
+    started = time.perf_counter()
+    features = load_features(LOOKED_AT)
+    memories = remembered(features, kept[:: -(-len(kept) // PICTURES)], spec, seed, stages)
+    chosen = held[:: -(-len(held) // PAIRS)]
+    good = [picture_of(item, spec) for item in chosen]
+    pictures = [*good, *spoilt_twins(chosen, kept, spec, PAIRS, seed)]
+    scores: dict[tuple[int, ...], list[float]] = {strides: [] for strides in CHOICES}
+    for picture in stages.over(pictures, "choosing the yardstick's strides"):
+        seen = look(features, picture)
+        for strides, memory in memories.items():
+            rows, _ = rows_of(_levels(seen, strides))
+            scores[strides].append(float(memory.judge(rows)[1]))
+    labels = np.arange(len(pictures)) >= len(good)
+    aurocs = {strides: auroc(labels, np.array(some)) for strides, some in scores.items()}
+    best = max(CHOICES, key=lambda strides: aurocs[strides])
+    return Built(
+        yardstick=Yardstick(features=features, strides=best, memory=memories[best]),
+        aurocs=aurocs,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def remembered(
+    features: Features, kept: Sequence[Item], spec: InputSpec, seed: int, stages: Stages = SILENT
+) -> dict[tuple[int, ...], Memory]:
+    """A memory of good pictures for each of CHOICES."""
     rng = torch.Generator().manual_seed(seed)
-    features = load_features(STAGES)
-    cells = (tiles.shape[1] // STRIDES[STAGES[0]]) * (tiles.shape[2] // STRIDES[STAGES[0]])
-    drawn = torch.zeros(len(tiles) * cells, dtype=torch.bool)
-    drawn[torch.randperm(len(drawn), generator=rng)[:COVERED]] = True
-    found = []
+    share = -(-COVERED // len(kept))  # patches of each picture
+    found: dict[tuple[int, ...], list[list[Tensor]]] = {strides: [] for strides in CHOICES}
+    for item in stages.over(kept, "looking at good parts"):
+        seen = look(features, picture_of(item, spec))
+        for strides, some in found.items():
+            rows, (height, width) = rows_of(_levels(seen, strides))
+            drawn = torch.randperm(height * width, generator=rng)[:share]
+            some.append([level[drawn] for level in rows])
+    return {
+        strides: remember([torch.cat(level) for level in zip(*some, strict=True)], KEPT, rng, stages)
+        for strides, some in found.items()
+    }
+
+
+def look(features: Features, picture: Pixels) -> dict[int, Tensor]:
+    """What the frozen features make of a whole picture: a level (1, c, h, w) for each stage."""
     with torch.no_grad():
-        pairs = list(zip(tiles, drawn.view(len(tiles), cells), strict=True))
-        for tile, chosen in stages.over(pairs, "looking at good patches"):
-            found.append(embed(features, tile[None])[0].flatten(1).T[chosen])
-        patches = torch.cat(found)  # (<= COVERED, C)
-        return Yardstick(features=features, memory=patches[coreset(patches, SHARE, rng, stages)])
+        levels = features(to_images(picture[None]).expand(-1, 3, -1, -1))
+    return dict(zip(LOOKED_AT, levels, strict=True))
 
 
-def embed(features: Features, tiles: Pixels) -> Tensor:
-    """Tiles (N, H, W, C) to patches (N, c, H / 8, W / 8): levels averaged 3 x 3, on the finest's grid."""
-    levels = [
-        F.avg_pool2d(level, 3, stride=1, padding=1, count_include_pad=False)
-        for level in features(to_images(tiles).expand(-1, 3, -1, -1))
-    ]
-    grid = levels[0].shape[2:]
-    return torch.cat([F.interpolate(level, size=grid, mode="bilinear") for level in levels], 1)
+def picture_of(item: Item, spec: InputSpec) -> Pixels:
+    """The picture at the model's scale, (H, W, C). Raises DataError."""
+    return scaled(read_image(item.image, spec.channels), spec)
 
 
-def coreset(patches: Tensor, share: float, rng: torch.Generator, stages: Stages = SILENT) -> Tensor:
-    """Indices of a share of the patches (P, C), each the farthest from all that were chosen before it."""
-    projection = torch.randn(patches.shape[1], PROJECTED, generator=rng) / PROJECTED**0.5
-    # (PROJECTED, P), because rows of (P, PROJECTED) would make every step three times as slow.
-    points = projection.T @ patches.T
-    squares = points.square().sum(0)
-    uncovered = torch.full_like(squares, torch.inf)  # squared distance to the nearest chosen one
-    last = int(torch.randint(len(patches), (), generator=rng))
-    chosen = [last]
-    for _ in stages.over(range(1, max(NEIGHBOURS, round(share * len(patches)))), "choosing patches to keep"):
-        to_last = squares + squares[last] - 2 * (points[:, last] @ points)
-        torch.minimum(uncovered, to_last, out=uncovered)
-        uncovered[last] = -torch.inf
-        last = int(uncovered.argmax())
-        chosen.append(last)
-    return torch.tensor(chosen)
+def spoilt_twins(
+    held: Sequence[Item], kept: Sequence[Item], spec: InputSpec, count: int, seed: int
+) -> list[Pixels]:
+    """At least `count` held-back pictures with defects that no training saw, each picture equally often.
+
+    Pieces come from kept pictures of the same product. Pictures on which nothing shows are left out; raises
+    DataError where it shows on none.
+    """
+    rng = np.random.default_rng(seed)
+    by_product: dict[str, list[Item]] = {}
+    for item in kept:
+        by_product.setdefault(item.product, []).append(item)
+    found = []
+    for _ in range(-(-count // len(held))):
+        for item in held:
+            others = by_product[item.product]
+            picture, other = picture_of(item, spec), picture_of(others[int(rng.integers(len(others)))], spec)
+            rule = read_product(item.folder)
+            place = None if rule.foreground == "all" else find_foreground(picture, rule)
+            spoilt, mask = spoil_unseen(picture, other, rng, foreground=place)
+            if mask.any():
+                found.append(spoilt)
+    if not found:
+        raise DataError(
+            f"{held[0].image.parent}: a piece of one good part shows on no other one, so nothing can be made "
+            "of them to compare models by; are these pictures of parts?"
+        )
+    return found
 
 
-def _nearest(patches: Tensor, memory: Tensor, count: int) -> Tensor:
-    """Indices (P, count) into memory (K, C) of each patch's nearest, nearest first."""
-    ranking = torch.addmm(memory.square().sum(1), patches, memory.T, alpha=-2)  # |p - m|^2 less |p|^2
-    return ranking.topk(count, dim=1, largest=False).indices
+def _levels(seen: Mapping[int, Tensor], strides: Sequence[int]) -> list[Tensor]:
+    return [seen[stage] for stride in strides for stage in STAGES[stride]]
