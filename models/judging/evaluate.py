@@ -199,7 +199,7 @@ def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
         map=np.asarray(cv2.resize(whole, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32),
         picture=picture,
         restored=lay_out(answer.restored, origins, shape),
-        mask=_scaled_mask(item, original, shape),
+        mask=scaled_mask(item, original, shape),
         seconds=seconds,
     )
 
@@ -211,13 +211,14 @@ def judge_whole(item: Item, yardstick: Yardstick, spec: InputSpec) -> Judged:
     picture = scaled(original, spec)
     score, map_ = yardstick.inspect(picture)
     seconds = time.perf_counter() - started
-    mask = _scaled_mask(item, original, map_.shape)
+    mask = scaled_mask(item, original, map_.shape)
     return Judged(
         item=item, score=score, map=map_, picture=picture, restored=picture, mask=mask, seconds=seconds
     )
 
 
-def _scaled_mask(item: Item, original: Pixels, shape: tuple[int, ...]) -> Flags | None:
+def scaled_mask(item: Item, original: Pixels, shape: tuple[int, ...]) -> Flags | None:
+    """Where the defect is on the scaled picture of this shape; None when the set has no mask for it."""
     mask = read_mask(item, original.shape[:2])
     if mask is None:
         return None

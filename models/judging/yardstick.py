@@ -48,20 +48,29 @@ class Yardstick:
 
     def inspect(self, picture: Pixels) -> tuple[float, Floats]:
         """The score of a uint8 picture (H, W, C) of any size, and its map (H, W)."""
-        rows, grid = rows_of(_levels(look(self.features, picture), self.strides))
+        height, width = picture.shape[:2]
+        return self.judge(look(self.features, picture), (height, width))
+
+    def judge(self, seen: Mapping[int, Tensor], shape: tuple[int, int]) -> tuple[float, Floats]:
+        """The same from what `look` made of a picture of this shape."""
+        rows, grid = rows_of([seen[stage] for stride in self.strides for stage in STAGES[stride]])
         distance, score = self.memory.judge(rows)
-        grown = F.interpolate(distance.view(1, 1, *grid), size=picture.shape[:2], mode="bilinear")
-        smooth = Blur(BLUR * min(picture.shape[:2]))
-        return float(score), np.asarray(smooth(grown)[0, 0].numpy(), np.float32)
+        grown = F.interpolate(distance.view(1, 1, *grid), size=shape, mode="bilinear")
+        return float(score), np.asarray(Blur(BLUR * min(shape))(grown)[0, 0].numpy(), np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """A yardstick, how its choices ranked on what no training saw, and what it took."""
+    """A yardstick for each choice of strides, how they ranked on what no training saw, and what it took."""
 
-    yardstick: Yardstick
-    aurocs: Mapping[tuple[int, ...], float]  # of each of CHOICES
+    choices: Mapping[tuple[int, ...], Yardstick]
+    aurocs: Mapping[tuple[int, ...], float]
     seconds: float
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """The one that ranked best; of equal ones the first."""
+        return self.choices[max(self.choices, key=lambda strides: self.aurocs[strides])]
 
 
 def build(
@@ -73,41 +82,39 @@ def build(
     """
     started = time.perf_counter()
     features = load_features(LOOKED_AT)
-    memories = remembered(features, kept[:: -(-len(kept) // PICTURES)], spec, seed, stages)
+    choices = remembered(features, kept[:: -(-len(kept) // PICTURES)], spec, seed, stages)
     chosen = held[:: -(-len(held) // PAIRS)]
     good = [picture_of(item, spec) for item in chosen]
     pictures = [*good, *spoilt_twins(chosen, kept, spec, PAIRS, seed)]
     scores: dict[tuple[int, ...], list[float]] = {strides: [] for strides in CHOICES}
     for picture in stages.over(pictures, "choosing the yardstick's strides"):
-        seen = look(features, picture)
-        for strides, memory in memories.items():
-            rows, _ = rows_of(_levels(seen, strides))
-            scores[strides].append(float(memory.judge(rows)[1]))
+        seen, shape = look(features, picture), (picture.shape[0], picture.shape[1])
+        for strides, choice in choices.items():
+            scores[strides].append(choice.judge(seen, shape)[0])
     labels = np.arange(len(pictures)) >= len(good)
     aurocs = {strides: auroc(labels, np.array(some)) for strides, some in scores.items()}
-    best = max(CHOICES, key=lambda strides: aurocs[strides])
-    return Built(
-        yardstick=Yardstick(features=features, strides=best, memory=memories[best]),
-        aurocs=aurocs,
-        seconds=time.perf_counter() - started,
-    )
+    return Built(choices=choices, aurocs=aurocs, seconds=time.perf_counter() - started)
 
 
 def remembered(
     features: Features, kept: Sequence[Item], spec: InputSpec, seed: int, stages: Stages = SILENT
-) -> dict[tuple[int, ...], Memory]:
-    """A memory of good pictures for each of CHOICES."""
+) -> dict[tuple[int, ...], Yardstick]:
+    """A memory of good pictures for each of CHOICES, all from one look at each picture."""
     rng = torch.Generator().manual_seed(seed)
     share = -(-COVERED // len(kept))  # patches of each picture
     found: dict[tuple[int, ...], list[list[Tensor]]] = {strides: [] for strides in CHOICES}
     for item in stages.over(kept, "looking at good parts"):
         seen = look(features, picture_of(item, spec))
         for strides, some in found.items():
-            rows, (height, width) = rows_of(_levels(seen, strides))
+            rows, (height, width) = rows_of([seen[stage] for stride in strides for stage in STAGES[stride]])
             drawn = torch.randperm(height * width, generator=rng)[:share]
             some.append([level[drawn] for level in rows])
     return {
-        strides: remember([torch.cat(level) for level in zip(*some, strict=True)], KEPT, rng, stages)
+        strides: Yardstick(
+            features=features,
+            strides=strides,
+            memory=remember([torch.cat(level) for level in zip(*some, strict=True)], KEPT, rng, stages),
+        )
         for strides, some in found.items()
     }
 
@@ -152,7 +159,3 @@ def spoilt_twins(
             "of them to compare models by; are these pictures of parts?"
         )
     return found
-
-
-def _levels(seen: Mapping[int, Tensor], strides: Sequence[int]) -> list[Tensor]:
-    return [seen[stage] for stride in strides for stage in STAGES[stride]]
