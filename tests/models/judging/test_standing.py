@@ -30,9 +30,8 @@ def built(good: tuple[list[Item], list[Item]]) -> Built:
 
 def blind(tiles: Pixels) -> Answer:
     """Scores that have nothing to do with defects: the light of the tile."""
-    return Answer(
-        scores=tiles.mean((1, 2, 3)).astype(np.float32), maps=np.zeros((len(tiles), 2, 2), np.float32)
-    )
+    scores = tiles.mean((1, 2, 3)).astype(np.float32)
+    return Answer(scores=scores, maps=np.zeros((len(tiles), 2, 2), np.float32), restored=tiles)
 
 
 @pytest.mark.slow
@@ -56,7 +55,7 @@ def test_the_yardstick_beside_itself_is_not_worse(
 
     def itself(tiles: Pixels) -> Answer:
         score, map_ = built.yardstick.inspect(tiles[0])
-        return Answer(scores=np.array([score], np.float32), maps=map_[None])
+        return Answer(scores=np.array([score], np.float32), maps=map_[None], restored=tiles)
 
     found = on_unseen(itself, built.yardstick, kept, held, SPEC)
     assert found.difference == (0, 0)
