@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,16 +39,15 @@ def test_the_yardstick_s_row_stands_beside_the_model_s(data: Path, teacher: Path
     file = tmp_path / "figures.json"
     output = run_lab("evaluate", teacher, "--data", data, "--json", file, "--report", tmp_path)
     found = json.loads(file.read_text())
-    standing = found.pop("standing")
-    assert found.keys() == {"model", "yardstick"}
-    assert found["yardstick"].keys() - found["model"].keys() == {"build_minutes"}
-    assert found["yardstick"]["build_minutes"] > 0
-    for name, one in found.items():
+    standing, own = found.pop("standing"), found.pop("yardstick")
+    assert own.keys() - found.keys() == {"build_minutes"}
+    assert own["build_minutes"] > 0
+    for name, one in (("model", found), ("yardstick", own)):
         assert standing[f"{name}_auroc"] == pytest.approx(one["image_auroc"], abs=1e-6)
         assert one["images"] == GOOD_TEST + DEFECTIVE_TEST
         assert f"{one['image_auroc']:.4f}" in output
         assert f"{one['aupro_03']:.4f}" in output
-    assert found["yardstick"]["image_auroc"] == 1.0  # a black line in a weave is easy
+    assert own["image_auroc"] == 1.0  # a black line in a weave is easy
     assert "the model ranks worse than a plain memory of good parts" in output  # of eight training pictures
     assert standing["difference"][1] < 0
     for folder in (tmp_path, tmp_path / "yardstick"):
@@ -62,6 +62,16 @@ def test_without_the_yardstick_the_figures_are_the_model_s_alone(
     assert json.loads(file.read_text())["images"] == GOOD_TEST + DEFECTIVE_TEST
     assert "yardstick" not in output
     assert "memory" not in output
+
+
+def test_a_test_split_alone_is_judged_by_the_model_and_the_rest_is_said(
+    data: Path, teacher: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data / "test", tmp_path / "only" / "test")
+    shutil.copytree(data / "ground_truth", tmp_path / "only" / "ground_truth")
+    output = run_lab("evaluate", teacher, "--data", tmp_path / "only", "--json", tmp_path / "figures.json")
+    assert "no memory of good parts to hold the model against:" in output
+    assert "standing" not in json.loads((tmp_path / "figures.json").read_text())
 
 
 @pytest.mark.slow
