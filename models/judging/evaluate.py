@@ -36,7 +36,7 @@ from models.data.datasets import (
 from models.data.held import good_items
 from models.judging import metrics
 from models.judging import yardstick as measure
-from models.judging.yardstick import Built, Yardstick
+from models.judging.yardstick import Built
 from models.methods.method import Method
 from models.parts.precision import autocast
 from models.stages import SILENT, Stages
@@ -105,7 +105,7 @@ def evaluate_yardstick(
     kept, held = good_items([data])
     built = measure.build(kept, held, spec, seed, stages)
     items = stages.over(checked_split(data, stages), "judging the test split by the yardstick")
-    judged = [judge_whole(item, built.yardstick, spec) for item in items]
+    judged = [judge_item(item, built.yardstick.inspect, spec) for item in items]
     return figures(judged, None), judged, built
 
 
@@ -193,33 +193,21 @@ def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
     shape = (picture.shape[0], picture.shape[1])
     whole = mosaic(answer.maps, origins, spec.tile_px, shape)
     seconds = time.perf_counter() - started
+    mask = scaled_mask(item, original.shape[:2], shape)
     return Judged(
         item=item,
         score=float(answer.scores.max()),
         map=np.asarray(cv2.resize(whole, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32),
         picture=picture,
         restored=lay_out(answer.restored, origins, shape),
-        mask=scaled_mask(item, original, shape),
+        mask=mask,
         seconds=seconds,
     )
 
 
-def judge_whole(item: Item, yardstick: Yardstick, spec: InputSpec) -> Judged:
-    """One picture by the yardstick, which needs no tiles. Nothing is restored: it comes back as it is."""
-    original = read_image(item.image, spec.channels)
-    started = time.perf_counter()
-    picture = scaled(original, spec)
-    score, map_ = yardstick.inspect(picture)
-    seconds = time.perf_counter() - started
-    mask = scaled_mask(item, original, map_.shape)
-    return Judged(
-        item=item, score=score, map=map_, picture=picture, restored=picture, mask=mask, seconds=seconds
-    )
-
-
-def scaled_mask(item: Item, original: Pixels, shape: tuple[int, ...]) -> Flags | None:
-    """Where the defect is on the scaled picture of this shape; None when the set has no mask for it."""
-    mask = read_mask(item, original.shape[:2])
+def scaled_mask(item: Item, original: tuple[int, int], shape: tuple[int, int]) -> Flags | None:
+    """Where the defect is on the scaled picture; `original` is its file's shape. None without a mask."""
+    mask = read_mask(item, original)
     if mask is None:
         return None
     return np.asarray(cv2.resize(mask.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)

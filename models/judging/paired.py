@@ -43,4 +43,4 @@ def paired(labels: Flags, one: Floats, other: Floats, seed: int = 0) -> Paired:
 def _wins(labels: Flags, scores: Floats) -> npt.NDArray[np.float32]:
     """1 where a defective picture scores above a good one, a half for a tie."""
     bad, good = scores[labels][:, None], scores[~labels][None]
-    return (bad > good).astype(np.float32) + np.float32(0.5) * (bad == good)
+    return np.asarray((bad > good) + 0.5 * (bad == good), np.float32)

@@ -43,8 +43,9 @@ def on_unseen(
     bad = spoilt_twins(held, kept, spec, PAIRS, TWINS_SEED)
     own, others = [], []
     for picture in stages.over([*good, *bad], "ranking beside the yardstick"):
-        own.append(float(inspector(cut_tiles(picture, spec)[0]).scores.max()))
-        others.append(yardstick.inspect(picture)[0])
+        tiles, _ = cut_tiles(picture, spec)
+        own.append(float(inspector(tiles).scores.max()))
+        others.append(float(yardstick.inspect(tiles).scores.max()))
     labels = np.arange(len(own)) >= len(good)
     scores = np.array(own, np.float32), np.array(others, np.float32)
     return standing(labels, *scores, yardstick.strides, UNSEEN)

@@ -1,7 +1,8 @@
 """The yardstick of every evaluation: the strongest memory of good parts that the student's features allow.
 
-It sees whole pictures at the model's scale, so that no tile's border costs it anything. Which strides it
-looks at is chosen on held-back good parts and on defects that no training saw, never on test pictures.
+It sees the device's own overlapping tiles. Which strides it looks at is decided on held-back good parts and on
+defects that no training saw, never on test pictures: stride 32, unless another choice ranks better there beyond
+chance.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agent.bundle.bundle import InputSpec
-from agent.line.prepare import scaled
-from agent.messages import Floats, Pixels
+from agent.engines.engine import Answer
+from agent.line.prepare import cut_tiles, scaled
+from agent.messages import Flags, Floats, Pixels
 from models.data.batches import to_images
 from models.data.datasets import DataError, Item, read_image
 from models.data.product import find_foreground, read_product
 from models.judging.memory import Memory, remember, rows_of
 from models.judging.metrics import auroc
+from models.judging.paired import paired
 from models.parts.defects.natural import spoil_unseen
 from models.parts.features import Features, load_features
 from models.parts.maps import Blur
@@ -30,33 +33,40 @@ from models.stages import SILENT, Stages
 
 STAGES: Mapping[int, tuple[int, ...]] = {8: (2,), 16: (4,), 32: (5, 6)}  # of EfficientNet-Lite0, by stride
 CHOICES = ((8,), (16,), (32,), (8, 16), (8, 32), (16, 32))
+USUAL = (32,)  # the best on the test splits of three sets (models/README.md), so these do not speak for it
+Look = Mapping[int, Tensor]  # a level (1, c, h, w) of one tile by stage
+
 LOOKED_AT = tuple(stage for stages in STAGES.values() for stage in stages)
 PICTURES = 300  # good ones that are remembered, evenly spread, where there are more
 COVERED = 20_000  # patches, drawn at random, that the memory must stand for
 KEPT = 1000  # of them
-PAIRS = 48  # held-back pictures and their spoilt twins that choose
+PAIRS = 48  # about so many held-back pictures and as many spoilt twins at least decide
 BLUR = 4 / 256  # sigma over the tile's side
 
 
 @dataclass(frozen=True, kw_only=True)
 class Yardstick:
-    """Good patches at these strides to hold pictures against."""
+    """Good patches at these strides to hold others against; judges tiles as an engine does."""
 
     features: Features
     strides: tuple[int, ...]
     memory: Memory
 
-    def inspect(self, picture: Pixels) -> tuple[float, Floats]:
-        """The score of a uint8 picture (H, W, C) of any size, and its map (H, W)."""
-        height, width = picture.shape[:2]
-        return self.judge(look(self.features, picture), (height, width))
+    def inspect(self, tiles: Pixels) -> Answer:
+        """Judge uint8 tiles (N, H, W, C), each on its own. Nothing is restored: they come back as is."""
+        return self.judge([look(self.features, tile) for tile in tiles], tiles)
 
-    def judge(self, seen: Mapping[int, Tensor], shape: tuple[int, int]) -> tuple[float, Floats]:
-        """The same from what `look` made of a picture of this shape."""
-        rows, grid = rows_of([seen[stage] for stride in self.strides for stage in STAGES[stride]])
-        distance, score = self.memory.judge(rows)
-        grown = F.interpolate(distance.view(1, 1, *grid), size=shape, mode="bilinear")
-        return float(score), np.asarray(Blur(BLUR * min(shape))(grown)[0, 0].numpy(), np.float32)
+    def judge(self, looks: Sequence[Look], tiles: Pixels) -> Answer:
+        """The same from what `look` made of each tile."""
+        smooth = Blur(BLUR * tiles.shape[1])
+        maps, scores = [], []
+        for seen in looks:
+            rows, grid = rows_of(levels(seen, self.strides))
+            distance, score = self.memory.judge(rows)
+            grown = F.interpolate(distance.view(1, 1, *grid), size=tiles.shape[1:3], mode="bilinear")
+            maps.append(smooth(grown)[0, 0])
+            scores.append(score)
+        return Answer(scores=torch.stack(scores).numpy(), maps=torch.stack(maps).numpy(), restored=tiles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +75,18 @@ class Built:
 
     choices: Mapping[tuple[int, ...], Yardstick]
     aurocs: Mapping[tuple[int, ...], float]
+    strides: tuple[int, ...]  # of the choice that is the yardstick
     seconds: float
 
     @property
     def yardstick(self) -> Yardstick:
-        """The one that ranked best; of equal ones the first."""
-        return self.choices[max(self.choices, key=lambda strides: self.aurocs[strides])]
+        return self.choices[self.strides]
 
 
 def build(
     kept: Sequence[Item], held: Sequence[Item], spec: InputSpec, seed: int = 0, stages: Stages = SILENT
 ) -> Built:
-    """Remember good parts, and choose the strides by held-back ones; equal seeds give equal yardsticks.
+    """Remember good parts, and decide on strides by held-back ones; equal seeds give equal yardsticks.
 
     Raises WeightsError, and DataError for pictures that cannot be read or on which no defect shows.
     """
@@ -86,28 +96,42 @@ def build(
     chosen = held[:: -(-len(held) // PAIRS)]
     good = [picture_of(item, spec) for item in chosen]
     pictures = [*good, *spoilt_twins(chosen, kept, spec, PAIRS, seed)]
-    scores: dict[tuple[int, ...], list[float]] = {strides: [] for strides in CHOICES}
+    found: dict[tuple[int, ...], list[float]] = {strides: [] for strides in CHOICES}
     for picture in stages.over(pictures, "choosing the yardstick's strides"):
-        seen, shape = look(features, picture), (picture.shape[0], picture.shape[1])
+        tiles = cut_tiles(picture, spec)[0]
+        looks = [look(features, tile) for tile in tiles]
         for strides, choice in choices.items():
-            scores[strides].append(choice.judge(seen, shape)[0])
+            found[strides].append(float(choice.judge(looks, tiles).scores.max()))
     labels = np.arange(len(pictures)) >= len(good)
-    aurocs = {strides: auroc(labels, np.array(some)) for strides, some in scores.items()}
-    return Built(choices=choices, aurocs=aurocs, seconds=time.perf_counter() - started)
+    scores = {strides: np.array(some, np.float32) for strides, some in found.items()}
+    return Built(
+        choices=choices,
+        aurocs={strides: auroc(labels, some) for strides, some in scores.items()},
+        strides=decided(labels, scores),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def decided(labels: Flags, scores: Mapping[tuple[int, ...], Floats]) -> tuple[int, ...]:
+    """The strides that rank best of those that beat USUAL beyond chance; USUAL where none does."""
+    beside = {strides: paired(labels, some, scores[USUAL]) for strides, some in scores.items()}
+    better = [strides for strides, one in beside.items() if one.low > 0]
+    return max(better, key=lambda strides: beside[strides].one, default=USUAL)
 
 
 def remembered(
     features: Features, kept: Sequence[Item], spec: InputSpec, seed: int, stages: Stages = SILENT
 ) -> dict[tuple[int, ...], Yardstick]:
-    """A memory of good pictures for each of CHOICES, all from one look at each picture."""
+    """A memory of good pictures for each of CHOICES, all from one look at each tile."""
     rng = torch.Generator().manual_seed(seed)
     share = -(-COVERED // len(kept))  # patches of each picture
     found: dict[tuple[int, ...], list[list[Tensor]]] = {strides: [] for strides in CHOICES}
     for item in stages.over(kept, "looking at good parts"):
-        seen = look(features, picture_of(item, spec))
+        looks = [look(features, tile) for tile in cut_tiles(picture_of(item, spec), spec)[0]]
         for strides, some in found.items():
-            rows, (height, width) = rows_of([seen[stage] for stride in strides for stage in STAGES[stride]])
-            drawn = torch.randperm(height * width, generator=rng)[:share]
+            by_tile = [rows_of(levels(seen, strides))[0] for seen in looks]
+            rows = [torch.cat(level) for level in zip(*by_tile, strict=True)]
+            drawn = torch.randperm(len(rows[0]), generator=rng)[:share]
             some.append([level[drawn] for level in rows])
     return {
         strides: Yardstick(
@@ -119,11 +143,16 @@ def remembered(
     }
 
 
-def look(features: Features, picture: Pixels) -> dict[int, Tensor]:
-    """What the frozen features make of a whole picture: a level (1, c, h, w) for each stage."""
+def look(features: Features, tile: Pixels) -> Look:
+    """What the frozen features make of a uint8 tile (H, W, C): a level (1, c, h, w) for each stage."""
     with torch.no_grad():
-        levels = features(to_images(picture[None]).expand(-1, 3, -1, -1))
-    return dict(zip(LOOKED_AT, levels, strict=True))
+        found = features(to_images(tile[None]).expand(-1, 3, -1, -1))
+    return dict(zip(LOOKED_AT, found, strict=True))
+
+
+def levels(seen: Look, strides: Sequence[int]) -> list[Tensor]:
+    """Those of these strides, the finest first."""
+    return [seen[stage] for stride in strides for stage in STAGES[stride]]
 
 
 def picture_of(item: Item, spec: InputSpec) -> Pixels:

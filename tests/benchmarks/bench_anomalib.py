@@ -27,7 +27,7 @@ from agent.line.prepare import scaled
 from agent.messages import Floats
 from models.data.datasets import Item, input_spec, read_image
 from models.data.held import good_items
-from models.judging.evaluate import Figures, Judged, checked_split, figures, judge_whole, scaled_mask
+from models.judging.evaluate import Figures, Judged, checked_split, figures, judge_item, scaled_mask
 from models.judging.yardstick import build
 from tests.benchmarks.bench_methods import COLUMNS
 from tests.tensorrt.environments import ROOT, is_made
@@ -72,7 +72,9 @@ def main() -> None:
             kept, held = good_items([root])
             prepared = prepare(root, kept, Path(folder) / "set")
             built = build(kept, held, prepared.spec)
-            own = [judge_whole(item, built.yardstick, prepared.spec) for item in prepared.items.values()]
+            own = [
+                judge_item(item, built.yardstick.inspect, prepared.spec) for item in prepared.items.values()
+            ]
             print(row(root.name, "yardstick", figures(own, None), built.seconds / 60), flush=True)
             for name in options.model or NEEDED:
                 try:
@@ -152,7 +154,7 @@ def _judged(prepared: Prepared, file: str, score: float, map_: Floats) -> Judged
         map=np.asarray(grown, np.float32),
         picture=picture,
         restored=picture,
-        mask=scaled_mask(item, original, shape),
+        mask=scaled_mask(item, original.shape[:2], shape),
         seconds=0.0,
     )
 

@@ -1,7 +1,7 @@
 """The yardstick at each choice of strides: by what it is chosen, and what each would do on the test split.
 
 The product judges a test split by the marked one alone. It is marked by held-back good parts and by defects
-that no training saw; the test split's figures beside it say what that choice was worth.
+that no training saw; the test split's figures beside it say what that mark was worth.
 
     python -m tests.benchmarks.bench_yardstick --data DIR --data DIR
 """
@@ -9,16 +9,17 @@ that no training saw; the test split's figures beside it say what that choice wa
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from agent.line.prepare import scaled
-from models.data.datasets import input_spec, read_image
+from agent.line.prepare import cut_tiles
+from models.data.datasets import input_spec
 from models.data.held import good_items
-from models.judging.evaluate import Judged, checked_split, figures, scaled_mask
+from models.judging.evaluate import Judged, checked_split, figures, judge_item
 from models.judging.paired import paired
-from models.judging.yardstick import Built, build, look
+from models.judging.yardstick import Built, build, look, picture_of
 
 TILE_PX = 256  # of the edge preset
 HEAD = "| data | strides | unseen defects | I-AUROC | 95 % | P-AP | AUPRO@0.3 | s to build |"
@@ -35,16 +36,10 @@ def main() -> None:
         built = build(kept, held, spec)
         judged: dict[tuple[int, ...], list[Judged]] = {strides: [] for strides in built.choices}
         for item in checked_split(root):
-            original = read_image(item.image, spec.channels)
-            picture = scaled(original, spec)
-            seen, shape = look(built.yardstick.features, picture), (picture.shape[0], picture.shape[1])
-            mask = scaled_mask(item, original, shape)
+            tiles, _ = cut_tiles(picture_of(item, spec), spec)
+            looks = [look(built.yardstick.features, tile) for tile in tiles]  # once for all choices
             for strides, choice in built.choices.items():
-                score, map_ = choice.judge(seen, shape)
-                one = Judged(
-                    item=item, score=score, map=map_, picture=picture, restored=picture, mask=mask, seconds=0
-                )
-                judged[strides].append(one)
+                judged[strides].append(judge_item(item, partial(choice.judge, looks), spec))
         for strides, some in judged.items():
             print(row(root.name, strides, built, some), flush=True)
 
@@ -55,7 +50,7 @@ def row(name: str, strides: tuple[int, ...], built: Built, judged: list[Judged])
     scores = np.array([one.score for one in judged], np.float32)
     beside_guessing = paired(labels, scores, np.zeros_like(scores))  # which is 0.5 in every draw
     low, high = 0.5 + beside_guessing.low, 0.5 + beside_guessing.high
-    mark = " (chosen)" if strides == built.yardstick.strides else ""
+    mark = " (chosen)" if strides == built.strides else ""
     pixel = [f"{value:.3f}" if value is not None else "-" for value in (found.pixel_ap, found.aupro_03)]
     return (
         "| "

