@@ -1,8 +1,8 @@
 """The yardstick of every evaluation: the strongest memory of good parts that the student's features allow.
 
-It sees the device's own overlapping tiles. Which strides it looks at is decided on held-back good parts and on
-defects that no training saw, never on test pictures: stride 32, unless another choice ranks better there beyond
-chance.
+It sees the device's own overlapping tiles. Which strides it looks at is decided on held-back good parts and
+on defects that no training saw, never on test pictures: stride 32, unless another choice ranks better there
+beyond chance.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ def blind(tiles: Pixels) -> Answer:
 
 
 @pytest.mark.slow
-def test_a_blind_model_is_held_against_the_yardstick_on_the_same_pictures(good: tuple[list[Item], list[Item]], built: Built) -> None:
+def test_a_blind_model_is_held_against_the_yardstick_on_the_same_pictures(
+    good: tuple[list[Item], list[Item]], built: Built
+) -> None:
     kept, held = good
     found = on_unseen(blind, built.yardstick, kept, held, SPEC)
     assert found.model_auroc < 0.65
