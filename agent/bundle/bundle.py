@@ -35,6 +35,7 @@ from pydantic import (
 from agent.bundle.files import BundleError as BundleError
 from agent.bundle.files import BundleFiles, NotABundle, left_by, open_files
 from agent.bundle.golden import GoldenError, read_scores, read_tiles
+from agent.bundle.standing import Standing
 from agent.foreign import shown
 from agent.messages import Floats, Pixels
 from agent.settings import strict_yaml
@@ -152,6 +153,7 @@ class Manifest(_Part):
     variants: dict[Precision, Variant] | None = Field(
         None, description="None in bundles from before variants: every precision has the threshold of f32"
     )
+    standing: Standing | None = Field(None, description="None in bundles from before it was measured")
     provenance: Provenance
     files: dict[str, str] = Field(description="SHA-256 of every file but manifest and signature")
 
@@ -339,5 +341,6 @@ def refuse_existing(path: Path) -> None:
 
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The manifest as it stands on disk."""
-    content = manifest.model_dump(mode="json")
+    unmeasured = {"standing"} if manifest.standing is None else set()  # as devices before it read it
+    content = manifest.model_dump(mode="json", exclude=unmeasured)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100).encode()

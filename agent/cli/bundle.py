@@ -16,6 +16,7 @@ from agent.foreign import shown, stored
 
 if TYPE_CHECKING:
     from agent.bundle.bundle import Bundle, Threshold
+    from agent.bundle.standing import Standing
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,7 +31,7 @@ def info(bundle: BundlePath, as_json: Json = False) -> None:
     """What is inside.
 
     With --json: name, sha256, licence, counter, method, preset, created, features, commands, tile_px,
-    channels, scale, thresholds, explains, bytes.
+    channels, scale, thresholds, explains, standing, bytes.
     """
     from agent.bundle.bundle import open_bundle
     from agent.explain.form import explains
@@ -56,6 +57,7 @@ def info(bundle: BundlePath, as_json: Json = False) -> None:
         "target false-reject rate": f"{manifest.threshold.target_false_reject_rate:.3f} "
         f"from {manifest.threshold.good_frames} good frames",
         **({"threshold is": words} if (words := manifest.threshold.provisional_words()) else {}),
+        **({} if manifest.standing is None else {"model": manifest.standing.words()}),
         "size": f"{sum(map(len, opened.files.values())) / 1e6:.1f} MB",
         "features": manifest.provenance.features,
         "explains its scores": "yes" if explains(opened) else "no, it has no explaining form",
@@ -170,7 +172,16 @@ def _content(opened: Bundle) -> dict[str, Any]:
             **{name: _threshold(one.threshold) for name, one in variants},
         },
         "explains": explains(opened),
+        "standing": None if manifest.standing is None else _standing(manifest.standing),
         "bytes": sum(map(len, opened.files.values())),
+    }
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    return {
+        **standing.model_dump(mode="json"),
+        "source": stored(standing.source),
+        "is_worse": standing.is_worse,
     }
 
 

@@ -27,8 +27,9 @@ def evaluate(
         typer.Option(help="tell a teacher of several products which one these are; default: not told"),
     ] = None,
     yardstick: Annotated[
-        bool, typer.Option("--yardstick", help="judge by remembered good patches too, untrained")
-    ] = False,
+        bool,
+        typer.Option(help="judge by a plain memory of good parts too, and say which of the two ranks better"),
+    ] = True,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write the figures into this file, as JSON; default: none")
     ] = None,
@@ -38,6 +39,7 @@ def evaluate(
 ) -> None:
     """Figures on the test split."""
     from models.data import preflight
+    from models.data.items import DataError
     from models.stages import stages_on
 
     preflight.need_model(model)
@@ -55,6 +57,7 @@ def evaluate(
             from models.judging import evaluate as run
             from models.judging.ablate import ablate
             from models.judging.report import write_evidence, write_report
+            from models.judging.standing import on_test
             from models.training.train import STUDENT
         figures, judged = run.evaluate(model, data, product, stages)
         columns: Columns = {"model": figures.as_dict()}
@@ -66,19 +69,32 @@ def evaluate(
                 kinds = ablate(model, data, stages)
                 console().print(_side_by_side({kind: one.as_dict() for kind, one in kinds.items()}))
                 write_evidence(kinds, report)
+        standing, without = None, None
         if yardstick:
-            figures, judged, minutes = run.evaluate_yardstick(model, data, stages=stages)
-            columns["yardstick"] = {**figures.as_dict(), "build_minutes": minutes}
-            if report is not None:
-                with stages.stage("drawing the yardstick's report"):
-                    write_report(figures, judged, report / "yardstick")
+            try:
+                figures, remembered, built = run.evaluate_yardstick(model, data, stages=stages)
+            except DataError as error:  # a test split alone tells all but this
+                without = error
+            else:
+                columns["yardstick"] = {**figures.as_dict(), "build_minutes": built.seconds / 60}
+                standing = on_test(judged, remembered, built.yardstick.strides)
+                if report is not None:
+                    with stages.stage("drawing the yardstick's report"):
+                        write_report(figures, remembered, report / "yardstick")
     own = {name: one.as_dict() for name, one in products.items() if one is not None}
     if products:
         say([POOLED.format(", ".join(products))])
         say([f"{name}: no figures of its own: good or bad pictures only" for name in products.keys() - own])
     console().print(_side_by_side({**columns, **{f"product {name}": one for name, one in own.items()}}))
+    if without is not None:
+        say([f"no memory of good parts to hold the model against: {without}"])
+    if standing is not None:
+        strides = ", ".join(map(str, standing.strides))
+        say([f"the model {standing.words()}; the memory looks at strides {strides}"])
     if json_file is not None:
-        content: dict[str, Any] = {**columns} if yardstick else {**columns["model"]}
+        content: dict[str, Any] = {**columns["model"]}
+        if standing is not None:
+            content |= {"yardstick": columns["yardstick"], "standing": standing.model_dump(mode="json")}
         if products:
             content |= {"pooled": list(products), "products": own}
         json_file.write_text(json.dumps(content, indent=2) + "\n")

@@ -22,6 +22,13 @@ def export(
     ] = None,
     counter: Annotated[int, typer.Option(min=1, help="release number of this name")] = 1,
     key: Key = None,
+    accept_worse: Annotated[
+        bool,
+        typer.Option(
+            "--accept-worse",
+            help="write it where a plain memory of good parts ranks better, too; its manifest says so",
+        ),
+    ] = False,
     command: Annotated[
         list[str] | None, typer.Option(help="a command that made the model, for the record; default: none")
     ] = None,
@@ -52,12 +59,15 @@ def export(
             target=rate,
             counter=counter,
             key=key,
+            accept_worse=accept_worse,
             stages=stages,
         )
     threshold = bundle.manifest.threshold
     words = threshold.provisional_words()
     kept = f", {words}" if words else ""
     say([f"{out}: {bundle.manifest.name} {bundle.sha256[:12]}, threshold {threshold.raw:.4f}{kept}"])
+    if bundle.manifest.standing is not None:
+        say([f"{out}: {bundle.manifest.standing.words()}"])
 
 
 def variants(

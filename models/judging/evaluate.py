@@ -30,13 +30,13 @@ from models.data.datasets import (
     Item,
     check_pictures,
     load_items,
-    load_tiles,
     read_image,
     read_mask,
 )
 from models.data.held import good_items
 from models.judging import metrics
-from models.judging.yardstick import build_memory
+from models.judging import yardstick as measure
+from models.judging.yardstick import Built
 from models.methods.method import Method
 from models.parts.precision import autocast
 from models.stages import SILENT, Stages
@@ -96,18 +96,17 @@ def evaluate(
 
 def evaluate_yardstick(
     model: Path, data: Path, seed: int = 0, stages: Stages = SILENT
-) -> tuple[Figures, list[Judged], float]:
-    """The same split, tiles and seams judged by good patches of the training parts below `data`.
+) -> tuple[Figures, list[Judged], Built]:
+    """The same split judged by a memory of the good training parts below `data`, and that memory.
 
-    Last come the minutes that it took to remember them. Raises what `evaluate` does, and WeightsError.
+    Raises what `evaluate` does, and WeightsError.
     """
     spec = input_of(model)
-    started = time.perf_counter()
-    good = stages.over(good_items([data])[0], "reading good parts")
-    yardstick = build_memory(load_tiles(good, spec), seed, stages)
-    minutes = (time.perf_counter() - started) / 60
-    judged = judge_split(data, yardstick.inspect, spec, stages)
-    return figures(judged, None), judged, minutes
+    kept, held = good_items([data])
+    built = measure.build(kept, held, spec, seed, stages)
+    items = stages.over(checked_split(data, stages), "judging the test split by the yardstick")
+    judged = [judge_item(item, built.yardstick.inspect, spec) for item in items]
+    return figures(judged, None), judged, built
 
 
 def is_bundle(model: Path) -> bool:
@@ -194,9 +193,7 @@ def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
     shape = (picture.shape[0], picture.shape[1])
     whole = mosaic(answer.maps, origins, spec.tile_px, shape)
     seconds = time.perf_counter() - started
-    mask = read_mask(item, original.shape[:2])
-    if mask is not None:
-        mask = cv2.resize(mask.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    mask = scaled_mask(item, original.shape[:2], shape)
     return Judged(
         item=item,
         score=float(answer.scores.max()),
@@ -206,6 +203,14 @@ def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
         mask=mask,
         seconds=seconds,
     )
+
+
+def scaled_mask(item: Item, original: tuple[int, int], shape: tuple[int, int]) -> Flags | None:
+    """Where the defect is on the scaled picture; `original` is its file's shape. None without a mask."""
+    mask = read_mask(item, original)
+    if mask is None:
+        return None
+    return np.asarray(cv2.resize(mask.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
 
 
 def figures(judged: Sequence[Judged], threshold: float | None) -> Figures:

@@ -46,6 +46,8 @@ from models.data.held import good_items
 from models.data.threshold import calibrate
 from models.judging.evaluate import Inspector, by_engine, by_student, judge_item
 from models.judging.metrics import auroc
+from models.judging.standing import on_unseen
+from models.judging.yardstick import build
 from models.parts.defects.anomalies import spoil
 from models.parts.precision import has_bf16
 from models.shipping.explained import explanation
@@ -78,6 +80,10 @@ class BlindError(ExportError):
     """The student sees no synthetic defects; it has to learn longer."""
 
 
+class WorseError(ExportError):
+    """A plain memory of good parts ranks better than the student."""
+
+
 def export(
     run_folder: Path,
     data: Sequence[Path],
@@ -89,17 +95,19 @@ def export(
     target: float = 0.05,
     counter: int = 1,
     key: Path | None = None,
+    accept_worse: bool = False,
     stages: Stages = SILENT,
 ) -> Bundle:
     """Calibrate the student in `run_folder` on held-back good parts and write the bundle `out`.
 
     It has an explaining form, and a bf16 variant where this machine computes in bf16; `add_variants` makes
     others. Raises RunError, DataError, CalibrationError, ExportError, VariantError, NotExplainable,
-    CannotExplain; BundleError when `out` is there.
+    CannotExplain; BundleError when `out` is there; WorseError where the yardstick ranks better and
+    `accept_worse` does not say that the manifest shall tell so.
     """
     refuse_existing(out)
     run, student = load_student(run_folder)
-    held = good_items(data)[1]
+    kept, held = good_items(data)
     judged = stages.over(held, "judging held-back good parts")
     scores = frame_scores(judged, by_student(student), run.input)
     threshold = calibrate(
@@ -111,6 +119,13 @@ def export(
     with torch.no_grad():
         golden_scores = student(torch.from_numpy(tiles))[0].numpy()
     _refuse_blind(student, as_tiles(held, run.input, stages), stages)
+    yardstick = build(kept, held, run.input, stages=stages).yardstick
+    standing = on_unseen(by_student(student), yardstick, kept, held, run.input, stages)
+    if standing.is_worse and not accept_worse:
+        raise WorseError(
+            f"no bundle written: the student {standing.words()}; distil longer, or take it as it is with "
+            "--accept-worse"
+        )
     files = {
         MODEL: graph,
         GOLDEN_TILES: _npy(tiles),
@@ -127,6 +142,7 @@ def export(
             definition=f"mean of the {student.config.top} largest map pixels; a frame has its worst tile's",
         ),
         threshold=threshold,
+        standing=standing,
         golden=GoldenSpec(tolerance_f32=TOLERANCE_F32, tolerance_bf16=TOLERANCE_BF16),
         provenance=Provenance(
             method=run.method,

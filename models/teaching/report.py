@@ -54,6 +54,9 @@ def report(bundle: Bundle, look: Look, folder: Path, stages: Stages) -> Report:
             f"missed: {stored(one.item.image.name)}, score {one.score:.4g} of {threshold:.4g}"
             for one in missed[:10]
         ]
+    standing = bundle.manifest.standing
+    if standing is not None:
+        lines.append(f"the model {standing.words()}")
     folder.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {
         "threshold": threshold,
@@ -61,6 +64,7 @@ def report(bundle: Bundle, look: Look, folder: Path, stages: Stages) -> Report:
         "good": {stored(one.item.image.name): one.score for one in good},
         "bad": {stored(one.item.image.name): one.score for one in bad},
         "rejected_of_bad": len(bad) - len(missed),
+        "standing": None if standing is None else standing.model_dump(mode="json"),
     }
     if good and bad:
         measured = figures(judged, threshold)

@@ -1,7 +1,7 @@
 """Synthetic defects: where (masks) and what (sources), always labelled only where pixels changed.
 
-The odds are the whole mix. All pictures are uint8 (H, W, C), masks bool (H, W), randomness a numpy
-Generator.
+The odds are the whole mix. What `natural.py` makes is not in it: choices are made on that. All pictures are
+uint8 (H, W, C), masks bool (H, W), randomness a numpy Generator.
 """
 
 from __future__ import annotations
@@ -11,14 +11,28 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from agent.messages import Flags, Pixels
-from models.parts.defects.masks import Rng, Weights, blob, crack, perlin, region, stripe
+from models.parts.defects.masks import (
+    Rng,
+    Weights,
+    blob,
+    broad,
+    crack,
+    patch,
+    perlin,
+    region,
+    scar,
+    stripe,
+)
 from models.parts.defects.sources import (
     checker,
     cloud,
+    elsewhere,
+    faint,
     foreign,
     grain,
     gratings,
     inverted,
+    neutral,
     shade,
     shuffled,
     texture,
@@ -31,12 +45,19 @@ Source = Callable[[Pixels, Pixels, Rng], Pixels]
 CHANGED_GREY_LEVELS = 5  # a pixel counts as defective when it moved at least this far
 TRIES = 8  # shapes drawn until one meets the foreground
 
-SHAPES: tuple[Shape, ...] = (blob, crack, region, stripe, perlin)
-SHAPE_ODDS = (0.14, 0.38, 0.15, 0.07, 0.26)
-LINES = (crack, stripe)  # thin ones are shades of what they cross, often faint
+SHAPES: tuple[Shape, ...] = (blob, crack, region, stripe, perlin, patch, scar, broad)
+SHAPE_ODDS = (0.12, 0.33, 0.13, 0.06, 0.22, 0.04, 0.05, 0.05)
+# Thin ones are shades of what they cross, often faint; CutPaste's are the part itself; broad ones are light.
+OWN_SOURCE: dict[Shape, Source] = {
+    crack: shade,
+    stripe: shade,
+    patch: elsewhere,
+    scar: elsewhere,
+    broad: faint,
+}
 
-SOURCES: tuple[Source, ...] = (shade, foreign, shuffled, inverted, grain, cloud, gratings, checker)
-SOURCE_ODDS = (0.36, 0.22, 0.10, 0.08, 0.12, 0.05, 0.04, 0.03)
+SOURCES: tuple[Source, ...] = (shade, foreign, shuffled, inverted, grain, cloud, gratings, checker, neutral)
+SOURCE_ODDS = (0.33, 0.20, 0.09, 0.07, 0.11, 0.05, 0.04, 0.03, 0.08)
 TEXTURED = 0.5  # share of the sources that come from the textures, where there are any
 
 
@@ -58,15 +79,20 @@ def spoil(
     for _ in range(rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15])):
         shape = SHAPES[rng.choice(len(SHAPES), p=SHAPE_ODDS)]
         weights = _place(shape, image.shape, foreground, rng)
-        if shape in LINES:
-            source = shade(spoilt, other, rng)
+        if shape in OWN_SOURCE:
+            source = OWN_SOURCE[shape](spoilt, other, rng)
         elif textures and rng.random() < TEXTURED:
             source = texture(textures, image.shape, rng)
         else:
             source = SOURCES[rng.choice(len(SOURCES), p=SOURCE_ODDS)](spoilt, other, rng)
         spoilt = _blend(spoilt, source, weights)
+    return spoilt, changed(image, spoilt)
+
+
+def changed(image: Pixels, spoilt: Pixels) -> Flags:
+    """Where pixels moved far enough to count, (H, W)."""
     moved = np.abs(spoilt.astype(np.int16) - image).max(axis=2)
-    return spoilt, moved >= CHANGED_GREY_LEVELS
+    return np.asarray(moved >= CHANGED_GREY_LEVELS, np.bool_)
 
 
 def _place(shape: Shape, size: tuple[int, ...], foreground: Flags | None, rng: Rng) -> Weights:

@@ -1,7 +1,7 @@
 """Where a synthetic defect is: shapes of production, not of one product.
 
-Each gives opacities (H, W) in 0..1. Perlin masks are those of DRAEM, DiffusionAD and GLAD; the others
-are what breaks, cracks and stains leave behind.
+Each gives opacities (H, W) in 0..1. Perlin masks are those of DRAEM, DiffusionAD and GLAD, `patch` and `scar`
+those of CutPaste (arXiv 2104.04015); the others are what breaks, cracks, stains and lamps leave behind.
 """
 
 from __future__ import annotations
@@ -92,6 +92,38 @@ def stripe(height: int, width: int, rng: Rng) -> Weights:
     else:
         canvas[y : y + wide_px, x : x + long_px] = 1.0
     return _soften(canvas, rng)
+
+
+def patch(height: int, width: int, rng: Rng) -> Weights:
+    """A rectangle with hard sides, 2 to 15 % of the area, three to one at most."""
+    area, aspect = rng.uniform(0.02, 0.15) * height * width, 3 ** rng.uniform(-1, 1)
+    down, along = max(1, round(math.sqrt(area / aspect))), max(1, round(math.sqrt(area * aspect)))
+    top, left = int(rng.integers(1 - down // 2, height)), int(rng.integers(1 - along // 2, width))
+    canvas = np.zeros((height, width), np.float32)
+    canvas[max(0, top) : top + down, max(0, left) : left + along] = 1.0
+    return canvas
+
+
+def scar(height: int, width: int, rng: Rng) -> Weights:
+    """A long thin rectangle at any angle, 4 to 12 % of the side long and an eighth to a half as wide."""
+    long_px = max(3.0, rng.uniform(0.04, 0.12) * min(height, width))
+    wide_px = max(1.5, long_px * rng.uniform(0.12, 0.5))
+    centre = float(rng.uniform(0, width)), float(rng.uniform(0, height))
+    box = cv2.boxPoints((centre, (long_px, wide_px), float(rng.uniform(-90, 90))))
+    canvas = np.zeros((height, width), np.float32)
+    cv2.fillPoly(canvas, [np.round(box).astype(np.int32)], 1.0)
+    return canvas
+
+
+def broad(height: int, width: int, rng: Rng) -> Weights:
+    """A soft region of a third of the side to all of it, without any border to see."""
+    x, y = rng.uniform(0, width), rng.uniform(0, height)
+    reach = rng.uniform(0.15, 0.5, 2) * (width, height)
+    rows, columns = np.ogrid[: np.float32(height), : np.float32(width)]
+    angle = rng.uniform(0, np.pi)
+    across = (columns - x) * math.cos(angle) + (rows - y) * math.sin(angle)
+    along = (rows - y) * math.cos(angle) - (columns - x) * math.sin(angle)
+    return np.asarray(np.exp(-((across / reach[0]) ** 2) - (along / reach[1]) ** 2), np.float32)
 
 
 def smooth_noise(height: int, width: int, *, scale_px: float, rng: Rng) -> Weights:

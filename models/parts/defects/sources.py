@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.messages import Pixels
-from models.parts.defects.masks import Rng, smooth_noise
+from models.parts.defects.masks import Rng, Weights, smooth_noise
 
 GRID = 8  # cells along each side of a shuffled part
 
@@ -28,6 +28,18 @@ def shade(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
 def foreign(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
     """Another good part, moved."""
     return np.roll(other, (int(rng.integers(other.shape[0])), int(rng.integers(other.shape[1]))), (0, 1))
+
+
+def elsewhere(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
+    """The part itself, moved, in slightly other tones (CutPaste)."""
+    tones = rng.uniform(0.9, 1.1) * image.astype(np.float32) + rng.uniform(-12, 12)
+    return foreign(image, to_pixels(tones), rng)
+
+
+def faint(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
+    """The part under a lamp of another strength, 4 to 20 % off."""
+    share = rng.uniform(0.04, 0.2) * rng.choice([-1, 1])
+    return to_pixels(image.astype(np.float32) * np.float32(1 + share))
 
 
 def shuffled(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
@@ -53,19 +65,38 @@ def grain(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
 
 
 def cloud(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
-    """1/f^a noise of random phase, from grain to broad stains."""
-    height, width = image.shape[:2]
+    """Noise from grain to broad stains, in any colour."""
+    return _tinted(cloudy(image.shape[0], image.shape[1], rng), image.shape[2], rng)
+
+
+def gratings(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
+    """Waves across, in any colour."""
+    return _tinted(waves(image.shape[0], image.shape[1], rng), image.shape[2], rng)
+
+
+def checker(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
+    """A checker board, in any colour."""
+    return _tinted(checked(image.shape[0], image.shape[1], rng), image.shape[2], rng)
+
+
+def neutral(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
+    """The part under one of those, all channels alike: hue tells nothing, and the part shows through."""
+    field = (cloudy, waves, checked)[int(rng.integers(3))](image.shape[0], image.shape[1], rng)
+    return to_pixels(image + np.float32(rng.uniform(12, 60)) * field[..., None])
+
+
+def cloudy(height: int, width: int, rng: Rng) -> Weights:
+    """1/f^a noise of random phase and unit spread, (H, W)."""
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)).astype(np.float32)
     frequency[0, 0] = 1  # the mean is set below
     parts = rng.random((2, *frequency.shape), np.float32) - np.float32(0.5)
     real, imaginary = parts * frequency ** np.float32(-rng.uniform(0.5, 2.5))
     field = np.fft.irfft2(real + 1j * imaginary, (height, width))
-    return _tinted(field / max(float(field.std()), 1e-6), image.shape[2], rng)
+    return np.asarray(field / max(float(field.std()), 1e-6), np.float32)
 
 
-def gratings(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
-    """One to four waves of random direction, 3 to 60 pixels long."""
-    height, width = image.shape[:2]
+def waves(height: int, width: int, rng: Rng) -> Weights:
+    """One to four waves of random direction, 3 to 60 pixels long, (H, W)."""
     field = np.zeros((height, width), np.float32)
     for _ in range(rng.integers(1, 5)):
         angle, length, phase = rng.uniform(0, np.pi), 3 * 20 ** rng.random(), rng.uniform(0, 2 * np.pi)
@@ -73,16 +104,16 @@ def gratings(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
         down = np.exp(1j * (step * np.sin(angle) * np.arange(height) + phase)).astype(np.complex64)
         along = np.exp(1j * step * np.cos(angle) * np.arange(width)).astype(np.complex64)
         field += np.real(np.outer(down, along))  # cos(a + b), cheaper as a product
-    return _tinted(field, image.shape[2], rng)
+    return field
 
 
-def checker(image: Pixels, other: Pixels, rng: Rng) -> Pixels:
-    """A checker board of random size and direction."""
-    y, x = np.ogrid[: np.float32(image.shape[0]), : np.float32(image.shape[1])]
+def checked(height: int, width: int, rng: Rng) -> Weights:
+    """A checker board of -1 and 1, of random size and direction, (H, W)."""
+    y, x = np.ogrid[: np.float32(height), : np.float32(width)]
     angle, side = rng.uniform(0, math.pi / 2), rng.uniform(3, 32)
     down, along = math.cos(angle) / side, math.sin(angle) / side
     cells = np.floor(y * down + x * along) + np.floor(y * along - x * down)
-    return _tinted((cells.astype(np.int32) & 1) * 2 - 1, image.shape[2], rng)
+    return np.asarray((cells.astype(np.int32) & 1) * 2 - 1, np.float32)
 
 
 def texture(textures: Sequence[Pixels], shape: tuple[int, ...], rng: Rng) -> Pixels:
@@ -113,8 +144,8 @@ def to_pixels(values: npt.NDArray[np.floating]) -> Pixels:
     return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 
-def _tinted(field: npt.NDArray[np.floating] | npt.NDArray[np.integer], channels: int, rng: Rng) -> Pixels:
+def _tinted(field: Weights, channels: int, rng: Rng) -> Pixels:
     """A field of about unit spread as a picture of random colour and contrast."""
     base = rng.uniform(0, 255, channels).astype(np.float32)
     contrast = rng.uniform(-80, 80, channels).astype(np.float32)
-    return to_pixels(base + contrast * field.astype(np.float32)[..., None])
+    return to_pixels(base + contrast * field[..., None])

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agent.bundle.bundle import open_bundle
-from agent.messages import Pixels
-from models.data.datasets import load_tiles
+from models.data.datasets import Item
 from models.data.held import good_items
-from models.judging import evaluate
-from models.judging.yardstick import Yardstick, build_memory
-from models.stages import Stages
+from models.judging import evaluate, yardstick
+from models.judging.yardstick import Built, build
 from models.training.train import read_run, train
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, write_tiny
 from tests.models.workshop import run_lab
@@ -38,44 +38,60 @@ def teacher(data: Path) -> Path:
 @pytest.mark.slow
 def test_the_yardstick_s_row_stands_beside_the_model_s(data: Path, teacher: Path, tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    output = run_lab("evaluate", teacher, "--data", data, "--yardstick", "--json", file, "--report", tmp_path)
+    output = run_lab("evaluate", teacher, "--data", data, "--json", file, "--report", tmp_path)
     found = json.loads(file.read_text())
-    assert found.keys() == {"model", "yardstick"}
-    assert found["yardstick"].keys() - found["model"].keys() == {"build_minutes"}
-    assert found["yardstick"]["build_minutes"] > 0
-    for one in found.values():
+    standing, own = found.pop("standing"), found.pop("yardstick")
+    assert own.keys() - found.keys() == {"build_minutes"}
+    assert own["build_minutes"] > 0
+    for name, one in (("model", found), ("yardstick", own)):
+        assert standing[f"{name}_auroc"] == pytest.approx(one["image_auroc"], abs=1e-6)
         assert one["images"] == GOOD_TEST + DEFECTIVE_TEST
         assert f"{one['image_auroc']:.4f}" in output
         assert f"{one['aupro_03']:.4f}" in output
-    assert found["yardstick"]["image_auroc"] == 1.0  # a black line in a weave is easy
+    assert own["image_auroc"] == 1.0  # a black line in a weave is easy
+    assert re.search(r"the model ranks \w.* a plain memory of good parts: image AUROC", output)
+    assert standing["difference"][0] <= found["image_auroc"] - 1.0 <= standing["difference"][1]
     for folder in (tmp_path, tmp_path / "yardstick"):
         assert {"curves.png", "worst.png"} <= {path.name for path in folder.iterdir()}
 
 
-def test_without_the_flag_the_figures_are_the_model_s_alone(
+def test_without_the_yardstick_the_figures_are_the_model_s_alone(
     data: Path, teacher: Path, tmp_path: Path
 ) -> None:
-    output = run_lab("evaluate", teacher, "--data", data, "--json", tmp_path / "figures.json")
-    assert json.loads((tmp_path / "figures.json").read_text())["images"] == GOOD_TEST + DEFECTIVE_TEST
+    file = tmp_path / "figures.json"
+    output = run_lab("evaluate", teacher, "--data", data, "--no-yardstick", "--json", file)
+    assert json.loads(file.read_text())["images"] == GOOD_TEST + DEFECTIVE_TEST
     assert "yardstick" not in output
+    assert "memory" not in output
 
 
-def test_the_yardstick_remembers_what_training_saw_and_nothing_held_back(
+def test_a_test_split_alone_is_judged_by_the_model_and_the_rest_is_said(
+    data: Path, teacher: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data / "test", tmp_path / "only" / "test")
+    shutil.copytree(data / "ground_truth", tmp_path / "only" / "ground_truth")
+    output = run_lab("evaluate", teacher, "--data", tmp_path / "only", "--json", tmp_path / "figures.json")
+    assert "no memory of good parts to hold the model against:" in output
+    assert "standing" not in json.loads((tmp_path / "figures.json").read_text())
+
+
+@pytest.mark.slow
+def test_the_yardstick_remembers_what_training_saw_and_chooses_on_what_was_held_back(
     data: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Pixels] = []
+    seen: list[tuple[list[Item], list[Item]]] = []
 
-    def building(tiles: Pixels, seed: int, stages: Stages) -> Yardstick:
-        seen.append(tiles)
-        return build_memory(tiles, seed, stages)
+    def building(kept: list[Item], held: list[Item], *rest: object) -> Built:
+        seen.append((kept, held))
+        return build(kept, held, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(evaluate, "build_memory", building)
+    monkeypatch.setattr(yardstick, "build", building)
     evaluate.evaluate_yardstick(teacher, data)
-    kept, held = good_items([data])
-    assert held
-    assert np.array_equal(seen[0], load_tiles(kept, read_run(teacher).input))
+    assert seen == [good_items([data])]
+    assert seen[0][1]
 
 
+@pytest.mark.slow
 def test_the_yardstick_judges_the_model_s_pictures_at_the_model_s_scale(data: Path, teacher: Path) -> None:
     _, of_model = evaluate.evaluate(teacher, data)
     _, of_yardstick, _ = evaluate.evaluate_yardstick(teacher, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import shutil
 import sys
 import zipfile
@@ -27,7 +28,8 @@ from agent.settings import settings
 from models.cli.main import app as lab
 from models.data.datasets import load_items
 from models.judging.evaluate import by_engine, by_student
-from models.shipping.export import ExportError, frame_scores, golden_tiles
+from models.judging.standing import UNSEEN, standing
+from models.shipping.export import ExportError, WorseError, frame_scores, golden_tiles
 from models.student.distill import load_student
 from models.training.train import WEIGHTS
 from tests.models.workshop import (
@@ -224,6 +226,35 @@ def test_too_few_good_frames_for_the_target_make_a_provisional_threshold(
     picture = next((made.data / "test/good").iterdir())
     told = CliRunner().invoke(device, ["inspect", str(picture), "--bundle", str(tmp_path / "bundle")])
     assert "threshold is provisional" in told.stderr
+
+
+def test_the_manifest_tells_how_the_student_ranks_beside_a_memory_of_good_parts(
+    made: Workshop, bundle: Bundle
+) -> None:
+    standing = bundle.manifest.standing
+    assert standing is not None
+    assert standing.source == UNSEEN
+    assert standing.good == 6
+    assert standing.defective >= 40  # now and then nothing shows
+    assert standing.difference[0] <= standing.model_auroc - standing.yardstick_auroc <= standing.difference[1]
+    told = run(device, "bundle", "info", made.bundle, "--json")
+    assert json.loads(told.output)["standing"]["yardstick_auroc"] == standing.yardstick_auroc
+
+
+@pytest.mark.slow
+def test_a_student_that_a_plain_memory_outranks_is_refused_unless_that_is_accepted(
+    made: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.arange(40) >= 20
+    worse = standing(labels, -np.arange(40, dtype=np.float32), np.arange(40, dtype=np.float32), (32,), UNSEEN)
+    monkeypatch.setattr("models.shipping.export.on_unseen", lambda *_: worse)
+    command = export_command(made, tmp_path / "bundle")
+    with pytest.raises(WorseError, match=r"the student ranks worse than a plain memory .* --accept-worse"):
+        run(lab, *(one for one in command if one != "--accept-worse"))
+    assert not (tmp_path / "bundle").exists()
+    output = run(lab, *command).output
+    assert f"{tmp_path / 'bundle'}: ranks worse than a plain memory of good parts" in output
+    assert open_bundle(tmp_path / "bundle").manifest.standing == worse
 
 
 @pytest.mark.slow
