@@ -15,8 +15,8 @@ from agent.contract.commands import NotDoneError
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.page.control import LONGEST_MIN
-from agent.page.labels import with_labels
 from agent.page.jobs import Say, unheard
+from agent.page.labels import with_labels
 from agent.page.regions import with_region
 from agent.page.sessions.roles import Person, may
 from agent.page.sources import Json, Sources, TaughtFrom, Teaching

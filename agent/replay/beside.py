@@ -1,4 +1,4 @@
-"""Decisions made once more, or explained, beside a running line: for page and commands alike, one at a time."""
+"""Decisions made once more, or explained, beside a running line: for page and commands, one at a time."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ NEWEST = 100_000  # archived frames that are looked at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Got:
-    """How far it is; `refused` says why one more picture, or what else of a folder, was not taken, `waits` what for."""
+    """How far it is; `refused` says why one more picture, or what else, was not taken, `waits` what for."""
 
     parts: int
     wanted: int

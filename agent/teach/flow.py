@@ -72,7 +72,7 @@ class State:
     checked: Mapping[str, Any] = field(default_factory=dict)  # pictures, findings, words
     kept: tuple[str, ...] = ()  # pictures that somebody wants, whatever is found of them
     taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects, held
-    promised: Mapping[str, Any] = field(default_factory=dict)  # as `weighing.told`; `sees`, `histogram`, `held`
+    promised: Mapping[str, Any] = field(default_factory=dict)  # `weighing.told`, sees, histogram, held
     activated: Mapping[str, Any] = field(default_factory=dict)  # what the station said
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -282,12 +282,12 @@ class Flow:
     def _known(self, bundle_sha256: str) -> Mapping[str, float]:
         """Scores of pictures that this bundle was asked for before: a person's decision asks nobody anew."""
         try:
-            measured = _read(self.folder / MEASURED)
+            measured = _measured(self.folder / MEASURED)
         except FlowError:
             return {}
-        if measured.get("bundle") != bundle_sha256:
+        if measured.bundle != bundle_sha256:
             return {}
-        return {name: score for name, (score, _) in measured["parts"].items()}
+        return {name: score for name, (score, _) in measured.parts.items()}
 
     def _teach(self, state: State, means: Means) -> Going:
         self._need_same_bundle(state, means)
@@ -306,7 +306,7 @@ class Flow:
         return replace(state, taught=taught, step="threshold")
 
     def _threshold(self, state: State) -> Going:
-        measured = _measured(self.folder / MEASURED)
+        measured = _measured(self.folder / MEASURED).parts
         files = [file for file in self.parts.pictures() if file.name in measured]
         lights = lights_of([measured[file.name][1] for file in files])
         good = [
@@ -374,9 +374,9 @@ def _not_written(path: Path, error: OSError) -> FlowError:
     return FlowError(f"{shown(str(path))}: not written ({error.strerror}); make room, then go on again")
 
 
-def _measured(path: Path) -> Mapping[str, tuple[float, float]]:
+def _measured(path: Path) -> _Measured:
     try:
         data = bounded.read(path, max_bytes=MAX_BYTES)
-        return _MEASURED.validate_json(data).parts
+        return _MEASURED.validate_json(data)
     except (ValueError, bounded.UnreadableError) as error:
         raise FlowError(f"{shown(str(path))}: cannot be read; remove that folder, and begin anew") from error

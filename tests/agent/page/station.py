@@ -22,13 +22,13 @@ from agent.contract.row import Changed, Row, Waiting
 from agent.contract.topics import Topics
 from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
+from agent.line.way import RightOfWay
 from agent.marks.file import MarkFile
 from agent.marks.marks import Marks
-from agent.line.way import RightOfWay
 from agent.messages import Frame, Inspection, Scale, VerdictName
 from agent.page.control import Control
-from agent.page.labels import told as labels_told
 from agent.page.jobs import Say
+from agent.page.labels import told as labels_told
 from agent.page.server import PageServer
 from agent.page.sources import Behind, Change, Json
 from agent.remote.changes import ChangeFile
@@ -39,10 +39,10 @@ from agent.settings.settings import Settings
 from agent.status.board import Board
 from agent.status.day import Day
 from agent.status.metrics import Metrics
-from tests.agent.explain.samples import explanation
-from tests.agent.labels.made import learned
 from agent.teach.station import Judges, Teaching
 from agent.teach.tap import Tap
+from tests.agent.explain.samples import explanation
+from tests.agent.labels.made import learned
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
 MARKED = {"crack": 6, "dent": 5, "rare": 2}  # labelled defects
