@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.marks import file as marks_file
@@ -45,6 +45,7 @@ def test_the_newest_of_a_result_holds_and_those_before_stay_as_history(path: Pat
     assert last is not None and last.says == "taken_back"
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     said=st.lists(
         st.tuples(
@@ -52,7 +53,7 @@ def test_the_newest_of_a_result_holds_and_those_before_stay_as_history(path: Pat
             st.sampled_from(["right", "wrong", "taken_back"]),
             st.sampled_from([None, "scratch", "dent"]),
         ),
-        max_size=30,
+        max_size=12,
     )
 )
 def test_whatever_is_said_numbers_have_no_gap_and_one_mark_a_result_holds(
