@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.marks import file as marks_file
-from agent.marks.file import MarkFile, MarksError, Wanted
+from agent.marks.file import MarkFile, MarksError, NoRoomForMarksError, Wanted
 from agent.marks.read import newest, place
 from tests.agent.archive.records import result_id
 from tests.agent.marks.said import mark
@@ -45,6 +45,7 @@ def test_the_newest_of_a_result_holds_and_those_before_stay_as_history(path: Pat
     assert last is not None and last.says == "taken_back"
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     said=st.lists(
         st.tuples(
@@ -52,7 +53,7 @@ def test_the_newest_of_a_result_holds_and_those_before_stay_as_history(path: Pat
             st.sampled_from(["right", "wrong", "taken_back"]),
             st.sampled_from([None, "scratch", "dent"]),
         ),
-        max_size=30,
+        max_size=12,
     )
 )
 def test_whatever_is_said_numbers_have_no_gap_and_one_mark_a_result_holds(
@@ -136,7 +137,7 @@ def test_beyond_its_bound_no_more_are_taken_in_words(path: Path, monkeypatch: py
     file = MarkFile(path)
     file.add(mark(1))
     file.add(mark(2))
-    with pytest.raises(MarksError, match="there are 2 marks, and no more are taken; export them"):
+    with pytest.raises(NoRoomForMarksError, match="there are 2 marks, and no more are taken; export them"):
         file.add(mark(3))
     assert file.count() == 2
 
@@ -148,7 +149,7 @@ def test_a_full_disk_takes_no_mark_and_loses_none(tmp_path: Path) -> None:
         pytest.skip("only root may mount a small disk")
     with small_disk(folder, megabytes=1):
         file, number = MarkFile(folder / "marks.sqlite3"), 0
-        with pytest.raises(MarksError, match="full; free space on that disk"):
+        with pytest.raises(NoRoomForMarksError, match="full; free space on that disk"):
             while number < 5000:
                 number += 1
                 file.add(mark(number))
