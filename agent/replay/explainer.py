@@ -1,6 +1,6 @@
 """Explanations for whoever asks again until one is there; one is made at a time.
 
-The page's connections do not outlast what it takes on a loaded station, so a thread waits for it and nobody else.
+The page closes connections sooner than a loaded station may answer, so a thread of its own waits for it.
 """
 
 from __future__ import annotations
