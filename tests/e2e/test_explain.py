@@ -20,7 +20,7 @@ def test_a_reject_is_explained_by_the_page_of_a_running_line(
     agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
 ) -> None:
     agent.settings["archive"] = {"folder": str(tmp_path / "archive"), "min_free_bytes": 0}
-    agent.settings["cameras"][0]["source"]["line_rate_hz"] = 300.0  # type: ignore[index]
+    agent.settings["cameras"][0]["source"]["line_rate_hz"] = 100.0  # type: ignore[index]
     agent.start()
 
     def failed() -> list[dict[str, object]]:
