@@ -43,7 +43,7 @@ def list_(
 ) -> None:
     """The newest marks, one a result; works beside a running agent.
 
-    With --json: path, marks (each as plumbline.mark/1), damaged.
+    With --json: path, marks, damaged.
     """
     from agent.marks.file import Wanted
 
@@ -74,7 +74,7 @@ def add(
 ) -> None:
     """Say of a verdict that it is right or wrong; asks the running station through its broker.
 
-    With --json: mark (as plumbline.mark/1), was, words.
+    With --json: mark, was, words.
     """
     from agent.cli.calibrate import asked
 

@@ -28,6 +28,7 @@ APPLICATION = 0x504C4D4B  # PLMK, in the file's head: whose database it is
 BUSY_TIMEOUT_S = 10.0
 MAXIMUM = 1_000_000  # marks; some 1.2 GB
 LOG_BYTES = 4 << 20
+LATELY = 500  # marks, whose labels are at hand
 
 Due: TypeAlias = Literal["told", "held"]  # the outbox has it; the archive knows of it
 
@@ -60,6 +61,10 @@ COMMIT;
 
 class MarksError(PlumblineError):
     """Marks cannot be read or written; names the file, the cause and the remedy."""
+
+
+class NoRoomForMarksError(MarksError):
+    """The disk takes no more, or there are as many as may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +133,12 @@ class MarkFile:
             return found_in(database, wanted)
 
     def labels(self, limit: int) -> list[str]:
-        """Those that were used last, the newest first. Raises MarksError."""
+        """Those of the last LATELY marks that hold, the newest first. Raises MarksError."""
         with self._turn() as database:
             rows = database.execute(
-                "SELECT label FROM mark WHERE label IS NOT NULL AND newest = 1 GROUP BY label"
-                " ORDER BY MAX(sequence) DESC LIMIT ?",
-                (limit,),
+                "SELECT label FROM (SELECT label, sequence FROM mark WHERE newest = 1 ORDER BY sequence DESC"
+                " LIMIT ?) WHERE label IS NOT NULL GROUP BY label ORDER BY MAX(sequence) DESC LIMIT ?",
+                (LATELY, limit),
             ).fetchall()
         return [str(label) for (label,) in rows]
 
@@ -196,7 +201,7 @@ def _conditions(wanted: Wanted) -> tuple[str, list[str]]:
 def _insert(database: sqlite3.Connection, mark: Mark) -> Mark:
     (last,) = database.execute("SELECT COALESCE(MAX(sequence), 0) FROM mark").fetchone()
     if last >= MAXIMUM:
-        raise MarksError(
+        raise NoRoomForMarksError(
             f"there are {MAXIMUM} marks, and no more are taken; export them, stop the agent and move the file"
             " away"
         )
@@ -260,8 +265,7 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        is_full = "is full" in str(error)
-        remedy = (
-            "free space on that disk" if is_full else "check that disk, and restore or move the file away"
-        )
-        raise MarksError(f"{shown(str(path))}: {error}; {remedy}") from error
+        where = f"{shown(str(path))}: {error}"
+        if "is full" in str(error):
+            raise NoRoomForMarksError(f"{where}; free space on that disk") from error
+        raise MarksError(f"{where}; check that disk, and restore or move the file away") from error

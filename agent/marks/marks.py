@@ -10,10 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
 import structlog
+from pydantic import ValidationError
 
 from agent.archive import bounds
 from agent.archive.entry import EntryError
@@ -136,8 +138,9 @@ class Marks:
             return of_verdict(kept), True
         found = self._outbox.find(result_id)
         if isinstance(found, Waiting) and found.row.kind == "verdict":
-            verdict = Verdict.model_validate_json(found.row.payload)
-            return of_verdict(verdict), self._is_coming(verdict)
+            with suppress(ValidationError):  # of another version
+                verdict = Verdict.model_validate_json(found.row.payload)
+                return of_verdict(verdict), self._is_coming(verdict)
         if was is not None:
             return of_mark(was), False
         raise NotDoneError(

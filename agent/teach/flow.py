@@ -232,7 +232,7 @@ class Flow:
         sees = float(np.mean([score >= found.threshold for score in scores]))
         yield Told(step="threshold", done=1, of=1)
         held = caught(state.taught.get("held", ()), found.threshold)
-        said = told(found)
+        said: dict[str, Any] = dict(told(found))
         promised = {**said, "words": [*said["words"], *words(held)], "sees": sees, "held": held}
         return replace(state, promised=promised, step="activate")
 

@@ -103,6 +103,7 @@ def test_a_station_says_all_that_the_contract_names_and_the_mes_hears_it(
         TOPICS.crop("top"),
         TOPICS.crop_header("top"),
         TOPICS.event(),
+        TOPICS.mark(),
         TOPICS.rsp("ping"),
         TOPICS.reported(),
         TOPICS.bundle_get(),
@@ -120,6 +121,7 @@ def test_a_station_says_all_that_the_contract_names_and_the_mes_hears_it(
         ANOTHER.crop("top"),
         ANOTHER.crop_header("top"),
         ANOTHER.event(),
+        ANOTHER.mark(),
         ANOTHER.status(),
         ANOTHER.metrics(),
         ANOTHER.rsp("ping"),
@@ -166,7 +168,7 @@ def test_the_mes_commands_and_is_answered_and_no_other_station_listens_in(
 
 DOCUMENTS = {TOPICS.desired(kind) for kind in DESIRED} | {group_desired(kind, "press") for kind in DESIRED}
 VERBS = {
-    "mes": {"ping", "ack", "bind", "recipe", "replay", "snapshot"},
+    "mes": {"ping", "ack", "bind", "mark", "recipe", "replay", "snapshot"},
     "operator": {
         "ping",
         "bind",
@@ -176,6 +178,7 @@ VERBS = {
         "enable",
         "in_force",
         "log_level",
+        "mark",
         "pause",
         "recipe",
         "replay",
@@ -196,6 +199,7 @@ def test_a_role_writes_its_verbs_and_documents_and_nothing_else(plant: Plant, ro
         may |= DOCUMENTS | {TOPICS.bundle_data(), "plumbline/v1/fleet/office/turn"}
     every = {TOPICS.cmd(verb) for verb in EVERY_VERB} | DOCUMENTS
     every |= {TOPICS.bundle_data(), TOPICS.bundle_get(), TOPICS.reported(), TOPICS.status(), TOPICS.event()}
+    every.add(TOPICS.mark())
     every |= {"plumbline/v1/fleet/office/turn", TOPICS.verdict("top"), TOPICS.rsp("ping")}
     assert taken(plant, role, every) == may
 
@@ -233,11 +237,11 @@ def test_documents_reach_their_station_and_their_group_and_nobody_else(plant: Pl
 
 def test_the_office_and_the_operator_hear_what_stations_report_and_answer(plant: Plant) -> None:
     said = {TOPICS.status(), TOPICS.reported(), TOPICS.rsp("ping"), TOPICS.event()}
-    heard = {"fleet": said | {TOPICS.bundle_get()}, "operator": said}
+    heard = {"fleet": said | {TOPICS.bundle_get()}, "operator": said | {TOPICS.mark()}}
     listeners = {name: plant.subscriber(name, "plumbline/v1/#") for name in heard}
     for one in listeners.values():
         one.start()
-    more = {TOPICS.verdict("top"), TOPICS.metrics(), TOPICS.bundle_get()}
+    more = {TOPICS.verdict("top"), TOPICS.metrics(), TOPICS.bundle_get(), TOPICS.mark()}
     assert taken(plant, TOPICS.station, said | more) == said | more
     for name, listener in listeners.items():
         eventually(

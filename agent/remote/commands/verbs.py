@@ -34,6 +34,7 @@ from agent.contract.arguments import (
     WhatIf,
 )
 from agent.contract.commands import NotDoneError, Progress
+from agent.marks.file import NoRoomForMarksError
 from agent.outbox.replayed import Replayed, together
 from agent.remote.commands import goods, installing, snapshots, what_if
 from agent.remote.commands.aside import aside
@@ -146,7 +147,10 @@ def recipe(station: Station, asked: SwitchRecipe, call: Call) -> Data:
 def mark(station: Station, asked: MarkResult, call: Call) -> Data:
     if station.marks is None:
         raise NotDoneError("impossible", "this station keeps no marks")
-    made = station.marks.mark(asked, call.by(asked), "page" if call.way == "page" else asked.way)
+    try:
+        made = station.marks.mark(asked, call.by(asked), "page" if call.way == "page" else asked.way)
+    except NoRoomForMarksError as error:
+        raise NotDoneError("no_room", str(error)) from error
     return made.data()
 
 

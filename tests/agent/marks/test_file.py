@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.marks import file as marks_file
-from agent.marks.file import MarkFile, MarksError, Wanted
+from agent.marks.file import MarkFile, MarksError, NoRoomForMarksError, Wanted
 from agent.marks.read import newest, place
 from tests.agent.archive.records import result_id
 from tests.agent.marks.said import mark
@@ -136,7 +136,7 @@ def test_beyond_its_bound_no_more_are_taken_in_words(path: Path, monkeypatch: py
     file = MarkFile(path)
     file.add(mark(1))
     file.add(mark(2))
-    with pytest.raises(MarksError, match="there are 2 marks, and no more are taken; export them"):
+    with pytest.raises(NoRoomForMarksError, match="there are 2 marks, and no more are taken; export them"):
         file.add(mark(3))
     assert file.count() == 2
 
@@ -148,7 +148,7 @@ def test_a_full_disk_takes_no_mark_and_loses_none(tmp_path: Path) -> None:
         pytest.skip("only root may mount a small disk")
     with small_disk(folder, megabytes=1):
         file, number = MarkFile(folder / "marks.sqlite3"), 0
-        with pytest.raises(MarksError, match="full; free space on that disk"):
+        with pytest.raises(NoRoomForMarksError, match="full; free space on that disk"):
             while number < 5000:
                 number += 1
                 file.add(mark(number))

@@ -15,14 +15,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
-from agent.contract.arguments import COMMANDS
+from agent.contract.arguments import COMMANDS, MarkResult
 from agent.contract.commands import NotDoneError
+from agent.contract.mark import Way
 from agent.line.holds import Holds
+from agent.marks.decide import Marked
+from agent.marks.file import NoRoomForMarksError
 from agent.remote.commands import desk as desks
+from agent.remote.commands.asked import NOBODY
 from agent.remote.commands.goods import Good
 from agent.remote.commands.signing import Signers, Spent
 from agent.remote.commands.snapshots import Snapshots, answer_of
 from agent.remote.commands.station import Found
+from agent.schemas import examples
 from tests.agent.remote import fakes
 from tests.agent.remote.commands.test_desk import Counter, Station, ping
 from tests.agent.remote.commands.test_signing import KEY, signed
@@ -341,9 +346,43 @@ def test_a_rollback_and_a_cancel_are_asked_for_with_who_and_why(clock: ManualClo
     assert answer(counter, "cancel", "c-3")["code"] == 404
 
 
+class FakeMarks:
+    """Takes what it is told, until the disk is full."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str]] = []
+        self.full = False
+
+    def mark(self, asked: MarkResult, who: str, way: Way) -> Marked:
+        if self.full:
+            raise NoRoomForMarksError("marks.sqlite3: database or disk is full; free space on that disk")
+        self.told.append((asked.says, who, way))
+        return Marked(mark=examples.mark(), was=None)
+
+
+def test_a_mark_says_who_and_by_which_way_and_changes_no_station(clock: ManualClock, tmp_path: Path) -> None:
+    marks = FakeMarks()
+    counter = counter_of(clock, tmp_path, marks=marks)
+    told = {"result_id": "r-1", "says": "right"}
+    done = answer(counter, "mark", who="shift lead", **told)
+    assert (done["code"], done["data"]["mark"]["label"], done["data"]["was"]) == (200, "scratch", None)
+    answer(counter, "mark", "c-2", way="mes", **told)
+    assert marks.told == [("right", "shift lead", "mqtt"), ("right", NOBODY, "mes")]
+    assert counter.desk.commanded_ns is None
+    marks.full = True
+    refused = answer(counter, "mark", "c-3", **told)
+    assert (refused["code"], refused["data"]["kind"]) == (507, "no_room")
+
+
 @pytest.mark.parametrize(
     ("name", "args"),
-    [("install", {"document": "{}"}), ("rollback", {"reason": "x"}), ("cancel", {}), ("recipe", {})],
+    [
+        ("install", {"document": "{}"}),
+        ("rollback", {"reason": "x"}),
+        ("cancel", {}),
+        ("recipe", {}),
+        ("mark", {"result_id": "r-1", "says": "right"}),
+    ],
 )
 def test_what_a_station_is_not_set_up_for_is_impossible_and_says_so(
     clock: ManualClock, tmp_path: Path, name: str, args: dict[str, Any]
