@@ -10,15 +10,16 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from agent.contract.verdict import REASONS
+from agent.contract.verdict import REASONS, LabelReason
 from agent.messages import VerdictName
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 UNJUDGED = tuple(REASONS)
 SKIPPED = ("overload", "camera_error", "lost_lines", "stopped", "paused")  # of triggers without a picture
 VERDICTS: tuple[VerdictName, ...] = ("pass", "fail", "undecided", "skipped")
+UNLABELLED: tuple[str, ...] = get_args(LabelReason)
 
 # Of one judged frame, each from the end of the one before: together they are capture_to_recorded_seconds.
 STAGES = {
@@ -26,7 +27,7 @@ STAGES = {
     "prepare": "cutting it into tiles",
     "infer": "the engine, with tiles put together again",
     "judge": "from its answer to the verdict",
-    "record": "cutting crops and making the record, with a wait for a defect that goes on in the next window",
+    "record": "labels, crops and the record, with a wait for a defect that goes on in the next window",
     "commit": "until the record is durable",
 }
 
@@ -186,6 +187,12 @@ METRICS: tuple[Metric, ...] = (
         kind="counter",
         help="Defects that a verdict does not name: beyond 16, strongest first.",
         labels=("camera",),
+    ),
+    Metric(
+        name="defects_unlabelled",
+        kind="counter",
+        help=f"Defects that the recipe's label set did not name, by why: {', '.join(UNLABELLED)}.",
+        labels=("camera", "reason"),
     ),
     Metric(name="crops_evicted", kind="counter", help="Crops deleted undelivered, each with an event."),
     Metric(name="archive_written", kind="counter", help="Judged frames that were put into the archive."),

@@ -175,9 +175,10 @@ class Namer:
             labels = self._shelf.get(set_sha256)
             require_own(labels, bundle)
             features = self._features(bundle)
-        except PlumblineError as error:
-            log.warning("labels_refused", set=set_sha256[:12], reason=shown(str(error)))
-            self._refuse(key, str(error))
+        except Exception as error:  # runtimes raise what they like; no label is worth the agent
+            words = str(error) if isinstance(error, PlumblineError) else repr(error)
+            log.warning("labels_refused", set=set_sha256[:12], reason=shown(words[:500]))
+            self._refuse(key, words)
             return
         self._ready = {**self._ready, key: Ready(labels=labels, features=features)}
         self._refused = {other: one for other, one in self._refused.items() if other != key}

@@ -11,6 +11,7 @@ from agent.contract.metrics import (
     SKIPPED,
     STAGES,
     UNJUDGED,
+    UNLABELLED,
     VERDICTS,
     Distribution,
     Sample,
@@ -44,6 +45,7 @@ class Tally:
             self._counts.update({(name, camera): 0 for name in COUNTED})
             self._counts.update({("verdicts", camera, verdict): 0 for verdict in VERDICTS})
             self._counts.update({("unjudged", camera, reason): 0 for reason in UNJUDGED})
+            self._counts.update({("defects_unlabelled", camera, reason): 0 for reason in UNLABELLED})
             self._counts.update({("camera_faults", camera, reason): 0 for reason in SKIPPED})
             self._times.update({("stage_seconds", camera, stage): _Times() for stage in STAGES})
 
@@ -66,6 +68,9 @@ class Tally:
             counts["crops_reencoded", camera] += sum(crop.encodings - 1 for crop in told.crops)
             counts["crops_left_out", camera] += max(0, defects - len(told.crops))
             counts["defects_left_out", camera] += told.defects_left_out
+            for defect in verdict.defects:
+                if defect.label_reason is not None:
+                    counts["defects_unlabelled", camera, defect.label_reason] += 1
             self._times[("capture_to_recorded_seconds",)].add(told.capture_to_committed_s)
             if verdict.timing_ms.infer is not None:
                 self._times[("inspect_seconds",)].add(verdict.timing_ms.infer / 1e3)

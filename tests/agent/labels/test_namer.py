@@ -140,6 +140,11 @@ def test_what_is_not_named_in_time_leaves_as_late_and_the_next_part_is_named(tmp
         late = one.judged(bad_picture(64, 64))
         assert time.monotonic() - began < 5
         assert (late.verdict, late.defects[0].label, late.defects[0].label_reason) == ("fail", None, "late")
+        one.at.settle()
+        assert (
+            'plumbline_defects_unlabelled_total{camera="top",reason="late"} 1.0'
+            in one.at.metrics.render().decode()
+        )
         gate.set()
 
         def is_named() -> bool:
@@ -187,6 +192,18 @@ def test_a_set_of_another_bundle_or_none_is_refused_in_words_and_the_line_goes_o
         )
         (said,) = one.namer.words()
         assert words in said
+
+
+def test_a_set_that_cannot_be_opened_for_whatever_reason_ends_nothing(tmp_path: Path) -> None:
+    with station(tmp_path) as one:
+
+        def broken(bundle: Any) -> FakeFeatures:
+            raise KeyError("no such node")
+
+        one.namer._open = broken
+        one.namer._ready = {}
+        eventually(lambda: "no such node" in "".join(one.namer.words()), "the reason")
+        assert one.judged(bad_picture(64, 64)).defects[0].label_reason == "refused"
 
 
 def test_labels_change_nothing_else_in_a_record(tmp_path: Path) -> None:
