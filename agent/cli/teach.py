@@ -99,6 +99,7 @@ def _means(config: Path, wanted: Settings, state: State, who: str | None) -> Ite
     from agent.clock import SystemClock
     from agent.engines.open import open_engine
     from agent.teach import collect, flow, marked
+    from agent.teach.judged import judge_by
     from agent.teach.source import TeachError, camera_of
 
     clock, bundle = SystemClock(), open_bundle(wanted.bundle)
@@ -133,7 +134,7 @@ def _means(config: Path, wanted: Settings, state: State, who: str | None) -> Ite
     try:
         yield flow.Means(
             collect=collected,
-            judge=flow.judge_by(bundle, engine, clock),
+            judge=judge_by(bundle, engine, clock),
             bundle_sha256=bundle.sha256,
             activate=activate,
             confirmed=lambda: marked.confirmed(wanted, state.camera or None),

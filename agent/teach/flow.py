@@ -23,13 +23,11 @@ from pydantic import ConfigDict, FiniteFloat, TypeAdapter
 
 from agent import durable
 from agent.cameras.images import ImageError, read_image
-from agent.clock import Clock
 from agent.contract import strict_json
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.line.infer import infer
-from agent.line.prepare import PrepareError, prepare
-from agent.messages import Frame, Pixels
+from agent.line.prepare import PrepareError
+from agent.messages import Pixels
 from agent.remote.commands.what_if import histogram
 from agent.settings import bounded
 from agent.teach.check import Checked, Finding, check, see
@@ -117,17 +115,6 @@ class Means:
     bundle_sha256: str
     activate: Activate
     confirmed: Confirmed = nobody_marked
-
-
-def judge_by(bundle: Any, engine: Any, clock: Clock) -> Judge:
-    """The score of a picture by an open bundle and its engine."""
-
-    def score(image: Pixels) -> float:
-        frame = Frame(camera="", frame_id=0, image=image, captured_ns=0, captured_at=clock.utc_now())
-        seen = infer(prepare(frame, bundle.manifest.input, clock), engine, clock, restored=False)
-        return float(seen.scores.max())
-
-    return score
 
 
 class Flow:

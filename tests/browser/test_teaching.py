@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
+from agent.cameras.images import read_image
 from agent.demo.cells import load_cells
 from agent.page.sessions.gate import OWN_HEADER
 from tests.brokers import Mosquitto, eventually
@@ -112,7 +113,7 @@ def cells(split: str) -> list[np.ndarray[Any, Any]]:
     """In no order: as they were cut from modules, neighbours are alike."""
     found = [one.image for one in load_cells() if one.split == split and one.kind == "mono"]
     drawn = np.random.default_rng(1).permutation(len(found))[:100]
-    return [cv2.imread(str(found[number]), cv2.IMREAD_GRAYSCALE) for number in drawn]
+    return [read_image(found[number])[..., 0] for number in drawn]
 
 
 @pytest.fixture

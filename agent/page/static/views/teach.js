@@ -63,7 +63,7 @@ export function show(root, page) {
     if (told.of) [bar.max, bar.value] = [told.of, told.done];
     else bar.removeAttribute("value");
     cancel.hidden = !told.runs;
-    goOn.hidden = told.runs || !state || ["activate", "done"].includes(state.step);
+    goOn.hidden = told.runs || !state || ["activate", "done"].includes(state.step) || (state.step === "check" && state.checked.undecided > 0);
     const words = told.runs ? `${NAMES[told.step]} goes on.` : restWords(state);
     setText(doing, state ? `${state.product}, by ${told.who}: ${words}` : words);
     setText(far, told.runs ? [told.of ? `${number.format(told.done)} of ${number.format(told.of)}` : "", told.words].filter(Boolean).join(": ") : "");
