@@ -8,9 +8,11 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from pydantic import JsonValue
 
 from agent.contract.commands import NotDoneError
 from agent.page.sources import Json
@@ -19,11 +21,11 @@ AT_ONCE = 8
 KEPT = 32  # that are done, for whoever asks what came of them
 MAX_SAID = 300  # of one: what it says after that is left out
 
-Say: TypeAlias = Callable[[str, Json], None]
+Say: TypeAlias = Callable[[str, Mapping[str, JsonValue]], None]
 """How far it has come: a sentence, and values."""
 
 
-def unheard(message: str, data: Json) -> None:
+def unheard(message: str, data: Mapping[str, JsonValue]) -> None:
     """Of whoever waits for the end alone."""
 
 
@@ -38,7 +40,7 @@ class Job:
     error: Exception | None = None
     is_done: threading.Event = field(default_factory=threading.Event)
 
-    def say(self, message: str, data: Json) -> None:
+    def say(self, message: str, data: Mapping[str, JsonValue]) -> None:
         if len(self.said) < MAX_SAID:
             self.said.append({"message": message, **data})
 

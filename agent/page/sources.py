@@ -104,7 +104,7 @@ class Desk(Protocol):
         who: str,
         *,
         within_s: float,
-        say: Callable[[str, Json], None],
+        say: Callable[[str, Mapping[str, JsonValue]], None],
     ) -> Mapping[str, JsonValue]:
         """`say` is told how far it is. Raises NotDoneError."""
 

@@ -35,8 +35,8 @@ class Site:
             answer = httpx.get(f"{self.url}jobs/{answer.json()['job']}", trust_env=False, timeout=60)
         return answer
 
-    def view(self, name: str) -> Any:
-        return httpx.get(f"{self.url}views/{name}", trust_env=False, timeout=30).json()
+    def view(self, name: str, **query: str) -> Any:
+        return httpx.get(f"{self.url}views/{name}", params=query, trust_env=False, timeout=30).json()
 
     def is_up(self) -> bool:
         try:
@@ -116,3 +116,23 @@ def test_the_page_and_an_mes_command_one_station_and_all_of_it_is_recorded(
         {"judge.threshold": None},
         {"judge.threshold": 0.09},
     )
+
+
+def test_the_mes_has_a_decision_made_once_more_as_the_page_does(site: Site) -> None:
+    eventually(lambda: site.view("rejects")["results"], "there is a reject", 120)
+    kept = site.view("rejects")["results"][-1]["id"]
+    eventually(lambda: site.view("result", id=kept)["can"]["replay"], "its picture is kept", 60)
+    assert site.act("pause", reason="a decision is looked into").status_code == 200  # it gives way to the line
+    words = ("-m", "agent", "command", "decide_again", f"result_id={kept}", "-c", site.file)
+    done = process(*words, "--timeout", "300", "--json")
+    assert done.code == 0, done.out + done.err
+    found = json.loads(done.out)["data"]
+    assert found["schema"] == "plumbline.replay/1" and found["reproduced"], found
+    assert found["result_id"] == kept
+    here = site.act("replay", result_id=kept).json()
+    assert here["rows"] == found["rows"]
+    gone = process(
+        *words[:4], "result_id=01900000-0000-7000-8000-000000000009", *words[5:], "--timeout", "300"
+    )
+    assert gone.code == 1 and "keeps no picture of it" in gone.out + gone.err
+    assert site.agent.stop() == 0

@@ -72,5 +72,5 @@ export function pareto(title, which, rows) {
     bar.style.width = `${(100 * row.count) / rows[0].count}%`;
     return [row.name, make("span", { class: "lengths" }, bar), String(row.count), `${((100 * seen) / total).toFixed(0)} %`];
   });
-  return rows.length ? table(title, [which, "", "Defects", "Up to here"], drawn) : make("p", { class: "soft" }, `${title}: none yet`);
+  return rows.length ? table(title, [which, "Share", "Defects", "Up to here"], drawn) : make("p", { class: "soft" }, `${title}: none yet`);
 }
