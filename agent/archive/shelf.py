@@ -91,7 +91,7 @@ class Shelf:
         Raises ArchiveError, also when the disk does not take a file of `need_bytes`.
         """
         with self._turn, self._explained():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)  # not its parents: a disk may not be mounted
             lock = _lock(self.folder)
             try:
                 order, free = self._limits.keep_longest, self._disk_free_bytes

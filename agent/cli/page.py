@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_CHARACTERS = 4096  # on standard input
 AT_ONCE = "it holds at once; whoever was signed in by it is signed out"
 
 app = typer.Typer(
@@ -160,4 +162,14 @@ def _password() -> str:
     if sys.stdin.isatty():
         said: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
         return said
-    return sys.stdin.readline().rstrip("\r\n")
+    try:
+        said = sys.stdin.read(MAX_CHARACTERS).removeprefix("\ufeff").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise PlumblineError(
+            "the password on standard input is not UTF-8; give it in one line of that"
+        ) from error
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in said):
+        raise PlumblineError(
+            "the password on standard input has several lines or control characters; give it in one line"
+        )
+    return said

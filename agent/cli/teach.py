@@ -60,12 +60,14 @@ def teach(
     if source not in ("camera", "archive"):
         must_be_there(source, "--from", "give a folder of pictures, camera or archive")
 
+    from agent.outbox.place import check_place
     from agent.settings.section import IDENTIFIER
     from agent.teach.flow import SCHEMA, Flow, State
 
     if not re.fullmatch(IDENTIFIER, product):
         raise typer.BadParameter(f"--product {product!r}: give a name of a-z, 0-9, _ and -")
     wanted = loaded(config)
+    check_place(wanted.outbox.path)
     flow = Flow(wanted.outbox.path.parent / FOLDER / product)
     place = source if source in ("camera", "archive") else str(Path(source).resolve())
     state = flow.open(

@@ -258,6 +258,10 @@ def _outbox(path: Path) -> None:
 
 
 def _can_be_made(path: Path) -> None:
+    if not os.path.lexists(path.parent):
+        tilde = any(part.startswith("~") for part in path.parts)
+        remedy = "~ is not expanded here, write the whole path" if tilde else "mount its disk, or make it"
+        raise _Absent(f"{path}: the folder that it is to lie in, {path.parent}, does not exist; {remedy}")
     nearest = next(one for one in (path, *path.parents) if os.path.lexists(one))
     if not nearest.is_dir():
         raise _Absent(f"{path}: {nearest} is no folder; remove it, or set another")

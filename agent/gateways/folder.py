@@ -78,7 +78,7 @@ class FolderSink:
 
     def open(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(exist_ok=True)  # not its parents: a disk may not be mounted
         except OSError as error:
             raise _explained(self._folder, error) from error
 

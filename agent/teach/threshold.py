@@ -25,6 +25,7 @@ SEED = 0
 Z_95 = 1.959964
 CERTAINTY = 0.95
 LOWEST = 1e-6  # that the settings take as a threshold
+LOWEST_TARGET = 1e-6  # a part in a million, of a million parts
 TIES = 0.1  # of the scores that are one value: worth a word
 
 
@@ -137,10 +138,10 @@ def promise(parts: Sequence[Scored], target: float) -> Promise:
 
 def check_target(target: float) -> None:
     """Raises ThresholdError for a rate that no number of parts can promise."""
-    if not 0 < target <= 0.5:  # nan is neither
+    if not LOWEST_TARGET <= target <= 0.5:  # nan is neither
         raise ThresholdError(
             f"a target false-reject rate of {target:g} cannot be promised by any number of good parts; give "
-            "one above 0 and up to 0.5, such as 0.005 for one part in 200"
+            f"one from {LOWEST_TARGET:g} to 0.5, such as 0.005 for one part in 200"
         )
 
 

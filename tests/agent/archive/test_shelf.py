@@ -48,7 +48,7 @@ def opened(folder: Path, wanted: Archive = LIMITS, **more: Any) -> Iterator[Shel
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "deep" / "archive"
+    return tmp_path / "archive"
 
 
 def put(one: Shelf, number: int, name: VerdictName = "fail") -> bool:

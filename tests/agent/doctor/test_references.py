@@ -38,12 +38,24 @@ def test_a_station_whose_files_are_all_there_has_no_problem(tmp_path: Path) -> N
     before = sorted(tmp_path.rglob("*"))
     found = missing(
         tmp_path,
-        archive={"folder": "archive/new"},
+        archive={"folder": "archive"},
         mqtt={"username": "u", "password_file": "secret"},
-        gateways=[{"kind": "folder", "path": "results/new"}, {"kind": "modbus", "port": 5021}],
+        gateways=[{"kind": "folder", "path": "results"}, {"kind": "modbus", "port": 5021}],
     )
     assert found == {}
     assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "agent.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("place", "words"), [("~/kept", "~ is not expanded"), ("disk/kept", "mount its disk")]
+)
+def test_a_folder_is_not_made_where_a_disk_may_not_be_mounted(tmp_path: Path, place: str, words: str) -> None:
+    write_small(tmp_path / "bundle")
+    (tmp_path / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "frames" / "a.png"), good_picture(40, 40))
+    found = missing(tmp_path, archive={"folder": place}, gateways=[{"kind": "folder", "path": place}])
+    assert sorted(found) == ["archive.folder", "gateways.0.path"]
+    assert all(words in one for one in found.values())
 
 
 def test_every_reference_that_is_not_there_is_named(tmp_path: Path) -> None:

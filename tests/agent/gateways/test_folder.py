@@ -68,8 +68,8 @@ def largest_file(size_bytes: int) -> Iterator[None]:
 
 def test_records_of_a_day_are_lines_and_pictures_under_its_date(tmp_path: Path) -> None:
     rows = [verdict(1), crop(1), event(1, ManualClock(MORNING)), verdict(2, created=later(1))]
-    deliver(sink(tmp_path / "deep" / "results"), *rows)
-    results = tmp_path / "deep" / "results"
+    deliver(sink(tmp_path / "results"), *rows)
+    results = tmp_path / "results"
     assert files(results) == [
         f"crops/{DAY}/{result_id(1)}-c1.jpg",
         f"events-{DAY}.jsonl",
@@ -257,9 +257,12 @@ def test_a_clock_that_steps_deletes_no_day(tmp_path: Path, step_days: int) -> No
 
 
 def test_a_folder_that_vanishes_with_its_disk_is_not_made_anew_by_a_delivery(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
     one = sink(tmp_path / "disk" / "results")
     one.open()
     shutil.rmtree(tmp_path / "disk")
+    with pytest.raises(GatewayError):
+        sink(tmp_path / "disk" / "results").open()
     with pytest.raises(GatewayError, match="check its quota and its mount"):
         one.deliver(waiting([verdict(1)]))
     assert not (tmp_path / "disk").exists()
