@@ -42,7 +42,7 @@ from agent.settings import settings
 from models import signing
 from models.data.batches import Tiles, as_tiles, draw_batch
 from models.data.datasets import Item
-from models.data.held import good_items
+from models.data.held import good_shares
 from models.data.threshold import calibrate
 from models.judging.evaluate import Inspector, by_engine, by_student, judge_item
 from models.judging.metrics import auroc
@@ -90,14 +90,14 @@ def export(
     key: Path | None = None,
     stages: Stages = SILENT,
 ) -> Bundle:
-    """Calibrate the student in `run_folder` on held-back good parts and write the bundle `out`.
+    """Calibrate the student in `run_folder` on good parts that nothing was fitted to; write the bundle `out`.
 
     It has a bf16 variant where this machine computes in bf16; `add_variants` makes others. Raises RunError,
     DataError, CalibrationError, ExportError, VariantError; BundleError when `out` is there.
     """
     refuse_existing(out)
     run, student = load_student(run_folder)
-    held = good_items(data)[1]
+    held = good_shares(data).threshold
     judged = stages.over(held, "judging held-back good parts")
     scores = frame_scores(judged, by_student(student), run.input)
     threshold = calibrate(
