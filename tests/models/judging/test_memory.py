@@ -42,7 +42,7 @@ def rows(count: int, seed: int = 0, channels: tuple[int, ...] = (6, 9)) -> list[
 
 @given(seed=SEEDS)
 def test_whitened_patches_spread_alike_but_for_the_shrinking(seed: int) -> None:
-    """The variance l of each direction becomes l / (0.95 l + 0.05), l being that of the correlation matrix."""
+    """An eigenvalue l of the correlation matrix becomes l / (0.95 l + 0.05)."""
     level = rows(500, seed, (6,))[0].double()
     found = whiten(level).of(level) * 6**0.5
     own = torch.linalg.eigvalsh(torch.corrcoef(level.T))
