@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from agent.bundle.bundle import open_bundle
-from agent.messages import Flags, Pixels
-from models.data.datasets import Item, load_tiles
+from agent.messages import Flags
+from models.data.datasets import Item
 from models.data.held import good_items
 from models.judging import evaluate, yardstick
 from models.judging.yardstick import Built, build
