@@ -48,7 +48,8 @@ from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.trial import SettingsWitness
 from agent.remote.turns import Turns
 from agent.replay.again import order_of
-from agent.replay.apart import replay_apart
+from agent.replay.apart import explain_apart, replay_apart
+from agent.replay.explainer import Explainer
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.running import App
@@ -287,7 +288,7 @@ def _build(
             recipes.in_force,
             publisher,
             clock,
-            restored=wanted.page.enabled,
+            restored=wanted.page.enabled or archive is not None,
             pause_at=said.holds.pause_at,
             way=way,
             names=namer,
@@ -334,6 +335,11 @@ def _build(
             learn_labels=None
             if archive is None
             else lambda recipe: labels_told(*learned_of(recipes, recipe, shelf_of(wanted), clock)),
+            explain=None
+            if archive is None
+            else Explainer(
+                lambda id_: explain_apart(order_of(recipes.settings, result_id=id_, task="explain"), way=way)
+            ).ask,
             drift=drift.views,
             desk=asked.desk,
             history=history,

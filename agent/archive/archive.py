@@ -64,8 +64,10 @@ class _Record:
 
     @property
     def size_bytes(self) -> int:
-        evidence = 0 if self.inspection is None else self.inspection.evidence.nbytes
-        return self.frame.image.nbytes + evidence
+        if self.inspection is None:
+            return self.frame.image.nbytes
+        arrays = (self.inspection.evidence, self.inspection.restored)
+        return self.frame.image.nbytes + sum(one.nbytes for one in arrays if one is not None)
 
 
 class Archive:

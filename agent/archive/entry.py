@@ -6,6 +6,7 @@
     plMK   JSON: what a person said of it; only where somebody did
     IDAT   the pixels
     plMP   the anomaly map in float16, as a PNG of its bits; only where one was made
+    plRS   the restoration as a JPEG, at the size that the model saw; only where somebody may look at it
     plSL   sha256 of everything before it
     IEND
 
@@ -32,7 +33,7 @@ from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.messages import Floats, Frame, Inspection, Samples, VerdictName
 
-RECORD, VERDICT, MARK, MAP = b"plRC", b"plVD", b"plMK", b"plMP"
+RECORD, VERDICT, MARK, MAP, RESTORED = b"plRC", b"plVD", b"plMK", b"plMP", b"plRS"
 LONGEST_CHUNK = 4 << 20  # of those that are read for the index
 LONGEST_NAME = 100
 
@@ -72,6 +73,7 @@ class Entry:
     decided: Decided | None  # by which rules; None in entries of versions that did not keep them
     frame: Frame
     evidence: Floats | None  # (h, w), raw map of the whole frame; None where it was not judged
+    restored: bytes | None  # JPEG of what a good part would look like; None in older entries, too
     mark: Mark | None
 
 
@@ -109,6 +111,8 @@ def compose(
     if inspection is not None:
         halves, exponent = pixels.to_halves(inspection.evidence)
         after.append(chunk(MAP, pixels.halves_to_png(halves)))
+        if inspection.restored is not None:
+            after.append(chunk(RESTORED, pixels.to_jpeg(inspection.restored)))
     record = payloads.encode(record_of(frame, recipe, exponent, decided))
     before = [chunk(RECORD, record), chunk(VERDICT, payloads.encode(verdict))]
     return chunks.sealed(pixels.to_png(frame.image), before, after)
@@ -175,13 +179,13 @@ def marked(data: bytes, mark: Mark | None) -> list[bytes | memoryview]:
     before = [chunk(RECORD, bytes(found[RECORD])), chunk(VERDICT, bytes(found[VERDICT]))]
     if mark is not None:
         before.append(chunk(MARK, payloads.encode(mark)))
-    after = [chunk(MAP, bytes(found[MAP]))] if MAP in found else []
+    after = [chunk(kind, bytes(found[kind])) for kind in (MAP, RESTORED) if kind in found]
     return chunks.sealed(_plain_png(data), before, after)
 
 
 def _plain_png(data: bytes) -> bytes:
     """Without our chunks: as the encoder made it."""
-    ours = (RECORD, VERDICT, MARK, MAP, chunks.SEAL)
+    ours = (RECORD, VERDICT, MARK, MAP, RESTORED, chunks.SEAL)
     return chunks.MAGIC + b"".join(
         chunk(kind, bytes(content)) for kind, content in chunks.walk(data) if kind not in ours
     )
@@ -242,8 +246,16 @@ def _entry(data: bytes, found: Mapping[bytes, memoryview]) -> Entry:
         decided=record.decided,
         frame=frame,
         evidence=evidence,
+        restored=_restored(found),
         mark=_mark(found),
     )
+
+
+def _restored(found: Mapping[bytes, memoryview]) -> bytes | None:
+    data = bytes(found[RESTORED]) if RESTORED in found else None
+    if data is not None and not data.startswith(pixels.JPEG_MAGIC):
+        raise ValueError("its restoration is no JPEG")
+    return data
 
 
 def _frame(verdict: Verdict, record: Record, picture: Samples) -> Frame:

@@ -4,6 +4,7 @@
     model.onnx      uint8 N x H x W x C -> score N, map N x h x w, restored N x H x W x C
     model.P.onnx    the same in precision P (bf16, f16, int8), where the bundle has that variant
     golden/         tiles.npy (uint8) and scores.npy (float32) that an engine must reproduce; scores-P.npy
+    explain/        what follows model.onnx where somebody asks why (`agent/explain/form.py`); newer bundles
     signature       optional DSSE envelope (Ed25519) over the manifest's bytes
 
 Never a pickle. A bundle is never modified after it is written; `open_bundle` checks every digest.

@@ -30,9 +30,10 @@ def info(bundle: BundlePath, as_json: Json = False) -> None:
     """What is inside.
 
     With --json: name, sha256, licence, counter, method, preset, created, features, commands, tile_px,
-    channels, scale, thresholds, bytes.
+    channels, scale, thresholds, explains, bytes.
     """
     from agent.bundle.bundle import open_bundle
+    from agent.explain.form import explains
 
     opened = open_bundle(bundle)
     if as_json:
@@ -57,6 +58,7 @@ def info(bundle: BundlePath, as_json: Json = False) -> None:
         **({"threshold is": words} if (words := manifest.threshold.provisional_words()) else {}),
         "size": f"{sum(map(len, opened.files.values())) / 1e6:.1f} MB",
         "features": manifest.provenance.features,
+        "explains its scores": "yes" if explains(opened) else "no, it has no explaining form",
     }
     for key, value in rows.items():
         table.add_row(key, shown(str(value)))
@@ -73,9 +75,9 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Digests, signature and golden scores on this machine.
+    """Digests, signature, golden scores on this machine, and those of the form that explains them.
 
-    With --json: bundle, name, sha256, files, signature, golden.
+    With --json: bundle, name, sha256, files, signature, golden, explaining.
     """
     if key is not None:
         must_be_there(key, "--key", "give the public key's file in PEM")
@@ -84,6 +86,7 @@ def verify(
     from agent.bundle.files import NotABundle
     from agent.engines.engine import golden_difference
     from agent.engines.open import open_engine
+    from agent.explain.form import check_form, explains
     from agent.settings import settings
     from agent.trust.envelope import verify as verify_signature
     from agent.trust.keys import load_public_key
@@ -111,6 +114,11 @@ def verify(
             name = engine.describe().name
             tell(f"golden scores: {name} within {difference:.1e} of score or threshold")
             golden.append({"engine": name, "difference": difference})
+        explaining = check_form(opened) if explains(opened) else None
+        words = (
+            "none, it cannot explain its scores" if explaining is None else f"within {explaining:.1e}, too"
+        )
+        tell(f"explaining form: {words}")
     except NotABundle:
         raise
     except PlumblineError as error:
@@ -127,6 +135,7 @@ def verify(
                     "claimed_by": [stored(one) for one in _signers(envelope)],
                 },
                 "golden": golden,
+                "explaining": None if explaining is None else {"difference": explaining},
             }
         )
 
@@ -138,6 +147,8 @@ app.command(epilog=exits("no bundle is in force, or one is damaged"))(depot.stat
 
 
 def _content(opened: Bundle) -> dict[str, Any]:
+    from agent.explain.form import explains
+
     manifest = opened.manifest
     provenance = manifest.provenance
     variants = (manifest.variants or {}).items()
@@ -158,6 +169,7 @@ def _content(opened: Bundle) -> dict[str, Any]:
             "f32": _threshold(manifest.threshold),
             **{name: _threshold(one.threshold) for name, one in variants},
         },
+        "explains": explains(opened),
         "bytes": sum(map(len, opened.files.values())),
     }
 

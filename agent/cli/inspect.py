@@ -24,6 +24,10 @@ def inspect(
             min=0.01, max=1000, help="larger pictures are skipped, not decoded; default: 200, as of cameras"
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="also tell by which evidence each defect differs from good parts"),
+    ] = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -35,7 +39,7 @@ def inspect(
     """Judge picture files.
 
     With --json: part_id, file, verdict, reason, score, defects, infer_ms, model, picture; of a skipped
-    one detail.
+    one detail. With --explain: evidence.
     """
     for path in images:
         must_be_there(path, "IMAGE", "give picture files, or folders of them")
@@ -44,19 +48,23 @@ def inspect(
     from agent.bundle.bundle import open_bundle
     from agent.clock import SystemClock
     from agent.engines.open import open_engine
+    from agent.explain.form import open_form
     from agent.line.taught import Taught
     from agent.replay.files import inspect_files, start_report, write
     from agent.settings import settings
     from agent.settings.camera import MAX_MEGAPIXELS
 
+    opened = open_bundle(bundle)
+    form = open_form(opened) if explain else None
     if out is not None:
         start_report(out)
-    opened = open_bundle(bundle)
     engine = open_engine(opened, settings.Engine())
     undecided = 0
     taught = Taught("pictures", bundle=opened.manifest.name, at_least=8)
     limit = MAX_MEGAPIXELS if max_megapixels is None else max_megapixels
-    for one in inspect_files(images, opened, engine, SystemClock(), taught=taught, max_megapixels=limit):
+    for one in inspect_files(
+        images, opened, engine, SystemClock(), taught=taught, max_megapixels=limit, form=form
+    ):
         record = one.record
         undecided += record["verdict"] not in ("pass", "fail")
         score = f"{record['score']['normalized']:7.1f}" if "score" in record else "      -"
@@ -65,6 +73,8 @@ def inspect(
             say_json(record, indent=None)
         else:
             say(f"{record['verdict']:9} {score}  {record['part_id']}  {words}")
+            for place in record.get("evidence", ()):
+                say(f"{'':19}x {place['peak_px'][0]}, y {place['peak_px'][1]}: {place['sentence']}")
         if out is not None:
             write(one, out)
     if provisional := opened.manifest.threshold.provisional_words():

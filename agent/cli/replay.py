@@ -12,6 +12,7 @@ from agent.cli.options import Config, Json, loaded
 from agent.cli.terminal import console, must_be_there, say, say_json
 
 if TYPE_CHECKING:
+    from agent.explain.document import Explanation
     from agent.replay.document import Replayed, Row, Value
 
 
@@ -28,6 +29,9 @@ def replay(
         Path | None,
         typer.Option(help="bundle of then, where this station has it no more; default: found by its digest"),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="also tell by which evidence it differs from good parts")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make one decision once more, from the archive's pixels and by the bundle and rules of then.
@@ -35,13 +39,13 @@ def replay(
     It changes nothing and gives way to a running line. Values of then and now stand in a table.
 
     With --json: schema, result_id, camera, created, engine_then, engine_now, digests, rows, notes,
-    reproduced.
+    reproduced. With --explain: explained.
     """
     if bundle is not None:
         must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")
 
     from agent.replay.again import order_of
-    from agent.replay.apart import replay_apart
+    from agent.replay.apart import explain_apart, replay_apart
 
     wanted = loaded(config)
     file = Path(result) if _is_file(result) else None
@@ -49,10 +53,16 @@ def replay(
         wanted, result_id=None if file is not None else result, file=file, bundle=bundle, engine=engine
     )
     found = replay_apart(order)
+    why = None
+    if explain:
+        why = explain_apart(order_of(wanted, result_id=found.result_id, bundle=bundle, task="explain"))
     if as_json:
-        say_json(found.model_dump(mode="json", by_alias=True))
+        told = found.model_dump(mode="json", by_alias=True)
+        say_json(told if why is None else {**told, "explained": why.model_dump(mode="json", by_alias=True)})
     else:
         _tell(found)
+        if why is not None:
+            _tell_why(why)
     if not found.reproduced:
         raise typer.Exit(ExitCode.NOT_GOOD)
 
@@ -81,6 +91,21 @@ def _tell(found: Replayed) -> None:
     for note in found.notes:
         say(f"note: {note}")
     say("reproduced" if found.reproduced else "not reproduced")
+
+
+def _tell_why(why: Explanation) -> None:
+    from rich.table import Table
+
+    for place in why.places:
+        which = "strongest place" if place.index is None else f"defect {place.index}"
+        say(f"{which}, x {place.peak_px[0]}, y {place.peak_px[1]}: {place.sentence}")
+        table = Table("evidence", "at the peak", "over the defect", "part of the map", "good parts")
+        for one in place.kinds:
+            rarity = one.rarity or "not measured"
+            table.add_row(one.words, f"{one.peak:.1f}", f"{one.mean:.1f}", f"{one.part:.0%}", rarity)
+        console().print(table)
+    for note in why.notes:
+        say(f"note: {note}")
 
 
 def _cells(row: Row) -> tuple[str, ...]:

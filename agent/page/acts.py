@@ -107,6 +107,14 @@ def replay(sources: Sources, asked: Replay, who: str) -> Json:
         REPLAYING.release()
 
 
+def explain(sources: Sources, asked: Replay, who: str) -> Json:
+    if sources.behind.explain is None:
+        raise NotDoneError(
+            "impossible", "nothing is explained here; set archive.folder, so that frames are kept"
+        )
+    return sources.behind.explain(asked.result_id)
+
+
 def ignore(sources: Sources, asked: Ignore, who: str) -> Json:
     change = sources.behind.change
     if change is None:
@@ -183,6 +191,7 @@ def of_verb(
 
 ACTS: Mapping[str, Act] = {
     "replay": Act(asked=Replay, does=replay, role="operator", changes=False),
+    "explain": Act(asked=Replay, does=explain, role="operator", changes=False),
     "ignore": Act(asked=Ignore, does=ignore, role="engineer", changes=True),
     "mark": of_verb("mark", "operator"),
     "pause": of_verb("pause", "operator"),

@@ -17,7 +17,7 @@ ASSETS: Mapping[str, tuple[str, str]] = {  # by address: the file below STATIC, 
     **{f"/{name}.js": (f"{name}.js", SCRIPT) for name in SHARED},
     **{
         f"/{name}.js": (f"{name}.js", SCRIPT)
-        for name in ("act", "charts", "commands", "marks", "proofs", "viewer")
+        for name in ("act", "charts", "commands", "evidence", "marks", "proofs", "viewer")
     },
     **{f"/views/{name}.js": (f"views/{name}.js", SCRIPT) for name in OF_VIEWS},
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
+import cv2
 import numpy as np
 
 from agent.archive.entry import Entry, EntryError
@@ -34,6 +36,19 @@ class Result:
             return self.entry.evidence
         return None if self.reject is None else self.reject.evidence
 
+    def both(self) -> tuple[Pixels, Pixels] | None:
+        """Picture and restoration, shrunk alike; None where there is no restoration any more."""
+        reject, entry = self.reject, self.entry
+        if reject is not None and reject.restored is not None:
+            found = reject.input.jpeg(), reject.restored.jpeg()
+            image, restored = (_decoded(one) for one in found)
+        elif entry is not None and entry.restored is not None:
+            image = shrink(eight_bits(entry.frame.image, entry.frame.bit_depth), REJECT_EDGE_PX)
+            restored = _decoded(entry.restored)
+        else:
+            return None
+        return (image, restored) if image is not None and restored is not None else None
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the frame."""
@@ -62,7 +77,9 @@ def jpeg(sources: Sources, result_id: str, kind: str) -> bytes | None:
         held |= {"input": reject.input, "heat": reject.heat}
     if (picture := held.get(kind)) is not None:
         return picture.jpeg()
-    entry = _kept(sources, result_id) if kind in ("thumb", "input", "heat") else None
+    entry = _kept(sources, result_id) if kind in ("thumb", "input", "heat", "restored") else None
+    if entry is not None and kind == "restored":
+        return entry.restored
     if entry is not None and (drawn := _drawn(entry, kind)) is not None:
         return encode_jpeg(drawn)
     return small.jpeg() if small is not None and kind == "input" else None
@@ -84,6 +101,10 @@ def _drawn(entry: Entry, kind: str) -> Pixels | None:
     if entry.evidence is None or score is None:
         return None
     return heatmap(shrink(image, REJECT_EDGE_PX), entry.evidence, score.threshold)
+
+
+def _decoded(jpeg: bytes) -> Pixels | None:
+    return cast("Pixels | None", cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE))
 
 
 def _kept(sources: Sources, result_id: str) -> Entry | None:

@@ -81,6 +81,9 @@ class Change:
 Replay: TypeAlias = Callable[[str], Json]
 """One decision once more, by its result_id; takes seconds. Raises a PlumblineError."""
 
+Explain: TypeAlias = Callable[[str], Json]
+"""Why it was so, by its result_id: `state` is working, or done with what is `explained`."""
+
 
 class Desk(Protocol):
     """What takes commands, of an MES and of the page alike."""
@@ -139,6 +142,7 @@ class Behind:
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
     replay: Replay | None = None
     learn_labels: Callable[[str], Json] | None = None  # of a recipe's marks; kept, and naming nothing yet
+    explain: Explain | None = None
     desk: Desk | None = None
     history: History | None = None
     control: Controlled | None = None

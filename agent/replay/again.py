@@ -48,6 +48,7 @@ class Order(BaseModel):
     file: str | None = None  # with the verdict, as somebody else kept it
     bundle: str | None = None  # where the one of then is not on this station any more
     engine: str | None = None  # kind, with or without -precision; None: the one that judged then
+    task: Literal["replay", "explain"] = "replay"  # explain: why it was judged so, of a result_id alone
     settings: dict[str, Any]  # those in force, with absolute paths
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -60,9 +61,11 @@ def order_of(
     file: Path | None = None,
     bundle: Path | None = None,
     engine: str | None = None,
+    task: Literal["replay", "explain"] = "replay",
 ) -> Order:
     """Of settings that were loaded; exactly one of `result_id` and `file`."""
     return Order(
+        task=task,
         result_id=result_id,
         file=None if file is None else str(file.absolute()),
         bundle=None if bundle is None else str(bundle.absolute()),

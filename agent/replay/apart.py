@@ -1,4 +1,4 @@
-"""A decision made once more beside a running line: in a process of lowest priority, which gives way to it.
+"""A decision made once more, or explained, beside a running line: by a process that gives way to it.
 
 This is the one way to it, for the command line, for commands of the MES and for the page.
 """
@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
+from agent.explain.document import Explanation
 from agent.foreign import shown
 from agent.line.way import RightOfWay
 from agent.remote.proof import low
@@ -24,6 +26,8 @@ COMMAND = (sys.executable, "-m", "agent.replay")
 TIMEOUT_S = 240.0
 MAX_ANSWER_BYTES = 1_000_000
 LAST_WORDS = 300  # characters
+
+A = TypeVar("A", Replayed, Explanation)
 
 _PROJECT = Path(__file__).parents[2]  # `-m` finds this very package there
 
@@ -39,6 +43,27 @@ def replay_apart(
 
     Raises ReplayError with the one reason why there is none: what the process says, its end, or its time.
     """
+    return _there(_answer(order, timeout_s=timeout_s, way=way, command=command).replayed)
+
+
+def explain_apart(
+    order: Order,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    way: RightOfWay | None = None,
+    command: Sequence[str] = COMMAND,
+) -> Explanation:
+    """What `explain` finds of an order whose task that is; as `replay_apart` in everything else."""
+    return _there(_answer(order, timeout_s=timeout_s, way=way, command=command).explained)
+
+
+def _there(found: A | None) -> A:
+    if found is None:
+        raise ReplayError("its process did something else than it was told; check the installation")
+    return found
+
+
+def _answer(order: Order, *, timeout_s: float, way: RightOfWay | None, command: Sequence[str]) -> Answer:
     cores = str(low.cores(len(os.sched_getaffinity(0))))
     with subprocess.Popen(  # noqa: S603 - this very package
         [*command, str(os.getpid())],
@@ -65,6 +90,6 @@ def replay_apart(
         lines = last_words.decode(errors="replace").strip().splitlines()
         told = f": {shown(lines[-1])[:LAST_WORDS]}" if lines else ""
         raise ReplayError(f"its process ended with {process.returncode}{told}") from None
-    if answer.replayed is None:
+    if answer.problem is not None or answer == Answer():
         raise ReplayError(answer.problem or "its process said nothing")
-    return answer.replayed
+    return answer

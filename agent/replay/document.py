@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.explain.document import Explanation
+
 Text = Annotated[str, Field(max_length=2000)]
 Value = str | float | None
 
@@ -54,7 +56,8 @@ class Replayed(_Part):
 
 
 class Answer(_Part):
-    """Of the process: one of the two."""
+    """Of the process: one of the three."""
 
     replayed: Replayed | None = None
+    explained: Explanation | None = None
     problem: Text | None = None

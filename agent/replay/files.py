@@ -19,13 +19,15 @@ from agent.cameras.images import list_images
 from agent.clock import Clock
 from agent.engines.engine import Engine
 from agent.errors import PlumblineError
+from agent.explain.form import Form
+from agent.explain.places import MOST_DEFECTS, Judged, box_of_peak, places_of
 from agent.foreign import shown, stored
 from agent.line.heatmap import heatmap
 from agent.line.infer import infer
 from agent.line.judge import Rules, judge
 from agent.line.prepare import PrepareError, prepare
 from agent.line.taught import Taught
-from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels
+from agent.messages import Frame, FrameFault, Inspection, Judgement, Pixels, Prepared
 from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.settings.camera import MAX_MEGAPIXELS
@@ -54,12 +56,13 @@ def inspect_files(
     clock: Clock,
     max_megapixels: float = MAX_MEGAPIXELS,
     taught: Taught | None = None,
+    form: Form | None = None,
 ) -> Iterator[Inspected]:
     """Every picture file of `paths`, folders included; an unreadable one is skipped and says why.
 
-    `taught` sees every frame that is judged.
+    `taught` sees every frame that is judged. With `form` a record says its evidence by kind.
 
-    Raises CameraError for a path that does not exist or holds no picture.
+    Raises CameraError for a path that does not exist or holds no picture, CannotExplain.
     """
     rules = Rules(
         threshold=bundle.at(engine.describe().precision).manifest.threshold.raw,
@@ -75,7 +78,8 @@ def inspect_files(
             yield Inspected(record=_skipped(file, item.detail), picture=None)
             continue
         try:
-            inspection = infer(prepare(item, bundle.manifest.input, clock), engine, clock)
+            prepared = prepare(item, bundle.manifest.input, clock)
+            inspection = infer(prepared, engine, clock)
         except PrepareError as error:
             yield Inspected(record=_skipped(file, str(error)), picture=None)
             continue
@@ -83,6 +87,8 @@ def inspect_files(
         if taught is not None:
             taught.see(inspection.evidence, judgement.threshold)
         record = _record(file, inspection, judgement, bundle, engine)
+        if form is not None and math.isfinite(judgement.score):
+            record["evidence"] = _evidence(form, prepared, inspection, judgement, item, rules)
         yield Inspected(
             record={**record, "picture": _free_name(file, taken)},
             picture=side_by_side(eight_bits(item.image, item.bit_depth), inspection, judgement.threshold),
@@ -171,6 +177,27 @@ def _record(
         "infer_ms": round((inspection.finished_ns - inspection.started_ns) / 1e6, 3),
         "model": {"bundle": bundle.manifest.name, "sha256": bundle.sha256, "engine": engine.describe().name},
     }
+
+
+def _evidence(
+    form: Form,
+    prepared: Prepared,
+    inspection: Inspection,
+    judgement: Judgement,
+    frame: Frame,
+    rules: Rules,
+) -> list[dict[str, Any]]:
+    """Of each defect, or of the strongest place of a frame without one."""
+    lines, width = frame.image.shape[:2]
+    boxes = [(index, defect.bbox_px) for index, defect in enumerate(judgement.defects[:MOST_DEFECTS])]
+    places = places_of(
+        boxes or [(None, box_of_peak(inspection.evidence, (width, lines)))],
+        prepared,
+        form.good,
+        Judged(threshold=judgement.threshold, stride_px=rules.stride_px),
+        form.explain,
+    )
+    return [one.model_dump(mode="json", exclude={"across", "down"}) for one in places]
 
 
 def _skipped(file: Path, detail: str) -> dict[str, Any]:

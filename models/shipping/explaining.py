@@ -117,7 +117,7 @@ class _Read:
     """A graph by who makes each value."""
 
     def __init__(self, graph: GraphProto) -> None:
-        self.makers = {name: node for node in graph.node for name in node.output}
+        self.makers: dict[str, NodeProto] = {name: node for node in graph.node for name in node.output}
         self.constants = {one.name: one for one in graph.initializer}
         self.outputs = [one.name for one in graph.output]
         self.map_sides = [one.type.tensor_type.shape.dim for one in graph.output if one.name == "map"]
@@ -173,7 +173,9 @@ class _Read:
 
     def _maker(self, node: NodeProto, wanted: str) -> NodeProto:
         """Of the node's first input that is no constant."""
-        found = self.makers.get(next(name for name in node.input if name not in self.constants))
+        found: NodeProto | None = self.makers.get(
+            next((name for name in node.input if name not in self.constants), "")
+        )
         if found is None or found.op_type != wanted:
             words = "nothing" if found is None else found.op_type
             raise NotExplainable(f"{node.name}: {wanted} should come before it, not {words}")

@@ -48,6 +48,7 @@ from models.judging.evaluate import Inspector, by_engine, by_student, judge_item
 from models.judging.metrics import auroc
 from models.parts.defects.anomalies import spoil
 from models.parts.precision import has_bf16
+from models.shipping.explained import explanation
 from models.shipping.lint import lint
 from models.shipping.variants import make as make_variant
 from models.stages import SILENT, Stages
@@ -92,8 +93,9 @@ def export(
 ) -> Bundle:
     """Calibrate the student in `run_folder` on held-back good parts and write the bundle `out`.
 
-    It has a bf16 variant where this machine computes in bf16; `add_variants` makes others. Raises RunError,
-    DataError, CalibrationError, ExportError, VariantError; BundleError when `out` is there.
+    It has an explaining form, and a bf16 variant where this machine computes in bf16; `add_variants` makes
+    others. Raises RunError, DataError, CalibrationError, ExportError, VariantError, NotExplainable,
+    CannotExplain; BundleError when `out` is there.
     """
     refuse_existing(out)
     run, student = load_student(run_folder)
@@ -143,6 +145,7 @@ def export(
         made = make_variant(plain, "bf16", held, tiles[:0], stages)
         manifest = manifest.model_copy(update={"variants": {"bf16": made.variant}})
         files |= made.files
+    files |= explanation(Bundle(path=out, manifest=manifest, sha256="", files=files), held, stages)
     manifest = with_digests(manifest, files)
     signature = None
     if key is not None:

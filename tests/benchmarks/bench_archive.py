@@ -53,7 +53,12 @@ class GpuLikeEngine:
         time.sleep(GPU_S)
         side = tiles.shape[1] // STRIDE_PX
         maps = np.stack([self._map(tile, side) for tile in tiles])
-        return Answer(scores=maps.max(axis=(1, 2)), maps=maps, restored=None, engine="gpu-like-f32")
+        return Answer(
+            scores=maps.max(axis=(1, 2)),
+            maps=maps,
+            restored=tiles if restored else None,
+            engine="gpu-like-f32",
+        )
 
     def describe(self) -> Description:
         return Description(name="gpu-like-f32", runtime="none", device="none", precision="f32")
@@ -124,6 +129,7 @@ def main() -> None:
     print(f"{processor()}, {rounds} turns of {seconds:g} s each way; capture to durable record in ms")
     heads = (
         f"{'without p50':>12}{'p99':>8}{'with p50':>10}{'p99':>8}{'p99 ratio':>11}{'kept':>7}{'dropped':>9}"
+        f"{'KB each':>10}"
     )
     print(f"{'':<34}{heads}")
     files = [cell.image for cell in load_cells()]
@@ -189,6 +195,7 @@ def compare(
         print(
             f"{name:<34}{p50[0]:>12.2f}{p99[0]:>8.2f}{p50[1]:>10.2f}{p99[1]:>8.2f}{p99[1] / p99[0]:>11.3f}"
             f"{counts.written:>7}{sum(counts.dropped.values()):>9}"
+            f"{counts.size_bytes / max(1, counts.entries) / 1e3:>10.1f}"
         )
         pairs = zip(without.by_turn_ms, with_.by_turn_ms, strict=True)
         turns = [float(np.percentile(b, 99) / np.percentile(a, 99)) for a, b in pairs]

@@ -2,8 +2,8 @@
 
 `python -m tests.benchmarks.bench_archive_codecs` prints a table for solar cells of 300 x 300 px, a web of
 4096 x 1024 px as the simulated line camera shows it, the same with a sensor's noise, real fabric of that
-size where ../shared/data has it, and 12 bit versions. One thread, best of some rounds; sizes in percent of
-the raw pixels.
+size where ../shared/data has it, and 12 bit versions; then of restorations, which are kept as JPEG. One
+thread, best of some rounds; sizes in percent of the raw pixels.
 """
 
 from __future__ import annotations
@@ -12,17 +12,23 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from agent.archive import pixels
+from agent.bundle.bundle import open_bundle
 from agent.cameras.images import read_image
 from agent.demo.cells import load_cells
-from agent.messages import Samples
+from agent.engines.open import open_engine
+from agent.line.prepare import cut_tiles, scaled
+from agent.messages import Pixels, Samples
+from agent.settings import settings
 from tests.agent.track.strips import AITEX
 from tests.benchmarks.bench_web import processor
 
+BUNDLE = Path("models/bundles/elpv")
 ROUNDS = 3
 HEIGHT, WIDTH = 1024, 4096
 NOISE_8, NOISE_12 = 3.0, 16.0  # grey values, one sigma
@@ -116,6 +122,28 @@ def main() -> None:
                 f"{codec_name:<20}{1e3 * encode_s / len(images):>10.2f}{1e3 * decode_s / len(images):>10.2f}"
                 f"{100 * sum(map(len, encoded)) / raw:>8.1f}{raw / encode_s / 1e6:>9.0f}"
             )
+    print(f"\n{'restorations of solar cells':<28}{'encode ms':>10}{'bytes':>8}{'grey levels off':>17}")
+    restored = restorations()
+    for name, encode in {"JPEG as kept": pixels.to_jpeg, "PNG as kept": pixels.to_png}.items():
+        encoded = [encode(image) for image in restored]
+        decoded = [pixels.of_png(data).astype(int) for data in encoded]
+        off = np.mean([np.abs(a - b).mean() for a, b in zip(decoded, restored, strict=True)])
+        encode_ms = 1e3 * best_s(encode, restored) / len(restored)
+        size = sum(map(len, encoded)) / len(encoded)
+        print(f"{name:<28}{encode_ms:>10.2f}{size:>8.0f}{off:>17.2f}")
+
+
+def restorations() -> list[Pixels]:
+    """Of solar cells, by the sample bundle."""
+    bundle = open_bundle(BUNDLE)
+    engine = open_engine(bundle, settings.Engine(kind="openvino", precision="f32"))
+    found = []
+    for path in [cell.image for cell in load_cells()][::110]:
+        tiles, _ = cut_tiles(scaled(read_image(path), bundle.manifest.input), bundle.manifest.input)
+        answer = engine.run(tiles)
+        assert answer.restored is not None
+        found.append(answer.restored[0])
+    return found
 
 
 def pictures() -> dict[str, list[Samples]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import cast
 
 import cv2
-import numpy as np
 
 from agent.messages import Box, Pixels
 from agent.page import difference
@@ -58,6 +57,7 @@ def data(sources: Sources, query: Query) -> Json:
         "labels": labels(sources),
         "can": {
             "replay": entry is not None and sources.behind.replay is not None,
+            "explain": entry is not None and sources.behind.explain is not None,
             "ignore": sources.behind.change is not None,
             "mark": sources.behind.marks is not None and verdict.verdict != "skipped",
         },
@@ -69,7 +69,8 @@ def _pictures(result: Result) -> Json:
     small = result.frame is not None and result.frame.picture is not None
     has = {
         "input": reject is not None or entry is not None or small,
-        "restored": reject is not None and reject.restored is not None,
+        "restored": (reject is not None and reject.restored is not None)
+        or (entry is not None and entry.restored is not None),
         "heat": result.evidence is not None or (reject is not None and reject.heat is not None),
     }
     id_ = result.verdict.result_id
@@ -93,10 +94,10 @@ def _words(result: Result) -> list[str]:
     if evidence is None or score is None:
         return []
     words = difference.of_map(evidence, score.threshold, result.size)
-    reject, defects = result.reject, result.verdict.defects
-    if reject is None or reject.restored is None or not defects:
+    defects = result.verdict.defects
+    if not defects or (both := result.both()) is None:
         return words
-    image, restored = _decoded(reject.input.jpeg()), _decoded(reject.restored.jpeg())
+    image, restored = both
     if image.shape[:2] != restored.shape[:2]:
         restored = cast(Pixels, cv2.resize(restored, image.shape[1::-1]))
     worst = max(defects, key=lambda one: one.score)
@@ -104,7 +105,3 @@ def _words(result: Result) -> list[str]:
     x, y, across, down = (round(side * scale) for side in worst.bbox_px)
     box: Box = (x, y, max(1, across), max(1, down))
     return [*words, difference.of_restoration(image, restored, box)]
-
-
-def _decoded(jpeg: bytes) -> Pixels:
-    return cast(Pixels, cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE))

@@ -19,7 +19,7 @@ from agent.contract.verdict import (
     TimingMessage,
     Verdict,
 )
-from agent.messages import Floats, Frame, Inspection, Samples, VerdictName
+from agent.messages import Floats, Frame, Inspection, Pixels, Samples, VerdictName
 from agent.settings.archive import Archive
 
 MORNING = datetime(2026, 11, 24, 7, 15, 3, 412_000, tzinfo=timezone.utc)
@@ -56,9 +56,9 @@ def frame(image: Samples, *, bit_depth: int = 8, **more: object) -> Frame:
     return Frame(image=image, bit_depth=bit_depth, **told)  # type: ignore[arg-type]
 
 
-def inspection(evidence: Floats) -> Inspection:
+def inspection(evidence: Floats, restored: Pixels | None = None) -> Inspection:
     scores = evidence.max(keepdims=True).reshape(1)
-    return Inspection(scores=scores, evidence=evidence, restored=None, started_ns=0, finished_ns=1)
+    return Inspection(scores=scores, evidence=evidence, restored=restored, started_ns=0, finished_ns=1)
 
 
 def evidence(shape: tuple[int, int] = (10, 15), seed: int = 0) -> Floats:

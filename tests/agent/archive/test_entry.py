@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from agent.archive import chunks, entry
+from agent.archive import chunks, entry, pixels
 from agent.archive.chunks import Torn
 from agent.archive.entry import EntryError, NotOurs
 from agent.archive.record import Mark
@@ -99,6 +99,41 @@ def test_a_mark_travels_with_the_entry_and_can_be_changed_and_taken_back(tmp_pat
     other = Mark(word="confirmed", by="Grace", at=MORNING)
     assert entry.read(written(path, entry.marked(path.read_bytes(), other))).mark == other
     assert b"".join(entry.marked(path.read_bytes(), None)) == before
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_restoration_is_kept_as_a_picture_and_stays_when_a_mark_comes(
+    tmp_path: Path, channels: int
+) -> None:
+    seen = frame(picture())
+    restored = np.full((33, 44, channels), 90, np.uint8)
+    restored[:, 20:, 0] = 200
+    said = verdict(of=seen)
+    path = written(tmp_path / "one.png", entry.compose(said, RECIPE, seen, inspection(evidence(), restored)))
+    kept = entry.read(path).restored
+    assert kept is not None
+    looked_at = pixels.of_png(kept)  # OpenCV's own reader, of either kind
+    assert looked_at.shape == restored.shape
+    assert np.abs(looked_at[:, :, 0].astype(int) - restored[:, :, 0]).mean() < 3
+    after = entry.read(written(path, entry.marked(path.read_bytes(), MARK)))
+    assert after.restored == kept and after.mark == MARK
+
+
+def test_an_entry_of_before_has_no_restoration(tmp_path: Path) -> None:
+    found = entry.read(whole(tmp_path / "one.png"))
+    assert found.restored is None and found.evidence is not None
+
+
+def test_a_restoration_that_is_no_jpeg_is_refused(tmp_path: Path) -> None:
+    data = whole(tmp_path / "one.png").read_bytes()
+    found = dict(chunks.walk(data))
+    plain = b"".join(
+        chunks.chunk(kind, bytes(content)) for kind, content in chunks.walk(data) if kind != chunks.SEAL
+    )
+    foreign = chunks.sealed(chunks.MAGIC + plain, [], [chunks.chunk(entry.RESTORED, b"<svg>")])
+    assert entry.MAP in found
+    with pytest.raises(EntryError, match="its restoration is no JPEG"):
+        entry.read(written(tmp_path / "foreign.png", foreign))
 
 
 def test_a_file_that_is_cut_short_anywhere_is_known_for_it(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from tests.agent.cli.calling import Plumbline, named_in_help
 from tests.fakes import good_picture
+
+SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
 
 
 def test_inspect_judges_files_and_writes_a_report(plumbline: Plumbline, bundle: Path, tmp_path: Path) -> None:
@@ -60,3 +63,28 @@ def test_a_problem_of_inspect_as_json_is_a_line_as_well(
     ended = plumbline("inspect", tmp_path / "none.png", "--bundle", bundle, "--json")
     (line,) = ended.out.splitlines()
     assert (ended.code, ended.err) == (2, "") and "none.png" in json.loads(line)["error"]
+
+
+@pytest.mark.slow
+def test_inspect_tells_by_which_evidence_a_picture_differs(plumbline: Plumbline, tmp_path: Path) -> None:
+    cell = np.full((300, 300), 120, np.uint8)
+    cv2.line(cell, (60, 200), (140, 205), 255, 5)
+    cv2.imwrite(str(tmp_path / "cell.png"), cell)
+    words = ("inspect", tmp_path / "cell.png", "--bundle", SAMPLE, "--explain")
+    told = plumbline(*words)
+    assert told.code == 0 and "Differs from good parts mostly in" in told.out
+    (line,) = plumbline(*words, "--json").out.splitlines()
+    record = json.loads(line)
+    assert len(record["evidence"]) == len(record["defects"]) > 0
+    assert len(record["evidence"][0]["kinds"]) == 7
+    assert named_in_help(plumbline, "inspect", fields=["evidence"])
+
+
+def test_a_bundle_that_cannot_explain_is_said_before_anything_is_written(
+    plumbline: Plumbline, bundle: Path, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "good.png"), good_picture(40, 40))
+    out = tmp_path / "report"
+    ended = plumbline("inspect", tmp_path / "good.png", "--bundle", bundle, "--out", out, "--explain")
+    assert ended.code == 2 and "cannot explain its scores" in ended.complaint()
+    assert not out.exists()

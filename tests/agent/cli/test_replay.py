@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from agent.contract import payloads
 from tests.agent.cli.calling import Plumbline, config, named_in_help
 from tests.agent.remote.proof.shadowed import write_grey
 from tests.agent.replay.kept import Keeping, grey_steps
+
+SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
 
 
 @pytest.fixture
@@ -64,3 +67,26 @@ def test_what_cannot_be_done_ends_with_2_and_one_line(plumbline: Plumbline, stat
     verdict, _ = station.judge(grey_steps(20, 240))
     odd = plumbline("replay", verdict.result_id, "-c", wanted, "--engine", "abacus")
     assert odd.code == 2 and "--engine abacus: no engine has this name" in odd.complaint()
+
+
+@pytest.mark.slow
+def test_a_decision_is_explained_by_its_evidence(plumbline: Plumbline, station: Keeping) -> None:
+    shutil.rmtree(station.folder / "serves")
+    shutil.copytree(SAMPLE, station.folder / "serves")
+    image = grey_steps(120, shape=(300, 300))
+    image[198:204, 60:140] = 255
+    verdict, _ = station.judge(image)
+    told = plumbline("replay", verdict.result_id, "-c", settings_of(station), "--explain")
+    assert told.code == 0 and "Differs from good parts mostly in" in told.out
+    assert "texture at stride 8" in told.out and "under 1 in" in told.out
+    done = plumbline("replay", verdict.result_id, "-c", settings_of(station), "--explain", "--json")
+    found = json.loads(done.out)
+    assert named_in_help(plumbline, "replay", fields=found)
+    assert len(found["explained"]["places"]) == len(verdict.defects)
+
+
+@pytest.mark.slow
+def test_a_bundle_of_before_cannot_explain_and_says_so(plumbline: Plumbline, station: Keeping) -> None:
+    verdict, _ = station.judge(grey_steps(20, 240, 230, 30, 250))
+    done = plumbline("replay", verdict.result_id, "-c", settings_of(station), "--explain")
+    assert done.code == 2 and "cannot explain its scores" in done.complaint()

@@ -36,6 +36,7 @@ from agent.settings.settings import Settings
 from agent.status.board import Board
 from agent.status.day import Day
 from agent.status.metrics import Metrics
+from tests.agent.explain.samples import explanation
 from tests.agent.labels.made import learned
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
@@ -112,6 +113,7 @@ class Station:
     proposed: list[tuple[Mapping[str, JsonValue], str]] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
     replay_fails: bool = False
+    explaining: int = 1  # how often it is still at work when somebody asks
     desk: FakeDesk
     history: FakeHistory
     changes: ChangeFile
@@ -157,7 +159,7 @@ class Station:
             inspection = Inspection(
                 scores=seen.evidence.max(keepdims=True)[0],
                 evidence=seen.evidence,
-                restored=None,
+                restored=seen.restored,
                 started_ns=0,
                 finished_ns=1,
             )
@@ -202,6 +204,16 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         new_id=partial(new_uuid7, clock),
     )
     desk, history = FakeDesk(marks=marks), FakeHistory()
+
+    def explain(result_id: str) -> Json:
+        if station.replay_fails:
+            raise PlumblineError(
+                "bundle old cannot explain its scores; add it with `plumbline-lab explaining`"
+            )
+        found = explanation(result_id).model_dump(mode="json", by_alias=True)
+        station.explaining -= 1
+        return {"state": "working"} if station.explaining >= 0 else {"state": "done", "explained": found}
+
     changes = ChangeFile(folder / "changes.jsonl", clock)
     behind = Behind(
         desk=desk,
@@ -227,6 +239,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         change=Change(in_force=lambda: wanted, propose=lambda patch, who: proposed.append((patch, who))),
         replay=replay,
         learn_labels=lambda recipe: labels_told(learned(MARKED), ("result r-9: keeps no picture of it",)),
+        explain=explain,
     )
     page = PageServer(board, Metrics(), host="127.0.0.1", port=0, behind=behind)
     page.start()

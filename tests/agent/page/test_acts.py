@@ -89,6 +89,17 @@ def test_a_decision_is_made_once_more_and_its_fault_is_told_in_words(station: St
     assert "install it again" in answer.text
 
 
+def test_a_result_is_explained_and_a_bundle_that_cannot_is_told_in_words(station: Station) -> None:
+    assert act(station, "explain", {"result_id": "0192-top-3"}).json() == {"state": "working"}
+    found = act(station, "explain", {"result_id": "0192-top-3"}).json()["explained"]
+    assert found["schema"] == "plumbline.explained/1"
+    assert found["places"][0]["sentence"].startswith("Differs from good parts mostly in texture")
+    station.replay_fails = True
+    answer = act(station, "explain", {"result_id": "0192-top-3"})
+    assert answer.status_code == 500
+    assert "plumbline-lab explaining" in answer.text
+
+
 @pytest.mark.parametrize("headers", [{OWN_HEADER: ""}, {"Origin": "http://evil.example"}, {"Origin": "null"}])
 def test_another_site_changes_nothing(station: Station, headers: dict[str, str]) -> None:
     body = {"camera": "top", "recipe": "default", "corners": SQUARE}

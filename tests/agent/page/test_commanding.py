@@ -36,8 +36,8 @@ BODIES = {
     "rollback": {"reason": "worse"},
 }
 OF_CONTROL = {"take_control", "give_back"}
-OWN = {"replay", "ignore", "revert", "learn_labels", "use_labels", *OF_CONTROL}  # no verb does them
-READS = {"replay", "what_if", "doctor", "mark", "learn_labels"}  # or say something, and change no station
+OWN = {"replay", "explain", "ignore", "revert", "learn_labels", "use_labels", *OF_CONTROL}  # by no verb
+READS = {"replay", "explain", "what_if", "doctor", "mark", "learn_labels"}  # or say something, change nothing
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def test_one_result_tells_why_and_what_it_rests_on(client: httpx.Client, station
     assert "darker" in words
     assert told["provenance"]["pixels_sha256"] == failed.frame.sha256
     assert told["provenance"]["recipe_sha256"] == "ef" * 32
-    assert told["can"] == {"replay": True, "ignore": True, "mark": True}
+    assert told["can"] == {"replay": True, "explain": True, "ignore": True, "mark": True}
 
 
 def test_a_result_of_the_archive_alone_has_its_pixels_and_its_map(
@@ -135,12 +135,15 @@ def test_a_result_of_the_archive_alone_has_its_pixels_and_its_map(
 ) -> None:
     failed = station.judge(3, "fail", on_board=False)
     told = view(client, "result", id=failed.result_id)
-    assert told["pictures"]["restored"] is None
+    assert any("differs from its restoration" in words for words in told["words"])
     assert any("times the threshold" in words for words in told["words"])
-    for kind in ("input", "heat"):
+    for kind in ("input", "restored", "heat"):
         picture = client.get(told["pictures"][kind])
         assert picture.headers["cache-control"] == "private, max-age=86400, immutable"
-        assert cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR).shape == (300, 300, 3)
+        assert cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR).shape == (
+            *((300, 300) if kind != "restored" else part(3).restored.shape[:2]),
+            3,
+        )
     png = client.get(told["pictures"]["pixels"])
     pixels = cv2.imdecode(np.frombuffer(png.content, np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(pixels, part(3).image[:, :, 0])

@@ -3,6 +3,7 @@
 import { act } from "../act.js";
 import { profileChart } from "../charts.js";
 import { facts, make, setText, table } from "../dom.js";
+import { evidencePanel } from "../evidence.js";
 import { markPanel } from "../marks.js";
 import { Viewer } from "../viewer.js";
 import { dayTime, duration, number, plain, verdictMark } from "../words.js";
@@ -66,6 +67,7 @@ export function show(root, page) {
           profileChart("Strongest evidence from top to bottom", data.profile.down, data.height)) : null,
         data.defects.length ? table("Defects", ["Defect", "Place x, y", "Size, px", "Area, px", "Label"], data.defects.map((one) =>
           [`${one.index + 1}`, `${one.bbox_px[0]}, ${one.bbox_px[1]}`, `${one.bbox_px[2]} × ${one.bbox_px[3]}`, number.format(one.area_px), labelWords(one)])) : null),
+      evidencePanel(data),
       make("section", { class: "panel stack", "aria-label": "What it rests on" }, make("h3", {}, "What it rests on"),
         facts([
           ["Result", digest(provenance.result_id, page)],

@@ -1,0 +1,56 @@
+"""A running station says why it judged a part so, beside its line, and shows the restoration of then."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from agent.page.sessions.gate import OWN_HEADER
+from tests.brokers import HOST, Subscriber, eventually
+from tests.e2e.agent_process import AgentProcess
+from tests.e2e.test_agent import of_kind, verdicts
+
+
+@pytest.mark.slow
+def test_a_reject_is_explained_by_the_page_of_a_running_line(
+    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    agent.settings["archive"] = {"folder": str(tmp_path / "archive"), "min_free_bytes": 0}
+    agent.settings["cameras"][0]["source"]["line_rate_hz"] = 100.0  # type: ignore[index]
+    agent.start()
+
+    def failed() -> list[dict[str, object]]:
+        sent = [json.loads(one.payload) for one in of_kind(subscriber, "verdict")]
+        return [one for one in sent if one["verdict"] == "fail"]
+
+    eventually(failed, "a reject")
+    reject = failed()[0]
+    id_ = reject["result_id"]
+    url = f"http://{HOST}:{agent.page_port}/api"
+    eventually(lambda: list((tmp_path / "archive").glob(f"*/{id_}.png")), "its entry")
+    with httpx.Client(trust_env=False, timeout=240.0, headers={OWN_HEADER: "1"}) as page:
+        told: dict[str, Any] = {}
+
+        def is_explained() -> bool:
+            answer = page.post(f"{url}/acts/explain", json={"result_id": id_})
+            assert answer.status_code == 200, answer.text
+            told.update(answer.json())
+            return told["state"] == "done"
+
+        eventually(is_explained, "an explanation", timeout_s=240)
+        found = told["explained"]
+        assert found["result_id"] == id_ and found["good_frames"] == 120
+        assert [one["index"] for one in found["places"]] == [
+            one["index"]
+            for one in reject["defects"]  # type: ignore[attr-defined]
+        ]
+        assert all(one["sentence"] for one in found["places"])
+        restored = page.get(f"{url}/results/{id_}/restored.jpg")
+        assert restored.status_code == 200 and restored.content.startswith(b"\xff\xd8\xff")
+    before = len(verdicts(subscriber))
+    eventually(lambda: len(verdicts(subscriber)) > before, "records after it")
+    assert agent.stop() == 0, agent.log()
