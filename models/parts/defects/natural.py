@@ -72,7 +72,7 @@ def _with_piece(image: Pixels, other: Pixels, foreground: Flags | None, rng: Rng
 
 def _side(image: Pixels, rng: Rng) -> int:
     share = float(min(SIDES[0] + rng.gamma(SHAPE, SCALE), SIDES[1]))
-    return max(MIN_PX, round(share * min(image.shape[0], image.shape[1])))
+    return max(MIN_PX, int(share * min(image.shape[:2]) + 0.5))
 
 
 def _piece(other: Pixels, down: int, along: int, rng: Rng) -> Pixels:
