@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli.exit_codes import exits
+from agent.cli.exit_codes import NotGood, exits
 from agent.cli.options import Config, Json
 from agent.cli.terminal import say, say_json
 from agent.errors import PlumblineError
@@ -38,7 +38,10 @@ def show(config: Config, as_json: Json = False) -> None:
     store = _kept(config)
     named, snapshot = store.named("current"), store.current()
     if snapshot is None:
-        raise _nothing_kept(store)
+        raise PlumblineError(
+            f"{shown(str(store.folder / 'current'))}: names no snapshot that is whole and may be read; ask as"
+            " the station's user, and see plumbline settings history"
+        )
     data = masked_values(snapshot.data)
     if as_json:
         say_json({**_told(str(named), snapshot), "settings": data})
@@ -48,7 +51,7 @@ def show(config: Config, as_json: Json = False) -> None:
         say(shown(line))
 
 
-@app.command(epilog=exits())
+@app.command(epilog=exits("a snapshot is damaged, or may not be read"))
 def history(config: Config, as_json: Json = False) -> None:
     """What was in force before, oldest first; `revert` takes the first word of a line.
 
@@ -56,7 +59,8 @@ def history(config: Config, as_json: Json = False) -> None:
     """
     store = _kept(config)
     current, previous = store.named("current"), store.named("previous")
-    found = [(name, one) for name in store.snapshots() if (one := store.read(name)) is not None]
+    names = store.snapshots()
+    found = [(name, one) for name in names if (one := store.read(name)) is not None]
     if as_json:
         say_json(
             {
@@ -66,10 +70,15 @@ def history(config: Config, as_json: Json = False) -> None:
                 "snapshots": [_told(name, one) for name, one in found],
             }
         )
-        return
-    for name, one in found:
-        mark = {current: "  in force", previous: "  before"}.get(name, "")
-        say(f"{_line(name, one)}{mark}")
+    else:
+        for name, one in found:
+            mark = {current: "  in force", previous: "  before"}.get(name, "")
+            say(f"{_line(name, one)}{mark}")
+    if len(found) < len(names):
+        raise NotGood(
+            f"{shown(str(store.folder))}: {len(names) - len(found)} of {len(names)} snapshots are damaged or"
+            " may not be read; ask as the station's user"
+        )
 
 
 @app.command(epilog=exits())
@@ -104,12 +113,11 @@ def changes(
 
     With --json: file, changes.
     """
-    from agent.clock import SystemClock
-    from agent.remote.changes import NAME, ChangeFile
+    from agent.remote.changes import NAME, kept
     from agent.remote.settings.in_force import state_folder
 
     path = state_folder(config) / NAME
-    found = ChangeFile(path, SystemClock()).last(limit)[::-1]
+    found = kept(path, limit)[::-1]
     if as_json:
         say_json({"file": stored(str(path)), "changes": [one.model_dump(mode="json") for one in found]})
         return
@@ -154,18 +162,21 @@ def apply(
 
 
 def _kept(config: Path) -> SettingsStore:
-    """With settings in it. Raises PlumblineError where nothing was ever kept."""
+    """With settings in it. Raises PlumblineError where nothing was ever kept, or may be read."""
     from agent.remote.settings.in_force import state_folder
     from agent.remote.settings.store import FOLDER, SettingsStore
 
     store = SettingsStore(folder=state_folder(config) / FOLDER)
-    if not store.snapshots():
-        raise _nothing_kept(store)
-    return store
-
-
-def _nothing_kept(store: SettingsStore) -> PlumblineError:
-    return PlumblineError(f"{shown(str(store.folder))}: nothing is kept here yet; start the station once")
+    if store.snapshots():
+        return store
+    where = shown(str(store.folder))
+    try:
+        next(store.folder.iterdir(), None)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise PlumblineError(f"{where}: not read: {error.strerror}; ask as the station's user") from error
+    raise PlumblineError(f"{where}: nothing is kept here yet; start the station once")
 
 
 def _told(name: str, snapshot: Snapshot) -> dict[str, Any]:

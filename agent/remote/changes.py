@@ -12,6 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -21,6 +22,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, Validati
 from agent.address import masked_values
 from agent.clock import Clock, rfc3339
 from agent.durable import sync_folder, write_all
+from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.settings import bounded
 
@@ -111,20 +113,19 @@ class ChangeFile:
             log.error("change_not_recorded", what=what, who=shown(who), reason=shown(str(error))[:500])
 
     def last(self, limit: int) -> list[Change]:
-        """The newest first; what cannot be read is left out."""
-        found = [one for path in (self._path, self._before) for one in _read(path)]
+        """The newest first; a file that cannot be read is left out."""
+        found: list[Change] = []
+        for path in (self._path, _before(self._path)):
+            with suppress(bounded.UnreadableError):
+                found += _read(path)
         return found[:limit]
-
-    @property
-    def _before(self) -> Path:
-        return self._path.with_name(f"{self._path.stem}-before{self._path.suffix}")
 
     def _append(self, line: bytes) -> None:
         """Raises OSError."""
         descriptor = self._open()
         if os.fstat(descriptor).st_size + len(line) > FULL_BYTES:
             os.close(descriptor)
-            self._path.replace(self._before)
+            self._path.replace(_before(self._path))
             descriptor = self._open()
         try:
             size = os.fstat(descriptor).st_size
@@ -142,11 +143,30 @@ class ChangeFile:
         return os.open(self._path, flags, 0o640)
 
 
+def kept(path: Path, limit: int) -> list[Change]:
+    """The newest first of a record at `path`, beside whoever writes it. Raises PlumblineError where a file of
+    it is there and cannot be read.
+    """
+    found: list[Change] = []
+    for one in (path, _before(path)):
+        try:
+            found += _read(one)
+        except bounded.UnreadableError as error:
+            raise PlumblineError(
+                f"{shown(str(one))}: not read: {error}; ask as the station's user, or move it away"
+            ) from error
+    return found[:limit]
+
+
+def _before(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-before{path.suffix}")
+
+
 def _read(path: Path) -> list[Change]:
-    try:
-        lines = bounded.read(path, max_bytes=2 * FULL_BYTES).splitlines()
-    except bounded.UnreadableError:
+    """Raises UnreadableError for what is there and cannot be read."""
+    if not os.path.lexists(path):
         return []
+    lines = bounded.read(path, max_bytes=2 * FULL_BYTES).splitlines()
     found = []
     for line in reversed(lines):
         try:

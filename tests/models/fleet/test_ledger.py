@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,19 @@ def test_a_content_is_found_by_its_digest_and_not_when_it_was_changed(ledger: Le
     path.write_bytes(path.read_bytes().replace(b"1", b"2"))
     with pytest.raises(LedgerError, match="is not what was written"):
         ledger.content(name)
+
+
+def test_what_may_hold_a_login_is_for_its_user_and_group_alone(ledger: Ledger) -> None:
+    before = os.umask(0)
+    try:
+        ledger.reserve("office", 1)
+        ledger.put(
+            {"settings": {"cameras": [{"name": "top", "source": {"url": "rtsp://me:secret@camera/1"}}]}}
+        )
+    finally:
+        os.umask(before)
+    files = list(ledger.folder.rglob("*.json"))
+    assert len(files) == 2 and {stat.S_IMODE(one.stat().st_mode) for one in files} == {0o640}
 
 
 def test_a_folder_that_cannot_be_written_refuses_before_anything_is_said(tmp_path: Path) -> None:
