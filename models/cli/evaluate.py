@@ -15,7 +15,8 @@ from models.cli.options import LOADING, Data, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-Columns = dict[str, dict[str, float | int | None]]
+Columns = dict[str, dict[str, float | int | tuple[float, float] | None]]
+LOST = "{} masks have no pixel left at the model's scale, and pixel figures miss these defects; first {}"
 POOLED = "the column model pools the scores of {}"
 
 
@@ -61,7 +62,8 @@ def evaluate(
             from models.training.train import STUDENT
         figures, judged = run.evaluate(model, data, product, stages)
         columns: Columns = {"model": figures.as_dict()}
-        products = run.by_product(judged, figures.threshold)
+        products = run.by_product(judged, figures.threshold, figures.promised_false_reject_rate)
+        lost = run.vanished(judged)
         if report is not None:
             with stages.stage("drawing the report"):
                 write_report(figures, judged, report)
@@ -85,6 +87,8 @@ def evaluate(
     if products:
         say([POOLED.format(", ".join(products))])
         say([f"{name}: no figures of its own: good or bad pictures only" for name in products.keys() - own])
+    if lost:
+        say([LOST.format(len(lost), shown(str(lost[0].item.mask)))])
     console().print(_side_by_side({**columns, **{f"product {name}": one for name, one in own.items()}}))
     if without is not None:
         say([f"no memory of good parts to hold the model against: {without}"])
@@ -112,6 +116,12 @@ def _side_by_side(columns: Columns) -> Table:
         values = [column.get(key) for column in columns.values()]
         table.add_row(
             key,
-            *("-" if v is None else f"{v:.4f}" if isinstance(v, float) else str(v) for v in values),
+            *map(_cell, values),
         )
     return table
+
+
+def _cell(value: float | int | tuple[float, float] | None) -> str:
+    if isinstance(value, tuple):
+        return " to ".join(map(_cell, value))
+    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -18,7 +18,12 @@ def export(
     name: Annotated[str, typer.Option(help="the bundle's name")] = "bundle",
     licence: Annotated[str, typer.Option(help="terms of the weights")] = "unspecified",
     target: Annotated[
-        float | None, typer.Option(min=1e-6, max=0.5, help="target false-reject rate; default: 0.05")
+        float | None,
+        typer.Option(
+            min=1e-6,
+            max=0.5,
+            help="false-reject rate to promise, or be refused; default: 0.05, or what so few can",
+        ),
     ] = None,
     counter: Annotated[int, typer.Option(min=1, help="release number of this name")] = 1,
     key: Key = None,
@@ -36,7 +41,7 @@ def export(
     """Calibrate and write the bundle; refused when engines disagree."""
     from agent.bundle.bundle import refuse_existing
     from models.data import preflight
-    from models.data.held import TARGET, preview
+    from models.data.held import TARGET, need_promise, preview
     from models.stages import stages_on
 
     rate = TARGET if target is None else target
@@ -45,6 +50,8 @@ def export(
     preflight.need_writable_folder(out.parent, "--out")
     refuse_existing(out)
     say(preview(data, rate))
+    if target is not None:
+        need_promise(data, target)
 
     with stages_on(console()) as stages:
         with stages.stage(LOADING):

@@ -23,6 +23,7 @@ from agent.line.prepare import cut_tiles, scaled
 from agent.line.seams import mosaic
 from agent.messages import Flags, Floats, Pixels
 from agent.settings import settings
+from agent.teach.threshold import wilson
 from models.data import preflight
 from models.data.batches import to_images
 from models.data.datasets import (
@@ -72,12 +73,14 @@ class Figures:
     pixel_ap: float | None
     pixel_f1max: float | None
     aupro_03: float | None
+    promised_false_reject_rate: float | None  # by the bundle, of new good parts on the average
     false_reject_rate: float | None
+    false_reject_interval: tuple[float, float] | None  # 95 %, of as many good pictures as were judged
     recall_at_threshold: float | None
     threshold: float | None
     seconds_per_image: float
 
-    def as_dict(self) -> dict[str, float | int | None]:
+    def as_dict(self) -> dict[str, float | int | tuple[float, float] | None]:
         return asdict(self)
 
 
@@ -91,7 +94,7 @@ def evaluate(
     """
     inspector, spec, threshold = open_inspector(model, product)
     judged = judge_split(data, inspector, spec, stages)
-    return figures(judged, threshold), judged
+    return figures(judged, threshold, promised_by(model)), judged
 
 
 def evaluate_yardstick(
@@ -213,7 +216,20 @@ def scaled_mask(item: Item, original: tuple[int, int], shape: tuple[int, int]) -
     return np.asarray(cv2.resize(mask.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
 
 
-def figures(judged: Sequence[Judged], threshold: float | None) -> Figures:
+def promised_by(model: Path) -> float | None:
+    """The false-reject rate that a bundle's threshold promises; None for a run, which has no threshold."""
+    if not is_bundle(model):
+        return None
+    threshold = open_bundle(model).manifest.threshold
+    return threshold.provisional_rate or threshold.target_false_reject_rate
+
+
+def vanished(judged: Sequence[Judged]) -> list[Judged]:
+    """Defective pictures whose mask has no pixel left at the model's scale, so that pixel figures miss it."""
+    return [one for one in judged if not one.item.is_good and one.mask is not None and not one.mask.any()]
+
+
+def figures(judged: Sequence[Judged], threshold: float | None, promised: float | None = None) -> Figures:
     """All figures of a judged test split; raises DataError when it has only one kind of picture."""
     labels = np.array([not one.item.is_good for one in judged])
     scores = np.array([one.score for one in judged], np.float32)
@@ -230,14 +246,20 @@ def figures(judged: Sequence[Judged], threshold: float | None) -> Figures:
         pixel_ap=None if pixel is None else pixel.ap,
         pixel_f1max=None if pixel is None else pixel.f1_max,
         aupro_03=None if pixel is None else pixel.aupro,
+        promised_false_reject_rate=promised,
         false_reject_rate=None if rejected is None else float(rejected[~labels].mean()),
+        false_reject_interval=None
+        if rejected is None
+        else wilson(float(rejected[~labels].mean()), float((~labels).sum())),
         recall_at_threshold=None if rejected is None else float(rejected[labels].mean()),
         threshold=threshold,
         seconds_per_image=float(np.mean([one.seconds for one in judged])),
     )
 
 
-def by_product(judged: Sequence[Judged], threshold: float | None) -> dict[str, Figures | None]:
+def by_product(
+    judged: Sequence[Judged], threshold: float | None, promised: float | None = None
+) -> dict[str, Figures | None]:
     """The figures of each product where there are several; None for one with one kind of picture only."""
     own: dict[str, list[Judged]] = {}
     for one in sorted(judged, key=lambda one: one.item.product):
@@ -245,7 +267,7 @@ def by_product(judged: Sequence[Judged], threshold: float | None) -> dict[str, F
     if len(own) == 1:
         return {}
     return {
-        name: figures(some, threshold) if len({one.item.is_good for one in some}) == 2 else None
+        name: figures(some, threshold, promised) if len({one.item.is_good for one in some}) == 2 else None
         for name, some in own.items()
     }
 

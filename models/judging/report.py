@@ -74,9 +74,21 @@ def _curves(figures: Figures, judged: Sequence[Judged], path: Path) -> None:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     for axes in (roc, pr):
         axes.legend(loc="lower right")
-    figure.suptitle(f"{figures.images} test pictures, {int(labels.sum())} of them defective")
+    figure.suptitle(_title(figures, labels))
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _title(figures: Figures, labels: Any) -> str:
+    """How many there are, and what was promised of the good ones beside what was measured."""
+    said = f"{figures.images} test pictures, {int(labels.sum())} of them defective"
+    if figures.promised_false_reject_rate is None or figures.false_reject_interval is None:
+        return said
+    low, high = figures.false_reject_interval
+    return (
+        f"{said}\ngood ones rejected: promised {figures.promised_false_reject_rate:.1%}, measured "
+        f"{figures.false_reject_rate:.1%} (95 %: {low:.1%} to {high:.1%})"
+    )
 
 
 def _histogram(axes: Any, labels: Any, scores: Floats, threshold: float | None) -> None:

@@ -34,14 +34,13 @@ from models.stages import SILENT, Stages
 STAGES: Mapping[int, tuple[int, ...]] = {8: (2,), 16: (4,), 32: (5, 6)}  # of EfficientNet-Lite0, by stride
 CHOICES = ((8,), (16,), (32,), (8, 16), (8, 32), (16, 32))
 USUAL = (32,)  # the best on the test splits of three sets (models/README.md), so these do not speak for it
-Look = Mapping[int, Tensor]  # a level (1, c, h, w) of one tile by stage
-
 LOOKED_AT = tuple(stage for stages in STAGES.values() for stage in stages)
 PICTURES = 300  # good ones that are remembered, evenly spread, where there are more
 COVERED = 20_000  # patches, drawn at random, that the memory must stand for
 KEPT = 1000  # of them
 PAIRS = 48  # about so many held-back pictures and as many spoilt twins at least decide
 BLUR = 4 / 256  # sigma over the tile's side
+Look = Mapping[int, Tensor]  # a level (1, c, h, w) of one tile by stage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,7 @@ from agent.settings import settings
 from models import signing
 from models.data.batches import Tiles, as_tiles, draw_batch
 from models.data.datasets import Item
-from models.data.held import good_items
+from models.data.held import good_shares
 from models.data.threshold import calibrate
 from models.judging.evaluate import Inspector, by_engine, by_student, judge_item
 from models.judging.metrics import auroc
@@ -98,7 +98,7 @@ def export(
     accept_worse: bool = False,
     stages: Stages = SILENT,
 ) -> Bundle:
-    """Calibrate the student in `run_folder` on held-back good parts and write the bundle `out`.
+    """Calibrate the student in `run_folder` on good parts that nothing was fitted to; write the bundle `out`.
 
     It has an explaining form, and a bf16 variant where this machine computes in bf16; `add_variants` makes
     others. Raises RunError, DataError, CalibrationError, ExportError, VariantError, NotExplainable,
@@ -107,7 +107,8 @@ def export(
     """
     refuse_existing(out)
     run, student = load_student(run_folder)
-    kept, held = good_items(data)
+    shares = good_shares(data)
+    kept, held = shares.train, shares.threshold
     judged = stages.over(held, "judging held-back good parts")
     scores = frame_scores(judged, by_student(student), run.input)
     threshold = calibrate(
@@ -119,8 +120,8 @@ def export(
     with torch.no_grad():
         golden_scores = student(torch.from_numpy(tiles))[0].numpy()
     _refuse_blind(student, as_tiles(held, run.input, stages), stages)
-    yardstick = build(kept, held, run.input, stages=stages).yardstick
-    standing = on_unseen(by_student(student), yardstick, kept, held, run.input, stages)
+    yardstick = build(kept, shares.held, run.input, stages=stages).yardstick
+    standing = on_unseen(by_student(student), yardstick, kept, shares.held, run.input, stages)
     if standing.is_worse and not accept_worse:
         raise WorseError(
             f"no bundle written: the student {standing.words()}; distil longer, or take it as it is with "
@@ -161,7 +162,7 @@ def export(
         made = make_variant(plain, "bf16", held, tiles[:0], stages)
         manifest = manifest.model_copy(update={"variants": {"bf16": made.variant}})
         files |= made.files
-    files |= explanation(Bundle(path=out, manifest=manifest, sha256="", files=files), held, stages)
+    files |= explanation(Bundle(path=out, manifest=manifest, sha256="", files=files), shares.held, stages)
     manifest = with_digests(manifest, files)
     signature = None
     if key is not None:

@@ -38,7 +38,7 @@ from agent.messages import Floats, Pixels
 from models import signing
 from models.data.batches import as_tiles, draw_batch
 from models.data.datasets import Item
-from models.data.held import good_items
+from models.data.held import good_shares
 from models.data.threshold import calibrate
 from models.judging.evaluate import Inspector, judge_item
 from models.shipping.lint import lint
@@ -81,9 +81,9 @@ def add_variants(
     """
     refuse_existing(out)
     bundle = open_bundle(source)
-    good, held = good_items(data)
-    scales = scale_tiles(good, bundle, stages) if "int8" in precisions else bundle.golden()[0][:0]
-    made = {one: make(bundle, one, held, scales, stages) for one in precisions}
+    shares = good_shares(data)
+    scales = scale_tiles(shares.train, bundle, stages) if "int8" in precisions else bundle.golden()[0][:0]
+    made = {one: make(bundle, one, shares.threshold, scales, stages) for one in precisions}
     manifest = bundle.manifest.model_copy(
         update={
             "counter": bundle.manifest.counter + 1 if counter is None else counter,

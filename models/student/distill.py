@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from models.data import preflight
 from models.data.batches import Tiles, as_tiles, draw_batch
-from models.data.held import good_items
+from models.data.held import good_shares
 from models.data.product import MIRRORS, Mirror
 from models.methods.method import Restoration
 from models.parts.batch import Batch
@@ -140,7 +140,8 @@ def distill(
     runs = [one for one, _ in loaded]
     run = common(runs, teachers)
     preflight.need_no_other(out, student=True)
-    good, held = good_items(data)
+    shares = good_shares(data)
+    good = shares.train
     names = tuple(sorted({item.product for item in good}))
     knows_more = all(one.checkpoint for one in runs) and set(names) < set(run.data)
     if names != run.data and not knows_more:
@@ -148,7 +149,7 @@ def distill(
             f"the teachers know {', '.join(run.data)}, the data are {', '.join(names)}; give the same --data"
         )
     run = dataclasses.replace(run, data=names)
-    tiles, held_tiles = (as_tiles(some, run.input, stages) for some in (good, held))
+    tiles, held_tiles = (as_tiles(some, run.input, stages) for some in (good, shares.evidence))
     plan = STUDENTS[run.preset].sized(images, seed)
     fabric = new_fabric()
     claim(

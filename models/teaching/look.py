@@ -11,7 +11,7 @@ from agent.cameras import images
 from agent.foreign import shown
 from agent.teach.check import Seen, check, see
 from models.data.datasets import DataError, Item, read_image, read_set
-from models.data.held import TARGET, preview, share
+from models.data.held import TARGET, Shares, preview, share
 from models.data.preflight import PreflightError
 
 SMALLEST_PX = 32
@@ -24,7 +24,8 @@ class Look:
     """`digest` changes with the pictures; `lines` are for people."""
 
     good: tuple[Item, ...]
-    held: tuple[Item, ...]
+    evidence: tuple[Item, ...]  # good ones that give statistics
+    held: tuple[Item, ...]  # those that set the threshold
     tested: tuple[Item, ...]  # good ones of a test split, which set nothing
     bad: tuple[Item, ...]
     digest: str
@@ -37,13 +38,14 @@ def look(root: Path, target: float = TARGET) -> Look:
     training = [item for item in found.items if item.is_good and item.split == "train"]
     if len({item.product for item in training}) > 1:
         raise PreflightError(f"{shown(str(root))}: holds several products; give the folder of one")
-    kept, held = share(training) if training else ([], [])
+    shares = share(training) if training else Shares(train=[], evidence=[], threshold=[])
     lines = preview([root], target)
     bad = [item for item in found.items if not item.is_good]
     lines.append(f"{len(bad)} defective parts, which judge what was taught" if bad else NO_BAD)
     return Look(
-        good=tuple(kept),
-        held=tuple(held),
+        good=tuple(shares.train),
+        evidence=tuple(shares.evidence),
+        held=tuple(shares.threshold),
         tested=tuple(item for item in found.items if item.is_good and item.split == "test"),
         bad=tuple(bad),
         digest=_digest([*training, *bad]),
@@ -56,7 +58,7 @@ NO_BAD = "no defective parts: made-up defects alone show whether any are found; 
 
 def unfit(found: Look) -> list[str]:
     """What looks unfit among the good parts, a line each. Raises DataError for a damaged picture."""
-    every = [*found.good, *found.held]
+    every = [*found.good, *found.evidence, *found.held]
     some = every[:: max(1, len(every) // SEEN_AT_MOST)]
     seen: Sequence[Seen] = [see(item.image.name, read_image(item.image)) for item in some]
     checked = check(seen)

@@ -12,7 +12,7 @@ from agent.bundle.bundle import Bundle
 from agent.foreign import stored
 from agent.teach.threshold import Scored, promise, share, words
 from agent.teach.weighing import told
-from models.judging.evaluate import figures, judge_item, open_inspector
+from models.judging.evaluate import figures, judge_item, open_inspector, promised_by
 from models.judging.report import write_report
 from models.stages import Stages
 from models.teaching.look import Look
@@ -67,7 +67,7 @@ def report(bundle: Bundle, look: Look, folder: Path, stages: Stages) -> Report:
         "standing": None if standing is None else standing.model_dump(mode="json"),
     }
     if good and bad:
-        measured = figures(judged, threshold)
+        measured = figures(judged, threshold, promised_by(bundle.path))
         content["figures"] = measured.as_dict()
         lines.append(f"image AUROC {measured.image_auroc:.3f} of these good and the defective parts")
         write_report(measured, judged, folder)

@@ -17,7 +17,7 @@ from agent.errors import PlumblineError
 from models.data import preflight
 from models.data.batches import as_tiles, draw_batch
 from models.data.datasets import input_spec
-from models.data.held import good_items
+from models.data.held import good_shares
 from models.methods import METHODS
 from models.stages import SILENT, Stages
 from models.training import checkpoint
@@ -60,7 +60,8 @@ def train(
     Raises DataError for unusable data, WeightsError for absent published weights, RunError when `out` holds a
     run of other options and PreflightError when it holds a student.
     """
-    good, held = good_items(data)
+    shares = good_shares(data)
+    good = shares.train
     spec = input_spec(good, tile_px(method, preset))
     names = tuple(sorted({item.product for item in good}))
     run = Run(
@@ -88,7 +89,7 @@ def train(
     average = fit(model, losses, plan, out, label=label, fabric=fabric, stages=stages)
     if fabric.global_rank == 0:
         rng = torch.Generator().manual_seed(seed)
-        some = as_tiles(held, spec, stages).sample(64).to(fabric.device)
+        some = as_tiles(shares.evidence, spec, stages).sample(64).to(fabric.device)
         average.fit_evidence(some, rng, stages)
         checkpoint.save(out / WEIGHTS, average.state_dict())
     part(fabric)

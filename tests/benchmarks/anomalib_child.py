@@ -35,18 +35,22 @@ def main() -> None:
     torch.manual_seed(0)
     started = time.perf_counter()
     model = MODELS[name](folder)
+    is_efficient_ad = name == "EfficientAD-S"  # alone in scaling its maps by good parts kept aside
     data = Folder(
         name="set",
         root=folder,
         normal_dir="train/good",
         normal_test_dir="test/good",
         abnormal_dir="test/bad",
-        train_batch_size=1 if name == "EfficientAD-S" else 16,
+        train_batch_size=1 if is_efficient_ad else 16,
         eval_batch_size=8,
         num_workers=0,
-        val_split_mode="none",
+        val_split_mode="from_train" if is_efficient_ad else "same_as_test",  # there is no "none" that runs
+        val_split_ratio=0.1,
     )
-    limits = {} if name.startswith("PatchCore") else {"max_steps": steps}
+    limits: dict[str, int] = {} if name.startswith("PatchCore") else {"max_steps": steps}
+    if not is_efficient_ad:
+        limits["limit_val_batches"] = 0  # nothing may be looked at before it is judged
     engine = Engine(
         default_root_dir=out.parent / "results", logger=False, enable_progress_bar=False, **limits
     )

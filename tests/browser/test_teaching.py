@@ -187,17 +187,21 @@ def test_from_an_empty_station_to_the_first_reject_of_own_parts_by_clicking(
     site.click(browser, f"Take these {len(kinds)} out")
     browser.wait_until("document.querySelector('.findings').hidden")
     site.click(browser, "Go on")
-    browser.wait_for("[aria-label='What would change']", timeout_s=600)
+    buttons = "[...document.querySelectorAll('#view button')]"
+    browser.wait_until(f"{buttons}.some(e => e.textContent === 'Activate')", timeout_s=600)
     browser.screenshot(tmp_path / "4-activate.png")
     assert violations(browser) == []
     site.click(browser, "Activate")
     site.click(browser, "Activate: yes")
     browser.wait_until("document.querySelector('#view').textContent.includes('is applied')", timeout_s=240)
     browser.screenshot(tmp_path / "5-done.png")
-    for picture in bad[:6]:
+    defective = [f"part{site.put + number:04}" for number in range(12)]
+    for picture in bad[:12]:
         site.show(picture)
     site.click(browser, "Rejects")
-    browser.wait_for(".wall li img", timeout_s=240)
+    browser.wait_until(
+        f"{defective}.some(one => document.querySelector('.wall')?.textContent.includes(one))", timeout_s=240
+    )
     taken_s = time.monotonic() - site.begun_s
     browser.wait_for_pictures()
     browser.screenshot(tmp_path / "6-rejects.png")

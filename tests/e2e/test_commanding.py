@@ -122,9 +122,7 @@ def test_the_mes_has_a_decision_made_once_more_as_the_page_does(site: Site) -> N
     eventually(lambda: site.view("rejects")["results"], "there is a reject", 120)
     kept = site.view("rejects")["results"][-1]["id"]
     eventually(lambda: site.view("result", id=kept)["can"]["replay"], "its picture is kept", 60)
-    assert (
-        site.act("pause", reason="a decision is looked into").status_code == 200
-    )  # it gives way to the line
+    assert site.act("pause", reason="a decision is looked into").status_code == 200  # it gives way
     words = ("-m", "agent", "command", "decide_again", f"result_id={kept}", "-c", site.file)
     done = process(*words, "--timeout", "300", "--json")
     assert done.code == 0, done.out + done.err

@@ -51,9 +51,9 @@ def _with_piece(image: Pixels, other: Pixels, foreground: Flags | None, rng: Rng
     down, along = (min(_side(image, rng), side - 2) for side in (height, width))
     resize = RESIZED ** rng.uniform(-1, 1)
     source = _piece(other, max(1, round(down / resize)), max(1, round(along / resize)), rng)
-    piece = cv2.resize(source, (along, down), interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    middle = piece.mean((0, 1))
-    piece = to_pixels(middle + np.float32(rng.uniform(1, CONTRAST)) * (piece - middle))
+    resized = cv2.resize(source, (along, down), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    middle = resized.mean((0, 1))
+    piece = to_pixels(middle + np.float32(rng.uniform(1, CONTRAST)) * (resized - middle))
     top, left = int(rng.integers(1, height - down)), int(rng.integers(1, width - along))
     cloning = cv2.MIXED_CLONE if rng.random() < 0.5 else cv2.NORMAL_CLONE
     blended = cv2.seamlessClone(
@@ -71,9 +71,8 @@ def _with_piece(image: Pixels, other: Pixels, foreground: Flags | None, rng: Rng
 
 
 def _side(image: Pixels, rng: Rng) -> int:
-    shorter = min(image.shape[:2])
-    share = min(SIDES[0] + rng.gamma(SHAPE, SCALE), SIDES[1])
-    return max(MIN_PX, round(share * shorter))
+    share = float(min(SIDES[0] + rng.gamma(SHAPE, SCALE), SIDES[1]))
+    return max(MIN_PX, int(share * min(image.shape[:2]) + 0.5))
 
 
 def _piece(other: Pixels, down: int, along: int, rng: Rng) -> Pixels:

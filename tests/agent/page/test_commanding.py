@@ -40,8 +40,8 @@ BODIES = {
 }
 TEACHES = {"teach_begin", "teach_go_on", "teach_cancel", "teach_sort", "teach_activate"}
 OF_CONTROL = {"take_control", "give_back"}
-OWN = {"replay", "ignore", "revert", "learn_labels", "use_labels", *TEACHES, *OF_CONTROL}  # no verb does them
-READS = {"replay", "what_if", "doctor", "mark", "learn_labels"}  # or say something, and change no station
+OWN = {"replay", "explain", "ignore", "revert", "learn_labels", "use_labels", *TEACHES, *OF_CONTROL}  # by no verb
+READS = {"replay", "explain", "what_if", "doctor", "mark", "learn_labels"}  # or say something, change nothing
 
 
 @pytest.fixture

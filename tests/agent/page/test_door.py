@@ -55,6 +55,7 @@ TABLE: dict[tuple[str, str], tuple[Least, str]] = {
     ("GET", "/api/results/{result_id}/{kind}.jpg"): ("viewer", f"/api/results/{KEPT}/input.jpg"),
     ("GET", "/api/results/{result_id}/pixels.png"): ("viewer", f"/api/results/{KEPT}/pixels.png"),
     ("GET", "/api/jobs/{id}"): ("viewer", "/api/jobs/guessed"),
+    ("GET", "/api/teach/{product}/{name}.jpg"): ("viewer", "/api/teach/plate/part.jpg"),
     ("GET", "/api/state"): ("viewer", "/api/state"),
     ("GET", "/api/rejects/{result_id}/{view}.jpg"): ("viewer", f"/api/rejects/{KEPT}/input.jpg"),
     ("GET", "/api/strip/{camera}/{frame_id}.jpg"): ("viewer", "/api/strip/top/3.jpg"),
@@ -103,6 +104,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         "here": accounts.put_kiosk("hall", "127.0.0.0/8"),
         "away": accounts.put_kiosk("yard", "10.9.0.0/16"),
     }
+    (folder / "station").mkdir()
     with running(folder / "station") as station:
         for number in range(4):
             station.judge(number, "fail" if number == 3 else "pass")

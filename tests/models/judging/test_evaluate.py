@@ -7,10 +7,12 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from agent.bundle.bundle import open_bundle
+from agent.messages import Flags
 from models.data.datasets import Item
 from models.data.held import good_items
 from models.judging import evaluate, yardstick
@@ -105,3 +107,45 @@ def test_the_yardstick_judges_the_model_s_pictures_at_the_model_s_scale(data: Pa
 def test_a_run_and_a_bundle_say_how_frames_become_tiles(teacher: Path) -> None:
     assert evaluate.input_of(teacher) == read_run(teacher).input
     assert evaluate.input_of(BUNDLE) == open_bundle(BUNDLE).manifest.input
+
+
+def judged_with(mask: Flags | None, defect: str) -> evaluate.Judged:
+    pixels = np.zeros((4, 4, 1), np.uint8)
+    return evaluate.Judged(
+        item=Item(image=Path("a.png"), split="test", defect=defect, mask=Path("a_mask.png")),
+        score=1.0 if defect == "scratch" else 0.5,
+        map=np.zeros((4, 4), np.float32),
+        picture=pixels,
+        restored=pixels,
+        mask=mask,
+        seconds=0.0,
+    )
+
+
+def test_masks_that_vanish_in_resizing_are_counted() -> None:
+    none, some = np.zeros((4, 4), np.bool_), np.eye(4, dtype=np.bool_)
+    lost = judged_with(none, "scratch")
+    judged = [lost, judged_with(some, "scratch"), judged_with(none, "good"), judged_with(None, "scratch")]
+    assert evaluate.vanished(judged) == [lost]
+
+
+def test_what_is_promised_stands_beside_what_is_measured() -> None:
+    judged = [judged_with(None, "scratch")] + [judged_with(None, "good")] * 20
+    found = evaluate.figures(judged, 0.75, 0.05)
+    assert (found.promised_false_reject_rate, found.false_reject_rate) == (0.05, 0.0)
+    assert found.false_reject_interval == pytest.approx((0.0, 0.161), abs=0.001)  # Wilson, 0 of 20
+    assert evaluate.figures(judged, None).false_reject_interval is None
+    manifest = open_bundle(BUNDLE).manifest
+    assert evaluate.promised_by(BUNDLE) == manifest.threshold.target_false_reject_rate
+
+
+@pytest.mark.slow
+def test_a_mask_that_vanishes_is_told_with_its_name(data: Path, teacher: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "tiny")
+    file = next((tmp_path / "tiny" / "ground_truth" / "scratch").iterdir())
+    mask = np.zeros_like(cv2.imread(str(file)))
+    mask[4, 4] = 255  # of 80 rows 64 are left, and every fifth is not among them
+    cv2.imwrite(str(file), mask)
+    output = run_lab("evaluate", teacher, "--data", tmp_path / "tiny")
+    assert "1 masks have no pixel left at the model's scale" in output
+    assert file.name in output.replace("\n", "")

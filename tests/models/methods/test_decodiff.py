@@ -169,6 +169,23 @@ def test_clips_are_taken_from_good_parts() -> None:
     assert float(model.pixel_clip) != pytest.approx(0.4)
 
 
+def test_a_network_that_corrects_nothing_finds_nothing_with_learned_clips() -> None:
+    model = build(NANO).eval()  # untrained: it answers 0
+    model.fit_evidence(images(4), generator())
+    found = model.inspect(images(), generator())
+    assert (found.map == 0).all()
+    assert (found.score == 0).all()
+
+
+def test_the_published_clips_are_kept_and_no_product_is_hidden() -> None:
+    paper = PRESETS["paper"]
+    assert (paper.learned_clips, paper.nameless) == (False, 0.0)
+    model = DeCoDiff(dataclasses.replace(NANO, learned_clips=False), build(NANO).codec).eval()
+    model.net = Trained()
+    model.fit_evidence(images(4), generator())
+    assert (float(model.pixel_clip), float(model.latent_clip)) == (pytest.approx(0.4), pytest.approx(0.2))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("preset", ["nano", "edge"])
 def test_presets_take_mono_and_colour(preset: str, channels: int) -> None:

