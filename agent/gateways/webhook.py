@@ -287,8 +287,8 @@ def retry_after_s(header: str | None, now: datetime) -> float:
     """The pause that a Retry-After header asks for, at most LONGEST_PAUSE_S; 0 without a sensible one."""
     if header is None:
         return 0.0
-    if header.isascii() and header.strip().isdigit():
-        return min(float(header), LONGEST_PAUSE_S)
+    if header.isascii() and (seconds := header.strip()).isdigit():
+        return min(float(seconds), LONGEST_PAUSE_S)
     try:
         at = parsedate_to_datetime(header)
     except (ValueError, OverflowError):

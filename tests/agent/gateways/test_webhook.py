@@ -199,6 +199,7 @@ def test_retry_after_is_seconds_or_a_date(header: str | None, pause_s: float) ->
 @given(header=st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=40))
 @example("\xb2")
 @example("1\xb9")
+@example("0\x1f")
 @example("Mon, 01 Jan 2099 00:00:00 +999999999999999")
 @example("Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
 def test_no_retry_after_ends_the_gateway(header: str) -> None:
