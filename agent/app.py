@@ -17,7 +17,7 @@ from agent.crew import Crew
 from agent.doctor.station import StationDoctor
 from agent.drift.watcher import make_drift
 from agent.engines.choice import look_around
-from agent.labels.learning import learned_of
+from agent.labels.learning import check_set, learned_of
 from agent.labels.namer import Namer
 from agent.labels.shelf import shelf_of
 from agent.line.capture import Capture
@@ -367,6 +367,7 @@ def _build(
             learn_labels=None
             if archive is None
             else lambda recipe: labels_told(*learned_of(recipes, recipe, shelf_of(wanted), clock)),
+            check_labels=lambda recipe, sha256: check_set(recipes, recipe, shelf_of(wanted), sha256),
             drift=drift.views,
             teaching=teaching,
             settings_state=settings_state,

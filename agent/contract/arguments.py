@@ -28,6 +28,7 @@ UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 MAXIMUM_WORD = 128
 MAXIMUM_WAIT_S = 3600.0
 MAXIMUM_PICTURE_BYTES = 180_000  # as base64 within 256 KiB, which is all that we take ourselves
+LOWEST_TARGET = 1e-6  # of false rejects: a part in a million, of a million parts
 
 
 class Strict(BaseModel):
@@ -258,7 +259,9 @@ class Calibrate(Changing):
 
     camera: Word | None = Field(None, description="only of this camera; null: of all")
     frames: int = Field(500, ge=20, le=5_000, description="so many of the newest good ones at most")
-    false_reject_rate: float = Field(0.001, gt=0, le=0.5, description="of good parts; 0.001 is one in 1000")
+    false_reject_rate: float = Field(
+        0.001, ge=LOWEST_TARGET, le=0.5, description="of good parts; 0.001 is one in 1000"
+    )
     apply: bool = Field(
         False, description="true: propose it as judge.threshold, the way that desired settings go"
     )

@@ -14,6 +14,7 @@ from agent.labels.features import open_features
 from agent.labels.gather import Told, nobody_asks
 from agent.labels.label_set import LabelsError
 from agent.labels.learn import Learned, learn
+from agent.labels.namer import require_own
 from agent.labels.shelf import Shelf
 from agent.line.recipe import DEFAULT
 from agent.line.recipes import Recipes
@@ -68,6 +69,17 @@ def learned_of(recipes: Recipes, recipe: str, shelf: Shelf, clock: Clock) -> tup
 
     On one core, beside the line. Raises LabelsError, MarksError and CannotExplain.
     """
+    found, refused = learned(recipes.settings, recipe, _judging(recipes, recipe), clock, threads=1)
+    shelf.put(found.labels)
+    return found, refused
+
+
+def check_set(recipes: Recipes, recipe: str, shelf: Shelf, sha256: str) -> None:
+    """Raises LabelsError for a set that cannot name defects of a running station's recipe."""
+    require_own(shelf.get(sha256), _judging(recipes, recipe))
+
+
+def _judging(recipes: Recipes, recipe: str) -> Bundle:
     judging = next((one for one in recipes.judging() if one.name == recipe), None)
     with recipes.bundles.held() as there:
         opened = None if judging is None else there.get(judging.bundle_sha256)
@@ -75,6 +87,4 @@ def learned_of(recipes: Recipes, recipe: str, shelf: Shelf, clock: Clock) -> tup
         raise LabelsError(
             f"no bundle judges parts of recipe {shown(recipe)} here; install one, or name another"
         )
-    found, refused = learned(recipes.settings, recipe, opened.bundle, clock, threads=1)
-    shelf.put(found.labels)
-    return found, refused
+    return opened.bundle

@@ -14,6 +14,7 @@ from agent.contract.arguments import COMMANDS, CommandName, Digest, Threshold
 from agent.contract.commands import NotDoneError
 from agent.errors import PlumblineError
 from agent.foreign import shown
+from agent.labels.label_set import LabelsError
 from agent.page.control import LONGEST_MIN
 from agent.page.jobs import Say, unheard
 from agent.page.labels import with_labels
@@ -174,6 +175,8 @@ def learn_labels(sources: Sources, asked: LearnLabels, who: str) -> Json:
         raise NotDoneError("occupied", "labels are being learned; ask again after that")
     try:
         return sources.behind.learn_labels(asked.recipe)
+    except LabelsError as error:
+        raise NotDoneError("impossible", str(error)) from error
     finally:
         LEARNING.release()
 
@@ -186,6 +189,11 @@ def use_labels(sources: Sources, asked: UseLabels, who: str) -> Json:
             "settings are not changed from here; start the agent by `plumbline run`, or set labels.set in the"
             " settings file",
         )
+    if asked.sha256 is not None and sources.behind.check_labels is not None:
+        try:
+            sources.behind.check_labels(asked.recipe, asked.sha256)
+        except LabelsError as error:
+            raise NotDoneError("not_found", str(error)) from error
     change.propose(with_labels(change.in_force(), recipe=asked.recipe, sha256=asked.sha256), who)
     return {"words": "Defects get these labels once the changed settings have been checked and tried"}
 

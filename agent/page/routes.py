@@ -11,12 +11,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -175,7 +176,8 @@ class _Guard:
             )
             await refusal(scope, receive, guarded)
             return
-        await self._app(scope, receive, guarded)
+        with suppress(ClientDisconnect):  # whoever asked went away in the middle of it
+            await self._app(scope, receive, guarded)
 
 
 def _name(host: str) -> str:

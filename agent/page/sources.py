@@ -175,6 +175,7 @@ class Behind:
     replay: Replay | None = None
     explain: Explain | None = None
     learn_labels: Callable[[str], Json] | None = None  # of a recipe's marks; kept, and naming nothing yet
+    check_labels: Callable[[str, str], None] | None = None  # LabelsError: names no defects
     teaching: Teaching | None = None
     settings_state: Callable[[], str | None] = lambda: None  # of a change that is under way
     desk: Desk | None = None

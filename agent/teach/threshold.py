@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.contract.arguments import LOWEST_TARGET
 from agent.errors import PlumblineError
 from agent.messages import Floats
 from agent.teach.tail import Tail, tail_quantile
@@ -25,7 +26,6 @@ SEED = 0
 Z_95 = 1.959964
 CERTAINTY = 0.95
 LOWEST = 1e-6  # that the settings take as a threshold
-LOWEST_TARGET = 1e-6  # a part in a million, of a million parts
 TIES = 0.1  # of the scores that are one value: worth a word
 
 

@@ -22,6 +22,7 @@ from agent.contract.row import Changed, Row, Waiting
 from agent.contract.topics import Topics
 from agent.contract.verdict import Verdict
 from agent.errors import PlumblineError
+from agent.labels.label_set import LabelsError
 from agent.line.way import RightOfWay
 from agent.marks.file import MarkFile
 from agent.marks.marks import Marks
@@ -180,6 +181,11 @@ class Station:
         return record
 
 
+def no_set_of_cd(recipe: str, sha256: str) -> None:
+    if sha256 == "cd" * 32:
+        raise LabelsError("that label set is not here")
+
+
 @contextmanager
 def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Station]:
     """Files are kept below `folder`."""
@@ -263,6 +269,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         replay=replay,
         explain=explain,
         learn_labels=lambda recipe: labels_told(learned(MARKED), ("result r-9: keeps no picture of it",)),
+        check_labels=no_set_of_cd,
     )
     page = PageServer(board, Metrics(), host="127.0.0.1", port=0, behind=behind)
     page.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,7 @@ def test_another_site_changes_nothing(station: Station, headers: dict[str, str])
         ("ignore", [1], 400),
         ("ignore", {"camera": "x" * 40_000}, 413),
         ("replay", {"result_id": 7}, 422),
+        ("use_labels", {"sha256": "cd" * 32}, 404),
     ],
 )
 def test_what_is_asked_wrongly_is_refused_in_words(
@@ -138,6 +140,18 @@ def test_labels_are_learned_and_shown_before_anything_is_changed(station: Statio
     answer = act(station, "use_labels", {"recipe": "default", "sha256": found["sha256"]})
     assert answer.status_code == 200, answer.text
     assert station.proposed == [({"labels": {"set": found["sha256"]}}, "this machine")]
+
+
+def test_whoever_goes_away_in_the_middle_of_asking_leaves_no_words_in_the_log(
+    station: Station, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = ("POST /api/acts/mark HTTP/1.1", "Host: 127.0.0.1", f"{OWN_HEADER}: 1", "Content-Length: 100")
+    head = "\r\n".join((*lines, "", "{"))
+    with socket.create_connection(("127.0.0.1", station.page.port)) as raw:
+        raw.sendall(head.encode())
+        act(station, "give_back", {})  # the server has read so far
+    act(station, "give_back", {})
+    assert "Disconnect" not in caplog.text
 
 
 def test_labels_of_one_recipe_leave_the_others_as_they_are(tmp_path: Path) -> None:
