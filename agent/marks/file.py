@@ -188,6 +188,27 @@ def found_in(database: sqlite3.Connection, wanted: Wanted) -> Found:
     return Found(marks=marks, damaged=len(read) - len(marks))
 
 
+def saved_from(database: sqlite3.Connection, wanted: Wanted) -> Found:
+    """As `found_in`, number by number, of a file in which pages are damaged; what is on them is counted."""
+    conditions, values = _conditions(wanted)
+    asks = f"SELECT {_COLUMNS} FROM mark NOT INDEXED WHERE sequence = ? AND {conditions}"
+    (last,) = database.execute("SELECT COALESCE(MAX(sequence), 0) FROM mark NOT INDEXED").fetchone()
+    marks, damaged = list[Mark](), 0
+    for sequence in range(int(last), 0, -1):
+        if len(marks) >= wanted.limit:
+            break
+        try:
+            row = database.execute(asks, (sequence, *values)).fetchone()
+        except sqlite3.DatabaseError:
+            damaged += 1
+            continue
+        if row is not None:
+            mark = _read(row)
+            damaged += mark is None
+            marks += [] if mark is None else [mark]
+    return Found(marks=tuple(marks), damaged=damaged)
+
+
 def _conditions(wanted: Wanted) -> tuple[str, list[str]]:
     conditions, values = ["1" if wanted.history else "newest = 1 AND says <> 'taken_back'"], list[str]()
     for name in ("camera", "recipe_id", "truth", "label"):
@@ -272,4 +293,6 @@ def explained(path: Path) -> Iterator[None]:
         where = f"{shown(str(path))}: {error}"
         if "is full" in str(error):
             raise NoRoomForMarksError(f"{where}; free space on that disk") from error
-        raise MarksError(f"{where}; check that disk, and restore or move the file away") from error
+        raise MarksError(
+            f"{where}; check that disk, export what can be read, and move the file away"
+        ) from error

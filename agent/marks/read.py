@@ -1,4 +1,4 @@
-"""Marks read beside a running agent, from any process; nothing is written."""
+"""Marks read beside a running agent, from any process; nothing is written. Damage costs what it hit alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from contextlib import closing
 from pathlib import Path
 
 from agent.foreign import shown
-from agent.marks.file import BUSY_TIMEOUT_S, Found, MarksError, Wanted, check_own, explained, found_in
+from agent.marks.file import (
+    BUSY_TIMEOUT_S,
+    Found,
+    MarksError,
+    Wanted,
+    check_own,
+    explained,
+    found_in,
+    saved_from,
+)
 
 NAME = "marks.sqlite3"
 
@@ -30,4 +39,10 @@ def newest(path: Path, wanted: Wanted | None = None) -> Found:
         if version == 0:
             raise MarksError(f"{shown(str(path))}: there are no marks in it; start the agent once")
         check_own(database, path, version)
-        return found_in(database, Wanted() if wanted is None else wanted)
+        asked = Wanted() if wanted is None else wanted
+        try:
+            return found_in(database, asked)
+        except sqlite3.DatabaseError as error:
+            if "malformed" not in str(error):
+                raise
+            return saved_from(database, asked)

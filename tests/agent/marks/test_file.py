@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,8 @@ from agent.marks.read import newest, place
 from tests.agent.archive.records import result_id
 from tests.agent.marks.said import mark
 from tests.faults.small_disk import enlarge, may_mount, small_disk
+
+PAGE = 4096
 
 
 @pytest.fixture
@@ -130,6 +133,28 @@ def test_a_mark_is_not_found_by_what_it_does_not_say(
         database.execute(f"UPDATE mark SET {column} = ?", (value,))
     found = newest(path, finds)
     assert (found.marks, found.damaged) == ((), 1)
+
+
+def test_of_a_file_with_a_spoilt_page_the_marks_on_the_others_are_read_and_the_rest_is_counted(
+    path: Path, tmp_path: Path
+) -> None:
+    file = MarkFile(path)
+    for number in range(1, 61):
+        file.add(mark(number, label="scratch"))
+    file.close()
+    whole, saved = path.read_bytes(), 0
+    for page in range(1, len(whole) // PAGE):
+        spoilt = tmp_path / f"{page}.sqlite3"
+        noise = random.Random(page).randbytes(PAGE)
+        spoilt.write_bytes(whole[: page * PAGE] + noise + whole[(page + 1) * PAGE :])
+        try:
+            found = newest(spoilt, Wanted(label="scratch"))
+        except MarksError:  # a page that leads to all others
+            continue
+        assert [one.sequence for one in found.marks] == sorted({one.sequence for one in found.marks})[::-1]
+        assert len(found.marks) + found.damaged == 60
+        saved += 60 > len(found.marks) >= 50
+    assert saved > len(whole) // PAGE // 2
 
 
 def test_a_file_of_another_program_or_version_or_no_database_is_left_alone_in_words(path: Path) -> None:
