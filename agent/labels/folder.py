@@ -23,7 +23,7 @@ from agent.cameras.images import ImageError, is_picture, left_out, list_images, 
 from agent.clock import Clock
 from agent.contract.label import Label
 from agent.explain.form import Form
-from agent.foreign import shown
+from agent.foreign import shown, stored
 from agent.labels.features import Features
 from agent.labels.gather import SHARE_OF_PEAK, Gathered, Told, nobody_asks, strongest
 from agent.labels.label_set import LabelsError
@@ -100,7 +100,7 @@ def of_folder(
     for number, one in enumerate(labelled, 1):
         try:
             vector = vector_of_picture(one, bundle, form, features, clock)
-            samples.append(Sample(label=one.label, source=one.image.name, vector=vector))
+            samples.append(Sample(label=one.label, source=stored(one.image.name), vector=vector))
         except (ImageError, PrepareError, LabelsError) as error:
             refused.append(str(error))
         told(number, len(labelled))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,8 @@ def test_labels_are_learned_listed_and_shown_by_command(tmp_path: Path) -> None:
             x, y = rng.integers(20, 200, 2)
             picture[y : y + size, x : x + size] = 250 if size < 10 else 30
             cv2.imwrite(str(tmp_path / "marked" / label / f"{number}.png"), picture)
+    there = tmp_path / "marked" / "dots"
+    (there / "4.png").rename(there / os.fsdecode(b"4\xe9.png"))  # as Latin-1 writes it
     (tmp_path / "agent.yaml").write_text(f"version: 1\nbundle: {BUNDLE}\n")
 
     def told(*words: str) -> dict[str, object]:
@@ -64,5 +67,6 @@ def test_labels_are_learned_listed_and_shown_by_command(tmp_path: Path) -> None:
     assert isinstance(sets, list)
     assert [(one["sha256"], one["in_settings"]) for one in sets] == [(sha256, False)]
     assert told("show", sha256[:8])["sources"] == {
-        label: [f"{number}.png" for number in range(5)] for label in ("dots", "patches")
+        "dots": ["0.png", "1.png", "2.png", "3.png", "4?.png"],
+        "patches": [f"{number}.png" for number in range(5)],
     }
