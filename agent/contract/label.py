@@ -8,6 +8,8 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, Field
 
 LONGEST_LABEL = 48
+# How lists and folders of others name good parts.
+GOOD_WORDS = frozenset({"0", "0.0", "good", "ok", "normal", "pass", "passed"})
 _SIGNS = frozenset(" _-.+,()")  # besides letters and digits of any script
 
 
@@ -20,8 +22,8 @@ def _label(text: str) -> str:
         raise ValueError(f"{strange[0]!a} cannot stand in a label; use letters, digits and _ - . + , ( )")
     if not made[0].isalnum():
         raise ValueError("a label begins with a letter or digit")
-    if made.casefold() == "good":
-        raise ValueError("good is no label of a defect; say right or wrong")
+    if made.casefold() in GOOD_WORDS:
+        raise ValueError(f"{made} is no label of a defect; say right or wrong")
     return made
 
 

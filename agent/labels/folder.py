@@ -1,7 +1,7 @@
 """Labelled defects in folders of pictures: LABEL/*.png, or MVTec-AD's layout with its masks.
 
     DIR/LABEL/x.png                                     where the defect is, is found as the line finds it
-    DIR/test/LABEL/x.png, DIR/ground_truth/LABEL/x_mask.png     the largest piece of the mask is the defect
+    DIR/test/LABEL/x.png, DIR/ground_truth/LABEL/x_mask.png or x.png    its largest piece is the defect
 
 Folders named good hold none.
 """
@@ -17,8 +17,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from agent.bundle.bundle import Bundle
+from agent.cameras import masks
 from agent.cameras.camera import CameraError
-from agent.cameras.images import ImageError, list_images, read_image
+from agent.cameras.images import ImageError, is_picture, left_out, list_images, read_image
 from agent.clock import Clock
 from agent.contract.label import Label
 from agent.explain.form import Form
@@ -49,7 +50,7 @@ def pictures(root: Path) -> list[Labelled]:
     """In natural order. Raises LabelsError, for a folder that is no label too, and where none has enough."""
     test = root / "test"
     parent = test if test.is_dir() else root
-    masks = root / "ground_truth" if test.is_dir() else None
+    truth = root / "ground_truth" if test.is_dir() else None
     found: list[Labelled] = []
     try:
         folders = sorted(one for one in parent.iterdir() if one.is_dir() and not one.name.startswith("."))
@@ -69,9 +70,19 @@ def pictures(root: Path) -> list[Labelled]:
             images = list_images(folder)
         except CameraError:
             continue  # an empty folder; too few are told below
-        found += [Labelled(label=label, image=one, mask=_mask_of(one, masks)) for one in images]
+        drawn = _masks(None if truth is None else truth / folder.name)
+        found += [
+            Labelled(label=label, image=one, mask=drawn.get(f"{one.stem}_mask", drawn.get(one.stem)))
+            for one in images
+        ]
     check([one.label for one in found])
     return found
+
+
+def not_read(labelled: Sequence[Labelled]) -> list[str]:
+    """What lies beside these pictures and is none of them, a line for each folder where there is some."""
+    folders = dict.fromkeys(one.image.parent for one in labelled)
+    return [words for folder in folders if (words := left_out(folder)) is not None]
 
 
 def of_folder(
@@ -85,7 +96,7 @@ def of_folder(
 ) -> Gathered:
     """A sample of each picture whose defect can be seen; `form` finds it where no mask says where it is."""
     samples: list[Sample] = []
-    refused: list[str] = []
+    refused = not_read(labelled)
     for number, one in enumerate(labelled, 1):
         try:
             vector = vector_of_picture(one, bundle, form, features, clock)
@@ -121,12 +132,14 @@ def vector_of_picture(one: Labelled, bundle: Bundle, form: Form, features: Featu
 def largest(path: Path, shape: tuple[int, ...]) -> tuple[Flags, Box]:
     """The largest connected piece (8 neighbours) of a mask (H, W), and its box.
 
-    Raises ImageError, and LabelsError for a mask of another size or of nothing.
+    Raises ImageError, and LabelsError for a mask of another size, of nothing or of what is good.
     """
-    mask = read_image(path).max(axis=2)
+    mask, _ = masks.marked(path)
     if mask.shape != shape:
         raise LabelsError(f"{shown(str(path))}: is {mask.shape}, and its picture {shape}; give it its mask")
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats((mask > 127).astype(np.uint8), connectivity=8)
+    if (why := masks.inverted(mask)) is not None:
+        raise LabelsError(f"{shown(str(path))}: {why}")
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count < 2:
         raise LabelsError(f"{shown(str(path))}: marks nothing; remove the mask, or the picture")
     index = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
@@ -143,8 +156,8 @@ def on_map(flags: Flags, prepared: Prepared, stride_px: int) -> Flags:
     return cells
 
 
-def _mask_of(image: Path, masks: Path | None) -> Path | None:
-    if masks is None:
-        return None
-    path = masks / image.parent.name / f"{image.stem}_mask.png"
-    return path if path.is_file() else None
+def _masks(folder: Path | None) -> dict[str, Path]:
+    """By stem; none where the folder is not there."""
+    if folder is None or not folder.is_dir():
+        return {}
+    return {one.stem: one for one in sorted(folder.iterdir()) if is_picture(one.name)}

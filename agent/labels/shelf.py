@@ -6,6 +6,7 @@ Sets that settings named once stay, so that a rollback of the settings brings th
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from agent.durable import replace_file
 from agent.foreign import shown
 from agent.labels.label_set import MAX_BYTES, LabelsError, LabelSet, decoded
+from agent.settings import bounded
 from agent.settings.settings import Settings
 
 SUFFIX = ".labels"
@@ -43,18 +45,15 @@ class Shelf:
     def get(self, sha256: str) -> LabelSet:
         """Raises LabelsError for one that is not here, or is not what was written."""
         path = self._path(sha256)
-        try:
-            with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             raise LabelsError(
                 f"label set {sha256[:12]} is not in {shown(str(self.folder))}; learn it here with `plumbline "
                 "labels learn`, or copy its file there"
-            ) from None
-        except OSError as error:
-            raise LabelsError(
-                f"{shown(str(path))}: cannot be read ({error.strerror}); check the file"
-            ) from error
+            )
+        try:
+            data = bounded.read(path, max_bytes=MAX_BYTES)
+        except bounded.UnreadableError as error:
+            raise LabelsError(f"{shown(str(path))}: cannot be read ({error}); check the file") from error
         if hashlib.sha256(data).hexdigest() != sha256:
             raise LabelsError(
                 f"{shown(str(path))}: is not what was written under this name; copy it again, or learn anew"

@@ -29,20 +29,21 @@ from agent.archive.bounds import by_chance
 from agent.archive.chunks import Torn
 from agent.archive.entry import Entry, EntryError, NotOurs
 from agent.clock import Clock, rfc3339
-from agent.contract.label import is_accent
+from agent.contract.label import GOOD_WORDS, is_accent
 from agent.contract.mark import Mark
 from agent.durable import sync_folder, write_file
 from agent.foreign import shown
 from agent.marks.file import MarksError
 from agent.marks.masks import mask_of
 from agent.marks.pictures import entry_of
+from agent.settings import bounded
 from agent.track.depth import eight_bits
 
 PROVENANCE = "provenance.json"
 SCHEMA = "plumbline.marks-export/1"
+MAX_PROVENANCE_BYTES = 1 << 30
 TEST_SHARE = 0.2  # of good parts
 UNNAMED = "defect"
-TAKEN_FOR_GOOD = frozenset({"good", "ok", "normal", "pass", "passed", "0"})  # readers of folders take them so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +180,7 @@ def folder_of(label: str | None) -> str:
         return UNNAMED
     signs = (sign if sign.isalnum() or is_accent(sign) or sign in "_-" else "_" for sign in label.casefold())
     name = "".join(signs).strip("_") or UNNAMED
-    return f"{UNNAMED}_{name}" if name in TAKEN_FOR_GOOD else name
+    return f"{UNNAMED}_{name}" if name in GOOD_WORDS else name
 
 
 def _require_own(to: Path) -> None:
@@ -200,12 +201,12 @@ def _require_own(to: Path) -> None:
 
 def _listed(provenance: Path) -> set[str]:
     try:
-        told = json.loads(provenance.read_bytes())
+        told = json.loads(bounded.read(provenance, max_bytes=MAX_PROVENANCE_BYTES))
         if told["schema"] != SCHEMA:
             return set()
         masks = [one["mask"]["file"] for one in told["files"] if one.get("mask")]
         return {PROVENANCE, *(one["file"] for one in told["files"]), *filter(None, masks)}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (bounded.UnreadableError, ValueError, KeyError, TypeError, RecursionError):
         return set()
 
 

@@ -2,7 +2,7 @@
 
 A mark is committed with the next number before anybody hears of it. What has still to follow from it, that
 the archive holds its picture and that the outbox has it, stands in its row until it is done. A row that is
-not what was written is passed over and counted: its digest tells.
+not what was written is passed over and counted: its digest tells, and its columns have to say the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import ValidationError
 
@@ -31,6 +31,9 @@ LOG_BYTES = 4 << 20
 LATELY = 500  # marks, whose labels are at hand
 
 Due: TypeAlias = Literal["told", "held"]  # the outbox has it; the archive knows of it
+
+_SAID = ("sequence", "result_id", "says", "truth", "label", "camera", "recipe_id")  # columns and members
+_COLUMNS = ", ".join(("payload", "digest", *_SAID))
 
 _CREATE = f"""
 BEGIN IMMEDIATE;
@@ -122,7 +125,7 @@ class MarkFile:
         """The newest of a result, one that takes back, too. Raises MarksError."""
         with self._turn() as database:
             row = database.execute(
-                "SELECT payload, digest FROM mark WHERE result_id = ? ORDER BY sequence DESC LIMIT 1",
+                f"SELECT {_COLUMNS} FROM mark WHERE result_id = ? ORDER BY sequence DESC LIMIT 1",
                 (result_id,),
             ).fetchone()
         return None if row is None else _read(row)
@@ -151,8 +154,7 @@ class MarkFile:
         """Marks beyond a number of which that has still to be done, oldest first. Raises MarksError."""
         with self._turn() as database:
             rows = database.execute(
-                f"SELECT payload, digest FROM mark WHERE {what} = 0 AND sequence > ?"
-                " ORDER BY sequence LIMIT ?",
+                f"SELECT {_COLUMNS} FROM mark WHERE {what} = 0 AND sequence > ? ORDER BY sequence LIMIT ?",
                 (after, limit),
             ).fetchall()
         return [mark for row in rows if (mark := _read(row)) is not None]
@@ -178,7 +180,7 @@ def found_in(database: sqlite3.Connection, wanted: Wanted) -> Found:
     """Newest first."""
     conditions, values = _conditions(wanted)
     rows = database.execute(
-        f"SELECT payload, digest FROM mark WHERE {conditions} ORDER BY sequence DESC LIMIT ?",
+        f"SELECT {_COLUMNS} FROM mark WHERE {conditions} ORDER BY sequence DESC LIMIT ?",
         (*values, wanted.limit),
     ).fetchall()
     read = [_read(row) for row in rows]
@@ -219,14 +221,16 @@ def _insert(database: sqlite3.Connection, mark: Mark) -> Mark:
     return numbered
 
 
-def _read(row: tuple[bytes, bytes]) -> Mark | None:
-    payload, digest = row
+def _read(row: Sequence[Any]) -> Mark | None:
+    """None where it is not what was written, or its columns, which find it, do not say what it says."""
+    payload, digest, *columns = row
     if not isinstance(payload, bytes) or hashlib.sha256(payload).digest() != digest:
         return None
     try:
-        return Mark.model_validate_json(payload)
+        mark = Mark.model_validate_json(payload)
     except ValidationError:
         return None
+    return mark if [getattr(mark, name) for name in _SAID] == columns else None
 
 
 def _opened(path: Path) -> sqlite3.Connection:

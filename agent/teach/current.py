@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from agent import durable
-from agent.contract import strict_json
 from agent.foreign import shown
+from agent.settings import bounded
+from agent.settings.section import Identifier
 from agent.teach.flow import FlowError
 
 CURRENT = "current.json"
+MAX_BYTES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Last:
     """`runs`: it was going on when this was written, and goes on when the agent starts again."""
 
-    product: str
+    product: Identifier
     who: str
     runs: bool
+
+
+_LAST = TypeAdapter(Last)
 
 
 class Current:
@@ -32,13 +40,10 @@ class Current:
     def read(self) -> Last | None:
         """None where nobody taught anything yet."""
         try:
-            found = strict_json.parse(self._path.read_bytes())
-            if not isinstance(found, dict):
-                raise TypeError("no object")
-            return Last(**found)
-        except FileNotFoundError:
-            return None
-        except (OSError, TypeError, strict_json.StrictJsonError) as error:
+            if not os.path.lexists(self._path):
+                return None
+            return _LAST.validate_json(bounded.read(self._path, max_bytes=MAX_BYTES), strict=True)
+        except (bounded.UnreadableError, ValidationError) as error:
             raise FlowError(f"{shown(str(self._path))}: cannot be read; begin again") from error
 
     def keep(self, last: Last) -> None:

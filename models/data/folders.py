@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.cameras import images
+from agent.contract.label import GOOD_WORDS
 from agent.foreign import shown
-from models.data.items import BAD_WORDS, GOOD_WORDS, SPLITS, DataError, DataSet, Item, is_hidden, key
+from models.data.items import BAD_WORDS, SPLITS, DataError, DataSet, Item, is_hidden, key
 
 MASKS = frozenset({"ground_truth", "groundtruth"})
 UNNAMED = "beside the folders of good and defective parts"

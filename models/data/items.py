@@ -8,7 +8,6 @@ from pathlib import Path
 
 from agent.errors import PlumblineError
 
-GOOD_WORDS = frozenset({"0", "0.0", "good", "ok", "normal", "pass", "passed"})
 BAD_WORDS = frozenset(
     {"1", "1.0", "bad", "ng", "nok", "anomaly", "anomalous", "anomalies", "abnormal"}
 ) | frozenset(

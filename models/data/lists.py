@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.contract.label import GOOD_WORDS
 from agent.foreign import shown
-from models.data.items import BAD_WORDS, GOOD_WORDS, SPLITS, DataError, DataSet, Item, key
+from models.data.items import BAD_WORDS, SPLITS, DataError, DataSet, Item, key
 
 NAMED_ROWS = 3  # of all that are wrong
 NO_DEFECT = GOOD_WORDS | {"", "none", "-"}

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from agent.cameras import images
+from agent.cameras import images, masks
 from agent.line.prepare import with_channels
 from agent.messages import Flags, Pixels
 from models.data.items import DataError, Item
 from models.stages import SILENT, Stages
-
-LEVELS = 16  # of a drawn mask at most; more are a lossy file or soft edges
-NEARLY_FULL = 0.9
-JPEG = b"\xff\xd8"
 
 
 def read_image(path: Path, channels: int | None = None) -> Pixels:
@@ -51,13 +45,8 @@ def read_mask(item: Item, shape: tuple[int, int]) -> Flags | None:
         return flags
     if not flags.any():
         raise DataError(f"{item.mask}: is empty, yet {item.image} is defective; draw it or remove the mask")
-    border = np.concatenate([flags[0], flags[-1], flags[:, 0], flags[:, -1]]).mean()
-    share = float(flags.mean())
-    if share > NEARLY_FULL or (share > 0.5 and border > 0.5):
-        raise DataError(
-            f"{item.mask}: marks {share:.0%} of the picture, so it is probably inverted; the defect must be "
-            "bright and all else black"
-        )
+    if (why := masks.inverted(flags)) is not None:
+        raise DataError(f"{item.mask}: {why}")
     return flags
 
 
@@ -76,38 +65,7 @@ def check_pictures(items: Sequence[Item], stages: Stages = SILENT) -> list[Path]
 
 
 def _marked(path: Path) -> tuple[Flags, bool]:
-    """What the mask in a file marks, and whether its levels had to be cut in the middle."""
-    levels = _levels(path)
-    found = np.unique(levels)
-    soft = _is_jpeg(path) or len(found) > LEVELS
-    if not soft:
-        return levels > 0, False
-    top = float(found[-1])
-    if levels.dtype == np.uint8 and 0 < top < LEVELS:
-        raise DataError(f"{path}: its few levels are lost in a lossy file; save the mask as PNG")
-    return levels > top / 2, True
-
-
-def _levels(path: Path) -> npt.NDArray[Any]:
-    """The strongest channel of the mask, (H, W); transparency counts where no colour differs."""
     try:
-        # At any depth, or class 1 of a 16-bit mask would become 0; unturned, as its image is read.
-        mask: npt.NDArray[Any] = images.read_stored(path)
+        return masks.marked(path)
     except images.ImageError as error:
         raise DataError(str(error)) from error
-    if mask.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{path}: has {mask.dtype} pixels; save the mask with 8 or 16 bits")
-    if mask.ndim == 2:
-        return mask
-    colours: npt.NDArray[Any] = mask[..., :3].max(2)
-    alpha = mask[..., 3] if mask.shape[2] == 4 else None
-    if alpha is None or (alpha == alpha[0, 0]).all():
-        return colours
-    if (mask[..., :3] == mask[0, 0, :3]).all():
-        return alpha
-    return np.where(alpha > 0, colours, 0).astype(mask.dtype)
-
-
-def _is_jpeg(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(JPEG)) == JPEG

@@ -12,7 +12,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.labels import gather
-from agent.labels.folder import largest, on_map, pictures
+from agent.labels.folder import largest, not_read, on_map, pictures
 from agent.labels.label_set import LEAST, LabelsError
 from agent.line.prepare import prepare
 from agent.settings.settings import Settings
@@ -105,10 +105,11 @@ def test_masks_are_found_in_the_layout_of_mvtec_ad(tmp_path: Path) -> None:
     masks = tmp_path / "ground_truth" / "crack"
     masks.mkdir(parents=True)
     cv2.imwrite(str(masks / "2_mask.png"), good_picture())
-    assert [one.mask is not None for one in pictures(tmp_path)] == [False, False, True, False, False]
+    cv2.imwrite(str(masks / "3.bmp"), good_picture())
+    assert [one.mask is not None for one in pictures(tmp_path)] == [False, False, True, True, False]
 
 
-@pytest.mark.parametrize("name", ["<img src=x>", "a'; DROP TABLE", "=cmd", "x" * 60])
+@pytest.mark.parametrize("name", ["<img src=x>", "a'; DROP TABLE", "=cmd", "x" * 60, "OK", "Passed"])
 def test_a_folder_that_is_named_after_no_label_is_refused_in_words(tmp_path: Path, name: str) -> None:
     folders(tmp_path, **{name: 5})
     with pytest.raises(LabelsError, match="is named after no label"):
@@ -131,6 +132,23 @@ def test_of_a_mask_the_largest_piece_counts_on_the_cells_of_the_map(tmp_path: Pa
     ready = prepare(frame(0, good_picture(64, 48)), spec(), ManualClock())
     assert box == (8, 8, 4, 8)
     assert np.argwhere(on_map(flags, ready, STRIDE_PX)).tolist() == [[2, 2], [3, 2]]
+
+
+def test_a_mask_of_any_two_levels_counts_and_one_of_what_is_good_is_refused(tmp_path: Path) -> None:
+    mask = np.zeros((64, 48, 3), np.uint8)
+    mask[8:16, 8:12, 1] = 1
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    assert largest(tmp_path / "mask.png", (64, 48))[1] == (8, 8, 4, 8)
+    cv2.imwrite(str(tmp_path / "mask.png"), 1 - mask[..., 1])
+    with pytest.raises(LabelsError, match="marks 99% of the picture, so it is probably inverted"):
+        largest(tmp_path / "mask.png", (64, 48))
+
+
+def test_pictures_that_are_not_read_are_told(tmp_path: Path) -> None:
+    folders(tmp_path, **{"crack": 5, "crack/deeper": 3})
+    (tmp_path / "crack" / "notes.txt").write_text("")
+    (words,) = not_read(pictures(tmp_path))
+    assert "crack: not read: 1 folders below, 1 of kind .txt" in words
 
 
 @pytest.mark.parametrize(("shape", "words"), [((64, 48), "marks nothing"), ((60, 48), "give it its mask")])

@@ -10,6 +10,7 @@ from agent.labels import shelf as module
 from agent.labels.label_set import LabelsError
 from agent.labels.shelf import Shelf
 from tests.agent.labels.made import learned
+from tests.odd_files import no_regular_files
 
 FIVE = {"crack": 5, "dent": 5}
 
@@ -33,6 +34,16 @@ def test_a_file_that_is_not_what_was_written_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(LabelsError, match="is not what was written"):
         shelf.get(labels.sha256)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    shelf, digest = Shelf(tmp_path / "labels"), "ab" * 32
+    shelf.folder.mkdir()
+    for other in no_regular_files(tmp_path):
+        (shelf.folder / f"{digest}.labels").symlink_to(other)
+        with pytest.raises(LabelsError, match=r"cannot be read \(is "):
+            shelf.get(digest)
+        (shelf.folder / f"{digest}.labels").unlink()
 
 
 def test_a_disk_that_is_full_leaves_nothing_half_done(

@@ -109,6 +109,29 @@ def test_a_mark_that_was_changed_in_the_file_is_passed_over_and_counted(path: Pa
     assert (found.marks, found.damaged) == ((kept,), 1)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "finds"),
+    [
+        ("truth", "good", Wanted(truth="good")),
+        ("label", "dent", Wanted(label="dent")),
+        ("camera", "side", Wanted(camera="side")),
+        ("recipe_id", "other", Wanted(recipe_id="other")),
+        ("says", "wrong", Wanted()),
+        ("result_id", result_id(9), Wanted(results=[result_id(9)])),
+    ],
+)
+def test_a_mark_is_not_found_by_what_it_does_not_say(
+    path: Path, column: str, value: str, finds: Wanted
+) -> None:
+    file = MarkFile(path)
+    file.add(mark(1, label="scratch"))
+    file.close()
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"UPDATE mark SET {column} = ?", (value,))
+    found = newest(path, finds)
+    assert (found.marks, found.damaged) == ((), 1)
+
+
 def test_a_file_of_another_program_or_version_or_no_database_is_left_alone_in_words(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE theirs (a)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -333,9 +334,20 @@ def test_a_folder_of_the_command_line_that_runs_is_left_alone(site: Site) -> Non
             teaching.begin("plate", "archive", "top", PARTS, 0.05, "anna")
 
 
-def test_a_file_that_says_nonsense_is_told_and_a_new_beginning_mends_it(site: Site) -> None:
-    (site.folder / "teach").mkdir()
-    (site.folder / "teach" / "current.json").write_bytes(b'{"product": 1')
+@pytest.mark.parametrize(
+    "said",
+    [b'{"product": 1', b'{"product": 1, "who": "anna", "runs": true}', b"[" * 20_000, None],
+    ids=["cut off", "of another type", "deep", "a pipe"],
+)
+def test_a_file_that_says_nonsense_is_told_and_a_new_beginning_mends_it(
+    site: Site, said: bytes | None
+) -> None:
+    path = site.folder / "teach" / "current.json"
+    path.parent.mkdir()
+    if said is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(said)
     with site.runs() as teaching:
         assert "cannot be read; begin again" in str(teaching.data()["why"])
         begin(teaching)

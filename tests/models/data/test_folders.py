@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.contract.label import GOOD_WORDS
 from models.data.datasets import DataError, load_items, read_set, summary
-from models.data.items import GOOD_WORDS
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, GOOD_TRAINING, woven, write_tiny
 
 ALL = GOOD_TRAINING + GOOD_TEST + DEFECTIVE_TEST

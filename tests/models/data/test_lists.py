@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.contract.label import GOOD_WORDS
 from models.data.datasets import DataError, load_items, read_set, summary
-from models.data.items import BAD_WORDS, GOOD_WORDS, SPLITS
+from models.data.items import BAD_WORDS, SPLITS
 from models.data.lists import read_rows
 from tests.models.tiny import write_tiny
 
