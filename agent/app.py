@@ -1,4 +1,4 @@
-"""The composition root: the only file that knows every part. `build` makes them and gives them listeners."""
+"""The composition root: it alone, with `foundation.py`, knows every part. `build` makes and joins them."""
 
 from __future__ import annotations
 
@@ -9,46 +9,32 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from agent.archive.archive import make_archive
 from agent.cameras.make import MakeCamera, can_wait, connections, make_supervisor, simulated
 from agent.clock import Clock, clock_synced, new_uuid7
 from agent.contract.topics import DesiredKind
 from agent.crew import Crew
-from agent.doctor.station import StationDoctor
 from agent.drift.watcher import make_drift
-from agent.engines.choice import look_around
+from agent.foundation import lay
 from agent.labels.learning import check_set, learned_of
 from agent.labels.namer import Namer
 from agent.labels.shelf import shelf_of
 from agent.line.capture import Capture
 from agent.line.line import make_line
-from agent.line.opened import OpenedBundles
 from agent.line.publish import Listener, Publisher
 from agent.line.recipe import dry_recipe
-from agent.line.recipes import Recipes, open_recipes
 from agent.line.record import Origin
-from agent.line.way import RightOfWay
-from agent.marks.marks import make_marks
-from agent.outbox.place import lock
 from agent.page.control import Control
 from agent.page.labels import told as labels_told
 from agent.page.server import make_server
 from agent.page.sources import Behind, Change, History
-from agent.remote import remote, rollouts
 from agent.remote.changes import ChangeFile
-from agent.remote.commands.admission import turn_away
-from agent.remote.commands.goods import Goods
 from agent.remote.commands.station import Recommending
 from agent.remote.documents import Take
 from agent.remote.proof.prover import folder_of
 from agent.remote.reporting import Reporter
-from agent.remote.rollout.recorded import UNRECORDED, BundleRecord
-from agent.remote.rollout.witness import Witness
 from agent.remote.settings.apart import Look
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.trial import SettingsWitness
-from agent.remote.turns import Turns
-from agent.replay.beside import Beside
 from agent.rolls.event import make_roll_maps
 from agent.rolls.rolls import make_rolls
 from agent.running import App
@@ -60,7 +46,7 @@ from agent.status.day import Day
 from agent.status.frozen import FrozenCameras
 from agent.status.metrics import Metrics
 from agent.status.parts import Parts
-from agent.status.said import VERSION, Status
+from agent.status.said import VERSION
 from agent.status.tally import Tally
 from agent.status.vigil import make_vigil
 from agent.status.watch import Watch
@@ -68,9 +54,7 @@ from agent.systemd import NOBODY, Manager
 from agent.teach.station import FOLDER as TAUGHT
 from agent.teach.station import Judges, Teaching
 from agent.teach.tap import Tap
-from agent.teach.weighing import weigh
 from agent.track.track import scale_of
-from agent.uplink import uplink
 
 SET_WITHIN_S = 30.0  # a threshold, from when it was asked for to when it is on its way
 
@@ -145,101 +129,20 @@ def _build(
     settings_state: Callable[[], str | None],
 ) -> App:
     """`undo` closes what was opened."""
-    lock(wanted.outbox.path).close()  # before an engine is opened for nothing, or makes its cache beside it
     names, new_id = [camera.name for camera in wanted.cameras], partial(new_uuid7, clock)
-    said = remote.open_said(wanted, clock)
-    found = rollouts.begun(wanted, clock)
-    if found is not None:
-        undo.callback(found.held.close)
-    bundles = OpenedBundles(
-        trust=wanted.trust,
-        engine=wanted.engine,
-        cache=wanted.engine_cache(),
-        machine=look_around(),
-        named=lambda: recipes.needed(),
-    )
-    undo.callback(bundles.close)
-    station, found = rollouts.open_first(wanted, found, bundles, clock)
-    of_recipes = open_recipes(wanted, bundles)
-    recipes = Recipes(
+    ground = lay(
         wanted,
-        bundles,
-        station,
-        of_recipes=of_recipes,
-        path=wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-recipe"),
-    )
-    for one in (station, *of_recipes.values()):
-        bundles.drop(one.sha256)  # from here on the recipes need it, or nobody does
-    status = Status(
-        station=wanted.identity.station,
-        boot_id=new_id(),
-        recipe=lambda: recipes.in_force,
-        holds=said.holds,
-        clock=clock,
-    )
-    up = uplink.build(
-        wanted,
-        boot_id=status.boot_id,
-        last_will=status.last_will(),
-        clock=clock,
-        new_id=new_id,
-        turn_away=turn_away,
-        bind=said.bindings.bind,
-    )
-    undo.callback(up.stop, status.message("stopped", None))
-    witness, way, turns = Witness(clock), RightOfWay(), Turns(settings_state)
-    carried = rollouts.build(
-        wanted,
-        found,
-        recipes,
-        up,
-        witness,
         clock,
-        changed=told,
-        turn=turns,
-        way=way,
-        recorded=UNRECORDED if changes is None else BundleRecord(changes),
-    )
-    archive = make_archive(wanted.archive, clock)
-    marks = make_marks(
-        wanted,
-        up.outbox,
-        up.events.topics,
-        None if archive is None else archive.shelf,
-        boot_id=status.boot_id,
-        clock=clock,
-        new_id=new_id,
-    )
-    undo.callback(marks.stop)
-    again = None if archive is None else Beside(lambda: recipes.settings, way)
-    asked = remote.build(
-        up,
-        wanted,
-        said,
-        clock,
-        marks=marks,
-        archive=None
-        if archive is None
-        else Goods(
-            archive.shelf.find,
-            archive.shelf.folder,
-            pass_share=wanted.archive.pass_share,
-            bundle_sha256=lambda: recipes.in_force.bundle_sha256,
-        ),
-        threshold=lambda camera: (
-            None if (serving := status.serving(camera or names[0])) is None else serving.threshold
-        ),
-        in_force=lambda: status.in_force(names),
-        weigh=weigh,
-        doctor=StationDoctor(wanted, lambda: up.link.state),
-        recipes=recipes,
-        settings=wishes,
-        rollouts=carried,
-        takers={**takers, "bundle": lambda document, base: carried.take(document, base=base)},
+        undo,
+        takers=takers,
+        wishes=wishes,
         inbox=inbox,
         changes=changes,
-        again=None if again is None else again.replay,
+        told=told,
+        settings_state=settings_state,
     )
+    recipes, status, up, asked = ground.recipes, ground.status, ground.up, ground.asked
+    archive, again, holds = ground.archive, ground.again, ground.said.holds
     of_settings = SettingsWitness(clock)
     board = Board(
         station=status.station,
@@ -275,7 +178,7 @@ def _build(
             "threshold", {"threshold": threshold, "onto": onto}, who, within_s=SET_WITHIN_S
         ),
         changes=changes,
-        way=way,
+        way=ground.way,
         clock=clock,
     )
     listeners: list[Listener] = [
@@ -285,7 +188,7 @@ def _build(
         board,
         day,
         asked.snapshots,
-        witness,
+        ground.witness,
         of_settings,
         drift,
         *([] if archive is None else [archive]),
@@ -301,7 +204,7 @@ def _build(
         new_id=new_id,
         first_sequence=up.outbox.last_sequence() + 1,
         listeners=listeners,
-        bindings=said.bindings,
+        bindings=ground.said.bindings,
         roll_of=rolls.roll_id,
         parts_required=[camera.name for camera in wanted.cameras if camera.part_required],
     )
@@ -311,11 +214,11 @@ def _build(
     }
     cameras = {
         camera.name: make_supervisor(
-            camera, captures[camera.name], clock, board.camera_state, make, said.holds.why_disabled
+            camera, captures[camera.name], clock, board.camera_state, make, holds.why_disabled
         )
         for camera in wanted.cameras
     }
-    namer = Namer(shelf_of(wanted), held=bundles.held, recipes=recipes.judging, clock=clock)
+    namer = Namer(shelf_of(wanted), held=ground.bundles.held, recipes=recipes.judging, clock=clock)
     lines = {
         one.name: make_line(
             one,
@@ -324,8 +227,8 @@ def _build(
             publisher,
             clock,
             restored=wanted.page.enabled or archive is not None,
-            pause_at=said.holds.pause_at,
-            way=way,
+            pause_at=holds.pause_at,
+            way=ground.way,
             names=namer,
         )
         for one in wanted.cameras
@@ -338,10 +241,10 @@ def _build(
         lines=lines,
         uplink=up,
         remote=asked,
-        rollouts=carried,
+        rollouts=ground.rollouts,
         roll_maps=roll_maps,
         archive=archive,
-        marks=marks,
+        marks=ground.marks,
         drift=drift,
         namer=namer,
         board=board,
@@ -358,7 +261,7 @@ def _build(
         behind=Behind(
             proofs=folder_of(wanted),
             archive=None if archive is None else archive.shelf,
-            marks=marks.file,
+            marks=ground.marks.file,
             day=day,
             shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
             rolls=rolls,
@@ -383,7 +286,7 @@ def _build(
             in_force=lambda: {
                 **status.in_force(names),
                 "recipes": list(recipes.names),
-                "paused": None if (hold := said.holds.paused) is None else hold.model_dump(mode="json"),
+                "paused": None if (hold := holds.paused) is None else hold.model_dump(mode="json"),
                 "cameras": status.judges(names),
             },
             change=None
@@ -417,7 +320,7 @@ def _build(
                 station=status.station,
                 boot_id=status.boot_id,
                 clock=clock,
-                bundle=carried.report,
+                bundle=ground.rollouts.report,
             ),
             publisher=up.link,
             cameras=names,
@@ -426,7 +329,7 @@ def _build(
             look=look,
             clock=clock,
             in_force=lambda: recipes.in_force.settings.sha256,
-            turns=turns,
+            turns=ground.turns,
             silent=board.silent,
             size_of=board.size_of,
         ),

@@ -28,8 +28,8 @@ def prove(
     Its golden tiles on the engine that would serve it, which is built and kept for it; then it judges the
     last frames of the archive beside the bundle that serves. What settings allow stands in remote.proof.
 
-    With --json: schema, at, candidate, incumbent, golden, frames, flips, shift, unusable, worst, notes,
-    refused, folder, problem.
+    With --json: schema, at, candidate, incumbent, golden, frames, flips, shift, marks, unusable, worst,
+    notes, refused, folder, problem.
     """
     must_be_there(bundle, "BUNDLE", "give a bundle folder or .plumb file")
 

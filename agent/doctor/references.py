@@ -57,7 +57,7 @@ def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
     if settings.page.enabled:
         yield ("page",), lambda: _page(settings)
     if (folder := settings.archive.folder) is not None:
-        yield ("archive", "folder"), lambda: _can_be_made(folder)
+        yield ("archive", "folder"), lambda: _made_where_it_lies(folder)
     yield ("outbox", "path"), lambda: _outbox(settings.outbox.path)
     yield ("engine", "cache"), lambda: _can_be_made(settings.engine_cache())
     if settings.mqtt.tls:
@@ -173,7 +173,7 @@ def _of_camera(camera: Camera) -> Iterator[tuple[Keys, Callable[[], object]]]:
 def _of_gateway(gateway: Gateway) -> Iterator[tuple[Keys, Callable[[], object]]]:
     match gateway:
         case FolderGateway():
-            yield ("path",), lambda: _can_be_made(gateway.path)
+            yield ("path",), lambda: _made_where_it_lies(gateway.path)
         case WebhookGateway():
             if gateway.secret_file is not None:
                 from agent.gateways.webhook import read_secret as read_signing_secret
@@ -257,11 +257,16 @@ def _outbox(path: Path) -> None:
         raise _Absent(f"{path}: cannot be written; give the agent's user write permission to file and folder")
 
 
-def _can_be_made(path: Path) -> None:
+def _made_where_it_lies(path: Path) -> None:
+    """Of what fills a disk: where that is not mounted, its parent is missing."""
     if not os.path.lexists(path.parent):
         tilde = any(part.startswith("~") for part in path.parts)
         remedy = "~ is not expanded here, write the whole path" if tilde else "mount its disk, or make it"
         raise _Absent(f"{path}: the folder that it is to lie in, {path.parent}, does not exist; {remedy}")
+    _can_be_made(path)
+
+
+def _can_be_made(path: Path) -> None:
     nearest = next(one for one in (path, *path.parents) if os.path.lexists(one))
     if not nearest.is_dir():
         raise _Absent(f"{path}: {nearest} is no folder; remove it, or set another")

@@ -194,7 +194,7 @@ class Teaching:
         if Path(name).name != name or Path(product).name != product or product.startswith("."):
             return None
         for room in ("parts", "aside"):
-            with suppress(ImageError, OSError, ValueError):  # what is no name of a file
+            with suppress(ImageError, OSError, ValueError):  # a name that no file system takes
                 return read_image(self._folder / product / room / name)
         return None
 

@@ -158,7 +158,10 @@ def by_session(graph: bytes) -> Inspector:
         raise VariantError(
             "onnxruntime is not installed; `pip install 'plumbline[lab]'` brings it"
         ) from error
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    # Its own INT8 kernels overflow 16 bits on processors without VNNI, and rank tiles otherwise.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return lambda tiles: _answer(session.run(["score", "map", "restored"], {"tiles": tiles}))
 
 

@@ -74,9 +74,14 @@ class Site:
             return False
 
     def act(self, name: str, **body: Any) -> httpx.Response:
-        return httpx.post(
+        """To its end."""
+        answer = httpx.post(
             f"{self.url}api/acts/{name}", json=body, headers={OWN_HEADER: "1"}, trust_env=False, timeout=60
         )
+        while answer.status_code == 202:
+            job = answer.json()["job"]
+            answer = httpx.get(f"{self.url}api/jobs/{job}", trust_env=False, timeout=60)
+        return answer
 
     def view(self) -> Any:
         return httpx.get(f"{self.url}api/views/teach", trust_env=False, timeout=60).json()

@@ -40,7 +40,16 @@ BODIES = {
 }
 TEACHES = {"teach_begin", "teach_go_on", "teach_cancel", "teach_sort", "teach_activate"}
 OF_CONTROL = {"take_control", "give_back"}
-OWN = {"replay", "explain", "ignore", "revert", "learn_labels", "use_labels", *TEACHES, *OF_CONTROL}  # by no verb
+OWN = {
+    "replay",
+    "explain",
+    "ignore",
+    "revert",
+    "learn_labels",
+    "use_labels",
+    *TEACHES,
+    *OF_CONTROL,
+}  # by no verb
 READS = {"replay", "explain", "what_if", "doctor", "mark", "learn_labels"}  # or say something, change nothing
 
 

@@ -51,12 +51,12 @@ def accounts(tmp_path: Path, made: bytes) -> AccountsFile:
     return AccountsFile(path)
 
 
-def served(path: Path | None, host: str = "127.0.0.1", **more: object) -> PageServer:
+def served(path: Path | None, host: str = "127.0.0.1", port: int = 0, **more: object) -> PageServer:
     return PageServer(
         streaming_board(ManualClock()),
         Metrics(),
         host=host,
-        port=0,
+        port=port,
         accounts=path,
         **more,  # type: ignore[arg-type]
     )
@@ -380,7 +380,7 @@ def test_a_kiosk_reads_from_its_own_addresses_across_restarts(accounts: Accounts
         cookies = dict(client.cookies)
         assert client.get("/metrics", headers={"Authorization": f"Bearer {here}"}).status_code == 200
     page.stop()
-    page = served(accounts.path)
+    page = served(accounts.path, port=page.port)  # cookies are those of a station at its port
     page.start()
     with browser(page) as client:
         client.cookies.update(cookies)
