@@ -183,6 +183,7 @@ class Station:
 @contextmanager
 def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Station]:
     """Files are kept below `folder`."""
+    folder.mkdir(exist_ok=True)
     clock = SystemClock()
     board = streaming_board(clock)
     limits = archive_settings.Archive(folder=folder / "archive")
