@@ -164,6 +164,8 @@ def _pictures(
         passes -= 1
         if not passes:
             return
+    if passes:
+        left_out["not kept, of the passes that were asked for; raise archive.pass_share"] += passes
 
 
 def _group(mark: Mark | None, kept: Entry) -> tuple[str, ...]:

@@ -136,11 +136,15 @@ class MarkFile:
             return found_in(database, wanted)
 
     def labels(self, limit: int) -> list[str]:
-        """Those of the last LATELY marks that hold, the newest first. Raises MarksError."""
+        """Those used last, of the last LATELY marks that hold, in the order in which these were first used.
+
+        So the digit of a label on the page stays while people use it. Raises MarksError.
+        """
         with self._turn() as database:
             rows = database.execute(
-                "SELECT label FROM (SELECT label, sequence FROM mark WHERE newest = 1 ORDER BY sequence DESC"
-                " LIMIT ?) WHERE label IS NOT NULL GROUP BY label ORDER BY MAX(sequence) DESC LIMIT ?",
+                "SELECT label FROM (SELECT label, MIN(sequence) AS first, MAX(sequence) AS last FROM (SELECT"
+                " label, sequence FROM mark WHERE newest = 1 ORDER BY sequence DESC LIMIT ?) WHERE label IS NOT"
+                " NULL GROUP BY label ORDER BY last DESC LIMIT ?) ORDER BY first",
                 (LATELY, limit),
             ).fetchall()
         return [str(label) for (label,) in rows]

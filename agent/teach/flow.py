@@ -46,6 +46,11 @@ SCHEMA = "plumbline.teach/1"
 MAX_BYTES = 4_000_000  # of a file of its own, for as many parts as there may be
 TRIED = 60  # made-up defects
 SEES = 0.5  # of them, at least, for a bundle that may be activated
+OF_PASSES = ("passed", "archive")  # sources in which the threshold in force has chosen
+PASSED_ALONE = (
+    "these are parts that passed, so good parts that the threshold in force rejects count only "
+    "where people marked them wrong: where it rejects many, collect while only good parts are on the line"
+)
 
 
 class FlowError(PlumblineError):
@@ -308,7 +313,7 @@ class Flow:
         said: dict[str, Any] = dict(told(found))
         promised = {
             **said,
-            "words": [*said["words"], *words(held)],
+            "words": [*said["words"], *([PASSED_ALONE] if state.source in OF_PASSES else []), *words(held)],
             "sees": sees,
             "histogram": histogram([one.score for one in good]),
             "held": held,

@@ -208,11 +208,15 @@ def wilson(rate: float, count: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def _parts(count: int, more: str = "") -> str:
+    return f"{count} {more}good part{'' if count == 1 else 's'}"
+
+
 def words(found: Promise) -> list[str]:
     """What a person should know of it, one sentence each."""
     parts = found.share
     low, high = found.interval
-    said = [f"threshold {found.threshold:.5g} (95 %: {low:.5g} to {high:.5g}) from {parts.frames} good parts"]
+    said = [f"threshold {found.threshold:.5g} (95 %: {low:.5g} to {high:.5g}) from {_parts(parts.frames)}"]
     if parts.worth < 0.95 * parts.frames:
         said.append(
             f"they come from {found.minutes} minutes, and parts of one minute are alike: they are worth "
@@ -231,7 +235,7 @@ def words(found: Promise) -> list[str]:
     else:
         said.append(
             f"a false-reject rate of {found.target:.3%} cannot be promised from so few, only "
-            f"{found.rate:.2%}: give {found.missing} more good parts, taken as these were"
+            f"{found.rate:.2%}: give {_parts(found.missing, 'more ')}, taken as these were"
         )
     said += [
         f"{one.name}: {one.share.rejected} of {one.share.frames} are rejected, at least "

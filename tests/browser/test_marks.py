@@ -72,6 +72,23 @@ def test_a_label_is_typed_once_and_is_a_digit_from_then_on(station: Station, bro
     assert browser.errors == []
 
 
+def test_a_digit_stays_with_its_label_while_others_are_used(station: Station, browser: Browser) -> None:
+    reject = fill(station)
+    go(browser, station, "result", reject)
+    for label in ("crack", "dark"):
+        browser.evaluate(f"document.querySelector('{PANEL} input[name=label]').value = '{label}'")
+        browser.evaluate(f"document.querySelector('{PANEL} form').requestSubmit()")
+        browser.wait_until(f"{SAID}.startsWith('Marked right ({label})')")
+    chips = f"[...document.querySelectorAll('{PANEL} .chips button')].map(e => e.textContent).join()"
+    assert browser.evaluate(chips) == "1 crack,2 dark"
+    press(browser, "1")
+    browser.wait_until(f"{SAID}.startsWith('Marked right (crack)')")
+    press(browser, "2")
+    browser.wait_until(f"{SAID}.startsWith('Marked right (dark)')")
+    assert browser.evaluate(chips) == "1 crack,2 dark"
+    assert [label for _, label, _, _ in said(station)] == ["crack", "dark", "crack", "dark"]
+
+
 def test_undo_goes_back_to_the_word_before(station: Station, browser: Browser) -> None:
     reject = fill(station)
     go(browser, station, "result", reject)

@@ -83,7 +83,7 @@ export function markPanel(data) {
       setText(out, told.words);
       before = isBack ? null : { was: told.was };
       undo.disabled = isBack;
-      if (wanted.label) labels = [wanted.label, ...labels.filter((one) => one !== wanted.label)].slice(0, 9);
+      if (wanted.label && !labels.includes(wanted.label)) labels = [...labels, wanted.label].slice(-9); // others keep their digits
       if (wanted.label && !chips.contains(document.activeElement)) drawLabels();
       text.value = "";
     } catch (error) {

@@ -34,7 +34,7 @@ def marked(sources: Sources, result_ids: Sequence[str]) -> dict[str, Json]:
 
 
 def labels(sources: Sources) -> list[str]:
-    """Newest first, at most LABELS."""
+    """Those used last, at most LABELS, in the order of their digits."""
     try:
         return [] if sources.behind.marks is None else sources.behind.marks.labels(LABELS)
     except MarksError:

@@ -156,6 +156,12 @@ def test_passes_that_nobody_marked_widen_the_good_ones_and_missed_defects_do_not
     assert trained == {result_id(number) for number in (5, 4, 2)}
 
 
+def test_passes_that_the_archive_has_not_are_told(archive: Path, marks: list[Mark], tmp_path: Path) -> None:
+    found = made(marks, archive, tmp_path / "set", passes=10_000)
+    (words,) = [one for one in found.left_out if "raise archive.pass_share" in one]
+    assert 0 < found.left_out[words] <= 10_000
+
+
 def test_an_export_takes_the_place_of_one_before_and_of_nothing_else(
     archive: Path, marks: list[Mark], tmp_path: Path
 ) -> None:

@@ -81,12 +81,14 @@ def test_whatever_is_said_numbers_have_no_gap_and_one_mark_a_result_holds(
     file.close()
 
 
-def test_labels_are_those_that_were_used_last_first(path: Path) -> None:
+def test_labels_are_those_that_were_used_last_and_keep_their_order_while_they_are_used(path: Path) -> None:
     file = MarkFile(path)
     for number, label in enumerate(("dent", "scratch", "dent", "fray"), 1):
         file.add(mark(number, label=label))
-    assert file.labels(9) == ["fray", "dent", "scratch"]
-    assert file.labels(1) == ["fray"]
+    assert file.labels(9) == ["dent", "scratch", "fray"]
+    file.add(mark(5, label="scratch"))
+    assert file.labels(9) == ["dent", "scratch", "fray"]
+    assert file.labels(2) == ["scratch", "fray"]
 
 
 def test_what_has_to_follow_is_due_until_it_is_done(path: Path) -> None:

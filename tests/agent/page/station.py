@@ -189,6 +189,7 @@ def no_set_of_cd(recipe: str, sha256: str) -> None:
 @contextmanager
 def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Station]:
     """Files are kept below `folder`."""
+    folder.mkdir(exist_ok=True)
     clock = SystemClock()
     board = streaming_board(clock)
     limits = archive_settings.Archive(folder=folder / "archive")

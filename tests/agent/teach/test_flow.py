@@ -89,6 +89,16 @@ def test_the_five_steps_end_with_a_threshold_in_force(tmp_path: Path, source: Pa
     assert len(station.thresholds) == 1
 
 
+@pytest.mark.parametrize(("where", "is_told"), [("folder", False), ("passed", True), ("archive", True)])
+def test_what_passed_alone_says_that_the_threshold_in_force_has_chosen(
+    tmp_path: Path, source: Path, where: str, is_told: bool
+) -> None:
+    flow = Flow(tmp_path / "plate")
+    flow.open(State(product="plate", source=where, wanted=COUNT, target=0.05))
+    words = finish(flow, means(source, Station())).promised["words"]
+    assert any("the threshold in force rejects" in one for one in words) is is_told
+
+
 def test_it_goes_on_from_every_picture_at_which_it_was_killed(tmp_path: Path, source: Path) -> None:
     station = Station()
     by = means(source, station)

@@ -54,6 +54,7 @@ def test_how_many_more_parts_the_target_takes_is_said_and_true() -> None:
     assert found.rate == pytest.approx(1 / 61)
     assert any("cannot be promised" in line and "139 more" in line for line in words(found))
     assert promise(parts(60 + found.missing), 0.005).is_promised
+    assert words(promise(parts(1), 0.05))[0].endswith("from 1 good part")
     assert found.needed_sure == 598 and 0.995**598 < 0.05 < 0.995**597
 
 
