@@ -139,14 +139,20 @@ def read_good(bundle: Bundle) -> Good:
         ) from error
 
 
+def graph_of(bundle: Bundle) -> bytes:
+    """Its explaining form, which it has, as ONNX. Raises CannotExplain for one that is too large to be one."""
+    graph = bundle.files[GRAPH]
+    if len(graph) > MAX_GRAPH_BYTES:
+        raise CannotExplain(f"{_at(bundle, GRAPH)}: larger than the {MAX_GRAPH_BYTES} bytes that are read")
+    return bundle.model + graph
+
+
 def open_form(bundle: Bundle, *, threads: int = 1) -> Form:
     """The bundle's explaining form, which gives its golden scores. Raises CannotExplain."""
-    good = read_good(bundle)
-    if len(bundle.files[GRAPH]) > MAX_GRAPH_BYTES:
-        raise CannotExplain(f"{_at(bundle, GRAPH)}: larger than the {MAX_GRAPH_BYTES} bytes that are read")
+    good, graph = read_good(bundle), graph_of(bundle)
     spec = bundle.manifest.input
     try:
-        model = core_of_process().read_model(bundle.model + bundle.files[GRAPH])
+        model = core_of_process().read_model(graph)
         model.reshape([1, spec.tile_px, spec.tile_px, spec.channels])
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
         compiled = core_of_process().compile_model(model, "CPU", options)
