@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -154,10 +155,10 @@ class MarkFile:
         """Marks beyond a number of which that has still to be done, oldest first. Raises MarksError."""
         with self._turn() as database:
             rows = database.execute(
-                f"SELECT {_COLUMNS} FROM mark WHERE {what} = 0 AND sequence > ? ORDER BY sequence LIMIT ?",
-                (after, limit),
-            ).fetchall()
-        return [mark for row in rows if (mark := _read(row)) is not None]
+                f"SELECT {_COLUMNS} FROM mark WHERE {what} = 0 AND sequence > ? ORDER BY sequence", (after,)
+            )
+            sound = (mark for row in rows if (mark := _read(row)) is not None)
+            return list(islice(sound, limit))
 
     def done(self, what: Due, sequences: Sequence[int]) -> None:
         """Of these it is done; a crash may forget it. Raises MarksError."""

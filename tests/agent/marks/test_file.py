@@ -95,6 +95,15 @@ def test_what_has_to_follow_is_due_until_it_is_done(path: Path) -> None:
     assert file.due("held", after=1, limit=9) == kept[1:]
 
 
+def test_marks_behind_changed_ones_are_still_due(path: Path) -> None:
+    file = MarkFile(path)
+    kept = [file.add(mark(number)) for number in (1, 2, 3, 4)]
+    file.close()
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE mark SET camera = 'side' WHERE sequence < 3")
+    assert MarkFile(path).due("told", after=0, limit=2) == kept[2:]
+
+
 def test_a_mark_that_was_changed_in_the_file_is_passed_over_and_counted(path: Path) -> None:
     file = MarkFile(path)
     file.add(mark(1))
