@@ -96,8 +96,13 @@ class Form:
         self.good = good
 
     def explain(self, tiles: Pixels) -> Explained:
-        """Of 1 or more tiles, uint8 (N, H, W, C)."""
+        """Of 1 or more tiles, uint8 (N, H, W, C). Raises CannotExplain where it gives what is no number."""
         found = [self._one(tile[None]) for tile in tiles]
+        for name in (EVIDENCE, FEATURES):
+            if not all(np.isfinite(one[name]).all() for one in found):
+                raise CannotExplain(
+                    f"{GRAPH}: gives {name} that are no numbers; add it anew with `plumbline-lab explaining`"
+                )
         return Explained(
             scores=np.concatenate([one["score"] for one in found]),
             maps=np.concatenate([one["map"] for one in found]),

@@ -113,6 +113,7 @@ def test_a_set_that_was_written_and_read_names_alike() -> None:
         (lambda data: data.replace(b'"crack"', b'"<b>x</b>"'), "cannot stand in a label"),
         (lambda data: data.replace(b'"crack"', b'"unknown"'), "unknown is no class"),
         (lambda data: data.replace(b'"limit":', b'"limit":-'), "limit"),
+        (lambda data: data.replace(b'"scales":[', b'"scales":[0.0,'), "scales.0"),
         (lambda data: data.replace(b"labels/1", b"labels/2"), "schema"),
         (lambda data: data[:-4] + b"\xff\xff\xff\xff", "no numbers"),
     ],
