@@ -8,7 +8,15 @@ import numpy as np
 
 from agent.bundle.bundle import Bundle
 from agent.engines.openvino import core_of_process
-from agent.explain.form import FEATURES, FEATURES_STRIDE_PX, GRAPH, CannotExplain, graph_of, open_form, read_good
+from agent.explain.form import (
+    FEATURES,
+    FEATURES_STRIDE_PX,
+    GRAPH,
+    CannotExplain,
+    graph_of,
+    open_form,
+    read_good,
+)
 from agent.foreign import shown
 from agent.messages import Floats, Pixels
 

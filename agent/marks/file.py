@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -99,6 +99,7 @@ class MarkFile:
         self.path = path
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._opened_as: tuple[int, int] | None = None
         self._closed = False
 
     def close(self) -> None:
@@ -172,9 +173,18 @@ class MarkFile:
         with self._lock, explained(self.path):
             if self._closed:
                 raise MarksError(f"{shown(str(self.path))}: the agent ends; mark it once it runs again")
+            if self._database is not None and _identity(self.path) != self._opened_as:
+                self._let_go()  # somebody has moved it away, or restored another
             if self._database is None:
                 self._database = _opened(self.path)
+                self._opened_as = _identity(self.path)
             yield self._database
+
+    def _let_go(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            with suppress(sqlite3.Error):  # of a damaged one
+                database.close()
 
 
 def found_in(database: sqlite3.Connection, wanted: Wanted) -> Found:
@@ -232,6 +242,15 @@ def _read(row: Sequence[Any]) -> Mark | None:
     except ValidationError:
         return None
     return mark if [getattr(mark, name) for name in _SAID] == columns else None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Of the file that stands there; None where there is none. Raises OSError."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,6 +103,26 @@ def test_marks_behind_changed_ones_are_still_due(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE mark SET camera = 'side' WHERE sequence < 3")
     assert MarkFile(path).due("told", after=0, limit=2) == kept[2:]
+
+
+def test_a_damaged_file_that_was_moved_away_or_restored_needs_no_start_of_the_agent(path: Path) -> None:
+    file = MarkFile(path)
+    file.add(mark(1))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    sound = path.read_bytes()
+    rng = np.random.default_rng(0)
+    with path.open("r+b") as pages:
+        pages.seek(4096)
+        pages.write(rng.bytes(len(sound) - 4096))
+    with pytest.raises(MarksError, match="move the file away"):
+        file.add(mark(2))
+    path.rename(path.with_name("damaged"))
+    assert file.add(mark(3)).sequence == 1
+    restored = path.with_name("restored")
+    restored.write_bytes(sound)
+    restored.rename(path)
+    assert file.add(mark(4)).sequence == 2
 
 
 def test_a_mark_that_was_changed_in_the_file_is_passed_over_and_counted(path: Path) -> None:
