@@ -96,8 +96,13 @@ class Form:
         self.good = good
 
     def explain(self, tiles: Pixels) -> Explained:
-        """Of 1 or more tiles, uint8 (N, H, W, C)."""
+        """Of 1 or more tiles, uint8 (N, H, W, C). Raises CannotExplain where it gives what is no number."""
         found = [self._one(tile[None]) for tile in tiles]
+        for name in (EVIDENCE, FEATURES):
+            if not all(np.isfinite(one[name]).all() for one in found):
+                raise CannotExplain(
+                    f"{GRAPH}: gives {name} that are no numbers; add it anew with `plumbline-lab explaining`"
+                )
         return Explained(
             scores=np.concatenate([one["score"] for one in found]),
             maps=np.concatenate([one["map"] for one in found]),
@@ -139,14 +144,20 @@ def read_good(bundle: Bundle) -> Good:
         ) from error
 
 
+def graph_of(bundle: Bundle) -> bytes:
+    """Its explaining form, which it has, as ONNX. Raises CannotExplain for one that is too large to be one."""
+    graph = bundle.files[GRAPH]
+    if len(graph) > MAX_GRAPH_BYTES:
+        raise CannotExplain(f"{_at(bundle, GRAPH)}: larger than the {MAX_GRAPH_BYTES} bytes that are read")
+    return bundle.model + graph
+
+
 def open_form(bundle: Bundle, *, threads: int = 1) -> Form:
     """The bundle's explaining form, which gives its golden scores. Raises CannotExplain."""
-    good = read_good(bundle)
-    if len(bundle.files[GRAPH]) > MAX_GRAPH_BYTES:
-        raise CannotExplain(f"{_at(bundle, GRAPH)}: larger than the {MAX_GRAPH_BYTES} bytes that are read")
+    good, graph = read_good(bundle), graph_of(bundle)
     spec = bundle.manifest.input
     try:
-        model = core_of_process().read_model(bundle.model + bundle.files[GRAPH])
+        model = core_of_process().read_model(graph)
         model.reshape([1, spec.tile_px, spec.tile_px, spec.channels])
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
         compiled = core_of_process().compile_model(model, "CPU", options)

@@ -8,7 +8,15 @@ import numpy as np
 
 from agent.bundle.bundle import Bundle
 from agent.engines.openvino import core_of_process
-from agent.explain.form import FEATURES, FEATURES_STRIDE_PX, GRAPH, CannotExplain, open_form, read_good
+from agent.explain.form import (
+    FEATURES,
+    FEATURES_STRIDE_PX,
+    GRAPH,
+    CannotExplain,
+    graph_of,
+    open_form,
+    read_good,
+)
 from agent.foreign import shown
 from agent.messages import Floats, Pixels
 
@@ -53,12 +61,12 @@ def open_features(bundle: Bundle, *, threads: int = 0) -> Compiled:
     import openvino as ov
 
     grid, coarsest = _sizes(bundle)
-    spec = bundle.manifest.input
+    graph, spec = graph_of(bundle), bundle.manifest.input
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
     try:
-        whole = core_of_process().read_model(bundle.model + bundle.files[GRAPH])
+        whole = core_of_process().read_model(graph)
         model = ov.Model([whole.output(FEATURES)], whole.get_parameters())
         model.reshape([1, spec.tile_px, spec.tile_px, spec.channels])
         compiled = core_of_process().compile_model(model, "CPU", options)

@@ -27,7 +27,7 @@ from agent.foreign import shown, stored
 from agent.labels.features import Features
 from agent.labels.gather import SHARE_OF_PEAK, Gathered, Told, nobody_asks, strongest
 from agent.labels.label_set import LabelsError
-from agent.labels.learn import Sample, check
+from agent.labels.learn import Sample, check, one_spelling
 from agent.labels.vectors import cut_around, cut_where, vector_of
 from agent.line import seams
 from agent.line.prepare import PrepareError, prepare
@@ -75,7 +75,7 @@ def pictures(root: Path) -> list[Labelled]:
             Labelled(label=label, image=one, mask=drawn.get(f"{one.stem}_mask", drawn.get(one.stem)))
             for one in images
         ]
-    check([one.label for one in found])
+    check(one_spelling([one.label for one in found]))
     return found
 
 

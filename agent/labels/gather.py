@@ -17,7 +17,7 @@ from agent.contract.mark import Mark
 from agent.foreign import shown
 from agent.labels.features import Features
 from agent.labels.label_set import MOST_OF_CLASS, LabelsError
-from agent.labels.learn import Sample, check
+from agent.labels.learn import Sample, check, one_spelling
 from agent.labels.vectors import cut_around, vector_of
 from agent.line import seams
 from agent.line.prepare import PrepareError, prepare
@@ -53,7 +53,7 @@ def marked(wanted: Settings, recipe: str) -> list[Mark]:
         raise LabelsError("archive.folder is not set, so no pictures are kept of what was marked; set it")
     found = newest(place(wanted.outbox.path), Wanted(truth="defective", recipe_id=recipe))
     labelled = [one for one in found.marks if one.label is not None]
-    check([str(one.label) for one in labelled])
+    check(one_spelling([str(one.label) for one in labelled]))
     return labelled
 
 
@@ -67,11 +67,11 @@ def of_marks(
     told: Told = nobody_asks,
 ) -> Gathered:
     """The newest MOST_OF_CLASS of each class that has enough; `told` is called after each mark."""
-    classes, taken = set(check([str(one.label) for one in marks])), Counter[str]()
+    labels = one_spelling([str(one.label) for one in marks])
+    classes, taken = set(check(labels)), Counter[str]()
     samples: list[Sample] = []
     refused: list[str] = []
-    for number, mark in enumerate(marks, 1):
-        label = str(mark.label)
+    for number, (mark, label) in enumerate(zip(marks, labels, strict=True), 1):
         if label in classes and taken[label] < MOST_OF_CLASS:
             try:
                 entry = find_entry(folder, mark.result_id)

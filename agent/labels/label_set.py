@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -50,7 +50,9 @@ class Head(BaseModel):
         max_length=MOST_CLASSES * MOST_OF_CLASS, description="of each sample, into `classes`"
     )
     sources: tuple[str, ...] = Field(description="of each sample: result_id of the verdict, or file")
-    scales: tuple[float, ...] = Field(min_length=1, max_length=8, description="of each part of a vector")
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        min_length=1, max_length=8, description="of each part of a vector"
+    )
     limit: float = Field(gt=0, description="distance beyond which a defect is unknown")
     sharpness: float = Field(gt=0, le=100, description="how fast certainty grows with a clear lead")
 

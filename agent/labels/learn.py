@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,16 @@ class Learned:
         )
 
 
+def one_spelling(labels: Sequence[str]) -> list[str]:
+    """The same labels; of those that differ in capitals alone each is written as most are, of a draw as the first."""
+    counts = Counter(labels)
+    written: dict[str, str] = {}
+    for one, count in counts.items():
+        if count > counts[written.setdefault(one.casefold(), one)]:
+            written[one.casefold()] = one
+    return [written[one.casefold()] for one in labels]
+
+
 def enough(labels: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
     """How many there are of each class that can be learned, and of each that has too few, by name."""
     counts: defaultdict[str, int] = defaultdict(int)
@@ -79,7 +89,12 @@ def check(labels: Sequence[str]) -> list[str]:
 
 
 def learn(samples: Sequence[Sample], *, recipe: str, bundle: str, bundle_sha256: str) -> Learned:
-    """The set of these samples, of each class the first MOST_OF_CLASS. Raises LabelsError."""
+    """The set of these samples, of each class the first MOST_OF_CLASS; capitals make no class of their own.
+
+    Raises LabelsError.
+    """
+    spelled = one_spelling([one.label for one in samples])
+    samples = [replace(one, label=label) for one, label in zip(samples, spelled, strict=True)]
     classes = check([one.label for one in samples])
     chosen = [
         one for label in classes for one in [each for each in samples if each.label == label][:MOST_OF_CLASS]

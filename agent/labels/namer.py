@@ -10,10 +10,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
+import numpy as np
 import structlog
 
 from agent.bundle.bundle import Bundle
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.2
 AGAIN_S = 15.0  # until what could not be opened is tried once more
+WAITING = 64  # parts, of all lines; behind so many nothing is named in time
 
 Key: TypeAlias = tuple[str, str]  # digests of bundle and set
 
@@ -57,9 +59,9 @@ class Ready:
 
 @dataclass(slots=True, kw_only=True)
 class _Job:
-    """Of one part; written by the namer's thread until the line has closed it."""
+    """Of one part; written by the namer's thread until the line has closed it and let go of the part."""
 
-    judged: Judged
+    judged: Judged | None
     named: list[Named] = field(default_factory=list)  # of the first defects
     reason: LabelReason = "late"
     over: threading.Event = field(default_factory=threading.Event)  # nobody waits, or all is named
@@ -83,7 +85,7 @@ class Namer:
         self._recipes = recipes
         self._clock = clock
         self._open = open_
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._jobs: queue.Queue[_Job] = queue.Queue(WAITING)
         self._ready: dict[Key, Ready] = {}
         self._refused: dict[Key, str] = {}
         self._again_ns: dict[Key, int] = {}
@@ -95,9 +97,11 @@ class Namer:
             return judged
         began_ns = self._clock.monotonic_ns()
         job = _Job(judged=judged)
-        self._jobs.put(job)
-        job.over.wait(wanted.within_ms / 1e3)
+        with suppress(queue.Full):  # a runtime that hangs costs no further part its time
+            self._jobs.put_nowait(job)
+            job.over.wait(wanted.within_ms / 1e3)
         job.over.set()
+        job.judged = None
         named, reason = tuple(job.named), job.reason
         if reason == "late" and (judged.recipe.bundle_sha256, wanted.sha256) not in self._ready:
             reason = "opening"
@@ -129,7 +133,10 @@ class Namer:
 
     def _do(self, job: _Job) -> None:
         """Its defects, strongest first, as long as somebody waits."""
-        recipe = job.judged.recipe
+        judged = job.judged
+        if judged is None:
+            return
+        recipe = judged.recipe
         assert recipe.labels is not None
         key = recipe.bundle_sha256, recipe.labels.sha256
         ready = self._ready.get(key)
@@ -137,10 +144,12 @@ class Namer:
             job.reason = "refused" if key in self._refused else "opening"
         elif not job.over.is_set():
             try:
-                for cut in _cuts(job.judged, ready.features.grid):
+                for cut in _cuts(judged, ready.features.grid):
                     if job.over.is_set():
                         return
                     vector = vector_of(ready.features.of(cut.tile), cut.weights, ready.features.coarsest)
+                    if not np.isfinite(vector).all():
+                        raise LabelsError("they are no numbers; export the bundle again")
                     job.named += name(ready.labels, vector[None])
             except Exception as error:  # runtimes raise what they like; no label is worth a line
                 log.error("labels_failed", set=recipe.labels.sha256[:12], error=str(error)[:500])

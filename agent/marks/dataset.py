@@ -43,6 +43,7 @@ PROVENANCE = "provenance.json"
 SCHEMA = "plumbline.marks-export/1"
 MAX_PROVENANCE_BYTES = 1 << 30
 TEST_SHARE = 0.2  # of good parts
+LONGEST_FOLDER = 200  # bytes; file systems take 255, and small letters may be longer than their own
 UNNAMED = "defect"
 
 
@@ -181,7 +182,8 @@ def folder_of(label: str | None) -> str:
     if label is None:
         return UNNAMED
     signs = (sign if sign.isalnum() or is_accent(sign) or sign in "_-" else "_" for sign in label.casefold())
-    name = "".join(signs).strip("_") or UNNAMED
+    cut = "".join(signs).encode()[:LONGEST_FOLDER].decode(errors="ignore")
+    name = cut.strip("_") or UNNAMED
     return f"{UNNAMED}_{name}" if name in GOOD_WORDS else name
 
 

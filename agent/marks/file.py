@@ -11,8 +11,9 @@ import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -98,6 +99,7 @@ class MarkFile:
         self.path = path
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._opened_as: tuple[int, int] | None = None
         self._closed = False
 
     def close(self) -> None:
@@ -158,10 +160,10 @@ class MarkFile:
         """Marks beyond a number of which that has still to be done, oldest first. Raises MarksError."""
         with self._turn() as database:
             rows = database.execute(
-                f"SELECT {_COLUMNS} FROM mark WHERE {what} = 0 AND sequence > ? ORDER BY sequence LIMIT ?",
-                (after, limit),
-            ).fetchall()
-        return [mark for row in rows if (mark := _read(row)) is not None]
+                f"SELECT {_COLUMNS} FROM mark WHERE {what} = 0 AND sequence > ? ORDER BY sequence", (after,)
+            )
+            sound = (mark for row in rows if (mark := _read(row)) is not None)
+            return list(islice(sound, limit))
 
     def done(self, what: Due, sequences: Sequence[int]) -> None:
         """Of these it is done; a crash may forget it. Raises MarksError."""
@@ -175,9 +177,18 @@ class MarkFile:
         with self._lock, explained(self.path):
             if self._closed:
                 raise MarksError(f"{shown(str(self.path))}: the agent ends; mark it once it runs again")
+            if self._database is not None and _identity(self.path) != self._opened_as:
+                self._let_go()  # somebody has moved it away, or restored another
             if self._database is None:
                 self._database = _opened(self.path)
+                self._opened_as = _identity(self.path)
             yield self._database
+
+    def _let_go(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            with suppress(sqlite3.Error):  # of a damaged one
+                database.close()
 
 
 def found_in(database: sqlite3.Connection, wanted: Wanted) -> Found:
@@ -256,6 +267,15 @@ def _read(row: Sequence[Any]) -> Mark | None:
     except ValidationError:
         return None
     return mark if [getattr(mark, name) for name in _SAID] == columns else None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Of the file that stands there; None where there is none. Raises OSError."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _opened(path: Path) -> sqlite3.Connection:

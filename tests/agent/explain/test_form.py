@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from agent.explain.form import (
     MAX_GOOD_BYTES,
     MAX_GRAPH_BYTES,
     CannotExplain,
+    Form,
     check_form,
     explains,
     open_form,
@@ -99,6 +101,17 @@ def test_fields_of_a_later_version_are_passed_over(sample: Bundle) -> None:
 def test_a_graph_that_is_none_is_refused(sample: Bundle, data: bytes) -> None:
     with pytest.raises(CannotExplain, match=r"explain/graph\.onnx"):
         open_form(with_files(sample, **{GRAPH: data}))
+
+
+@pytest.mark.parametrize("name", ["evidence", "features"])
+def test_values_that_are_no_numbers_are_refused_in_words(sample: Bundle, name: str) -> None:
+    given = {each: np.zeros((1, 2, 2), np.float32) for each in ("score", "map", "evidence", "features")}
+    given[name][0, 1, 1] = np.nan
+    request = SimpleNamespace(
+        infer=lambda tiles: None, get_tensor=lambda each: SimpleNamespace(data=given[each])
+    )
+    with pytest.raises(CannotExplain, match=f"gives {name} that are no numbers"):
+        Form(request, read_good(sample)).explain(sample.golden()[0][:1])
 
 
 @pytest.mark.slow

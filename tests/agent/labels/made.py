@@ -45,6 +45,7 @@ class FakeFeatures:
     grid: int = 8
     coarsest: int = CHANNELS
     failures: list[Exception] = field(default_factory=list)
+    gain: float = 1.0
     gate: threading.Event | None = None
     tiles: int = 0
 
@@ -56,4 +57,4 @@ class FakeFeatures:
             assert self.gate.wait(30)
         cells = tile[::4, ::4, 0].astype(np.float32) / 255  # (g, g)
         channels = [cells * np.float32(np.cos(one)) + np.float32(np.sin(one)) for one in range(CHANNELS)]
-        return np.stack(channels)
+        return np.stack(channels) * np.float32(self.gain)

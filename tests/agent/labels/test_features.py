@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,18 +14,23 @@ import numpy as np
 import pytest
 
 from agent.bundle.bundle import open_bundle
-from agent.explain.form import CannotExplain
+from agent.explain.form import GRAPH, MAX_GRAPH_BYTES, CannotExplain
 from agent.labels.features import Plain, open_features
 
 BUNDLE = Path(__file__).resolve().parents[3] / "models" / "bundles" / "elpv"
 
 
 def test_a_bundle_without_an_explaining_form_is_refused_in_words() -> None:
-    from dataclasses import replace
-
     bundle = open_bundle(BUNDLE)
     files = {name: data for name, data in bundle.files.items() if not name.startswith("explain/")}
     with pytest.raises(CannotExplain, match="cannot explain its scores"):
+        open_features(replace(bundle, files=files))
+
+
+def test_a_graph_that_is_too_large_is_not_read() -> None:
+    bundle = open_bundle(BUNDLE)
+    files = {**bundle.files, GRAPH: bytes(MAX_GRAPH_BYTES + 1)}
+    with pytest.raises(CannotExplain, match="larger than"):
         open_features(replace(bundle, files=files))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.labels import nearest
 from agent.labels.label_set import MOST_OF_CLASS, UNKNOWN, LabelsError, decoded
-from agent.labels.learn import learn
+from agent.labels.learn import learn, one_spelling
 from agent.labels.nearest import name
 from tests.agent.labels.made import CHANNELS, learned, samples, vector
 
@@ -47,6 +47,19 @@ def test_no_class_with_five_is_refused_with_what_there_is() -> None:
 
 def test_unknown_is_no_class_however_often_it_is_marked() -> None:
     assert learned({"crack": 5, "Unknown": 9}).left_out == {"Unknown": 9}
+
+
+def test_capitals_make_no_class_of_their_own() -> None:
+    made = learned({"Crack": 3, "crack": 4, "dent": 5})
+    assert made.labels.counts == {"crack": 7, "dent": 5}
+
+
+@given(st.lists(st.sampled_from(["Riß", "RISS", "riss", "dent", "Dent"])))
+def test_what_differs_in_capitals_alone_is_written_one_way(labels: list[str]) -> None:
+    made = one_spelling(labels)
+    assert [one.casefold() for one in made] == [one.casefold() for one in labels]
+    assert len(set(made)) == len({one.casefold() for one in labels}) and set(made) <= set(labels)
+    assert all(labels.count(one) >= labels.count(was) for one, was in zip(made, labels, strict=True))
 
 
 def test_one_class_names_its_likes_and_nothing_else() -> None:
@@ -100,6 +113,7 @@ def test_a_set_that_was_written_and_read_names_alike() -> None:
         (lambda data: data.replace(b'"crack"', b'"<b>x</b>"'), "cannot stand in a label"),
         (lambda data: data.replace(b'"crack"', b'"unknown"'), "unknown is no class"),
         (lambda data: data.replace(b'"limit":', b'"limit":-'), "limit"),
+        (lambda data: data.replace(b'"scales":[', b'"scales":[0.0,'), "scales.0"),
         (lambda data: data.replace(b"labels/1", b"labels/2"), "schema"),
         (lambda data: data[:-4] + b"\xff\xff\xff\xff", "no numbers"),
     ],

@@ -17,7 +17,7 @@ import pytest
 from agent.contract.verdict import Verdict
 from agent.labels.label_set import LabelSet
 from agent.labels.learn import Sample, learn
-from agent.labels.namer import Namer
+from agent.labels.namer import WAITING, Namer
 from agent.labels.shelf import Shelf
 from agent.labels.vectors import cut_around, vector_of
 from agent.line.capture import Capture
@@ -171,6 +171,33 @@ def test_features_that_fail_leave_the_verdict_as_it_is_and_are_said(tmp_path: Pa
         failed = one.judged(bad_picture(64, 64))
         assert (failed.verdict, failed.defects[0].label_reason) == ("fail", "failed")
         assert "features cannot be computed (no memory)" in "".join(one.namer.words())
+
+
+def test_features_that_are_no_numbers_name_nothing_and_cost_no_verdict(tmp_path: Path) -> None:
+    with station(tmp_path) as one:
+        one.features.gain = float("nan")
+        failed = one.judged(bad_picture(64, 64))
+        assert (failed.verdict, failed.defects[0].label, failed.defects[0].label_reason) == (
+            "fail",
+            None,
+            "failed",
+        )
+        assert "they are no numbers" in "".join(one.namer.words())
+
+
+def test_beside_features_that_hang_parts_are_let_go_of_and_the_line_stops_waiting(tmp_path: Path) -> None:
+    gate = threading.Event()
+    with station(tmp_path, within_ms=10, gate=gate) as one:
+        told = [one.judged(bad_picture(64, 64), number) for number in range(WAITING + 20)]
+        waiting = list(one.namer._jobs.queue)
+        assert {verdict.defects[0].label_reason for verdict in told} == {"late"}
+        assert len(waiting) == WAITING and all(job.judged is None for job in waiting)
+        gate.set()
+
+        def is_named() -> bool:
+            return one.judged(bad_picture(64, 64)).defects[0].label == "spot"
+
+        eventually(is_named, "a label once it hangs no more")
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,7 @@ def test_a_full_disk_leaves_nothing_half_done(archive: Path, marks: list[Mark], 
         ("0.5-1 mm", "0_5-1_mm"),
         ("ok", "defect_ok"),
         ("Riß", "riss"),
+        ("\u0390" * 48, "\u03b9\u0308\u0301" * 33 + "\u03b9"),  # 288 bytes as small letters
     ],
 )
 def test_a_label_has_a_folder_that_every_reader_takes(label: str | None, name: str) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,6 +99,35 @@ def test_what_has_to_follow_is_due_until_it_is_done(path: Path) -> None:
     file.done("told", [1, 3])
     assert file.due("told", after=0, limit=9) == [kept[1]]
     assert file.due("held", after=1, limit=9) == kept[1:]
+
+
+def test_marks_behind_changed_ones_are_still_due(path: Path) -> None:
+    file = MarkFile(path)
+    kept = [file.add(mark(number)) for number in (1, 2, 3, 4)]
+    file.close()
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE mark SET camera = 'side' WHERE sequence < 3")
+    assert MarkFile(path).due("told", after=0, limit=2) == kept[2:]
+
+
+def test_a_damaged_file_that_was_moved_away_or_restored_needs_no_start_of_the_agent(path: Path) -> None:
+    file = MarkFile(path)
+    file.add(mark(1))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    sound = path.read_bytes()
+    rng = np.random.default_rng(0)
+    with path.open("r+b") as pages:
+        pages.seek(4096)
+        pages.write(rng.bytes(len(sound) - 4096))
+    with pytest.raises(MarksError, match="move the file away"):
+        file.add(mark(2))
+    path.rename(path.with_name("damaged"))
+    assert file.add(mark(3)).sequence == 1
+    restored = path.with_name("restored")
+    restored.write_bytes(sound)
+    restored.rename(path)
+    assert file.add(mark(4)).sequence == 2
 
 
 def test_a_mark_that_was_changed_in_the_file_is_passed_over_and_counted(path: Path) -> None:
