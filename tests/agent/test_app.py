@@ -138,7 +138,7 @@ def test_a_part_that_cannot_be_made_leaves_the_outbox_for_the_next_run(
     def broken(*_: object) -> None:
         raise ValueError("scripted")
 
-    monkeypatch.setattr("agent.app.make_archive", broken)
+    monkeypatch.setattr("agent.foundation.make_archive", broken)
     with pytest.raises(ValueError, match="scripted"):
         made(tmp_path)
     lock(tmp_path / "outbox.sqlite3").close()
