@@ -210,6 +210,12 @@ def test_an_expired_command_runs_without_a_synchronised_clock_and_the_answer_say
         assert (refused["code"], refused["expiry_checked"]) == (500, False)
 
 
+def kinds(plant: Plant) -> set[str | None]:
+    """Of all refusals so far."""
+    told = [json.loads(one.payload)["data"] for one in plant.answers.received]
+    return {None if data is None else data.get("kind") for data in told}
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_retained_command_is_refused_at_whatever_time_it_is_published(
     tmp_path: Path, protocol: str
@@ -223,8 +229,7 @@ def test_a_retained_command_is_refused_at_whatever_time_it_is_published(
         if protocol == "5":  # it was told once for this session
             assert plant.ask(id="behind it")["id"] == "behind it"
         else:
-            eventually(lambda: len(plant.answers.received) == 2, "it is refused")
-            assert json.loads(plant.answers.received[1].payload)["data"] == {"kind": "retained"}
+            eventually(lambda: "retained" in kinds(plant), "it is refused")  # the first may come again, too
         plant.mes.send(b"", retain=True)  # or it would be there for the next
 
 
