@@ -50,7 +50,7 @@ class Learned:
 
 
 def one_spelling(labels: Sequence[str]) -> list[str]:
-    """The same labels; those that differ in capitals alone are written as most are, of a draw as the first."""
+    """The same labels; those that differ in capitals only are written as most are, else as the first."""
     counts = Counter(labels)
     written: dict[str, str] = {}
     for one, count in counts.items():
