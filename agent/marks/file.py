@@ -142,9 +142,9 @@ class MarkFile:
         """
         with self._turn() as database:
             rows = database.execute(
-                "SELECT label FROM (SELECT label, MIN(sequence) AS first, MAX(sequence) AS last FROM (SELECT"
-                " label, sequence FROM mark WHERE newest = 1 ORDER BY sequence DESC LIMIT ?) WHERE label IS NOT"
-                " NULL GROUP BY label ORDER BY last DESC LIMIT ?) ORDER BY first",
+                "SELECT label FROM (SELECT label, MIN(sequence) AS first, MAX(sequence) AS last FROM"
+                " (SELECT label, sequence FROM mark WHERE newest = 1 ORDER BY sequence DESC LIMIT ?)"
+                " WHERE label IS NOT NULL GROUP BY label ORDER BY last DESC LIMIT ?) ORDER BY first",
                 (LATELY, limit),
             ).fetchall()
         return [str(label) for (label,) in rows]
