@@ -38,6 +38,7 @@ def test_somebody_signs_in_and_out_by_keyboard(
         browser.resize(width, 900)
         browser.open(page.url)
         browser.wait_for("#entry")
+        assert "Waiting" not in browser.evaluate("document.body.innerText")  # the station is there
         assert axe.violations(browser) == []
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert browser.errors == []
@@ -52,6 +53,7 @@ def test_somebody_signs_in_and_out_by_keyboard(
                 browser.wait_until("document.getElementById('entry-fault').textContent.includes('wrong')")
         browser.wait_until("document.getElementById('person').textContent === 'emma, engineer'")
         browser.wait_for("#view .of-live")
+        browser.wait_for("#health-state")
         assert browser.evaluate("document.cookie") == ""
         browser.evaluate("document.getElementById('sign-out').focus()")
         press(browser, "Enter", "\r")

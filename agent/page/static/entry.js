@@ -30,6 +30,8 @@ function draw(person, canSignIn) {
 function signIn() {
   const form = byId("entry");
   form.hidden = false;
+  const waits = byId("health-state").parentElement; // how the station stands is not for everybody
+  waits.hidden = true;
   byId("views").hidden = byId("title").hidden = byId("view").hidden = true;
   byId("entry-name").focus();
   return new Promise((done) => {
@@ -43,6 +45,7 @@ function signIn() {
         if (answer.ok) {
           byId("entry-password").value = "";
           form.hidden = true;
+          waits.hidden = false;
           byId("views").hidden = byId("title").hidden = byId("view").hidden = false;
           const { person } = await answer.json();
           draw(person, true);
