@@ -50,7 +50,7 @@ class Learned:
 
 
 def one_spelling(labels: Sequence[str]) -> list[str]:
-    """The same labels; of those that differ in capitals alone each is written as most are, of a draw as the first."""
+    """The same labels; those that differ in capitals alone as most are written, of a draw as the first is."""
     counts = Counter(labels)
     written: dict[str, str] = {}
     for one, count in counts.items():
