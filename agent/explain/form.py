@@ -145,7 +145,7 @@ def read_good(bundle: Bundle) -> Good:
 
 
 def graph_of(bundle: Bundle) -> bytes:
-    """Its explaining form, which it has, as ONNX. Raises CannotExplain for one that is too large to be one."""
+    """Its explaining form, which it has, as ONNX. Raises CannotExplain for one too large to be one."""
     graph = bundle.files[GRAPH]
     if len(graph) > MAX_GRAPH_BYTES:
         raise CannotExplain(f"{_at(bundle, GRAPH)}: larger than the {MAX_GRAPH_BYTES} bytes that are read")
