@@ -22,16 +22,16 @@ GROUPS: Final[dict[str, Group]] = {
     "shading": "light",  # the middle of the left half over that of the right half, as a logarithm
     "sharpness": "input",  # mean step between neighbours, of the contrast
     "restoration": "restoration",  # mean difference of picture and restoration, in grey values
-    "score": "score",  # of the threshold, as a logarithm
-    "evidence": "score",  # median of the map, of the threshold
+    "score": "score",  # raw, as a logarithm: a threshold that somebody sets is no drift
+    "evidence": "score",  # median of the map
 }
 NAMES: Final = tuple(GROUPS)
 SIDE_PX = 96  # of the sample that stands for a picture, and of the one that stands for its map
 LEAST = 1e-6
 
 
-def measure(picture: Pixels, inspection: Inspection, *, score: float, threshold: float) -> Floats:
-    """(len(NAMES),) of a frame in 8 bits; `score` and `threshold` are raw."""
+def measure(picture: Pixels, inspection: Inspection, *, score: float) -> Floats:
+    """(len(NAMES),) of a frame in 8 bits; `score` is raw."""
     rows, columns = (_spread(length, SIDE_PX) for length in picture.shape[:2])
     sample = picture[np.ix_(rows, columns)]
     low, middle, high = _percentiles(sample, (5, 50, 95))
@@ -45,8 +45,8 @@ def measure(picture: Pixels, inspection: Inspection, *, score: float, threshold:
             np.log((left + 1) / (right + 1)),
             _steps(picture, sample, rows, columns) / contrast,
             _restoration(sample, rows, columns, picture.shape, inspection.restored),
-            np.log(max(score, LEAST) / threshold),
-            float(np.median(_thinned(inspection.evidence))) / threshold,
+            np.log(max(score, LEAST)),
+            float(np.median(_thinned(inspection.evidence))),
         ],
         np.float32,
     )

@@ -74,7 +74,7 @@ class DriftWatch:
             return
         taken = Taken(
             result_id=told.verdict.result_id,
-            row=measure(picture, inspection, score=score.raw, threshold=score.threshold),
+            row=measure(picture, inspection, score=score.raw),
             passed=passed,
             picture=picture,
         )
@@ -246,10 +246,11 @@ class DriftWatch:
 
 
 def footing_of(recipe: Recipe, camera: str) -> str:
-    """The digest of what a reference stands on: bundle and ignored regions. Scores are of thresholds."""
+    """The digest of what a reference stands on: bundle and ignored regions; thresholds change no score."""
     ignore = recipe.rules_of(camera).ignore
     content = {
         "names": NAMES,
+        "scores": "raw",
         "recipe": recipe.name,
         "bundle": recipe.bundle_sha256,
         "ignore": None if ignore is None else ignore.polygons,

@@ -46,7 +46,9 @@ class Asked(BaseModel):
 
 
 class Replay(Asked):
-    result_id: str = Field(max_length=100)
+    """What is no id is refused before a process is begun for it."""
+
+    result_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
 
 
 class Ignore(Asked):

@@ -56,7 +56,7 @@ def _measure_ms(shape: tuple[int, int, int]) -> float:
     times = []
     for _ in range(TURNS):
         begun = time.perf_counter()
-        measure(picture, NOTHING, score=1.0, threshold=2.0)
+        measure(picture, NOTHING, score=1.0)
         times.append(time.perf_counter() - begun)
     return 1e3 * float(np.median(times))
 
@@ -71,7 +71,7 @@ def _share_of_step() -> str:
         taken = judge.taken(path)
         steps.append(time.perf_counter() - begun)
         begun = time.perf_counter()
-        measure(taken.picture, NOTHING, score=1.0, threshold=2.0)
+        measure(taken.picture, NOTHING, score=1.0)
         costs.append(time.perf_counter() - begun)
     step, cost = 1e3 * float(np.median(steps)), 1e3 * float(np.median(costs))
     return f"one cell: step {step:.1f} ms with reading, measure {cost:.2f} ms, {cost / step:.1%}"
@@ -104,7 +104,7 @@ def _taken(path: Path) -> Taken:
 
 
 def _row(picture: Pixels) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    row = measure(picture, NOTHING, score=1.0, threshold=2.0)
+    row = measure(picture, NOTHING, score=1.0)
     row[-2:] = np.nan  # no model judged it
     return row
 

@@ -72,7 +72,7 @@ class Judge:
         clock = SystemClock()
         inspection = infer(prepare(seen, self.bundle.manifest.input, clock), self.engine, clock)
         score = float(inspection.scores.max())
-        row = measure(picture, inspection, score=score, threshold=threshold)
+        row = measure(picture, inspection, score=score)
         return Taken(result_id=path.stem, row=row, passed=score < threshold, picture=picture)
 
 

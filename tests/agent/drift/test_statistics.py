@@ -27,7 +27,7 @@ def inspected(restored: Pixels | None = None) -> Inspection:
 
 
 def numbers(picture: Pixels, restored: Pixels | None = None) -> dict[str, float]:
-    row = measure(picture, inspected(restored), score=0.5, threshold=1.0)
+    row = measure(picture, inspected(restored), score=0.5)
     return dict(zip(NAMES, map(float, row), strict=True))
 
 

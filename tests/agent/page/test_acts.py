@@ -120,6 +120,7 @@ def test_another_site_changes_nothing(station: Station, headers: dict[str, str])
         ("ignore", {"camera": "x" * 40_000}, 413),
         ("replay", {"result_id": 7}, 422),
         ("use_labels", {"sha256": "cd" * 32}, 404),
+        ("explain", {"result_id": "../../etc/passwd"}, 422),
     ],
 )
 def test_what_is_asked_wrongly_is_refused_in_words(
