@@ -41,6 +41,7 @@ class Floor:
     names: set[str] = field(default_factory=lambda: {"default"})
     recipe: Recipe = field(default_factory=lambda: replace(recipe(), name="default"))
     lights: Sequence[str] = ()
+    threshold: float = 0.5
     numbers: count[int] = field(default_factory=lambda: count(1))
     rows: list[Row] = field(default_factory=list)
 
@@ -81,13 +82,15 @@ class Floor:
             self.watch.watch()
 
     def tell(self, picture: Pixels, *, score: float, number: int, camera: str = "top") -> None:
-        """A record of a picture; 0.5 is the threshold."""
+        """A record of a picture."""
         rng = np.random.default_rng(number)
         raw = score * float(np.exp(rng.normal(0, 0.1)))
         seen = frame(picture, camera=camera)
-        said = verdict(number, of=seen, name="fail" if raw >= 0.5 else "pass", camera=camera, score=raw)
+        said = verdict(
+            number, of=seen, name="fail" if raw >= self.threshold else "pass", camera=camera, score=raw
+        )
         assert said.score is not None
-        said = said.model_copy(update={"score": said.score.model_copy(update={"threshold": 0.5})})
+        said = said.model_copy(update={"score": said.score.model_copy(update={"threshold": self.threshold})})
         evidence = np.full((12, 16), raw / 4, np.float32)
         inspection = Inspection(
             scores=np.array([raw], np.float32), evidence=evidence, restored=None, started_ns=0, finished_ns=1

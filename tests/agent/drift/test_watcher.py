@@ -126,6 +126,13 @@ def test_other_thresholds_keep_it_and_other_regions_do_not(floor: Floor) -> None
     assert floor.watch.views()[0]["state"] == "learning"
 
 
+def test_a_threshold_that_somebody_sets_is_no_drift(floor: Floor) -> None:
+    floor.show(GOOD + 1)
+    floor.threshold = 0.8
+    floor.show(150)
+    assert floor.kinds() == []
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"\xff" * 200_000, b'{"schema": "plumbline.drift-reference/9"}']
 )
