@@ -39,3 +39,8 @@ class Section(BaseModel):
     """A mapping of known keys that never changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+def item(number: int, text: str) -> str:
+    """An item of a list, by its number where it may hold a login."""
+    return f"number {number}" if "@" in text or "://" in text else repr(text)

@@ -10,9 +10,7 @@ import copy
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypedDict
@@ -29,11 +27,15 @@ from agent.settings.crops import Crops as Crops
 from agent.settings.environment import override
 from agent.settings.filled import anchored, complete
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
+from agent.settings.mqtt import Delivery as Delivery
+from agent.settings.mqtt import Mqtt as Mqtt
+from agent.settings.page import Page as Page
+from agent.settings.page import PageProxy as PageProxy
 from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.recipes import MAX_RECIPES, Recipe, check
 from agent.settings.remote import Remote
-from agent.settings.section import FRAME, Digest, Host, Identifier
+from agent.settings.section import FRAME, Digest, Identifier
 from agent.settings.section import Section as _Section
 from agent.settings.shape import Keys
 
@@ -111,66 +113,6 @@ class Outbox(_Section):
     when_full: Literal["hold", "go_on"] = "hold"
 
 
-class Delivery(_Section):
-    """When a verdict counts as delivered."""
-
-    confirmed_by: Literal["broker", "mes"] = "broker"
-    confirm_timeout_s: float = Field(60.0, ge=5, le=86_400)
-    require_subscriber: bool = False
-    replays_per_s: float = Field(200.0, ge=1, le=10_000)
-
-
-class Mqtt(_Section):
-    host: Host = "127.0.0.1"
-    port: int = Field(1883, ge=1, le=65_535)
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    keepalive_s: int = Field(20, ge=5, le=1200)
-    window: int = Field(20, ge=1, le=100)
-    username: str | None = None
-    password_file: Path | None = None
-    tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    key_password_file: Path | None = None
-    response_prefixes: tuple[str, ...] = Field((), max_length=16)
-
-    @model_validator(mode="after")
-    def _nothing_is_left_unused(self) -> Mqtt:
-        for key in ("ca_file", "cert_file", "key_file"):
-            if getattr(self, key) is not None and not self.tls:
-                raise ValueError(f"{key} is used with TLS only; set tls to true or remove {key}")
-        for key, needed in _NEEDS.items():
-            if getattr(self, key) is not None and getattr(self, needed) is None:
-                raise ValueError(f"{key} needs a {needed} beside it; set {needed} or remove it")
-        return self
-
-    @field_validator("response_prefixes")
-    @classmethod
-    def _prefixes_are_whole_levels(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
-        for number, prefix in enumerate(prefixes):
-            if not re.fullmatch(r"[^$/+#\x00](?:[^+#\x00]*[^/+#\x00])?", prefix):
-                raise ValueError(
-                    f"{_item(number, prefix)} cannot begin a topic; write whole levels such as"
-                    " mes/answers, with no slash "
-                    "at either end, no + or #, and no $ at the start"
-                )
-        return prefixes
-
-
-def _item(number: int, text: str) -> str:
-    """An item of a list, by its number where it may hold a login."""
-    return f"number {number}" if "@" in text or "://" in text else repr(text)
-
-
-_NEEDS = {
-    "password_file": "username",
-    "cert_file": "key_file",
-    "key_file": "cert_file",
-    "key_password_file": "key_file",
-}
-
-
 class Health(_Section):
     """When the station calls itself degraded though everything is connected."""
 
@@ -183,68 +125,6 @@ class Health(_Section):
         if 0 < parts < 50:
             raise ValueError("fewer than 50 tell no change from chance; set 50 or more, or 0 for off")
         return parts
-
-
-class PageProxy(_Section):
-    """Who may say who asks: proxies with a login of their own."""
-
-    addresses: tuple[str, ...] = Field((), max_length=16)
-    user_header: str = Field("X-Remote-User", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
-    role_header: str = Field("X-Remote-Role", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
-
-    @field_validator("addresses")
-    @classmethod
-    def _are_networks(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
-        for number, one in enumerate(addresses):
-            try:
-                ip_network(one)
-            except ValueError:
-                raise ValueError(
-                    f"{_item(number, one)} is no address or range; write 127.0.0.1 or 10.1.2.0/28"
-                ) from None
-            if ip_network(one).prefixlen == 0:
-                raise ValueError(
-                    f"{_item(number, one)} is everybody, who then could say to be an engineer; write the"
-                    " proxy's own address"
-                )
-        return addresses
-
-    @model_validator(mode="after")
-    def _headers_differ(self) -> PageProxy:
-        if self.user_header.lower() == self.role_header.lower():
-            raise ValueError(f"user_header and role_header are both {self.user_header}; name two headers")
-        return self
-
-
-class Page(_Section):
-    enabled: bool = True
-    host: Host = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65_535)
-    allowed_hosts: tuple[str, ...] = Field((), max_length=16)
-    anonymous: bool = False
-    proxy: PageProxy = PageProxy()
-    gives_way_s: float = Field(300.0, ge=0, le=86_400)
-    shift_starts: tuple[str, ...] = Field(("06:00", "14:00", "22:00"), max_length=12)
-
-    @field_validator("shift_starts")
-    @classmethod
-    def _starts_are_times(cls, starts: tuple[str, ...]) -> tuple[str, ...]:
-        for number, start in enumerate(starts):
-            if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", start):
-                raise ValueError(f"{_item(number, start)} is no time of day; write it as 06:00")
-        return starts
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _hosts_are_bare_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for number, name in enumerate(names):
-            if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]", name):
-                raise ValueError(
-                    f"{_item(number, name)} is no bare host name; write what stands between"
-                    " http:// and the port or path,"
-                    " such as cell3.plant.example, or [fd00::7] for an IPv6 address"
-                )
-        return names
 
 
 class Logs(_Section):
