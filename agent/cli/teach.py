@@ -18,7 +18,8 @@ from agent.errors import PlumblineError
 
 if TYPE_CHECKING:
     from agent.settings.settings import Settings
-    from agent.teach.flow import Going, Means, State, Step
+    from agent.teach.flow import Going, Means
+    from agent.teach.state import State, Step
 
 FOLDER = "teach"  # beside the outbox
 
@@ -62,7 +63,8 @@ def teach(
 
     from agent.outbox.place import check_place
     from agent.settings.section import IDENTIFIER
-    from agent.teach.flow import SCHEMA, Flow, State
+    from agent.teach.flow import Flow
+    from agent.teach.state import SCHEMA, State
 
     if not re.fullmatch(IDENTIFIER, product):
         raise typer.BadParameter(f"--product {product!r}: give a name of a-z, 0-9, _ and -")

@@ -13,7 +13,7 @@ from agent import durable
 from agent.foreign import shown
 from agent.settings import bounded
 from agent.settings.section import Identifier
-from agent.teach.flow import FlowError
+from agent.teach.state import FlowError
 
 CURRENT = "current.json"
 MAX_BYTES = 10_000

@@ -11,39 +11,40 @@ made-up ones, and a bundle that does not is not activated.
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import ConfigDict, FiniteFloat, TypeAdapter
 
-from agent import durable
 from agent.cameras.images import ImageError, read_image
-from agent.contract import strict_json
-from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.line.prepare import PrepareError
 from agent.messages import Pixels
 from agent.remote.commands.what_if import histogram
-from agent.settings import bounded
 from agent.teach.check import Checked, Finding, check, see
 from agent.teach.collect import Got
 from agent.teach.made_up import scratched
 from agent.teach.marked import Confirmed, caught, nobody_marked, words
 from agent.teach.part_set import About, PartSet, minute_of
 from agent.teach.scores import lights_of
+from agent.teach.state import (
+    FlowError,
+    Measured,
+    State,
+    Step,
+    keep_measured,
+    keep_state,
+    measured_in,
+    not_written,
+    state_in,
+)
 from agent.teach.threshold import Scored, check_target, promise
 from agent.teach.weighing import told
 
-Step: TypeAlias = Literal["collect", "check", "teach", "threshold", "activate", "done"]
-STEPS: tuple[Step, ...] = get_args(Step)
-STATE, MEASURED, LOCK = "teach.json", "measured.json", "lock"
-SCHEMA = "plumbline.teach/1"
-MAX_BYTES = 4_000_000  # of a file of its own, for as many parts as there may be
+LOCK = "lock"
 TRIED = 60  # made-up defects
 SEES = 0.5  # of them, at least, for a bundle that may be activated
 OF_PASSES = ("passed", "archive")  # sources in which the threshold in force has chosen
@@ -53,46 +54,8 @@ PASSED_ALONE = (
 )
 
 
-class FlowError(PlumblineError):
-    """The step cannot be done; says what is wanted, and the state is as it was."""
-
-
 class LookedAtError(FlowError):
     """A person has to decide of some parts first; the state names them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Where it stands; what a step has found stays when later ones are done."""
-
-    product: str
-    source: str
-    wanted: int
-    target: float
-    camera: str = ""
-    step: Step = "collect"
-    bundle: str = ""  # its digest, of what was measured
-    checked: Mapping[str, Any] = field(default_factory=dict)  # pictures, findings, words
-    kept: tuple[str, ...] = ()  # pictures that somebody wants, whatever is found of them
-    taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects, held
-    promised: Mapping[str, Any] = field(default_factory=dict)  # `weighing.told`, sees, histogram, held
-    activated: Mapping[str, Any] = field(default_factory=dict)  # what the station said
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-
-_STATE: TypeAdapter[State] = TypeAdapter(State)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
-    """Of each part in the set its score and level, by `bundle`."""
-
-    bundle: str
-    parts: Mapping[str, tuple[FiniteFloat, FiniteFloat]]
-
-
-_MEASURED: TypeAdapter[_Measured] = TypeAdapter(_Measured)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,17 +121,7 @@ class Flow:
 
     def state(self) -> State | None:
         """Where it stands; None where nothing was begun. Raises FlowError."""
-        try:
-            if not (self.folder / STATE).exists():
-                return None
-            content = strict_json.parse(bounded.read(self.folder / STATE, max_bytes=MAX_BYTES))
-            if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
-                raise ValueError("it is of another program")
-            return _STATE.validate_json(json.dumps(content), strict=True)
-        except (OSError, ValueError, bounded.UnreadableError) as error:
-            raise FlowError(
-                f"{shown(str(self.folder / STATE))}: cannot be read; remove that folder"
-            ) from error
+        return state_in(self.folder)
 
     def do(self, means: Means, *, flagged: Literal["ask", "take_out", "keep"] = "ask") -> Going:
         """The next step; whoever closes this between two pictures has cancelled it, and nothing is lost.
@@ -226,7 +179,7 @@ class Flow:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / LOCK).open("a")
         except OSError as error:
-            raise _not_written(self.folder, error) from error
+            raise not_written(self.folder, error) from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -244,19 +197,20 @@ class Flow:
         return replace(state, step="check")
 
     def _check(self, state: State, means: Means, flagged: str) -> Going:
-        pictures, damaged, files = [], [], self.parts.pictures()
+        pictures, damaged, measured, files = [], [], {}, self.parts.pictures()
         known = self._known(means.bundle_sha256)
         for number, file in enumerate(files, 1):
             try:
                 image = read_image(file)
                 score = known[file.name] if file.name in known else means.judge(image)
-                pictures.append(see(file.name, image, score))
+                seen = see(file.name, image, score)
+                pictures.append(seen)
+                measured[file.name] = (score, seen.level)
             except (ImageError, PrepareError) as error:
                 damaged.append(Finding(name=file.name, kind="damaged", words=str(error)))
             yield Told(step="check", done=number, of=len(files))
         found = check(pictures, damaged)
-        measured = {one.name: [one.score, one.level] for one in pictures}
-        _write(self.folder / MEASURED, {"bundle": means.bundle_sha256, "parts": measured})
+        keep_measured(self.folder, Measured(bundle=means.bundle_sha256, parts=measured))
         checked = replace(state, checked=_told_checked(found), bundle=means.bundle_sha256)
         undecided = [name for name in found.flagged if name not in state.kept]
         if undecided and flagged == "ask":
@@ -274,7 +228,7 @@ class Flow:
     def _known(self, bundle_sha256: str) -> Mapping[str, float]:
         """Scores of pictures that this bundle was asked for before: a person's decision asks nobody anew."""
         try:
-            measured = _measured(self.folder / MEASURED)
+            measured = measured_in(self.folder)
         except FlowError:
             return {}
         if measured.bundle != bundle_sha256:
@@ -298,7 +252,7 @@ class Flow:
         return replace(state, taught=taught, step="threshold")
 
     def _threshold(self, state: State) -> Going:
-        measured = _measured(self.folder / MEASURED).parts
+        measured = measured_in(self.folder).parts
         files = [file for file in self.parts.pictures() if file.name in measured]
         lights = lights_of([measured[file.name][1] for file in files])
         good = [
@@ -344,7 +298,7 @@ class Flow:
             )
 
     def _save(self, state: State) -> None:
-        _write(self.folder / STATE, {"schema": SCHEMA, **asdict(state)})
+        keep_state(self.folder, state)
 
 
 def _told_checked(found: Checked) -> dict[str, Any]:
@@ -353,22 +307,3 @@ def _told_checked(found: Checked) -> dict[str, Any]:
         "findings": [asdict(one) for one in found.findings],
         "words": list(found.words),
     }
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    try:
-        durable.replace_file(path, [json.dumps(content, indent=1).encode()])
-    except OSError as error:
-        raise _not_written(path, error) from error
-
-
-def _not_written(path: Path, error: OSError) -> FlowError:
-    return FlowError(f"{shown(str(path))}: not written ({error.strerror}); make room, then go on again")
-
-
-def _measured(path: Path) -> _Measured:
-    try:
-        data = bounded.read(path, max_bytes=MAX_BYTES)
-        return _MEASURED.validate_json(data)
-    except (ValueError, bounded.UnreadableError) as error:
-        raise FlowError(f"{shown(str(path))}: cannot be read; remove that folder, and begin anew") from error

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.teach.flow import Step
+from agent.teach.state import Step
 
 
 class _Strict(BaseModel):

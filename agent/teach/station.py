@@ -30,9 +30,10 @@ from agent.remote.changes import ChangeFile
 from agent.settings.settings import Settings
 from agent.teach.apart import teach_apart
 from agent.teach.current import CURRENT, Current, Last
-from agent.teach.flow import Flow, FlowError, LookedAtError, Means, State, Step, Told
+from agent.teach.flow import Flow, LookedAtError, Means, Told
 from agent.teach.order import Order
 from agent.teach.part_set import minute_of
+from agent.teach.state import FlowError, State, Step
 from agent.teach.tap import MINUTES, Tap, Wish, from_line
 from agent.teach.threshold import ThresholdError, check_target, needed
 

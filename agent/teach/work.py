@@ -21,11 +21,12 @@ from agent.foreign import stored
 from agent.replay.engine import engine_named
 from agent.settings.settings import Logs, Settings
 from agent.teach import collect
-from agent.teach.flow import Flow, FlowError, LookedAtError, Means
+from agent.teach.flow import Flow, LookedAtError, Means
 from agent.teach.judged import judge_by
 from agent.teach.order import Order, Said
 from agent.teach.part_set import PartSet
 from agent.teach.source import TeachError
+from agent.teach.state import FlowError
 
 LONGEST = 2000
 

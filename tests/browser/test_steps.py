@@ -10,7 +10,8 @@ import pytest
 
 from agent.remote.commands import what_if
 from agent.teach.current import CURRENT, Current, Last
-from agent.teach.flow import Flow, State
+from agent.teach.flow import Flow
+from agent.teach.state import State
 from agent.teach.threshold import Scored, promise
 from agent.teach.weighing import told
 from tests.agent.page.station import Station

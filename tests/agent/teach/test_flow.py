@@ -18,8 +18,9 @@ from agent import durable
 from agent.errors import PlumblineError
 from agent.messages import Pixels
 from agent.teach import collect
-from agent.teach.flow import STEPS, Flow, FlowError, Means, State
+from agent.teach.flow import Flow, Means
 from agent.teach.part_set import PartSet, PartSetError
+from agent.teach.state import STEPS, FlowError, State
 from agent.teach.threshold import ThresholdError
 from tests.agent.teach.good import parts, plate, write
 from tests.odd_files import no_regular_files

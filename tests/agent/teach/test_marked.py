@@ -12,9 +12,10 @@ from agent.cameras.images import read_image
 from agent.marks.file import MarkFile
 from agent.marks.read import place
 from agent.settings.settings import Settings
-from agent.teach.flow import Flow, Means, State
+from agent.teach.flow import Flow, Means
 from agent.teach.marked import caught, confirmed, good_parts, words
 from agent.teach.part_set import About, PartSet
+from agent.teach.state import State
 from tests.agent.archive.records import MORNING, picture, verdict
 from tests.agent.marks.said import mark, station
 
