@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from agent.explain.document import Place, Profile
-from agent.explain.form import FEATURES_STRIDE_PX, CannotExplain, Explained, Good
+from agent.explain.form import CannotExplain, Explained, Good
 from agent.explain.words import evidence_of, sentence
-from agent.messages import Box, Flags, Floats, Pixels, Prepared
+from agent.messages import Box, Floats, Pixels, Prepared
 
 MOST_DEFECTS = 20  # of one frame, the strongest, that are explained
 MOST_TILES = 4  # that one place is looked for in
@@ -57,28 +56,6 @@ def places_of(
         return known[index]
 
     return tuple(_place(index, box, prepared, good, judged, of_tile) for index, box in boxes)
-
-
-def vector_of(
-    features: Floats, prepared: Prepared, box: Box, *, hot: Flags | None = None, stride_px: int = 4
-) -> Floats:
-    """Of a box, the mean of the cells that it touches: (channels,) of (N, channels, h, w).
-
-    With `hot`, the places (h, w) of the frame's map that belong to a defect, `stride_px` apart in the scaled
-    frame, a cell counts as much as it has of them. Of overlapping tiles that one which has most of the box
-    counts, and of several such the first.
-    """
-    index = tiles_of(prepared, box)[0]
-    x, y = prepared.origins[index]
-    grid, side = features.shape[2], prepared.tiles.shape[1] // stride_px
-    rows, columns = _inside(prepared, index, box, FEATURES_STRIDE_PX, grid)
-    cells = features[index, :, rows, columns].reshape(features.shape[1], -1)
-    weights = np.ones(cells.shape[1], np.float32)
-    if hot is not None:
-        of_box = _of_tile(hot, side, (-(-x // stride_px), -(-y // stride_px)), grid)[rows, columns].ravel()
-        weights = of_box if of_box.any() else weights
-    vector: Floats = cells @ (weights / weights.sum())
-    return vector
 
 
 def tiles_of(prepared: Prepared, box: Box) -> list[int]:
@@ -161,15 +138,6 @@ def _profile(
             for kind, of_kind in zip(good.kinds, found.explained.evidence[0], strict=True)
         },
     )
-
-
-def _of_tile(hot: Flags, side: int, first: tuple[int, int], grid: int) -> Floats:
-    """How hot each cell of `features` is, (grid, grid), of a tile with `side` places from `first` on."""
-    left, top = first
-    whole = np.zeros((side, side), np.float32)
-    part = hot[top : top + side, left : left + side]
-    whole[: part.shape[0], : part.shape[1]] = part
-    return np.asarray(cv2.resize(whole, (grid, grid), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _inside(prepared: Prepared, tile: int, box: Box, cell_px: int, count: int) -> tuple[slice, slice]:
