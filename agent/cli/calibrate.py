@@ -182,7 +182,11 @@ def threshold(
     if as_json:
         say_json(content)
     else:
-        for line in (*found.refused, *told(promised)["words"], *what_if.words(would)):  # type: ignore[misc]
+        for line in (
+            *found.refused,
+            *told(promised)["words"],
+            *what_if.words(would, wanted.archive.pass_share),
+        ):  # type: ignore[misc]
             say(str(line))
         if answer is not None:
             say(f"set: {answer['message']}")

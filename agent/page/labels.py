@@ -29,11 +29,22 @@ def with_labels(wanted: Settings, *, recipe: str, sha256: str | None) -> Mapping
     return {"recipes": [one.model_dump(mode="json", exclude_defaults=True) for one in recipes]}
 
 
+def _of_chance(accuracy: float, classes: int) -> list[str]:
+    """What is to be known of labels that are named little better than by guessing."""
+    chance = 1 / max(1, classes)
+    if classes < 2 or accuracy > chance + (1 - chance) / 4:
+        return []
+    return [
+        f"That is little more than guessing gives ({chance:.0%}): look whether each label means one thing"
+    ]
+
+
 def told(found: Learned, refused: tuple[str, ...]) -> Json:
     """Of a set that names nothing yet."""
     counts, classes = found.labels.counts, list(found.confusion)
     words = [
         f"Each named by all others: {found.accuracy:.0%} are right, as the mean of {len(classes)} labels",
+        *_of_chance(found.accuracy, len(classes)),
         *(f"{name}: {count} of the {LEAST} that are needed" for name, count in found.left_out.items()),
         *refused[:SAID_REFUSED],
     ]

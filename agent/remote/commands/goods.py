@@ -47,7 +47,7 @@ class Goods:
     ) -> None:
         self._find = find
         self._folder = folder
-        self._pass_share = pass_share
+        self.pass_share = pass_share
         self._bundle_sha256 = bundle_sha256
 
     def good(self, camera: str | None, limit: int) -> Iterator[Good | None]:
@@ -85,7 +85,7 @@ class Goods:
         passed = head.verdict == "pass" and word != "missed_defect"
         if head.score is None or not (passed or is_false_alarm):
             return None
-        if not passed and not bounds.by_chance(head.id, self._pass_share):
+        if not passed and not bounds.by_chance(head.id, self.pass_share):
             return None
         if not self._is_of(one, bundle):
             return None

@@ -66,7 +66,9 @@ class Pictures(Protocol):
 
 
 class GoodFrames(Protocol):
-    """The archive, as far as it has good frames."""
+    """The archive, as far as it has good frames; `pass_share` of those that pass."""
+
+    pass_share: float
 
     def good(self, camera: str | None, limit: int) -> Iterator[Good | None]:
         """The newest that the bundle in force has judged; None while it looks for one. May raise."""

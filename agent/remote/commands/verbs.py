@@ -203,7 +203,7 @@ def would(station: Station, asked: WhatIf, call: Call) -> Steps:
     return {
         **what_if.data(found),
         "histogram": what_if.histogram([head.score for head in heads if head.score is not None]),
-        "words": list(what_if.words(found)),
+        "words": list(what_if.words(found, station.archive.pass_share)),
         "now": station.threshold(asked.camera),
     }
 

@@ -90,14 +90,21 @@ def data(found: WhatIf) -> dict[str, JsonValue]:
     }
 
 
-def words(found: WhatIf) -> list[str]:
-    """What a person should know before anything is changed, one sentence each."""
+def words(found: WhatIf, pass_share: float = 1.0) -> list[str]:
+    """What a person should know before anything is changed, one sentence each.
+
+    `pass_share` is how many of the parts that pass are stored, beside all that fail.
+    """
     if not found.results:
         return ["no stored result was decided by the bundle in force, so nothing can be said of before"]
     rejected, passed, since = len(found.rejected), len(found.passed), found.oldest
     said = [f"of {found.results} stored results since {since} it would reject {found.rejects_then}"]
     said[0] += f" in place of {found.rejects_now}: {rejected} that passed would be rejected, "
     said[0] += f"{passed} that were rejected would pass"
+    if pass_share < 1:
+        said.append(
+            f"{pass_share:.3g} of the parts that pass are stored, and all that fail: counts, no rates"
+        )
     if found.missed:
         said.append(f"{len(found.missed)} of those that would pass are confirmed defects")
     if found.spared:

@@ -89,6 +89,7 @@ def entry(
 class FakeArchive:
     goods: Sequence[Good | None] = ()
     kept: Sequence[Kept | None] = ()
+    pass_share: float = 1.0
 
     def good(self, camera: str | None, limit: int) -> Iterator[Good | None]:
         return iter(self.goods)

@@ -107,7 +107,7 @@ export function show(root, page) {
   }
 
   async function drawBody(state, found) {
-    const key = JSON.stringify([state?.product, state?.step, state?.checked, state?.promised?.threshold, state?.promised?.target, data.doing.runs, state && data.parts]);
+    const key = JSON.stringify([state?.product, state?.step, state?.checked, state?.promised?.threshold, state?.promised?.target, data.doing.runs, state && data.parts, data.in_force?.thresholds]);
     if (key === drawn) return;
     drawn = key;
     const words = (lines) => make("ul", { class: "words" }, ...lines.map((line) => make("li", {}, line)));

@@ -27,6 +27,12 @@ def test_a_higher_one_passes_rejects_and_says_which_of_them_people_confirmed() -
     assert "1 of those that would pass are confirmed" in said
 
 
+def test_where_passes_are_kept_by_share_it_is_said_that_counts_are_no_rates() -> None:
+    found = what_if(HEADS, 0.07)
+    assert "0.01 of the parts that pass are stored" in " ".join(words(found, 0.01))
+    assert "are stored" not in " ".join(words(found))
+
+
 def test_a_lower_one_rejects_passes_and_finds_what_was_missed() -> None:
     found = what_if(HEADS, 0.025)
     assert (found.rejected, found.caught, found.rejects_then) == (("e",), ("e",), 4)
