@@ -39,9 +39,9 @@ class Reaper:
             raise Death
 
     def _before(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any) -> Any:
+        def counted(*arguments: Any, **named: Any) -> Any:
             self.step()
-            return function(*arguments)
+            return function(*arguments, **named)
 
         return counted
 
