@@ -54,7 +54,7 @@ def test_sixty_good_and_eight_bad_jpegs_end_with_settings_that_run_takes(tmp_pat
         with pytest.raises(Cut):
             teach(root, out, found, started(root, out), Cutting(at), command)
     taught = teach(root, out, found, started(root, out), quiet(), command)
-    assert taught.bundle.manifest.name == "weave" and taught.bundle.manifest.threshold.good_frames == 20
+    assert taught.bundle.manifest.name == "weave" and taught.bundle.manifest.threshold.good_frames == 23
     assert any("of 8 defective parts are rejected" in line for line in taught.report.lines)
     numbers = json.loads((out / "report" / "report.json").read_text())
     assert len(numbers["bad"]) == 8 and numbers["figures"]["image_auroc"] > 0.5
