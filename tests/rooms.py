@@ -44,6 +44,8 @@ FIRST = (  # the longest, those that wait before those that compute
 )
 # Rooms share the cores among them: threads of torch that wait for a core which another room has, spin for it.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+# Hundreds of processes import the agent: without files of bytecode each of them compiles all of it anew.
+COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
 LOOK_S = 5.0  # from one more room to the next: so long it takes until a room is seen in the load
 IDLE_CORES = 0.5  # left over since the last look: one more room has something of it
 NO_TESTS = 5  # pytest's exit code where the options leave none
@@ -101,7 +103,7 @@ def run_room(room: str, files: Iterable[Path], options: Sequence[str]) -> tuple[
         with subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-p", "tests.rooms", *options, *map(str, files)],
             cwd=HERE.parent,
-            env={**ONE_THREAD, **os.environ, AT: str(at)},
+            env={**ONE_THREAD, **os.environ, **COMPILED_ONCE, AT: str(at)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

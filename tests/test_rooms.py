@@ -49,6 +49,16 @@ def test_outcomes_are_counted(tmp_path: Path, body: str, code: int, failed: int)
     assert (result.code, result.failed, result.counts["passed"]) == (code, failed, 2 - failed)
 
 
+def test_what_one_process_of_a_room_compiles_the_next_one_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tmp_path / "conftest.py").write_text("")
+    (tmp_path / "made_up.py").write_text("")
+    assert room(tmp_path, one="import made_up").is_good
+    assert [*tmp_path.glob("__pycache__/made_up.*.pyc")]
+
+
 @pytest.mark.parametrize("is_idle", [True, False])
 def test_more_rooms_than_cores_run_at_once_where_a_core_is_idle(
     is_idle: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
