@@ -1,6 +1,6 @@
 """What every engine is: uint8 tiles in, scores, maps and restorations out.
 
-An engine is opened by a function of its file, which compiles or loads it and warms it up; what it says
+An engine is opened by a function of its file, which compiles or loads it and proves it; what it says
 about itself, how it is checked and what its failures are called is the same for all of them.
 """
 
@@ -84,15 +84,26 @@ E = TypeVar("E", bound=Engine)
 
 
 def golden_difference(engine: Engine, bundle: Bundle) -> float:
-    """Largest difference from a golden score, by `largest_difference`, one by one and in whole batches."""
+    """Largest difference from a golden score, by `largest_difference`, one by one and in whole batches.
+
+    Few golden tiles are repeated until they fill the largest batch, so each batch size has run after it.
+    """
     tiles, expected = bundle.golden()
-    alone = np.concatenate([engine.run(tile[None], restored=False).scores for tile in tiles])
-    together = engine.run(tiles, restored=False).scores
+    order = np.resize(np.arange(len(tiles)), max(len(tiles), BATCHES[0]))
+    alone = np.concatenate([engine.run(tile[None]).scores for tile in tiles])
+    together = engine.run(tiles[order]).scores
     threshold = bundle.manifest.threshold.raw
-    if alone.shape != expected.shape or together.shape != expected.shape:
+    if alone.shape != expected.shape or together.shape != order.shape:
         raise EngineError(f"{bundle.path}: its graph gives no score for each tile; export the bundle again")
     # NaN is larger than anything for np.max, not for max().
-    return float(np.max([largest_difference(found, expected, threshold) for found in (alone, together)]))
+    return float(
+        np.max(
+            [
+                largest_difference(alone, expected, threshold),
+                largest_difference(together, expected[order], threshold),
+            ]
+        )
+    )
 
 
 def largest_difference(found: Floats, expected: Floats, threshold: float) -> float:
@@ -129,17 +140,9 @@ def check_golden(engine: Engine, bundle: Bundle) -> float:
     return difference
 
 
-def warm_up(engine: Engine, bundle: Bundle) -> None:
-    """A first run of every batch size, so that the line's first frame is as fast as its second."""
-    spec = bundle.manifest.input
-    for batch in BATCHES:
-        engine.run(np.zeros((batch, spec.tile_px, spec.tile_px, spec.channels), np.uint8))
-
-
 def proven(engine: E, bundle: Bundle) -> E:
-    """The engine, warmed up and checked on the golden tiles; closed when that raises, see `check_golden`."""
+    """The engine, checked on the golden tiles and warm from them; closed when that raises, see `check_golden`."""
     try:
-        warm_up(engine, bundle)
         check_golden(engine, bundle)
     except BaseException as error:
         engine.close()

@@ -86,9 +86,11 @@ def small_model() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def small_files(*, scores: Floats | None = None, model: bytes | None = None) -> dict[str, bytes]:
-    """The files of the bundle; `scores` or `model` put wrong ones in."""
-    tiles = small_tiles()
+def small_files(
+    *, tiles: Pixels | None = None, scores: Floats | None = None, model: bytes | None = None
+) -> dict[str, bytes]:
+    """The files of the bundle; `scores` or `model` put wrong ones in, `tiles` are other golden ones."""
+    tiles = small_tiles() if tiles is None else tiles
     return {
         MODEL: small_model() if model is None else model,
         GOLDEN_TILES: _npy(tiles),
@@ -128,6 +130,7 @@ def small_manifest(files: Mapping[str, bytes], *, name: str = "small", raw: floa
 def write_small(
     path: Path,
     *,
+    tiles: Pixels | None = None,
     scores: Floats | None = None,
     model: bytes | None = None,
     key: Ed25519PrivateKey | None = None,
@@ -135,7 +138,7 @@ def write_small(
     raw: float = THRESHOLD,
 ) -> Path:
     """The bundle as a folder, signed when there is a key; `raw` is its threshold."""
-    files = small_files(scores=scores, model=model)
+    files = small_files(tiles=tiles, scores=scores, model=model)
     manifest = small_manifest(files, name=name, raw=raw)
     signature = None
     if key is not None:

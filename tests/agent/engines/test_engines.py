@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from agent.bundle.bundle import BundleError, open_bundle
+from agent.engines.batches import in_batches
 from agent.engines.engine import (
     BATCHES,
     Answer,
@@ -159,6 +160,26 @@ def test_an_engine_that_gives_no_numbers_in_one_batch_size_is_refused(tmp_path: 
 
     with pytest.raises(EngineError, match=r"golden scores of .* differ by a share of nan"):
         check_golden(Broken(), bundle)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_the_golden_tiles_run_every_batch_size_before_a_line_does(tmp_path: Path, count: int) -> None:
+    bundle = open_bundle(write_small(tmp_path / "small", tiles=small_tiles()[-count:]))
+    good = open_engine(bundle, CHOICES[0])
+    ran: set[tuple[int, bool]] = set()
+
+    class Watched:
+        def run(self, tiles: Pixels, *, restored: bool = True) -> Answer:
+            ran.update((len(batch), restored) for batch in in_batches(tiles, BATCHES))
+            return good.run(tiles, restored=restored)
+
+        def describe(self) -> Description:
+            return good.describe()
+
+        def close(self) -> None: ...
+
+    assert check_golden(Watched(), bundle) < 1e-6
+    assert ran == {(size, True) for size in BATCHES}  # with restorations: a page shows them
 
 
 @pytest.mark.parametrize("tile", range(5))
