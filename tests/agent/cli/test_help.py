@@ -17,7 +17,7 @@ from models.cli.main import app as lab
 from models.data.held import TARGET
 from tests.agent.cli.calling import Plumbline, process
 
-PROGRAMS = {"agent": device, "models": lab}
+PROGRAMS = {"agent": typer.main.get_command(device), "models": typer.main.get_command(lab)}
 
 
 def commands(program: str) -> Iterator[tuple[str, ...]]:
@@ -28,11 +28,11 @@ def commands(program: str) -> Iterator[tuple[str, ...]]:
         for name, inner in getattr(command, "commands", {}).items():
             yield from below(inner, (*words, name))
 
-    yield from below(typer.main.get_command(PROGRAMS[program]), (program,))
+    yield from below(PROGRAMS[program], (program,))
 
 
 def found(words: tuple[str, ...]) -> Any:
-    command: Any = typer.main.get_command(PROGRAMS[words[0]])
+    command: Any = PROGRAMS[words[0]]
     for word in words[1:]:
         command = command.commands[word]
     return command
