@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -19,6 +20,7 @@ def run(config: Config) -> None:
     starting it again does not change; with 1 ends what another start may mend.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there are settings to be read anew
+    gc.disable()  # nothing of what is imported goes again
     from agent import crashes
     from agent.app import build
     from agent.bundle.files import BundleError
@@ -33,6 +35,8 @@ def run(config: Config) -> None:
     from agent.settings.places import first_folder
     from agent.systemd import manager_of
 
+    gc.freeze()  # nor is it looked through again, which held up every thread for 50 ms
+    gc.enable()
     clock = SystemClock()
     desk = SettingsDesk(in_force.state_folder(config), in_force.ways(config), clock)
     service = Service(

@@ -12,10 +12,22 @@ import numpy as np
 
 from tests.agent.cli.calling import Plumbline, config, process
 
+SAYS_AT_THE_END = """
+import atexit, gc
+from agent.cli.main import main
+atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 50_000))
+main()
+"""
+
 
 def test_run_with_a_missing_bundle_says_which_setting(tmp_path: Path) -> None:
     ended = process("-m", "agent", "run", "-c", config(tmp_path, bundle="none"))
     assert ended.code == 2 and "check the setting `bundle`" in ended.complaint()
+
+
+def test_what_was_imported_is_never_looked_through_for_garbage_and_the_rest_is(tmp_path: Path) -> None:
+    ended = process("-c", SAYS_AT_THE_END, "run", "-c", config(tmp_path, bundle="none"))
+    assert (ended.code, ended.out) == (2, "True True\n")
 
 
 def test_run_with_an_empty_folder_of_frames_says_so_and_waits_for_frames(
