@@ -141,7 +141,7 @@ def check_golden(engine: Engine, bundle: Bundle) -> float:
 
 
 def proven(engine: E, bundle: Bundle) -> E:
-    """The engine, checked on the golden tiles and warm from them; closed when that raises, see `check_golden`."""
+    """The engine, checked on the golden tiles and warm by them; closed where `check_golden` raises."""
     try:
         check_golden(engine, bundle)
     except BaseException as error:
