@@ -26,16 +26,16 @@ from agent.settings import camera as camera_settings
 from agent.settings import settings
 from agent.status.board import Board
 from agent.status.said import VERSION
+from tests.agent.engines.small_bundle import write_small
 from tests.fakes import fault
 
-SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 
-
-def made(folder: Path, *, page_port: int = 0, bundle: Path = SAMPLE, state: str | None = None) -> App:
+def made(folder: Path, *, page_port: int = 0, bundle: str = "small", state: str | None = None) -> App:
     """`state` is that of settings which are under way."""
     (folder / "pictures").mkdir()
+    write_small(folder / "small")
     wanted = settings.Settings(
-        bundle=bundle,
+        bundle=folder / bundle,
         cameras=(
             camera_settings.Camera(name="top", source=camera_settings.FolderSource(path=folder / "pictures")),
         ),
@@ -57,13 +57,13 @@ def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe
         line = app.parts.lines["top"]
         before = app.parts.board.snapshot().serving
         assert before is not None
-        rules = {"top": replace(line.recipe.rules_of("top"), threshold=0.5, calibrated={})}
+        rules = {"top": replace(line.recipe.rules_of("top"), threshold=0.75, calibrated={})}
         line.take_over(replace(line.recipe, rules=rules, bundle="another"))
         app.parts.captures["top"].close()
         line.step()
         after = app.parts.board.snapshot().serving
         assert after is not None
-        assert (after.bundle, after.threshold) == ("another", 0.5)
+        assert (after.bundle, after.threshold) == ("another", 0.75)
         assert before.threshold != after.threshold
     finally:
         app.parts.recipes.bundles.close()
@@ -72,8 +72,8 @@ def test_every_metric_without_labels_has_a_source_and_the_board_shows_the_recipe
 
 def test_settings_and_bundles_of_a_station_wait_for_each_other(tmp_path: Path) -> None:
     (tmp_path / "bundles").mkdir()
-    (tmp_path / "bundles" / "current").symlink_to(SAMPLE)
-    app = made(tmp_path, bundle=tmp_path / "bundles" / "current", state="probation")
+    (tmp_path / "bundles" / "current").symlink_to(tmp_path / "small")
+    app = made(tmp_path, bundle="bundles/current", state="probation")
     try:
         rollouts, turns = app.parts.rollouts, app.settings_run.turns
         assert isinstance(rollouts, Updater) and rollouts._means.turn is turns

@@ -26,14 +26,13 @@ from agent.settings.camera import FolderSource, GenicamSource, Source, VideoSour
 from agent.settings.recipes import Recipe
 from agent.settings.web import FlatField
 from tests.agent.cameras.scripted import eventually
+from tests.agent.engines.small_bundle import write_small
 from tests.agent.line.records import verdicts
-
-SAMPLE = Path(__file__).parents[2] / "models" / "bundles" / "elpv"
 
 
 def wanted(folder: Path) -> settings.Settings:
     return settings.Settings(
-        bundle=SAMPLE,
+        bundle=write_small(folder / "small"),
         cameras=tuple(
             camera_settings.Camera(name=name, source=VideoSource(url=f"rtsp://{name}"), silence_timeout_s=30)
             for name in ("top", "side")
