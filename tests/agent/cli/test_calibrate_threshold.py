@@ -101,7 +101,6 @@ def test_the_archive_gives_good_frames_and_what_would_have_changed(
     shelf = filled(tmp_path / "archive")
     shelf.put(*record(4, name="pass"))
     shelf.close()
-    plumbline("--version")  # takes what the archive logged
     kept = {"folder": "archive", "pass_share": 1.0}
     station = config(tmp_path, bundle=str(bundle), archive=kept)
     ended = plumbline("calibrate", "threshold", "-c", station, "--target-frr", "0.5", "--json")
