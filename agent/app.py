@@ -291,7 +291,10 @@ def _build(
             },
             change=None
             if wishes is None
-            else Change(in_force=lambda: recipes.settings, propose=wishes.propose),
+            else Change(
+                in_force=lambda: recipes.settings,
+                propose=lambda patch, who, what: wishes.propose(patch, who, way="page", what=what),
+            ),
         ),
     )
     watch = Watch(

@@ -158,7 +158,7 @@ def ignore(sources: Sources, asked: Ignore, who: str) -> Json:
             " recipes of the settings file",
         )
     patch = with_region(change.in_force(), camera=asked.camera, recipe=asked.recipe, corners=asked.corners)
-    change.propose(patch, who)
+    change.propose(patch, who, "ignore")
     return {"words": "The region is part of the recipe once the changed settings have been checked and tried"}
 
 
@@ -196,7 +196,8 @@ def use_labels(sources: Sources, asked: UseLabels, who: str) -> Json:
             sources.behind.check_labels(asked.recipe, asked.sha256)
         except LabelsError as error:
             raise NotDoneError("not_found", str(error)) from error
-    change.propose(with_labels(change.in_force(), recipe=asked.recipe, sha256=asked.sha256), who)
+    patch = with_labels(change.in_force(), recipe=asked.recipe, sha256=asked.sha256)
+    change.propose(patch, who, "use_labels")
     return {"words": "Defects get these labels once the changed settings have been checked and tried"}
 
 

@@ -76,8 +76,8 @@ class Change:
     """The way of a change of settings: checked, tried, taken back where the station gets worse."""
 
     in_force: Callable[[], Settings]
-    propose: Callable[[Mapping[str, JsonValue], str], None]
-    """A merge patch onto them, and who wants it; recorded on return. Raises NotDoneError."""
+    propose: Callable[[Mapping[str, JsonValue], str, str], None]
+    """A merge patch onto them, who wants it, and by which act; durable on return. Raises NotDoneError."""
 
 
 Replay: TypeAlias = Callable[[str], Json]

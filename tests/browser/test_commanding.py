@@ -125,7 +125,9 @@ def test_the_doctor_looks_when_asked_and_says_what_to_do(station: Station, brows
     browser.evaluate("location.hash = '#/doctor'")
     browser.wait_until("document.querySelector('#view').textContent.includes('2 things looked at')")
     assert "make room" in browser.text("#view"), "a look that goes on is there for whoever comes back"
-    assert browser.evaluate("document.querySelector('#view [type=submit]').disabled"), "and is not begun twice"
+    assert browser.evaluate("document.querySelector('#view [type=submit]').disabled"), (
+        "and is not begun twice"
+    )
     browser.evaluate("location.hash = '#/uplink'")
     browser.wait_for("#broker")
     station.desk.may_end.set()
