@@ -80,7 +80,7 @@ class Change(BaseModel):
 
 
 class _Begun(BaseModel):
-    """First line of a file: how many changes were turned out when it was begun, and how many stand before it."""
+    """First line of a file: how many changes were turned out by then, and how many the one before has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
