@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from agent.bundle.bundle import Bundle, open_bundle
@@ -12,13 +13,15 @@ from agent.foreign import shown
 from agent.labels import folder, gather
 from agent.labels.features import open_features
 from agent.labels.gather import Told, nobody_asks
-from agent.labels.label_set import LabelsError
+from agent.labels.label_set import BeingLearnedError, LabelsError
 from agent.labels.learn import Learned, learn
 from agent.labels.namer import require_own
 from agent.labels.shelf import Shelf
 from agent.line.recipe import DEFAULT
 from agent.line.recipes import Recipes
 from agent.settings.settings import Settings
+
+_TURN = threading.Lock()  # of this process's station
 
 
 def bundle_of(wanted: Settings, recipe: str) -> Bundle:
@@ -67,10 +70,16 @@ def learned(
 def learned_of(recipes: Recipes, recipe: str, shelf: Shelf, clock: Clock) -> tuple[Learned, tuple[str, ...]]:
     """Of a running station's marks, for the bundle that judges this recipe; kept, and naming nothing yet.
 
-    On one core, beside the line. Raises LabelsError, MarksError and CannotExplain.
+    On one core, beside the line, and one at a time: each mark takes a fraction of a second. Raises
+    LabelsError, BeingLearnedError among them, MarksError and CannotExplain.
     """
-    found, refused = learned(recipes.settings, recipe, _judging(recipes, recipe), clock, threads=1)
-    shelf.put(found.labels)
+    if not _TURN.acquire(blocking=False):
+        raise BeingLearnedError("labels are being learned; ask again after that")
+    try:
+        found, refused = learned(recipes.settings, recipe, _judging(recipes, recipe), clock, threads=1)
+        shelf.put(found.labels)
+    finally:
+        _TURN.release()
     return found, refused
 
 

@@ -80,11 +80,8 @@ class Change:
     """A merge patch onto them, who wants it, and by which act; durable on return. Raises NotDoneError."""
 
 
-Replay: TypeAlias = Callable[[str], Json]
-"""One decision once more, by its result_id; takes seconds. Raises NotDoneError."""
-
-Explain: TypeAlias = Callable[[str], Json]
-"""Why it was so, by its result_id."""
+Again: TypeAlias = Callable[[str], Json]
+"""One decision once more, or why it was so, by its result_id; takes seconds. Raises NotDoneError."""
 
 
 class Desk(Protocol):
@@ -172,8 +169,8 @@ class Behind:
     rolls: Rolls | None = None
     change: Change | None = None
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
-    replay: Replay | None = None
-    explain: Explain | None = None
+    replay: Again | None = None
+    explain: Again | None = None
     learn_labels: Callable[[str], Json] | None = None  # of a recipe's marks; kept, and naming nothing yet
     check_labels: Callable[[str, str], None] | None = None  # LabelsError: names no defects
     teaching: Teaching | None = None
