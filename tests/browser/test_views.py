@@ -13,9 +13,9 @@ from agent.remote.settings.store import Snapshot
 from agent.settings.settings import Settings
 from tests.agent.page.station import Station
 from tests.agent.status.samples import part
-from tests.browser.axe import violations
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
+from tests.browser.sound import require_sound
 
 pytestmark = needs_chromium
 
@@ -30,7 +30,6 @@ READY = {  # by view, what shows that it is drawn; of one that has no row here: 
     "doctor": "button[type=submit]",
 }
 VIEWS = OF_VIEWS  # all there are, also those of tomorrow
-LOOKS = [(width, look) for width in (1280, 390) for look in ("grey", "dark", "forced")]
 
 
 def fill(station: Station, part_id: str | None = None) -> str:
@@ -65,19 +64,7 @@ def test_a_view_is_sound_in_every_width_and_colour(
     station: Station, browser: Browser, tmp_path: Path, view: str
 ) -> None:
     reject = fill(station)
-    for width, look in LOOKS:
-        browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
-        go(browser, station, view, reject)
-        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
-        assert violations(browser) == [], (width, look)
-        small = (
-            "[...document.querySelectorAll('a, button, select, input, summary')]"
-            ".map(e => [e, (e.closest('label') ?? e).getBoundingClientRect()])"
-            ".filter(([, r]) => r.width && (r.width < 24 || r.height < 24)).map(([e]) => e.outerHTML)"
-        )
-        assert browser.evaluate(f"{small}.filter(e => !e.includes('skip'))") == [], (width, look)
-        browser.screenshot(tmp_path / f"{view}-{width}-{look}.png")
-    assert browser.errors == []
+    require_sound(browser, tmp_path, view, lambda: go(browser, station, view, reject))
 
 
 @pytest.mark.parametrize("on_board", [True, False])
@@ -242,6 +229,7 @@ def test_a_region_is_drawn_on_the_picture_and_becomes_part_of_the_recipe(
 ) -> None:
     go(browser, station, "result", fill(station))
     button = "[...document.querySelectorAll('button')].find(e => e.innerText.startsWith('{}'))"
+    assert "drag a rectangle over the picture, or type" in browser.text("#view"), "before the first try"
     browser.evaluate(f"{button.format('Ignore a region')}.click()")
     browser.evaluate("document.querySelector('.stage').scrollIntoView({block: 'center'})")
     area = browser.evaluate(
