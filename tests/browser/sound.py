@@ -14,6 +14,13 @@ _SMALL = (
     ".map(e => [e, (e.closest('label') ?? e).getBoundingClientRect()])"
     ".filter(([, r]) => r.width && (r.width < 24 || r.height < 24)).map(([e]) => e.outerHTML)"
 )
+_OUTSIDE = (
+    "[...document.querySelectorAll('.panel :is(button, select, input), .aged .crossed')]"
+    ".filter(e => e.getClientRects().length && !e.closest('.scroll')).map(e => [e, e.getBoundingClientRect(),"
+    " (e.closest('.panel') ?? e).getBoundingClientRect(), e.parentElement.querySelector('.view')])"
+    ".filter(([e, r, panel, view]) => r.right > panel.right + 1"
+    " || e.matches('.crossed') && r.right > view.getBoundingClientRect().right + 1).map(([e]) => e.outerHTML)"
+)
 
 
 def require_sound(browser: Browser, pictures: Path, name: str, show: Callable[[], None]) -> None:
@@ -24,5 +31,6 @@ def require_sound(browser: Browser, pictures: Path, name: str, show: Callable[[]
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
         assert violations(browser) == [], (width, look)
         assert browser.evaluate(f"{_SMALL}.filter(e => !e.includes('skip'))") == [], (width, look)
+        assert browser.evaluate(_OUTSIDE) == [], (width, look)
         browser.screenshot(pictures / f"{name}-{width}-{look}.png")
     assert browser.errors == []
