@@ -269,7 +269,15 @@ def _build(
             explain=None if again is None else again.explain,
             learn_labels=None
             if archive is None
-            else lambda recipe: labels_told(*learned_of(recipes, recipe, shelf_of(wanted), clock)),
+            else lambda recipe: labels_told(
+                *learned_of(
+                    recipes,
+                    recipe,
+                    shelf_of(wanted),
+                    clock,
+                    before=[] if history is None else [one.data for _, one in history.snapshots()],
+                )
+            ),
             check_labels=lambda recipe, sha256: check_set(recipes, recipe, shelf_of(wanted), sha256),
             drift=drift.views,
             teaching=teaching,
@@ -291,7 +299,10 @@ def _build(
             },
             change=None
             if wishes is None
-            else Change(in_force=lambda: recipes.settings, propose=wishes.propose),
+            else Change(
+                in_force=lambda: recipes.settings,
+                propose=lambda patch, who, what: wishes.propose(patch, who, way="page", what=what),
+            ),
         ),
     )
     watch = Watch(

@@ -31,7 +31,7 @@ from agent.contract import payloads
 from agent.contract.verdict import DefectMessage, Verdict
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.messages import Floats, Frame, Inspection, Samples, VerdictName
+from agent.messages import Box, Floats, Frame, Inspection, Samples, VerdictName
 
 RECORD, VERDICT, MARK, MAP, RESTORED = b"plRC", b"plVD", b"plMK", b"plMP", b"plRS"
 LONGEST_CHUNK = 4 << 20  # of those that are read for the index
@@ -61,6 +61,8 @@ class Head:
     recipe: str
     mark: Mark | None
     label: str | None = None  # of the strongest defect that has one
+    lines: int = 0  # rows of the frame
+    boxes: tuple[Box, ...] = ()  # of its defects, in pixels of the frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ def head_of(verdict: Verdict, recipe: str) -> Head:
         recipe=recipe,
         mark=None,
         label=strongest_label(verdict.defects),
+        lines=verdict.frame.lines,
+        boxes=tuple(one.bbox_px for one in verdict.defects),
     )
 
 
@@ -297,6 +301,8 @@ def _head(found: Mapping[bytes, memoryview]) -> Head:
         recipe=record.recipe,
         mark=_mark(found),
         label=strongest_label(told.defects),
+        lines=told.frame.lines,
+        boxes=tuple(one.bbox_px for one in told.defects),
     )
 
 

@@ -6,6 +6,7 @@ nothing here needs to survive a power cut.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from agent.clock import rfc3339
 from agent.messages import VerdictName
 
 NAME = "plumbline-archive.sqlite3"
-VERSION = 2  # 1 knew no labels
+VERSION = 3  # 1 knew no labels, 2 no boxes
 APPLICATION = 0x504C4152  # PLAR, in the file's head: whose database it is
 BUSY_TIMEOUT_S = 10.0
 RANKS: dict[VerdictName, int] = {"pass": 0, "undecided": 1, "fail": 2}  # lower ones go first
@@ -50,6 +51,8 @@ CREATE TABLE entry (
     marked_by TEXT,
     marked_at TEXT,
     label TEXT,
+    lines INTEGER NOT NULL,
+    boxes TEXT NOT NULL,
     rank INTEGER NOT NULL,
     day TEXT NOT NULL,
     size INTEGER NOT NULL,
@@ -64,7 +67,7 @@ PRAGMA user_version = {VERSION};
 """
 _COLUMNS = (
     "id, created, camera, verdict, reason, score, threshold, part_id, recipe, mark, marked_by, marked_at,"
-    " label, rank, day, size, mtime_ns"
+    " label, lines, boxes, rank, day, size, mtime_ns"
 )
 
 log = structlog.get_logger(__name__)
@@ -169,7 +172,8 @@ class Index:
         rank = RANKS[head.verdict] if mark is None else MARKED
         values = (
             *(head.id, head.created, head.camera, head.verdict, head.reason, head.score, head.threshold),
-            *(head.part_id, head.recipe, *said, head.label, rank, file.day, file.size, file.mtime_ns),
+            *(head.part_id, head.recipe, *said, head.label, head.lines, json.dumps(head.boxes)),
+            *(rank, file.day, file.size, file.mtime_ns),
         )
         self._writes.execute(
             f"INSERT OR REPLACE INTO entry ({_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values
@@ -321,9 +325,11 @@ def _kept(row: tuple[object, ...]) -> Kept:
         "part_id",
         "recipe",
         "label",
+        "lines",
     )
+    boxes = tuple(tuple(box) for box in json.loads(str(values["boxes"])))
     return Kept(
-        head=Head(**{name: values[name] for name in names}, mark=mark),  # type: ignore[arg-type]
+        head=Head(**{name: values[name] for name in names}, boxes=boxes, mark=mark),  # type: ignore[arg-type]
         file=File(**{name: values[name] for name in ("id", "day", "size", "mtime_ns")}),  # type: ignore[arg-type]
     )
 

@@ -86,6 +86,13 @@ class Labelled(_Json):
     """As much of a defect as the index needs."""
 
     label: str | None = None
+    bbox_px: tuple[int, int, int, int]
+
+
+class Lines(_Json):
+    """As much of what is said of a frame as the index needs."""
+
+    lines: int = 0
 
 
 class Told(_Json):
@@ -98,6 +105,7 @@ class Told(_Json):
     reason: str | None
     part_id: str | None
     score: Score | None
+    frame: Lines = Lines()
     defects: tuple[Labelled, ...] = ()
 
 

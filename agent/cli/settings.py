@@ -111,20 +111,24 @@ def changes(
 ) -> None:
     """Who changed what on the station, oldest first: from the page, by command, file or document.
 
-    With --json: file, changes.
+    With --json: file, turned_out, changes.
     """
-    from agent.remote.changes import NAME, kept
+    from agent.remote.changes import NAME, kept, turned_out
     from agent.remote.settings.in_force import state_folder
 
     path = state_folder(config) / NAME
-    found = kept(path, limit)[::-1]
+    found, gone = kept(path, limit)[::-1], turned_out(path)
     if as_json:
-        say_json({"file": stored(str(path)), "changes": [one.model_dump(mode="json") for one in found]})
+        told = [one.model_dump(mode="json") for one in found]
+        say_json({"file": stored(str(path)), "turned_out": gone, "changes": told})
         return
+    if gone:
+        say(f"{gone} older ones made room for those that followed")
     for one in found:
         members = [f"{name} {one.before.get(name)} -> {value}" for name, value in one.after.items()]
         wanted = [f"{name} {value}" for name, value in one.wanted.items()]
         ended = "" if one.outcome == "done" else f", {one.outcome}"
+        ended += f", after {one.unlisted} more like it" if one.unlisted else ""
         say(
             shown(
                 f"{one.at}  {one.who} ({one.way})  {one.what}{ended}  {'; '.join(members or wanted)}".rstrip()

@@ -36,6 +36,10 @@ class LabelsError(PlumblineError):
     """Labels cannot be learned, read or used; names the place, the cause and the remedy."""
 
 
+class BeingLearnedError(LabelsError):
+    """Somebody else's labels are being learned at the moment."""
+
+
 class Head(BaseModel):
     """All of a set but its vectors."""
 

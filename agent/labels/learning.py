@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from agent.bundle.bundle import Bundle, open_bundle
 from agent.bundle.trust import require_trusted
@@ -12,13 +17,17 @@ from agent.foreign import shown
 from agent.labels import folder, gather
 from agent.labels.features import open_features
 from agent.labels.gather import Told, nobody_asks
-from agent.labels.label_set import LabelsError
+from agent.labels.label_set import BeingLearnedError, LabelsError
 from agent.labels.learn import Learned, learn
 from agent.labels.namer import require_own
-from agent.labels.shelf import Shelf
+from agent.labels.shelf import Shelf, named_by
 from agent.line.recipe import DEFAULT
 from agent.line.recipes import Recipes
 from agent.settings.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_TURN = threading.Lock()  # of this process's station
 
 
 def bundle_of(wanted: Settings, recipe: str) -> Bundle:
@@ -64,13 +73,31 @@ def learned(
     return made, found.refused
 
 
-def learned_of(recipes: Recipes, recipe: str, shelf: Shelf, clock: Clock) -> tuple[Learned, tuple[str, ...]]:
+def learned_of(
+    recipes: Recipes, recipe: str, shelf: Shelf, clock: Clock, *, before: Iterable[Mapping[str, Any]]
+) -> tuple[Learned, tuple[str, ...]]:
     """Of a running station's marks, for the bundle that judges this recipe; kept, and naming nothing yet.
 
-    On one core, beside the line. Raises LabelsError, MarksError and CannotExplain.
+    Older sets make room that neither its settings name nor those `before`, which are kept for a way back.
+
+    On one core, beside the line, and one at a time: each mark takes a fraction of a second. Raises
+    LabelsError, BeingLearnedError among them, MarksError and CannotExplain.
     """
-    found, refused = learned(recipes.settings, recipe, _judging(recipes, recipe), clock, threads=1)
-    shelf.put(found.labels)
+    if not _TURN.acquire(blocking=False):
+        raise BeingLearnedError("labels are being learned; ask again after that")
+    try:
+        found, refused = learned(recipes.settings, recipe, _judging(recipes, recipe), clock, threads=1)
+        shelf.put(found.labels)
+        named = set().union(*map(named_by, (recipes.settings.model_dump(mode="json"), *before)))
+        older_than_s = recipes.settings.archive.days * 86_400
+        try:
+            gone = shelf.tidy({*named, found.labels.sha256}, clock.utc_now().timestamp(), older_than_s)
+        except LabelsError as error:  # what was learned is kept all the same
+            return found, (*refused, str(error))
+        if gone:
+            log.info("label_sets_deleted", sha256=gone)
+    finally:
+        _TURN.release()
     return found, refused
 
 

@@ -1,6 +1,8 @@
 """The label sets of a station: a folder beside the outbox, one file each, named by its digest; never changed.
 
-Sets that settings named once stay, so that a rollback of the settings brings theirs back.
+Sets that settings name stay, those of settings that are kept for a way back among them. A set that none names
+goes when another is learned: once it is older than what the archive keeps, or `MOST_UNNAMED` newer ones are
+there that none names. A set of the last day stays: somebody may be looking at it.
 """
 
 from __future__ import annotations
@@ -8,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.durable import replace_file
 from agent.foreign import shown
@@ -19,6 +22,8 @@ from agent.settings import bounded
 from agent.settings.settings import Settings
 
 SUFFIX = ".labels"
+MOST_UNNAMED = 20
+LOOKED_AT_S = 86_400.0
 _NAME = re.compile(r"([0-9a-f]{64})\.labels")
 
 
@@ -70,8 +75,41 @@ class Shelf:
                 found.append((named[1], path.stat().st_mtime))
         yield from sorted(found, key=lambda one: (-one[1], one[0]))
 
+    def tidy(self, named: Collection[str], now_s: float, older_than_s: float) -> list[str]:
+        """Delete the sets that are `going`, and say which. Raises LabelsError."""
+        gone = going(list(self.all()), named, now_s=now_s, older_than_s=older_than_s)
+        for sha256 in gone:
+            try:
+                self._path(sha256).unlink(missing_ok=True)
+            except OSError as error:
+                raise LabelsError(
+                    f"{shown(str(self._path(sha256)))}: no recipe names it and it cannot be deleted"
+                    f" ({error.strerror}); see that the folder is the agent's"
+                ) from error
+        return gone
+
     def _path(self, sha256: str) -> Path:
         return self.folder / f"{sha256}{SUFFIX}"
+
+
+def going(
+    sets: Sequence[tuple[str, float]], named: Collection[str], *, now_s: float, older_than_s: float
+) -> list[str]:
+    """Of sets with their time of writing (Unix), newest first, those that make room. Pure."""
+    unnamed = [(sha256, now_s - written_s) for sha256, written_s in sets if sha256 not in named]
+    return [
+        sha256
+        for place, (sha256, age_s) in enumerate(unnamed)
+        if age_s > LOOKED_AT_S and (age_s > older_than_s or place >= MOST_UNNAMED)
+    ]
+
+
+def named_by(data: Mapping[str, Any]) -> set[str]:
+    """The sets that settings name, as they are written down."""
+    labels, recipes = data.get("labels"), data.get("recipes")
+    found = [labels.get("set") if isinstance(labels, Mapping) else None]
+    found += [one.get("labels") for one in recipes or () if isinstance(one, Mapping)]
+    return {one for one in found if isinstance(one, str)}
 
 
 def shelf_of(wanted: Settings) -> Shelf:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -31,6 +32,7 @@ class _RefusedError(Exception):
 def routes(sources: Sources) -> list[Route]:
     """`POST api/acts/NAME` with a JSON object, and `GET api/jobs/ID?after=N` of one that takes long.
 
+    What can be refused by what is known at once is refused before a job is begun.
     202 has `job`, its number, and what it `said` after the first N times.
     """
     jobs = Jobs()
@@ -41,9 +43,8 @@ def routes(sources: Sources) -> list[Route]:
             body = strict_json.parse(await _read(request))
             if not isinstance(body, dict):
                 raise _RefusedError(CODES["not_json"], "a JSON object is needed")
-            return await _answered(
-                jobs.begin(person.name, lambda say: acts.do(sources, name, body, person, say)), after=0
-            )
+            wanted = await run_in_threadpool(acts.wanted, sources, name, body, person)
+            return await _answered(jobs.begin(wanted.who, lambda say: acts.do(sources, wanted, say)), after=0)
         except Exception as error:
             return _refusal(error)
 

@@ -15,6 +15,7 @@ OF_SOME_VIEWS = (
     "evidence",
     "histogram",
     "marks",
+    "pace",
     "proofs",
     "threshold",
     "viewer",

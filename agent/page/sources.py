@@ -76,15 +76,12 @@ class Change:
     """The way of a change of settings: checked, tried, taken back where the station gets worse."""
 
     in_force: Callable[[], Settings]
-    propose: Callable[[Mapping[str, JsonValue], str], None]
-    """A merge patch onto them, and who wants it; recorded on return. Raises NotDoneError."""
+    propose: Callable[[Mapping[str, JsonValue], str, str], None]
+    """A merge patch onto them, who wants it, and by which act; durable on return. Raises NotDoneError."""
 
 
-Replay: TypeAlias = Callable[[str], Json]
-"""One decision once more, by its result_id; takes seconds. Raises NotDoneError."""
-
-Explain: TypeAlias = Callable[[str], Json]
-"""Why it was so, by its result_id."""
+Again: TypeAlias = Callable[[str], Json]
+"""One decision once more, or why it was so, by its result_id; takes seconds. Raises NotDoneError."""
 
 
 class Desk(Protocol):
@@ -172,8 +169,8 @@ class Behind:
     rolls: Rolls | None = None
     change: Change | None = None
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
-    replay: Replay | None = None
-    explain: Explain | None = None
+    replay: Again | None = None
+    explain: Again | None = None
     learn_labels: Callable[[str], Json] | None = None  # of a recipe's marks; kept, and naming nothing yet
     check_labels: Callable[[str, str], None] | None = None  # LabelsError: names no defects
     teaching: Teaching | None = None

@@ -120,10 +120,22 @@ def test_the_doctor_looks_when_asked_and_says_what_to_do(station: Station, brows
     browser.wait_until("document.querySelector('#view').textContent.includes('2 things looked at')")
     browser.wait_until("document.querySelectorAll('#view tbody tr').length === 1")
     assert "make room" in browser.text("#view"), "the remedy is told as soon as it is found"
+    browser.evaluate("location.hash = '#/uplink'")
+    browser.wait_for("#broker")
+    browser.evaluate("location.hash = '#/doctor'")
+    browser.wait_until("document.querySelector('#view').textContent.includes('2 things looked at')")
+    assert "make room" in browser.text("#view"), "a look that goes on is there for whoever comes back"
+    assert browser.evaluate("document.querySelector('#view [type=submit]').disabled"), (
+        "and is not begun twice"
+    )
+    browser.evaluate("location.hash = '#/uplink'")
+    browser.wait_for("#broker")
     station.desk.may_end.set()
+    browser.evaluate("location.hash = '#/doctor'")
     browser.wait_until("document.querySelector('#view').textContent.includes('1 thing wrong')")
     assert browser.evaluate("document.querySelectorAll('#view tbody tr').length") == 1
-    assert "<i>full</i>" in browser.text("#view")
+    assert "<i>full</i>" in browser.text("#view") and "Looked at" in browser.text("#view")
+    assert [name for name, _, _ in station.desk.asked] == ["doctor"]
     assert browser.errors == []
 
 

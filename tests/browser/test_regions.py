@@ -94,7 +94,7 @@ def test_a_defect_in_a_region_that_was_drawn_passes_until_the_settings_go_back(
     told = line.view("result", id=passed["id"])
     assert told["score"] < 100 and told["defects"] == []
     change = line.view("changes")["changes"][0]
-    assert (change["who"], change["what"]) == ("this machine", "settings")
+    assert (change["who"], change["what"]) == ("this machine", "ignore")
 
     browser.open("about:blank")
     browser.open(f"{line.url}#/model")

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from agent.page.server import PageServer
+from agent.page.sessions.accounts import AccountsFile
+from agent.page.sessions.roles import Role
 from agent.remote.commands import what_if
+from agent.status.metrics import Metrics
 from agent.teach.current import CURRENT, Current, Last
 from agent.teach.flow import Flow
 from agent.teach.state import State
@@ -16,11 +20,10 @@ from agent.teach.threshold import Scored, promise
 from agent.teach.weighing import told
 from tests.agent.page.station import Station
 from tests.agent.status.samples import part
-from tests.browser.axe import violations
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
+from tests.browser.sound import require_sound
 from tests.browser.test_commanding import asked, click
-from tests.browser.test_views import LOOKS
 
 pytestmark = needs_chromium
 
@@ -86,19 +89,7 @@ def test_a_step_is_sound_in_every_width_and_colour(
 ) -> None:
     if step:
         taught(station, tmp_path, step)
-    for width, look in LOOKS:
-        browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
-        go(browser, station, READY[step])
-        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
-        assert violations(browser) == [], (width, look)
-        small = (
-            "[...document.querySelectorAll('a, button, select, input, summary')]"
-            ".map(e => [e, (e.closest('label') ?? e).getBoundingClientRect()])"
-            ".filter(([, r]) => r.width && (r.width < 24 || r.height < 24)).map(([e]) => e.outerHTML)"
-        )
-        assert browser.evaluate(f"{small}.filter(e => !e.includes('skip'))") == [], (width, look)
-        browser.screenshot(tmp_path / f"teach-{step or 'begin'}-{width}-{look}.png")
-    assert browser.errors == []
+    require_sound(browser, tmp_path, f"teach-{step or 'begin'}", lambda: go(browser, station, READY[step]))
 
 
 def test_parts_are_decided_with_the_keyboard_alone(
@@ -162,6 +153,65 @@ def test_what_the_station_refuses_is_said_and_what_was_typed_stays(
     browser.wait_until("document.querySelector('#view').textContent.includes('take the control')")
     assert browser.evaluate("document.querySelector('[name=product]').value") == "plate"
     assert station.teaching.data()["state"] is None
+
+
+def test_how_long_the_parts_take_at_the_present_rate_is_said_before_it_begins(
+    station: Station, browser: Browser
+) -> None:
+    for number in range(3):
+        station.judge(number)
+    go(browser, station, "form input[name=product]")
+    browser.wait_until("document.querySelector('#view').textContent.includes('at the present rate')")
+    told = "[...document.querySelectorAll('form [role=status]')].map(e => e.textContent).join('|')"
+    before = browser.evaluate(told)
+    assert "About" in before and "minute" in before
+    browser.evaluate(
+        "(e => { e.value = '5000'; e.dispatchEvent(new Event('input', { bubbles: true })) })"
+        "(document.querySelector('[name=parts]'))"
+    )
+    assert browser.evaluate(told) != before
+    choose = (
+        "(e => {{ e.value = '{}'; e.dispatchEvent(new Event('input', {{ bubbles: true }})) }})"
+        "(document.querySelector('[name=source]'))"
+    )
+    browser.evaluate(choose.format("archive"))
+    assert "They are there already" in browser.evaluate(told)
+    browser.evaluate(choose.format("passed"))
+    assert "At least" in browser.evaluate(told), "some of them will not pass"
+    assert browser.errors == []
+
+
+@pytest.mark.parametrize("role", ["operator", "engineer"])
+def test_whoever_may_not_teach_sees_how_far_it_is_and_nothing_to_press(
+    station: Station, browser: Browser, tmp_path: Path, role: Role
+) -> None:
+    taught(station, tmp_path, "check")
+    accounts = AccountsFile(tmp_path / "accounts.json")
+    accounts.put("emma", role, "belt stands at noon")
+    behind = station.page._sources.behind
+    page = PageServer(
+        station.board, Metrics(), host="127.0.0.1", port=0, behind=behind, accounts=accounts.path
+    )
+    page.start()
+    try:
+        browser.open(f"{page.url}#/teach")
+        browser.wait_for("#entry")
+        browser.evaluate(
+            "document.getElementById('entry-name').value = 'emma';"
+            "document.getElementById('entry-password').value = 'belt stands at noon';"
+            "document.getElementById('entry-go').click()"
+        )
+        browser.wait_for(".findings img")
+        shown = browser.evaluate(
+            "[...document.querySelectorAll('#view button, #view form, #view input')]"
+            ".filter(e => e.getClientRects().length).length"
+        )
+        assert (shown > 0) == (role == "engineer")
+        assert ("Engineers teach." in browser.text("#view")) == (role == "operator")
+        assert "looks like a defect" in browser.text("#view")
+    finally:
+        browser.open("about:blank")
+        page.stop()
 
 
 def test_a_threshold_by_rate_is_weighed_and_then_set(station: Station, browser: Browser) -> None:

@@ -12,9 +12,10 @@ from agent.page.assets import OF_VIEWS
 from agent.remote.settings.store import Snapshot
 from agent.settings.settings import Settings
 from tests.agent.page.station import Station
-from tests.browser.axe import violations
+from tests.agent.status.samples import part
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
+from tests.browser.sound import require_sound
 
 pytestmark = needs_chromium
 
@@ -29,7 +30,6 @@ READY = {  # by view, what shows that it is drawn; of one that has no row here: 
     "doctor": "button[type=submit]",
 }
 VIEWS = OF_VIEWS  # all there are, also those of tomorrow
-LOOKS = [(width, look) for width in (1280, 390) for look in ("grey", "dark", "forced")]
 
 
 def fill(station: Station, part_id: str | None = None) -> str:
@@ -64,18 +64,56 @@ def test_a_view_is_sound_in_every_width_and_colour(
     station: Station, browser: Browser, tmp_path: Path, view: str
 ) -> None:
     reject = fill(station)
-    for width, look in LOOKS:
-        browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
-        go(browser, station, view, reject)
-        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
-        assert violations(browser) == [], (width, look)
-        small = (
-            "[...document.querySelectorAll('a, button, select, input, summary')]"
-            ".map(e => [e, (e.closest('label') ?? e).getBoundingClientRect()])"
-            ".filter(([, r]) => r.width && (r.width < 24 || r.height < 24)).map(([e]) => e.outerHTML)"
-        )
-        assert browser.evaluate(f"{small}.filter(e => !e.includes('skip'))") == [], (width, look)
-        browser.screenshot(tmp_path / f"{view}-{width}-{look}.png")
+    require_sound(browser, tmp_path, view, lambda: go(browser, station, view, reject))
+
+
+@pytest.mark.parametrize("on_board", [True, False])
+def test_a_card_shows_the_boxes_of_its_defects_where_they_are_on_the_picture(
+    station: Station, browser: Browser, on_board: bool
+) -> None:
+    """Of one that the board still has, and of one that is in the archive alone."""
+    seen = station.judge(7, "fail", on_board=on_board)
+    go(browser, station, "rejects", seen.result_id)
+    browser.wait_for(".wall .boxes rect")
+    drawn = browser.evaluate(
+        "(() => { const at = document.querySelector('.wall .boxes').getBoundingClientRect();"
+        " const of = document.querySelector('.wall img').getBoundingClientRect();"
+        " const box = document.querySelector('.wall .boxes rect:not(.edge)').getBoundingClientRect();"
+        " const side = Math.min(of.width, of.height);"
+        " const [left, top] = [of.left + (of.width - side) / 2, of.top + (of.height - side) / 2];"
+        " return [at.width - of.width, (box.left + box.width / 2 - left) / side * 300,"
+        " (box.top + box.height / 2 - top) / side * 300] })()"
+    )
+    x, y, width, height = seen.defects[0].bbox_px
+    assert drawn == pytest.approx((0, x + width / 2, y + height / 2), abs=3)
+    assert "1 defect" in browser.evaluate("document.querySelector('.wall a').getAttribute('aria-label')")
+    assert browser.errors == []
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({}, "no label set names defects of this recipe"),
+        ({"labels_sha256": "ab" * 32}, "not asked for"),
+        ({"labels_sha256": "ab" * 32, "label": "unknown"}, "like none of the labelled defects"),
+        ({"labels_sha256": "ab" * 32, "label_reason": "late"}, "not named in time"),
+    ],
+)
+def test_why_a_defect_has_no_label_is_said_in_words(
+    station: Station, browser: Browser, said: dict[str, str], words: str
+) -> None:
+    of_model = {name: value for name, value in said.items() if name == "labels_sha256"}
+    of_defect = {name: value for name, value in said.items() if name != "labels_sha256"}
+    record = station.judge(7, "fail", on_board=False, kept=False)
+    record = record.model_copy(
+        update={
+            "model": record.model.model_copy(update=of_model),
+            "defects": tuple(one.model_copy(update=of_defect) for one in record.defects),
+        }
+    )
+    station.board.judged(record, part(7).image)
+    go(browser, station, "result", record.result_id)
+    assert words in browser.text("#view table")
     assert browser.errors == []
 
 
@@ -191,6 +229,7 @@ def test_a_region_is_drawn_on_the_picture_and_becomes_part_of_the_recipe(
 ) -> None:
     go(browser, station, "result", fill(station))
     button = "[...document.querySelectorAll('button')].find(e => e.innerText.startsWith('{}'))"
+    assert "drag a rectangle over the picture, or type" in browser.text("#view"), "before the first try"
     browser.evaluate(f"{button.format('Ignore a region')}.click()")
     browser.evaluate("document.querySelector('.stage').scrollIntoView({block: 'center'})")
     area = browser.evaluate(

@@ -106,13 +106,12 @@ def test_the_page_and_an_mes_command_one_station_and_all_of_it_is_recorded(
         ("this machine", "page", "pause"),
         ("this machine", "page", "resume"),
         ("this machine", "page", "threshold"),
-        ("this machine", "asked", "settings"),
-        ("this machine", "page", "settings"),
+        ("this machine", "page", "revert"),
         ("mes", "command", "pause"),
         ("this machine", "page", "take_control"),
         ("this machine", "page", "resume"),
     ]
-    assert (changes[3]["before"], changes[3]["after"]) == (
+    assert (changes[2]["before"], changes[2]["after"]) == (
         {"judge.threshold": None},
         {"judge.threshold": 0.09},
     )

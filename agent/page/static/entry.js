@@ -66,4 +66,4 @@ byId("sign-out").addEventListener("click", async () => {
   await fetch("api/session", { method: "DELETE", headers: OWN });
   location.reload();
 });
-byId("sign-in-as").addEventListener("click", signIn);
+byId("sign-in-as").addEventListener("click", () => signIn().then(() => location.reload())); // a role shows other things

@@ -46,7 +46,7 @@ async function go() {
   const module = await VIEWS[name].load();
   if (mine !== turn) return;
   const root = make("div", { class: `of-${name}` });
-  const view = module.show(root, { rest, query, now: stationNow, again: anew, notice });
+  const view = module.show(root, { rest, query, now: stationNow, again: anew, notice, role: person.role });
   shown = { name, rest, view };
   for (const event of view.events ?? []) stream.hear(event);
   for (const link of byId("views").children) {

@@ -32,7 +32,8 @@ export class Aged {
       make("path", { d: "M0 0L100 100M100 0L0 100" })), make("strong", {}));
     this.place = make("div", { class: "view" });
     this.stamp = make("p", { class: "age" });
-    this.element = make("figure", { class: "aged" }, this.place, this.cover, this.stamp);
+    this.frame = make("div", { class: "frame" }, this.place, this.cover); // the cross is over the picture alone
+    this.element = make("figure", { class: "aged" }, this.frame, this.stamp);
     this.created = null;
     this.address = null;
   }
@@ -42,7 +43,7 @@ export class Aged {
     if (this.address !== frame.picture) {
       this.address = frame.picture;
       this.place.replaceChildren(image(frame.picture, alt, "eager"), boxes(frame));
-      if (frame.width) this.place.style.aspectRatio = `${frame.width} / ${frame.height}`;
+      if (frame.width) this.frame.style.aspectRatio = `${frame.width} / ${frame.height}`;
     }
     this.created = Date.parse(frame.created);
   }

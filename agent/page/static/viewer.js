@@ -157,9 +157,9 @@ export class Viewer {
       start.setAttribute("aria-expanded", String(begins));
       this.stage.classList.toggle("draws", begins);
       this.drawRegion();
-      setText(this.said, begins ? `Draw over the picture, or type it in. What lies in it counts for nothing in recipe ${this.data.recipe} of camera ${this.data.camera}.` : "");
+      setText(this.said, begins ? `What lies in it counts for nothing in recipe ${this.data.recipe} of camera ${this.data.camera}.` : "");
     } }, "Ignore a region …");
-    return make("div", {}, start, panel);
+    return make("div", { class: "bar" }, start, make("span", { class: "soft" }, "Then drag a rectangle over the picture, or type its corner and size in pixels."), panel);
   }
 
   typed() {

@@ -113,6 +113,7 @@ def facts_of(verdict: Verdict) -> dict[str, Any]:
         "detail": verdict.detail,
         "score": None if verdict.score is None else verdict.score.normalized,
         "label": strongest_label(verdict.defects),
+        "lines": verdict.frame.lines,
         "boxes": [list(defect.bbox_px) for defect in verdict.defects],
     }
 

@@ -92,7 +92,8 @@ def _of_head(head: Head) -> Json:
         "verdict": head.verdict,
         "reason": head.reason,
         "score": 100 * (head.score or 0) / (head.threshold or 1) if known else None,
-        "boxes": None,
+        "lines": head.lines,
+        "boxes": [list(box) for box in head.boxes],
         "label": head.label,
         "picture": picture_address(head.id, "thumb"),
     }

@@ -14,6 +14,7 @@ def data(sources: Sources, query: Query) -> Json:
         "doing": behind.teaching.told(),
         **behind.teaching.data(),
         "cameras": [one.name for one in sources.shown.snapshot().cameras],
+        "intervals_s": {one.name: one.interval_s for one in sources.shown.snapshot().cameras},
         "archived": behind.archive is not None,
         "in_force": None if behind.in_force is None else behind.in_force(),
         "settings_state": behind.settings_state(),

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 import structlog
 from pydantic import JsonValue
 
-from agent.contract.arguments import Arguments, Bind
+from agent.contract.arguments import Arguments, Bind, Calibrate, Threshold
 from agent.foreign import shown
 from agent.remote.changes import ChangeFile, Outcome
 from agent.remote.commands.asked import NOBODY
@@ -41,17 +41,17 @@ UNRECORDED = Unrecorded()
 
 
 class CommandRecord:
-    """Into the record of changes."""
+    """Into the record of changes; what changes settings stands there by itself, with what came of it."""
 
     def __init__(self, changes: ChangeFile) -> None:
         self._changes = changes
 
     def before(self, asked: Arguments, station: Station) -> Standing:
-        return _standing(station) if asked.changes_station else {}
+        return _standing(station) if _is_told(asked) else {}
 
     def ended(self, at_hand: AtHand, station: Station, outcome: Outcome) -> None:
         command = at_hand.accepted.command
-        if not command.arguments.changes_station:
+        if not _is_told(command.arguments):
             return
         stands = {} if outcome == "begun" else _standing(station)
         names = [name for name, value in stands.items() if at_hand.before.get(name) != value]
@@ -66,6 +66,10 @@ class CommandRecord:
             before={name: at_hand.before.get(name) for name in names},
             after={name: stands[name] for name in names},
         )
+
+
+def _is_told(asked: Arguments) -> bool:
+    return asked.changes_station and not isinstance(asked, (Threshold, Calibrate))
 
 
 def commands_station(asked: Arguments) -> bool:

@@ -112,10 +112,19 @@ class Doctor(Protocol):
 class Recommending(Protocol):
     """The way of settings that come from afar: checked, tried, taken back where the station gets worse."""
 
-    def propose(self, patch: Mapping[str, JsonValue], who: str, onto: str | None = None) -> None:
-        """A merge patch (RFC 7396) onto the settings in force; recorded on return. Raises NotDoneError.
+    def propose(
+        self,
+        patch: Mapping[str, JsonValue],
+        who: str,
+        onto: str | None = None,
+        *,
+        way: Literal["page", "command"],
+        what: str,
+    ) -> None:
+        """A merge patch (RFC 7396) onto the settings in force; durable on return. Raises NotDoneError.
 
         With `onto` only where that is the digest of the settings in force: nobody changes what another did.
+        `way` and `what`: by which it stands in the record of changes, once it is known what came of it.
         """
 
 

@@ -177,7 +177,7 @@ def calibrate(station: Station, asked: Calibrate, call: Call) -> Steps:
         )
     weighed = station.weigh(found, asked.false_reject_rate)
     if asked.apply:
-        _set_threshold(station, weighed.threshold, call.by(asked), asked.onto)
+        _set_threshold(station, weighed.threshold, asked, call)
     return {
         **weighed.data,
         "false_alarms": sum(one.is_false_alarm for one in found),
@@ -225,16 +225,18 @@ def decide_again(station: Station, asked: DecideAgain, call: Call) -> Steps:
 
 def threshold(station: Station, asked: Threshold, call: Call) -> Data:
     was = station.in_force()
-    _set_threshold(station, asked.threshold, call.by(asked), asked.onto)
+    _set_threshold(station, asked.threshold, asked, call)
     return {"threshold": asked.threshold, "was": was.get("thresholds"), "onto": was.get("settings")}
 
 
-def _set_threshold(station: Station, wanted: float | None, who: str, onto: str | None) -> None:
+def _set_threshold(station: Station, wanted: float | None, asked: Threshold | Calibrate, call: Call) -> None:
     if station.settings is None:
         raise NotDoneError(
             "impossible", "this station takes no settings from afar; set judge.threshold in its settings file"
         )
-    station.settings.propose({"judge": {"threshold": wanted}}, who, onto)
+    what = "threshold" if isinstance(asked, Threshold) else "calibrate"
+    patch: Data = {"judge": {"threshold": wanted}}
+    station.settings.propose(patch, call.by(asked), asked.onto, way=call.way, what=what)
 
 
 def log_level(station: Station, asked: LogLevel, call: Call) -> Data:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
@@ -20,9 +20,9 @@ from agent.clock import Clock
 from agent.contract.commands import NotDoneError
 from agent.foreign import shown
 from agent.remote.changes import NAME as CHANGES
-from agent.remote.changes import ChangeFile
+from agent.remote.changes import ChangeFile, differing
 from agent.remote.rollout.rollout_file import NotWritable
-from agent.remote.settings.record import SettingsRecord
+from agent.remote.settings.record import Asked, SettingsRecord
 from agent.remote.settings.rollout import SettingsRollout
 from agent.remote.settings.run import SettingsRun
 from agent.remote.settings.store import FOLDER, SettingsStore, Snapshot
@@ -39,6 +39,8 @@ class _Wish:
     patch: Mapping[str, JsonValue]
     who: str
     onto: str | None
+    way: Literal["page", "command"]
+    what: str
     answer: queue.SimpleQueue[NotDoneError | None] = field(default_factory=queue.SimpleQueue)
 
 
@@ -57,7 +59,8 @@ class SettingsDesk:
         self._wishes: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
         self._news = threading.Event()
         self._run: SettingsRun | None = None
-        self._reverts: str | None = None  # who wants settings back
+        self._reverts: tuple[str, str] | None = None  # who wants settings back, and which
+        self._why = ""  # settings that were asked for did not run
         self._wake: Callable[[], None] = lambda: None
 
     def wakes(self, wake: Callable[[], None]) -> None:
@@ -98,6 +101,7 @@ class SettingsDesk:
 
     def failed(self, reason: str) -> Target | None:
         """The target cannot run; what is to run in its place, None where there is nothing else."""
+        self._why = shown(reason)
         return self._rollout.failed(reason)
 
     def words(self) -> tuple[str, ...]:
@@ -113,12 +117,20 @@ class SettingsDesk:
         self._rollout.offer(envelope)
         self._wake()
 
-    def propose(self, patch: Mapping[str, JsonValue], who: str, onto: str | None = None) -> None:
-        """A merge patch onto the settings in force, as an edit; recorded on return. Raises NotDoneError.
+    def propose(
+        self,
+        patch: Mapping[str, JsonValue],
+        who: str,
+        onto: str | None = None,
+        *,
+        way: Literal["page", "command"],
+        what: str,
+    ) -> None:
+        """A merge patch onto the settings in force, as an edit; durable on return. Raises NotDoneError.
 
-        With `onto` only where that is their digest.
+        With `onto` only where that is their digest. The record of changes tells it by `way` and `what`.
         """
-        wish = _Wish(patch=patch, who=who, onto=onto)
+        wish = _Wish(patch=patch, who=who, onto=onto, way=way, what=what)
         self._wishes.put(wish)
         self._wake()
         try:
@@ -141,7 +153,7 @@ class SettingsDesk:
             self._store.want_back(sha256)
         except NotWritable as error:
             raise NotDoneError("no_room", str(error)) from None
-        self._reverts = who
+        self._reverts = who, sha256
         self._rollout.reload()
         self._wake()
 
@@ -165,16 +177,26 @@ class SettingsDesk:
 
     def turn(self) -> bool:
         """Take what came; whether the settings file was looked at because somebody asked."""
+        if not self._rollout.is_busy:
+            self._history.ended(self._rollout.target.snapshot, self._why or "another change came first")
+        before = self._rollout.target.snapshot
         is_asked = self._rollout.turn()
         if self._reverts is not None and self._store.wanted_back() is None:
-            self._history.asks(self._reverts, "page", self._rollout.target.snapshot)
+            who, sha256 = self._reverts
+            now, told = self._rollout.target.snapshot, {"snapshot": sha256}
+            name = now if now != before else None  # nobody goes back to what is in force
+            self._history.asks(Asked(who=who, way="page", what="revert", name=name, wanted=told))
             self._reverts = None
         with suppress(queue.Empty):
             while True:
                 wish = self._wishes.get_nowait()
                 refusal = self._rollout.wish(wish.patch, wish.who, wish.onto)
                 if refusal is None:
-                    self._history.asks(wish.who, "asked", self._rollout.target.snapshot)
+                    self._why, wanted = "", differing({}, wish.patch)[1]
+                    name = self._rollout.wished
+                    self._history.asks(
+                        Asked(who=wish.who, way=wish.way, what=wish.what, name=name, wanted=wanted)
+                    )
                 wish.answer.put(refusal)
         if self._news.is_set() and self._run is not None:
             self._news.clear()
@@ -184,6 +206,7 @@ class SettingsDesk:
     def stop(self) -> None:
         """The process ends in order."""
         self._rollout.stop()
+        self.changes.settle()
 
     def _say(self, run: SettingsRun) -> None:
         """Whether anybody takes it moves nothing."""

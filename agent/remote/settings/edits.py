@@ -51,6 +51,7 @@ class Edits:
         self._propose = propose
         self._end = end
         self._asked = threading.Event()  # to look at the settings file
+        self.wished: str | None = None  # the name of what somebody asked for last
 
     @property
     def is_asked(self) -> bool:
@@ -84,7 +85,8 @@ class Edits:
         except SettingsError as error:
             return NotDoneError("bad_arguments", shown(str(error)))
         try:
-            self._begin_edit(name_of(snapshot), snapshot)
+            self.wished = name_of(snapshot)
+            self._begin_edit(self.wished, snapshot)
         except NotWritable as error:
             return NotDoneError("no_room", str(error))
         log.info("settings_wished", who=shown(who), members=[".".join(one) for one in places(dict(patch))])

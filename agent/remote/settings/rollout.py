@@ -106,6 +106,11 @@ class SettingsRollout:
         return self._proof.is_going_on
 
     @property
+    def wished(self) -> str | None:
+        """The name of the settings that somebody asked for last by a command."""
+        return self._edits.wished
+
+    @property
     def expiry_checked(self) -> bool:
         """Of the last document."""
         return self._arrivals.expiry_checked

@@ -16,6 +16,7 @@ from agent.archive.chunks import Torn
 from agent.archive.entry import EntryError, NotOurs
 from agent.archive.record import Mark
 from agent.contract import payloads
+from agent.contract.verdict import DefectMessage
 from agent.messages import Frame
 from tests.agent.archive.records import (
     MORNING,
@@ -89,6 +90,12 @@ def test_every_viewer_opens_an_entry(tmp_path: Path) -> None:
 def test_the_index_learns_the_same_from_the_file_as_from_the_record(tmp_path: Path) -> None:
     said = verdict(of=frame(picture()))
     assert entry.read_head(whole(tmp_path / "one.png")) == entry.head_of(said, RECIPE)
+    two = [DefectMessage(index=at, score=1, bbox_px=(at, 2, 3, 4), area_px=5) for at in range(2)]
+    said = said.model_copy(update={"defects": tuple(two)})
+    pieces = entry.compose(said, RECIPE, frame(picture()), inspection(evidence()))
+    head = entry.read_head(written(tmp_path / "two.png", pieces))
+    assert head == entry.head_of(said, RECIPE)
+    assert (head.lines, head.boxes) == (len(picture()), ((0, 2, 3, 4), (1, 2, 3, 4)))
 
 
 def test_a_mark_travels_with_the_entry_and_can_be_changed_and_taken_back(tmp_path: Path) -> None:

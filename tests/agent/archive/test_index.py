@@ -59,6 +59,10 @@ def test_entries_are_found_newest_first_as_they_were_added(index: Index) -> None
     assert found[0].head == replace(entry.head_of(verdict(2, score=0.5), RECIPE), mark=MARK)
     assert index.get(result_id(1)) == found[1]
     assert index.get(result_id(3)) is None
+    head = replace(found[1].head, lines=40, boxes=((1, 2, 3, 4), (5, 6, 7, 8)))
+    with index.change():
+        index.add(head, found[1].file)
+    assert index.find(Query())[1].head == head
     assert found[0].path == Path("2026-11-24", f"{result_id(2)}.png")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.clock import SystemClock
+from agent.clock import ManualClock, SystemClock
+from agent.remote import changes
 from agent.remote.changes import NAME, ChangeFile
 from tests.agent.cli.calling import Plumbline
 from tests.agent.cli.test_settings import called
@@ -28,7 +29,23 @@ def test_changes_name_who_changed_what_and_its_damage_is_passed_over(
     (line,) = called(plumbline, station, "changes").splitlines()
     assert "anna" in line and "threshold" in line and "t 1 -> 2" in line
     told = json.loads(called(plumbline, station, "changes", "--json"))
-    assert [one["after"] for one in told["changes"]] == [{"t": 2}]
+    assert [one["after"] for one in told["changes"]] == [{"t": 2}] and told["turned_out"] == 0
+
+
+def test_what_made_room_and_what_a_flood_left_out_is_said(
+    tmp_path: Path, plumbline: Plumbline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "FULL_BYTES", 3_000)
+    station = started(tmp_path)
+    record = ChangeFile(station.store.folder.parent / NAME, ManualClock())
+    for number in range(40):
+        record.note(who=f"p{number}", way="page", what="pause")
+    for _ in range(30):
+        record.note(who="anna", way="page", what="resume")
+    record.settle()
+    first, *_, last = called(plumbline, station, "changes", "--limit", "1000").splitlines()
+    assert "older ones made room for those that followed" in first
+    assert "anna (page)  resume, after 9 more like it" in last
 
 
 @pytest.mark.parametrize("which", [NAME, "changes-before.jsonl"])

@@ -266,7 +266,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         day=day,
         shift_starts=[time(hour) for hour in range(24)],
         rolls=rolls,
-        change=Change(in_force=lambda: wanted, propose=lambda patch, who: proposed.append((patch, who))),
+        change=Change(in_force=lambda: wanted, propose=lambda patch, who, _: proposed.append((patch, who))),
         replay=replay,
         explain=explain,
         learn_labels=lambda recipe: labels_told(learned(MARKED), ("result r-9: keeps no picture of it",)),

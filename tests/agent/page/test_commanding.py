@@ -14,7 +14,7 @@ from agent.clock import ManualClock
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import NotDoneError
 from agent.page import acts
-from agent.page.acts import ACTS, NotAllowedError, do
+from agent.page.acts import ACTS, NotAllowedError, do, wanted
 from agent.page.control import Control
 from agent.page.sessions.roles import Person
 from agent.page.sources import NOTHING, Behind, Sources
@@ -81,7 +81,8 @@ def test_every_act_has_a_role_and_what_changes_the_station_goes_through_its_desk
         return
     assert one.changes == COMMANDS[one.verb].changes_station
     desk = FakeDesk()
-    do(sources_of(station, Behind(desk=desk)), name, BODIES.get(name, {}), somebody("engineer"))
+    sources = sources_of(station, Behind(desk=desk))
+    do(sources, wanted(sources, name, BODIES.get(name, {}), somebody("engineer")))
     assert desk.asked == [(one.verb, BODIES.get(name, {}), "anna")]
 
 
@@ -91,7 +92,7 @@ def test_a_role_below_that_of_the_act_changes_nothing(name: str, station: Statio
     sources = sources_of(station, Behind(desk=desk, history=history))
     for role in ("viewer", "operator") if ACTS[name].role == "engineer" else ("viewer",):
         with pytest.raises(NotAllowedError, match="takes the role"):
-            do(sources, name, BODIES.get(name, {}), somebody(role))
+            wanted(sources, name, BODIES.get(name, {}), somebody(role))
     assert (desk.asked, history.reverted) == ([], [])
 
 

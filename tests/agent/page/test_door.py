@@ -17,16 +17,18 @@ import httpx
 import pytest
 
 from agent.clock import ManualClock
-from agent.page import acting, routes
+from agent.contract.commands import CODES, NotDoneError
+from agent.page import acting, acts, routes
 from agent.page.acts import ACTS
 from agent.page.assets import ASSETS
 from agent.page.connections import Limits
 from agent.page.feed import Feed
+from agent.page.jobs import AT_ONCE
 from agent.page.server import PageServer
 from agent.page.sessions.accounts import AccountsFile
 from agent.page.sessions.asking import cookies_of
 from agent.page.sessions.gate import OWN_HEADER, Gate, Terms
-from agent.page.sessions.roles import ROLES, may
+from agent.page.sessions.roles import ROLES, Person, may
 from agent.page.shown import Shown
 from agent.page.sources import NOTHING, Behind, Sources
 from agent.page.views.table import VIEWS
@@ -259,6 +261,68 @@ def test_each_way_does_the_acts_of_its_role_and_no_other(page: Page, way: str, n
             assert len(desk.asked) == asked, "the station was not asked"
         if name == "take_control" and found == 200:
             assert status_of(client, "POST", "/api/acts/give_back", {}) == 200
+
+
+GOOD: dict[str, Any] = {
+    **BODIES,
+    "replay": {"result_id": KEPT},
+    "explain": {"result_id": KEPT},
+    "ignore": {"camera": "top", "recipe": "default", "corners": [[1, 1], [9, 1], [9, 9]]},
+    "revert": {"snapshot": "ab" * 32},
+    "use_labels": {"sha256": None},
+}
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_what_a_station_cannot_do_at_all_is_refused_before_it_is_begun(name: str) -> None:
+    board = streaming_board(ManualClock())
+    sources = Sources(board=board, metrics=Metrics(), shown=Shown(board), behind=NOTHING)
+    somebody = Person(name="anna", role="engineer", way="account")
+    with pytest.raises(NotDoneError) as refusal:
+        acts.wanted(sources, name, GOOD.get(name, {}), somebody)
+    assert refusal.value.kind == "impossible" and len(str(refusal.value)) > 15
+    with pytest.raises(NotDoneError) as refusal:
+        acts.wanted(sources, name, {**GOOD.get(name, {}), "more": 1}, somebody)
+    assert refusal.value.kind == "bad_arguments"
+
+
+@pytest.mark.parametrize(
+    ("who", "name", "body", "status", "words"),
+    [
+        ("operator", "threshold", BODIES["threshold"], 403, "takes the role engineer"),
+        ("engineer", "nothing", {}, 404, "there is no act"),
+        ("engineer", "disable", {"camera": "side", "reason": "dirty"}, 404, "no camera side"),
+        ("engineer", "what_if", {"camera": "side", "threshold": 0.5}, 404, "no camera side"),
+        ("engineer", "calibrate", {"false_reject_rate": 7.0}, 422, "false_reject_rate"),
+        ("engineer", "use_labels", {"recipe": "none", "sha256": None}, 200, ""),
+        ("engineer", "ignore", {**GOOD["ignore"], "recipe": "none"}, 404, "no recipe none"),
+        ("engineer", "teach_begin", {**BODIES["teach_begin"], "camera": "side"}, 404, "no camera side"),
+    ],
+)
+def test_what_can_be_refused_at_once_is_while_as_many_others_are_done_as_may_be(
+    page: Page, who: str, name: str, body: Any, status: int, words: str
+) -> None:
+    """It takes no place among those that are being done, and no 202 is given before its refusal."""
+    server, _, desk, _ = page
+    desk.may_end.clear()
+    try:
+        with client_of(server) as client:
+            signed_in(client, "engineer")
+            begun = [client.post("/api/acts/doctor", json={}, headers=OWN) for _ in range(AT_ONCE)]
+            assert [one.status_code for one in begun] == [202] * AT_ONCE
+            client.cookies.clear()
+            signed_in(client, who)
+            answer = client.post(f"/api/acts/{name}", json=body, headers=OWN)
+        full = status == 200
+        assert answer.status_code == (CODES["occupied"] if full else status), answer.text
+        assert ("others are being done" if full else words) in answer.text
+    finally:
+        desk.may_end.set()
+        with client_of(server) as client:
+            signed_in(client, "engineer")
+            for one in begun:
+                while client.get(f"/api/jobs/{one.json()['job']}").status_code == 202:
+                    pass
 
 
 FOREIGN: list[dict[str, str]] = [

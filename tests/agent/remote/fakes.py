@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import JsonValue
@@ -103,13 +103,23 @@ class FakeSettings:
     refuses: NotDoneError | None = None
     digest: str = "5e" * 32
     proposed: list[tuple[Mapping[str, JsonValue], str]] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)  # way and what
 
-    def propose(self, patch: Mapping[str, JsonValue], who: str, onto: str | None = None) -> None:
+    def propose(
+        self,
+        patch: Mapping[str, JsonValue],
+        who: str,
+        onto: str | None = None,
+        *,
+        way: Literal["page", "command"],
+        what: str,
+    ) -> None:
         if onto not in (None, self.digest):
             raise NotDoneError("impossible", "somebody has changed the settings meanwhile")
         if self.refuses is not None:
             raise self.refuses
         self.proposed.append((patch, who))
+        self.told.append((way, what))
 
 
 @dataclass

@@ -50,10 +50,45 @@ def test_the_record_is_bounded_and_keeps_the_newest(path: Path, monkeypatch: pyt
     monkeypatch.setattr(changes, "FULL_BYTES", 2_000)
     for number in range(100):
         record(path).note(who=f"p{number}", way="page", what="pause", wanted={"reason": "x" * 50})
-    assert sum(one.stat().st_size for one in path.parent.iterdir()) <= 4_000
-    last = [one.who for one in record(path).last(1_000)]
+        told = record(path).last(1_000)
+        assert len(told) + record(path).turned_out() == number + 1, "what made room is counted"
+    assert sum(one.stat().st_size for one in path.parent.iterdir()) <= 4_100
+    last = [one.who for one in told]
     assert last[:2] == ["p99", "p98"] and len(last) > 5
     assert last == [f"p{number}" for number in range(99, 99 - len(last), -1)]
+    path.unlink()  # as after a crash between the two steps of turning over
+    assert len(record(path).last(1_000)) + record(path).turned_out() <= 100
+    record(path).note(who="after", way="page", what="pause")
+    again = record(path)
+    assert [again.last(1)[0].who, again.turned_out()] == ["after", changes.turned_out(path)]
+    assert again.turned_out() > 0, "the file before says how many made room for it"
+
+
+def test_a_flood_of_one_person_is_told_by_its_beginning_its_end_and_a_number(path: Path) -> None:
+    clock = ManualClock()
+    file = ChangeFile(path, clock)
+    for number in range(1_000):
+        file.note(who="anna", way="page", what="take_control", after={"number": number})
+    file.note(who="bert", way="page", what="pause")
+    file.note(who="cell", way="station", what="settings", snapshot="ab")
+    told = file.last(100)
+    assert [one.who for one in told][:3] == ["anna", "cell", "bert"], "nobody else is cut"
+    assert (told[0].unlisted, told[0].after) == (1_000 - 20 - 1, {"number": 999})
+    assert len(told) == 20 + 3
+    clock.advance(60.0)
+    file.note(who="anna", way="page", what="give_back")
+    found = record(path).last(100)
+    assert sum(1 + one.unlisted for one in found) == 1_003, "and on the disk, once the minute is over"
+    assert [one.what for one in found][:2] == ["give_back", "take_control"]
+
+
+def test_what_a_flood_holds_is_on_the_disk_when_the_process_ends(path: Path) -> None:
+    file = record(path)
+    for _ in range(50):
+        file.note(who="anna", way="command", what="pause")
+    assert len(record(path).last(100)) == 20
+    file.settle()
+    assert sum(1 + one.unlisted for one in record(path).last(100)) == 50
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "no folder"])

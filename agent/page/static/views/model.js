@@ -4,7 +4,7 @@ import { command, labelled } from "../commands.js";
 import { facts, keyed, make, table } from "../dom.js";
 import { proofPanel } from "../proofs.js";
 import { ask } from "../stream.js";
-import { dayTime, duration, number, plain } from "../words.js";
+import { dayTime, duration, number, plain, plural } from "../words.js";
 
 const ASK_MS = 10_000;
 const DIGEST = /^[0-9a-f]{64}$/;
@@ -126,7 +126,8 @@ export function show(root, page) {
     drawn = newest;
     changes.replaceChildren(...(found.changes.length ? [panel("Who changed what", table("Changes, the newest first",
       ["When", "Who", "By", "What", "Wanted", "Before", "After"],
-      found.changes.map((one) => [dayTime(one.at), one.who, one.way, `${plain(one.what)}${one.outcome === "done" ? "" : `, ${one.outcome}`}`, pairs(one.wanted), pairs(one.before), pairs(one.after)])))] : []));
+      found.changes.map((one) => [dayTime(one.at), one.who, one.way, `${plain(one.what)}${one.outcome === "done" ? "" : `, ${one.outcome}`}${one.unlisted ? `, after ${number.format(one.unlisted)} more like it` : ""}`, pairs(one.wanted), pairs(one.before), pairs(one.after)])),
+      found.turned_out ? make("p", { class: "soft" }, `${plural(found.turned_out, "older change")} made room for those that followed.`) : null)] : []));
   }
 
   function draw(data) {

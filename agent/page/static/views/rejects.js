@@ -2,21 +2,25 @@
 
 import { keyed, make, setText } from "../dom.js";
 import { MarkList, markWords } from "../marks.js";
-import { image } from "../pictures.js";
+import { boxes, image } from "../pictures.js";
 import { ask } from "../stream.js";
 import { dayTime, plain, plural, verdictMark } from "../words.js";
 
 const ASK_MS = 3000;
 
 function card(one, marks) {
-  const view = make("div", { class: "view" }, image(one.picture, ""));
+  const picture = image(one.picture, "");
+  const view = make("div", { class: "view" }, picture);
+  picture.addEventListener("load", () => one.boxes.length && one.lines && view.append(boxes({
+    boxes: one.boxes, height: one.lines, width: (one.lines * picture.naturalWidth) / picture.naturalHeight,
+  })), { once: true });
   const score = one.score === null ? null : `score ${one.score.toFixed(1)}`;
   return make("li", { "data-verdict": one.verdict },
-    make("a", { href: `#/result/${encodeURIComponent(one.id)}`, "aria-label": `Look at ${one.camera}, ${dayTime(one.created)}${one.part_id ? `, part ${one.part_id}` : ""}` }, view),
+    make("a", { href: `#/result/${encodeURIComponent(one.id)}`, "aria-label": `Look at ${one.camera}, ${dayTime(one.created)}${one.part_id ? `, part ${one.part_id}` : ""}, ${plural(one.boxes.length, "defect")}` }, view),
     make("p", {}, verdictMark(one.verdict), make("span", {}, score ?? "")),
     make("p", { class: "soft" }, dayTime(one.created)),
     make("p", { class: "soft" }, one.part_id ? `Part ${one.part_id}` : one.camera),
-    one.label ? make("p", { class: "soft" }, `Label ${one.label}`) : null,
+    one.label ? make("p", { class: "soft" }, `Label ${one.label === "unknown" ? "unknown: like no labelled defect" : one.label}`) : null,
     one.reason ? make("p", { class: "soft" }, plain(one.reason)) : null,
     make("p", { class: "soft marked" }, markWords(one.mark)), marks.foot(one));
 }

@@ -35,8 +35,9 @@ function replayed(found) {
 
 const UNNAMED = { late: "late: not named in time", opening: "the label set was being opened", refused: "the label set is refused; see the notes", failed: "it could not be named" };
 
-function labelWords(defect) {
-  if (defect.label === null) return UNNAMED[defect.label_reason] ?? "–";
+function labelWords(defect, set) {
+  if (defect.label === null) return UNNAMED[defect.label_reason] ?? (set ? "not asked for: only defects of rejected parts are named" : "no label set names defects of this recipe");
+  if (defect.label === "unknown") return "unknown: like none of the labelled defects";
   return defect.label_certainty === undefined ? defect.label : `${defect.label}, ${Math.round(100 * defect.label_certainty)} % sure`;
 }
 
@@ -66,7 +67,7 @@ export function show(root, page) {
         data.profile ? make("div", { class: "grid" }, profileChart("Strongest evidence from left to right", data.profile.across, data.width),
           profileChart("Strongest evidence from top to bottom", data.profile.down, data.height)) : null,
         data.defects.length ? table("Defects", ["Defect", "Place x, y", "Size, px", "Area, px", "Label"], data.defects.map((one) =>
-          [`${one.index + 1}`, `${one.bbox_px[0]}, ${one.bbox_px[1]}`, `${one.bbox_px[2]} × ${one.bbox_px[3]}`, number.format(one.area_px), labelWords(one)])) : null),
+          [`${one.index + 1}`, `${one.bbox_px[0]}, ${one.bbox_px[1]}`, `${one.bbox_px[2]} × ${one.bbox_px[3]}`, number.format(one.area_px), labelWords(one, provenance.labels_sha256)])) : null),
       evidencePanel(data),
       make("section", { class: "panel stack", "aria-label": "What it rests on" }, make("h3", {}, "What it rests on"),
         facts([

@@ -4,6 +4,7 @@ import { act } from "../act.js";
 import { command, labelled } from "../commands.js";
 import { keyed, make, setText } from "../dom.js";
 import { weighed } from "../histogram.js";
+import { minutesWords } from "../pace.js";
 import { image } from "../pictures.js";
 import { thresholdPanel, would } from "../threshold.js";
 import { icon, number, percent, plural } from "../words.js";
@@ -32,7 +33,10 @@ export function show(root, page) {
     make("div", { class: "bar" }, goOn, cancel), fault, findings, body, latest);
   const begin = make("div");
   const byRate = make("div");
-  root.append(panel, begin, byRate);
+  const reads = make("p", { class: "soft", hidden: page.role === "engineer" }, "Engineers teach. You see how far it is; sign in as one to begin, go on or cancel.");
+  root.classList.toggle("reads-only", page.role !== "engineer");
+  root.append(reads, panel, begin, byRate);
+  let tellPace = () => {}; // of the form
   let [data, drawn, formed, change, looked, timer, drawnMs] = [null, "", "", -1, null, null, 0];
 
   /* An act of this view; what the station refuses is said. */
@@ -156,19 +160,24 @@ export function show(root, page) {
 
   function drawForm(state) {
     const key = JSON.stringify([data.cameras, data.archived, Boolean(state)]);
-    if (key === formed) return;
+    if (key === formed) return tellPace();
     formed = key;
     const options = (pairs, chosen) => pairs.map(([value, word]) => make("option", { value, selected: value === chosen }, word));
     const parts = make("input", { type: "number", name: "parts", value: "250", min: "1", max: "5000", required: true });
     const rate = make("select", { name: "target" }, ...options(RATES.map((value) => [String(value), `${percent(value)}: at least ${needed(value)} parts`]), "0.005"));
     const sources = SOURCES.filter(([name]) => data.archived || name !== "archive");
+    const pace = make("span", { class: "soft", role: "status" });
+    tellPace = () => {
+      const { source, camera = data.cameras[0], parts: count } = Object.fromEntries(new FormData(form));
+      setText(pace, minutesWords({ source, parts: Number(count), interval_s: data.intervals_s[camera], apart: data.minutes_wanted }));
+    };
     const form = command({
       name: "teach_begin", button: "Begin",
       fields: [
         labelled("Product", make("input", { type: "text", name: "product", required: true, maxlength: "64", pattern: "[a-z0-9_\\-]+", title: "a-z, 0-9, _ and -", autocapitalize: "none", autocomplete: "off" })),
         labelled("Good parts from", make("select", { name: "source" }, ...options(sources, "camera"))),
         ...(data.cameras.length > 1 ? [labelled("Camera", make("select", { name: "camera" }, ...options(data.cameras.map((name) => [name, name]))))] : []),
-        labelled("How many", parts),
+        labelled("How many", parts), pace,
         labelled("Good parts that may be rejected", rate),
       ],
       body: ({ product, source, camera = data.cameras[0] ?? "", parts: count, target }) => ({ product, source, camera, parts: Number(count), target: Number(target) }),
@@ -177,6 +186,8 @@ export function show(root, page) {
         return "";
       },
     });
+    form.addEventListener("input", tellPace);
+    tellPace();
     const title = state ? "Another product, or this one again" : "Teach a product";
     begin.replaceChildren(state ? make("details", { class: "panel" }, make("summary", {}, title), form) : make("section", { class: "panel stack", "aria-label": title }, make("h3", {}, title), form));
   }

@@ -121,7 +121,8 @@ def test_a_threshold_is_set_only_onto_what_was_looked_at(tmp_path: Path) -> None
     assert settings.proposed == [({"judge": {"threshold": 0.03}}, "bert")]
     with pytest.raises(NotDoneError, match="meanwhile"):
         site.ask("threshold", {"threshold": 0.04, "onto": "ab" * 32})
-    assert site.changes.last(1)[0].wanted == {"threshold": 0.03, "onto": settings.digest}
+    assert settings.told == [("page", "threshold")], "by which it stands in the record, once"
+    assert site.changes.last(10) == []
 
 
 def test_nobody_waits_for_a_desk_that_has_ended(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,19 @@ class Site:
         self.desk.in_force(self.desk.target)
 
     def wish(self, patch: Mapping[str, Any], who: str) -> None:
-        asks = threading.Thread(target=self.desk.propose, args=(patch, who))
+        self.ask(patch, who, lambda: None)
+        self.turn()
+
+    def ask(self, patch: Mapping[str, Any], who: str, then: Callable[[], object]) -> None:
+        """`then` happens before what is asked for is in force."""
+        told = {"way": "page", "what": "threshold"}
+        asks = threading.Thread(target=self.desk.propose, args=(patch, who), kwargs=told)
         asks.start()
         while asks.is_alive():
-            self.turn()
+            self.desk.turn()
         asks.join()
-        self.turn()
+        then()
+        self.desk.in_force(self.desk.target)
 
     def last(self) -> Any:
         return self.desk.changes.last(1)[0]
@@ -59,9 +66,38 @@ def site(tmp_path: Path) -> Site:
 def test_what_somebody_asked_for_is_on_the_record_with_the_member_before_and_after(site: Site) -> None:
     site.wish({"judge": {"min_area_px": 30}}, "anna")
     change = site.last()
-    assert (change.what, change.who, change.way) == ("settings", "anna", "asked")
+    assert (change.what, change.who, change.way) == ("threshold", "anna", "page")
     assert (change.before, change.after) == ({"judge.min_area_px": 16}, {"judge.min_area_px": 30})
     assert change.snapshot == site.desk.current()
+    site.turn()
+    assert [one.what for one in site.desk.changes.last(10)] == ["threshold", "settings"], "each stands once"
+
+
+def test_what_was_asked_for_and_cannot_run_is_told_as_failed_with_why(site: Site) -> None:
+    site.ask({"judge": {"min_area_px": 30}}, "anna", lambda: site.desk.failed("the bundle is gone"))
+    site.turn()
+    assert site.area() == 16
+    change, first = site.desk.changes.last(10)
+    assert (change.who, change.way, change.what, change.outcome) == ("anna", "page", "threshold", "failed")
+    assert change.wanted == {"judge.min_area_px": 30, "why": "the bundle is gone"}
+    assert (change.after, change.snapshot, first.wanted) == ({}, None, {"first": True})
+
+
+def test_what_was_so_already_is_told_once_and_changes_nothing(site: Site) -> None:
+    site.wish({"judge": {"min_area_px": 16}}, "anna")
+    site.turn()
+    change, first = site.desk.changes.last(10)
+    assert (change.what, change.outcome, change.after) == ("threshold", "done", {})
+    assert change.wanted == {"judge.min_area_px": 16} and first.what == "settings"
+
+
+def test_what_somebody_asked_for_and_the_file_that_is_read_after_it_are_told_apart(site: Site) -> None:
+    site.write({**LOCAL, "revision": 2})
+    site.ask({"judge": {"min_area_px": 30}}, "anna", site.desk.reload)
+    for _ in range(3):
+        site.turn()
+    told = [(one.way, one.outcome) for one in site.desk.changes.last(10)]
+    assert told == [("file", "done"), ("page", "done"), ("file", "done")]
 
 
 def test_who_goes_back_on_the_page_is_on_the_record_and_a_restart_changes_nothing(site: Site) -> None:
@@ -71,7 +107,7 @@ def test_who_goes_back_on_the_page_is_on_the_record_and_a_restart_changes_nothin
     site.turn()
     assert site.area() == 16
     change = site.last()
-    assert (change.who, change.way) == ("bert", "page")
+    assert (change.who, change.way, change.what) == ("bert", "page", "revert")
     assert change.after == {"judge.min_area_px": 16}
     count = len(site.desk.changes.last(100))
     site.begin()
