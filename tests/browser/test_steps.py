@@ -20,7 +20,7 @@ from tests.browser.axe import violations
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
 from tests.browser.test_commanding import asked, click
-from tests.browser.test_views import LOOKS
+from tests.browser.test_views import looks
 
 pytestmark = needs_chromium
 
@@ -86,9 +86,7 @@ def test_a_step_is_sound_in_every_width_and_colour(
 ) -> None:
     if step:
         taught(station, tmp_path, step)
-    for width, look in LOOKS:
-        browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
-        go(browser, station, READY[step])
+    for width, look in looks(browser, lambda: go(browser, station, READY[step])):
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
         assert violations(browser) == [], (width, look)
         small = (

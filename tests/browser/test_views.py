@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,7 +30,17 @@ READY = {  # by view, what shows that it is drawn; of one that has no row here: 
     "doctor": "button[type=submit]",
 }
 VIEWS = OF_VIEWS  # all there are, also those of tomorrow
-LOOKS = [(width, look) for width in (1280, 390) for look in ("grey", "dark", "forced")]
+WIDTHS = (1280, 390)
+
+
+def looks(browser: Browser, show: Callable[[], None]) -> Iterator[tuple[int, str]]:
+    """Every width and colour, the page shown anew in each width: colours change nothing but its style."""
+    for width in WIDTHS:
+        for look in ("grey", "dark", "forced"):
+            browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
+            if look == "grey":
+                show()
+            yield width, look
 
 
 def fill(station: Station, part_id: str | None = None) -> str:
@@ -64,9 +75,7 @@ def test_a_view_is_sound_in_every_width_and_colour(
     station: Station, browser: Browser, tmp_path: Path, view: str
 ) -> None:
     reject = fill(station)
-    for width, look in LOOKS:
-        browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
-        go(browser, station, view, reject)
+    for width, look in looks(browser, lambda: go(browser, station, view, reject)):
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
         assert violations(browser) == [], (width, look)
         small = (
@@ -140,27 +149,27 @@ SEEN_NOW = f"""(() => {{
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("view", VIEWS)
 def test_all_of_a_view_is_reached_and_seen_with_the_keyboard_alone(
-    station: Station, browser: Browser, view: str, width: int
+    station: Station, browser: Browser, view: str
 ) -> None:
     reject = fill(station)
-    browser.resize(width, 900)
-    go(browser, station, view, reject)
-    count = browser.evaluate(f'document.querySelectorAll("{USABLE}").length')
-    left = None
-    for _ in range(count + 10):
-        browser.press("Tab", 9)
-        now = browser.evaluate(SEEN_NOW)
-        if now is None:
-            continue
-        assert now["shown"], f"nobody sees where the focus is: {now['what']}"
-        assert not now["covered"], f"what has the focus is covered: {now['what']}"
-        left = now["left"]
-        if not left:
-            break
-    assert left == [], "never reached"
+    for width in WIDTHS:
+        browser.resize(width, 900)
+        go(browser, station, view, reject)
+        count = browser.evaluate(f'document.querySelectorAll("{USABLE}").length')
+        left = None
+        for _ in range(count + 10):
+            browser.press("Tab", 9)
+            now = browser.evaluate(SEEN_NOW)
+            if now is None:
+                continue
+            assert now["shown"], f"{width}: nobody sees where the focus is: {now['what']}"
+            assert not now["covered"], f"{width}: what has the focus is covered: {now['what']}"
+            left = now["left"]
+            if not left:
+                break
+        assert left == [], f"{width}: never reached"
     assert browser.errors == []
 
 
