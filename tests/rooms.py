@@ -1,8 +1,8 @@
 """The whole suite, a process for each room: a crash ends one room, and says which test it ended.
 
-What is APART is left out. As many rooms run at once as there are cores, and up to twice as many while a core
-is idle, since most wait most of the time; what a room printed comes when it has ended, the longest rooms are
-begun first.
+What is APART is left out. As many rooms run at once as there are cores, and up to three times as many while
+cores are idle, since most wait most of the time; what a room printed comes when it has ended, the longest
+rooms are begun first.
 `python -m tests.rooms [pytest's options]`, as `make test` does; exit code 0 when every room passed, else 1.
 """
 
@@ -26,28 +26,23 @@ import pytest
 HERE = Path(__file__).parent
 # Their folders are rooms of their own; what lies loose in them is one more.
 SPLIT = (("agent",), ("models",), ("deploy",), ("agent", "remote"))
-PARTS = {"e2e": 2}  # rooms that would run on alone at the end, by every n-th file
+PARTS = {"e2e": 2, "browser": 2}  # rooms that would run on alone at the end, by every n-th file
 APART = "system"  # make test-system: it needs root, a second machine's root folder, and minutes
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
 SHARED = "TESTS_ROOMS_SHARED"  # names a folder of this run: what takes long is made there by one room for all
 FIRST = (  # the longest, those that wait before those that compute
-    *("e2e/1", "e2e/2", "agent/uplink", "faults", "deploy/deb", "deploy", "agent/cameras", "agent/remote"),
-    *(
-        "documents",
-        "models/methods",
-        "models/shipping",
-        "agent/cli",
-        "models/data",
-        "models/judging",
-        "models",
-    ),
+    *("e2e/1", "e2e/2", "browser/1", "browser/2", "agent/uplink", "agent/remote/commands", "agent/cli"),
+    *("agent/cameras", "faults", "deploy/deb", "deploy", "documents", "models/shipping", "models/methods"),
+    *("agent/remote/rollout", "models/teaching", "models/data", "models/importing", "agent/drift"),
+    *("agent/engines", "models", "models/judging"),
 )
 # Rooms share the cores among them: threads of torch that wait for a core which another room has, spin for it.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 # Hundreds of processes import the agent: without files of bytecode each of them compiles all of it anew.
 COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
 LOOK_S = 5.0  # from one more room to the next: so long it takes until a room is seen in the load
-IDLE_CORES = 0.5  # left over since the last look: one more room has something of it
+IDLE_CORES = 0.25  # left over since the last look: one more room has something of it
+AT_ONCE = 3  # rooms for each core, at most
 NO_TESTS = 5  # pytest's exit code where the options leave none
 
 
@@ -183,9 +178,9 @@ def run_all(every: Mapping[str, list[Path]], options: Sequence[str]) -> Iterator
     cores, load = os.cpu_count() or 1, Load()
     waiting = deque(sorted(every, key=lambda room: FIRST.index(room) if room in FIRST else len(FIRST)))
     running: set[Future[tuple[Result, str]]] = set()
-    with ThreadPoolExecutor(2 * cores) as pool:
+    with ThreadPoolExecutor(AT_ONCE * cores) as pool:
         while waiting or running:
-            while waiting and (len(running) < cores or (len(running) < 2 * cores and load.has_room())):
+            while waiting and (len(running) < cores or (len(running) < AT_ONCE * cores and load.has_room())):
                 room = waiting.popleft()
                 running.add(pool.submit(run_room, room, every[room], options))
             ended, running = wait(running, LOOK_S, FIRST_COMPLETED)

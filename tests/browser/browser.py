@@ -84,7 +84,12 @@ class Browser:
             ) as answer:
                 tab = next(one for one in json.load(answer) if one["type"] == "page")
             self._socket = self._stack.enter_context(
-                connect(tab["webSocketDebuggerUrl"], max_size=None, open_timeout=START_TIMEOUT_S)
+                connect(
+                    tab["webSocketDebuggerUrl"],
+                    max_size=None,
+                    open_timeout=START_TIMEOUT_S,
+                    ping_interval=None,  # a test that looks elsewhere for long reads no answer to a ping
+                )
             )
             for domain in ("Page", "Runtime", "Log", "Network"):
                 self.command(f"{domain}.enable")

@@ -1,4 +1,4 @@
-"""One browser for all tests of a file, and a page with a station that runs."""
+"""One browser for all tests, and a page with a station that runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,23 @@ needs_chromium = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Starting one takes a second of computing."""
     assert CHROMIUM is not None
     with Browser(CHROMIUM, tmp_path_factory.mktemp("browser") / "new") as browser:
         yield browser
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """As a new one would be: an empty tab, no cookie, nothing remembered."""
+    chromium.resize(1280, 900)
+    chromium.command("Network.clearBrowserCookies")
+    chromium.errors.clear()
+    chromium.addresses.clear()
+    yield chromium
+    chromium.open("about:blank")
 
 
 @pytest.fixture
@@ -37,7 +49,6 @@ def board() -> Board:
 def page(board: Board, browser: Browser) -> Iterator[PageServer]:
     server = PageServer(board, Metrics(), host="127.0.0.1", port=0)
     server.start()
-    begin(browser)
     yield server
     browser.open("about:blank")
     server.stop()
@@ -47,12 +58,5 @@ def page(board: Board, browser: Browser) -> Iterator[PageServer]:
 def station(tmp_path: Path, browser: Browser) -> Iterator[Station]:
     """One that has all that views can show."""
     with running(tmp_path / "station") as station:
-        begin(browser)
         yield station
         browser.open("about:blank")
-
-
-def begin(browser: Browser) -> None:
-    browser.errors.clear()
-    browser.addresses.clear()
-    browser.resize(1280, 900)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.browser.axe import violations
 from tests.browser.browser import Browser
 
-LOOKS = [(width, look) for width in (1280, 390) for look in ("grey", "dark", "forced")]
+WIDTHS = (1280, 390)
 _SMALL = (
     "[...document.querySelectorAll('a, button, select, input, summary')]"
     ".map(e => [e, (e.closest('label') ?? e).getBoundingClientRect()])"
@@ -23,11 +23,19 @@ _OUTSIDE = (
 )
 
 
+def looks(browser: Browser, show: Callable[[], None]) -> Iterator[tuple[int, str]]:
+    """Every width and colour, the page shown anew in each width: colours change nothing but its style."""
+    for width in WIDTHS:
+        for look in ("grey", "dark", "forced"):
+            browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
+            if look == "grey":
+                show()
+            yield width, look
+
+
 def require_sound(browser: Browser, pictures: Path, name: str, show: Callable[[], None]) -> None:
     """`show` draws it; nothing is cut off, too small or without contrast, and pictures of it are kept."""
-    for width, look in LOOKS:
-        browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
-        show()
+    for width, look in looks(browser, show):
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
         assert violations(browser) == [], (width, look)
         assert browser.evaluate(f"{_SMALL}.filter(e => !e.includes('skip'))") == [], (width, look)

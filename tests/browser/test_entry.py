@@ -33,7 +33,6 @@ def test_somebody_signs_in_and_out_by_keyboard(
     accounts.put("emma", "engineer", PASSWORD)
     page = PageServer(board, Metrics(), host="127.0.0.1", port=0, accounts=accounts.path)
     page.start()
-    browser.errors.clear()
     try:
         browser.resize(width, 900)
         browser.open(page.url)

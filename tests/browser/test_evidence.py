@@ -10,7 +10,7 @@ from tests.agent.page.station import Station
 from tests.browser.axe import violations
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
-from tests.browser.test_views import LOOKS, fill, go
+from tests.browser.test_views import fill, go, looks
 
 pytestmark = needs_chromium
 
@@ -68,9 +68,7 @@ def test_a_bundle_that_cannot_explain_is_said_in_words(station: Station, browser
 
 @pytest.mark.slow
 def test_it_is_sound_in_every_width_and_colour(station: Station, browser: Browser, tmp_path: Path) -> None:
-    for width, look in LOOKS:
-        browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
-        explained(browser, station)
+    for width, look in looks(browser, lambda: explained(browser, station)):
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
         assert violations(browser) == [], (width, look)
         browser.evaluate(f"{IN_PANEL}.scrollIntoView()")

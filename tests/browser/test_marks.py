@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.agent.page.station import Station
 from tests.browser.axe import violations
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
+from tests.browser.sound import looks
 from tests.browser.test_views import fill, go
 
 pytestmark = needs_chromium
@@ -177,19 +179,16 @@ def test_marks_are_reached_and_read_in_every_width_and_colour(
         station.desk.ask(
             "mark", {"result_id": reject, "says": "right", "label": label}, "Ada", within_s=1, say=unheard
         )
-    for width in (1280, 390):
-        for look in ("grey", "dark", "forced"):
-            browser.resize(width, 900, dark=look == "dark", forced=look == "forced")
-            for view in ("rejects", "result"):
-                go(browser, station, view, reject)
-                assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
-                assert violations(browser) == [], (view, width, look)
-                low = (
-                    f"[...document.querySelectorAll('.says button, {PANEL} button')]"
-                    ".map(e => e.getBoundingClientRect()).filter(r => r.height < 44 || r.width < 44).length"
-                )
-                assert browser.evaluate(low) == 0, (view, width, look)
-                if view == "result":
-                    browser.evaluate(f"document.querySelector('{PANEL}').scrollIntoView()")
-                browser.screenshot(tmp_path / f"marks-{view}-{width}-{look}.png")
+    for view in ("rejects", "result"):
+        for width, look in looks(browser, partial(go, browser, station, view, reject)):
+            assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, look)
+            assert violations(browser) == [], (view, width, look)
+            low = (
+                f"[...document.querySelectorAll('.says button, {PANEL} button')]"
+                ".map(e => e.getBoundingClientRect()).filter(r => r.height < 44 || r.width < 44).length"
+            )
+            assert browser.evaluate(low) == 0, (view, width, look)
+            if view == "result":
+                browser.evaluate(f"document.querySelector('{PANEL}').scrollIntoView()")
+            browser.screenshot(tmp_path / f"marks-{view}-{width}-{look}.png")
     assert browser.errors == []

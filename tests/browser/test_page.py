@@ -11,13 +11,18 @@ import cv2
 import pytest
 
 from agent.clock import SystemClock, rfc3339
+from agent.page.connections import LIMITS, Limits
+from agent.page.feed import STREAM_S
 from agent.page.server import PageServer
 from agent.status.board import Board
+from agent.status.metrics import Metrics
 from tests.agent.status.samples import THRESHOLD, part, verdict
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
 
 pytestmark = needs_chromium
+
+HASTE = 0.3  # of the time that a stream and an answer may last
 
 
 def judge(board: Board, numbers: range, camera: str = "top", width: int = 300) -> None:
@@ -364,8 +369,12 @@ def test_a_page_without_an_answer_says_so_and_recovers(
 
 @pytest.mark.slow
 def test_one_stream_goes_on_for_longer_than_one_answer_may_last(
-    board: Board, page: PageServer, browser: Browser
+    board: Board, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("agent.page.feed.STREAM_S", HASTE * STREAM_S)
+    limits = Limits(answer_s=HASTE * LIMITS.answer_s)
+    page = PageServer(board, Metrics(), host="127.0.0.1", port=0, limits=limits)
+    page.start()
     judge(board, range(4))
     open_live(browser, page)
     streams = "performance.getEntriesByType('resource').filter(e => e.name.includes('api/events')).length"
@@ -376,6 +385,8 @@ def test_one_stream_goes_on_for_longer_than_one_answer_may_last(
     assert browser.evaluate("document.querySelector('#stale').hidden")
     assert not [address for address in browser.addresses if "api/views" in address], "nothing was missed"
     assert page.turned_away == 0
+    browser.open("about:blank")
+    page.stop()
 
 
 @pytest.mark.slow

@@ -28,7 +28,6 @@ def test_a_refused_bundle_is_shown_with_the_frames_that_it_flips(
     found = station.prove_here(write_grey(tmp_path / "candidate", threshold=0.4))
     page = PageServer(board, Metrics(), host="127.0.0.1", port=0, behind=Behind(proofs=station.proofs))
     page.start()
-    browser.errors.clear()
     try:
         browser.resize(width, 900)
         browser.open(f"{page.url}#/model")

@@ -54,8 +54,6 @@ def port(board: Board, browser: Browser) -> Iterator[int]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
         thread = threading.Thread(target=proxy.serve_forever)
         thread.start()
-        browser.errors.clear()
-        browser.addresses.clear()
         yield proxy.server_address[1]
         browser.open("about:blank")
         proxy.shutdown()

@@ -14,7 +14,7 @@ from agent.demo.cells import load_cells
 from agent.demo.demo import choose_cells
 from tests.brokers import Mosquitto, eventually
 from tests.browser.browser import Browser
-from tests.browser.conftest import begin, needs_chromium
+from tests.browser.conftest import needs_chromium
 from tests.browser.test_commanding import click
 from tests.e2e.agent_process import AgentProcess
 
@@ -58,7 +58,6 @@ class Line:
 def line(tmp_path: Path, mosquitto: Mosquitto, browser: Browser) -> Iterator[Line]:
     line = Line(tmp_path, mosquitto)
     line.agent.start()
-    begin(browser)
     yield line
     browser.open("about:blank")
     line.agent.kill()

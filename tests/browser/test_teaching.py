@@ -22,7 +22,7 @@ from agent.page.sessions.gate import OWN_HEADER
 from tests.brokers import Mosquitto, eventually
 from tests.browser.axe import violations
 from tests.browser.browser import Browser
-from tests.browser.conftest import begin, needs_chromium
+from tests.browser.conftest import needs_chromium
 from tests.e2e.agent_process import ENTRY, AgentProcess
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -165,7 +165,6 @@ def test_from_an_empty_station_to_the_first_reject_of_own_parts_by_clicking(
     for number in (7, 30):
         shown[number] = cv2.GaussianBlur(shown[number], (0, 0), 6)
         shown[number + 2] = shown[number + 1]
-    begin(browser)
     browser.open(site.url)
     browser.wait_for("nav a[aria-current]")
     site.begun_s = time.monotonic()

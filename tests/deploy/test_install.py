@@ -64,6 +64,7 @@ def test_a_fresh_machine_becomes_a_running_service(machine: Machine) -> None:
 
 
 def test_key_and_request_are_the_stations_and_the_roots(machine: Machine) -> None:
+    machine.say("quick", "yes")
     machine.install(*CLEAR)
     key = load_pem_private_key((machine.secrets / "mqtt-key.pem").read_bytes(), None)
     request = x509.load_pem_x509_csr((machine.secrets / "mqtt.csr").read_bytes())
@@ -117,6 +118,7 @@ def test_the_same_command_again_changes_nothing(machine: Machine, authority: Pat
 
 
 def test_settings_changed_by_hand_are_in_force_when_it_was_run_again(machine: Machine) -> None:
+    machine.say("quick", "yes")
     machine.install(*CLEAR)
     machine.calls()
     assert machine.install("--yes").returncode == 0
@@ -238,6 +240,7 @@ def test_a_password_in_a_cameras_address_is_never_shown(machine: Machine) -> Non
 def test_each_kind_of_camera_becomes_its_source(
     machine: Machine, camera: str, source: dict[str, str]
 ) -> None:
+    machine.say("quick", "yes")
     done = machine.install(*CLEAR, "--camera", camera)
     assert done.returncode == 0, done.stdout + done.stderr
     found = settings.load(machine.settings, {}).cameras[0].source.model_dump(mode="json")
@@ -253,6 +256,7 @@ def test_each_kind_of_camera_becomes_its_source(
 def test_a_broker_is_a_host_with_or_without_a_port(
     machine: Machine, broker: str, place: tuple[str, int]
 ) -> None:
+    machine.say("quick", "yes")
     assert machine.install(*CLEAR, "--broker", broker).returncode == 0
     mqtt = settings.load(machine.settings, {}).mqtt
     assert (mqtt.host, mqtt.port) == place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -84,6 +85,7 @@ class Part:
     box: Box
 
 
+@lru_cache(maxsize=128)
 def part(seed: int, *, width: int = 300, height: int = 300) -> Part:
     """A grey part with busbars and one dark scratch; evidence peaks at 1.6 thresholds."""
     rng = np.random.default_rng(seed)
@@ -102,7 +104,7 @@ def part(seed: int, *, width: int = 300, height: int = 300) -> Part:
     evidence = soft / soft.max() * 1.6 * THRESHOLD
     evidence += np.abs(cv2.GaussianBlur(rng.normal(0, 0.1, scratch.shape), (0, 0), 6)) * THRESHOLD
     box = (int(cx - length), int(cy - length // 2), 2 * length, length)
-    return Part(
+    made = Part(
         image=np.clip(clean - 90 * cv2.GaussianBlur(scratch, (0, 0), 1.2), 0, 255).astype(np.uint8)[
             :, :, None
         ],
@@ -112,6 +114,9 @@ def part(seed: int, *, width: int = 300, height: int = 300) -> Part:
         ),
         box=box,
     )
+    for shared in (made.image, made.restored, made.evidence):
+        shared.setflags(write=False)
+    return made
 
 
 def streaming_board(clock: Clock) -> Board:
