@@ -114,11 +114,6 @@ def export(
     threshold = calibrate(
         scores, target=target, source=f"{', '.join(run.data)}: held-back good training parts"
     )
-    with stages.stage("writing the graph"):
-        graph = to_onnx(student, run.input)
-    tiles = golden_tiles(run.input)
-    with torch.no_grad():
-        golden_scores = student(torch.from_numpy(tiles))[0].numpy()
     _refuse_blind(student, as_tiles(held, run.input, stages), stages)
     yardstick = build(kept, shares.held, run.input, stages=stages).yardstick
     standing = on_unseen(by_student(student), yardstick, kept, shares.held, run.input, stages)
@@ -127,6 +122,11 @@ def export(
             f"no bundle written: the student {standing.words()}; distil longer, or take it as it is with "
             "--accept-worse"
         )
+    with stages.stage("writing the graph"):
+        graph = to_onnx(student, run.input)
+    tiles = golden_tiles(run.input)
+    with torch.no_grad():
+        golden_scores = student(torch.from_numpy(tiles))[0].numpy()
     files = {
         MODEL: graph,
         GOLDEN_TILES: _npy(tiles),

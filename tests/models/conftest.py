@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,3 +34,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         return made_once(Path(os.environ.get(SHARED) or tmp_path_factory.mktemp("workshop")))
+
+
+@pytest.fixture(scope="module")
+def yardsticks() -> Iterator[None]:
+    """Each memory of good parts is built once for a module; equal arguments give equal bits (yardstick)."""
+    from models.judging import yardstick  # it imports much that most rooms do without
+
+    built: dict[str, yardstick.Built] = {}
+    build = yardstick.build
+
+    def once(kept: Any, held: Any, spec: Any, seed: int, stages: Any) -> yardstick.Built:
+        key = repr((kept, held, spec, seed))
+        if key not in built:
+            built[key] = build(kept, held, spec, seed, stages)
+        return built[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yardstick, "build", once)
+        yield

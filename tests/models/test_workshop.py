@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -29,26 +33,44 @@ from tests.models.workshop import (
 )
 
 # The exporter's own dependencies warn of their future, which is theirs.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+    pytest.mark.usefixtures("yardsticks"),
+]
 
 
 FIGURES = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "aupro_03")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What `evaluate` said of a model, and the folder of its report."""
+
+    output: str
+    figures: dict[str, Any]
+    report: Path
+
+
+@pytest.fixture(scope="module")
+def evaluated(made: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Evaluated]:
+    """Each model's evaluation, done when it is first asked for."""
+
+    @functools.cache
+    def of(what: str) -> Evaluated:
+        folder = tmp_path_factory.mktemp(what)
+        file, report = folder / "figures.json", folder / "report"
+        model = getattr(made, what)
+        output = run_lab("evaluate", model, "--data", made.data, "--json", file, "--report", report)
+        return Evaluated(output=output, figures=json.loads(file.read_text()), report=report)
+
+    return of
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["teacher", "student", "bundle"])
-def test_what_was_made_is_evaluated_and_reported(made: Workshop, tmp_path: Path, what: str) -> None:
-    output = run_lab(
-        "evaluate",
-        getattr(made, what),
-        "--data",
-        made.data,
-        "--json",
-        tmp_path / "figures.json",
-        "--report",
-        tmp_path / "report",
-    )
-    figures = json.loads((tmp_path / "figures.json").read_text())
+def test_what_was_made_is_evaluated_and_reported(evaluated: Callable[[str], Evaluated], what: str) -> None:
+    found = evaluated(what)
+    figures, output = found.figures, found.output
     assert figures["images"] == GOOD_TEST + DEFECTIVE_TEST
     assert figures["seconds_per_image"] > 0
     for name in FIGURES:
@@ -56,20 +78,18 @@ def test_what_was_made_is_evaluated_and_reported(made: Workshop, tmp_path: Path,
         assert name in output
     assert (figures["threshold"] is None) == (what != "bundle")
     assert (figures["recall_at_threshold"] is None) == (what != "bundle")
-    curves, worst = (cv2.imread(str(tmp_path / "report" / name)) for name in ("curves.png", "worst.png"))
+    curves, worst = (cv2.imread(str(found.report / name)) for name in ("curves.png", "worst.png"))
     assert min(curves.shape[:2]) > 300
     assert min(worst.shape[:2]) > 1000  # input, restoration, evidence and mask of 8 pictures
     assert curves.std() > 5
     assert worst.std() > 5
 
 
-def test_the_student_and_its_bundle_judge_alike(made: Workshop, tmp_path: Path) -> None:
-    found = []
-    for model in (made.student, made.bundle):
-        run_lab("evaluate", model, "--data", made.data, "--json", tmp_path / "figures.json")
-        found.append(json.loads((tmp_path / "figures.json").read_text()))
+@pytest.mark.slow
+def test_the_student_and_its_bundle_judge_alike(evaluated: Callable[[str], Evaluated]) -> None:
+    student, bundle = evaluated("student").figures, evaluated("bundle").figures
     for name in FIGURES:
-        assert found[0][name] == pytest.approx(found[1][name], abs=0.06)  # the bundle may run in bf16
+        assert student[name] == pytest.approx(bundle[name], abs=0.06)  # the bundle may run in bf16
 
 
 @pytest.mark.slow

@@ -16,7 +16,10 @@ from models.training.train import RUN, STUDENT, RunError
 from tests.models.tiny import write_tiny
 from tests.models.workshop import run, run_lab
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+    pytest.mark.usefixtures("yardsticks"),
+]
 
 
 @pytest.fixture(scope="module")

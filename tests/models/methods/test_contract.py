@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -40,8 +41,9 @@ def new(method: ModuleType, channels: int = 1, products: int = 1) -> Any:
     return method.build(config)
 
 
+@functools.cache
 def ready(method: ModuleType, channels: int = 1, products: int = 1) -> Any:
-    """Untrained, with its statistics, and a last layer that answers something."""
+    """Untrained and never to be changed, with its statistics, and a last layer that answers something."""
     model = new(method, channels, products)
     good = to_images(np.repeat(tiles(8).pixels, channels, axis=3))
     model.fit_statistics(good)
