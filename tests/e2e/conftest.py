@@ -10,6 +10,13 @@ import pytest
 from tests.brokers import Mosquitto, Subscriber
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.bright import write_bright
+from tests.e2e.lifted import lifted
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _lifted() -> Iterator[None]:
+    with lifted():
+        yield
 
 
 @pytest.fixture(scope="session")
