@@ -232,6 +232,7 @@ def test_a_thread_that_stands_is_named_and_acted_on(stage: str, watched: Watched
     with standing(agent, stage, manager):
         acted, logged = manager.count("WATCHDOG=trigger"), len(agent.log())
         eventually(lambda: manager.count("WATCHDOG=trigger") > acted, "the manager is told to act")
+        eventually(lambda: "stage_stands" in agent.log()[logged:], "it is named")
     told = [line for line in agent.log()[logged:].splitlines() if "stage_stands" in line]
     assert f'"stage": "{stage.replace("-", " ")}"' in told[0]
     alive = manager.count("WATCHDOG=1")
