@@ -46,6 +46,7 @@ def test_good_cells_teach_a_running_station_its_threshold(
         "pass_share": 1.0,
         "min_free_bytes": 0,
     }
+    sampled.settings["cameras"][0]["source"]["line_rate_hz"] = 300.0  # type: ignore[index]
     sampled.start()
     eventually(lambda: len(verdicts(subscriber)) > 3, "it judges", 120)
     file = sampled.write_settings()
