@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import getpass
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,15 @@ class Received:
     content_type: str | None
     properties: tuple[tuple[str, str], ...]
     correlation_data: bytes | None = None
+
+    def json(self) -> Any:
+        """Read once, however often a condition looks at it; nobody changes what it gives."""
+        return _parsed(self.payload)
+
+
+@lru_cache(maxsize=20_000)
+def _parsed(payload: bytes) -> Any:
+    return json.loads(payload)
 
 
 class Subscriber:

@@ -18,6 +18,7 @@ from tests.brokers import HOST, eventually, free_port
 
 STATION = "plumbline/v1/test/cells/line1/top1"
 END_TIMEOUT_S = 60
+PROOF_S = 600.0  # what proves, replays or explains takes what processor nobody else wants
 
 # Says at the end what a device must never have imported.
 ENTRY = """
@@ -41,6 +42,7 @@ class AgentProcess:
         station: str = "top1",
         cells: int = 24,
         line_rate_hz: float = 900.0,
+        bundle: Path = SAMPLE_BUNDLE,
         entry: str = ENTRY,
     ) -> None:
         """`entry` is the program that runs the agent."""
@@ -56,7 +58,7 @@ class AgentProcess:
         self.settings = {
             "version": 1,
             "identity": {"site": "test", "area": "cells", "line": "line1", "station": station},
-            "bundle": str(SAMPLE_BUNDLE),
+            "bundle": str(bundle),
             "cameras": [
                 {
                     "name": "top",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,21 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import paho.mqtt.client as paho
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.bundle.bundle import MANIFEST, manifest_bytes, open_bundle
-from agent.demo.demo import SAMPLE_BUNDLE
+from agent.bundle.bundle import MANIFEST, MODEL, manifest_bytes, open_bundle
 from agent.trust.envelope import parse
 from tests.agent.cli.calling import Ended, process
 from tests.agent.remote.rollouts import installed
 from tests.brokers import HOST, Mosquitto, Subscriber, eventually
-from tests.e2e.agent_process import AgentProcess
+from tests.e2e.agent_process import PROOF_S, AgentProcess
+from tests.e2e.bright import write_bright
 
 NAMES = ("cell1", "cell2", "cell3")
 WAVES = ["1", "rest"]
-PROOF_S = 600.0  # it takes what processor nobody else wants
 # What may differ on a loaded machine is wide; who judges otherwise is caught before, by its proof.
 PROBATION = {
     "verdicts": 3,
@@ -55,9 +54,7 @@ class Seen:
     def verdicts(self) -> list[dict[str, Any]]:
         """As they came, each once: a process that was killed may say its last ones again."""
         start = topic(self.name, "verdict")
-        found = [
-            json.loads(one.payload) for one in list(self.subscriber.received) if one.topic.startswith(start)
-        ]
+        found = [one.json() for one in list(self.subscriber.received) if one.topic.startswith(start)]
         return list({one["sequence"]: one for one in found}.values())
 
     def bundles(self) -> list[str]:
@@ -85,8 +82,8 @@ class Seen:
     def answers(self, kind: str) -> list[dict[str, Any]]:
         """What was said of documents so far, in order."""
         wanted = topic(self.name, "config", "reported")
-        found = [one.payload for one in list(self.subscriber.received) if one.topic == wanted]
-        return [said for one in found if (said := json.loads(one)[kind]["attempted"]) is not None]
+        found = [one.json() for one in list(self.subscriber.received) if one.topic == wanted]
+        return [said for one in found if (said := one[kind]["attempted"]) is not None]
 
     def answer(self, kind: str, counter: int) -> dict[str, Any]:
         """The last to the document of this counter: an office that stops tells another one at once."""
@@ -147,16 +144,19 @@ class Plant:
         return self.folder / name
 
     def bundle(
-        self, name: str, *, counter: int, threshold: float = 1.0, golden: float = 1.0, is_same: bool = True
+        self, name: str, *, counter: int, threshold: float = 1.0, golden: float = 1.0, words: str = ""
     ) -> Path:
-        """The sample bundle, signed by the office, with threshold and golden scores multiplied.
+        """A bundle of brightness, signed by the office, with threshold and golden scores multiplied.
 
-        Its graph is the same, by other bytes where it `is_same` no more.
+        Its graph is the same, by other bytes where it has `words`.
         """
-        sample = open_bundle(SAMPLE_BUNDLE)
+        unsigned, path = self.folder / f"{name}-unsigned", self.folder / "office" / name
+        sample = open_bundle(write_bright(unsigned))
         files = dict(sample.files)
-        if not is_same:
-            files["model.onnx"] += b"\x32" + bytes([len(name)]) + name.encode()  # protobuf: doc_string
+        if words:
+            model = onnx.load_model_from_string(files[MODEL])
+            model.doc_string = words
+            files[MODEL] = model.SerializeToString()
         if golden != 1:
             scores = io.BytesIO()
             np.save(scores, np.load(io.BytesIO(files["golden/scores.npy"])) * np.float32(golden))
@@ -170,8 +170,6 @@ class Plant:
                 "files": {one: hashlib.sha256(files[one]).hexdigest() for one in sample.manifest.files},
             }
         )
-        unsigned, path = self.folder / f"{name}-unsigned", self.folder / "office" / name
-        shutil.copytree(SAMPLE_BUNDLE, unsigned)
         for one, data in {**files, MANIFEST: manifest_bytes(manifest)}.items():
             (unsigned / one).write_bytes(data)
         path.parent.mkdir(exist_ok=True)

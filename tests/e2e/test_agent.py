@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 import time
 from contextlib import closing
@@ -24,14 +23,14 @@ RESIDENT_LIMIT_MB = 500
 
 @pytest.mark.slow
 def test_every_message_of_a_running_agent_fits_the_contract(
-    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+    sampled: AgentProcess, subscriber: Subscriber
 ) -> None:
-    agent.start()
+    sampled.start()
     eventually(
         lambda: len(crops(subscriber)) >= 2 and len(verdicts(subscriber)) >= 30, "verdicts and crops arrive"
     )
-    resident_mb = agent.resident_mb()
-    assert agent.stop() == 0, agent.log()
+    resident_mb = sampled.resident_mb()
+    assert sampled.stop() == 0, sampled.log()
     found = verdicts(subscriber)
     for verdict in found:
         jsonschema.validate(verdict, SCHEMA)
@@ -39,9 +38,9 @@ def test_every_message_of_a_running_agent_fits_the_contract(
     assert [verdict["sequence"] for verdict in found] == list(range(1, len(found) + 1))
     assert all(len(message.payload) < 8192 for message in of_kind(subscriber, "verdict"))
     assert_crops_are_those_announced(subscriber, found)
-    assert json.loads(last_status(subscriber).payload)["state"] == "stopped"
+    assert last_status(subscriber).json()["state"] == "stopped"
     assert resident_mb < RESIDENT_LIMIT_MB
-    assert "torch imported: False" in agent.log()
+    assert "torch imported: False" in sampled.log()
 
 
 @pytest.mark.slow
@@ -91,7 +90,7 @@ def test_a_calibrated_web_is_told_in_mm_and_its_roll_has_a_map(
             )
             assert x / 2 <= defect["centroid_mm"][0] <= (x + width) / 2
             assert y / 2 <= defect["centroid_mm"][1] <= (y + height) / 2
-    events = [json.loads(message.payload) for message in of_kind(subscriber, "event")]
+    events = [message.json() for message in of_kind(subscriber, "event")]
     (told,) = [event["data"] for event in events if event["event"] == "roll_map"]
     assert told["roll_id"] == roll_id and sum(told["windows"].values()) == len(found)
     assert told["defects_counted"] == sum(len(verdict["defects"]) for verdict in found)
@@ -155,7 +154,7 @@ def of_kind(subscriber: Subscriber, kind: str) -> list[Received]:
 
 
 def verdicts(subscriber: Subscriber) -> list[dict[str, object]]:
-    return [json.loads(message.payload) for message in of_kind(subscriber, "verdict")]
+    return [message.json() for message in of_kind(subscriber, "verdict")]
 
 
 def crops(subscriber: Subscriber) -> list[Received]:

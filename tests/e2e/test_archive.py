@@ -27,7 +27,7 @@ def test_every_frame_is_kept_under_the_verdict_that_was_sent(
     agent.start()
     eventually(lambda: len(verdicts(subscriber)) >= 25, "records")
     assert agent.stop() == 0, agent.log()
-    sent = {json.loads(one.payload)["result_id"]: one.payload for one in of_kind(subscriber, "verdict")}
+    sent = {one.json()["result_id"]: one.payload for one in of_kind(subscriber, "verdict")}
     pictured = {id_ for id_, payload in sent.items() if json.loads(payload)["verdict"] != "skipped"}
     shelf = Shelf(folder, Archive(folder=folder), clock=SystemClock())
     shelf.open()
@@ -54,7 +54,7 @@ def test_a_folder_that_cannot_be_written_degrades_the_station_and_stops_no_recor
     words = f"Archive takes no frames: {folder}: File exists; something else has this name"
 
     def told() -> bool:
-        said = [json.loads(one.payload) for one in of_kind(subscriber, "status")[-1:]]
+        said = [one.json() for one in of_kind(subscriber, "status")[-1:]]
         return any(one["state"] == "degraded" and words in (one["reason"] or "") for one in said)
 
     eventually(lambda: bool(verdicts(subscriber)) and told(), "the trouble is told")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import urllib.request
 from pathlib import Path
@@ -24,7 +23,7 @@ def verdicts_of(subscriber: Subscriber, camera: str) -> int:
 
 def status(subscriber: Subscriber) -> dict[str, str]:
     said = [message for message in list(subscriber.received) if message.topic == f"{STATION}/status"]
-    told: dict[str, str] = json.loads(said[-1].payload) if said else {"state": "none", "reason": ""}
+    told: dict[str, str] = said[-1].json() if said else {"state": "none", "reason": ""}
     return told
 
 

@@ -13,34 +13,33 @@ import pytest
 from agent.page.sessions.gate import OWN_HEADER
 from tests.agent.cli.calling import process
 from tests.agent.uplink.test_inbound import Mes
-from tests.brokers import Mosquitto, eventually
-from tests.e2e.agent_process import STATION, AgentProcess
+from tests.brokers import HOST, Mosquitto, eventually
+from tests.e2e.agent_process import PROOF_S, STATION, AgentProcess
 
 pytestmark = pytest.mark.slow
 
 
 class Site:
-    def __init__(self, folder: Path, broker: Mosquitto) -> None:
-        self.agent = AgentProcess(folder, broker_port=broker.port)
+    def __init__(self, folder: Path, broker: Mosquitto, bundle: Path) -> None:
+        self.agent = AgentProcess(folder, broker_port=broker.port, bundle=bundle)
         self.agent.settings["archive"] = {"folder": str(folder / "archive"), "pass_share": 1.0}
         self.file = folder / "agent.yaml"
-        self.url = f"http://127.0.0.1:{self.agent.page_port}/api/"
+        url = f"http://{HOST}:{self.agent.page_port}/api/"
+        self.page = httpx.Client(base_url=url, headers={OWN_HEADER: "1"}, trust_env=False, timeout=60)
 
     def act(self, name: str, **body: Any) -> httpx.Response:
         """To its end, however long that takes."""
-        answer = httpx.post(
-            f"{self.url}acts/{name}", json=body, headers={OWN_HEADER: "1"}, trust_env=False, timeout=60
-        )
+        answer = self.page.post(f"acts/{name}", json=body)
         while answer.status_code == 202:
-            answer = httpx.get(f"{self.url}jobs/{answer.json()['job']}", trust_env=False, timeout=60)
+            answer = self.page.get(f"jobs/{answer.json()['job']}")
         return answer
 
     def view(self, name: str, **query: str) -> Any:
-        return httpx.get(f"{self.url}views/{name}", params=query, trust_env=False, timeout=30).json()
+        return self.page.get(f"views/{name}", params=query).json()
 
     def is_up(self) -> bool:
         try:
-            return httpx.get(f"{self.url}views/now", trust_env=False).status_code == 200
+            return self.page.get("views/now").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -50,11 +49,12 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[Site]:
-    site = Site(tmp_path, mosquitto)
+def site(tmp_path: Path, mosquitto: Mosquitto, bright: Path) -> Iterator[Site]:
+    site = Site(tmp_path, mosquitto, bright)
     site.agent.start()
-    eventually(site.is_up, "the page answers")
-    yield site
+    with site.page:
+        eventually(site.is_up, "the page answers")
+        yield site
     site.agent.kill()
 
 
@@ -123,7 +123,7 @@ def test_the_mes_has_a_decision_made_once_more_as_the_page_does(site: Site) -> N
     eventually(lambda: site.view("result", id=kept)["can"]["replay"], "its picture is kept", 60)
     assert site.act("pause", reason="a decision is looked into").status_code == 200  # it gives way
     words = ("-m", "agent", "command", "decide_again", f"result_id={kept}", "-c", site.file)
-    done = process(*words, "--timeout", "300", "--json")
+    done = process(*words, "--timeout", "300", "--json", timeout_s=PROOF_S)
     assert done.code == 0, done.out + done.err
     found = json.loads(done.out)["data"]
     assert found["schema"] == "plumbline.replay/1" and found["reproduced"], found

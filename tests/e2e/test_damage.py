@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import resource
 from contextlib import closing
@@ -20,7 +19,7 @@ from tests.brokers import Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.test_agent import last_status, of_kind, recorded, verdicts
 
-WAITING = 1200
+WAITING = 600
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
@@ -44,7 +43,7 @@ def test_rows_around_a_spoilt_page_arrive_after_one_start(
     old = [number for number in numbers(subscriber) if number <= WAITING]
     assert list(dict.fromkeys(old)) == sorted(set(old)), "in order"
     assert min(new(subscriber)) == WAITING + 1
-    events = [json.loads(message.payload) for message in of_kind(subscriber, "event")]
+    events = [message.json() for message in of_kind(subscriber, "event")]
     told = [event["data"] for event in events if event["event"] == "outbox_set_aside"]
     if told:
         (data,) = told
@@ -57,10 +56,7 @@ def test_rows_around_a_spoilt_page_arrive_after_one_start(
 
 def numbers(subscriber: Subscriber) -> list[int]:
     found = [message for message in list(subscriber.received) if "/verdict/" in message.topic]
-    return [
-        json.loads(one.payload).get("sequence") or int(json.loads(one.payload)["id"].split("-")[1])
-        for one in found
-    ]
+    return [one.json().get("sequence") or int(one.json()["id"].split("-")[1]) for one in found]
 
 
 def new(subscriber: Subscriber) -> list[int]:
@@ -78,8 +74,12 @@ def test_an_agent_without_a_file_to_spare_goes_on_and_says_its_last_words(
     _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, most))
     # Its pictures are files, so the camera is lost, which is a new status to tell.
-    eventually(lambda: b'"degraded"' in of_kind(subscriber, "status")[-1].payload, "the camera is lost")
+
+    def is_lost() -> bool:
+        return any(one.json()["state"] == "degraded" for one in of_kind(subscriber, "status")[-1:])
+
+    eventually(is_lost, "the camera is lost")
     assert agent.is_running()
     assert agent.stop() == 0, agent.log()
-    assert json.loads(last_status(subscriber).payload)["state"] == "stopped"
+    assert last_status(subscriber).json()["state"] == "stopped"
     assert numbers(subscriber) == list(range(1, recorded(tmp_path) + 1))

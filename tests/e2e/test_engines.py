@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ pytest.importorskip("elpv_dataset")
 @pytest.mark.slow
 @pytest.mark.skipif(find_gpu() is not None, reason="this machine has a GPU")
 def test_an_agent_that_cannot_have_its_engine_judges_with_the_next_and_is_degraded(
-    tmp_path: Path, mosquitto: Mosquitto
+    tmp_path: Path, mosquitto: Mosquitto, bright: Path
 ) -> None:
-    agent = AgentProcess(tmp_path, broker_port=mosquitto.port, cells=4)
+    agent = AgentProcess(tmp_path, broker_port=mosquitto.port, bundle=bright, cells=4)
     agent.settings["engine"] = {"kind": "tensorrt", "threads": 1}
     subscriber = Subscriber(mosquitto.port, f"{STATION}/#")
     subscriber.start()
@@ -48,4 +47,4 @@ def engines(subscriber: Subscriber) -> set[str]:
 
 
 def of(subscriber: Subscriber, kind: str) -> list[dict[str, Any]]:
-    return [json.loads(one.payload) for one in list(subscriber.received) if f"/{kind}" in one.topic]
+    return [one.json() for one in list(subscriber.received) if f"/{kind}" in one.topic]

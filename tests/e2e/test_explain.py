@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import httpx
@@ -16,20 +15,20 @@ from tests.e2e.test_agent import of_kind, verdicts
 
 @pytest.mark.slow
 def test_a_reject_is_explained_by_the_page_of_a_running_line(
-    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+    sampled: AgentProcess, subscriber: Subscriber, tmp_path: Path
 ) -> None:
-    agent.settings["archive"] = {"folder": str(tmp_path / "archive"), "min_free_bytes": 0}
-    agent.settings["cameras"][0]["source"]["line_rate_hz"] = 100.0  # type: ignore[index]
-    agent.start()
+    sampled.settings["archive"] = {"folder": str(tmp_path / "archive"), "min_free_bytes": 0}
+    sampled.settings["cameras"][0]["source"]["line_rate_hz"] = 100.0  # type: ignore[index]
+    sampled.start()
 
     def failed() -> list[dict[str, object]]:
-        sent = [json.loads(one.payload) for one in of_kind(subscriber, "verdict")]
+        sent = [one.json() for one in of_kind(subscriber, "verdict")]
         return [one for one in sent if one["verdict"] == "fail"]
 
     eventually(failed, "a reject")
     reject = failed()[0]
     id_ = reject["result_id"]
-    url = f"http://{HOST}:{agent.page_port}/api"
+    url = f"http://{HOST}:{sampled.page_port}/api"
     eventually(lambda: list((tmp_path / "archive").glob(f"*/{id_}.png")), "its entry")
     with httpx.Client(trust_env=False, timeout=240.0, headers={OWN_HEADER: "1"}) as page:
         answer = page.post(f"{url}/acts/explain", json={"result_id": id_})
@@ -47,4 +46,4 @@ def test_a_reject_is_explained_by_the_page_of_a_running_line(
         assert restored.status_code == 200 and restored.content.startswith(b"\xff\xd8\xff")
     before = len(verdicts(subscriber))
     eventually(lambda: len(verdicts(subscriber)) > before, "records after it")
-    assert agent.stop() == 0, agent.log()
+    assert sampled.stop() == 0, sampled.log()

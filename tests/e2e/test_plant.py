@@ -14,9 +14,11 @@ from agent.bundle.bundle import open_bundle
 from agent.contract.desired import SETTINGS_TYPE
 from models.signing import load_private_key, sign, write_new_key
 from tests.brokers import Mosquitto, Subscriber, eventually
-from tests.e2e.plant import NAMES, PROOF_S, Plant, Running, is_gap_free, lab, topic
+from tests.e2e.agent_process import PROOF_S
+from tests.e2e.plant import NAMES, Plant, Running, is_gap_free, lab, topic
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+DOWNLOADED = 1_000_000  # so often a word of ten letters: as large as a model
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def first_applied(plant: Plant, name: str, sha256: str) -> bytes:
     wanted = topic(name, "config", "reported")
     for one in plant.seen[name].subscriber.received:
         if one.topic == wanted:
-            attempted = json.loads(one.payload)["bundle"]["attempted"] or {}
+            attempted = one.json()["bundle"]["attempted"] or {}
             if (attempted.get("sha256"), attempted.get("state")) == (sha256, "applied"):
                 return one.payload
     raise AssertionError(f"{name} never applied it")
@@ -76,7 +78,7 @@ def document(plant: Plant, counter: int, *, key: Path | None = None, issuer: str
 
 def test_a_good_bundle_comes_to_all_in_waves_and_each_changes_between_two_frames(plant: Plant) -> None:
     before = open_bundle(plant.first).sha256
-    good = plant.bundle("good", counter=4, is_same=False)
+    good = plant.bundle("good", counter=4, words="good")
     sha256 = open_bundle(good).sha256
     done = plant.roll_out(good, "--json")
     assert done.code == 0, done.err
@@ -263,7 +265,7 @@ def test_a_station_that_is_killed_in_the_midst_of_an_update_comes_to_its_end(
 ) -> None:
     seen, station = plant.seen["cell2"], plant.stations["cell2"]
     before = seen.serving()
-    better = plant.bundle(f"better-{moment}", counter=20 + len(moment), is_same=False)
+    better = plant.bundle(f"better-{moment}", counter=20 + len(moment), words=moment * DOWNLOADED)
     sha256 = open_bundle(better).sha256
     words = plant.bundle_words(better, "--serve", to=["cell2"])
     office = Running("fleet", *words)
@@ -286,7 +288,7 @@ def test_a_stick_brings_settings_and_bundle_to_stations_and_their_reports_back(
     plant: Plant, tmp_path: Path
 ) -> None:
     names, stick = NAMES[:2], tmp_path / "stick"
-    carried = plant.bundle("carried", counter=40, is_same=False)
+    carried = plant.bundle("carried", counter=40, words="carried")
     sha256 = open_bundle(carried).sha256
     (tmp_path / "patch.yaml").write_text("{revision: 2002, judge: {min_area_px: 21}}")
     words = ("export", stick, "-i", plant.inventory, "--key", plant.key, "--to", names[0], "--to", names[1])

@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 
 from agent.bundle.bundle import MANIFEST, manifest_bytes, open_bundle
-from agent.demo.demo import SAMPLE_BUNDLE
 from tests.agent.cli.calling import process
 from tests.brokers import Subscriber, eventually
-from tests.e2e.agent_process import AgentProcess
+from tests.e2e.agent_process import PROOF_S, AgentProcess
 from tests.e2e.test_agent import verdicts
 
 
-def stricter(path: Path) -> Path:
-    """The sample bundle with a threshold of which nobody was told; its graph and golden tiles are right."""
-    shutil.copytree(SAMPLE_BUNDLE, path)
+def stricter(bundle: Path, path: Path) -> Path:
+    """The bundle with a threshold of which nobody was told; its graph and golden tiles are right."""
+    shutil.copytree(bundle, path)
     manifest = open_bundle(path).manifest
     lower = manifest.threshold.model_copy(update={"raw": 0.5 * manifest.threshold.raw})
     (path / MANIFEST).write_bytes(manifest_bytes(manifest.model_copy(update={"threshold": lower})))
@@ -27,19 +26,21 @@ def stricter(path: Path) -> Path:
 
 @pytest.mark.slow
 def test_one_that_flips_verdicts_is_refused_while_the_line_judges_by_the_one_before(
-    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path, bright: Path
 ) -> None:
     agent.settings["archive"] = {
         "folder": str(tmp_path / "archive"),
         "pass_share": 1.0,
         "min_free_bytes": 0,
     }
-    agent.settings["remote"] = {"proof": {"frames": 10, "timeout_s": 240.0}}
+    agent.settings["remote"] = {"proof": {"frames": 10, "timeout_s": PROOF_S}}
     agent.start()
     eventually(lambda: len(verdicts(subscriber)) >= 15, "records")
     before = len(verdicts(subscriber))
     config = agent.write_settings()
-    done = process("-m", "agent", "bundle", "prove", stricter(tmp_path / "stricter"), "-c", config, "--json")
+    candidate = stricter(bright, tmp_path / "stricter")
+    words = ("-m", "agent", "bundle", "prove", candidate, "-c", config, "--json")
+    done = process(*words, timeout_s=PROOF_S)
     assert (done.code, done.err) == (1, "")
     found = json.loads(done.out)
     assert (
@@ -53,4 +54,4 @@ def test_one_that_flips_verdicts_is_refused_while_the_line_judges_by_the_one_bef
     assert agent.stop() == 0, agent.log()
     told = verdicts(subscriber)
     assert [one["sequence"] for one in told] == list(range(1, len(told) + 1))
-    assert {one["model"]["sha256"] for one in told} == {open_bundle(SAMPLE_BUNDLE).sha256}
+    assert {one["model"]["sha256"] for one in told} == {open_bundle(bright).sha256}

@@ -14,7 +14,7 @@ import pytest
 from agent.bundle.bundle import open_bundle, write_bundle
 from agent.clock import SystemClock, new_uuid7
 from agent.demo.cells import load_cells
-from agent.demo.demo import SAMPLE_BUNDLE, choose_cells
+from agent.demo.demo import choose_cells
 from tests.brokers import HOST, Subscriber, eventually
 from tests.e2e.agent_process import STATION, AgentProcess
 from tests.e2e.test_agent import verdicts
@@ -24,9 +24,9 @@ NAMES = ("5BB-000001", "6BB-000001", "9BB-000001", "5BB-000002", "6BB-000002", "
 pytestmark = pytest.mark.slow
 
 
-def other(folder: Path) -> Path:
-    """The sample bundle with another threshold."""
-    sample = open_bundle(SAMPLE_BUNDLE)
+def other(bundle: Path, folder: Path) -> Path:
+    """The bundle with another threshold."""
+    sample = open_bundle(bundle)
     threshold = sample.manifest.threshold.model_copy(update={"raw": sample.manifest.threshold.raw * 1.1})
     manifest = sample.manifest.model_copy(update={"name": "other", "threshold": threshold})
     files = {name: data for name, data in sample.files.items() if name in manifest.files}
@@ -34,7 +34,7 @@ def other(folder: Path) -> Path:
     return folder / "other"
 
 
-def judge_by_product(agent: AgentProcess, folder: Path) -> str:
+def judge_by_product(agent: AgentProcess, first: Path, folder: Path) -> str:
     """Cells whose names say the product, one after the other, for ever; the second product's bundle."""
     frames = folder / "products"
     frames.mkdir()
@@ -43,7 +43,7 @@ def judge_by_product(agent: AgentProcess, folder: Path) -> str:
     agent.settings["cameras"] = [
         {"name": "top", "source": {"kind": "folder", "path": str(frames), "rate_hz": 20.0, "repeat": True}}
     ]
-    bundle = other(folder)
+    bundle = other(first, folder)
     agent.settings["recipes"] = [
         {"name": "five", "parts": ["5BB-\\d{6}"], "cameras": [{"camera": "top", "threshold": 1e-6}]},
         {
@@ -78,9 +78,9 @@ def command(port: int, name: str, arguments: dict[str, Any]) -> Callable[[], Non
 
 
 def test_each_part_is_judged_by_the_recipe_and_the_bundle_of_its_product(
-    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path, bright: Path
 ) -> None:
-    second = judge_by_product(agent, tmp_path)
+    second = judge_by_product(agent, bright, tmp_path)
     agent.start()
     eventually(lambda: len(verdicts(subscriber)) >= 2 * len(NAMES), "all products were there twice")
     end = command(agent.settings["mqtt"]["port"], "bind", {"product": "M-6"})  # type: ignore[index]
@@ -92,8 +92,8 @@ def test_each_part_is_judged_by_the_recipe_and_the_bundle_of_its_product(
     assert agent.stop() == 0, agent.log()
     found = verdicts(subscriber)
     assert [one["sequence"] for one in found] == list(range(1, len(found) + 1))
-    sample = open_bundle(SAMPLE_BUNDLE).sha256
-    by_id = {"5": ("five", "fail", sample), "6": ("six", "pass", second)}
+    first = open_bundle(bright).sha256
+    by_id = {"5": ("five", "fail", first), "6": ("six", "pass", second)}
     foreign = [one["recipe_id"] == "six" and not one["part_id"].startswith("6BB") for one in found]
     bound = foreign.index(True)
     for one in (one for one in found[:bound] if one["reason"] != "stopped"):

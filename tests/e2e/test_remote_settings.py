@@ -13,7 +13,6 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.bundle.bundle import BUNDLE_TYPE, MANIFEST, SIGNATURE
-from agent.demo.demo import SAMPLE_BUNDLE
 from models.signing import sign
 from tests.agent.remote.settled import KEYS, document, signed, trust_file
 from tests.brokers import HOST, Mosquitto, Subscriber, eventually
@@ -45,8 +44,7 @@ def ours(settings: dict[str, Any], counter: int, **changes: Any) -> bytes:
 
 
 def reports(subscriber: Subscriber) -> list[dict[str, Any]]:
-    found = [one.payload for one in subscriber.received if one.topic == f"{STATION}/config/reported"]
-    return [json.loads(one) for one in found]
+    return [one.json() for one in subscriber.received if one.topic == f"{STATION}/config/reported"]
 
 
 def attempted(subscriber: Subscriber) -> dict[str, Any]:
@@ -60,12 +58,12 @@ def is_now(subscriber: Subscriber, counter: int | None, state: str) -> bool:
 
 
 @pytest.fixture
-def remote(agent: AgentProcess, tmp_path: Path) -> AgentProcess:
+def remote(agent: AgentProcess, tmp_path: Path, bright: Path) -> AgentProcess:
     """A station that listens to documents."""
     (tmp_path / "trust.json").write_bytes(trust_file())
     agent.settings["trust"] = {"file": str(tmp_path / "trust.json")}
     bundle = tmp_path / "bundle"
-    shutil.copytree(SAMPLE_BUNDLE, bundle)
+    shutil.copytree(bright, bundle)
     (bundle / SIGNATURE).write_bytes(sign((bundle / MANIFEST).read_bytes(), BUNDLE_TYPE, KEYS[2]))
     agent.settings["bundle"] = str(bundle)
     agent.settings["remote"] = {"groups": ["press"], "probation": PROBATION}

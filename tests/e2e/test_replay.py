@@ -9,7 +9,7 @@ import pytest
 
 from tests.agent.cli.calling import process
 from tests.brokers import Subscriber, eventually
-from tests.e2e.agent_process import AgentProcess
+from tests.e2e.agent_process import PROOF_S, AgentProcess
 from tests.e2e.test_agent import of_kind, verdicts
 
 
@@ -21,13 +21,13 @@ def test_records_of_a_line_with_lost_lines_are_reproduced_beside_it(
     agent.settings["cameras"][0]["web"]["max_invalid_ratio"] = 0.01  # type: ignore[index]
     agent.start()
     eventually(lambda: len(verdicts(subscriber)) >= 25, "records")
-    sent = [json.loads(one.payload) for one in of_kind(subscriber, "verdict")]
+    sent = [one.json() for one in of_kind(subscriber, "verdict")]
     chosen = [next(one for one in sent if one["verdict"] == name) for name in ("pass", "fail", "undecided")]
     settings = agent.write_settings()
     for one in chosen:
         file = tmp_path / "kept.json"
         file.write_text(json.dumps(one), encoding="utf-8")
-        done = process("-m", "agent", "replay", file, "-c", settings, "--json")
+        done = process("-m", "agent", "replay", file, "-c", settings, "--json", timeout_s=PROOF_S)
         assert done.code == 0, done.out + done.err
         found = json.loads(done.out)
         assert found["reproduced"] and found["notes"] == []

@@ -7,15 +7,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from agent.bundle.bundle import open_bundle, write_bundle
-from agent.demo.demo import SAMPLE_BUNDLE
 from tests.agent.cli.calling import process
-from tests.brokers import HOST, Subscriber, eventually
+from tests.brokers import HOST, Mosquitto, Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.frozen import frozen
 from tests.e2e.test_agent import verdicts
@@ -100,6 +100,34 @@ def started(agent: AgentProcess, manager: Manager) -> None:
     eventually(lambda: manager.count("READY=1") == 1, "it is ready")
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A running agent, its manager and who listens to it."""
+
+    agent: AgentProcess
+    subscriber: Subscriber
+    manager: Manager
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory, bright: Path) -> Iterator[Watched]:
+    """One for all stories of threads that stand: each leaves it going on where it was."""
+    folder = tmp_path_factory.mktemp("watched")
+    broker, manager = Mosquitto(folder / "mosquitto"), Manager(folder)
+    agent = AgentProcess(folder, broker_port=broker.port, bundle=bright)
+    subscriber = Subscriber(broker.port, "plumbline/v1/#")
+    with ExitStack() as ends:
+        ends.callback(manager.close)
+        broker.start()
+        ends.callback(broker.stop)
+        subscriber.start()
+        ends.callback(subscriber.stop)
+        ends.callback(agent.kill)
+        started(agent, manager)
+        yield Watched(agent, subscriber, manager)
+        assert agent.stop() == 0, agent.log()
+
+
 def test_it_is_ready_reloads_and_stops_as_a_service_does(
     agent: AgentProcess, subscriber: Subscriber, manager: Manager
 ) -> None:
@@ -161,11 +189,11 @@ def test_a_port_that_is_taken_is_refused_at_a_reload_and_the_station_goes_on(
 
 
 def test_a_bundle_that_is_installed_by_hand_is_taken_at_the_next_reload(
-    agent: AgentProcess, subscriber: Subscriber, manager: Manager, tmp_path: Path
+    agent: AgentProcess, subscriber: Subscriber, manager: Manager, tmp_path: Path, bright: Path
 ) -> None:
-    sample = open_bundle(SAMPLE_BUNDLE)
-    newer = sample.manifest.model_copy(update={"counter": sample.manifest.counter + 1})
-    files = {name: data for name, data in sample.files.items() if name in newer.files}
+    first = open_bundle(bright)
+    newer = first.manifest.model_copy(update={"counter": first.manifest.counter + 1})
+    files = {name: data for name, data in first.files.items() if name in newer.files}
     write_bundle(tmp_path / "newer", newer, files, None)
     agent.settings["bundle"] = "bundles/current"
     settings = agent.write_settings()
@@ -178,43 +206,43 @@ def test_a_bundle_that_is_installed_by_hand_is_taken_at_the_next_reload(
         found = verdicts(subscriber)
         return bool(found) and found[-1]["model"]["sha256"] == sha256
 
-    bundle("install", SAMPLE_BUNDLE)
+    bundle("install", bright)
     started(agent, manager)
-    eventually(lambda: judges(sample.sha256), "the first one judges")
+    eventually(lambda: judges(first.sha256), "the first one judges")
     bundle("install", tmp_path / "newer")
     seen = len(verdicts(subscriber))
     eventually(lambda: len(verdicts(subscriber)) > seen + 5, "it goes on")
-    assert judges(sample.sha256)
+    assert judges(first.sha256)
     agent.send(signal.SIGHUP)
     eventually(lambda: manager.count("READY=1") == 2, "the reload is over")
     eventually(lambda: judges(open_bundle(tmp_path / "newer").sha256), "the new one judges")
     bundle("rollback")
     agent.send(signal.SIGHUP)
-    eventually(lambda: judges(sample.sha256), "the first one judges again")
+    eventually(lambda: judges(first.sha256), "the first one judges again")
     assert agent.stop() == 0, agent.log()
     sequences = [one["sequence"] for one in verdicts(subscriber)]
     assert sequences == list(range(1, len(sequences) + 1))
 
 
 @pytest.mark.parametrize("stage", ["line-top", "outbox", "camera-top", "watch", "courier"])
-def test_a_thread_that_stands_is_named_and_acted_on(
-    stage: str, agent: AgentProcess, subscriber: Subscriber, manager: Manager
-) -> None:
-    started(agent, manager)
-    eventually(lambda: len(verdicts(subscriber)) >= 3, "it works")
+def test_a_thread_that_stands_is_named_and_acted_on(stage: str, watched: Watched) -> None:
+    agent, manager = watched.agent, watched.manager
+    seen = len(verdicts(watched.subscriber))
+    eventually(lambda: len(verdicts(watched.subscriber)) >= seen + 3, "it works")
     with standing(agent, stage, manager):
-        eventually(lambda: manager.count("WATCHDOG=trigger") >= 1, "the manager is told to act")
-    told = [line for line in agent.log().splitlines() if "stage_stands" in line]
+        acted, logged = manager.count("WATCHDOG=trigger"), len(agent.log())
+        eventually(lambda: manager.count("WATCHDOG=trigger") > acted, "the manager is told to act")
+        eventually(lambda: "stage_stands" in agent.log()[logged:], "it is named")
+    told = [line for line in agent.log()[logged:].splitlines() if "stage_stands" in line]
     assert f'"stage": "{stage.replace("-", " ")}"' in told[0]
     alive = manager.count("WATCHDOG=1")
     eventually(lambda: manager.count("WATCHDOG=1") > alive, "it goes on where it was")
-    assert agent.stop() == 0, agent.log()
 
 
 def test_a_frozen_line_is_noticed_within_the_watchdogs_time_every_time(
-    agent: AgentProcess, subscriber: Subscriber, manager: Manager
+    watched: Watched,
 ) -> None:
-    started(agent, manager)
+    agent, manager = watched.agent, watched.manager
     noticed = []
     for number in range(1, FREEZES + 1):
         time.sleep(number % 7 * 0.1)  # at another moment each time
@@ -226,7 +254,6 @@ def test_a_frozen_line_is_noticed_within_the_watchdogs_time_every_time(
         eventually(lambda alive=alive: manager.count("WATCHDOG=1") > alive, f"freeze {number} is over")  # type: ignore[misc]
     print(f"{FREEZES} freezes noticed after {min(noticed):.2f} to {max(noticed):.2f} s of {WATCHDOG_S:g} s")
     assert max(noticed) < WATCHDOG_S
-    assert agent.stop() == 0
 
 
 def test_a_crash_leaves_the_stacks_and_the_next_start_tells_of_it(

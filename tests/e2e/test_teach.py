@@ -35,16 +35,21 @@ def judged_by(subscriber: Subscriber, threshold: float) -> bool:
 
 @pytest.mark.timeout(600)
 def test_good_cells_teach_a_running_station_its_threshold(
-    agent: AgentProcess, subscriber: Subscriber, tmp_path: Path
+    sampled: AgentProcess, subscriber: Subscriber, tmp_path: Path
 ) -> None:
     good = tmp_path / "good"
     good.mkdir()
     for cell in [one for one in load_cells() if one.split == "train/good"][:400:8]:
         shutil.copyfile(cell.image, good / cell.image.name)
-    agent.settings["archive"] = {"folder": str(tmp_path / "archive"), "pass_share": 1.0, "min_free_bytes": 0}
-    agent.start()
+    sampled.settings["archive"] = {
+        "folder": str(tmp_path / "archive"),
+        "pass_share": 1.0,
+        "min_free_bytes": 0,
+    }
+    sampled.settings["cameras"][0]["source"]["line_rate_hz"] = 300.0  # type: ignore[index]
+    sampled.start()
     eventually(lambda: len(verdicts(subscriber)) > 3, "it judges", 120)
-    file = agent.write_settings()
+    file = sampled.write_settings()
     asked = ("teach", "-c", file, "--product", "cell", "--from", good, "--parts", 50, "--flagged", "keep")
     ended = plumbline(*asked, "--target-frr", "0.02", "--who", "lead", "--json")
     assert ended.returncode == 0, ended.stderr

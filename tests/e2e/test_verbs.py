@@ -21,7 +21,6 @@ from agent.crew import Crew
 from agent.running import App
 from agent.settings import camera as camera_settings
 from agent.settings import settings
-from tests.agent.test_app import SAMPLE
 from tests.agent.uplink.test_inbound import Mes
 from tests.brokers import DEADLINE_S, Mosquitto, Subscriber, eventually
 
@@ -31,8 +30,9 @@ PREFIX = "plumbline/v1/site/area/line/station"
 class Plant:
     """A running agent with two cameras that never end, and whoever asks it."""
 
-    def __init__(self, folder: Path, broker: Mosquitto) -> None:
+    def __init__(self, folder: Path, broker: Mosquitto, bundle: Path) -> None:
         self.folder = folder
+        self._bundle = bundle
         self.heard = Subscriber(broker.port, f"{PREFIX}/#")
         self.heard.start()
         self._mes = Mes(broker.port)
@@ -54,7 +54,7 @@ class Plant:
             for name in ("top", "side")
         )
         wanted = settings.Settings(
-            bundle=SAMPLE,
+            bundle=self._bundle,
             cameras=cameras,
             engine=settings.Engine(kind="openvino", threads=1, cache=self.folder / "engines"),
             outbox=settings.Outbox(path=self.folder / "outbox.sqlite3", min_free_bytes=0),
@@ -87,11 +87,11 @@ class Plant:
         return self.answers(id_)[-1]
 
     def answers(self, id_: str) -> list[dict[str, Any]]:
-        told = [json.loads(one.payload) for one in list(self.heard.received) if "/rsp/" in one.topic]
+        told = [one.json() for one in list(self.heard.received) if "/rsp/" in one.topic]
         return [one for one in told if one["id"] == id_]
 
     def told(self, topic: str) -> list[dict[str, Any]]:
-        return [json.loads(one.payload) for one in list(self.heard.received) if f"/{topic}" in one.topic]
+        return [one.json() for one in list(self.heard.received) if f"/{topic}" in one.topic]
 
     def status(self) -> dict[str, Any]:
         """The latest that says who is stopped; nobody is, before there is one."""
@@ -106,12 +106,12 @@ class Plant:
 
 
 @pytest.fixture
-def plant(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[Plant]:
+def plant(tmp_path: Path, mosquitto: Mosquitto, bright: Path) -> Iterator[Plant]:
     (tmp_path / "pictures").mkdir()
     for number in range(3):
         noise = np.random.default_rng(number).integers(0, 256, (300, 300, 3), np.uint8)
         cv2.imwrite(str(tmp_path / "pictures" / f"{number}.png"), noise)
-    made = Plant(tmp_path, mosquitto)
+    made = Plant(tmp_path, mosquitto, bright)
     yield made
     made.close()
 
