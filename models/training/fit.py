@@ -17,11 +17,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from agent.errors import PlumblineError
@@ -29,6 +28,9 @@ from models.parts.precision import autocast
 from models.stages import SILENT, Stages
 from models.training import checkpoint
 from models.training.plans import Plan
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "losses.csv"
@@ -71,6 +73,8 @@ class Cost:
 
 def new_fabric() -> Fabric:
     """One process, or one of those that `torchrun` has started."""
+    from lightning_fabric import Fabric  # over a second to import, for those that train alone
+
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     world = int(os.environ.get("WORLD_SIZE", "1"))
     strategy = "ddp_find_unused_parameters_true" if world > 1 else "auto"
