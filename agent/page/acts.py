@@ -20,7 +20,7 @@ from agent.page.jobs import Say, unheard
 from agent.page.labels import with_labels
 from agent.page.regions import with_region
 from agent.page.sessions.roles import Person, may
-from agent.page.sources import Json, Sources, TaughtFrom, Teaching
+from agent.page.sources import Json, Sources, TaughtBy, TaughtFrom, Teaching
 from agent.settings.recipes import MAX_CORNERS
 from agent.settings.section import Identifier
 
@@ -101,6 +101,8 @@ class TeachBegin(Asked):
     camera: str = Field("", max_length=64)
     parts: int = Field(ge=1, le=MOST_PARTS)
     target: float  # what no parts can promise is said by whoever promises
+    preset: TaughtBy = ""
+    minutes: float = Field(30.0, ge=1, le=10_080)  # that training may take
 
 
 class TeachSort(Asked):
@@ -224,7 +226,16 @@ def teach_begin(sources: Sources, asked: TeachBegin, who: str) -> Json:
     cameras = {one.name for one in sources.shown.snapshot().cameras}
     if asked.camera and asked.camera not in cameras:
         raise NotDoneError("not_found", f"no camera {shown(asked.camera)}; there are {', '.join(cameras)}")
-    _teaching(sources).begin(asked.product, asked.source, asked.camera, asked.parts, asked.target, who)
+    _teaching(sources).begin(
+        asked.product,
+        asked.source,
+        asked.camera,
+        asked.parts,
+        asked.target,
+        who,
+        preset=asked.preset,
+        minutes=asked.minutes,
+    )
     return {}
 
 
