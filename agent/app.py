@@ -51,12 +51,10 @@ from agent.status.tally import Tally
 from agent.status.vigil import make_vigil
 from agent.status.watch import Watch
 from agent.systemd import NOBODY, Manager
+from agent.teach.make import make_teaching
 from agent.teach.station import FOLDER as TAUGHT
-from agent.teach.station import Judges, Teaching
 from agent.teach.tap import Tap
 from agent.track.track import scale_of
-
-SET_WITHIN_S = 30.0  # a threshold, from when it was asked for to when it is on its way
 
 
 def nothing_is_looked_at(wanted: settings.Settings, at: Callable[[Keys], bool]) -> Iterable[tuple[Keys, str]]:
@@ -165,18 +163,14 @@ def _build(
     day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
     day.open()
     tap = Tap()
-    teaching = Teaching(
+    teaching = make_teaching(
         wanted.outbox.path.with_name(TAUGHT),
         tap=tap,
-        settings=lambda: recipes.settings,
-        judges=lambda: (
-            None
-            if (serving := status.serving(names[0])) is None
-            else Judges(bundle_sha256=recipes.in_force.bundle_sha256, engine=serving.engine)
-        ),
-        activate=lambda threshold, onto, who: asked.desk.ask(
-            "threshold", {"threshold": threshold, "onto": onto}, who, within_s=SET_WITHIN_S
-        ),
+        recipes=recipes,
+        engine=lambda: None if (serving := status.serving(names[0])) is None else serving.engine,
+        rollouts=ground.rollouts,
+        desk=asked.desk,
+        settling=settings_state,
         changes=changes,
         way=ground.way,
         clock=clock,

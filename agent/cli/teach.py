@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -18,10 +18,12 @@ from agent.errors import PlumblineError
 
 if TYPE_CHECKING:
     from agent.settings.settings import Settings
-    from agent.teach.flow import Going, Means
-    from agent.teach.state import State, Step
+    from agent.teach.flow import Flow, Means
+    from agent.teach.state import State, Step, Told
 
 FOLDER = "teach"  # beside the outbox
+
+Done = TypeVar("Done")
 
 
 def teach(
@@ -48,15 +50,25 @@ def teach(
         Literal["collect", "check", "teach", "threshold", "activate"],
         typer.Option(help="the last step to do"),
     ] = "activate",
+    train: Annotated[
+        Literal["nano", "edge"] | None,
+        typer.Option(help="train a bundle of its own by the workshop; default: calibrate the one in force"),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=1, max=10_080, callback=finite, help="that its training may take")
+    ] = 30.0,
     who: Annotated[str | None, typer.Option(help="who asks, for the record; default: not told")] = None,
     as_json: Json = False,
 ) -> None:
-    """Teach the bundle in force a product: collect, check, teach, set the threshold, activate.
+    """Teach a product: collect, check, teach, set the threshold, activate.
+
+    What is taught is the threshold of the bundle in force or, with --train, a bundle of its own, which the
+    workshop trains at low priority beside a running line, where it is installed.
 
     Parts that people marked as good join the set; defects that they confirmed are held apart, and it says how
     many of them the threshold rejects. The same command goes on where it was ended, killed, or found the disk
     full. With --json: schema, product, source, wanted, target, camera, step, bundle, checked, kept,
-    taught, promised, activated.
+    preset, minutes, trained, taught, promised, activated.
     """
     if source not in ("camera", "archive"):
         must_be_there(source, "--from", "give a folder of pictures, camera or archive")
@@ -65,6 +77,8 @@ def teach(
     from agent.settings.section import IDENTIFIER
     from agent.teach.flow import Flow
     from agent.teach.state import SCHEMA, State
+    from agent.teach.trained import to_train
+    from agent.teach.workshop import find
 
     if not re.fullmatch(IDENTIFIER, product):
         raise typer.BadParameter(f"--product {product!r}: give a name of a-z, 0-9, _ and -")
@@ -72,26 +86,62 @@ def teach(
     check_place(wanted.outbox.path)
     flow = Flow(wanted.outbox.path.parent / FOLDER / product)
     place = source if source in ("camera", "archive") else str(Path(source).resolve())
+    if train is not None:
+        find()
     state = flow.open(
-        State(product=product, source=place, wanted=parts, target=target_frr, camera=camera or "")
+        State(
+            product=product,
+            source=place,
+            wanted=parts,
+            target=target_frr,
+            camera=camera or "",
+            preset=train or "",
+            minutes=minutes,
+        )
     )
-    with _means(config, wanted, state, who) as means:
-        while state.step != "done":
-            step = state.step
-            try:
-                state = _shown(flow.do(means, flagged=flagged), quiet=as_json)
-            except PlumblineError as error:
-                _tell(flow.state() or state, quiet=as_json, step=step)
-                raise NotGood(str(error)) from error
-            _tell(state, quiet=as_json, step=step)
-            if step == until:
-                break
+    step: Step | None = None
+    while state.step != "done" and step != until:
+        if to_train(flow, state):
+            state = _trained(flow, quiet=as_json)
+        with _means(config, wanted, state, who) as means:
+            judged_by = _bundle_of(wanted, state)
+            while state.step != "done" and step != until and _bundle_of(wanted, state) == judged_by:
+                if to_train(flow, state):
+                    break
+                step = state.step
+                try:
+                    state = _shown(flow.do(means, flagged=flagged), quiet=as_json)
+                except PlumblineError as error:
+                    _tell(flow.state() or state, quiet=as_json, step=step)
+                    raise NotGood(str(error)) from error
+                _tell(state, quiet=as_json, step=step)
     if as_json:
         say_json({"schema": SCHEMA, **asdict(state)})
     elif state.step == "done":
         say(f"{product}: threshold {state.promised['threshold']:.5g} is set; the station watches it")
     else:
         say(f"{product}: next is {state.step}; the same command goes on")
+
+
+def _bundle_of(wanted: Settings, state: State) -> Path:
+    """Which one is taught."""
+    is_own = state.trained and state.step not in ("collect", "check")
+    return Path(state.trained["bundle"]) if is_own else wanted.bundle
+
+
+def _trained(flow: Flow, *, quiet: bool) -> State:
+    """With a bundle of its own; Ctrl-C ends that, and nothing is lost."""
+    from agent.line.way import RightOfWay
+    from agent.teach import workshop
+    from agent.teach.trained import train
+
+    way = RightOfWay()  # the lines are of another process: the lowest priority is all
+    _shown(train(flow, lambda wanted: workshop.train(wanted, workshop.find(), way=way)), quiet=quiet)
+    state = flow.begun()
+    if not quiet:
+        for line in state.trained["lines"]:
+            say(f"teach: {line}")
+    return state
 
 
 @contextmanager
@@ -106,7 +156,7 @@ def _means(config: Path, wanted: Settings, state: State, who: str | None) -> Ite
     from agent.teach.judged import judge_by
     from agent.teach.source import TeachError, camera_of
 
-    clock, bundle = SystemClock(), open_bundle(wanted.bundle)
+    clock, bundle = SystemClock(), open_bundle(_bundle_of(wanted, state))
     require_trusted(bundle, wanted.trust)
 
     def collected(parts: Any, count: int) -> Iterator[collect.Got]:
@@ -127,6 +177,12 @@ def _means(config: Path, wanted: Settings, state: State, who: str | None) -> Ite
 
     def activate(threshold: float) -> dict[str, Any]:
         there = asked(config, "in_force", {})["data"]
+        if there["bundle"] != bundle.sha256 and state.trained:
+            raise PlumblineError(
+                "the bundle that was trained is not in force: unset a threshold of the one before with "
+                f"plumbline command threshold threshold=null, then plumbline bundle install {bundle.path}, "
+                "reload the station, and the same command sets its threshold"
+            )
         if there["bundle"] != bundle.sha256:
             raise PlumblineError(
                 "the station judges by another bundle than its settings name; reload it first"
@@ -147,23 +203,27 @@ def _means(config: Path, wanted: Settings, state: State, who: str | None) -> Ite
         engine.close()
 
 
-def _shown(going: Going, *, quiet: bool) -> State:
+def _shown(going: Generator[Told | None, None, Done], *, quiet: bool) -> Done:
     """Do a step and say how far it is: a bar where somebody looks, else its refusals alone."""
     from rich.progress import Progress
 
     with Progress(console=console(), disable=quiet or not console().is_terminal) as bars:
-        bar = None
+        bar, said = None, ""
         while True:
             try:
                 told = next(going)
             except StopIteration as ended:
-                state: State = ended.value
-                return state
+                found: Done = ended.value
+                return found
+            if told is None:
+                continue
             if bar is None:
                 bar = bars.add_task(told.step, total=told.of)
             bars.update(bar, completed=told.done)
-            if told.words and not quiet:
+            news = told.words.partition(",")[0] if told.step == "teach" else told.words
+            if told.words and not quiet and (told.step != "teach" or news != said):
                 say(told.words)
+            said = news
 
 
 def _tell(state: State, *, quiet: bool, step: Step) -> None:

@@ -183,7 +183,16 @@ def _teaching(sources: Sources, asked: Asked) -> Teaching:
 
 def teach_begin(sources: Sources, asked: TeachBegin, who: str) -> Json:
     teaching = _teaching(sources, asked)
-    teaching.begin(asked.product, asked.source, asked.camera, asked.parts, asked.target, who)
+    teaching.begin(
+        asked.product,
+        asked.source,
+        asked.camera,
+        asked.parts,
+        asked.target,
+        who,
+        preset=asked.preset,
+        minutes=asked.minutes,
+    )
     return {}
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.contract.arguments import Digest, Threshold
 from agent.page.control import LONGEST_MIN
-from agent.page.sources import TaughtFrom
+from agent.page.sources import TaughtBy, TaughtFrom
 from agent.settings.recipes import MAX_CORNERS
 from agent.settings.section import Identifier
 
@@ -77,6 +77,8 @@ class TeachBegin(Asked):
     camera: str = Field("", max_length=64)
     parts: int = Field(ge=1, le=MOST_PARTS)
     target: float  # what no parts can promise is said by whoever promises
+    preset: TaughtBy = ""
+    minutes: float = Field(30.0, ge=1, le=10_080)  # that training may take
 
 
 class TeachSort(Asked):

@@ -27,6 +27,7 @@ from agent.status.day import Defect, Minute
 from agent.status.metrics import Metrics
 
 TaughtFrom: TypeAlias = Literal["camera", "passed", "archive"]
+TaughtBy: TypeAlias = Literal["", "nano", "edge"]  # a bundle of its own; none: the one in force
 Query: TypeAlias = Mapping[str, str]  # what stands behind the ? of an address
 Json: TypeAlias = dict[str, Any]
 
@@ -144,7 +145,16 @@ class Teaching(Protocol):
     def picture(self, product: str, name: str) -> Pixels | None: ...
 
     def begin(
-        self, product: str, source: TaughtFrom, camera: str, parts: int, target: float, who: str
+        self,
+        product: str,
+        source: TaughtFrom,
+        camera: str,
+        parts: int,
+        target: float,
+        who: str,
+        *,
+        preset: TaughtBy,
+        minutes: float,
     ) -> None: ...
 
     def go_on(self, who: str) -> None: ...

@@ -19,9 +19,10 @@ from pydantic import ValidationError
 from agent.foreign import shown
 from agent.line.way import RightOfWay
 from agent.remote.proof import low
-from agent.teach.flow import LookedAtError, Told
+from agent.teach.flow import LookedAtError
 from agent.teach.order import Order, Said
 from agent.teach.source import TeachError
+from agent.teach.state import Told
 
 COMMAND = (sys.executable, "-m", "agent.teach")
 LOOK_S = 0.25

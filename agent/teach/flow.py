@@ -5,7 +5,8 @@ killed, cancelled or finds the disk full goes on where it was when it is called 
 
 The device teaches what it can change: which score is a defect on this product. The weights and statistics
 of a bundle lie in its signed graph and stay; whether it sees defects on this product at all is tried with
-made-up ones, and a bundle that does not is not activated.
+made-up ones, and a bundle that does not is not activated. Where a bundle of its own is wanted, the workshop
+trains one within the step *teach* (`trained.py`), and from there on that one is taught.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from agent.teach.made_up import scratched
 from agent.teach.marked import Confirmed, caught, nobody_marked, words
 from agent.teach.part_set import About, PartSet, minute_of
 from agent.teach.scores import lights_of
+from agent.teach.split import held_words, parts_missing
 from agent.teach.state import (
     FlowError,
     Measured,
     State,
-    Step,
+    Told,
     keep_measured,
     keep_state,
     measured_in,
@@ -58,19 +60,10 @@ class LookedAtError(FlowError):
     """A person has to decide of some parts first; the state names them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """How far a step is."""
-
-    step: Step
-    done: int
-    of: int
-    words: str = ""
-
-
 Judge: TypeAlias = Callable[[Pixels], float]  # the raw score of a picture; may raise PrepareError
 Activate: TypeAlias = Callable[[float], Mapping[str, Any]]  # what the station says; raises PlumblineError
 Collect: TypeAlias = Callable[[PartSet, int], Iterator[Got]]
+Adopt: TypeAlias = Callable[[Mapping[str, Any]], Iterator[Told]]  # `State.trained`; raises PlumblineError
 Going: TypeAlias = Generator[Told, None, State]
 
 
@@ -83,6 +76,7 @@ class Means:
     bundle_sha256: str
     activate: Activate
     confirmed: Confirmed = nobody_marked
+    adopt: Adopt = lambda trained: iter(())  # has the trained bundle serve, before `activate`
 
 
 class Flow:
@@ -95,14 +89,14 @@ class Flow:
     def open(self, wanted: State) -> State:
         """Begin, or go on with what is there. Raises FlowError, PartSetError for a folder of another's."""
         check_target(wanted.target)
-        with self._held():
+        with self.held():
             return self._open(wanted)
 
     def _open(self, wanted: State) -> State:
         there = self.state()
         if there is None:
             self.parts.open(About(product=wanted.product, source=wanted.source, camera=wanted.camera))
-            self._save(wanted)
+            self.keep(wanted)
             return wanted
         self.parts.open(About(product=there.product, source=there.source, camera=there.camera))
         if (there.product, there.source, there.camera) != (wanted.product, wanted.source, wanted.camera):
@@ -116,7 +110,10 @@ class Flow:
         elif wanted.target != there.target and step in ("activate", "done"):
             step = "threshold"
         again = replace(there, wanted=wanted.wanted, target=wanted.target, step=step)
-        self._save(again)
+        if (wanted.preset, wanted.minutes) != (there.preset, there.minutes):
+            anew = step if step == "collect" else "check"
+            again = replace(again, preset=wanted.preset, minutes=wanted.minutes, trained={}, step=anew)
+        self.keep(again)
         return again
 
     def state(self) -> State | None:
@@ -128,8 +125,8 @@ class Flow:
 
         Raises FlowError and what its parts raise; the state is then as it was.
         """
-        with self._held():
-            state = self._begun()
+        with self.held():
+            state = self.begun()
             match state.step:
                 case "collect":
                     made = yield from self._collect(state, means)
@@ -143,7 +140,7 @@ class Flow:
                     made = yield from self._activate(state, means)
                 case "done":
                     return state
-            self._save(made)
+            self.keep(made)
             return made
 
     def sort(self, *, take_out: Sequence[str] = (), keep: Sequence[str] = ()) -> State:
@@ -151,8 +148,8 @@ class Flow:
 
         Raises FlowError for a picture that was not found to be looked at.
         """
-        with self._held():
-            state = self._begun()
+        with self.held():
+            state = self.begun()
             findings = state.checked.get("findings", ())
             for name in (*take_out, *keep):
                 if state.step != "check" or name not in {one["name"] for one in findings}:
@@ -163,17 +160,18 @@ class Flow:
             if all(one["name"] in kept for one in left):  # what is usual moves with each that is taken out
                 kept = tuple(file.name for file in self.parts.pictures())
             sorted_ = replace(state, checked={**state.checked, "findings": left}, kept=kept)
-            self._save(sorted_)
+            self.keep(sorted_)
             return sorted_
 
-    def _begun(self) -> State:
+    def begun(self) -> State:
+        """As `state`. Raises FlowError where nothing was begun, too."""
         state = self.state()
         if state is None:
             raise FlowError(f"{shown(str(self.folder))}: nothing was begun there")
         return state
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
         """Page and command line have the same folder: one of them at a time."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -214,7 +212,7 @@ class Flow:
         checked = replace(state, checked=_told_checked(found), bundle=means.bundle_sha256)
         undecided = [name for name in found.flagged if name not in state.kept]
         if undecided and flagged == "ask":
-            self._save(checked)  # to be looked at
+            self.keep(checked)  # to be looked at
             raise LookedAtError(
                 f"{len(undecided)} of {len(files)} parts should be looked at; take them out or keep "
                 "them, then go on"
@@ -223,7 +221,7 @@ class Flow:
         self.parts.take_out(sorted(out))
         if self.parts.count() == 0:
             raise FlowError("no picture is left that is fit to be taught; collect others")
-        return replace(checked, step="teach")
+        return replace(checked, trained={}, step="teach")
 
     def _known(self, bundle_sha256: str) -> Mapping[str, float]:
         """Scores of pictures that this bundle was asked for before: a person's decision asks nobody anew."""
@@ -237,6 +235,8 @@ class Flow:
 
     def _teach(self, state: State, means: Means) -> Going:
         self._need_same_bundle(state, means)
+        if state.trained:
+            yield from self._measure_held(state, means)
         files = self.parts.pictures()
         chosen = files[:: max(1, len(files) // TRIED)][:TRIED]
         scores = []
@@ -250,6 +250,16 @@ class Flow:
             yield Told(step="teach", done=len(chosen), of=len(chosen))
         taught = {"tried": len(scores), "scores": scores, "held": held}
         return replace(state, taught=taught, step="threshold")
+
+    def _measure_held(self, state: State, means: Means) -> Iterator[Told]:
+        """By the trained bundle those parts alone that nothing in it was fitted to."""
+        levels = {name: level for name, (_, level) in measured_in(self.folder).parts.items()}
+        files = [file for file in self.parts.pictures() if file.name in {*state.trained["held"]} & {*levels}]
+        measured = {}
+        for number, file in enumerate(files, 1):
+            measured[file.name] = (means.judge(read_image(file)), levels[file.name])
+            yield Told(step="teach", done=number, of=len(files), words="parts that were held back are judged")
+        keep_measured(self.folder, Measured(bundle=means.bundle_sha256, parts=measured))
 
     def _threshold(self, state: State) -> Going:
         measured = measured_in(self.folder).parts
@@ -267,7 +277,13 @@ class Flow:
         said: dict[str, Any] = dict(told(found))
         promised = {
             **said,
-            "words": [*said["words"], *([PASSED_ALONE] if state.source in OF_PASSES else []), *words(held)],
+            "words": [
+                *said["words"],
+                *([PASSED_ALONE] if state.source in OF_PASSES else []),
+                *(held_words(found, self.parts.count()) if state.trained else []),
+                *words(held),
+            ],
+            "parts_missing": parts_missing(found, self.parts.count()),
             "sees": sees,
             "histogram": histogram([one.score for one in good]),
             "held": held,
@@ -275,29 +291,36 @@ class Flow:
         return replace(state, promised=promised, step="activate")
 
     def _activate(self, state: State, means: Means) -> Going:
-        self._need_same_bundle(state, means)
+        if not state.trained:
+            self._need_same_bundle(state, means)
         promised = state.promised
         if promised["sees"] < SEES:
+            remedy = "give edge, more minutes or more parts" if state.trained else "train one for it"
             raise FlowError(
                 f"this bundle sees {promised['sees']:.0%} of made-up defects on {shown(state.product)}, so "
-                "it is not activated; train one for it with plumbline-lab teach"
+                f"it is not activated; {remedy}"
             )
         if promised["provisional"]:
+            missing = promised.get("parts_missing", promised["missing"])
             raise FlowError(
                 f"a false-reject rate of {state.target:.3%} cannot be promised from {promised['frames']} "
-                f"parts, only {promised['rate']:.2%}: collect {promised['missing']} more, or ask for that"
+                f"parts, only {promised['rate']:.2%}: collect {missing} more, or ask for "
+                "that"
             )
+        if state.trained:
+            yield from means.adopt(state.trained)
         yield Told(step="activate", done=0, of=1)
         return replace(state, activated=means.activate(promised["threshold"]), step="done")
 
     def _need_same_bundle(self, state: State, means: Means) -> None:
         if state.bundle != means.bundle_sha256:
-            self._save(replace(state, step="check"))
+            self.keep(replace(state, trained={}, step="check"))
             raise FlowError(
                 "another bundle is in force than the one that was taught; check again with this one"
             )
 
-    def _save(self, state: State) -> None:
+    def keep(self, state: State) -> None:
+        """Durable on return, while the folder is held. Raises FlowError; what was kept stays."""
         keep_state(self.folder, state)
 
 

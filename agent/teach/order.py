@@ -20,6 +20,7 @@ class Order(_Strict):
     folder: str
     bundle_sha256: str  # that is in force
     engine: str  # that serves, by its name in a verdict
+    trained: str | None = None  # the folder of a bundle that is taught in place of the one in force
     settings: dict[str, Any]  # those in force, with absolute paths
 
 

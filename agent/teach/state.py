@@ -40,11 +40,24 @@ class State:
     bundle: str = ""  # its digest, of what was measured
     checked: Mapping[str, Any] = field(default_factory=dict)  # pictures, findings, words
     kept: tuple[str, ...] = ()  # pictures that somebody wants, whatever is found of them
+    preset: Literal["", "nano", "edge"] = ""  # of a bundle of its own; none: the one in force is calibrated
+    minutes: float = 30.0  # that its training may take
+    trained: Mapping[str, Any] = field(default_factory=dict)  # of, bundle, sha256, preset, held, lines
     taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects, held
     promised: Mapping[str, Any] = field(default_factory=dict)  # `weighing.told`, sees, histogram, held
     activated: Mapping[str, Any] = field(default_factory=dict)  # what the station said
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """How far a step is."""
+
+    step: Step
+    done: int
+    of: int
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,31 +18,31 @@ from typing import Any, TypeAlias
 import structlog
 from pydantic import JsonValue
 
-from agent.cameras.images import ImageError, read_image
 from agent.clock import Clock
 from agent.contract.commands import NotDoneError, RefusalKind
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.line.way import RightOfWay
 from agent.messages import Pixels
-from agent.page.sources import TaughtFrom
+from agent.page.sources import TaughtBy, TaughtFrom
 from agent.remote.changes import ChangeFile
 from agent.settings.settings import Settings
+from agent.teach import look
 from agent.teach.apart import teach_apart
 from agent.teach.current import CURRENT, Current, Last
-from agent.teach.flow import Flow, LookedAtError, Means, Told
+from agent.teach.flow import Flow, LookedAtError, Means
 from agent.teach.order import Order
-from agent.teach.part_set import minute_of
-from agent.teach.state import FlowError, State, Step
-from agent.teach.tap import MINUTES, Tap, Wish, from_line
-from agent.teach.threshold import ThresholdError, check_target, needed
+from agent.teach.own import OwnBundles
+from agent.teach.state import FlowError, State, Step, Told
+from agent.teach.tap import Tap, Wish, from_line
+from agent.teach.threshold import ThresholdError, check_target
+from agent.teach.trained import to_train
 
 FOLDER = "teach"  # beside the outbox
 LOOK_S = 0.25
 NICENESS = 19  # of the thread: the line comes first
-LATEST = 12
-FINDINGS = 60  # that are told at a time
 OF_LINE = ("camera", "passed")
+MINUTES_OF_TRAINING = 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +94,7 @@ class Teaching:
         changes: ChangeFile | None,
         way: RightOfWay,
         clock: Clock,
+        own: OwnBundles,
     ) -> None:
         """`folder` has one for each product."""
         self._folder = folder
@@ -105,6 +106,8 @@ class Teaching:
         self._changes = changes
         self._way = way
         self._clock = clock
+        self._own = own
+        self._adopting: str | None = None  # the transaction
         self._turn = threading.Condition()
         self._asked: _Asked | None = None
         self._cancelled = False
@@ -115,12 +118,34 @@ class Teaching:
         return asdict(self._doing)
 
     def begin(
-        self, product: str, source: TaughtFrom, camera: str, parts: int, target: float, who: str
+        self,
+        product: str,
+        source: TaughtFrom,
+        camera: str,
+        parts: int,
+        target: float,
+        who: str,
+        *,
+        preset: TaughtBy = "",
+        minutes: float = MINUTES_OF_TRAINING,
     ) -> None:
-        """Have a product taught, or go on with it; then on to what a person has to do."""
-        wanted = State(product=product, source=source, camera=camera, wanted=parts, target=target)
+        """Have a product taught, or go on with it; then on to what a person has to do.
+
+        With a `preset` a bundle of its own is trained.
+        """
+        wanted = State(
+            product=product,
+            source=source,
+            camera=camera,
+            wanted=parts,
+            target=target,
+            preset=preset,
+            minutes=minutes,
+        )
         with self._turn:
             self._require_rest()
+            if preset and (why := self._own.why_not()) is not None:
+                raise NotDoneError("impossible", why)
             try:
                 check_target(target)
             except ThresholdError as error:
@@ -129,7 +154,7 @@ class Teaching:
                 state = Flow(self._folder / product).open(wanted)
             self._ask(_Asked(product=product, who=who), state.step)
         told = {"product": product, "source": source, "camera": camera, "parts": parts, "target": target}
-        self._note(who, "teach_begin", told)
+        self._note(who, "teach_begin", {**told, "preset": preset, "minutes": minutes} if preset else told)
 
     def go_on(self, who: str) -> None:
         """As far as no person is needed."""
@@ -152,7 +177,10 @@ class Teaching:
         with self._turn:
             if not self._doing.runs:
                 raise NotDoneError("impossible", "nothing goes on that could be cancelled")
-            self._cancelled = True
+            if self._adopting is not None:
+                self._own.cancel(self._adopting)  # its end is waited for
+            else:
+                self._cancelled = True
         self._note(who, "teach_cancel", {"product": self._doing.product})
 
     def sort(self, take_out: Sequence[str], keep: Sequence[str], who: str) -> None:
@@ -167,37 +195,11 @@ class Teaching:
 
     def data(self) -> dict[str, JsonValue]:
         """All that is shown of the flow: `state`, None where nothing was begun, and how many parts it has."""
-        nothing: dict[str, JsonValue] = {"state": None, "minutes_wanted": MINUTES}
-        try:
-            current = self._current.read()
-            flow = None if current is None else Flow(self._folder / current.product)
-            state = None if flow is None else flow.state()
-            files = [] if flow is None or state is None else flow.parts.pictures()
-        except PlumblineError as error:
-            return {**nothing, "why": str(error)}
-        if state is None:
-            return nothing
-        told = asdict(state)
-        undecided = [one for one in state.checked.get("findings", ()) if one["name"] not in state.kept]
-        told["checked"] = {**state.checked, "findings": undecided[:FINDINGS], "undecided": len(undecided)}
-        told["kept"] = len(state.kept)
-        return {
-            "state": told,
-            "parts": len(files),
-            "minutes": len({minute_of(one) for one in files}),
-            "minutes_wanted": MINUTES,
-            "needed": needed(state.target),
-            "latest": [one.name for one in files[-LATEST:]],
-        }
+        return {"why_untrained": self._own.why_not(), **look.flow_at(self._folder, self._current)}
 
     def picture(self, product: str, name: str) -> Pixels | None:
         """Of a part, whether it counts or was taken out; None where there is none."""
-        if Path(name).name != name or Path(product).name != product or product.startswith("."):
-            return None
-        for room in ("parts", "aside"):
-            with suppress(ImageError, OSError, ValueError):  # a name that no file system takes
-                return read_image(self._folder / product / room / name)
-        return None
+        return look.picture_of(self._folder, product, name)
 
     def run(self, stop: threading.Event) -> None:
         """Do what is asked for, until told to stop."""
@@ -253,7 +255,7 @@ class Teaching:
             self._doing = replace(
                 self._doing, runs=False, step=step, problem=problem, words="", change=change
             )
-            self._cancelled = False
+            self._cancelled, self._adopting = False, None
 
     def _steps(self, flow: Flow, asked: _Asked) -> Generator[Told | None, None, None]:
         """Until a person has to decide. Raises PlumblineError."""
@@ -267,24 +269,41 @@ class Teaching:
                 return
             if state.step == "collect" and state.source in OF_LINE:
                 yield from flow.do(self._means(judges, state, asked))
+            elif to_train(flow, state):
+                if (why := self._own.why_not()) is not None:
+                    raise FlowError(why)
+                yield Told(step="teach", done=0, of=0, words="the workshop starts")
+                yield from self._own.train(flow)
             else:
+                made = state.trained if state.step == "teach" else {}
                 order = Order(
                     folder=str(flow.folder.absolute()),
-                    bundle_sha256=judges.bundle_sha256,
+                    bundle_sha256=made.get("sha256", judges.bundle_sha256),
                     engine=judges.engine,
+                    trained=made.get("bundle"),
                     settings=self._settings().model_dump(mode="json"),
                 )
                 yield Told(step=state.step, done=0, of=0, words="its process starts")
                 yield from teach_apart(order, way=self._way)
 
     def _means(self, judges: Judges, state: State, asked: _Asked) -> Means:
+        onto = asked.onto or ""
+
+        def adopted(trained: Mapping[str, Any]) -> Iterator[Told]:
+            nonlocal onto
+            onto = yield from self._own.adopt(trained, onto, asked.who, self._begun)
+
         wish = Wish(camera=state.camera, only_passed=state.source == "passed")
         return Means(
             collect=lambda parts, wanted: from_line(parts, self._tap, wish, wanted, self._clock),
             judge=_judges_apart,
             bundle_sha256=judges.bundle_sha256,
-            activate=lambda threshold: self._activate(threshold, asked.onto or "", asked.who),
+            activate=lambda threshold: self._activate(threshold, onto, asked.who),
+            adopt=adopted,
         )
+
+    def _begun(self, transaction: str) -> None:
+        self._adopting = transaction
 
     def _tell(self, told: Told) -> None:
         with self._turn:

@@ -27,6 +27,7 @@ from agent.teach.order import Order, Said
 from agent.teach.part_set import PartSet
 from agent.teach.source import TeachError
 from agent.teach.state import FlowError
+from agent.teach.trained import to_train
 
 LONGEST = 2000
 
@@ -59,11 +60,12 @@ def _work(order: Order, out: IO[str]) -> None:
     """Raises what the flow and what it acts with raise."""
     flow, clock = Flow(Path(order.folder)), SystemClock()
     wanted = Settings.model_validate_json(json.dumps(order.settings), strict=True)
-    bundle = open_bundle(wanted.bundle)
+    bundle = open_bundle(wanted.bundle if order.trained is None else Path(order.trained))
     require_trusted(bundle, wanted.trust)
     if bundle.sha256 != order.bundle_sha256:
         raise TeachError("the station judges by another bundle than its settings name; reload it first")
-    asked = engine_named(order.engine, wanted.engine) or wanted.engine
+    serving = engine_named(order.engine, wanted.engine) if order.trained is None else None
+    asked = serving or wanted.engine
     cache = EngineCache(
         wanted.engine_cache(), wanted.engine.cache_max_bytes, protected=frozenset([bundle.sha256])
     )
@@ -76,6 +78,8 @@ def _work(order: Order, out: IO[str]) -> None:
             activate=_not_here,
         )
         while (state := flow.state()) is not None and state.step not in ("activate", "done"):
+            if to_train(flow, state):  # that is done by the workshop
+                return
             for told in flow.do(means):
                 words = stored(told.words)[:LONGEST]
                 _say(out, Said(step=told.step, done=told.done, of=told.of, words=words))

@@ -76,6 +76,18 @@ def sized(preset: Preset, images: int, slower: float) -> Plan:
     )
 
 
+def begun(preset: Preset, teacher_images: int, student_images: int, gflops: float) -> Plan:
+    """Of a run that goes on: its pictures are settled, and the time is that of the whole of it."""
+    slower = max(0.05, REFERENCE_GFLOPS / max(gflops, 1e-3))
+    trained_s = teacher_images * TEACHER_S[preset] + student_images * STUDENT_S[preset]
+    return Plan(
+        preset=preset,
+        teacher_images=teacher_images,
+        student_images=student_images,
+        seconds=slower * (FIXED_S[preset] + trained_s),
+    )
+
+
 def resized(preset: Preset, minutes: float, spent_s: float, each_s: float) -> int:
     """Pictures for the student in the time that is left, by what one cost the teacher here, `each_s`."""
     slower = each_s / TEACHER_S[preset]

@@ -1,4 +1,4 @@
-"""One bar for all of it: each phase has its share of the time, its longest stage moves it."""
+"""One bar for all of it, or a line of JSON now and then: each phase has its share of the time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from agent.foreign import shown
 from models.stages import Stages, Step, spoken
 
 EVERY_S = 15.0
+SAID_EVERY_S = 1.0  # in JSON
+FIRST_SHARE = 0.02  # that is done in this run, before its own pace is believed
 Show = Callable[[float, str], None]  # the share that is done, and what is going on
 LONG = ("training ", "judging held-back")  # stages that move the bar by their steps
 
@@ -30,6 +32,11 @@ class Whole(Stages):
         yield
         self._before += share
         self._show(self._before, "")
+
+    def skip(self, share: float) -> None:
+        """What is done in it was done before."""
+        with self.phase(share):
+            pass
 
     @contextmanager
     def stage(self, name: str, total: int | None = None, done: int = 0) -> Iterator[Step]:
@@ -79,3 +86,27 @@ def _lines(console: Console, now_s: Callable[[], float]) -> Show:
         console.print(shown(f"{share:.0%}: {words}{left}"), markup=False, highlight=False, soft_wrap=True)
 
     return show
+
+
+def said_by(say: Callable[[dict[str, object]], None], now_s: Callable[[], float], planned_s: float) -> Whole:
+    """For a program: `{"kind": "far", "share", "words", "left_s"}`, once a second at most.
+
+    What remains is `planned_s` by its share, until this run has a pace of its own; what an earlier run has
+    done is none of it.
+    """
+    told: float | None = None
+    first: tuple[float, float] | None = None  # when the first step was made, and how far that was
+
+    def show(share: float, words: str) -> None:
+        nonlocal told, first
+        now = now_s()
+        if first is None and words.startswith(LONG):
+            first = now, share
+        if told is not None and now - told < SAID_EVERY_S:
+            return
+        told, left_s = now, planned_s * (1 - share)
+        if first is not None and share - first[1] > FIRST_SHARE:
+            left_s = (now - first[0]) * (1 - share) / (share - first[1])
+        say({"kind": "far", "share": round(share, 4), "words": words, "left_s": round(left_s, 1)})
+
+    return Whole(show)

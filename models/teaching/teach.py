@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +16,23 @@ import yaml
 
 from agent import durable
 from agent.bundle.bundle import Bundle, open_bundle
-from agent.errors import PlumblineError
 from agent.foreign import shown
 from models.data.preflight import WEIGHTS
 from models.shipping.export import BlindError, export
 from models.student.distill import distill
 from models.teaching.look import Look
-from models.teaching.plan import METHOD, Plan, Preset, resized
+from models.teaching.plan import METHOD, Plan, resized
 from models.teaching.progress import Whole
 from models.teaching.report import Report, report
+from models.teaching.state import State, TeachError, read_state, save
 from models.training.fit import COST
 from models.training.train import train
 
-STATE, BUNDLE, SETTINGS, REPORT = "teach.json", "bundle", "agent.yaml", "report"
-SCHEMA = "plumbline-lab.teach/1"
+BUNDLE, SETTINGS, REPORT = "bundle", "agent.yaml", "report"
 TRIES = 3  # students, each with twice the pictures of the one before, until one is not blind
 NICENESS = 10
 NEEDED_BYTES = 1_000_000_000
 SHARES = (0.15, 0.55, 0.25, 0.05)  # of the time: teacher, student, export, report
-
-
-class TeachError(PlumblineError):
-    """It cannot go on; says what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What this run was begun as, and what became of it."""
-
-    digest: str  # of the pictures
-    preset: Preset
-    teacher_images: int
-    student_images: int
-    target: float
-    name: str
-    minutes: float
-    tries: int = 1
-    is_resized: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,23 +72,6 @@ def begin(out: Path, look: Look, plan: Plan, *, target: float, name: str, minute
     return there
 
 
-def read_state(out: Path) -> State | None:
-    """None where nothing was begun. Raises TeachError."""
-    try:
-        content = json.loads((out / STATE).read_bytes())
-        if content.pop("schema", None) != SCHEMA:
-            raise ValueError
-        return State(**content)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise TeachError(f"{shown(str(out / STATE))}: cannot be read; give another --out") from error
-
-
-def save(out: Path, state: State) -> None:
-    durable.replace_file(out / STATE, [json.dumps({"schema": SCHEMA, **asdict(state)}, indent=1).encode()])
-
-
 def teach(data: Path, out: Path, look: Look, state: State, whole: Whole, command: str) -> Taught:
     """All that is not done yet. Raises TeachError, and what training and export raise."""
     teacher, bundle = out / "teacher", out / BUNDLE
@@ -118,6 +81,8 @@ def teach(data: Path, out: Path, look: Look, state: State, whole: Whole, command
     state = _resized(out, state)
     if not bundle.exists():
         state = _student(data, out, state, whole, command)
+    else:
+        whole.skip(SHARES[1] + SHARES[2])
     opened = open_bundle(bundle)
     with whole.phase(SHARES[3]):
         found = report(opened, look, out / REPORT, whole)

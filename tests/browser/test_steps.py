@@ -16,10 +16,12 @@ from agent.status.metrics import Metrics
 from agent.teach.current import CURRENT, Current, Last
 from agent.teach.flow import Flow
 from agent.teach.state import State
+from agent.teach.station import Doing
 from agent.teach.threshold import Scored, promise
 from agent.teach.weighing import told
 from tests.agent.page.station import Station
 from tests.agent.status.samples import part
+from tests.browser.axe import violations
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
 from tests.browser.sound import require_sound
@@ -41,7 +43,7 @@ WOULD = {
 }
 
 
-def taught(station: Station, tmp_path: Path, step: Any, target: float = 0.02) -> Flow:
+def taught(station: Station, tmp_path: Path, step: Any, target: float = 0.02, **more: Any) -> Flow:
     """As the station has it once that step is at hand."""
     folder = tmp_path / "station" / "teach"
     flow = Flow(folder / "plate")
@@ -57,13 +59,14 @@ def taught(station: Station, tmp_path: Path, step: Any, target: float = 0.02) ->
     promised = promise(
         [Scored(score=score, camera="top", light=str(score > 0.03)) for score in SCORES], target
     )
-    flow._save(
+    flow.keep(
         replace(
             state,
             step=step,
             checked={"pictures": 6, "findings": findings, "words": ["are these two products?"]},
             taught={"tried": 3, "scores": [0.02, 0.09, 0.1]},
             promised={**told(promised), "sees": 0.66, "histogram": what_if.histogram(SCORES)},
+            **more,
         )
     )
     Current(folder / CURRENT).keep(Last(product="plate", who="anna", runs=False))
@@ -128,6 +131,83 @@ def test_it_is_activated_after_a_second_click_with_the_settings_that_were_looked
     browser.wait_until("document.querySelector('#view').textContent.includes('Activate goes on')")
     assert station.teaching._asked is not None and station.teaching._asked.onto == "cd" * 32
     assert browser.errors == []
+
+
+TRAINED = {
+    "of": "0" * 16,
+    "bundle": "/nowhere/bundle",
+    "sha256": "ef" * 32,
+    "name": "plate",
+    "preset": "nano",
+    "held": [],
+    "lines": ["8 of 8 defective parts are rejected", EVIL],
+}
+
+
+def test_a_bundle_of_its_own_is_asked_for_with_the_minutes_that_it_may_take(
+    station: Station, browser: Browser, tmp_path: Path
+) -> None:
+    (tmp_path / "station" / "plumbline-lab").touch()
+    go(browser, station, "form input[name=product]")
+    hidden = "document.querySelector('[name=minutes]').closest('label').hidden"
+    assert browser.evaluate(hidden)
+    browser.evaluate(
+        "document.querySelector('[name=product]').value = 'plate';"
+        "const by = document.querySelector('[name=preset]'); by.value = 'nano';"
+        "by.dispatchEvent(new Event('change'));"
+        "document.querySelector('[name=minutes]').value = '60'"
+    )
+    assert not browser.evaluate(hidden)
+    browser.screenshot(tmp_path / "teach-train.png")
+    assert violations(browser) == []
+    click(browser, "Begin")
+    browser.wait_until("document.querySelector('#view').textContent.includes('Collect goes on')")
+    state = Flow(tmp_path / "station" / "teach" / "plate").state()
+    assert state is not None and (state.preset, state.minutes) == ("nano", 60.0)
+    assert browser.errors == []
+
+
+def test_where_the_workshop_is_not_installed_none_is_offered_and_it_is_said(
+    station: Station, browser: Browser
+) -> None:
+    go(browser, station, "form input[name=product]")
+    options = browser.evaluate("[...document.querySelectorAll('[name=preset] option')].map(e => e.value)")
+    assert options == [""] and "the workshop is not installed here: no " in browser.text("#view")
+
+
+def test_while_it_trains_it_is_told_how_far_it_is_and_what_remains(
+    station: Station, browser: Browser, tmp_path: Path
+) -> None:
+    taught(station, tmp_path, "teach", preset="nano")
+    station.teaching._doing = Doing(
+        product="plate",
+        who="anna",
+        runs=True,
+        step="teach",
+        done=31,
+        of=100,
+        words="training the student, about 12 min left",
+    )
+    go(browser, station, "#view progress")
+    text = browser.text("#view")
+    assert "31 %: training the student, about 12 min left" in text
+    assert "The workshop trains beside the line" in text and "Cancel" in text
+    browser.screenshot(tmp_path / "teach-trains.png")
+    assert violations(browser) == [] and browser.errors == []
+
+
+def test_a_trained_bundle_is_shown_with_its_report_and_not_by_scores_of_another(
+    station: Station, browser: Browser, tmp_path: Path
+) -> None:
+    taught(station, tmp_path, "activate", preset="nano", trained=TRAINED)
+    go(browser, station, "#view .chart rect")
+    text = browser.text("#view")
+    assert "Trained here: plate, nano, efefefefefef" in text
+    assert EVIL in browser.evaluate("document.querySelector('#view').textContent")
+    assert "Scores of another bundle tell nothing of this one" in text and "stored results" not in text
+    assert browser.evaluate("document.querySelector('img[src=x]')") is None
+    browser.screenshot(tmp_path / "teach-trained.png")
+    assert violations(browser) == [] and browser.errors == []
 
 
 def test_too_few_parts_are_told_with_both_ways_out(

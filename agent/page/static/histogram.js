@@ -44,7 +44,7 @@ export function weighed(found, would, now, ...ways) {
       ["Promised false-reject rate", `${percent(found.rate)}${found.provisional ? `, not the ${percent(found.target)} asked for` : ""}`],
       ["Rejected of these", `${found.rejected} of ${number.format(found.frames)} (95 %: ${percent(found.rejected_interval[0])} to ${percent(found.rejected_interval[1])})`],
       ["Worth", `${plural(Math.floor(found.worth), "independent part")}${found.minutes === null ? "" : ` from ${plural(found.minutes, "minute")}`}`],
-      ["Still needed", found.missing ? plural(found.missing, "part") : "none"],
+      ["Still needed", (found.parts_missing ?? found.missing) ? plural(found.parts_missing ?? found.missing, "part") : "none"],
     ]),
     made.length ? make("p", {}, `Of ${made.length} made-up defects ${made.filter((score) => score >= found.threshold).length} would be rejected`) : null,
     list("What would change", isKnown ? would.words : [would]),

@@ -39,6 +39,10 @@ class NoDepot:
     def expiry_checked(self) -> bool:
         return True  # nothing is refused for its age
 
+    @property
+    def why_closed(self) -> str | None:
+        return self._problem.message
+
     def take(self, document: bytes, reply: Reply = nobody, base: Path | None = None) -> None:
         if not document:
             return
@@ -52,6 +56,9 @@ class NoDepot:
         return self._said()
 
     def roll_back(self, who: str, reason: str) -> Said:
+        return self._said()
+
+    def adopt(self, source: Path) -> Said:
         return self._said()
 
     def cancel(self, transaction: str | None = None) -> Said:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.bundle.files import MAX_TOTAL_BYTES
+from agent.bundle.bundle import read_head
+from agent.bundle.files import MAX_TOTAL_BYTES, open_files
 from agent.clock import rfc3339
 from agent.contract.desired import (
     INSTALL_TYPE,
     MAX_DOCUMENT_BYTES,
     DesiredBundle,
+    FolderSource,
     read_bundle,
 )
 from agent.contract.strict_json import StrictJsonError
@@ -101,16 +104,37 @@ def way_back(depot: Depot, record: Record, transaction: str) -> Instruction:
     if previous is None:
         raise DepotError("no bundle was here before this one", 404)
     head = depot.head_of(previous)
-    known = [one.counter for one in record.highest] + [one.counter for one in record.failed]
     return Instruction(
         transaction=transaction,
         issuer=ISSUER,
         epoch=0,
-        counter=max(known, default=0) + 1,
+        counter=_next_counter(record),
         envelope_sha256=previous,
         target_id="" if head is None else head.name,
         target_sha256=previous,
     )
+
+
+def of_folder(source: Path, record: Record, transaction: str) -> Instruction:
+    """To the bundle at `source`, as somebody here wants. Raises BundleError."""
+    with open_files(source) as there:
+        head, size_bytes = read_head(there, source), sum(there.sizes.values())
+    return Instruction(
+        transaction=transaction,
+        issuer=ISSUER,
+        epoch=0,
+        counter=_next_counter(record),
+        envelope_sha256=head.sha256,
+        target_id=head.manifest.name,
+        target_sha256=head.sha256,
+        size_bytes=size_bytes,
+        sources=(FolderSource(kind="folder", path=str(source.absolute())),),
+    )
+
+
+def _next_counter(record: Record) -> int:
+    known = [one.counter for one in record.highest] + [one.counter for one in record.failed]
+    return max(known, default=0) + 1
 
 
 def _read(data: bytes, trust: TrustSet | None, addresses: Collection[str]) -> DesiredBundle:

@@ -58,7 +58,13 @@ class Cancel:
     reply: Reply
 
 
-Asked: TypeAlias = Document | RollBack | Cancel
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    source: Path  # of a bundle that was made at this station
+    reply: Reply
+
+
+Asked: TypeAlias = Document | RollBack | Cancel | Adopt
 
 
 def nobody(said: Said) -> None:
@@ -72,6 +78,10 @@ class Rollouts(Protocol):
     def expiry_checked(self) -> bool:
         """Whether the clock could be believed when the last document came."""
 
+    @property
+    def why_closed(self) -> str | None:
+        """Why no bundle can be installed here at all; None where one can."""
+
     def take(self, document: bytes, reply: Reply = nobody, base: Path | None = None) -> None:
         """A document of a topic, or of the folder `base`; the answer comes later, in another thread.
 
@@ -83,6 +93,9 @@ class Rollouts(Protocol):
 
     def roll_back(self, who: str, reason: str) -> Said:
         """End a probation at once, or begin to go back to the bundle before, proven and on probation."""
+
+    def adopt(self, source: Path) -> Said:
+        """Begin to install a bundle that was made here: trusted, proven and on probation as any other."""
 
     def cancel(self, transaction: str | None = None) -> Said:
         """End the transaction that goes on, if it is this one and has not come to the line yet."""

@@ -18,6 +18,7 @@ from typing import TypeAlias, get_args
 
 import structlog
 
+from agent.bundle.files import BundleError
 from agent.clock import moment_of, new_uuid7, rfc3339
 from agent.contract.reported import BundleReport
 from agent.remote.rollout import bundle_report
@@ -26,8 +27,18 @@ from agent.remote.rollout.begin import Begun
 from agent.remote.rollout.carrying import Carrying
 from agent.remote.rollout.depot import DepotError
 from agent.remote.rollout.duties import Duties, Means
-from agent.remote.rollout.offers import Offer, Refusal, unread, way_back
-from agent.remote.rollout.orders import Asked, Cancel, Document, Reply, RollBack, Said, Standing, nobody
+from agent.remote.rollout.offers import Offer, Refusal, of_folder, unread, way_back
+from agent.remote.rollout.orders import (
+    Adopt,
+    Asked,
+    Cancel,
+    Document,
+    Reply,
+    RollBack,
+    Said,
+    Standing,
+    nobody,
+)
 from agent.remote.rollout.rollout_file import RECORD, NotWritable
 from agent.remote.rollout.transaction import (
     Answer,
@@ -94,6 +105,10 @@ class Updater:
         self._seen_ns: int | None = None
         self._answers.look()
 
+    @property
+    def why_closed(self) -> str | None:
+        return None
+
     def take(self, document: bytes, reply: Reply = nobody, base: Path | None = None) -> None:
         waiting = self._documents
         waiting.append(Document(content=document, base=base, may_wait=True, reply=reply))
@@ -109,6 +124,9 @@ class Updater:
 
     def roll_back(self, who: str, reason: str) -> Said:
         return self._asked(lambda reply: RollBack(who=who, reason=reason, reply=reply))
+
+    def adopt(self, source: Path) -> Said:
+        return self._asked(lambda reply: Adopt(source=source, reply=reply))
 
     def cancel(self, transaction: str | None = None) -> Said:
         return self._asked(lambda reply: Cancel(transaction=transaction, reply=reply))
@@ -173,6 +191,8 @@ class Updater:
                 self._taken(order)
             case RollBack():
                 self._roll_back(order)
+            case Adopt():
+                self._adopt(order)
             case Cancel():
                 self._cancel(order)
             case _:
@@ -264,15 +284,25 @@ class Updater:
             self._carrying.happened(Breached(transaction=transaction, problem=Problem(code=409, message=why)))
             order.reply(Said(state="accepted", code=202, message="it goes back", transaction=transaction))
             return
+        self._begin_here(order, lambda: way_back(self._depot, self._carrying.record, new_uuid7(self._clock)))
+
+    def _adopt(self, order: Adopt) -> None:
+        record, transaction = self._carrying.record, new_uuid7(self._clock)
+        self._begin_here(order, lambda: of_folder(order.source, record, transaction))
+
+    def _begin_here(self, order: RollBack | Adopt, instruction: Callable[[], Instruction]) -> None:
+        """What somebody at the station wants."""
+        record = self._carrying.record
         if record.state != "idle":
             busy = f"a transaction is {record.state}; cancel it, or wait for its end"
             order.reply(Said(state="rejected", code=429, message=busy))
             return
         try:
             self._carrying.have()
-            new = way_back(self._depot, self._carrying.record, new_uuid7(self._clock))
-        except (DepotError, NotWritable) as error:
-            order.reply(Said(state="rejected", code=error.code, message=str(error)))
+            new = instruction()
+        except (DepotError, NotWritable, BundleError) as error:
+            code = 422 if isinstance(error, BundleError) else error.code
+            order.reply(Said(state="rejected", code=code, message=str(error)))
             return
         self._answers.waiting_for[new.transaction] = order
         self._carrying.happened(
@@ -281,6 +311,7 @@ class Updater:
                 boot_id=self._clock.boot(),
                 at=self._now(),
                 current=self._serving(),
+                has_room=self._has_room(new),
                 deadline_s=deadline_s(new.size_bytes),
             )
         )

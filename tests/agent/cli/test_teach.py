@@ -12,9 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.bundle.bundle import open_bundle
 from agent.cli import calibrate
+from agent.teach import flow, workshop
+from agent.teach.workshop import find
 from tests.agent.cli.calling import Plumbline, config, named_in_help
 from tests.agent.cli.test_calibrate_threshold import good_parts
+from tests.agent.teach.workshops import FakeWorkshop
 
 
 @pytest.fixture
@@ -101,3 +105,34 @@ def test_one_part_is_no_ground(plumbline: Plumbline, tmp_path: Path, station: Pa
     good = good_parts(tmp_path / "good", 1)
     ended = plumbline("teach", "-c", station, "--product", "plate", "--from", good, "--until", "threshold")
     assert ended.code == 0 and "only 50.00%: give 198 more good parts" in ended.out
+
+
+def test_where_the_workshop_is_not_installed_none_is_trained_and_nothing_is_begun(
+    plumbline: Plumbline, tmp_path: Path, station: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop, "find", lambda: find(str(tmp_path / "python")))
+    good = noisy(tmp_path / "good", 3)
+    ended = plumbline("teach", "-c", station, "--product", "plate", "--from", good, "--train", "nano")
+    assert ended.code != 0 and "the workshop is not installed here" in ended.complaint()
+    assert not (tmp_path / "teach").exists()
+
+
+def test_a_bundle_that_was_trained_is_to_be_installed_before_its_threshold_is_set(
+    plumbline: Plumbline, tmp_path: Path, station: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeWorkshop(tmp_path / "lab")
+    monkeypatch.setattr(workshop, "find", fake.find)
+    monkeypatch.setattr(workshop, "train", fake.run)
+    monkeypatch.setattr(flow, "SEES", 0.0)  # the small bundle sees no scratch
+    asked = ("teach", "-c", station, "--product", "plate", "--from", noisy(tmp_path / "good", 30))
+    asked += ("--parts", "30", "--target-frr", "0.1", "--flagged", "keep", "--train", "nano")
+    with answering(monkeypatch, {"bundle": "ab" * 32, "settings": "cd" * 32}) as told:
+        ended = plumbline(*asked)
+    assert ended.code == 1 and "then plumbline bundle install" in ended.complaint()
+    assert [one["name"] for one in told] == ["in_force"] and "training the student" in ended.out
+    sha256 = open_bundle(next((tmp_path / "teach" / "plate").glob("trained-*")) / "bundle").sha256
+    with answering(monkeypatch, {"bundle": sha256, "settings": "cd" * 32}) as told:
+        ended = plumbline(*asked, "--json")
+    state = json.loads(ended.out)
+    assert ended.code == 0 and state["step"] == "done" and state["trained"]["sha256"] == sha256
+    assert told[-1]["threshold"] == state["promised"]["threshold"] and fake.began == [0]

@@ -40,10 +40,13 @@ from agent.settings.settings import Settings
 from agent.status.board import Board
 from agent.status.day import Day
 from agent.status.metrics import Metrics
+from agent.teach.own import OwnBundles
 from agent.teach.station import Judges, Teaching
 from agent.teach.tap import Tap
+from agent.teach.workshop import WorkshopError
 from tests.agent.explain.samples import explanation
 from tests.agent.labels.made import learned
+from tests.agent.remote.fakes import FakeRollouts
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
 MARKED = {"crack": 6, "dent": 5, "rare": 2}  # labelled defects
@@ -186,6 +189,19 @@ def no_set_of_cd(recipe: str, sha256: str) -> None:
         raise LabelsError("that label set is not here")
 
 
+class NoOtherRollouts(FakeRollouts):
+    """Bundles may be installed, and none is."""
+
+    why_closed = None
+
+
+def has_workshop(program: Path) -> Path:
+    """Where it lies there."""
+    if not program.exists():
+        raise WorkshopError(f"the workshop is not installed here: no {program}")
+    return program
+
+
 @contextmanager
 def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Station]:
     """Files are kept below `folder`."""
@@ -239,6 +255,16 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
         judges=lambda: Judges(bundle_sha256="ab" * 32, engine="openvino-f32"),
         activate=lambda threshold, onto, who: desk.ask(
             "threshold", {"threshold": threshold, "onto": onto}, who, within_s=1
+        ),
+        own=OwnBundles(
+            rollouts=NoOtherRollouts,
+            settings=lambda: wanted,
+            settings_sha256=lambda: "cd" * 32,
+            settling=lambda: None,
+            serves=lambda: "ab" * 32,
+            set_threshold=lambda threshold, onto, who: {},
+            way=RightOfWay(),
+            find=lambda: has_workshop(folder / "plumbline-lab"),
         ),
         changes=changes,
         way=RightOfWay(),

@@ -160,6 +160,10 @@ class FakeRollouts:
         self.asked.append(("roll_back", who, reason))
         return self.says
 
+    def adopt(self, source: Path) -> Said:
+        self.asked.append(("adopt", source))
+        return self.says
+
     def cancel(self, transaction: str | None) -> Said:
         self.asked.append(("cancel", transaction))
         return self.says

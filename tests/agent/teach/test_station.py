@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,14 +25,18 @@ from agent.remote.changes import ChangeFile
 from agent.settings.settings import Settings
 from agent.teach import part_set, station
 from agent.teach.apart import teach_apart
-from agent.teach.flow import Flow, Means, Told
+from agent.teach.flow import Flow, Means
 from agent.teach.order import Order
+from agent.teach.own import OwnBundles
+from agent.teach.state import Told
 from agent.teach.station import Judges, Teaching
 from agent.teach.tap import Tap
+from agent.teach.trained import to_train
 from tests.agent.engines.small_bundle import write_small
 from tests.agent.teach.good import plate, write
 from tests.agent.teach.test_flow import contrast
 from tests.agent.teach.test_tap import judged
+from tests.agent.teach.workshops import FakeWorkshop
 from tests.brokers import eventually
 
 SHA = "ab" * 32
@@ -46,31 +51,54 @@ class Site:
     folder: Path
     tap: Tap = field(default_factory=Tap)
     picture: Callable[[int], Pixels] = plate
-    set_to: list[tuple[float, str, str]] = field(default_factory=list)
+    set_to: list[tuple[float | None, str, str]] = field(default_factory=list)
     refuses: NotDoneError | None = None
     in_force: str = "cd" * 32
     number: int = 0
+    serves: str = SHA
+    threshold: float | None = None  # of the settings
+    trust: dict[str, Any] = field(default_factory=dict)
+    rollouts: Any = field(default_factory=lambda: SimpleNamespace(why_closed=None))
+
+    @cached_property
+    def workshop(self) -> FakeWorkshop:
+        return FakeWorkshop(self.folder / "lab")
+
+    def settings(self) -> Settings:
+        camera = {"name": "top", "source": {"kind": "folder", "path": str(self.folder)}}
+        content = {"cameras": [camera], "trust": self.trust, "judge": {"threshold": self.threshold}}
+        return Settings.model_validate(content)
 
     def made(self) -> Teaching:
         return Teaching(
             self.folder / "teach",
             tap=self.tap,
-            settings=lambda: Settings.model_validate(
-                {"cameras": [{"name": "top", "source": {"kind": "folder", "path": str(self.folder)}}]}
-            ),
-            judges=lambda: Judges(bundle_sha256=SHA, engine="openvino-f32"),
+            settings=self.settings,
+            judges=lambda: Judges(bundle_sha256=self.serves, engine="openvino-f32"),
             activate=self.activate,
+            own=OwnBundles(
+                rollouts=lambda: self.rollouts,
+                settings=self.settings,
+                settings_sha256=lambda: self.in_force,
+                settling=lambda: None,
+                serves=lambda: self.serves,
+                set_threshold=self.activate,
+                way=RightOfWay(),
+                find=self.workshop.find,
+                run=self.workshop.run,
+            ),
             changes=ChangeFile(self.folder / "changes.jsonl", SystemClock()),
             way=RightOfWay(),
             clock=SystemClock(),
         )
 
-    def activate(self, threshold: float, onto: str, who: str) -> dict[str, Any]:
+    def activate(self, threshold: float | None, onto: str, who: str) -> dict[str, Any]:
         if onto != self.in_force:
             raise NotDoneError("impossible", "somebody has changed the settings meanwhile")
         if self.refuses is not None:
             raise self.refuses
         self.set_to.append((threshold, onto, who))
+        self.threshold = threshold
         return {"threshold": threshold}
 
     def flow(self, product: str = "plate") -> Flow:
@@ -104,17 +132,20 @@ class Site:
                 self.number += 1
 
 
+def judged_here(order: Order, *, way: RightOfWay) -> Iterator[Told]:
+    """In place of a process of its own."""
+    flow = Flow(Path(order.folder))
+    means = Means(collect=ANY, judge=contrast, bundle_sha256=order.bundle_sha256, activate=ANY)
+    while (state := flow.state()) is not None and state.step not in ("activate", "done"):
+        if to_train(flow, state):
+            return
+        yield from flow.do(means)
+
+
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """Judged in this process; one test below has the real one."""
-
-    def here(order: Order, *, way: RightOfWay) -> Iterator[Told]:
-        flow = Flow(Path(order.folder))
-        means = Means(collect=ANY, judge=contrast, bundle_sha256=order.bundle_sha256, activate=ANY)
-        while (state := flow.state()) is not None and state.step not in ("activate", "done"):
-            yield from flow.do(means)
-
-    monkeypatch.setattr(station, "teach_apart", here)
+    monkeypatch.setattr(station, "teach_apart", judged_here)
     return Site(tmp_path)
 
 
@@ -328,7 +359,7 @@ def test_a_folder_of_the_command_line_that_runs_is_left_alone(site: Site) -> Non
     with site.runs() as teaching:
         begin(teaching)
         rests(teaching)
-        with site.flow()._held(), pytest.raises(NotDoneError, match="somebody else is teaching it"):
+        with site.flow().held(), pytest.raises(NotDoneError, match="somebody else is teaching it"):
             begin(teaching, target=0.1)
         with pytest.raises(NotDoneError, match="was begun for plate from camera"):
             teaching.begin("plate", "archive", "top", PARTS, 0.05, "anna")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from models.teaching.progress import Whole
+import pytest
+
+from models.teaching.progress import Whole, said_by
 
 
 def test_phases_make_the_whole_and_long_stages_move_it() -> None:
@@ -26,3 +28,26 @@ def test_a_stage_that_goes_on_begins_where_it_was() -> None:
     with whole.phase(1.0), whole.stage("training x", 10, 5) as step:
         step("")
     assert seen[1] == 0.9 * 0.6
+
+
+def test_a_program_is_told_what_remains_by_the_plan_and_then_by_the_pace_of_this_run() -> None:
+    now, said = [0.0], []
+    whole = said_by(said.append, lambda: now[0], 100.0)
+    whole.skip(0.5)  # an earlier run's, in no time
+    with whole.phase(0.5), whole.stage("training the student", 10) as step:
+        assert said[-1] == {"kind": "far", "share": 0.5, "words": "", "left_s": 50.0}
+        for _ in range(5):
+            now[0] += 20
+            step("")
+    assert [one["share"] for one in said[1:]] == pytest.approx([0.545, 0.59, 0.635, 0.68, 0.725])
+    assert said[-1]["left_s"] == pytest.approx(100 * 0.275 / 0.225, rel=0.01), "two times as slow as planned"
+
+
+def test_a_program_is_told_once_a_second_at_most() -> None:
+    now, said = [0.0], []
+    whole = said_by(said.append, lambda: now[0], 100.0)
+    with whole.phase(1.0), whole.stage("training the student", 1000) as step:
+        for _ in range(1000):
+            now[0] += 0.01
+            step("")
+    assert 9 <= len(said) <= 12

@@ -15,7 +15,8 @@ from models.teaching import teach as teaching
 from models.teaching.look import look
 from models.teaching.plan import Plan
 from models.teaching.progress import Whole
-from models.teaching.teach import State, TeachError, begin, read_state, teach
+from models.teaching.state import State, TeachError, read_state
+from models.teaching.teach import begin, teach
 from tests.models.teaching.pictures import folder
 
 PLAN = Plan(preset="nano", teacher_images=64, student_images=960, seconds=60)

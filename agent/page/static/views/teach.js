@@ -13,6 +13,8 @@ const STEPS = ["collect", "check", "teach", "threshold", "activate"];
 const NAMES = { collect: "Collect", check: "Check", teach: "Teach", threshold: "Threshold", activate: "Activate", done: "Done" };
 const SOURCES = [["camera", "the camera: only good parts are on the line now"], ["passed", "the camera: those that pass, beside production"], ["archive", "the archive: those that passed before"]];
 const RATES = [0.02, 0.01, 0.005, 0.001];
+const BY = [["", "calibrate the bundle that judges now: seconds"], ["nano", "train its own bundle, nano: the quickest"], ["edge", "train its own bundle, edge: it sees more, and takes hours"]];
+const MINUTES = [10, 30, 60, 180, 480];
 const ROLLOUT_MS = 1500;
 const PARTS_MS = 2000; // between two looks at the parts that come
 const needed = (rate) => Math.ceil(Math.round(((1 - rate) / rate) * 1e6) / 1e6);
@@ -23,13 +25,14 @@ export function show(root, page) {
   const bar = make("progress", { "aria-label": "How far this step is" });
   const doing = make("p", { role: "status" });
   const far = make("p", { class: "soft" });
+  const trains = make("p", { class: "soft" }, "The workshop trains beside the line, which goes first. It may be cancelled and gone on with; the bundle that judges now stays until the new one is activated.");
   const fault = make("p", { class: "bad", role: "alert" });
   const cancel = make("button", { type: "button", onclick: () => ask("teach_cancel", {}) }, "Cancel");
   const goOn = make("button", { type: "button", onclick: () => ask("teach_go_on", {}) }, "Go on");
   const latest = make("ul", { class: "film wall", "aria-label": "Parts that came last" });
   const findings = make("ul", { class: "film wall findings", "aria-label": "Parts to be looked at" });
   const body = make("div", { class: "stack" });
-  const panel = make("section", { class: "panel stack", "aria-label": "This product" }, stepper, doing, far, bar,
+  const panel = make("section", { class: "panel stack", "aria-label": "This product" }, stepper, doing, far, bar, trains,
     make("div", { class: "bar" }, goOn, cancel), fault, findings, body, latest);
   const begin = make("div");
   const byRate = make("div");
@@ -51,7 +54,7 @@ export function show(root, page) {
   }
 
   const sort = (names, word) => ask("teach_sort", { [word]: names });
-  const asked = ({ product, source, camera, wanted, target }, other) => ({ product, source, camera, parts: wanted, target, ...other });
+  const asked = ({ product, source, camera, wanted, target, preset, minutes }, other) => ({ product, source, camera, parts: wanted, target, preset, minutes, ...other });
 
   function drawSteps(state, { runs, step, problem }) {
     const at = STEPS.indexOf(state?.step ?? "collect");
@@ -70,7 +73,9 @@ export function show(root, page) {
     goOn.hidden = told.runs || !state || ["activate", "done"].includes(state.step) || (state.step === "check" && state.checked.undecided > 0);
     const words = told.runs ? `${NAMES[told.step]} goes on.` : restWords(state);
     setText(doing, state ? `${state.product}, by ${told.who}: ${words}` : words);
-    setText(far, told.runs ? [told.of ? `${number.format(told.done)} of ${number.format(told.of)}` : "", told.words].filter(Boolean).join(": ") : "");
+    trains.hidden = !(told.runs && told.step === "teach" && state?.preset && !state.trained.sha256);
+    const done = trains.hidden ? `${number.format(told.done)} of ${number.format(told.of)}` : `${number.format(told.done)} %`;
+    setText(far, told.runs ? [told.of ? done : "", told.words].filter(Boolean).join(": ") : "");
     if (!told.runs && told.problem) setText(fault, told.problem);
     else if (told.runs) setText(fault, "");
   }
@@ -118,7 +123,7 @@ export function show(root, page) {
     const pieces = [];
     if (state?.step === "collect") {
       pieces.push(words([`${plural(data.parts, "part")} of ${number.format(state.wanted)}, from ${plural(data.minutes, "minute")}`,
-        `A rate of ${percent(state.target)} takes at least ${plural(data.needed, "independent part")}`,
+        `A rate of ${percent(state.target)} takes at least ${plural(data.needed, "independent part")}${state.preset ? " that are held back from training: collect several times as many" : ""}`,
         ...(state.source === "archive" ? [] : [`Parts of one minute are alike: at most ${Math.ceil(state.wanted / data.minutes_wanted)} of each minute are taken`])]));
     } else if (state?.step === "check" && state.checked.words) {
       pieces.push(words([`${plural(state.checked.pictures, "part")} were looked at`, ...state.checked.words]));
@@ -128,9 +133,16 @@ export function show(root, page) {
           make("button", { type: "button", onclick: () => sort(found.map((one) => one.name), "keep") }, `Keep these ${found.length}`)));
       }
     } else if (["activate", "done"].includes(state?.step)) {
+      if (state.trained.sha256) pieces.push(trained(state.trained));
       pieces.push(...threshold(state));
     }
     body.replaceChildren(...pieces);
+  }
+
+  /* What the workshop says of the bundle that it has made. */
+  function trained({ name, preset, sha256, lines }) {
+    return make("details", {}, make("summary", {}, `Trained here: ${name}, ${preset}, ${sha256.slice(0, 12)}`),
+      make("ul", { class: "words" }, ...lines.map((line) => make("li", {}, line))));
   }
 
   /* What it promises and would change; `looked` is what whoever activates has seen. */
@@ -140,6 +152,9 @@ export function show(root, page) {
     if (state.step === "done") return [weighed(promised, "It was weighed before it was activated", now)];
     if (data.doing.runs) return [weighed(promised, "What it would change is looked up once this step is over", now)];
     looked = data.in_force?.settings;
+    if (state.trained.sha256 && state.trained.sha256 !== data.in_force?.bundle) {
+      return [weighed(promised, "Scores of another bundle tell nothing of this one. Activated, it is proven on what the archive keeps, judges on probation, and then gets its threshold; a threshold of the bundle before is taken out first", undefined, ways(state, promised))];
+    }
     const place = make("div", {}, make("p", { class: "soft" }, "What it would change is looked up"));
     would(promised.threshold).then((answer) => place.replaceChildren(weighed(promised, answer, now, ways(state, promised))));
     return [place];
@@ -152,19 +167,23 @@ export function show(root, page) {
         return "";
       } });
     }
+    const more = promised.parts_missing ?? promised.missing;
     const rate = Math.ceil(1e4 / (Math.floor(promised.worth) + 1)) / 1e4;
     return make("div", { class: "bar" },
-      make("button", { type: "button", onclick: () => ask("teach_begin", asked(state, { parts: Math.max(state.wanted + 1, promised.frames + promised.missing) })) }, `Collect ${number.format(promised.missing)} more`),
+      make("button", { type: "button", onclick: () => ask("teach_begin", asked(state, { parts: Math.max(state.wanted + 1, data.parts + more) })) }, `Collect ${number.format(more)} more`),
       rate <= 0.5 ? make("button", { type: "button", onclick: () => ask("teach_begin", asked(state, { target: rate })) }, `Promise ${percent(rate)} in place of ${percent(state.target)}`) : null);
   }
 
   function drawForm(state) {
-    const key = JSON.stringify([data.cameras, data.archived, Boolean(state)]);
+    const key = JSON.stringify([data.cameras, data.archived, Boolean(state), data.why_untrained]);
     if (key === formed) return tellPace();
     formed = key;
     const options = (pairs, chosen) => pairs.map(([value, word]) => make("option", { value, selected: value === chosen }, word));
     const parts = make("input", { type: "number", name: "parts", value: "250", min: "1", max: "5000", required: true });
     const rate = make("select", { name: "target" }, ...options(RATES.map((value) => [String(value), `${percent(value)}: at least ${needed(value)} parts`]), "0.005"));
+    const minutes = labelled("Minutes it may take", make("select", { name: "minutes" }, ...options(MINUTES.map((value) => [String(value), number.format(value)]), "30")));
+    minutes.hidden = true;
+    const by = make("select", { name: "preset", onchange: () => (minutes.hidden = !by.value) }, ...options(data.why_untrained ? BY.slice(0, 1) : BY, ""));
     const sources = SOURCES.filter(([name]) => data.archived || name !== "archive");
     const pace = make("span", { class: "soft", role: "status" });
     tellPace = () => {
@@ -179,8 +198,11 @@ export function show(root, page) {
         ...(data.cameras.length > 1 ? [labelled("Camera", make("select", { name: "camera" }, ...options(data.cameras.map((name) => [name, name]))))] : []),
         labelled("How many", parts), pace,
         labelled("Good parts that may be rejected", rate),
+        labelled("How it is taught", by),
+        minutes,
+        ...(data.why_untrained ? [make("p", { class: "soft" }, `None of its own can be trained: ${data.why_untrained}`)] : []),
       ],
-      body: ({ product, source, camera = data.cameras[0] ?? "", parts: count, target }) => ({ product, source, camera, parts: Number(count), target: Number(target) }),
+      body: ({ product, source, camera = data.cameras[0] ?? "", parts: count, target, preset, minutes: most }) => ({ product, source, camera, parts: Number(count), target: Number(target), preset, minutes: Number(most) }),
       done: async () => {
         await page.again();
         return "";

@@ -1,0 +1,83 @@
+"""A bundle made at the station goes the way of any other: taken, proven, on probation, or refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.remote.rollout.orders import Said
+from tests.agent.remote.depots import content, served
+from tests.agent.remote.rollouts import Rig, desired, digest, installed, signed, sources
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> dict[int, Path]:
+    found = sources(tmp_path, 1, 2, 3)
+    installed(tmp_path / "bundles", found[1], found[2])
+    return found
+
+
+@pytest.fixture
+def rig(tmp_path: Path, there: dict[int, Path]) -> Iterator[Rig]:
+    made = Rig(tmp_path / "bundles")
+    made.verdicts(30)
+    yield made
+    made.fetch.waits = False
+    made.close()
+
+
+def asked(rig: Rig, ask: Callable[[], Said]) -> Said:
+    """By another thread, as everybody asks."""
+    answers: list[Said] = []
+    thread = threading.Thread(target=lambda: answers.append(ask()))
+    thread.start()
+    rig.until(lambda: bool(answers))
+    thread.join()
+    return answers[0]
+
+
+def test_it_is_proven_stands_its_probation_and_the_one_before_is_previous(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    said = asked(rig, lambda: rig.updater.adopt(there[3]))
+    assert said.code == 202 and said.transaction is not None
+    rig.until_state("probation")
+    assert rig.prove.proven[-1] == 3 and rig.stage.serves == digest(there[3])
+    rig.ended()
+    assert served(rig.depot.folder) == (3, 2)
+    standing = rig.updater.standing(said.transaction)
+    assert standing is not None and (standing.state, standing.is_over) == ("applied", True)
+
+
+def test_what_its_proof_refuses_does_not_serve_and_may_be_tried_again(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    rig.prove.refused = {3}
+    said = asked(rig, lambda: rig.updater.adopt(there[3]))
+    rig.until(lambda: rig.record.state == "idle")
+    standing = rig.updater.standing(said.transaction or "")
+    assert standing is not None and "9 flips" in standing.message
+    assert served(rig.depot.folder) == (2, 1) and rig.stage.history == []
+    rig.prove.refused = set()  # other limits of the proof
+    assert asked(rig, lambda: rig.updater.adopt(there[3])).code == 202
+    assert served(rig.ended().depot.folder) == (3, 2)
+
+
+def test_what_is_no_bundle_begins_nothing(rig: Rig, there: dict[int, Path], tmp_path: Path) -> None:
+    before = content(rig.depot.folder)
+    said = asked(rig, lambda: rig.updater.adopt(tmp_path / "nowhere"))
+    assert (said.state, said.code, "nowhere" in said.message) == ("rejected", 422, True)
+    assert content(rig.depot.folder) == before
+
+
+def test_it_does_not_come_beside_another_that_is_under_way(rig: Rig, there: dict[int, Path]) -> None:
+    rig.fetch.waits = True
+    assert rig.offer(signed(desired(there[3], 5))).code == 202
+    rig.until_state("downloading")
+    said = asked(rig, lambda: rig.updater.adopt(there[3]))
+    assert (said.code, "wait for its end" in said.message) == (429, True)
+    rig.fetch.waits = False
+    assert served(rig.ended().depot.folder) == (3, 2)

@@ -1,0 +1,86 @@
+"""The real workshop, with the smallest numbers, by the command: interrupted, gone on with, and promised."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.bundle.bundle import open_bundle
+from agent.demo.demo import SAMPLE_BUNDLE
+from tests.agent.teach.workshops import LAUNCH
+from tests.models.teaching.pictures import folder
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+PICTURES = 320
+TINY = f"""#!{sys.executable}
+import sys
+from models.teaching import plan
+plan.FEWEST.update(nano={PICTURES})
+plan.MOST.update(nano={PICTURES})
+from models.cli.main import main
+main()
+"""
+# The program of these few pictures, without the low priority by which it waits for as long as others compute.
+ENTRY = """
+import sys
+from functools import partial
+from pathlib import Path
+from agent.teach import workshop
+program = Path(sys.argv.pop(1))
+workshop.find = lambda: program
+workshop.train = partial(workshop.train, launch={launch!r})
+from agent.cli.main import main
+main()
+"""
+
+
+def teach(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    program = tmp_path / "plumbline-lab"
+    program.write_text(TINY)
+    program.chmod(0o755)
+    asked = ["teach", "-c", tmp_path / "agent.yaml", "--product", "weave", "--from", tmp_path / "good"]
+    asked += ["--parts", "60", "--target-frr", "0.05", "--flagged", "keep", "--until", "threshold"]
+    asked += ["--train", "nano", "--minutes", "600", *words]
+    return subprocess.Popen(
+        [sys.executable, "-c", ENTRY.format(launch=LAUNCH), str(program), *map(str, asked)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_sixty_good_parts_become_a_bundle_whose_threshold_parts_that_trained_nothing_set(
+    tmp_path: Path,
+) -> None:
+    folder(tmp_path / "good", plain=True, bad=0)
+    camera: dict[str, Any] = {"name": "top", "source": {"kind": "folder", "path": str(tmp_path / "good")}}
+    content = {"version": 1, "bundle": str(SAMPLE_BUNDLE), "cameras": [camera]}
+    content["outbox"] = {"path": str(tmp_path / "outbox.sqlite3")}
+    (tmp_path / "agent.yaml").write_text(yaml.safe_dump(content))
+    with teach(tmp_path) as first:
+        assert first.stdout is not None
+        heard = []
+        for line in first.stdout:
+            heard.append(line)
+            if line.startswith("training the student"):
+                first.send_signal(signal.SIGINT)
+        assert first.wait() != 0 and heard[-1].startswith("training the student"), heard
+    (run,) = (tmp_path / "teach" / "weave").glob("trained-*")
+    assert (run / "teacher" / "weights.pt").is_file() and not (run / "bundle").exists()
+    with teach(tmp_path, "--json") as again:
+        out, complaint = again.communicate()
+    assert again.returncode == 0, complaint
+    state = json.loads(out)
+    made = open_bundle(Path(state["trained"]["bundle"]))
+    assert made.sha256 == state["bundle"] == state["trained"]["sha256"] and made.manifest.name == "weave"
+    assert (state["step"], state["promised"]["frames"], len(state["trained"]["held"])) == ("activate", 23, 23)
+    # The station's engine and the workshop's find the same of the same parts.
+    assert state["promised"]["threshold"] == pytest.approx(made.manifest.threshold.raw, rel=0.02)
