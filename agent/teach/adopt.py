@@ -19,10 +19,6 @@ from agent.teach.state import FlowError, Told
 LOOK_S = 0.25
 BEGINS_S = 10.0  # in which proposed settings are under way
 WHOLE = 100
-OTHERWISE = (
-    "; where the archive is of another product, or the bundle before rejects this one, "
-    "remote.proof.frames: 0 and remote.probation.max_reject_shift: 1 let it pass"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +94,7 @@ def _installed(trained: Mapping[str, Any], station: Station) -> Iterator[Told]:
         yield _far(done, f"the bundle is {state}{more}")
         time.sleep(LOOK_S)
     if standing is not None and standing.state not in ("applied", "unchanged"):
-        remedy = OTHERWISE if standing.code in (409, 422) and standing.state != "cancelled" else ""
-        raise FlowError(f"the bundle does not stay: {standing.message}{remedy}")
+        raise FlowError(f"the bundle does not stay: {standing.message}")
 
 
 def _far(done: int, words: str) -> Told:

@@ -22,6 +22,8 @@ from agent.remote.rollout import telling
 from agent.remote.rollout.baseline import baseline_of
 from agent.remote.rollout.depot import Depot, DepotError
 from agent.remote.rollout.means import Prove, Stage, Turn
+from agent.remote.rollout.offers import is_made_here
+from agent.remote.rollout.probation import otherwise
 from agent.remote.rollout.recorded import UNRECORDED, Recorded
 from agent.remote.rollout.transaction import (
     Boundary,
@@ -221,7 +223,9 @@ class Duties:
 
     def _prove(self, new: Instruction, given_up: Callable[[], bool]) -> Event:
         path, serves = self._means.depot.path_of(new.target_sha256), self._means.stage.in_force()
-        incumbent = None if serves is None else self._means.depot.path_of(serves)
+        # What was taught this station's own parts is not held against a bundle that may know others.
+        beside = None if is_made_here(new) else serves
+        incumbent = None if beside is None else self._means.depot.path_of(beside)
         proof = self._means.prove(path, incumbent, cancelled=given_up)
         self._means.stage.open(path)  # its engine is built here, not at the boundary
         self._ready = new.transaction
@@ -264,7 +268,7 @@ class Duties:
             transaction=new.transaction,
             target=new.target_sha256,
             baseline=record.baseline,
-            limits=self._means.limits,
+            limits=otherwise(self._means.limits) if is_made_here(new) else self._means.limits,
             clock=self._means.clock,
             began_ns=self._means.clock.monotonic_ns(),
         )

@@ -115,6 +115,11 @@ def way_back(depot: Depot, record: Record, transaction: str) -> Instruction:
     )
 
 
+def is_made_here(new: Instruction) -> bool:
+    """Of what `of_folder` gives: a bundle that was taught this station's own parts."""
+    return new.issuer == ISSUER and bool(new.sources)
+
+
 def of_folder(source: Path, record: Record, transaction: str) -> Instruction:
     """To the bundle at `source`, as somebody here wants. Raises BundleError."""
     with open_files(source) as there:

@@ -87,6 +87,11 @@ def assess(trial: Trial, baseline: Baseline | None, limits: Probation) -> Standi
     return Standing(what="goes_on", words=f"{told}; in doubt: {'; '.join(doubtful)}")
 
 
+def otherwise(limits: Probation) -> Probation:
+    """For what is meant to reject other parts than before: errors and latency alone count."""
+    return limits.model_copy(update={"max_reject_shift": 1.0, "max_score_shift": math.inf})
+
+
 def progress(trial: Trial, limits: Probation) -> float:
     """How much of it is over, 0 to 1."""
     return min(1.0, trial.verdicts / limits.verdicts, trial.running_s / limits.seconds)

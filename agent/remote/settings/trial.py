@@ -7,7 +7,6 @@ gave frames before has to give them again.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from agent.clock import Clock
 from agent.line.publish import Recorded
 from agent.remote.rollout.baseline import Baseline, Sample, baseline_of, sample_of
-from agent.remote.rollout.probation import Standing, Trial, assess
+from agent.remote.rollout.probation import Standing, Trial, assess, otherwise
 from agent.settings.remote import Probation
 from agent.settings.shape import Keys
 
@@ -105,4 +104,4 @@ def limits_of(wanted: Probation, changed: Iterable[Keys]) -> Probation:
     """The limits on a change of these keys."""
     if all(keys[:1] and keys[0] not in JUDGES for keys in changed):
         return wanted
-    return wanted.model_copy(update={"max_reject_shift": 1.0, "max_score_shift": math.inf})
+    return otherwise(wanted)

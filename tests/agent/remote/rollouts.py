@@ -153,6 +153,7 @@ class FakeProve:
     refused: set[int] = field(default_factory=set)
     dies: bool = False
     proven: list[int] = field(default_factory=list)
+    beside: list[Path | None] = field(default_factory=list)  # what each was held against
 
     def __call__(self, candidate: Path, incumbent: Path | None, *, cancelled: Callable[[], bool]) -> Proven:
         assert candidate.parent.name == "bundles" and len(candidate.name) == 64
@@ -160,6 +161,7 @@ class FakeProve:
         if counter in self.refused:
             raise Told(f"counter {counter}: 9 flips", 422, Proven(worst_tile_delta=0.01, flips=9, frames=50))
         self.proven.append(counter)
+        self.beside.append(incumbent)
         return Proven(worst_tile_delta=0.0004, flips=1, frames=50)
 
 

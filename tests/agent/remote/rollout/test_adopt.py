@@ -52,6 +52,32 @@ def test_it_is_proven_stands_its_probation_and_the_one_before_is_previous(
     assert standing is not None and (standing.state, standing.is_over) == ("applied", True)
 
 
+def test_it_is_not_held_against_what_a_bundle_of_other_parts_says(rig: Rig, there: dict[int, Path]) -> None:
+    """The bundle before passed all of them; this one was taught what is wrong with some."""
+    asked(rig, lambda: rig.updater.adopt(there[3]))
+    rig.until_state("probation")
+    assert rig.prove.beside[-1] is None
+    rig.verdicts(40, is_reject=True, score=180.0)
+    rig.until(lambda: rig.record.state == "idle")
+    assert served(rig.depot.folder) == (3, 2)
+
+
+def test_it_goes_back_where_it_only_makes_errors(rig: Rig, there: dict[int, Path]) -> None:
+    asked(rig, lambda: rig.updater.adopt(there[3]))
+    rig.until_state("probation")
+    rig.verdicts(40, is_error=True, score=None)
+    rig.until(lambda: rig.stage.serves == digest(there[2]))
+    rig.verdicts(5)
+    rig.until(lambda: rig.record.state == "idle")
+    assert served(rig.depot.folder)[0] == 2
+
+
+def test_a_bundle_that_was_sent_is_held_against_the_one_that_serves(rig: Rig, there: dict[int, Path]) -> None:
+    rig.offer(signed(desired(there[3], 5)))
+    rig.until_state("probation")
+    assert rig.prove.beside[-1] == rig.depot.path_of(digest(there[2]))
+
+
 def test_what_its_proof_refuses_does_not_serve_and_may_be_tried_again(
     rig: Rig, there: dict[int, Path]
 ) -> None:
