@@ -223,9 +223,11 @@ class Teaching:
             state = Flow(self._folder / asked.product).state()
             if state is None:
                 return
-            self._doing = Doing(product=asked.product, who=asked.who, step=state.step)
             if current.runs and state.step not in ("activate", "done"):
-                self._ask(asked, state.step)
+                with suppress(NotDoneError):  # it rests then, as if cancelled
+                    self._ask(asked, state.step)
+                    return
+            self._doing = Doing(product=asked.product, who=asked.who, step=state.step)
 
     def _work(self, asked: _Asked, stop: threading.Event) -> None:
         flow, problem = Flow(self._folder / asked.product), ""

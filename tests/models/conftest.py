@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from models.stages import SILENT
 from tests.models.workshop import Workshop, made_once
 from tests.rooms import SHARED
 
@@ -44,7 +45,7 @@ def yardsticks() -> Iterator[None]:
     built: dict[str, yardstick.Built] = {}
     build = yardstick.build
 
-    def once(kept: Any, held: Any, spec: Any, seed: int, stages: Any) -> yardstick.Built:
+    def once(kept: Any, held: Any, spec: Any, seed: int = 0, stages: Any = SILENT) -> yardstick.Built:
         key = repr((kept, held, spec, seed))
         if key not in built:
             built[key] = build(kept, held, spec, seed, stages)

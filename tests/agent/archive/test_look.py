@@ -10,7 +10,7 @@ import pytest
 
 from agent.archive import files, look
 from agent.archive.faults import ArchiveError
-from agent.archive.index import NAME
+from agent.archive.index import NAME, VERSION
 from agent.archive.record import Mark
 from agent.archive.shelf import Shelf
 from agent.clock import ManualClock
@@ -49,7 +49,7 @@ def test_an_index_that_this_version_cannot_read_says_what_mends_it(tmp_path: Pat
     filled(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / NAME)) as database:
         database.execute("PRAGMA user_version = 7")
-    with pytest.raises(ArchiveError, match="version 7, this command knows 2; start the agent once"):
+    with pytest.raises(ArchiveError, match=f"version 7, this command knows {VERSION}; start the agent once"):
         look.summary(tmp_path)
     (tmp_path / NAME).write_bytes(b"no database" * 500)
     with pytest.raises(ArchiveError, match="not a database; start the agent once"):

@@ -25,6 +25,7 @@ from agent.remote.changes import ChangeFile
 from agent.settings.settings import Settings
 from agent.teach import part_set, station
 from agent.teach.apart import teach_apart
+from agent.teach.current import Current, Last
 from agent.teach.flow import Flow, Means
 from agent.teach.order import Order
 from agent.teach.own import OwnBundles
@@ -229,6 +230,26 @@ def test_an_agent_that_ends_at_any_step_goes_on_by_itself(
         rests(teaching)
         assert teaching.told()["who"] == "anna"
     assert site.set_to == []
+
+
+def test_what_goes_on_by_itself_is_never_seen_at_rest_before(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks while the file is written that says so."""
+    with site.runs(line=False) as teaching:
+        begin(teaching)
+    again, real = site.made(), Current.keep
+    seen: list[tuple[object, object]] = []
+
+    def kept(self: Current, last: Last) -> None:
+        seen.append((again.told()["product"], again.told()["runs"]))
+        real(self, last)
+
+    monkeypatch.setattr(Current, "keep", kept)
+    monkeypatch.setattr(site, "made", lambda: again)
+    with site.runs(line=False):
+        eventually(lambda: again.told()["runs"] is True, "it goes on")
+    assert set(seen) <= {("", False), ("plate", True)} and seen
 
 
 def test_what_would_change_the_station_does_not_go_on_by_itself(site: Site) -> None:
