@@ -10,7 +10,8 @@ from tests.agent.page.station import Station
 from tests.browser.axe import violations
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
-from tests.browser.test_views import fill, go, looks
+from tests.browser.sound import looks
+from tests.browser.test_views import fill, go
 
 pytestmark = needs_chromium
 

@@ -19,7 +19,7 @@ from tests.agent.teach.workshops import LAUNCH, STEPS, FakeWorkshop
 from tests.brokers import Mosquitto, eventually
 from tests.browser.axe import violations
 from tests.browser.browser import Browser
-from tests.browser.conftest import begin, needs_chromium
+from tests.browser.conftest import needs_chromium
 from tests.browser.test_teaching import HURRIED, Site, cells, production
 from tests.e2e.agent_process import AgentProcess
 
@@ -76,7 +76,6 @@ def test_a_bundle_of_ones_own_parts_is_trained_cut_gone_on_with_and_in_force_by_
     site: Site, browser: Browser, workshop: FakeWorkshop, tmp_path: Path
 ) -> None:
     workshop.cue(waits_at=7)
-    begin(browser)
     browser.open(site.url)
     browser.wait_for("nav a[aria-current]")
     site.click(browser, "Teach")
