@@ -207,7 +207,7 @@ def teach_cancel(sources: Sources, asked: Nothing, who: str) -> Json:
 
 
 def teach_sort(sources: Sources, asked: TeachSort, who: str) -> Json:
-    _teaching(sources, asked).sort(asked.take_out, asked.keep, who)
+    _teaching(sources, asked).sort(asked.take_out, asked.keep, who, put_back=asked.put_back)
     return {}
 
 

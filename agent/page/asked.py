@@ -84,6 +84,7 @@ class TeachBegin(Asked):
 class TeachSort(Asked):
     take_out: list[PartName] = Field([], max_length=MOST_NAMES)
     keep: list[PartName] = Field([], max_length=MOST_NAMES)
+    put_back: list[PartName] = Field([], max_length=MOST_NAMES)
 
 
 class TeachActivate(Asked):

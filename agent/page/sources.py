@@ -164,7 +164,9 @@ class Teaching(Protocol):
 
     def cancel(self, who: str) -> None: ...
 
-    def sort(self, take_out: Sequence[str], keep: Sequence[str], who: str) -> None: ...
+    def sort(
+        self, take_out: Sequence[str], keep: Sequence[str], who: str, *, put_back: Sequence[str]
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

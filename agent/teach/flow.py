@@ -143,10 +143,13 @@ class Flow:
             self.keep(made)
             return made
 
-    def sort(self, *, take_out: Sequence[str] = (), keep: Sequence[str] = ()) -> State:
+    def sort(
+        self, *, take_out: Sequence[str] = (), keep: Sequence[str] = (), put_back: Sequence[str] = ()
+    ) -> State:
         """What somebody decided of pictures that were to be looked at; with the last all others are kept.
 
-        Raises FlowError for a picture that was not found to be looked at.
+        What is put back is kept. Raises FlowError for a picture that was not found to be looked at, or was
+        not taken out.
         """
         with self.held():
             state = self.begun()
@@ -154,9 +157,14 @@ class Flow:
             for name in (*take_out, *keep):
                 if state.step != "check" or name not in {one["name"] for one in findings}:
                     raise FlowError(f"{shown(name)}: it is not to be looked at; check the parts again")
+            aside = {one.name for one in self.parts.aside()} if put_back else set()
+            for name in put_back:
+                if state.step != "check" or name not in aside:
+                    raise FlowError(f"{shown(name)}: it was not taken out, or its check is over")
             self.parts.take_out(take_out)
+            self.parts.put_back(put_back)
             left = [one for one in findings if one["name"] not in take_out]
-            kept = tuple(dict.fromkeys((*state.kept, *keep)))
+            kept = tuple(dict.fromkeys((*state.kept, *keep, *put_back)))
             if all(one["name"] in kept for one in left):  # what is usual moves with each that is taken out
                 kept = tuple(file.name for file in self.parts.pictures())
             sorted_ = replace(state, checked={**state.checked, "findings": left}, kept=kept)

@@ -29,6 +29,7 @@ def flow_at(folder: Path, current: Current) -> dict[str, JsonValue]:
         flow = None if last is None else Flow(folder / last.product)
         state = None if flow is None else flow.state()
         files = [] if flow is None or state is None else flow.parts.pictures()
+        aside = [] if flow is None or state is None else flow.parts.aside()
     except PlumblineError as error:
         return {**nothing, "why": str(error)}
     if state is None:
@@ -44,6 +45,7 @@ def flow_at(folder: Path, current: Current) -> dict[str, JsonValue]:
         "parts": len(files),
         "minutes": len({minute_of(one) for one in files}),
         "needed": needed(state.target),
+        "aside": [one.name for one in aside[-FINDINGS:]],
         "latest": [one.name for one in files[-LATEST:]],
     }
 

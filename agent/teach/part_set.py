@@ -97,13 +97,24 @@ class PartSet:
         encoded = cv2.imencode(".png", picture)[1].tobytes()
         self._put(name_at(taken), encoded)
 
+    def aside(self) -> list[Path]:
+        """Those that were taken out, in the order in which they came."""
+        return self._in(ASIDE)
+
     def take_out(self, names: Sequence[str]) -> None:
         """Have these count no more; they stay on the disk, aside."""
+        self._move(names, PARTS, ASIDE)
+
+    def put_back(self, names: Sequence[str]) -> None:
+        """Have these count again."""
+        self._move(names, ASIDE, PARTS)
+
+    def _move(self, names: Sequence[str], here: str, there: str) -> None:
         try:
             for name in names:
-                path = self.folder / PARTS / name
+                path = self.folder / here / name
                 if path.exists():
-                    path.replace(self.folder / ASIDE / name)
+                    path.replace(self.folder / there / name)
             durable.sync_folder(self.folder / PARTS)
             durable.sync_folder(self.folder / ASIDE)
         except OSError as error:

@@ -183,15 +183,18 @@ class Teaching:
                 self._cancelled = True
         self._note(who, "teach_cancel", {"product": self._doing.product})
 
-    def sort(self, take_out: Sequence[str], keep: Sequence[str], who: str) -> None:
+    def sort(
+        self, take_out: Sequence[str], keep: Sequence[str], who: str, *, put_back: Sequence[str] = ()
+    ) -> None:
         """What somebody decided of parts that were to be looked at."""
         with self._turn:
             self._require_rest()
             product = self._state().product
             with _refused():
-                Flow(self._folder / product).sort(take_out=take_out, keep=keep)
+                Flow(self._folder / product).sort(take_out=take_out, keep=keep, put_back=put_back)
             self._doing = replace(self._doing, change=self._doing.change + 1)
-        self._note(who, "teach_sort", {"product": product, "take_out": list(take_out), "keep": list(keep)})
+        told = {"take_out": take_out, "keep": keep, "put_back": put_back}
+        self._note(who, "teach_sort", {"product": product, **{how: list(some) for how, some in told.items()}})
 
     def data(self) -> dict[str, JsonValue]:
         """All that is shown of the flow: `state`, None where nothing was begun, and how many parts it has."""

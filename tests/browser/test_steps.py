@@ -105,7 +105,7 @@ def test_parts_are_decided_with_the_keyboard_alone(
     )
     browser.evaluate("document.querySelector('.findings button').focus()")
     browser.press("Enter", 13, "\r")
-    browser.wait_until("document.querySelectorAll('.findings li').length === 1")
+    browser.wait_until("document.querySelectorAll('.findings:not(.is-aside) li').length === 1")
     assert browser.evaluate("document.activeElement.textContent") == "Take out", "the focus goes to the next"
     browser.press("Tab", 9)
     browser.press("Enter", 13, "\r")
@@ -115,6 +115,20 @@ def test_parts_are_decided_with_the_keyboard_alone(
     assert state is not None and flow.parts.count() == 5 and len(state.kept) == 5
     record = [one.what for one in station.changes.last(5)]
     assert record == ["teach_sort", "teach_sort"] and browser.errors == []
+
+
+def test_a_part_that_was_taken_out_by_mistake_is_put_back(
+    station: Station, browser: Browser, tmp_path: Path
+) -> None:
+    flow = taught(station, tmp_path, "check")
+    go(browser, station, ".findings img")
+    click(browser, "Take out")
+    browser.wait_until("[...document.querySelectorAll('button')].some(e => e.innerText === 'Put back')")
+    assert flow.parts.count() == 5 and violations(browser) == []
+    browser.screenshot(tmp_path / "teach-put-back.png")
+    click(browser, "Put back")
+    browser.wait_until("![...document.querySelectorAll('button')].some(e => e.innerText === 'Put back')")
+    assert flow.parts.count() == 6 and len(flow.parts.aside()) == 0 and browser.errors == []
 
 
 def test_it_is_activated_after_a_second_click_with_the_settings_that_were_looked_at(

@@ -158,6 +158,25 @@ def test_defects_among_the_good_are_shown_and_taken_out_or_kept(tmp_path: Path, 
     assert (tmp_path / "plate" / "aside" / finding["name"]).exists()
 
 
+def test_what_was_taken_out_by_mistake_is_put_back_and_kept(tmp_path: Path, source: Path) -> None:
+    odd = plate(900)
+    odd[40:60, 40:80] = 5
+    write(source, "part005-odd.png", odd)
+    flow, by = begun(tmp_path / "plate", wanted=COUNT + 1), means(source, Station())
+    with pytest.raises(FlowError, match="should be looked at"):
+        finish(flow, by)
+    name = flow.begun().checked["findings"][0]["name"]
+    flow.sort(take_out=[name])
+    assert flow.parts.count() == COUNT and [one.name for one in flow.parts.aside()] == [name]
+    with pytest.raises(FlowError, match="not taken out"):
+        flow.sort(put_back=["../state.json"])
+    assert name in flow.sort(put_back=[name]).kept
+    assert flow.parts.count() == COUNT + 1 and not flow.parts.aside()
+    assert finish(flow, by).promised["frames"] == COUNT + 1
+    with pytest.raises(FlowError, match="its check is over"):
+        flow.sort(put_back=[name])
+
+
 def test_too_few_parts_promise_nothing_and_are_not_activated(tmp_path: Path, source: Path) -> None:
     station = Station()
     flow = begun(tmp_path / "plate", target=0.005)

@@ -30,10 +30,11 @@ export function show(root, page) {
   const cancel = make("button", { type: "button", onclick: () => ask("teach_cancel", {}) }, "Cancel");
   const goOn = make("button", { type: "button", onclick: () => ask("teach_go_on", {}) }, "Go on");
   const latest = make("ul", { class: "film wall", "aria-label": "Parts that came last" });
+  const aside = make("ul", { class: "film wall findings is-aside", "aria-label": "Parts that were taken out" });
   const findings = make("ul", { class: "film wall findings", "aria-label": "Parts to be looked at" });
   const body = make("div", { class: "stack" });
   const panel = make("section", { class: "panel stack", "aria-label": "This product" }, stepper, doing, far, bar, trains,
-    make("div", { class: "bar" }, goOn, cancel), fault, findings, body, latest);
+    make("div", { class: "bar" }, goOn, cancel), fault, findings, aside, body, latest);
   const begin = make("div");
   const byRate = make("div");
   const reads = make("p", { class: "soft", hidden: page.role === "engineer" }, "Engineers teach. You see how far it is; sign in as one to begin, go on or cancel.");
@@ -105,8 +106,25 @@ export function show(root, page) {
       make("button", { type: "button", "aria-label": `Take out ${one.name}`, onclick: () => sort([one.name], "take_out") }, "Take out"),
       make("button", { type: "button", "aria-label": `Keep ${one.name}`, onclick: () => sort([one.name], "keep") }, "Keep")));
     findings.hidden = !found.length;
-    if (had && !findings.contains(document.activeElement)) (findings.querySelector("button") ?? goOn).focus();
+    refocus(findings, had);
     return found;
+  }
+
+  /* Until the check is over, what was taken out can be put back. */
+  function drawAside(state) {
+    const names = state?.step === "check" && !data.doing.runs ? data.aside : [];
+    const had = aside.contains(document.activeElement);
+    keyed(aside, names, (name) => `${state.product} ${name}`, (name) => make("li", {},
+      make("figure", {}, make("div", { class: "view" }, image(`api/teach/${state.product}/${encodeURIComponent(name)}.jpg`, name)),
+        make("figcaption", {}, "Taken out")),
+      make("button", { type: "button", "aria-label": `Put back ${name}`, onclick: () => sort([name], "put_back") }, "Put back")));
+    aside.hidden = !names.length;
+    refocus(aside, had);
+  }
+
+  /* What had the focus may be gone from the list. */
+  function refocus(list, had) {
+    if (had && !list.contains(document.activeElement)) (list.querySelector("button") ?? goOn).focus();
   }
 
   function drawLatest(state) {
@@ -153,7 +171,7 @@ export function show(root, page) {
     if (data.doing.runs) return [weighed(promised, "What it would change is looked up once this step is over", now)];
     looked = data.in_force?.settings;
     if (state.trained.sha256 && state.trained.sha256 !== data.in_force?.bundle) {
-      return [weighed(promised, "Scores of another bundle tell nothing of this one. Activated, it is proven on what the archive keeps, judges on probation, and then gets its threshold; a threshold of the bundle before is taken out first", undefined, ways(state, promised))];
+      return [weighed(promised, "Scores of another bundle tell nothing of this one. Activated, it is proven on this engine, judges on probation, and then gets its threshold; a threshold of the bundle before is taken out first", undefined, ways(state, promised))];
     }
     const place = make("div", {}, make("p", { class: "soft" }, "What it would change is looked up"));
     would(promised.threshold).then((answer) => place.replaceChildren(weighed(promised, answer, now, ways(state, promised))));
@@ -224,6 +242,7 @@ export function show(root, page) {
     panel.hidden = !state && !data.why;
     drawDoing(data.doing);
     drawBody(state, drawFindings(state));
+    drawAside(state);
     drawLatest(state);
     drawForm(state);
     if (data.archived && !byRate.firstChild) byRate.append(thresholdPanel(() => data.in_force?.settings));
