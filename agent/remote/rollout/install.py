@@ -24,6 +24,7 @@ from agent.remote.rollout import rollout
 from agent.remote.rollout.depot import Depot, DepotError
 from agent.remote.rollout.rollout_file import RECORD, NotWritable, RolloutFile
 from agent.remote.rollout.transaction import (
+    HERE,
     Answer,
     Boundary,
     Breached,
@@ -130,7 +131,7 @@ class Hand:
         self._own = Instruction(
             transaction=new_uuid7(self._clock),
             issuer=ISSUER,
-            epoch=0,
+            epoch=HERE,
             counter=max(known, default=0) + 1,
             envelope_sha256=bundle.sha256,
             target_id=bundle.manifest.name,
@@ -215,7 +216,7 @@ class Hand:
                 ]
             case "observe" if self._record.state == "rolling_back":
                 return [Happened(what="restored", transaction=transaction)]
-            case "observe" if instruction.issuer == ISSUER:
+            case "observe" if instruction.is_by(ISSUER):
                 return [Happened(what="stable", transaction=transaction)]
             case "observe":  # a station was watching it, and nobody knows how it did
                 unseen = Problem(code=409, message="its probation was ended by hand, without its station")

@@ -26,7 +26,7 @@ from agent.contract.desired import (
 from agent.contract.strict_json import StrictJsonError
 from agent.foreign import shown, stored
 from agent.remote.rollout.depot import Depot, DepotError
-from agent.remote.rollout.transaction import Instruction, Problem, Record
+from agent.remote.rollout.transaction import HERE, Instruction, Problem, Record
 from agent.trust.envelope import Envelope, SignatureError, opened, parse, signed_by
 from agent.trust.freshness import Reading, Version, expiry, standing
 from agent.trust.keys import key_id, short
@@ -107,7 +107,7 @@ def way_back(depot: Depot, record: Record, transaction: str) -> Instruction:
     return Instruction(
         transaction=transaction,
         issuer=ISSUER,
-        epoch=0,
+        epoch=HERE,
         counter=_next_counter(record),
         envelope_sha256=previous,
         target_id="" if head is None else head.name,
@@ -117,7 +117,7 @@ def way_back(depot: Depot, record: Record, transaction: str) -> Instruction:
 
 def is_made_here(new: Instruction) -> bool:
     """Of what `of_folder` gives: a bundle that was taught this station's own parts."""
-    return new.issuer == ISSUER and bool(new.sources)
+    return new.is_by(ISSUER) and bool(new.sources)
 
 
 def of_folder(source: Path, record: Record, transaction: str) -> Instruction:
@@ -127,7 +127,7 @@ def of_folder(source: Path, record: Record, transaction: str) -> Instruction:
     return Instruction(
         transaction=transaction,
         issuer=ISSUER,
-        epoch=0,
+        epoch=HERE,
         counter=_next_counter(record),
         envelope_sha256=head.sha256,
         target_id=head.manifest.name,

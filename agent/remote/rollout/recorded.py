@@ -87,7 +87,7 @@ def ended(new: Instruction, record: Record) -> Ended:
     """
     wanted = {"bundle": stored(new.target_id), "sha256": new.target_sha256, "counter": new.counter}
     why = [stored(one.message) for one in record.errors[-1:]]
-    is_own = new.issuer == ISSUER
+    is_own = new.is_by(ISSUER)
     who = "plumbline" if is_own else stored(new.issuer)
     way: Way = "station" if is_own else "document"
     was = {} if record.previous is None else {"sha256": record.previous}

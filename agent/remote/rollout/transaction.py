@@ -49,6 +49,9 @@ class Limits:
 LIMITS = Limits()
 
 
+HERE = 0  # the epoch of what is wanted at the station itself; that of documents begins at 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
     """Who wants which bundle to serve here; its envelope was genuine."""
@@ -66,6 +69,10 @@ class Instruction:
     base: str | None = None  # the folder that the document was read from
     boundary: Literal["frame", "part"] = "frame"
     window: Window | None = None  # when the line may change its bundle
+
+    def is_by(self, local: str) -> bool:
+        """Whether it is of this issuer at the station itself; a document may call its own one the same."""
+        return self.epoch == HERE and self.issuer == local
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,17 @@ def test_a_bundle_that_was_sent_is_held_against_the_one_that_serves(rig: Rig, th
     assert rig.prove.beside[-1] == rig.depot.path_of(digest(there[2]))
 
 
+@pytest.mark.parametrize("issuer", ["station", "hand"])
+def test_whoever_calls_itself_the_station_in_a_document_is_held_against_the_one_that_serves_too(
+    rig: Rig, there: dict[int, Path], issuer: str
+) -> None:
+    rig.offer(signed(desired(there[3], 5, issuer=issuer)))
+    rig.until_state("probation")
+    assert rig.prove.beside[-1] == rig.depot.path_of(digest(there[2]))
+    rig.verdicts(40, is_reject=True, score=180.0)
+    rig.until(lambda: rig.stage.serves == digest(there[2]))
+
+
 def test_what_its_proof_refuses_does_not_serve_and_may_be_tried_again(
     rig: Rig, there: dict[int, Path]
 ) -> None:

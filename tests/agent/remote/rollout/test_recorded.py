@@ -46,6 +46,15 @@ def test_a_bundle_by_document_is_its_issuers_change_from_one_digest_to_the_next(
     assert one.wanted["counter"] == 5
 
 
+def test_a_document_of_whoever_calls_itself_the_station_is_recorded_as_a_document(
+    rig: Rig, there: dict[int, Path]
+) -> None:
+    rig.offer(signed(desired(there[3], 5, issuer="station")))
+    rig.ended()
+    (one,) = rig.recorded.last(9)
+    assert (one.who, one.way, one.outcome) == ("station", "document", "done")
+
+
 def test_one_that_is_refused_changes_nothing_and_says_why(tmp_path: Path, there: dict[int, Path]) -> None:
     rig = Rig(tmp_path / "bundles", refused=(3,))
     rig.offer(signed(desired(there[3], 5)))

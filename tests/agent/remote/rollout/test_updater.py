@@ -713,10 +713,11 @@ def asked(rig: Rig, call: Any) -> Any:
     return answers[0]
 
 
+@pytest.mark.parametrize("issuer", ["plant", "hand"])
 def test_a_hand_that_finds_a_trial_without_its_station_goes_back_from_it(
-    rig: Rig, there: dict[int, Path]
+    rig: Rig, there: dict[int, Path], issuer: str
 ) -> None:
-    rig.offer(signed(desired(there[3], 5)))
+    rig.offer(signed(desired(there[3], 5, issuer=issuer)))
     rig.until_state("probation")
     rig.close(in_order=False)
     make_hand(rig.depot.folder).install(there[4])
