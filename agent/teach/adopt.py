@@ -81,7 +81,7 @@ def _threshold(wanted: float | None, station: Station) -> Iterator[Told]:
 
 
 def _installed(trained: Mapping[str, Any], station: Station) -> Iterator[Told]:
-    said = station.rollouts.adopt(Path(trained["bundle"]))
+    said = station.rollouts.adopt(Path(trained["bundle"]), trained["sha256"])
     if said.code not in (200, ACCEPTED):
         raise FlowError(f"the bundle is not taken: {said.message}")
     if said.transaction is None:

@@ -58,7 +58,7 @@ class NoDepot:
     def roll_back(self, who: str, reason: str) -> Said:
         return self._said()
 
-    def adopt(self, source: Path) -> Said:
+    def adopt(self, source: Path, sha256: str) -> Said:
         return self._said()
 
     def cancel(self, transaction: str | None = None) -> Said:

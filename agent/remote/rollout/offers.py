@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.bundle.bundle import read_head
-from agent.bundle.files import MAX_TOTAL_BYTES, open_files
+from agent.bundle.files import MAX_TOTAL_BYTES, BundleError, open_files
 from agent.clock import rfc3339
 from agent.contract.desired import (
     INSTALL_TYPE,
@@ -120,10 +120,13 @@ def is_made_here(new: Instruction) -> bool:
     return new.is_by(ISSUER) and bool(new.sources)
 
 
-def of_folder(source: Path, record: Record, transaction: str) -> Instruction:
-    """To the bundle at `source`, as somebody here wants. Raises BundleError."""
+def of_folder(source: Path, sha256: str, record: Record, transaction: str) -> Instruction:
+    """To the bundle `sha256` at `source`, as somebody here wants. Raises BundleError, also for another there."""
     with open_files(source) as there:
         head, size_bytes = read_head(there, source), sum(there.sizes.values())
+    if head.sha256 != sha256:
+        there_is = f"{shown(str(source))}: is {head.sha256[:12]}, and {sha256[:12]} was made there"
+        raise BundleError(f"{there_is}; make it anew")
     return Instruction(
         transaction=transaction,
         issuer=ISSUER,

@@ -61,6 +61,7 @@ class Cancel:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt:
     source: Path  # of a bundle that was made at this station
+    sha256: str
     reply: Reply
 
 
@@ -94,8 +95,8 @@ class Rollouts(Protocol):
     def roll_back(self, who: str, reason: str) -> Said:
         """End a probation at once, or begin to go back to the bundle before, proven and on probation."""
 
-    def adopt(self, source: Path) -> Said:
-        """Begin to install a bundle that was made here: trusted, proven and on probation as any other."""
+    def adopt(self, source: Path, sha256: str) -> Said:
+        """Begin to install the bundle that was made here: trusted, proven and on probation as any other."""
 
     def cancel(self, transaction: str | None = None) -> Said:
         """End the transaction that goes on, if it is this one and has not come to the line yet."""

@@ -125,8 +125,8 @@ class Updater:
     def roll_back(self, who: str, reason: str) -> Said:
         return self._asked(lambda reply: RollBack(who=who, reason=reason, reply=reply))
 
-    def adopt(self, source: Path) -> Said:
-        return self._asked(lambda reply: Adopt(source=source, reply=reply))
+    def adopt(self, source: Path, sha256: str) -> Said:
+        return self._asked(lambda reply: Adopt(source=source, sha256=sha256, reply=reply))
 
     def cancel(self, transaction: str | None = None) -> Said:
         return self._asked(lambda reply: Cancel(transaction=transaction, reply=reply))
@@ -288,7 +288,7 @@ class Updater:
 
     def _adopt(self, order: Adopt) -> None:
         record, transaction = self._carrying.record, new_uuid7(self._clock)
-        self._begin_here(order, lambda: of_folder(order.source, record, transaction))
+        self._begin_here(order, lambda: of_folder(order.source, order.sha256, record, transaction))
 
     def _begin_here(self, order: RollBack | Adopt, instruction: Callable[[], Instruction]) -> None:
         """What somebody at the station wants."""

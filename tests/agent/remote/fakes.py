@@ -160,7 +160,7 @@ class FakeRollouts:
         self.asked.append(("roll_back", who, reason))
         return self.says
 
-    def adopt(self, source: Path) -> Said:
+    def adopt(self, source: Path, sha256: str) -> Said:
         self.asked.append(("adopt", source))
         return self.says
 

@@ -38,7 +38,7 @@ class Rollouts:
     cancelled: bool = False
     probation: int = 0
 
-    def adopt(self, source: Path) -> Said:
+    def adopt(self, source: Path, sha256: str) -> Said:
         self.adopted.append(source)
         return self.says
 
