@@ -1,7 +1,8 @@
 """A trained bundle in force: by the station's own rollout, with its proof and its probation.
 
 A threshold of the settings was set for the bundle before and would judge the new one by another measure, so
-that it is taken out of the settings first; where the new bundle does not stay, it is put back.
+that it is taken out of the settings first; where the new bundle does not stay, it is put back. It is kept
+meanwhile, so that it is known after a kill of the agent, too.
 """
 
 from __future__ import annotations
@@ -34,34 +35,44 @@ class Station:
     begun: Callable[[str], None] = lambda transaction: None  # which may be cancelled from now on
 
 
-def adopt(trained: Mapping[str, Any], onto: str, station: Station) -> Generator[Told, None, str]:
+def adopt(
+    trained: Mapping[str, Any],
+    onto: str,
+    station: Station,
+    before: float | None,
+    keep: Callable[[float | None], None],
+) -> Generator[Told, None, str]:
     """Until the trained bundle has stood its probation; the digest of the settings that it left.
 
-    Raises FlowError, NotDoneError: what served before does so again.
+    `before` is the threshold that an activation took out which never came to its end; `keep` keeps it on the
+    disk. Raises FlowError, NotDoneError: what served before does so again.
     """
     if station.settings() != onto:
         raise FlowError("somebody has changed the settings meanwhile; look at them, then activate")
-    sha256 = trained["sha256"]
-    if station.serves() != sha256:
-        was = station.threshold()
-        if was is not None:
-            yield from _threshold(None, station)
-            onto = station.settings()
-        try:
+    sha256, was = trained["sha256"], before
+    try:
+        if station.serves() != sha256:
+            there = station.threshold()
+            if there is not None:
+                was = there
+                keep(was)
+                yield from _threshold(None, station)
+                onto = station.settings()
             yield from _installed(trained, station)
-        except (FlowError, NotDoneError) as error:
-            if was is None:
-                raise
-            try:
-                yield from _threshold(was, station)
-            except (FlowError, NotDoneError):
-                raise FlowError(f"{error}; judge.threshold was {was:.5g} before: set it again") from error
+        while station.rollouts.is_on_probation():  # begun before the agent's last start
+            yield _far(WHOLE, "the bundle is on probation")
+            time.sleep(LOOK_S)
+        if station.serves() != sha256:
+            raise FlowError("the bundle was taken back; the view Model and settings says why")
+    except (FlowError, NotDoneError) as error:
+        if was is None:
             raise
-    while station.rollouts.is_on_probation():  # begun before the agent's last start
-        yield _far(WHOLE, "the bundle is on probation")
-        time.sleep(LOOK_S)
-    if station.serves() != sha256:
-        raise FlowError("the bundle was taken back; the view Model and settings says why")
+        try:
+            yield from _put_back(was, station)
+        except (FlowError, NotDoneError):
+            raise FlowError(f"{error}; judge.threshold was {was:.5g} before: set it again") from error
+        keep(None)
+        raise
     return onto
 
 
@@ -78,6 +89,15 @@ def _threshold(wanted: float | None, station: Station) -> Iterator[Told]:
         yield _far(0, "settings without the threshold of the bundle before are on probation")
     if station.threshold() != wanted:
         raise FlowError("judge.threshold could not be changed; the view Model and settings says why")
+
+
+def _put_back(was: float, station: Station) -> Iterator[Told]:
+    """Unless somebody has set another one meanwhile."""
+    while station.settling() is not None:
+        time.sleep(LOOK_S)
+        yield _far(0, "settings without the threshold of the bundle before are on probation")
+    if station.threshold() is None:
+        yield from _threshold(was, station)
 
 
 def _installed(trained: Mapping[str, Any], station: Station) -> Iterator[Told]:

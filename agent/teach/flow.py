@@ -63,7 +63,8 @@ class LookedAtError(FlowError):
 Judge: TypeAlias = Callable[[Pixels], float]  # the raw score of a picture; may raise PrepareError
 Activate: TypeAlias = Callable[[float], Mapping[str, Any]]  # what the station says; raises PlumblineError
 Collect: TypeAlias = Callable[[PartSet, int], Iterator[Got]]
-Adopt: TypeAlias = Callable[[Mapping[str, Any]], Iterator[Told]]  # `State.trained`; raises PlumblineError
+# `State.trained`, `State.before` and who keeps another one; raises PlumblineError
+Adopt: TypeAlias = Callable[[Mapping[str, Any], float | None, Callable[[float | None], None]], Iterator[Told]]
 Going: TypeAlias = Generator[Told, None, State]
 
 
@@ -76,7 +77,7 @@ class Means:
     bundle_sha256: str
     activate: Activate
     confirmed: Confirmed = nobody_marked
-    adopt: Adopt = lambda trained: iter(())  # has the trained bundle serve, before `activate`
+    adopt: Adopt = lambda trained, before, keep: iter(())  # has the trained bundle serve, before `activate`
 
 
 class Flow:
@@ -316,9 +317,12 @@ class Flow:
                 "that"
             )
         if state.trained:
-            yield from means.adopt(state.trained)
+            yield from means.adopt(
+                state.trained, state.before, lambda before: self.keep(replace(state, before=before))
+            )
         yield Told(step="activate", done=0, of=1)
-        return replace(state, activated=means.activate(promised["threshold"]), step="done")
+        activated = means.activate(promised["threshold"])
+        return replace(state, activated=activated, before=None, step="done")
 
     def _need_same_bundle(self, state: State, means: Means) -> None:
         if state.bundle != means.bundle_sha256:

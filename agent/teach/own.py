@@ -66,7 +66,13 @@ class OwnBundles:
             raise NotDoneError("impossible", f"the bundle is past that: {said.message}; roll it back instead")
 
     def adopt(
-        self, made: Mapping[str, Any], onto: str, who: str, begun: Callable[[str], None]
+        self,
+        made: Mapping[str, Any],
+        onto: str,
+        who: str,
+        begun: Callable[[str], None],
+        before: float | None,
+        keep: Callable[[float | None], None],
     ) -> Generator[Told, None, str]:
         """As `adopt.adopt`; `begun` is told the transaction, which may be cancelled from then on."""
         there = Station(
@@ -78,4 +84,4 @@ class OwnBundles:
             set_threshold=lambda threshold, settings: self.set_threshold(threshold, settings, who),
             begun=begun,
         )
-        return (yield from adopt(made, onto, there))
+        return (yield from adopt(made, onto, there, before, keep))

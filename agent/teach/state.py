@@ -27,6 +27,10 @@ class FlowError(PlumblineError):
     """The step cannot be done; says what is wanted, and the state is as it was."""
 
 
+class CancelledError(FlowError):
+    """Somebody wants no more of it: what is half done is taken back, and then it ends."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """Where it stands; what a step has found stays when later ones are done."""
@@ -43,6 +47,7 @@ class State:
     preset: Literal["", "nano", "edge"] = ""  # of a bundle of its own; none: the one in force is calibrated
     minutes: float = 30.0  # that its training may take
     trained: Mapping[str, Any] = field(default_factory=dict)  # of, bundle, sha256, preset, held, lines
+    before: float | None = None  # `judge.threshold`, while it is taken out for the trained bundle
     taught: Mapping[str, Any] = field(default_factory=dict)  # tried, scores of made-up defects, held
     promised: Mapping[str, Any] = field(default_factory=dict)  # `weighing.told`, sees, histogram, held
     activated: Mapping[str, Any] = field(default_factory=dict)  # what the station said

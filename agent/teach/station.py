@@ -33,7 +33,7 @@ from agent.teach.current import CURRENT, Current, Last
 from agent.teach.flow import Flow, LookedAtError, Means
 from agent.teach.order import Order
 from agent.teach.own import OwnBundles
-from agent.teach.state import FlowError, State, Step, Told
+from agent.teach.state import CancelledError, FlowError, State, Step, Told
 from agent.teach.tap import Tap, Wish, from_line
 from agent.teach.threshold import ThresholdError, check_target
 from agent.teach.trained import to_train
@@ -43,6 +43,10 @@ LOOK_S = 0.25
 NICENESS = 19  # of the thread: the line comes first
 OF_LINE = ("camera", "passed")
 MINUTES_OF_TRAINING = 30.0
+TAKEN_OUT = (
+    "the agent ended while the trained bundle came into force, and judge.threshold, which was {:.5g}, is "
+    "taken out: activate again, or set it again if the bundle before is to stay"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -230,19 +234,22 @@ class Teaching:
                 with suppress(NotDoneError):  # it rests then, as if cancelled
                     self._ask(asked, state.step)
                     return
-            self._doing = Doing(product=asked.product, who=asked.who, step=state.step)
+            problem = ""
+            if state.before is not None and self._settings().judge.threshold is None:
+                problem = TAKEN_OUT.format(state.before)
+            self._doing = Doing(product=asked.product, who=asked.who, step=state.step, problem=problem)
 
     def _work(self, asked: _Asked, stop: threading.Event) -> None:
         flow, problem = Flow(self._folder / asked.product), ""
         going = self._steps(flow, asked)
         try:
-            for told in going:
+            for told in self._until_cancelled(going):
                 if told is not None:
                     self._tell(told)
-                if stop.is_set() or self._cancelled:
+                if stop.is_set():
                     break
         except PlumblineError as error:
-            problem = "" if isinstance(error, LookedAtError) else str(error)
+            problem = "" if isinstance(error, LookedAtError | CancelledError) else str(error)
         except Exception as error:  # nothing of this may end the agent
             log.error("teaching_failed", product=asked.product, reason=str(error), exc_info=error)
             problem = f"{type(error).__name__}: {error}"
@@ -261,6 +268,14 @@ class Teaching:
                 self._doing, runs=False, step=step, problem=problem, words="", change=change
             )
             self._cancelled, self._adopting = False, None
+
+    def _until_cancelled(self, going: Generator[Told | None, None, None]) -> Iterator[Told | None]:
+        """And then what it takes back."""
+        with suppress(StopIteration):
+            while not self._cancelled:
+                yield next(going)
+            yield going.throw(CancelledError("cancelled"))
+            yield from going
 
     def _steps(self, flow: Flow, asked: _Asked) -> Generator[Told | None, None, None]:
         """Until a person has to decide. Raises PlumblineError."""
@@ -294,9 +309,11 @@ class Teaching:
     def _means(self, judges: Judges, state: State, asked: _Asked) -> Means:
         onto = asked.onto or ""
 
-        def adopted(trained: Mapping[str, Any]) -> Iterator[Told]:
+        def adopted(
+            trained: Mapping[str, Any], before: float | None, keep: Callable[[float | None], None]
+        ) -> Iterator[Told]:
             nonlocal onto
-            onto = yield from self._own.adopt(trained, onto, asked.who, self._begun)
+            onto = yield from self._own.adopt(trained, onto, asked.who, self._begun, before, keep)
 
         wish = Wish(camera=state.camera, only_passed=state.source == "passed")
         return Means(
@@ -308,7 +325,10 @@ class Teaching:
         )
 
     def _begun(self, transaction: str) -> None:
-        self._adopting = transaction
+        with self._turn:
+            self._adopting = transaction
+            if self._cancelled:  # before it had a name
+                self._own.cancel(transaction)
 
     def _tell(self, told: Told) -> None:
         with self._turn:

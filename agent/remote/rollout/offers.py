@@ -121,7 +121,7 @@ def is_made_here(new: Instruction) -> bool:
 
 
 def of_folder(source: Path, sha256: str, record: Record, transaction: str) -> Instruction:
-    """To the bundle `sha256` at `source`, as somebody here wants. Raises BundleError, also for another there."""
+    """To the bundle `sha256` at `source`, as somebody here wants. Raises BundleError, for another too."""
     with open_files(source) as there:
         head, size_bytes = read_head(there, source), sum(there.sizes.values())
     if head.sha256 != sha256:

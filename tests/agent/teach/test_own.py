@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from agent.contract.commands import NotDoneError
 from agent.remote.changes import ChangeFile
 from agent.remote.rollout.orders import Said, Standing
 from agent.teach import station
+from agent.teach.state import Told
 from agent.teach.station import Teaching
 from tests.agent.remote.fakes import said, standing
 from tests.agent.teach.test_station import PARTS, SHA, Site, judged_here, rests
@@ -254,8 +255,8 @@ def test_a_threshold_of_the_bundle_before_is_taken_out_before_the_new_one_judges
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        (standing("failed", 422, why="9 of 50 verdicts flip"), "9 of 50 verdicts flip; where the archive is"),
-        (standing("rolled_back", 409, why="rejects rose"), "rejects rose; where the archive is"),
+        (standing("failed", 422, why="9 of 50 verdicts flip"), "9 of 50 verdicts flip"),
+        (standing("rolled_back", 409, why="rejects rose"), "rejects rose"),
     ],
 )
 def test_a_bundle_that_does_not_stay_leaves_the_station_as_it_was(
@@ -287,6 +288,70 @@ def test_activation_is_cancelled_before_the_line_judges_by_it_and_not_after(taug
         rests(teaching)
         assert "cancelled" in str(teaching.told()["problem"])
     assert taught.set_to == [] and taught.serves == SHA
+
+
+@pytest.mark.parametrize("words", ["on probation", "downloading", "proving"])
+def test_activation_that_is_cancelled_at_any_step_leaves_the_threshold_as_it_was(
+    taught: Site, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught.threshold, taught.settles_in = 7.0, 4
+    taught.rollouts.stands = [standing("downloading"), standing("downloading"), standing("proving")]
+    real = Teaching._tell
+
+    def seen(self: Teaching, told: Told) -> None:
+        real(self, told)
+        if words in told.words and not taught.rollouts.cancelled and not self._cancelled:
+            self.cancel("bert")
+
+    monkeypatch.setattr(Teaching, "_tell", seen)
+    told = activated(taught)
+    assert told in ("", "the bundle does not stay: cancelled")
+    assert taught.threshold == 7.0 and taught.serves == SHA and taught.rollouts.cancelled == bool(told)
+    assert taught.flow().begun().before is None
+
+
+def test_a_threshold_that_was_taken_out_when_the_agent_ended_is_known_and_put_back(taught: Site) -> None:
+    taught.threshold, taught.rollouts.stands = 7.0, [standing("proving")]
+    with taught.runs() as teaching:
+        begin(teaching)
+        rests(teaching)
+        teaching.activate(taught.in_force, "anna")
+        eventually(lambda: "proving" in str(teaching.told()["words"]), "it is proven", 60)
+    assert taught.threshold is None
+    taught.rollouts.stands = [standing("failed", 422, why="9 of 50 verdicts flip")]
+    with taught.runs() as teaching:
+        eventually(lambda: "judge.threshold, which was 7" in str(teaching.told()["problem"]), "it is told")
+        teaching.activate(taught.in_force, "anna")
+        eventually(lambda: not teaching.told()["runs"], "it rests", 60)
+        assert "9 of 50 verdicts flip" in str(teaching.told()["problem"])
+    assert taught.threshold == 7.0
+    with taught.runs() as teaching:
+        eventually(lambda: teaching.told()["product"] == "plate", "it is found again")
+        assert teaching.told()["problem"] == ""
+
+
+def test_a_bundle_that_is_taken_back_after_the_agent_ended_leaves_the_threshold_as_it_was(
+    taught: Site,
+) -> None:
+    with taught.runs() as teaching:
+        begin(teaching)
+        rests(teaching)
+        state = taught.flow().begun()
+    taught.flow().keep(replace(state, before=7.0))
+    taught.serves, taught.rollouts.probation = str(state.trained["sha256"]), 3
+    ends = taught.rollouts.is_on_probation
+
+    def taken_back() -> bool:
+        goes_on: bool = ends()
+        taught.serves = taught.serves if goes_on else SHA
+        return goes_on
+
+    taught.rollouts.is_on_probation = taken_back
+    with taught.runs() as teaching:
+        teaching.activate(taught.in_force, "anna")
+        eventually(lambda: not teaching.told()["runs"], "it rests", 60)
+        assert "taken back" in str(teaching.told()["problem"])
+    assert taught.threshold == 7.0
 
 
 def test_an_agent_that_ends_on_probation_sets_the_threshold_when_somebody_asks_again(taught: Site) -> None:

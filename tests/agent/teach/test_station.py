@@ -58,6 +58,8 @@ class Site:
     number: int = 0
     serves: str = SHA
     threshold: float | None = None  # of the settings
+    settles_in: int = 0  # looks, once they are changed
+    unsettled: int = 0
     trust: dict[str, Any] = field(default_factory=dict)
     rollouts: Any = field(default_factory=lambda: SimpleNamespace(why_closed=None))
 
@@ -81,7 +83,7 @@ class Site:
                 rollouts=lambda: self.rollouts,
                 settings=self.settings,
                 settings_sha256=lambda: self.in_force,
-                settling=lambda: None,
+                settling=self.settling,
                 serves=lambda: self.serves,
                 set_threshold=self.activate,
                 way=RightOfWay(),
@@ -98,9 +100,15 @@ class Site:
             raise NotDoneError("impossible", "somebody has changed the settings meanwhile")
         if self.refuses is not None:
             raise self.refuses
+        if self.unsettled:
+            raise NotDoneError("occupied", "settings are on probation")
         self.set_to.append((threshold, onto, who))
-        self.threshold = threshold
+        self.threshold, self.unsettled = threshold, self.settles_in
         return {"threshold": threshold}
+
+    def settling(self) -> str | None:
+        self.unsettled = max(0, self.unsettled - 1)
+        return "probation" if self.unsettled else None
 
     def flow(self, product: str = "plate") -> Flow:
         return Flow(self.folder / "teach" / product)
