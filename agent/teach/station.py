@@ -25,7 +25,7 @@ from agent.foreign import shown
 from agent.line.way import RightOfWay
 from agent.messages import Pixels
 from agent.page.sources import TaughtBy, TaughtFrom
-from agent.remote.changes import ChangeFile
+from agent.remote.changes import ChangeFile, Outcome
 from agent.settings.settings import Settings
 from agent.teach import look
 from agent.teach.apart import teach_apart
@@ -168,13 +168,16 @@ class Teaching:
             self._ask(_Asked(product=state.product, who=who), state.step)
 
     def activate(self, onto: str, who: str) -> None:
-        """Propose the threshold, while the settings with digest `onto` are in force; recorded by the desk."""
+        """Have it in force, while the settings with digest `onto` are; of a threshold the desk records it."""
         with self._turn:
             self._require_rest()
             state = self._state()
             if state.step != "activate":
                 raise NotDoneError("impossible", f"next is {state.step}; go on as far as the threshold first")
             self._ask(_Asked(product=state.product, who=who, onto=onto), state.step)
+        if state.trained:
+            told = {"product": state.product, "sha256": state.trained["sha256"]}
+            self._note(who, "teach_activate", told, outcome="begun")
 
     def cancel(self, who: str) -> None:
         """Stop what goes on; it can be gone on with."""
@@ -370,9 +373,9 @@ class Teaching:
             raise NotDoneError("impossible", "nothing was begun here; begin with the name of the product")
         return state
 
-    def _note(self, who: str, what: str, wanted: Mapping[str, Any]) -> None:
+    def _note(self, who: str, what: str, wanted: Mapping[str, Any], outcome: Outcome = "done") -> None:
         if self._changes is not None:
-            self._changes.note(who=who, way="page", what=what, wanted=wanted)
+            self._changes.note(who=who, way="page", what=what, outcome=outcome, wanted=wanted)
 
 
 @contextmanager

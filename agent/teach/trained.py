@@ -90,7 +90,7 @@ def _told(heard: Hearing) -> Generator[Told | None, None, Made]:
 def _with(state: State, of: str, made: Made, out: Path) -> State:
     """Whole and of the digest that it was told with. Raises FlowError."""
     path = Path(made.bundle)
-    if not path.is_relative_to(out.absolute()):
+    if not path.resolve().is_relative_to(out.resolve()):
         raise FlowError(f"the workshop wrote its bundle to {shown(str(path))}, not into {shown(str(out))}")
     try:
         bundle = open_bundle(path)

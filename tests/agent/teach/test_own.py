@@ -125,7 +125,8 @@ def test_a_trained_bundle_is_tried_promised_by_parts_held_back_and_put_in_force(
     assert any(one.startswith("training the student, about") and "left" in one for one in heard)
     assert any(one.startswith("the bundle is proving") for one in heard)
     record = ChangeFile(taught.folder / "changes.jsonl", SystemClock()).last(10)
-    assert [(one.who, one.what) for one in record] == [("anna", "teach_begin")]
+    assert [(one.who, one.what) for one in record] == [("bert", "teach_activate"), ("anna", "teach_begin")]
+    assert record[0].outcome == "begun" and record[0].wanted == {"product": "plate", "sha256": sha256}
 
 
 @pytest.mark.parametrize("step", [0, 3, STEPS - 1])
@@ -161,6 +162,7 @@ def test_it_is_cancelled_and_gone_on_with_by_another(taught: Site) -> None:
         ({"refuses": "--minutes 10: nano takes 25 minutes here at least; give as many"}, "25 minutes here"),
         ({"sha256": "ab" * 32}, "is another bundle than the workshop told"),
         ({"bundle": "/etc"}, "wrote its bundle to /etc, not into"),
+        ({"climbs": "/../../../../lab/small"}, "lab/small, not into"),
     ],
 )
 def test_a_workshop_that_makes_nothing_is_told_and_gone_on_with(
