@@ -98,7 +98,7 @@ class Flood:
 
     def take(self, change: Change, minute: int) -> list[Change]:
         """What is to be written now, oldest first. What changes settings or bundle is never held."""
-        over = self.rest() if minute != self._minute else []
+        over = self.over(minute)
         self._minute = minute
         if change.way not in ("page", "command") or change.snapshot is not None or change.outcome != "done":
             return [*over, change]
@@ -109,6 +109,10 @@ class Flood:
         last = self._held.get(key)
         self._held[key] = change.model_copy(update={"unlisted": 0 if last is None else last.unlisted + 1})
         return over
+
+    def over(self, minute: int) -> list[Change]:
+        """What was held of a minute that is over, to be written now; oldest first."""
+        return self.rest() if minute != self._minute else []
 
     def held(self) -> list[Change]:
         """The last of each flood, which is not written yet; oldest first."""
@@ -161,14 +165,22 @@ class ChangeFile:
         except (OSError, ValueError, TypeError) as error:
             log.error("change_not_recorded", what=what, who=shown(who), reason=shown(str(error))[:500])
 
+    def look(self) -> None:
+        """What a flood holds is written once its minute is over, whoever changes what. Raises nothing."""
+        with self._lock:
+            self._keep(self._flood.over(self._clock.monotonic_ns() // MINUTE_NS))
+
     def settle(self) -> None:
         """What a flood holds is written: the process ends. Raises nothing."""
         with self._lock:
-            for one in self._flood.rest():
-                try:
-                    self._append(one.model_dump_json().encode() + b"\n")
-                except OSError as error:
-                    log.error("change_not_recorded", what=one.what, who=shown(one.who), reason=str(error))
+            self._keep(self._flood.rest())
+
+    def _keep(self, held: list[Change]) -> None:
+        for one in held:
+            try:
+                self._append(one.model_dump_json().encode() + b"\n")
+            except OSError as error:
+                log.error("change_not_recorded", what=one.what, who=shown(one.who), reason=str(error))
 
     def last(self, limit: int) -> list[Change]:
         """The newest first; a file that cannot be read is left out."""

@@ -177,6 +177,7 @@ class SettingsDesk:
 
     def turn(self) -> bool:
         """Take what came; whether the settings file was looked at because somebody asked."""
+        self.changes.look()
         if not self._rollout.is_busy:
             self._history.ended(self._rollout.target.snapshot, self._why or "another change came first")
         before = self._rollout.target.snapshot

@@ -91,6 +91,22 @@ def test_what_a_flood_holds_is_on_the_disk_when_the_process_ends(path: Path) -> 
     assert sum(1 + one.unlisted for one in record(path).last(100)) == 50
 
 
+def test_what_a_flood_holds_is_on_the_disk_once_its_minute_is_over_though_nobody_changes_more(
+    path: Path,
+) -> None:
+    clock = ManualClock()
+    file = ChangeFile(path, clock)
+    for _ in range(50):
+        file.note(who="anna", way="command", what="pause")
+    file.look()
+    assert len(record(path).last(100)) == 20
+    clock.advance(60.0)
+    file.look()
+    file.look()
+    assert sum(1 + one.unlisted for one in record(path).last(100)) == 50
+    assert len(file.last(100)) == 21
+
+
 @pytest.mark.parametrize("kind", ["folder", "link", "no folder"])
 def test_a_record_that_cannot_be_written_stops_nothing(path: Path, kind: str) -> None:
     if kind == "folder":

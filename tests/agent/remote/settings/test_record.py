@@ -25,7 +25,8 @@ class Site:
         self.begin()
 
     def begin(self) -> None:
-        self.desk = SettingsDesk(self.folder, in_force.ways(self.file, {}), ManualClock())
+        self.clock = ManualClock()
+        self.desk = SettingsDesk(self.folder, in_force.ways(self.file, {}), self.clock)
         self.desk.in_force(self.desk.start())
 
     def write(self, data: Mapping[str, Any]) -> None:
@@ -128,3 +129,15 @@ def test_what_is_not_kept_or_is_in_force_is_not_gone_back_to(site: Site) -> None
         site.desk.revert("ab" * 32, "bert")
     with pytest.raises(NotDoneError, match="in force"):
         site.desk.revert(str(site.desk.current()), "bert")
+
+
+def test_the_last_of_a_flood_is_on_the_disk_a_minute_after_it_though_the_station_is_killed_then(
+    site: Site,
+) -> None:
+    for number in range(50):
+        site.desk.changes.note(who="anna", way="command", what="pause", wanted={"number": number})
+    site.clock.advance(60.0)
+    site.turn()
+    site.begin()  # nothing was ended in order
+    newest = site.last()
+    assert (newest.wanted, newest.unlisted) == ({"number": 49}, 29)
