@@ -59,7 +59,8 @@ def begin(out: Path, look: Look, plan: Plan, *, target: float, name: str, minute
             out.mkdir(parents=True, exist_ok=True)
             if (free := shutil.disk_usage(out).free) < NEEDED_BYTES:
                 raise TeachError(
-                    f"{out}: {free / 1e6:.0f} MB are free, and it takes {NEEDED_BYTES / 1e6:.0f}"
+                    f"{out}: {free / 1e6:.0f} MB are free, and it takes {NEEDED_BYTES / 1e6:.0f}; "
+                    "make room, or give another --out"
                 )
         except OSError as error:
             raise TeachError(f"{out}: cannot be written ({error.strerror}); check --out") from error
