@@ -13,6 +13,8 @@ def shown(text: str) -> str:
 
     Print it with markup off: brackets stay as they are.
     """
+    if text.isprintable():  # every path of a bundle passes here at each opening
+        return text
     return "".join(
         ascii(character)[1:-1] if unicodedata.category(character) in _UNSEEN else character
         for character in text

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,12 @@ def test_anything_is_one_printable_line(text: str) -> None:
     assert line.isprintable() or all(one.isprintable() or one.isspace() for one in line)
     assert len(line.splitlines()) <= 1
     line.encode()
+
+
+def test_what_can_be_seen_is_the_same_as_written_one_by_one() -> None:
+    """Text without anything to escape is not looked at letter by letter."""
+    letters = [chr(point) for point in range(sys.maxunicode + 1)]
+    assert [one for one in letters if one.isprintable() and shown(one + "\n") != one + r"\n"] == []
 
 
 @given(st.text(st.characters(codec=None)))

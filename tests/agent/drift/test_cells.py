@@ -6,7 +6,7 @@ import pytest
 
 from tests.agent.drift.cells import Change, Judge, blurred, darker, kinds_of, lifted, pictures
 
-GOOD, SHOWN = 120, 112
+GOOD, SHOWN, DEFECTIVE = 120, 64, 80
 
 
 @pytest.mark.slow
@@ -23,6 +23,6 @@ def test_each_change_of_real_parts_is_told_by_its_own_name() -> None:
     assert told(darker) == ["light_changed"]
     assert told(lifted) == ["light_changed"]
     assert told(blurred)[:1] == ["picture_changed"]
-    bad = [judge.taken(path) for path in pictures("test/defective")[:SHOWN]]
-    mixed = [one for pair in zip(first[160:240], bad[:80], strict=True) for one in pair]
+    bad = [judge.taken(path) for path in pictures("test/defective")[:DEFECTIVE]]
+    mixed = [one for pair in zip(first[160:], bad, strict=True) for one in pair]
     assert kinds_of(GOOD, [*first[:160], *mixed]) == ["more_defects"]

@@ -14,18 +14,22 @@ ends the install afterwards.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import signal
 import stat
 import sys
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from agent.clock import ManualClock
 from agent.errors import PlumblineError
+from agent.remote.rollout import install as install_file
 from agent.remote.rollout.install import Hand
 from agent.remote.rollout.rollout_file import RECORD, RolloutFile
 from tests.agent.remote.depots import make_hand, record_of, served
@@ -143,11 +147,25 @@ def _opened(descriptor: int) -> str:
     return str(Path(f"/proc/self/fd/{descriptor}").readlink())
 
 
+class Machine(ManualClock):
+    """One that runs since a start that has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def boot(self) -> str:
+        return self._name
+
+
 def cut(folder: Path, at: int, call: Callable[[Hand], object], kind: str) -> bool:
     """Whether `call` was killed in a child process before its step `at`, and did not come to its end."""
     child = os.fork()
     if child == 0:
-        hand = make_hand(folder)
+        # One machine and one name of the install for each place: two cuts may leave the same to the byte.
+        name = str(uuid.uuid5(uuid.NAMESPACE_URL, str(folder)))
+        install_file.new_uuid7 = lambda _: name
+        hand = make_hand(folder, clock=Machine(name))
         Cutter(folder, at, kind).arm()
         with suppress(PlumblineError):
             call(hand)
@@ -166,6 +184,17 @@ def main(folder: Path, source: Path, what: str, kind: str, how_often: str) -> No
 
     found: list[dict[str, Any]] = []
     seen: set[tuple[str, ...]] = set()
+    ended: dict[
+        tuple[tuple[str, str | bytes], ...], dict[str, Any]
+    ] = {}  # by the disk it begins with, to the byte
+
+    def end(place: Path) -> dict[str, Any]:
+        disk = bytes_of(place)
+        if disk not in ended:
+            ended[disk] = after(place, source)
+        return ended[disk]
+
+    gc.freeze()  # children share what is imported as long as nothing counts its references anew
     once, twice = folder.parent / "once" / "bundles", folder.parent / "twice" / "bundles"
     renew(folder, once)
     while cut(once, len(found), install if what == "install" else Hand.roll_back, kind):
@@ -178,9 +207,9 @@ def main(folder: Path, source: Path, what: str, kind: str, how_often: str) -> No
         while is_new and cut(twice, len(one["again"]), install, kind):
             if record_of(twice).instruction != transaction:
                 break
-            one["again"].append({"left": left(twice), "after": after(twice, source)})
+            one["again"].append({"left": left(twice), "after": end(twice)})
             renew(once, twice)
-        found.append({**one, "after": after(once, source)})
+        found.append({**one, "after": end(once)})
         renew(folder, once)
     print(json.dumps(found))
 
@@ -196,6 +225,17 @@ def names(folder: Path) -> tuple[str, ...]:
     links = [str((folder / one).readlink()) for one in ("current", "previous")]
     there = [one.relative_to(folder).as_posix() for one in folder.rglob("*")]
     return (record.state, str(record.outcome), *links, *sorted(there))
+
+
+def bytes_of(folder: Path) -> tuple[tuple[str, str | bytes], ...]:
+    """All of a disk: each name, and its target or bytes; a lock's say who died, and are nobody's."""
+
+    def content(path: Path) -> str | bytes:
+        if path.is_symlink():
+            return str(path.readlink())
+        return path.read_bytes() if path.is_file() and path.name != ".lock" else b""
+
+    return tuple((one.relative_to(folder).as_posix(), content(one)) for one in sorted(folder.rglob("*")))
 
 
 def left(folder: Path) -> dict[str, Any]:

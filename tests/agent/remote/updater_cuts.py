@@ -9,6 +9,7 @@ each cut left and what came of it.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -95,6 +96,7 @@ def main(folder: Path, source: Path, what: str, kind: str) -> None:
     document = signed(desired(source, 5))
     once = folder.parent / "once" / "bundles"
     found: list[dict[str, Any]] = []
+    gc.freeze()  # children share what is imported as long as nothing counts its references anew
     renew(folder, once)
     before = sorted(content(folder))
     while cut(once, len(found), document, what, kind):

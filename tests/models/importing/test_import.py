@@ -19,6 +19,7 @@ from agent.errors import PlumblineError
 from models.cli.main import app as lab
 from models.data.preflight import PreflightError
 from models.importing.layouts import FROZEN, GUIDE, MVTEC, UNET, VAE, VISA, class_order
+from models.judging import yardstick
 from models.methods import decodiff, diad, glad
 from models.methods.diad import DiAD
 from models.methods.method import Restoration
@@ -194,6 +195,8 @@ def test_an_imported_teacher_is_judged_and_teaches(
     monkeypatch.setitem(student.PRESETS, "paper", student.PRESETS["nano"])
     monkeypatch.setitem(distill.LESSON_COUNTS, "paper", 8)
     monkeypatch.setattr(distill, "BATCH_NORM_BATCHES", 2)
+    monkeypatch.setattr(yardstick, "KEPT", 40)
+    monkeypatch.setattr(yardstick, "PAIRS", 8)
     made, _ = published(method, tmp_path)
     run_lab(*made.command())
     assert "image_auroc" in run_lab("evaluate", made.out, "--data", made.data)

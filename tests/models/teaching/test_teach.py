@@ -51,7 +51,7 @@ class Cutting(Whole):
 def test_sixty_good_and_eight_bad_jpegs_end_with_settings_that_run_takes(tmp_path: Path) -> None:
     root, out = folder(tmp_path / "parts"), tmp_path / "taught"
     found, command = look(root), "plumbline-lab teach parts"
-    for at in ("training decodiff", "training the student", "writing the graph"):
+    for at in ("training decodiff", "training the student", "judging synthetic defects"):
         with pytest.raises(Cut):
             teach(root, out, found, started(root, out), Cutting(at), command)
     taught = teach(root, out, found, started(root, out), quiet(), command)
