@@ -68,7 +68,7 @@ def teach(
     Parts that people marked as good join the set; defects that they confirmed are held apart, and it says how
     many of them the threshold rejects. The same command goes on where it was ended, killed, or found the disk
     full. With --json: schema, product, source, wanted, target, camera, step, bundle, checked, kept,
-    preset, minutes, trained, taught, promised, activated.
+    preset, minutes, trained, before, taught, promised, activated.
     """
     if source not in ("camera", "archive"):
         must_be_there(source, "--from", "give a folder of pictures, camera or archive")
