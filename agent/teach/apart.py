@@ -6,28 +6,24 @@ It is killed to be cancelled: every step of the flow bears that at any instructi
 from __future__ import annotations
 
 import os
-import selectors
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from pydantic import ValidationError
 
-from agent.foreign import shown
 from agent.line.way import RightOfWay
 from agent.remote.proof import low
 from agent.teach.flow import LookedAtError
+from agent.teach.hearing import last_line, lines_of
 from agent.teach.order import Order, Said
 from agent.teach.source import TeachError
 from agent.teach.state import Told
 
 COMMAND = (sys.executable, "-m", "agent.teach")
-LOOK_S = 0.25
 MAX_LINE_BYTES = 20_000
-LAST_WORDS = 300  # characters
 
 _PROJECT = Path(__file__).parents[2]  # `-m` finds this very package there
 
@@ -59,7 +55,7 @@ def teach_apart(order: Order, *, way: RightOfWay, command: Sequence[str] = COMMA
                         yield None if said is None else _told(said)
             finally:
                 process.kill()
-        raise TeachError(f"its process ended with {process.returncode}{_last(last_words)}")
+        raise TeachError(f"its process ended with {process.returncode}{last_line(last_words)}")
 
 
 def _order(process: subprocess.Popen[bytes], order: Order) -> None:
@@ -73,24 +69,12 @@ def _order(process: subprocess.Popen[bytes], order: Order) -> None:
 def _heard(process: subprocess.Popen[bytes]) -> Iterator[Said | None]:
     """Until it says nothing more; None for each moment of silence. Raises TeachError for what nobody says."""
     assert process.stdout is not None
-    unread = b""
-    with selectors.DefaultSelector() as waits:
-        waits.register(process.stdout, selectors.EVENT_READ)
-        while True:
-            if not waits.select(LOOK_S):
-                yield None
-                continue
-            data = os.read(process.stdout.fileno(), 65_536)
-            if not data:
-                return
-            *lines, unread = (unread + data).split(b"\n")
-            if len(unread) > MAX_LINE_BYTES:
-                raise TeachError("its process said more than it can; go on again")
-            for line in lines:
-                try:
-                    yield Said.model_validate_json(line, strict=True)
-                except ValidationError:
-                    raise TeachError("its process said what it cannot say; go on again") from None
+    too_much = TeachError("its process said more than it can; go on again")
+    for line in lines_of(process.stdout, MAX_LINE_BYTES, too_much):
+        try:
+            yield None if line is None else Said.model_validate_json(line, strict=True)
+        except ValidationError:
+            raise TeachError("its process said what it cannot say; go on again") from None
 
 
 def _end(said: Said) -> None:
@@ -102,9 +86,3 @@ def _end(said: Said) -> None:
 
 def _told(said: Said) -> Told:
     return Told(step=said.step, done=said.done, of=said.of, words=said.words)
-
-
-def _last(last_words: IO[bytes]) -> str:
-    last_words.seek(0)
-    lines = last_words.read().decode(errors="replace").strip().splitlines()
-    return f": {shown(lines[-1])[:LAST_WORDS]}" if lines else ""

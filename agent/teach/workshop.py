@@ -7,7 +7,6 @@ lie in its own folder: it is ended at any instruction, by us or by anybody, and 
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import ValidationError
 
@@ -24,15 +23,14 @@ from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.line.way import RightOfWay
 from agent.remote.proof import low
+from agent.teach.hearing import LAST_WORDS, LOOK_S, last_line, lines_of
 
 PROGRAM = "plumbline-lab"
 HOW_TO = 'pip install "plumbline[lab]" into the environment of plumbline itself'
 LAUNCH = (sys.executable, "-m", "agent.teach.launch")
-LOOK_S = 0.25
 GRACE_S = 5.0  # in which it ends when it is asked
 EXIT_S = 120.0  # in which it ends once it has said all
 MAX_LINE_BYTES = 2_000_000
-LAST_WORDS = 300  # characters
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -104,47 +102,29 @@ def train(
             finally:
                 _end(process, grace_s)
         if not made:
-            raise WorkshopError(_why(process.returncode, _last(last_words)))
+            raise WorkshopError(_why(process.returncode, last_line(last_words, PROGRAM)))
 
 
 def _arguments(wanted: Wanted) -> list[str]:
     return [
         *("teach", str(wanted.data), "--json", "--out", str(wanted.out), "--name", wanted.name),
-        *(
-            "--preset",
-            wanted.preset,
-            "--minutes",
-            f"{wanted.minutes:g}",
-            "--target-frr",
-            f"{wanted.target:g}",
-        ),
+        *("--preset", wanted.preset, "--minutes", f"{wanted.minutes:g}"),
+        *("--target-frr", f"{wanted.target:g}"),
     ]
 
 
 def _heard(process: subprocess.Popen[bytes]) -> Iterator[Heard | None]:
     """Until it says nothing more; None for each moment of silence. Raises WorkshopError for nonsense."""
     assert process.stdout is not None
-    unread = b""
-    with selectors.DefaultSelector() as waits:
-        waits.register(process.stdout, selectors.EVENT_READ)
-        while True:
-            if not waits.select(LOOK_S):
-                yield None
-                continue
-            data = os.read(process.stdout.fileno(), 65_536)
-            if not data:
-                return
-            *lines, unread = (unread + data).split(b"\n")
-            if max(map(len, (unread, *lines))) > MAX_LINE_BYTES:
-                raise WorkshopError("the workshop said more than it can; is it of this version?")
-            for line in lines:
-                try:
-                    yield LINE.validate_json(line)
-                except ValidationError:
-                    said = shown(line[:LAST_WORDS].decode(errors="replace"))
-                    raise WorkshopError(
-                        f"the workshop said what it cannot say, {said}; is it of this version?"
-                    ) from None
+    too_much = WorkshopError("the workshop said more than it can; is it of this version?")
+    for line in lines_of(process.stdout, MAX_LINE_BYTES, too_much):
+        try:
+            yield None if line is None else LINE.validate_json(line)
+        except ValidationError:
+            said = shown((line or b"")[:LAST_WORDS].decode(errors="replace"))
+            raise WorkshopError(
+                f"the workshop said what it cannot say, {said}; is it of this version?"
+            ) from None
 
 
 def _ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
@@ -182,10 +162,3 @@ def _why(code: int, last: str) -> str:
     if code == 0:
         return f"the workshop ended without a bundle{last}; go on again"
     return f"the workshop ended with {code}{last}; what it has done is kept, and gone on with"
-
-
-def _last(last_words: IO[bytes]) -> str:
-    last_words.seek(0)
-    lines = last_words.read().decode(errors="replace").strip().splitlines()
-    said = lines[-1].removeprefix(f"{PROGRAM}: ") if lines else ""
-    return f": {shown(said)[:LAST_WORDS]}" if said else ""
