@@ -338,3 +338,13 @@ def copied(folder: Path, to: Path) -> Path:
 
 def whole(bundle: Bundle) -> int:
     return bundle.manifest.counter
+
+
+def asked(rig: Rig, ask: Callable[[], Said]) -> Said:
+    """By another thread, as everybody asks, while the updater's own goes on."""
+    answers: list[Said] = []
+    thread = threading.Thread(target=lambda: answers.append(ask()))
+    thread.start()
+    rig.until(lambda: bool(answers))
+    thread.join()
+    return answers[0]

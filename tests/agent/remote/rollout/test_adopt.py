@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.remote.rollout.orders import Said
 from tests.agent.remote.depots import content, served
-from tests.agent.remote.rollouts import Rig, desired, digest, installed, signed, sources
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> dict[int, Path]:
-    found = sources(tmp_path, 1, 2, 3)
-    installed(tmp_path / "bundles", found[1], found[2])
-    return found
-
-
-@pytest.fixture
-def rig(tmp_path: Path, there: dict[int, Path]) -> Iterator[Rig]:
-    made = Rig(tmp_path / "bundles")
-    made.verdicts(30)
-    yield made
-    made.fetch.waits = False
-    made.close()
-
-
-def asked(rig: Rig, ask: Callable[[], Said]) -> Said:
-    """By another thread, as everybody asks."""
-    answers: list[Said] = []
-    thread = threading.Thread(target=lambda: answers.append(ask()))
-    thread.start()
-    rig.until(lambda: bool(answers))
-    thread.join()
-    return answers[0]
+from tests.agent.remote.rollouts import Rig, asked, desired, digest, signed
 
 
 def test_it_is_proven_stands_its_probation_and_the_one_before_is_previous(

@@ -17,19 +17,7 @@ from agent.remote.rollout.depot import Depot
 from agent.remote.rollout.rollout_file import RECORD, RolloutFile
 from agent.remote.rollout.transaction import Do, Instruction, Record, State
 from tests.agent.remote.depots import content, record_of, served
-from tests.agent.remote.rollouts import digest, installed, sources
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> dict[int, Path]:
-    found = sources(tmp_path, 1, 2, 3)
-    installed(tmp_path / "bundles", found[1], found[2])
-    return found
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "bundles"
+from tests.agent.remote.rollouts import digest
 
 
 def begun(folder: Path, clock: Clock | None = None) -> Begun:

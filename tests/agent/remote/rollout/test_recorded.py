@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from agent.clock import ManualClock
 from agent.remote.changes import NAME, ChangeFile
 from agent.remote.rollout.orders import RollBack
 from agent.remote.rollout.recorded import BundleRecord
-from tests.agent.remote.rollouts import Rig, desired, digest, installed, signed, sources
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> dict[int, Path]:
-    found = sources(tmp_path, 1, 2, 3)
-    installed(tmp_path / "bundles", found[1], found[2])
-    return found
-
-
-@pytest.fixture
-def rig(tmp_path: Path, there: dict[int, Path]) -> Iterator[Rig]:
-    made = Rig(tmp_path / "bundles")
-    made.verdicts(30)
-    yield made
-    made.fetch.waits = False
-    made.close()
+from tests.agent.remote.rollouts import Rig, desired, digest, signed
 
 
 def test_a_bundle_by_document_is_its_issuers_change_from_one_digest_to_the_next(

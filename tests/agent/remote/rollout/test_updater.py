@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,28 +17,7 @@ from agent.remote.rollout.rollout_file import RECORD, NotWritable, RolloutFile
 from agent.remote.rollout.transaction import Record
 from agent.remote.rollout.updater import WAITING
 from tests.agent.remote.depots import content, make_hand, record_of, served
-from tests.agent.remote.rollouts import LIMITS, Rig, Told, desired, digest, installed, signed, sources
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> dict[int, Path]:
-    found = sources(tmp_path, 1, 2, 3, 4)
-    installed(tmp_path / "bundles", found[1], found[2])
-    return found
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "bundles"
-
-
-@pytest.fixture
-def rig(folder: Path, there: dict[int, Path]) -> Iterator[Rig]:
-    made = Rig(folder)
-    made.verdicts(30)
-    yield made
-    made.fetch.waits = False
-    made.close()
+from tests.agent.remote.rollouts import LIMITS, Rig, Told, asked, desired, digest, installed, signed
 
 
 def restarted(rig: Rig, *, in_order: bool = False, clock: ManualClock | None = None) -> Rig:
@@ -699,18 +677,6 @@ def test_the_bundle_before_that_was_damaged_meanwhile_is_never_served(
 
 def full(*_: object) -> None:
     raise OSError(28, "No space left on device")
-
-
-def asked(rig: Rig, call: Any) -> Any:
-    """What a verb is answered, while the updater's thread goes on."""
-    import threading
-
-    answers: list[Any] = []
-    thread = threading.Thread(target=lambda: answers.append(call()))
-    thread.start()
-    rig.until(lambda: bool(answers))
-    thread.join()
-    return answers[0]
 
 
 @pytest.mark.parametrize("issuer", ["plant", "hand"])
