@@ -123,7 +123,7 @@ def need_own_figures(path: Path | None) -> None:
         content = strict_json.parse(bounded.read(path, max_bytes=MAX_FIGURES_BYTES))
     except (bounded.UnreadableError, strict_json.StrictJsonError):
         content = None
-    if not isinstance(content, dict) or not content.keys() & {"images", "model"}:
+    if not isinstance(content, dict) or not content.keys() >= {"images", "image_auroc"}:
         raise PreflightError(f"{path}: is there already and holds no figures; give another file as --json")
 
 

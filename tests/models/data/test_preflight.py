@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.data.preflight import PreflightError, need_own_figures, need_own_report
@@ -17,6 +17,8 @@ from tests.odd_files import no_regular_files
     mine=st.binary(max_size=40)
     | st.dictionaries(st.text(), st.integers()).map(lambda x: json.dumps(x).encode())
 )
+@example(mine=b'{"model": 0}')
+@example(mine=b'{"images": ["a.png"]}')
 def test_a_file_of_figures_is_replaced_and_no_other(
     tmp_path_factory: pytest.TempPathFactory, mine: bytes
 ) -> None:
