@@ -169,8 +169,9 @@ class Load:
 
 
 def idle_s() -> float:
-    """Of all cores together, since the machine runs; what waits for a disk does not count."""
-    return int(Path("/proc/stat").read_text().split(maxsplit=5)[4]) / os.sysconf("SC_CLK_TCK")
+    """Of all cores together, since the machine runs; nice work gives way, what waits for a disk does not."""
+    _, _, nice, _, idle, _ = Path("/proc/stat").read_text().split(maxsplit=5)
+    return (int(nice) + int(idle)) / os.sysconf("SC_CLK_TCK")
 
 
 def run_all(every: Mapping[str, list[Path]], options: Sequence[str]) -> Iterator[tuple[Result, str]]:
