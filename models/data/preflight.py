@@ -18,7 +18,7 @@ from models.stages import SILENT, Stages
 RUN = "run.yaml"
 STUDENT = "student.yaml"  # beside it when the run is a student's
 WEIGHTS = "weights.pt"
-REPORTED = {"curves.png", "worst.png", "evidence.csv", "yardstick"}  # what a report is of
+REPORTED = {"curves.png", "worst.png", "restored.png", "evidence.csv", "yardstick"}  # what a report is of
 MAX_FIGURES_BYTES = 1_000_000
 
 

@@ -37,6 +37,7 @@ from models.data.datasets import (
 from models.data.held import good_items
 from models.judging import metrics
 from models.judging import yardstick as measure
+from models.judging.restored import remaining
 from models.judging.yardstick import Built
 from models.methods.method import Method
 from models.parts.precision import autocast
@@ -60,6 +61,11 @@ class Judged:
     mask: Flags | None  # at the scaled picture's size; None when the set has none
     seconds: float
 
+    @property
+    def remains(self) -> float | None:
+        """Of the defect's contrast in the restoration; None without a defect that stands out."""
+        return None if self.mask is None else remaining(self.picture, self.restored, self.mask)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
@@ -73,6 +79,7 @@ class Figures:
     pixel_ap: float | None
     pixel_f1max: float | None
     aupro_03: float | None
+    remaining_contrast: float | None  # of defects in their restoration, the median: 1 as seen, 0 gone
     promised_false_reject_rate: float | None  # by the bundle, of new good parts on the average
     false_reject_rate: float | None
     false_reject_interval: tuple[float, float] | None  # 95 %, of as many good pictures as were judged
@@ -246,6 +253,7 @@ def figures(judged: Sequence[Judged], threshold: float | None, promised: float |
         pixel_ap=None if pixel is None else pixel.ap,
         pixel_f1max=None if pixel is None else pixel.f1_max,
         aupro_03=None if pixel is None else pixel.aupro,
+        remaining_contrast=remaining_contrast(judged),
         promised_false_reject_rate=promised,
         false_reject_rate=None if rejected is None else float(rejected[~labels].mean()),
         false_reject_interval=None
@@ -270,6 +278,14 @@ def by_product(
         name: figures(some, threshold, promised) if len({one.item.is_good for one in some}) == 2 else None
         for name, some in own.items()
     }
+
+
+def remaining_contrast(judged: Sequence[Judged]) -> float | None:
+    """The median over defective pictures; None where nothing restores, or no defect stands out."""
+    if all(np.array_equal(one.picture, one.restored) for one in judged):
+        return None
+    shares = [share for one in judged if not one.item.is_good and (share := one.remains) is not None]
+    return float(np.median(shares)) if shares else None
 
 
 def pixel_figures(judged: Sequence[Judged]) -> metrics.PixelFigures | None:

@@ -17,18 +17,19 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from agent.messages import Floats
+from agent.messages import Floats, Pixels
 from models.judging.evaluate import Figures, Judged
 from models.judging.metrics import LIMIT, rank
-from models.judging.sheet import sheet
+from models.judging.sheet import restorations, sheet
 
 
 def write_report(figures: Figures, judged: Sequence[Judged], folder: Path) -> None:
-    """`curves.png` and `worst.png` in `folder`."""
+    """`curves.png` and `worst.png` in `folder`; where masks and a restoration are, `restored.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     _curves(figures, judged, folder / "curves.png")
-    if not cv2.imwrite(str(folder / "worst.png"), cv2.cvtColor(sheet(figures, judged), cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{folder}/worst.png: cannot be written")
+    _write(sheet(figures, judged), folder / "worst.png")
+    if figures.remaining_contrast is not None:
+        _write(restorations(judged), folder / "restored.png")
 
 
 def write_evidence(kinds: Mapping[str, Figures], folder: Path) -> None:
@@ -38,6 +39,11 @@ def write_evidence(kinds: Mapping[str, Figures], folder: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _write(picture: Pixels, path: Path) -> None:
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{path}: cannot be written")
 
 
 def _curves(figures: Figures, judged: Sequence[Judged], path: Path) -> None:

@@ -12,6 +12,7 @@ from agent.messages import Pixels
 from models.judging.evaluate import Figures, Judged
 
 WORST = 4  # pictures of each kind
+RESTORED = 12  # of each kind where restorations are shown
 PANEL_PX = 320  # side of a square panel; others have its area and their own shape
 PANEL_MOST_PX = 768  # for either side
 GAP_PX = 8
@@ -50,6 +51,34 @@ def sheet(figures: Figures, judged: Sequence[Judged]) -> Pixels:
         blocks.append(np.vstack(parts))
     joined = _joined(blocks, axis=1 if height > width else 0)
     return np.vstack([_bar(line, joined.shape[1], 255) for line in words] + [joined])
+
+
+def restorations(judged: Sequence[Judged]) -> Pixels:
+    """Defects that their restoration shows least and most; raises ValueError where none stands out."""
+    left = [(share, one) for one in judged if not one.item.is_good and (share := one.remains) is not None]
+    if not left:
+        raise ValueError("no defect stands out from its surroundings")
+    ordered = sorted(left, key=lambda pair: pair[0])
+    best, failed = ordered[:RESTORED], ordered[::-1][:RESTORED]
+    width, height = panel_size([one.picture for _, one in left])
+    columns = ("input", "restored", "true defect")
+    across = max(360, len(columns) * (width + GAP_PX) + GAP_PX)
+    blocks = []
+    for title, shown in (("The defect is gone best", best), ("The defect is left most", failed)):
+        parts = [
+            _row([_bar(title, across - 2 * GAP_PX, DARK)], across),
+            _row([_bar(name, width, PALE) for name in columns], across),
+        ]
+        for share, one in shown:
+            parts += [
+                _bar(f"{one.item.defect}/{one.item.image.name}", across, 255),
+                _bar(f"{share:.0%} of its contrast is left", across, 255),
+                _row([panel(one, name, 1.0, (width, height)) for name in columns], across),
+            ]
+        blocks.append(np.vstack(parts))
+    joined = _joined(blocks, axis=1)
+    words = "What a good part would look like: a restoration counts when the defect is gone in it."
+    return np.vstack([_bar(words, joined.shape[1], 255), joined])
 
 
 def _level(figures: Figures, judged: Sequence[Judged]) -> tuple[float, tuple[str, str]]:
