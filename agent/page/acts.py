@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -319,7 +320,7 @@ def _told(asked: BaseModel) -> dict[str, Any]:
 
 def _fitting(model: type[BaseModel], body: Body) -> BaseModel:
     try:
-        return model.model_validate(body, strict=False)
+        return model.model_validate_json(json.dumps(body), strict=True)  # as JSON: an array may be a tuple
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
