@@ -1,0 +1,80 @@
+"""What another light, focus or place of the same test pictures costs a model; no GPU.
+
+    python -m tests.benchmarks.bench_light --model models/bundles/elpv --data sample-data/elpv
+
+Nothing is calibrated anew: the threshold is the bundle's own, as on a line whose lamp ages.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from agent.line.prepare import cut_tiles, scaled
+from agent.messages import Pixels
+from models.data.datasets import read_image
+from models.judging.evaluate import Inspector, checked_split, open_inspector
+from models.judging.metrics import auroc
+
+SHIFT_PX = 2
+HEAD = "| test pictures | I-AUROC | points | good ones rejected | caught |"
+
+
+def exposed(factor: float) -> Callable[[Pixels], Pixels]:
+    return lambda picture: np.asarray(np.clip(picture * np.float32(factor), 0, 255).round(), np.uint8)
+
+
+def blurred(picture: Pixels) -> Pixels:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8).reshape(picture.shape)
+
+
+def shifted(picture: Pixels) -> Pixels:
+    """Down and to the right, as a part that lies a little elsewhere; what comes in is mirrored."""
+    wide = np.pad(picture, ((SHIFT_PX, 0), (SHIFT_PX, 0), (0, 0)), mode="reflect")
+    return np.ascontiguousarray(wide[:-SHIFT_PX, :-SHIFT_PX])
+
+
+CHANGES: Mapping[str, Callable[[Pixels], Pixels]] = {
+    "as they are": lambda picture: picture,
+    "exposure 0.8": exposed(0.8),
+    "exposure 1.25": exposed(1.25),
+    "blur of 1 px": blurred,
+    f"shift of {SHIFT_PX} px": shifted,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", type=Path, required=True, help="a bundle, or a student's or teacher's run")
+    parser.add_argument("--data", type=Path, required=True)
+    options = parser.parse_args()
+    inspector, spec, threshold = open_inspector(options.model)
+    items = checked_split(options.data)
+    labels = np.array([not item.is_good for item in items])
+    scores: dict[str, list[float]] = {name: [] for name in CHANGES}
+    for item in items:
+        picture = read_image(item.image, spec.channels)
+        for name, change in CHANGES.items():
+            scores[name].append(worst(inspector, cut_tiles(scaled(change(picture), spec), spec)[0]))
+    print(HEAD + "\n|" + "---|" * (HEAD.count("|") - 1))
+    usual = auroc(labels, np.array(scores["as they are"], np.float32))
+    for name, some in scores.items():
+        found = np.array(some, np.float32)
+        ranked = auroc(labels, found)
+        cells = [f"{ranked:.3f}", f"{100 * (ranked - usual):+.1f}", "-", "-"]
+        if threshold is not None:
+            rejected = found >= np.float32(threshold)
+            cells[2:] = [f"{rejected[~labels].mean():.1%}", f"{rejected[labels].mean():.1%}"]
+        print("| " + " | ".join([name, *cells]) + " |")
+
+
+def worst(inspector: Inspector, tiles: Pixels) -> float:
+    return float(inspector(tiles).scores.max())
+
+
+if __name__ == "__main__":
+    main()
