@@ -133,8 +133,8 @@ def distill(
     """Train the student of one or several teachers into `out`; the same command resumes.
 
     An imported teacher may know more products than `data` shows; it is told them by its own numbers. Raises
-    RunError for an unfinished teacher, teachers of different inputs or an `out` of another run, PreflightError
-    for an `out` of a teacher, DataError for unusable data and ProcessesError as `refuse_uneven` does.
+    RunError for an unfinished teacher, teachers of different inputs or an `out` of another run,
+    PreflightError for an `out` of a teacher, DataError for unusable data, ProcessesError as `refuse_uneven`.
     """
     loaded = [load_teacher(teacher) for teacher in teachers]
     runs = [one for one, _ in loaded]

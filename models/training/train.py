@@ -57,8 +57,9 @@ def train(
 ) -> Path:
     """Train `method` on the good training parts below each of `data` into `out`; returns the weights' path.
 
-    Raises ProcessesError as `refuse_uneven` does, DataError for unusable data, WeightsError for absent published
-    weights, RunError when `out` holds a run of other options and PreflightError when it holds a student.
+    Raises ProcessesError as `refuse_uneven` does, DataError for unusable data, WeightsError for absent
+    published weights, RunError when `out` holds a run of other options and PreflightError when it holds a
+    student.
     """
     plan = TEACHERS[method, preset].sized(images, seed)
     refuse_uneven(plan, processes())

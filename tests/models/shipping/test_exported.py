@@ -16,8 +16,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from torch import nn
 from typer.testing import CliRunner
 
 from agent.bundle.bundle import GOLDEN_SCORES, MANIFEST, MODEL, Bundle, BundleError, open_bundle, write_bundle
