@@ -107,7 +107,8 @@ def test_the_frozen_features_keep_their_statistics_in_training() -> None:
 
 
 @pytest.mark.slow
-def test_batch_norm_takes_its_statistics_from_good_parts() -> None:
+def test_batch_norm_takes_its_statistics_from_good_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.student.distill.BATCH_NORM_BATCHES", 16)
     student, tiles = new(), as_tiles(textures(8))
     first = student.restorer.stem[1]
     first.running_mean.fill_(50.0)  # as if learnt on spoilt pictures
