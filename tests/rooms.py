@@ -26,15 +26,22 @@ import pytest
 HERE = Path(__file__).parent
 # Their folders are rooms of their own; what lies loose in them is one more.
 SPLIT = (("agent",), ("models",), ("deploy",), ("agent", "remote"))
+TOGETHER = {  # rooms that load the same large libraries (seconds for each process) as another
+    **dict.fromkeys(("models/importing", "models/parts"), "models/methods"),  # diffusers, transformers
+    **dict.fromkeys(
+        ("models/data", "models/student", "models/training"), "models/judging"
+    ),  # lightning-fabric
+    "benchmarks": "models/judging",
+    "models/teaching": "models/shipping",  # the exporter
+}
 PARTS = {"e2e": 2, "browser": 2}  # rooms that would run on alone at the end, by every n-th file
 APART = "system"  # make test-system: it needs root, a second machine's root folder, and minutes
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
 SHARED = "TESTS_ROOMS_SHARED"  # names a folder of this run: what takes long is made there by one room for all
 FIRST = (  # the longest, those that wait before those that compute
     *("e2e/1", "e2e/2", "browser/1", "browser/2", "agent/uplink", "agent/remote/commands", "agent/cli"),
-    *("agent/cameras", "faults", "deploy/deb", "deploy", "documents", "models/shipping", "models/methods"),
-    *("agent/remote/rollout", "models/teaching", "models/data", "models/importing", "agent/drift"),
-    *("agent/engines", "models", "models/judging"),
+    *("agent/cameras", "faults", "deploy/deb", "deploy", "documents", "models/methods", "models/shipping"),
+    *("models/judging", "agent/remote/rollout", "agent/drift", "agent/engines", "models"),
 )
 # Rooms share the cores among them: threads of torch that wait for a core which another room has, spin for it.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
@@ -83,7 +90,8 @@ def rooms(root: Path = HERE) -> dict[str, list[Path]]:
         if parts[:1] == (APART,):
             continue
         depth = 1 + max((len(split) for split in SPLIT if parts[: len(split)] == split), default=0)
-        found.setdefault("/".join(parts[:depth]) or "tests", []).append(file)
+        room = "/".join(parts[:depth]) or "tests"
+        found.setdefault(TOGETHER.get(room, room), []).append(file)
     for room, count in PARTS.items():
         files = found.pop(room, [])
         found |= {f"{room}/{n + 1}": files[n::count] for n in range(count)}

@@ -1,6 +1,6 @@
 """Detection figures, exact: no histogram, no normalisation per picture, no threshold grid.
 
-Of pictures: AUROC, AP (step rule) and F1max (an upper bound, chosen on the test set) are scikit-learn's.
+Of pictures: AUROC, AP (step rule) and F1max (an upper bound, chosen on the test set).
 Of pixels: the same and AUPRO, integrated over every distinct score with linear interpolation at the limit.
 Between two scores of defect pixels only false alarms are added, so all that these figures need is how many
 good pixels lie above each defect pixel: good scores are sorted once, in place, and nothing else is large.
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from agent.messages import Flags, Floats
 
@@ -23,18 +22,34 @@ LIMIT = 0.3  # false-positive rate up to which overlap counts
 
 
 def auroc(labels: Flags, scores: Array) -> float:
-    """P(defective scores above good), ties count half."""
-    return float(roc_auc_score(labels, scores))
+    """P(defective scores above good), ties count half. Raises ValueError as `levels` does."""
+    hits, alarms = levels(labels, scores)
+    return _auroc(hits, np.concatenate([[0.0], alarms[:-1]]), alarms, alarms[-1])
 
 
 def average_precision(labels: Flags, scores: Array) -> float:
-    return float(average_precision_score(labels, scores))
+    """By the step rule. Raises ValueError as `levels` does."""
+    return _average_precision(*levels(labels, scores))
 
 
 def f1_max(labels: Flags, scores: Array) -> float:
-    precision, recall, _ = precision_recall_curve(labels, scores)
-    both = precision + recall
-    return float(np.max(np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)))
+    """At the best of all thresholds. Raises ValueError as `levels` does."""
+    return _f1_max(*levels(labels, scores))
+
+
+def levels(labels: Flags, scores: Array) -> tuple[Array, Array]:
+    """Defective and good pictures at or above each distinct score, falling.
+
+    Raises ValueError where there are none of one kind, and for scores that are no numbers.
+    """
+    if labels.all() or not labels.any():
+        raise ValueError("figures of pictures need good and defective ones")
+    if np.isnan(scores).any():
+        raise ValueError("figures of pictures: a score is no number")
+    order = np.argsort(-scores, kind="stable")
+    last_of_ties = _last_of_ties(scores[order])
+    hits = np.cumsum(labels[order])[last_of_ties].astype(np.float64)
+    return hits, last_of_ties + 1.0 - hits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +104,14 @@ def rank(masks: Sequence[Flags], maps: Sequence[Floats]) -> Ranking:
         raise ValueError("pixel figures: a map holds values that are no numbers")
     order = np.argsort(-hot, kind="stable")
     hot = hot[order]
-    last_of_ties = np.append(np.flatnonzero(hot[1:] != hot[:-1]), len(hot) - 1)
-    levels = hot[last_of_ties]
+    last_of_ties = _last_of_ties(hot)
+    distinct = hot[last_of_ties]
     covered = np.cumsum(np.concatenate(weights)[order])[last_of_ties]  # regions
     return Ranking(
         hits=last_of_ties + 1.0,
         overlap=covered / covered[-1],
-        alarms=len(good) - np.searchsorted(good, levels, side="left").astype(np.float64),
-        alarms_above=len(good) - np.searchsorted(good, levels, side="right").astype(np.float64),
+        alarms=len(good) - np.searchsorted(good, distinct, side="left").astype(np.float64),
+        alarms_above=len(good) - np.searchsorted(good, distinct, side="right").astype(np.float64),
         good=len(good),
     )
 
@@ -104,13 +119,10 @@ def rank(masks: Sequence[Flags], maps: Sequence[Floats]) -> Ranking:
 def pixel_figures(masks: Sequence[Flags], maps: Sequence[Floats]) -> PixelFigures:
     """All figures of pixels in one ranking. Raises ValueError as `rank` does."""
     ranking = rank(masks, maps)
-    hits, alarms, defective = ranking.hits, ranking.alarms, ranking.hits[-1]
-    found = np.diff(hits, prepend=0.0)  # defect pixels at each score
-    below = ranking.good - (ranking.alarms_above + alarms) / 2  # ties count half
     return PixelFigures(
-        auroc=float(np.sum(found * below) / (defective * ranking.good)),
-        ap=float(np.sum(found * hits / (hits + alarms)) / defective),
-        f1_max=float(np.max(2 * hits / (hits + alarms + defective))),
+        auroc=_auroc(ranking.hits, ranking.alarms_above, ranking.alarms, ranking.good),
+        ap=_average_precision(ranking.hits, ranking.alarms),
+        f1_max=_f1_max(ranking.hits, ranking.alarms),
         aupro=_area(*ranking.curve, LIMIT),
     )
 
@@ -121,6 +133,24 @@ def aupro(masks: Sequence[Flags], maps: Sequence[Floats], limit: float = LIMIT) 
     Regions weigh the same whatever their size. Raises ValueError as `rank` does.
     """
     return _area(*rank(masks, maps).curve, limit)
+
+
+def _auroc(hits: Array, alarms_above: Array, alarms: Array, good: float) -> float:
+    found = np.diff(hits, prepend=0.0)  # defective ones at each score
+    below = good - (alarms_above + alarms) / 2  # ties count half
+    return float(np.sum(found * below) / (hits[-1] * good))
+
+
+def _average_precision(hits: Array, alarms: Array) -> float:
+    return float(np.sum(np.diff(hits, prepend=0.0) * hits / (hits + alarms)) / hits[-1])
+
+
+def _f1_max(hits: Array, alarms: Array) -> float:
+    return float(np.max(2 * hits / (hits + alarms + hits[-1])))
+
+
+def _last_of_ties(falling: Array) -> npt.NDArray[np.intp]:
+    return np.append(np.flatnonzero(falling[1:] != falling[:-1]), len(falling) - 1)
 
 
 def _area(rates: Array, overlaps: Array, limit: float) -> float:

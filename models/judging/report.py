@@ -15,11 +15,10 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import PercentFormatter
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from agent.messages import Floats, Pixels
 from models.judging.evaluate import Figures, Judged
-from models.judging.metrics import LIMIT, rank
+from models.judging.metrics import LIMIT, levels, rank
 from models.judging.sheet import restorations, sheet
 
 
@@ -50,16 +49,16 @@ def _curves(figures: Figures, judged: Sequence[Judged], path: Path) -> None:
     labels = np.array([not one.item.is_good for one in judged])
     scores = np.array([one.score for one in judged], np.float32)
     figure, ((roc, pr), (histogram, regions)) = plt.subplots(2, 2, figsize=(11, 9), layout="constrained")
-    false_positive, true_positive, _ = roc_curve(labels, scores)
-    roc.plot(false_positive, true_positive)
+    hits, alarms = levels(labels, scores)
+    recall = hits / hits[-1]
+    roc.plot([0, *alarms / alarms[-1]], [0, *recall])
     roc.plot([0, 1], [0, 1], color="grey", linestyle=":", label="guessing")
     roc.set(
         title=f"Caught against wrongly rejected (ROC, AUROC {figures.image_auroc:.3f})",
         xlabel="good pictures rejected",
         ylabel="defective pictures caught",
     )
-    precision, recall, _ = precision_recall_curve(labels, scores)
-    pr.plot(recall, precision, drawstyle="steps-pre")
+    pr.plot([0, *recall], [1, *hits / (hits + alarms)], drawstyle="steps-post")
     pr.axhline(labels.mean(), color="grey", linestyle=":", label="guessing")
     pr.set(
         title=f"Right among the rejected (precision-recall, AP {figures.image_ap:.3f})",

@@ -32,7 +32,7 @@ from models.stages import SILENT, Stages
 from models.student import student as student_file
 from models.student.student import FEATURE_STAGES, Student
 from models.training import checkpoint
-from models.training.fit import Draw, fit, new_fabric, part
+from models.training.fit import Draw, fit, new_fabric, part, processes, refuse_uneven
 from models.training.plans import STUDENTS
 from models.training.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, load_teacher, read_run
 
@@ -134,7 +134,7 @@ def distill(
 
     An imported teacher may know more products than `data` shows; it is told them by its own numbers. Raises
     RunError for an unfinished teacher, teachers of different inputs or an `out` of another run,
-    PreflightError for an `out` of a teacher and DataError for unusable data.
+    PreflightError for an `out` of a teacher, DataError for unusable data, ProcessesError as `refuse_uneven`.
     """
     loaded = [load_teacher(teacher) for teacher in teachers]
     runs = [one for one, _ in loaded]
@@ -149,8 +149,9 @@ def distill(
             f"the teachers know {', '.join(run.data)}, the data are {', '.join(names)}; give the same --data"
         )
     run = dataclasses.replace(run, data=names)
-    tiles, held_tiles = (as_tiles(some, run.input, stages) for some in (good, shares.evidence))
     plan = STUDENTS[run.preset].sized(images, seed)
+    refuse_uneven(plan, processes())
+    tiles, held_tiles = (as_tiles(some, run.input, stages) for some in (good, shares.evidence))
     fabric = new_fabric()
     claim(
         out / STUDENT,

@@ -71,12 +71,29 @@ class Cost:
     peak_memory_bytes: int  # resident, of the largest process that worked on it
 
 
+def processes() -> int:
+    """How many `torchrun` has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def refuse_uneven(plan: Plan, over: int) -> None:
+    """Raises ProcessesError where the plan's shards do not divide the batch, or `over` processes them.
+
+    Asked before the processes join, each of them refuses by itself and none waits for another.
+    """
+    if plan.shards % over or plan.batch % plan.shards:
+        raise ProcessesError(
+            f"a batch of {plan.batch} in {plan.shards} shards cannot be spread over {over} "
+            "processes; give a number of shards that divides the batch and that the processes divide"
+        )
+
+
 def new_fabric() -> Fabric:
     """One process, or one of those that `torchrun` has started."""
     from lightning_fabric import Fabric  # over a second to import, for those that train alone
 
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = processes()
     strategy = "ddp_find_unused_parameters_true" if world > 1 else "auto"
     fabric = Fabric(devices=local, num_nodes=max(1, world // local), strategy=strategy)
     fabric.launch()
@@ -108,7 +125,8 @@ def fit(
     many steps with a checkpoint, as a cut would. Raises DivergedError when a loss is not finite and
     ProcessesError when the plan's shards do not divide among the processes.
     """
-    own = _own_shards(plan, fabric)
+    refuse_uneven(plan, fabric.world_size)
+    own = list(range(fabric.global_rank, plan.shards, fabric.world_size))
     torch.use_deterministic_algorithms(True)
     average = copy.deepcopy(module).requires_grad_(False)
     optimiser = torch.optim.AdamW(_groups(module, plan), weight_decay=plan.weight_decay)
@@ -210,15 +228,6 @@ class _Book:
             if begins:
                 writer.writeheader()
             writer.writerows(rows)
-
-
-def _own_shards(plan: Plan, fabric: Fabric) -> list[int]:
-    if plan.shards % fabric.world_size or plan.batch % plan.shards:
-        raise ProcessesError(
-            f"a batch of {plan.batch} in {plan.shards} shards cannot be spread over {fabric.world_size} "
-            "processes; give a number of shards that divides the batch and that the processes divide"
-        )
-    return list(range(fabric.global_rank, plan.shards, fabric.world_size))
 
 
 def _groups(module: nn.Module, plan: Plan) -> list[dict[str, Any]]:

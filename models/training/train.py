@@ -21,7 +21,7 @@ from models.data.held import good_shares
 from models.methods import METHODS
 from models.stages import SILENT, Stages
 from models.training import checkpoint
-from models.training.fit import Draw, fit, new_fabric, part
+from models.training.fit import Draw, fit, new_fabric, part, processes, refuse_uneven
 from models.training.plans import TEACHERS, tile_px
 
 RUN, STUDENT, WEIGHTS = preflight.RUN, preflight.STUDENT, preflight.WEIGHTS
@@ -57,9 +57,12 @@ def train(
 ) -> Path:
     """Train `method` on the good training parts below each of `data` into `out`; returns the weights' path.
 
-    Raises DataError for unusable data, WeightsError for absent published weights, RunError when `out` holds a
-    run of other options and PreflightError when it holds a student.
+    Raises ProcessesError as `refuse_uneven` does, DataError for unusable data, WeightsError for absent
+    published weights, RunError when `out` holds a run of other options and PreflightError when it holds a
+    student.
     """
+    plan = TEACHERS[method, preset].sized(images, seed)
+    refuse_uneven(plan, processes())
     shares = good_shares(data)
     good = shares.train
     spec = input_spec(good, tile_px(method, preset))
@@ -74,7 +77,6 @@ def train(
     )
     preflight.need_no_other(out, student=False)
     tiles = as_tiles(good, spec, stages)
-    plan = TEACHERS[method, preset].sized(images, seed)
     fabric = new_fabric()
     model = build(run).to(fabric.device, memory_format=torch.channels_last)
     claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)

@@ -37,19 +37,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
         return made_once(Path(os.environ.get(SHARED) or tmp_path_factory.mktemp("workshop")))
 
 
+@pytest.fixture(scope="session")
+def built_yardsticks() -> dict[str, Any]:
+    """Those of this room by what they were built of."""
+    return {}
+
+
 @pytest.fixture(scope="module")
-def yardsticks() -> Iterator[None]:
-    """Each memory of good parts is built once for a module; equal arguments give equal bits (yardstick)."""
+def yardsticks(built_yardsticks: dict[str, Any]) -> Iterator[None]:
+    """Each memory of good parts is built once for a room; equal arguments give equal bits (yardstick)."""
     from models.judging import yardstick  # it imports much that most rooms do without
 
-    built: dict[str, yardstick.Built] = {}
     build = yardstick.build
 
     def once(kept: Any, held: Any, spec: Any, seed: int = 0, stages: Any = SILENT) -> yardstick.Built:
-        key = repr((kept, held, spec, seed))
-        if key not in built:
-            built[key] = build(kept, held, spec, seed, stages)
-        return built[key]
+        key = repr((kept, held, spec, seed, yardstick.KEPT, yardstick.PAIRS))
+        if key not in built_yardsticks:
+            built_yardsticks[key] = build(kept, held, spec, seed, stages)
+        found: yardstick.Built = built_yardsticks[key]
+        return found
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yardstick, "build", once)

@@ -70,10 +70,21 @@ class Published:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DeCo-Diff's published network in small, and small tiles; the others' nets are as their folders say."""
+    """DeCo-Diff's published network in small, and small tiles; the others' nets are as their folders say.
+
+    What is judged is judged beside a small memory of good parts.
+    """
+    monkeypatch.setattr(yardstick, "KEPT", 40)
+    monkeypatch.setattr(yardstick, "PAIRS", 8)
     monkeypatch.setitem(decodiff.PRESETS, "paper", SMALL)
     for method in METHODS:
         monkeypatch.setitem(plans.TILE_PX, (method, "paper"), 128 if method == "diad" else 64)
+
+
+@pytest.fixture(scope="module")
+def bottle(yardsticks: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures that several are judged on, beside one memory of good parts for each size of tiles."""
+    return write_tiny(tmp_path_factory.mktemp("data") / "bottle")
 
 
 def published(method: str, root: Path) -> tuple[Published, dict[str, Any]]:
@@ -170,8 +181,11 @@ def test_a_checkpoint_becomes_a_run_with_every_one_of_its_weights(method: str, t
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
-def test_the_order_of_the_classes_is_the_published_one_and_rules_who_is_told_what(tmp_path: Path) -> None:
-    made, content = published("decodiff", tmp_path)
+def test_the_order_of_the_classes_is_the_published_one_and_rules_who_is_told_what(
+    bottle: Path, tmp_path: Path
+) -> None:
+    published_, content = published("decodiff", tmp_path)
+    made = dataclasses.replace(published_, data=bottle)
     run_lab(*made.command())
     found, model = load_teacher(made.out)
     assert found.data == MVTEC
@@ -187,7 +201,7 @@ def test_the_order_of_the_classes_is_the_published_one_and_rules_who_is_told_wha
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("method", METHODS)
 def test_an_imported_teacher_is_judged_and_teaches(
-    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, bottle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = {"start": 200, "steps": 2, "fallback": 100}
     monkeypatch.setitem(glad.PRESETS, "paper", dataclasses.replace(glad.PRESETS["paper"], **few))
@@ -195,9 +209,7 @@ def test_an_imported_teacher_is_judged_and_teaches(
     monkeypatch.setitem(student.PRESETS, "paper", student.PRESETS["nano"])
     monkeypatch.setitem(distill.LESSON_COUNTS, "paper", 8)
     monkeypatch.setattr(distill, "BATCH_NORM_BATCHES", 2)
-    monkeypatch.setattr(yardstick, "KEPT", 40)
-    monkeypatch.setattr(yardstick, "PAIRS", 8)
-    made, _ = published(method, tmp_path)
+    made = dataclasses.replace(published(method, tmp_path)[0], data=bottle)
     run_lab(*made.command())
     assert "image_auroc" in run_lab("evaluate", made.out, "--data", made.data)
     run_lab("distill", made.out, "--data", made.data, "--out", tmp_path / "student", "--images", 64)

@@ -16,23 +16,20 @@ from agent.messages import Flags
 from models.data.datasets import Item
 from models.data.held import good_items
 from models.judging import evaluate, yardstick
-from models.judging.yardstick import Built, build
+from models.judging.yardstick import Built
 from models.training.train import read_run, train
-from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, write_tiny
+from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST
 from tests.models.workshop import run_lab
+
+pytestmark = pytest.mark.usefixtures("yardsticks")
 
 BUNDLE = Path(evaluate.__file__).parents[1] / "bundles" / "elpv"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny(tmp_path_factory.mktemp("data") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def teacher(data: Path) -> Path:
+def teacher(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Hardly trained."""
-    out = data.parent / "teacher"
+    out = tmp_path_factory.mktemp("run") / "teacher"
     train("decodiff", [data], "nano", out, images=8)
     return out
 
@@ -82,6 +79,7 @@ def test_the_yardstick_remembers_what_training_saw_and_chooses_on_what_was_held_
     data: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[list[Item], list[Item]]] = []
+    build = yardstick.build
 
     def building(kept: list[Item], held: list[Item], *rest: object) -> Built:
         seen.append((kept, held))
@@ -146,6 +144,6 @@ def test_a_mask_that_vanishes_is_told_with_its_name(data: Path, teacher: Path, t
     mask = np.zeros_like(cv2.imread(str(file)))
     mask[4, 4] = 255  # of 80 rows 64 are left, and every fifth is not among them
     cv2.imwrite(str(file), mask)
-    output = run_lab("evaluate", teacher, "--data", tmp_path / "tiny")
+    output = run_lab("evaluate", teacher, "--data", tmp_path / "tiny", "--no-yardstick")
     assert "1 masks have no pixel left at the model's scale" in output
     assert file.name in output.replace("\n", "")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from agent.messages import Flags, Floats
 from models.judging import metrics
@@ -19,6 +19,12 @@ from models.judging import metrics
 SHAPE = (3, 6, 7)
 MASKS = arrays.arrays(np.bool_, SHAPE, fill=st.just(False)).filter(lambda mask: mask.any() and not mask.all())
 MAPS = arrays.arrays(np.float32, SHAPE, elements=st.integers(0, 12).map(float))  # many ties
+
+
+def sklearn_f1_max(labels: Flags, scores: Floats) -> float:
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    both = precision + recall
+    return float(np.max(np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)))
 
 
 def brute_aupro(masks: Flags, maps: Floats, limit: float) -> float:
@@ -115,7 +121,7 @@ def test_figures_of_pixels_are_those_of_scikit_learn(masks: Flags, maps: Floats)
     flat, scores = masks.ravel(), maps.ravel()
     assert found.auroc == pytest.approx(roc_auc_score(flat, scores))
     assert found.ap == pytest.approx(average_precision_score(flat, scores))
-    assert found.f1_max == pytest.approx(metrics.f1_max(flat, scores))
+    assert found.f1_max == pytest.approx(sklearn_f1_max(flat, scores))
     assert found.aupro == pytest.approx(brute_aupro(masks, maps, 0.3))
 
 
@@ -125,7 +131,7 @@ def test_figures_of_many_pixels_are_those_of_scikit_learn() -> None:
     flat, scores = np.concatenate(masks, None), np.concatenate(maps, None)
     assert found.auroc == pytest.approx(roc_auc_score(flat, scores), abs=1e-9)
     assert found.ap == pytest.approx(average_precision_score(flat, scores), abs=1e-9)
-    assert found.f1_max == pytest.approx(metrics.f1_max(flat, scores), abs=1e-9)
+    assert found.f1_max == pytest.approx(sklearn_f1_max(flat, scores), abs=1e-9)
 
 
 @given(masks=MASKS)
@@ -238,3 +244,26 @@ def test_ap_and_f1max_equal_their_definitions(labels: Flags, scores: Floats) -> 
             best = max(best, 2 * precision * recall / (precision + recall))
     assert metrics.average_precision(labels, scores) == pytest.approx(area)
     assert metrics.f1_max(labels, scores) == pytest.approx(best)
+
+
+@given(labels=LABELS, scores=SCORES)
+def test_figures_and_curves_of_pictures_are_those_of_scikit_learn(labels: Flags, scores: Floats) -> None:
+    assert metrics.auroc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
+    assert metrics.average_precision(labels, scores) == pytest.approx(average_precision_score(labels, scores))
+    assert metrics.f1_max(labels, scores) == pytest.approx(sklearn_f1_max(labels, scores))
+    hits, alarms = metrics.levels(labels, scores)
+    false_positive, true_positive, _ = roc_curve(labels, scores, drop_intermediate=False)
+    assert [0, *alarms / alarms[-1]] == pytest.approx(false_positive)
+    assert [0, *hits / hits[-1]] == pytest.approx(true_positive)
+
+
+@pytest.mark.parametrize("only", [True, False])
+def test_pictures_of_one_kind_have_no_figures(only: bool) -> None:
+    for figure in (metrics.auroc, metrics.average_precision, metrics.f1_max):
+        with pytest.raises(ValueError, match="good and defective ones"):
+            figure(np.full(3, only), np.arange(3, dtype=np.float32))
+
+
+def test_pictures_whose_scores_are_no_numbers_have_no_figures() -> None:
+    with pytest.raises(ValueError, match="no number"):
+        metrics.auroc(np.array([True, False]), np.array([np.nan, 1], np.float32))

@@ -5,27 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.bundle.bundle import InputSpec
 from agent.engines.engine import Answer
 from agent.messages import Pixels
 from models.data.datasets import Item
-from models.data.held import good_items
 from models.judging import standing as file
 from models.judging.standing import UNSEEN, on_unseen, standing
-from models.judging.yardstick import Built, build
-from tests.models.tiny import write_tiny
-
-SPEC = InputSpec(channels=1, tile_px=64, overlap_px=8, scale=0.8)
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Item], list[Item]]:
-    return good_items([write_tiny(tmp_path_factory.mktemp("data") / "tiny")])
-
-
-@pytest.fixture(scope="module")
-def built(good: tuple[list[Item], list[Item]]) -> Built:
-    return build(*good, SPEC)
+from models.judging.yardstick import Built
+from tests.models.judging.conftest import SPEC
 
 
 def blind(tiles: Pixels) -> Answer:

@@ -9,26 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from agent.bundle.bundle import InputSpec
 from agent.messages import Floats, Pixels
 from models.data.datasets import DataError, Item
 from models.data.held import good_items
 from models.judging import yardstick
 from models.judging.yardstick import CHOICES, USUAL, Built, build, decided, look, picture_of, spoilt_twins
 from models.parts.defects.anomalies import changed
+from tests.models.judging.conftest import SPEC
 from tests.models.tiny import woven, write_tiny
-
-SPEC = InputSpec(channels=1, tile_px=64, overlap_px=8, scale=0.8)
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Item], list[Item]]:
-    return good_items([write_tiny(tmp_path_factory.mktemp("data") / "tiny")])
-
-
-@pytest.fixture(scope="module")
-def built(good: tuple[list[Item], list[Item]]) -> Built:
-    return build(*good, SPEC)
 
 
 def weaves(count: int, seed: int, channels: int = 1) -> Pixels:

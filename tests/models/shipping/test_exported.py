@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 import json
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from torch import nn
 from typer.testing import CliRunner
 
 from agent.bundle.bundle import GOLDEN_SCORES, MANIFEST, MODEL, Bundle, BundleError, open_bundle, write_bundle
@@ -30,7 +32,7 @@ from models.cli.main import app as lab
 from models.data.datasets import load_items
 from models.judging.evaluate import by_engine, by_student
 from models.judging.standing import UNSEEN, standing
-from models.shipping.export import ExportError, WorseError, frame_scores, golden_tiles
+from models.shipping.export import ExportError, WorseError, folded, frame_scores, golden_tiles
 from models.student.distill import load_student
 from models.student.student import Student
 from models.training.train import WEIGHTS
@@ -127,6 +129,17 @@ def test_the_student_before_export_agrees_with_the_engines(
     found = openvino.run(tiles)
     assert np.allclose(scores.numpy(), found.scores, rtol=1e-3)
     assert np.allclose(maps.numpy(), found.maps, rtol=1e-3, atol=1e-3 * float(maps.max()))
+
+
+def test_what_is_exported_judges_as_the_student_without_a_batch_norm(made: Workshop, tiles: Pixels) -> None:
+    _, student = load_student(made.student)
+    before = copy.deepcopy(student.state_dict())
+    plain = folded(student)
+    assert not any(isinstance(one, nn.BatchNorm2d) for one in plain.modules())
+    (scores, maps, restored), wanted = (one(torch.from_numpy(tiles)) for one in (plain, student))
+    assert torch.allclose(scores, wanted[0], rtol=1e-4) and torch.allclose(maps, wanted[1], rtol=1e-3)
+    assert (restored.int() - wanted[2].int()).abs().max() <= 1  # a rounding apart
+    assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
 
 
 def test_bf16_gives_the_golden_scores_within_its_own_tolerance(bundle: Bundle) -> None:

@@ -107,7 +107,8 @@ def test_the_frozen_features_keep_their_statistics_in_training() -> None:
 
 
 @pytest.mark.slow
-def test_batch_norm_takes_its_statistics_from_good_parts() -> None:
+def test_batch_norm_takes_its_statistics_from_good_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.student.distill.BATCH_NORM_BATCHES", 16)
     student, tiles = new(), as_tiles(textures(8))
     first = student.restorer.stem[1]
     first.running_mean.fill_(50.0)  # as if learnt on spoilt pictures
@@ -121,7 +122,13 @@ def test_batch_norm_takes_its_statistics_from_good_parts() -> None:
     assert torch.equal(first.running_mean, repeated)
 
 
-@pytest.mark.slow
+@pytest.fixture
+def few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scales are taken of what the student shows, whatever its BatchNorm was averaged over."""
+    monkeypatch.setattr("models.student.distill.BATCH_NORM_BATCHES", 4)
+
+
+@pytest.mark.usefixtures("few_batches")
 def test_good_parts_have_evidence_of_mean_0_and_spread_1() -> None:
     student, tiles = new(), as_tiles(textures(8))
     with torch.no_grad():
@@ -137,6 +144,7 @@ def test_good_parts_have_evidence_of_mean_0_and_spread_1() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_batches")
 def test_what_lies_behind_a_product_does_not_scale_its_evidence() -> None:
     """The right half is background: whatever it shows, the scales are those of the left half's cells."""
     plain = textures(8)
@@ -156,6 +164,7 @@ def test_what_lies_behind_a_product_does_not_scale_its_evidence() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_batches")
 def test_a_restoration_as_good_as_bf16_can_show_counts_as_usual() -> None:
     student, tiles = new(), as_tiles(textures(8))  # untrained: it restores every pixel as it is
     finish(student, tiles, tiles, seed=0)

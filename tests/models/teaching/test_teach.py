@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from agent.settings import settings
+from models.judging import standing, yardstick
 from models.stages import Stages
+from models.student import distill
 from models.teaching import teach as teaching
 from models.teaching.look import look
 from models.teaching.plan import Plan
@@ -48,7 +50,13 @@ class Cutting(Whole):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_sixty_good_and_eight_bad_jpegs_end_with_settings_that_run_takes(tmp_path: Path) -> None:
+def test_sixty_good_and_eight_bad_jpegs_end_with_settings_that_run_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in (yardstick, standing):
+        monkeypatch.setattr(file, "PAIRS", 8)
+    monkeypatch.setattr(yardstick, "KEPT", 40)
+    monkeypatch.setattr(distill, "BATCH_NORM_BATCHES", 8)
     root, out = folder(tmp_path / "parts"), tmp_path / "taught"
     found, command = look(root), "plumbline-lab teach parts"
     for at in ("training decodiff", "training the student", "judging synthetic defects"):
