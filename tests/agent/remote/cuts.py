@@ -5,74 +5,114 @@ of the process leaves all that was done. A power cut leaves what was synced alon
 empty, names that were changed since the last sync of their folder are as they were. `careless` is a power cut
 where no file is synced, to prove that the cuts can hurt.
 
-    python -m tests.agent.remote.cuts FOLDER SOURCE install|rollback death|power|careless once|twice
-
-cuts an install into FOLDER (or a way back there) at every step, each time in a copy of it and in a child
-process that is killed for real, and says in JSON what each cut left. `twice` cuts at every step, too, what
-ends the install afterwards.
+What a cut leaves is read before each step of one run that comes to its end (`disks`), and is laid down
+elsewhere for what comes next: as many starts as there are different disks. `killed` is its plain twin, a
+child process that is killed for real.
 """
 
 from __future__ import annotations
 
-import gc
-import json
+import functools
 import os
 import shutil
 import signal
 import stat
 import sys
+import threading
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+from unittest.mock import patch
 
 from agent.clock import ManualClock
 from agent.errors import PlumblineError
 from agent.remote.rollout import install as install_file
-from agent.remote.rollout.install import Hand
 from agent.remote.rollout.rollout_file import RECORD, RolloutFile
 from tests.agent.remote.depots import make_hand, record_of, served
 
 NAMES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "open"}
+Content: TypeAlias = "bytes | str | None"  # of a file, of a link, and of a folder
+Disk: TypeAlias = tuple[tuple[str, Content], ...]  # of each name below a folder
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Of a name, and what was lost with it."""
+
+    event: str
+    path: Path
+    to: Path | None = None
+    lost: Content = None
+
+    @property
+    def folder(self) -> str:
+        """Whose sync makes it last."""
+        return str((self.to or self.path).parent)
+
+    def undo(self, disk: dict[Path, Content]) -> None:
+        match self.event:
+            case "os.rename" if self.to in disk and self.path.parent in disk:
+                assert self.to is not None
+                for path in [one for one in disk if one.is_relative_to(self.to)]:
+                    disk[self.path / path.relative_to(self.to)] = disk.pop(path)
+                if self.lost is not None:
+                    disk[self.to] = self.lost
+            case "os.remove" if self.lost is not None and self.path.parent in disk:
+                disk[self.path] = self.lost
+            case "os.rmdir" if self.path.parent in disk:
+                disk.setdefault(self.path, None)
+            case "os.mkdir":
+                for path in [one for one in disk if one.is_relative_to(self.path)]:
+                    del disk[path]
+            case "os.symlink" | "open":
+                disk.pop(self.path, None)
 
 
 class Cutter:
-    """Of this process, from `arm` on and for good."""
+    """Of what this thread does to a folder while it is `armed`; calls `step` before each step."""
 
-    def __init__(self, folder: Path, at: int, kind: str) -> None:
-        self._folder = str(folder)
-        self._stash = folder.parent / "stash"
-        self._left = at
+    def __init__(self, folder: Path, kind: str, step: Callable[[Cutter], None]) -> None:
+        self.folder = folder
+        self._prefix = f"{folder}/"
         self._kind = kind
-        self._busy = False
-        self._undo: list[tuple[str, Callable[[], object]]] = []
+        self._call = step
+        self._is_stepping = False
+        self._thread = threading.get_ident()
+        self._changes: list[Change] = []
         self._unsynced: set[int] = set()
 
-    def arm(self) -> None:
-        self._stash.mkdir(exist_ok=True)
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        _hooked()
         self._write, self._fsync = os.write, os.fsync
-        os.write, os.fsync = self.write, self.fsync  # type: ignore[assignment]
-        sys.addaudithook(self.hook)
+        with patch("os.write", self.write), patch("os.fsync", self.fsync):
+            _armed.append(self)
+            try:
+                yield
+            finally:
+                _armed.remove(self)
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self._busy or event not in NAMES:
+        if self._is_stepping or not self._is_own():
             return
-        self._busy = True
-        try:
-            paths = self._paths(event, arguments)
-            if paths is not None and any(path.startswith(self._folder + "/") for path in paths):
-                self._step()
-                self._note(event, *paths)
-        finally:
-            self._busy = False
+        paths = self._paths(event, arguments)
+        if paths is not None and any(path.startswith(self._prefix) for path in paths):
+            self._step()
+            self._note(event, *map(Path, paths))
 
     def write(self, descriptor: int, data: Any) -> int:
-        self._step()
-        self._unsynced.add(os.fstat(descriptor).st_ino)
+        if self._is_own():
+            self._step()
+            self._unsynced.add(os.fstat(descriptor).st_ino)
         return self._write(descriptor, data)
 
     def fsync(self, descriptor: int) -> None:
+        if not self._is_own():
+            self._fsync(descriptor)
+            return
         self._step()
         self._fsync(descriptor)
         found = os.fstat(descriptor)
@@ -80,23 +120,33 @@ class Cutter:
             self._unsynced.discard(found.st_ino)
         if stat.S_ISDIR(found.st_mode):
             folder = _opened(descriptor)
-            self._undo = [one for one in self._undo if one[0] != folder]
+            self._changes = [one for one in self._changes if one.folder != folder]
+
+    def _is_own(self) -> bool:
+        return threading.get_ident() == self._thread
+
+    def disk(self) -> Disk:
+        """What a cut would leave now."""
+        kept = tuple((name, self._kept(name, content)) for name, content in disk_of(self.folder))
+        if self._kind == "death":
+            return kept
+        found: dict[Path, Content] = {self.folder: None}
+        found |= {self.folder / name: content for name, content in kept}
+        for one in reversed(self._changes):
+            one.undo(found)
+        del found[self.folder]
+        return tuple((path.relative_to(self.folder).as_posix(), found[path]) for path in sorted(found))
+
+    def _kept(self, name: str, content: Content) -> Content:
+        is_lost = self._kind != "death" and (self.folder / name).lstat().st_ino in self._unsynced
+        return b"" if is_lost and isinstance(content, bytes) else content
 
     def _step(self) -> None:
-        if self._left == 0:
-            self._busy = True
-            if self._kind != "death":
-                self._lose()
-            os.kill(os.getpid(), signal.SIGKILL)
-        self._left -= 1
-
-    def _lose(self) -> None:
-        for path in Path(self._folder).rglob("*"):
-            if path.lstat().st_ino in self._unsynced and path.is_file():
-                os.truncate(path, 0)
-        for _, undo in reversed(self._undo):
-            with suppress(OSError):
-                undo()
+        self._is_stepping = True
+        try:
+            self._call(self)
+        finally:
+            self._is_stepping = False
 
     def _paths(self, event: str, arguments: tuple[Any, ...]) -> tuple[str, ...] | None:
         if event == "open":
@@ -110,41 +160,89 @@ class Cutter:
             return (f"{_opened(arguments[-1])}/{path}",)
         return (str(path),)
 
-    def _note(self, event: str, path: str, to: str = "") -> None:
-        """How to undo what is about to happen."""
-        place, parent = Path(path), str(Path(path).parent)
-        match event:
-            case "os.rename":
-                kept = self._kept(Path(to))
+    def _note(self, event: str, path: Path, to: Path | None = None) -> None:
+        """What is about to happen."""
+        goes = {"os.rename": to, "os.remove": path}.get(event)
+        self._changes.append(Change(event, path, to, None if goes is None else _content(goes)))
 
-                def back() -> None:
-                    Path(to).rename(place)
-                    if kept is not None:
-                        kept.rename(to)
 
-                self._undo.append((str(Path(to).parent), back))
-            case "os.remove":
-                removed = self._kept(place)
-                if removed is not None:
-                    self._undo.append((parent, lambda: removed.rename(place)))
-            case "os.rmdir":
-                self._undo.append((parent, place.mkdir))
-            case "os.mkdir":
-                self._undo.append((parent, lambda: shutil.rmtree(place)))
-            case _:
-                self._undo.append((parent, place.unlink))
+_armed: list[Cutter] = []
 
-    def _kept(self, path: Path) -> Path | None:
-        if not os.path.lexists(path) or (path.is_dir() and not path.is_symlink()):
-            return None
-        kept = self._stash / str(len(self._undo))
-        kept.unlink(missing_ok=True)
-        os.link(path, kept, follow_symlinks=False)
-        return kept
+
+@functools.cache
+def _hooked() -> None:
+    """An audit hook stays for as long as the process does."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in NAMES:
+            for one in _armed:
+                one.hook(event, arguments)
+
+    sys.addaudithook(hook)
 
 
 def _opened(descriptor: int) -> str:
     return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+
+def _content(path: Path) -> Content:
+    """A lock's says who died, and is nobody's."""
+    if path.is_symlink():
+        return str(path.readlink())
+    if path.is_file():
+        return b"" if path.name == ".lock" else path.read_bytes()
+    return None
+
+
+def disk_of(folder: Path) -> Disk:
+    return tuple((one.relative_to(folder).as_posix(), _content(one)) for one in sorted(folder.rglob("*")))
+
+
+def lay_down(disk: Disk, folder: Path) -> None:
+    """All that is there, in place of what was."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, content in disk:
+        path = folder / name
+        if content is None:
+            path.mkdir()
+        elif isinstance(content, str):
+            path.symlink_to(content)
+        else:
+            path.write_bytes(content)
+
+
+def disks(folder: Path, call: Callable[[], object], kind: str) -> list[Disk]:
+    """What a cut before each step of `call` would leave in the folder."""
+    found: list[Disk] = []
+    with Cutter(folder, kind, lambda cutter: found.append(cutter.disk())).armed():
+        call()
+    return found
+
+
+def killed(folder: Path, call: Callable[[], object], kind: str, at: int) -> bool:
+    """Whether `call` was killed in a child process before its step `at`, and did not come to its end."""
+    left = at
+
+    def step(cutter: Cutter) -> None:
+        nonlocal left
+        if left == 0:
+            if kind != "death":
+                lay_down(cutter.disk(), folder)
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+
+    child = os.fork()
+    if child == 0:
+        with Cutter(folder, kind, step).armed():
+            call()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == 0
+    return False
 
 
 class Machine(ManualClock):
@@ -158,65 +256,51 @@ class Machine(ManualClock):
         return self._name
 
 
-def cut(folder: Path, at: int, call: Callable[[Hand], object], kind: str) -> bool:
-    """Whether `call` was killed in a child process before its step `at`, and did not come to its end."""
-    child = os.fork()
-    if child == 0:
-        # One machine and one name of the install for each place: two cuts may leave the same to the byte.
+def installing(folder: Path, source: Path, what: str) -> Callable[[], None]:
+    """An install into the folder, or a way back there; the same to the byte each time."""
+
+    def call() -> None:
         name = str(uuid.uuid5(uuid.NAMESPACE_URL, str(folder)))
-        install_file.new_uuid7 = lambda _: name
-        hand = make_hand(folder, clock=Machine(name))
-        Cutter(folder, at, kind).arm()
-        with suppress(PlumblineError):
-            call(hand)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
+        with patch.object(install_file, "new_uuid7", lambda _: name), suppress(PlumblineError):
+            hand = make_hand(folder, clock=Machine(name))
+            hand.install(source) if what == "install" else hand.roll_back()
+
+    return call
 
 
-def main(folder: Path, source: Path, what: str, kind: str, how_often: str) -> None:
-    def install(hand: Hand) -> object:
-        return hand.install(source)
+def cut_everywhere(
+    folder: Path, source: Path, what: str, kind: str, *, is_twice: bool = False
+) -> list[dict[str, Any]]:
+    """What each cut of an install into FOLDER, or of a way back there, left, and what ended it.
 
-    found: list[dict[str, Any]] = []
+    `is_twice` cuts at every step, too, what ends the install afterwards.
+    """
+    once, twice = folder.parent / "once", folder.parent / "twice"
     seen: set[tuple[str, ...]] = set()
-    ended: dict[
-        tuple[tuple[str, str | bytes], ...], dict[str, Any]
-    ] = {}  # by the disk it begins with, to the byte
 
-    def end(place: Path) -> dict[str, Any]:
-        disk = bytes_of(place)
-        if disk not in ended:
-            ended[disk] = after(place, source)
-        return ended[disk]
+    @functools.cache
+    def ended(disk: Disk) -> dict[str, Any]:
+        lay_down(disk, once)
+        return {"left": left(once), "after": after(once, source)}
 
-    gc.freeze()  # children share what is imported as long as nothing counts its references anew
-    once, twice = folder.parent / "once" / "bundles", folder.parent / "twice" / "bundles"
-    renew(folder, once)
-    while cut(once, len(found), install if what == "install" else Hand.roll_back, kind):
-        one: dict[str, Any] = {"left": left(once), "again": []}
-        transaction = RolloutFile(path=once / RECORD).read()[0].instruction
-        renew(once, twice)
+    def again(disk: Disk) -> list[dict[str, Any]]:
+        lay_down(disk, twice)
         # Once for each disk that a cut leaves; until it begins anew, for that is what is cut once.
-        is_new = how_often == "twice" and names(once) not in seen
-        seen.add(names(once))
-        while is_new and cut(twice, len(one["again"]), install, kind):
-            if record_of(twice).instruction != transaction:
+        if (found := names(twice)) in seen:
+            return []
+        seen.add(found)
+        transaction = record_of(twice).instruction
+        cuts = []
+        for cut in disks(twice, installing(twice, source, "install"), kind):
+            lay_down(cut, once)
+            if record_of(once).instruction != transaction:
                 break
-            one["again"].append({"left": left(twice), "after": end(twice)})
-            renew(once, twice)
-        found.append({**one, "after": end(once)})
-        renew(folder, once)
-    print(json.dumps(found))
+            cuts.append(ended(cut))
+        return cuts
 
-
-def renew(original: Path, copy: Path) -> None:
-    shutil.rmtree(copy.parent, ignore_errors=True)
-    shutil.copytree(original, copy, symlinks=True)
+    shutil.copytree(folder, once, symlinks=True)
+    found = disks(once, installing(once, source, what), kind)
+    return [{**ended(disk), "again": again(disk) if is_twice else []} for disk in found]
 
 
 def names(folder: Path) -> tuple[str, ...]:
@@ -225,17 +309,6 @@ def names(folder: Path) -> tuple[str, ...]:
     links = [str((folder / one).readlink()) for one in ("current", "previous")]
     there = [one.relative_to(folder).as_posix() for one in folder.rglob("*")]
     return (record.state, str(record.outcome), *links, *sorted(there))
-
-
-def bytes_of(folder: Path) -> tuple[tuple[str, str | bytes], ...]:
-    """All of a disk: each name, and its target or bytes; a lock's say who died, and are nobody's."""
-
-    def content(path: Path) -> str | bytes:
-        if path.is_symlink():
-            return str(path.readlink())
-        return path.read_bytes() if path.is_file() and path.name != ".lock" else b""
-
-    return tuple((one.relative_to(folder).as_posix(), content(one)) for one in sorted(folder.rglob("*")))
 
 
 def left(folder: Path) -> dict[str, Any]:
@@ -259,7 +332,3 @@ def is_clean(folder: Path) -> bool:
     names = {one.name for one in folder.iterdir()}
     bundles = {name for name in names if len(name) == 64}
     return len(bundles) == 2 and names - bundles == {"current", "previous", "rollout.json", ".lock"}
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -7,6 +7,7 @@ within the recovery from a death before. What was learned and not written dies w
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -127,6 +128,7 @@ def never_at(ends: set[W], ways: Mapping[W, Iterable[tuple[str, W]]], *, but: Co
     return set(ways) - reached
 
 
+@functools.cache
 def without_words(record: Record) -> Record:
     """What decides: worlds that differ in words alone are one."""
     failed = tuple(replace(one, reason="") for one in record.failed)

@@ -1,27 +1,22 @@
-"""A running station whose process is killed, or whose power is cut, at every durable step of a rollout.
-
-    python -m tests.agent.remote.updater_cuts FOLDER SOURCE stays|refused|breached death|power
-
-cuts the rollout of SOURCE into FOLDER at each step, each time in a copy of the folder and in a process
-that is killed for real, starts the station again, gives it the same document once more, and says in JSON what
-each cut left and what came of it.
-"""
+"""A running station whose process is killed, or whose power is cut, at every durable step of a rollout."""
 
 from __future__ import annotations
 
-import gc
-import json
-import os
-import signal
-import sys
+import functools
+import shutil
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from agent.clock import ManualClock
-from tests.agent.remote.cuts import Cutter, left, renew
+from agent.remote.rollout.work import Call, Work
+from tests.agent.remote.cuts import Disk, disks, lay_down, left
 from tests.agent.remote.depots import content, served
-from tests.agent.remote.rollouts import Rig, desired, digest, signed
+from tests.agent.remote.rollouts import Rig, desired, signed
+
+BUNDLES = "bundles"
 
 
 class Morning(ManualClock):
@@ -56,20 +51,17 @@ def carry_through(rig: Rig, document: bytes, what: str) -> None:
             rig.until(lambda: rig.stage.serves == rig.record.previous)
 
 
-def cut(folder: Path, at: int, document: bytes, what: str, kind: str) -> bool:
-    """Whether it was killed before its step `at`, and did not come to its end."""
-    child = os.fork()
-    if child == 0:
-        rig = station(folder, what, "a")
-        Cutter(folder, at, kind).arm()
-        carry_through(rig, document, what)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
+def carrying(folder: Path, document: bytes, what: str) -> Callable[[], None]:
+    """A start of the station, and all of the rollout; what is done beside comes in its turn: equal steps."""
+
+    def at_once(work: Work, name: str, duty: Call) -> None:
+        duty(lambda: False)
+
+    def call() -> None:
+        with patch.object(Work, "start", at_once):
+            carry_through(station(folder, what, "a"), document, what)
+
+    return call
 
 
 def after(folder: Path, document: bytes, what: str, kind: str) -> dict[str, Any]:
@@ -92,19 +84,20 @@ def after(folder: Path, document: bytes, what: str, kind: str) -> dict[str, Any]
     }
 
 
-def main(folder: Path, source: Path, what: str, kind: str) -> None:
+def cut_everywhere(folder: Path, source: Path, what: str, kind: str) -> list[dict[str, Any]]:
+    """What each cut of a rollout into a copy of the depot left, and what the next start makes of it.
+
+    The station is given the same document once more then.
+    """
     document = signed(desired(source, 5))
-    once = folder.parent / "once" / "bundles"
-    found: list[dict[str, Any]] = []
-    gc.freeze()  # children share what is imported as long as nothing counts its references anew
-    renew(folder, once)
-    before = sorted(content(folder))
-    while cut(once, len(found), document, what, kind):
-        one = {"left": left(once), "after": after(once, document, what, kind)}
-        found.append({**one, "is_as_before": sorted(content(once)) == before})
-        renew(folder, once)
-    print(json.dumps({"target": digest(source), "cuts": found}))
+    before = sorted(content(folder / BUNDLES))
+    once = folder / "once"  # the depot, and what the station keeps beside it
 
+    @functools.cache
+    def ended(disk: Disk) -> dict[str, Any]:
+        lay_down(disk, once)
+        one = {"left": left(once / BUNDLES), "after": after(once / BUNDLES, document, what, kind)}
+        return {**one, "is_as_before": sorted(content(once / BUNDLES)) == before}
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    shutil.copytree(folder / BUNDLES, once / BUNDLES, symlinks=True)
+    return [ended(disk) for disk in disks(once, carrying(once / BUNDLES, document, what), kind)]

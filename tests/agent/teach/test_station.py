@@ -133,10 +133,9 @@ class Site:
     def give(self, stop: threading.Event) -> None:
         """A minute of parts is one part, so that none has too many."""
         while not stop.wait(0.002):
-            told = judged(60 * self.number)
-            image = self.picture(self.number)
-            object.__setattr__(told, "picture", image)
             if self.tap._wish is not None and self.tap._parts.empty():
+                told = judged(60 * self.number)
+                object.__setattr__(told, "picture", self.picture(self.number))
                 self.tap.recorded(told)
                 self.number += 1
 

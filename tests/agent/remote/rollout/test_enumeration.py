@@ -99,7 +99,7 @@ def test_a_way_back_that_is_not_repeated_at_the_start_is_caught() -> None:
             return replace(step, actions=(Do(what="observe"),))
         return step
 
-    assert len(enumerate_all(first_world(), Rules(start=start)).trapped()) > 0
+    assert len(enumerate_all(first_world(), Rules(start=start, targets=("new",))).trapped()) > 0
 
 
 def test_a_switch_to_the_target_after_the_limit_is_caught() -> None:
@@ -111,5 +111,5 @@ def test_a_switch_to_the_target_after_the_limit_is_caught() -> None:
             return replace(step, actions=(again, Do(what="observe")))
         return step
 
-    found = enumerate_all(first_world(), Rules(start=start))
+    found = enumerate_all(first_world(), Rules(start=start, targets=("new",)))
     assert len(found.trapped()) > 0

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +12,8 @@ import pytest
 
 from tests.agent.remote.depots import served
 from tests.agent.remote.rollouts import installed, sources
+from tests.agent.remote.updater_cuts import BUNDLES, cut_everywhere
 
-ROOT = Path(__file__).parents[3]
 MEMORY = Path("/dev/shm")  # what is synced is told by the cutter, and needs no disk
 
 
@@ -29,19 +26,15 @@ def folder() -> Iterator[Path]:
 def cuts(folder: Path, what: str, kind: str) -> list[dict[str, Any]]:
     """What each cut left, where 2 serves and 1 did before, and 3 comes."""
     there = sources(folder, 1, 2, 3)
-    installed(folder / "bundles", there[1], there[2])
-    command = [sys.executable, "-m", "tests.agent.remote.updater_cuts", str(folder / "bundles")]
-    command += [str(there[3]), what, kind]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=290, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert served(folder / "bundles") == (2, 1)
-    found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])["cuts"]
+    installed(folder / BUNDLES, there[1], there[2])
+    found = cut_everywhere(folder, there[3], what, kind)
+    assert served(folder / BUNDLES) == (2, 1)
     return found
 
 
 def assert_known(one: dict[str, Any]) -> None:
     """Whole, and on probation or committed where it is the new one."""
-    assert one["left"]["served"] in ([2, 1], [2, 2], [3, 2]), one
+    assert one["left"]["served"] in ((2, 1), (2, 2), (3, 2)), one
     if one["left"]["served"][0] == 3:
         assert one["left"]["state"] in ("probation", "rolling_back", "committed", "idle"), one
     assert one["after"]["begun"] in (2, 3), one
@@ -59,7 +52,7 @@ def test_a_rollout_that_is_cut_at_any_step_is_carried_through_by_the_next_start(
     assert states >= {"idle", "downloading", "verifying", "proving", "staged", "probation", "committed"}
     for one in found:
         assert_known(one)
-        assert (one["after"]["served"], one["after"]["outcome"]) == ([3, 2], "applied"), one
+        assert (one["after"]["served"], one["after"]["outcome"]) == ((3, 2), "applied"), one
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from agent.remote.rollout.rollout_file import RolloutFile
 from agent.remote.settings.store import KEPT, SettingsStore, Snapshot
-from tests.agent.remote.cuts import Cutter
+from tests.agent.remote.cuts import disks, lay_down
 from tests.agent.remote.settled import Station, document, signed, started
 
 GOOD = signed(document({"judge": {"min_area_px": 30}, "line": {"mode": "live"}}))
@@ -178,31 +177,21 @@ def _never() -> tuple[()]:
 
 
 def deaths(folder: Path, begun: Callable[[Station], None], act: Callable[[Station], None], kind: str) -> int:
-    """Kill the act at its every durable step; what a start makes of each disk that this leaves."""
-    first = folder / "first"
+    """Cut the act at its every durable step; what a start makes of each disk that this leaves."""
+    first, cut = folder / "first", folder / "cut"
     first.mkdir()
     station = started(first)
     begun(station)
     station.rollout.stop()
-    count = 0
-    while True:
-        cut = folder / "cut"
-        shutil.rmtree(cut, ignore_errors=True)
-        shutil.copytree(first, cut, symlinks=True)
-        child = os.fork()
-        if child == 0:
-            one = Station(cut)
-            one.begin()
-            Cutter(cut, count, kind).arm()
-            act(one)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status):
-            assert os.WEXITSTATUS(status) == 0
-            return count
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        check(cut, count)
-        count += 1
+    shutil.copytree(first, cut, symlinks=True)
+    one = Station(cut)
+    one.begin()
+    found = disks(cut, lambda: act(one), kind)
+    for count, disk in enumerate(found):
+        if disk not in found[:count]:
+            lay_down(disk, cut)
+            check(cut, count)
+    return len(found)
 
 
 def check(cut: Path, count: int) -> None:
