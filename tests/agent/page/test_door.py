@@ -127,7 +127,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @contextmanager
 def client_of(page: PageServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, timeout=60) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, verify=False, timeout=60
+    ) as client:
         yield client
 
 

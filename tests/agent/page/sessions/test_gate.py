@@ -75,7 +75,7 @@ def session_cookie(page: PageServer) -> str:
 
 
 def browser(page: PageServer) -> httpx.Client:
-    return httpx.Client(base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, timeout=60)
+    return httpx.Client(base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, verify=False, timeout=60)
 
 
 def sign_in(client: httpx.Client, name: str, password: str = PASSWORD, **headers: str) -> httpx.Response:
