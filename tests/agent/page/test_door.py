@@ -39,6 +39,9 @@ from tests.agent.page.station import FakeDesk, running
 from tests.agent.page.test_commanding import BODIES
 from tests.agent.status.samples import streaming_board
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
+
 Least: TypeAlias = Literal["everybody", "viewer", "by act"]
 PASSWORD = "belt stands at noon"
 OWN = {OWN_HEADER: "1"}
