@@ -192,7 +192,7 @@ class Browser:
 
     def screenshot(self, path: Path) -> None:
         """Write a PNG of the window."""
-        answer = self.command("Page.captureScreenshot", format="png")
+        answer = self.command("Page.captureScreenshot", format="png", optimizeForSpeed=True)
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def _debugging_port(self, log: Path) -> int:

@@ -96,7 +96,7 @@ def result(browser: Browser, url: str) -> None:
 
 def rejected(url: str) -> list[Any]:
     try:
-        answer = httpx.get(f"{url}api/views/rejects", trust_env=False, timeout=60)
+        answer = httpx.get(f"{url}api/views/rejects", trust_env=False, verify=False, timeout=60)
     except httpx.TransportError:
         return []
     return list(answer.json()["results"])

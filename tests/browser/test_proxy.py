@@ -32,7 +32,11 @@ class Proxy(BaseHTTPRequestHandler):
             return
         headers = {"Host": self.headers["Host"], "X-Forwarded-For": "10.9.8.7", "X-Forwarded-Proto": "https"}
         answer = httpx.get(
-            self.upstream + self.path[len(PREFIX) + 1 :], headers=headers, trust_env=False, timeout=60
+            self.upstream + self.path[len(PREFIX) + 1 :],
+            headers=headers,
+            trust_env=False,
+            verify=False,
+            timeout=60,
         )
         self.send_response(answer.status_code)
         for name, value in answer.headers.items():
@@ -83,6 +87,7 @@ def test_a_name_that_is_not_set_is_refused_through_the_proxy_as_without_it(
         f"http://127.0.0.1:{port}{PREFIX}/api/state",
         headers={"Host": "evil.example"},
         trust_env=False,
+        verify=False,
         timeout=60,
     )
     assert answer.status_code == 421

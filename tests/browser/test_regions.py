@@ -39,7 +39,9 @@ class Line:
         self.url = f"http://127.0.0.1:{self.agent.page_port}/"
 
     def view(self, name: str, **query: str) -> Any:
-        return httpx.get(f"{self.url}api/views/{name}", params=query, trust_env=False, timeout=60).json()
+        return httpx.get(
+            f"{self.url}api/views/{name}", params=query, trust_env=False, verify=False, timeout=60
+        ).json()
 
     def latest(self) -> dict[str, Any] | None:
         """Of the part with the defect."""

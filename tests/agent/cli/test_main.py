@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import pytest
 
-from tests.agent.cli.calling import Plumbline, config, process
+from tests.agent.cli.calling import Ended, Plumbline, config, process
 from tests.fakes import good_picture
 
 
@@ -53,26 +54,30 @@ def test_names_are_shown_as_they_are(plumbline: Plumbline, bundle: Path, tmp_pat
 
 def test_wrong_paths_are_told_before_anything_slow_is_imported(tmp_path: Path) -> None:
     script = """
-import sys
+import contextlib, io, json, sys
 from agent.cli.main import main
-sys.argv = ["plumbline", *sys.argv[1:]]
-try:
-    main()
-except SystemExit as end:
-    assert end.code == 2
-print({"torch", "cv2", "openvino", "numpy"} & set(sys.modules))
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["plumbline", *words]
+    with contextlib.redirect_stderr(io.StringIO()) as told:
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    print(json.dumps([code, told.getvalue(), [*{"torch", "cv2", "openvino", "numpy"} & set(sys.modules)]]))
 """
-    for words in (
+    called = (
         ("inspect", "none.png", "--bundle", "none"),
-        ("inspect", tmp_path, "--bundle", "none"),
+        ("inspect", str(tmp_path), "--bundle", "none"),
         ("bundle", "verify", "none", "--key", "none.pem"),
         ("calibrate", "flat", "-c", "none", "--camera", "a", "--white", "none.png"),
         ("calibrate", "scale", "-c", "none", "--camera", "a", "--pitch-mm", "1", "--source", "none.png"),
         ("validate", "none.yaml"),
-    ):
-        ended = process("-c", script, *words)
-        assert ended.out.splitlines()[-1] == "set()", words
-        assert "none" in ended.complaint() and "source.path" not in ended.err
+    )
+    ended = process("-c", script, json.dumps(called))
+    for words, line in zip(called, ended.out.splitlines(), strict=True):
+        code, told, imported = json.loads(line)
+        assert (code, imported) == (2, []), words
+        assert "none" in Ended(code=code, out="", err=told).complaint() and "source.path" not in told
 
 
 def test_help_needs_neither_torch_nor_opencv_nor_openvino() -> None:

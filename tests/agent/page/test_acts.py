@@ -29,6 +29,7 @@ def act(station: Station, name: str, body: object, **headers: str) -> httpx.Resp
         json=body,
         headers={OWN_HEADER: "1", **headers},
         trust_env=False,
+        verify=False,
         timeout=60,
     )
 

@@ -39,6 +39,9 @@ from tests.agent.page.station import FakeDesk, running
 from tests.agent.page.test_commanding import BODIES
 from tests.agent.status.samples import streaming_board
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
+
 Least: TypeAlias = Literal["everybody", "viewer", "by act"]
 PASSWORD = "belt stands at noon"
 OWN = {OWN_HEADER: "1"}
@@ -127,7 +130,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @contextmanager
 def client_of(page: PageServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, timeout=60) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, verify=False, timeout=60
+    ) as client:
         yield client
 
 

@@ -33,7 +33,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
 
 @pytest.fixture
 def client(station: Station) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=station.page.url, trust_env=False, timeout=60) as client:
+    with httpx.Client(base_url=station.page.url, trust_env=False, verify=False, timeout=60) as client:
         yield client
 
 

@@ -1,4 +1,8 @@
-"""dpkg itself, in a root of its own: pip installs a tiny wheel for real, no service is there to run."""
+"""dpkg itself, in a root of its own: pip installs a tiny wheel for real, no service is there to run.
+
+Each environment is made by Python, and gets the pip that Python put into the first one: to put it there takes
+five seconds of computing.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,12 @@ pytestmark = [
         os.geteuid() != 0 or shutil.which("dpkg") is None, reason="needs dpkg, and root for it"
     ),
 ]
+PYTHON = """#!/bin/sh
+case "$*" in
+  "-I -m venv "*) {real} -I -m venv --without-pip "$4" && cp -r {pip} "$4/lib/python{version}/" ;;
+  *) exec {real} "$@" ;;
+esac
+"""
 SILENT = ("systemd-sysusers", "systemd-tmpfiles", "deb-systemd-helper")
 
 
@@ -28,11 +38,14 @@ class Machine:
         self.root = folder / "root"
         self.bin = folder / "bin"
 
-    def make(self) -> None:
+    def make(self, pip: Path) -> None:
+        """`pip` is the folder site-packages of an environment as Python makes it."""
         for place in ("var/lib/dpkg/updates", "var/lib/dpkg/info", "usr/bin", "opt", "var/lib/plumbline"):
             (self.root / place).mkdir(parents=True)
         (self.root / "var/lib/dpkg/status").touch()
-        (self.root / f"usr/bin/python{HERE.dotted}").symlink_to(sys.executable)
+        python = self.root / f"usr/bin/python{HERE.dotted}"
+        python.write_text(PYTHON.format(real=Path(sys.executable).resolve(), pip=pip, version=HERE.dotted))
+        python.chmod(0o755)
         self.bin.mkdir()
         for name in SILENT:
             self._program(name, "")
@@ -71,10 +84,17 @@ class Machine:
         (self.bin / name).chmod(0o755)
 
 
+@pytest.fixture(scope="module")
+def pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "environment"
+    subprocess.run([Path(sys.executable).resolve(), "-I", "-m", "venv", folder], check=True)
+    return folder / f"lib/python{HERE.dotted}/site-packages"
+
+
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path, pip: Path) -> Machine:
     made = Machine(tmp_path)
-    made.make()
+    made.make(pip)
     return made
 
 

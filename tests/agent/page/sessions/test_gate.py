@@ -23,6 +23,8 @@ from agent.settings.settings import PageProxy
 from agent.status.metrics import Metrics
 from tests.agent.status.samples import streaming_board
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 PASSWORD = "belt stands at noon"
 OWN = {OWN_HEADER: "1"}
 CLOSED = (
@@ -75,7 +77,7 @@ def session_cookie(page: PageServer) -> str:
 
 
 def browser(page: PageServer) -> httpx.Client:
-    return httpx.Client(base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, timeout=60)
+    return httpx.Client(base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, verify=False, timeout=60)
 
 
 def sign_in(client: httpx.Client, name: str, password: str = PASSWORD, **headers: str) -> httpx.Response:
@@ -240,6 +242,7 @@ def test_guesses_at_many_names_from_one_address_are_slowed_down_too(page: PageSe
         assert sign_in(thief, "emma").status_code == 429
 
 
+@pytest.mark.usefixtures("dear_passwords")
 def test_an_unknown_name_is_answered_as_a_wrong_password_is(page: PageServer) -> None:
     took: dict[str, list[float]] = {"emma": [], "nobody": []}
     with browser(page) as client:
@@ -404,6 +407,7 @@ def test_a_damaged_file_of_accounts_lets_nobody_in(page: PageServer, accounts: A
         accounts.now()
 
 
+@pytest.mark.usefixtures("dear_passwords")
 def test_many_who_guess_at_once_cost_one_check_at_a_time(page: PageServer) -> None:
     codes: list[int] = []
 
