@@ -66,12 +66,14 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
 
-def start(words: Sequence[str], *, output: BinaryIO, environment: Mapping[str, str]) -> Process:
-    """As `python WORDS` in this folder, with `-c CODE` or `-m MODULE` first; it writes to `output` alone."""
+def start(
+    words: Sequence[str], *, output: BinaryIO, errors: BinaryIO, environment: Mapping[str, str]
+) -> Process:
+    """As `python WORDS` in this folder, with `-c CODE` or `-m MODULE` first."""
     ours, theirs = socket.socketpair()
     request = {"words": list(words), "environment": dict(environment), "folder": str(Path.cwd())}
     with theirs:
-        fds = [theirs.fileno(), output.fileno()]
+        fds = [theirs.fileno(), output.fileno(), errors.fileno()]
         socket.send_fds(_warmed(), [json.dumps(request).encode()], fds)
     return Process(int(ours.recv(32)), ours)
 
@@ -109,19 +111,20 @@ def serve(asked: socket.socket) -> dict[str, Any] | None:
             told.close()
             os.close(ended)
         if asked in ready:
-            request, fds, _, _ = socket.recv_fds(asked, REQUEST_BYTES, 2)
+            request, fds, _, _ = socket.recv_fds(asked, REQUEST_BYTES, 3)
             if not request:
                 return None
-            told, output = socket.socket(fileno=fds[0]), fds[1]
+            told, output, errors = socket.socket(fileno=fds[0]), fds[1], fds[2]
             if not (pid := os.fork()):
                 os.dup2(output, 1)
-                os.dup2(output, 2)
+                os.dup2(errors, 2)
                 for one in (asked, told, *(other for _, other in running.values())):
                     one.close()
-                for number in (output, *running):
+                for number in (output, errors, *running):
                     os.close(number)
                 return dict(json.loads(request))
             os.close(output)
+            os.close(errors)
             told.send(str(pid).encode())
             running[os.pidfd_open(pid)] = (pid, told)
 

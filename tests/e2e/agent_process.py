@@ -86,7 +86,7 @@ class AgentProcess:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
         with self._log.open("ab") as log:
             if self._is_warm:
-                self._process = warm.start(words, output=log, environment=clean | environment)
+                self._process = warm.start(words, output=log, errors=log, environment=clean | environment)
                 return
             self._process = subprocess.Popen(
                 [sys.executable, *words],
