@@ -24,7 +24,7 @@ def main() -> None:
         folder = Path(name)
         broker = Mosquitto(folder / "mosquitto")
         broker.start()
-        agent = AgentProcess(folder, broker_port=broker.port, line_rate_hz=3000.0)
+        agent = AgentProcess(folder, broker_port=broker.port, line_rate_hz=3000.0, is_warm=False)
         agent.start()
         try:
             started = time.monotonic()

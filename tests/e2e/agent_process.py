@@ -14,6 +14,7 @@ import yaml
 
 from agent.demo.cells import load_cells
 from agent.demo.demo import SAMPLE_BUNDLE, choose_cells
+from tests import warm
 from tests.brokers import HOST, eventually, free_port
 
 STATION = "plumbline/v1/test/cells/line1/top1"
@@ -44,13 +45,15 @@ class AgentProcess:
         line_rate_hz: float = 900.0,
         bundle: Path = SAMPLE_BUNDLE,
         entry: str = ENTRY,
+        is_warm: bool = True,
     ) -> None:
-        """`entry` is the program that runs the agent."""
+        """`entry` is the program that runs the agent; one that is not warm imports all of it for itself."""
         self._entry = entry
+        self._is_warm = is_warm
         self.page_port = free_port()
         self._folder = folder
         self._log = folder / "agent.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | warm.Process | None = None
         frames = folder / "frames"
         frames.mkdir()
         for index, cell in enumerate(choose_cells(load_cells())[:cells]):
@@ -79,15 +82,18 @@ class AgentProcess:
         }
 
     def start(self, **environment: str) -> None:
-        file = self.write_settings()
+        words = ("-c", self._entry, "run", "-c", str(self.write_settings()))
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
         with self._log.open("ab") as log:
+            if self._is_warm:
+                self._process = warm.start(words, output=log, errors=log, environment=clean | environment)
+                return
             self._process = subprocess.Popen(
-                [sys.executable, "-c", self._entry, "run", "-c", str(file)],
+                [sys.executable, *words],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env={name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
-                | environment,
+                env=clean | environment,
             )
 
     def write_settings(self) -> Path:

@@ -35,8 +35,8 @@ def agent(tmp_path: Path, mosquitto: Mosquitto, bright: Path) -> Iterator[AgentP
 
 @pytest.fixture
 def sampled(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[AgentProcess]:
-    """Judges cells by the bundle of the repository."""
-    process = AgentProcess(tmp_path, broker_port=mosquitto.port)
+    """Judges cells by the bundle of the repository; started as a station's service starts it."""
+    process = AgentProcess(tmp_path, broker_port=mosquitto.port, is_warm=False)
     yield process
     process.kill()
 

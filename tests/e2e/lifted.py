@@ -17,14 +17,13 @@ LOOK_S = 0.5
 
 @contextmanager
 def lifted() -> Iterator[None]:
-    """What this process's children start runs at this one's priority, where the machine allows it."""
+    """What this process and its children start runs at this one's priority, where the machine allows it."""
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(LOOK_S):
-            for child in _children(os.getpid()):
-                for low in _children(child):
-                    _lift(low)
+            for one in _descendants(os.getpid()):
+                _lift(one)
 
     thread = threading.Thread(target=look, name="lifted")
     thread.start()
@@ -33,8 +32,10 @@ def lifted() -> Iterator[None]:
     thread.join()
 
 
-def _children(pid: int) -> list[int]:
-    return [int(word) for task in _tasks(pid) for word in _read(task / "children").split()]
+def _descendants(pid: int) -> Iterator[int]:
+    for child in [int(word) for task in _tasks(pid) for word in _read(task / "children").split()]:
+        yield child
+        yield from _descendants(child)
 
 
 def _lift(pid: int) -> None:

@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.bundle.bundle import MANIFEST, MODEL, manifest_bytes, open_bundle
 from agent.trust.envelope import parse
-from tests.agent.cli.calling import Ended, process
+from tests.agent.cli.calling import Ended, forked
 from tests.agent.remote.rollouts import installed
 from tests.brokers import HOST, Mosquitto, Subscriber, eventually
 from tests.e2e.agent_process import PROOF_S, AgentProcess
@@ -261,7 +261,7 @@ class Running:
 
 
 def lab(*words: str | Path) -> Ended:
-    return process("-m", "models", *words)
+    return forked("-m", "models", *words)
 
 
 def is_gap_free(seen: Seen) -> bool:

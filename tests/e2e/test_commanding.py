@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from agent.page.sessions.gate import OWN_HEADER
-from tests.agent.cli.calling import process
+from tests.agent.cli.calling import forked
 from tests.agent.uplink.test_inbound import Mes
 from tests.brokers import HOST, Mosquitto, eventually
 from tests.e2e.agent_process import PROOF_S, STATION, AgentProcess
@@ -99,7 +99,7 @@ def test_the_page_and_an_mes_command_one_station_and_all_of_it_is_recorded(
     assert site.act("resume").status_code == 200
 
     assert site.agent.stop() == 0
-    done = process("-m", "agent", "settings", "changes", "--json", "-c", site.file)
+    done = forked("-m", "agent", "settings", "changes", "--json", "-c", site.file)
     assert done.code == 0, done.err
     changes = [one for one in json.loads(done.out)["changes"] if not one["who"].startswith("whoever")]
     assert [(one["who"], one["way"], one["what"]) for one in changes] == [
@@ -123,14 +123,14 @@ def test_the_mes_has_a_decision_made_once_more_as_the_page_does(site: Site) -> N
     eventually(lambda: site.view("result", id=kept)["can"]["replay"], "its picture is kept", 60)
     assert site.act("pause", reason="a decision is looked into").status_code == 200  # it gives way
     words = ("-m", "agent", "command", "decide_again", f"result_id={kept}", "-c", site.file)
-    done = process(*words, "--timeout", "300", "--json", timeout_s=PROOF_S)
+    done = forked(*words, "--timeout", "300", "--json", timeout_s=PROOF_S)
     assert done.code == 0, done.out + done.err
     found = json.loads(done.out)["data"]
     assert found["schema"] == "plumbline.replay/1" and found["reproduced"], found
     assert found["result_id"] == kept
     here = site.act("replay", result_id=kept).json()
     assert here["rows"] == found["rows"]
-    gone = process(
+    gone = forked(
         *words[:4], "result_id=01900000-0000-7000-8000-000000000009", *words[5:], "--timeout", "300"
     )
     assert gone.code == 1 and "keeps no picture of it" in gone.out + gone.err

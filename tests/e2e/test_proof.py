@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.bundle.bundle import MANIFEST, manifest_bytes, open_bundle
-from tests.agent.cli.calling import process
+from tests.agent.cli.calling import forked
 from tests.brokers import Subscriber, eventually
 from tests.e2e.agent_process import PROOF_S, AgentProcess
 from tests.e2e.test_agent import verdicts
@@ -40,7 +40,7 @@ def test_one_that_flips_verdicts_is_refused_while_the_line_judges_by_the_one_bef
     config = agent.write_settings()
     candidate = stricter(bright, tmp_path / "stricter")
     words = ("-m", "agent", "bundle", "prove", candidate, "-c", config, "--json")
-    done = process(*words, timeout_s=PROOF_S)
+    done = forked(*words, timeout_s=PROOF_S)
     assert (done.code, done.err) == (1, "")
     found = json.loads(done.out)
     assert (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.cli.calling import process
+from tests.agent.cli.calling import forked
 from tests.brokers import Subscriber, eventually
 from tests.e2e.agent_process import PROOF_S, AgentProcess
 from tests.e2e.test_agent import of_kind, verdicts
@@ -27,7 +27,7 @@ def test_records_of_a_line_with_lost_lines_are_reproduced_beside_it(
     for one in chosen:
         file = tmp_path / "kept.json"
         file.write_text(json.dumps(one), encoding="utf-8")
-        done = process("-m", "agent", "replay", file, "-c", settings, "--json", timeout_s=PROOF_S)
+        done = forked("-m", "agent", "replay", file, "-c", settings, "--json", timeout_s=PROOF_S)
         assert done.code == 0, done.out + done.err
         found = json.loads(done.out)
         assert found["reproduced"] and found["notes"] == []

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.bundle.bundle import open_bundle, write_bundle
-from tests.agent.cli.calling import process
+from tests.agent.cli.calling import forked
 from tests.brokers import HOST, Mosquitto, Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.frozen import frozen
@@ -199,7 +199,7 @@ def test_a_bundle_that_is_installed_by_hand_is_taken_at_the_next_reload(
     settings = agent.write_settings()
 
     def bundle(*words: str | Path) -> None:
-        done = process("-m", "agent", "bundle", *words, "-c", settings)
+        done = forked("-m", "agent", "bundle", *words, "-c", settings)
         assert done.code == 0, done.err
 
     def judges(sha256: str) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from agent.demo.cells import load_cells
+from tests.agent.cli.calling import Ended, forked
 from tests.brokers import Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.test_agent import verdicts
@@ -18,14 +17,8 @@ from tests.e2e.test_agent import verdicts
 pytestmark = pytest.mark.slow
 
 
-def plumbline(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "agent.cli.main", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+def plumbline(*words: str | Path) -> Ended:
+    return forked("-m", "agent", *words, timeout_s=240)
 
 
 def judged_by(subscriber: Subscriber, threshold: float) -> bool:
@@ -50,23 +43,23 @@ def test_good_cells_teach_a_running_station_its_threshold(
     sampled.start()
     eventually(lambda: len(verdicts(subscriber)) > 3, "it judges", 120)
     file = sampled.write_settings()
-    asked = ("teach", "-c", file, "--product", "cell", "--from", good, "--parts", 50, "--flagged", "keep")
+    asked = ("teach", "-c", file, "--product", "cell", "--from", good, "--parts", "50", "--flagged", "keep")
     ended = plumbline(*asked, "--target-frr", "0.02", "--who", "lead", "--json")
-    assert ended.returncode == 0, ended.stderr
-    state = json.loads(ended.stdout)
+    assert ended.code == 0, ended.err
+    state = json.loads(ended.out)
     threshold = state["promised"]["threshold"]
     assert state["step"] == "done" and state["activated"]["code"] == 200
     eventually(lambda: judged_by(subscriber, threshold), "records name the threshold that was taught", 60)
 
     stale = {"threshold": 9.0, "onto": state["activated"]["data"]["onto"], "who": "another"}
     late = plumbline("command", "threshold", "-c", file, "--args", json.dumps(stale), "--json")
-    answer = json.loads(late.stdout)
+    answer = json.loads(late.out)
     assert answer["code"] in (409, 429), "the settings are not those that the other looked at"
     assert judged_by(subscriber, threshold)
 
-    would = plumbline("command", "what_if", "threshold=0.5", "-c", file, "--timeout", 60, "--json")
-    data = json.loads(would.stdout)["data"]
+    would = plumbline("command", "what_if", "threshold=0.5", "-c", file, "--timeout", "60", "--json")
+    data = json.loads(would.out)["data"]
     assert data["results"] > 3 and data["rejects_then"] >= data["rejects_now"]
     from_archive = plumbline("calibrate", "threshold", "-c", file, "--target-frr", "0.3", "--json")
-    found = json.loads(from_archive.stdout)
+    found = json.loads(from_archive.out)
     assert found["minutes"] >= 1 and found["what_if"]["results"] > 3

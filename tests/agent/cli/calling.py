@@ -6,11 +6,15 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import yaml
+
+from tests import warm
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 TIMEOUT_S = 120
@@ -46,6 +50,23 @@ def process(*words: str | Path, timeout_s: float = TIMEOUT_S) -> Ended:
         env=clean,
     )
     return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def forked(*words: str | Path, timeout_s: float = TIMEOUT_S) -> Ended:
+    """The same, forked from one that has imported the agent: for words whose start is not the point."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        begun = warm.start([*map(str, words)], output=out, errors=err, environment=clean)
+        try:
+            code = begun.wait(timeout_s)
+        finally:
+            begun.kill()
+        return Ended(code=code, out=_written(out), err=_written(err))
+
+
+def _written(file: BinaryIO) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 def config(folder: Path, **sections: object) -> Path:
