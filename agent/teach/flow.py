@@ -43,7 +43,7 @@ from agent.teach.state import (
     not_written,
     state_in,
 )
-from agent.teach.threshold import Scored, check_target, promise
+from agent.teach.threshold import Scored, askable, check_target, promise
 from agent.teach.weighing import told
 
 LOCK = "lock"
@@ -313,7 +313,7 @@ class Flow:
             missing = promised.get("parts_missing", promised["missing"])
             raise FlowError(
                 f"a false-reject rate of {state.target:.3%} cannot be promised from {promised['frames']} "
-                f"parts, only {promised['rate']:.2%}: collect {missing} more, or ask for "
+                f"parts, only {askable(promised['rate']):.2%}: collect {missing} more, or ask for "
                 "that"
             )
         if state.trained:

@@ -14,7 +14,8 @@ from agent.remote.changes import ChangeFile
 from agent.remote.commands.desk import Desk
 from agent.remote.rollout.orders import Rollouts
 from agent.teach.own import OwnBundles
-from agent.teach.station import Judges, Teaching
+from agent.teach.station import Teaching
+from agent.teach.steps import Judges, Steps
 from agent.teach.tap import Tap
 
 SET_WITHIN_S = 30.0  # a threshold, from when it was asked for to when it is on its way
@@ -45,22 +46,22 @@ def make_teaching(
             None if serving is None else Judges(bundle_sha256=recipes.in_force.bundle_sha256, engine=serving)
         )
 
-    return Teaching(
-        folder,
+    own = OwnBundles(
+        rollouts=lambda: rollouts,
+        settings=lambda: recipes.settings,
+        settings_sha256=lambda: recipes.settings.digest(),  # lines take it over at their next frame
+        settling=settling,
+        serves=lambda: recipes.in_force.bundle_sha256,
+        set_threshold=set_threshold,
+        way=way,
+    )
+    steps = Steps(
         tap=tap,
         settings=lambda: recipes.settings,
         judges=judges,
         activate=set_threshold,
-        own=OwnBundles(
-            rollouts=lambda: rollouts,
-            settings=lambda: recipes.settings,
-            settings_sha256=lambda: recipes.settings.digest(),  # lines take it over at their next frame
-            settling=settling,
-            serves=lambda: recipes.in_force.bundle_sha256,
-            set_threshold=set_threshold,
-            way=way,
-        ),
-        changes=changes,
+        own=own,
         way=way,
         clock=clock,
     )
+    return Teaching(folder, steps=steps, own=own, settings=lambda: recipes.settings, changes=changes)

@@ -1,8 +1,7 @@
 """Own parts taught at a running station: one flow at a time, for whoever stands at the page.
 
-The steps are those of `flow.py`, on the folder that `plumbline teach` has as well. Collecting follows the
-lines; what judges runs apart, and gives way to them. It goes on by itself as far as no person is needed,
-also after the agent was killed; nothing comes into force before somebody says so.
+What is asked for is done by `steps.py` as far as no person is needed, also after the agent was killed;
+nothing comes into force before somebody says so.
 """
 
 from __future__ import annotations
@@ -13,35 +12,29 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import structlog
 from pydantic import JsonValue
 
-from agent.clock import Clock
 from agent.contract.commands import NotDoneError, RefusalKind
 from agent.errors import PlumblineError
 from agent.foreign import shown
-from agent.line.way import RightOfWay
 from agent.messages import Pixels
 from agent.page.sources import TaughtBy, TaughtFrom
 from agent.remote.changes import ChangeFile, Outcome
 from agent.settings.settings import Settings
 from agent.teach import look
-from agent.teach.apart import teach_apart
 from agent.teach.current import CURRENT, Current, Last
-from agent.teach.flow import Flow, LookedAtError, Means
-from agent.teach.order import Order
+from agent.teach.flow import Flow, LookedAtError
 from agent.teach.own import OwnBundles
-from agent.teach.state import CancelledError, FlowError, State, Step, Told
-from agent.teach.tap import Tap, Wish, from_line
+from agent.teach.state import CancelledError, State, Step, Told
+from agent.teach.steps import Steps
 from agent.teach.threshold import ThresholdError, check_target
-from agent.teach.trained import to_train
 
 FOLDER = "teach"  # beside the outbox
 LOOK_S = 0.25
 NICENESS = 19  # of the thread: the line comes first
-OF_LINE = ("camera", "passed")
 MINUTES_OF_TRAINING = 30.0
 TAKEN_OUT = (
     "the agent ended while the trained bundle came into force, and judge.threshold, which was {:.5g}, is "
@@ -49,14 +42,6 @@ TAKEN_OUT = (
 )
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judges:
-    """What is in force: whose scores the threshold is for."""
-
-    bundle_sha256: str
-    engine: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +66,6 @@ class _Asked:
     onto: str | None = None  # activate, while these settings are in force
 
 
-Activate: TypeAlias = Callable[[float, str, str], Mapping[str, Any]]  # a threshold, onto, who
-
-
 class Teaching:
     """`run` belongs to a thread of its own; the rest is safe from any, and raises NotDoneError."""
 
@@ -91,26 +73,18 @@ class Teaching:
         self,
         folder: Path,
         *,
-        tap: Tap,
-        settings: Callable[[], Settings],
-        judges: Callable[[], Judges | None],
-        activate: Activate,
-        changes: ChangeFile | None,
-        way: RightOfWay,
-        clock: Clock,
+        steps: Steps,
         own: OwnBundles,
+        settings: Callable[[], Settings],
+        changes: ChangeFile | None,
     ) -> None:
         """`folder` has one for each product."""
         self._folder = folder
         self._current = Current(folder / CURRENT)
-        self._tap = tap
-        self._settings = settings
-        self._judges = judges
-        self._activate = activate
-        self._changes = changes
-        self._way = way
-        self._clock = clock
+        self._steps = steps
         self._own = own
+        self._settings = settings
+        self._changes = changes
         self._adopting: str | None = None  # the transaction
         self._turn = threading.Condition()
         self._asked: _Asked | None = None
@@ -244,7 +218,7 @@ class Teaching:
 
     def _work(self, asked: _Asked, stop: threading.Event) -> None:
         flow, problem = Flow(self._folder / asked.product), ""
-        going = self._steps(flow, asked)
+        going = self._steps.done(flow, who=asked.who, onto=asked.onto, begun=self._begun)
         try:
             for told in self._until_cancelled(going):
                 if told is not None:
@@ -279,53 +253,6 @@ class Teaching:
                 yield next(going)
             yield going.throw(CancelledError("cancelled"))
             yield from going
-
-    def _steps(self, flow: Flow, asked: _Asked) -> Generator[Told | None, None, None]:
-        """Until a person has to decide. Raises PlumblineError."""
-        while (state := flow.state()) is not None and state.step != "done":
-            judges = self._judges()
-            if judges is None:
-                raise FlowError("no bundle is in force; install one first")
-            if state.step == "activate":
-                if asked.onto is not None:
-                    yield from flow.do(self._means(judges, state, asked))
-                return
-            if state.step == "collect" and state.source in OF_LINE:
-                yield from flow.do(self._means(judges, state, asked))
-            elif to_train(flow, state):
-                if (why := self._own.why_not()) is not None:
-                    raise FlowError(why)
-                yield Told(step="teach", done=0, of=0, words="the workshop starts")
-                yield from self._own.train(flow)
-            else:
-                made = state.trained if state.step == "teach" else {}
-                order = Order(
-                    folder=str(flow.folder.absolute()),
-                    bundle_sha256=made.get("sha256", judges.bundle_sha256),
-                    engine=judges.engine,
-                    trained=made.get("bundle"),
-                    settings=self._settings().model_dump(mode="json"),
-                )
-                yield Told(step=state.step, done=0, of=0, words="its process starts")
-                yield from teach_apart(order, way=self._way)
-
-    def _means(self, judges: Judges, state: State, asked: _Asked) -> Means:
-        onto = asked.onto or ""
-
-        def adopted(
-            trained: Mapping[str, Any], before: float | None, keep: Callable[[float | None], None]
-        ) -> Iterator[Told]:
-            nonlocal onto
-            onto = yield from self._own.adopt(trained, onto, asked.who, self._begun, before, keep)
-
-        wish = Wish(camera=state.camera, only_passed=state.source == "passed")
-        return Means(
-            collect=lambda parts, wanted: from_line(parts, self._tap, wish, wanted, self._clock),
-            judge=_judges_apart,
-            bundle_sha256=judges.bundle_sha256,
-            activate=lambda threshold: self._activate(threshold, onto, asked.who),
-            adopt=adopted,
-        )
 
     def _begun(self, transaction: str) -> None:
         with self._turn:
@@ -385,7 +312,3 @@ def _refused(kind: RefusalKind = "impossible") -> Iterator[None]:
         yield
     except PlumblineError as error:
         raise NotDoneError(kind, str(error)) from error
-
-
-def _judges_apart(image: Pixels) -> float:
-    raise FlowError("pictures are judged by the teaching process alone")

@@ -118,7 +118,8 @@ def promise(parts: Sequence[Scored], target: float) -> Promise:
             f"{rank} of {count} good parts have a score below {LOWEST:g}: the bundle sees nothing in them; "
             "check lens, light and bundle"
         )
-    missing = max(0, math.ceil(round((needed(target) - worth) * count / worth, 6)))
+    # Parts are worth a fraction of one, too: what they can promise is promised when it is asked for.
+    missing = max(0, math.ceil(round(((1 - target) / target - worth) * count / worth, 6)))
     return Promise(
         threshold=threshold,
         interval=_interval(good, scores, rank),
@@ -148,6 +149,11 @@ def check_target(target: float) -> None:
 def needed(target: float) -> int:
     """How many independent good parts can promise an expected false-reject rate of `target`."""
     return math.ceil(round((1 - target) / target, 6))
+
+
+def askable(rate: float) -> float:
+    """A rate that can be promised, as it is said and asked for: rounded up to a hundredth of a percent."""
+    return math.ceil(round(rate * 1e4, 6)) / 1e4
 
 
 def independent(parts: Sequence[Scored]) -> float:
@@ -235,7 +241,7 @@ def words(found: Promise) -> list[str]:
     else:
         said.append(
             f"a false-reject rate of {found.target:.3%} cannot be promised from so few, only "
-            f"{found.rate:.2%}: give {_parts(found.missing, 'more ')}, taken as these were"
+            f"{askable(found.rate):.2%}: give {_parts(found.missing, 'more ')}, taken as these were"
         )
     said += [
         f"{one.name}: {one.share.rejected} of {one.share.frames} are rejected, at least "

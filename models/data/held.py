@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.teach.threshold import askable
 from models.data.datasets import (
     DataError,
     DataSet,
@@ -104,7 +105,7 @@ def need_promise(roots: Sequence[Path], target: float) -> None:
         raise DataError(
             f"a false-reject rate of {target:.2%} takes {needed} good parts that set the threshold and do "
             f"nothing else, and there are {count}: give about {max(1, missing)} more good parts, or a "
-            f"--target of {promised(count):.1%} or more"
+            f"--target of {askable(promised(count)):.2%} or more"
         )
 
 
@@ -123,7 +124,7 @@ def preview(roots: Sequence[Path], target: float = TARGET) -> list[str]:
     )
     if count >= frames_needed(target):
         return [*lines, f"{words}: enough for a false-reject rate of {target:.2%}"]
-    few = f"they can promise a false-reject rate of {promised(count):.1%}, not of {target:.2%}"
+    few = f"they can promise a false-reject rate of {askable(promised(count)):.2%}, not of {target:.2%}"
     remedy = f"the threshold will be provisional; give {parts_needed(target)} good parts for that"
     return [*lines, f"{words}: {few}: {remedy}"]
 

@@ -38,10 +38,10 @@ from agent.clock import SystemClock
 BEGAN = datetime.now(timezone.utc)
 SystemClock.utc_now = lambda self: BEGAN + {HURRY} * (datetime.now(timezone.utc) - BEGAN)
 # Without its low priority, by which it waits for as long as anybody computes on this machine.
-from agent.teach import station
+from agent.teach import steps
 from functools import partial
 command = (sys.executable, "-c", "from agent.teach.work import main; main()")
-station.teach_apart = partial(station.teach_apart, command=command)
+steps.teach_apart = partial(steps.teach_apart, command=command)
 {ENTRY}"""
 
 

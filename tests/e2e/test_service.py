@@ -264,8 +264,11 @@ def test_a_crash_leaves_the_stacks_and_the_next_start_tells_of_it(
     agent.start(**manager.environment(), LOGS_DIRECTORY=str(logs))
     eventually(lambda: manager.count("READY=1") == 1, "it is ready")
     agent.send(signal.SIGABRT)
-    assert agent.wait() == -signal.SIGABRT
-    assert "agent/line/line.py" in (logs / "crash.log").read_text()
+    code, stacks = agent.wait(), (logs / "crash.log").read_text()
+    # Python reads stacks of threads that run on: one in ten times or so that ends it (agent/crashes.py).
+    assert code in (-signal.SIGABRT, -signal.SIGSEGV)
+    assert "Fatal Python error: Aborted" in stacks
+    assert "agent/line/line.py" in stacks or code == -signal.SIGSEGV
     agent.start(**manager.environment(), LOGS_DIRECTORY=str(logs))
     eventually(lambda: "crashed_before" in agent.log(), "the next start says so")
     assert "Fatal Python error: Aborted" in (logs / "crash.log.before").read_text()

@@ -41,7 +41,8 @@ from agent.status.board import Board
 from agent.status.day import Day
 from agent.status.metrics import Metrics
 from agent.teach.own import OwnBundles
-from agent.teach.station import Judges, Teaching
+from agent.teach.station import Teaching
+from agent.teach.steps import Judges, Steps
 from agent.teach.tap import Tap
 from agent.teach.workshop import WorkshopError
 from tests.agent.explain.samples import explanation
@@ -248,28 +249,28 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
     )
     desk, history = FakeDesk(marks=marks), FakeHistory()
     changes = ChangeFile(folder / "changes.jsonl", clock)
-    teaching = Teaching(
-        folder / "teach",
+    own = OwnBundles(
+        rollouts=NoOtherRollouts,
+        settings=lambda: wanted,
+        settings_sha256=lambda: "cd" * 32,
+        settling=lambda: None,
+        serves=lambda: "ab" * 32,
+        set_threshold=lambda threshold, onto, who: {},
+        way=RightOfWay(),
+        find=lambda: has_workshop(folder / "plumbline-lab"),
+    )
+    steps = Steps(
         tap=Tap(),
         settings=lambda: wanted,
         judges=lambda: Judges(bundle_sha256="ab" * 32, engine="openvino-f32"),
         activate=lambda threshold, onto, who: desk.ask(
             "threshold", {"threshold": threshold, "onto": onto}, who, within_s=1
         ),
-        own=OwnBundles(
-            rollouts=NoOtherRollouts,
-            settings=lambda: wanted,
-            settings_sha256=lambda: "cd" * 32,
-            settling=lambda: None,
-            serves=lambda: "ab" * 32,
-            set_threshold=lambda threshold, onto, who: {},
-            way=RightOfWay(),
-            find=lambda: has_workshop(folder / "plumbline-lab"),
-        ),
-        changes=changes,
+        own=own,
         way=RightOfWay(),
         clock=clock,
     )
+    teaching = Teaching(folder / "teach", steps=steps, own=own, settings=lambda: wanted, changes=changes)
     behind = Behind(
         teaching=teaching,
         desk=desk,

@@ -15,7 +15,7 @@ from agent.clock import SystemClock
 from agent.contract.commands import NotDoneError
 from agent.remote.changes import ChangeFile
 from agent.remote.rollout.orders import Said, Standing
-from agent.teach import station
+from agent.teach import steps
 from agent.teach.state import Told
 from agent.teach.station import Teaching
 from tests.agent.remote.fakes import said, standing
@@ -69,7 +69,7 @@ GOOD = [standing("proving", share=0.5), standing("probation", share=0.9), standi
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A flow whose parts were collected and looked at, by a station without a workshop that works."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(station, "teach_apart", judged_here)
+        patch.setattr(steps, "teach_apart", judged_here)
         site = Site(tmp_path_factory.mktemp("checked"))
         site.rollouts = Rollouts(site, [*GOOD])
         site.workshop.cue(refuses="not now")

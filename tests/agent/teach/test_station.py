@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,14 +23,15 @@ from agent.line.way import RightOfWay
 from agent.messages import Pixels
 from agent.remote.changes import ChangeFile
 from agent.settings.settings import Settings
-from agent.teach import part_set, station
+from agent.teach import part_set, steps
 from agent.teach.apart import teach_apart
 from agent.teach.current import Current, Last
 from agent.teach.flow import Flow, Means
 from agent.teach.order import Order
 from agent.teach.own import OwnBundles
 from agent.teach.state import Told
-from agent.teach.station import Judges, Teaching
+from agent.teach.station import Teaching
+from agent.teach.steps import Judges, Steps
 from agent.teach.tap import Tap
 from agent.teach.trained import to_train
 from tests.agent.engines.small_bundle import write_small
@@ -73,26 +74,31 @@ class Site:
         return Settings.model_validate(content)
 
     def made(self) -> Teaching:
+        own = OwnBundles(
+            rollouts=lambda: self.rollouts,
+            settings=self.settings,
+            settings_sha256=lambda: self.in_force,
+            settling=self.settling,
+            serves=lambda: self.serves,
+            set_threshold=self.activate,
+            way=RightOfWay(),
+            find=self.workshop.find,
+            run=self.workshop.run,
+        )
         return Teaching(
             self.folder / "teach",
-            tap=self.tap,
-            settings=self.settings,
-            judges=lambda: Judges(bundle_sha256=self.serves, engine="openvino-f32"),
-            activate=self.activate,
-            own=OwnBundles(
-                rollouts=lambda: self.rollouts,
+            steps=Steps(
+                tap=self.tap,
                 settings=self.settings,
-                settings_sha256=lambda: self.in_force,
-                settling=self.settling,
-                serves=lambda: self.serves,
-                set_threshold=self.activate,
+                judges=lambda: Judges(bundle_sha256=self.serves, engine="openvino-f32"),
+                activate=self.activate,
+                own=own,
                 way=RightOfWay(),
-                find=self.workshop.find,
-                run=self.workshop.run,
+                clock=SystemClock(),
             ),
+            own=own,
+            settings=self.settings,
             changes=ChangeFile(self.folder / "changes.jsonl", SystemClock()),
-            way=RightOfWay(),
-            clock=SystemClock(),
         )
 
     def activate(self, threshold: float | None, onto: str, who: str) -> dict[str, Any]:
@@ -153,7 +159,7 @@ def judged_here(order: Order, *, way: RightOfWay) -> Iterator[Told]:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """Judged in this process; one test below has the real one."""
-    monkeypatch.setattr(station, "teach_apart", judged_here)
+    monkeypatch.setattr(steps, "teach_apart", judged_here)
     return Site(tmp_path)
 
 
@@ -419,11 +425,10 @@ def test_the_process_judges_with_what_is_in_force_and_says_why_it_cannot(
 ) -> None:
     # Without its low priority, by which it waits for as long as others compute.
     command = (sys.executable, "-c", "from agent.teach.work import main; main()")
-    monkeypatch.setattr(station, "teach_apart", partial(teach_apart, command=command))
+    monkeypatch.setattr(steps, "teach_apart", partial(teach_apart, command=command))
     bundle = write_small(tmp_path / "small")
     site, sha256 = Site(tmp_path), [open_bundle(bundle).sha256]
-    teaching = site.made()
-    teaching._settings = lambda: Settings.model_validate(
+    wanted = Settings.model_validate(
         {
             "bundle": str(bundle),
             "cameras": [{"name": "top", "source": {"kind": "folder", "path": str(tmp_path)}}],
@@ -431,7 +436,12 @@ def test_the_process_judges_with_what_is_in_force_and_says_why_it_cannot(
             "outbox": {"path": str(tmp_path / "outbox.sqlite3")},
         }
     )
-    teaching._judges = lambda: Judges(bundle_sha256=sha256[0], engine="openvino-f32")
+    teaching = site.made()
+    teaching._steps = replace(
+        teaching._steps,
+        settings=lambda: wanted,
+        judges=lambda: Judges(bundle_sha256=sha256[0], engine="openvino-f32"),
+    )
     for number in range(30):
         write(tmp_path / "good", f"{number:03}.png", plate(number)[:64, :64])
     stop = threading.Event()

@@ -7,10 +7,13 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.teach.threshold import (
     Scored,
     ThresholdError,
+    askable,
     independent,
     needed,
     promise,
@@ -46,6 +49,27 @@ def test_the_promised_rate_is_kept_on_the_average(target: float) -> None:
         found = promise([Scored(score=float(one)) for one in scores], target)
         rejected.append(np.exp(-found.threshold) * (1 + found.threshold))  # of gamma(2, 1), exactly
     assert np.mean(rejected) == pytest.approx(target, rel=0.2)
+
+
+@given(counts=st.lists(st.integers(1, 9), min_size=1, max_size=12), seed=st.integers(0, 2**31))
+def test_a_rate_that_is_said_to_be_possible_is_promised_when_it_is_asked_for(
+    counts: list[int], seed: int
+) -> None:
+    """Also by parts of several minutes, which are worth a fraction of one, and as people type it."""
+    rng = np.random.default_rng(seed)
+    some = [
+        Scored(score=float(level + rng.gamma(2, 0.1)), minute=str(minute))
+        for minute, count in enumerate(counts)
+        for level in [rng.gamma(2, 1.0)]
+        for _ in range(count)
+    ]
+    few = promise(some, 0.001)
+    assert not few.is_promised
+    for asked in (few.rate, askable(few.rate), float(f"{askable(few.rate):.4f}")):
+        found = promise(some, min(0.5, asked))
+        assert found.is_promised and found.missing == 0
+    assert f"only {askable(few.rate):.2%}" in " ".join(words(few))
+    assert few.rate <= askable(few.rate) < few.rate + 1.01e-4
 
 
 def test_how_many_more_parts_the_target_takes_is_said_and_true() -> None:

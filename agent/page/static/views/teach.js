@@ -186,7 +186,7 @@ export function show(root, page) {
       } });
     }
     const more = promised.parts_missing ?? promised.missing;
-    const rate = Math.ceil(1e4 / (Math.floor(promised.worth) + 1)) / 1e4;
+    const rate = Math.ceil(promised.rate * 1e4 - 1e-6) / 1e4; // up, so that it can be kept
     return make("div", { class: "bar" },
       make("button", { type: "button", onclick: () => ask("teach_begin", asked(state, { parts: Math.max(state.wanted + 1, data.parts + more) })) }, `Collect ${number.format(more)} more`),
       rate <= 0.5 ? make("button", { type: "button", onclick: () => ask("teach_begin", asked(state, { target: rate })) }, `Promise ${percent(rate)} in place of ${percent(state.target)}`) : null);
