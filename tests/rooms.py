@@ -39,7 +39,8 @@ APART = "system"  # make test-system: it needs root, a second machine's root fol
 AT = "TESTS_ROOM_AT"  # names a file that holds the test which runs now
 SHARED = "TESTS_ROOMS_SHARED"  # names a folder of this run: what takes long is made there by one room for all
 FIRST = (  # the longest, those that wait before those that compute
-    *("e2e/1", "e2e/2", "browser/1", "browser/2", "agent/uplink", "agent/remote/commands", "agent/cli"),
+    *("e2e/1", "e2e/2", "browser/1", "browser/2", "agent/cli", "agent/uplink", "agent/page"),
+    *("agent/remote/commands", "agent/teach"),
     *("agent/cameras", "faults", "deploy/deb", "deploy", "documents", "models/methods", "models/shipping"),
     *("models/judging", "agent/remote/rollout", "agent/drift", "agent/engines", "models"),
 )
