@@ -197,7 +197,12 @@ def test_from_an_empty_station_to_the_first_reject_of_own_parts_by_clicking(
     browser.wait_until("document.querySelector('.findings').hidden")
     site.click(browser, "Go on")
     buttons = "[...document.querySelectorAll('#view button')]"
-    browser.wait_until(f"{buttons}.some(e => e.textContent === 'Activate')", timeout_s=600)
+    activate = f"{buttons}.some(e => e.textContent === 'Activate')"
+    promise = f"{buttons}.some(e => e.textContent.startsWith('Promise'))"
+    browser.wait_until(f"{activate} || {promise}", timeout_s=600)
+    if browser.evaluate(promise):  # by chance parts of one minute were so alike that 54 are worth under 49
+        site.click(browser, "Promise")
+        browser.wait_until(activate, timeout_s=240)
     browser.screenshot(tmp_path / "4-activate.png")
     assert violations(browser) == []
     site.click(browser, "Activate")
