@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.archive.archive import Archive, make_archive
+from agent.chain.notary import key_file
 from agent.clock import Clock, new_uuid7
 from agent.contract.topics import DesiredKind
 from agent.doctor.station import StationDoctor
@@ -107,6 +108,7 @@ def lay(
         new_id=new_id,
         turn_away=turn_away,
         bind=said.bindings.bind,
+        key=key_file(wanted.outbox.path),
     )
     undo.callback(up.stop, status.message("stopped", None))
     witness, way, turns = Witness(clock), RightOfWay(), Turns(settings_state)

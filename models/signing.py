@@ -1,4 +1,4 @@
-"""Signing, which the workshop alone does: a device only verifies (`agent/trust/`)."""
+"""Signing of documents, which the workshop alone does: a device verifies them (`agent/trust/`)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.foreign import shown
-from agent.settings.bounded import UnreadableError
 from agent.trust.envelope import MAX_SIGNATURES, Envelope, Signature, SignatureError, encoding, parse
-from agent.trust.keys import KeyFileError, key_id, read_pem
+from agent.trust.keys import key_id
+from agent.trust.private_keys import OWNER_ALONE, private_pem, public_pem
 
 
 def sign(payload: bytes, payload_type: str, *keys: Ed25519PrivateKey) -> bytes:
@@ -51,38 +48,15 @@ def _written(envelope: Envelope, keys: Iterable[Ed25519PrivateKey]) -> bytes:
     return json.dumps(content, indent=1).encode()
 
 
-def load_private_key(path: Path) -> Ed25519PrivateKey:
-    """An unencrypted PEM key, as `plumbline-lab keys new` writes it. Raises KeyFileError."""
-    place = shown(str(path))
-    try:
-        key = serialization.load_pem_private_key(read_pem(path), password=None)
-    except (UnreadableError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyFileError(
-            f"{place}: not a readable Ed25519 private key in PEM: {shown(str(error))}; make one with "
-            "plumbline-lab keys new"
-        ) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError(f"{place}: not an Ed25519 key; make one with plumbline-lab keys new")
-    return key
-
-
 def write_new_key(private: Path, public: Path) -> Ed25519PrivateKey:
     """A new pair in PEM, the private half for its owner alone. Raises FileExistsError, and OSError."""
     key = Ed25519PrivateKey.generate()
     _write_new(
         private,
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
-        mode=0o600,
+        private_pem(key),
+        mode=OWNER_ALONE,
     )
-    _write_new(
-        public,
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        ),
-        mode=0o644,
-    )
+    _write_new(public, public_pem(key.public_key()), mode=0o644)
     return key
 
 

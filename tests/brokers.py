@@ -26,6 +26,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from agent.contract.chain import parted
+
 HOST = "127.0.0.1"
 DEADLINE_S = 120.0  # an agent's start alone takes a minute where eight others have the cores
 
@@ -129,6 +131,15 @@ class Received:
     content_type: str | None
     properties: tuple[tuple[str, str], ...]
     correlation_data: bytes | None = None
+
+    @property
+    def content(self) -> bytes:
+        """Without its place in the chain of records."""
+        return parted(self.payload)[0]
+
+    @property
+    def own_properties(self) -> tuple[tuple[str, str], ...]:
+        return tuple(one for one in self.properties if one[0] != "chain")
 
     def json(self) -> Any:
         """Read once, however often a condition looks at it; nobody changes what it gives."""

@@ -26,6 +26,7 @@ from agent.cli import (
     settings,
     simulate,
     teach,
+    verify_log,
 )
 from agent.cli import validate as validation
 from agent.cli.exit_codes import exits, exits_of_program
@@ -58,6 +59,8 @@ app.command(epilog=exits())(demo.demo)
 app.command(epilog=exits("the broker has not taken all rows"))(simulate.simulate)
 app.command(epilog=exits("the station refused it, or could not do it"))(command.command)
 app.command(epilog=exits("a step could not be done; the same command goes on there"))(teach.teach)
+app.command(epilog=exits("a link of the chain is broken"))(verify_log.verify_log)
+app.command(epilog=exits())(verify_log.station_key)
 app.add_typer(archive.app, name="archive")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(camera.app, name="camera")

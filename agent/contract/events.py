@@ -24,6 +24,7 @@ EVENT_NAMES = {
     "outbox_set_aside": "the outbox file was damaged; it was moved away whole, and what could be read of it "
     "is in a fresh one: data counts what was saved and lost, and names the lost sequences",
     "row_changed": "a row was changed in the outbox file after its commit; it is kept apart and never sent",
+    "chain_unsigned": "the station's key cannot be used, so nobody signs its chain of records, see detail",
     "outbox_unshrinkable": "an older agent made the outbox file; it grows and never shrinks, see detail",
     "broker_limited": "the broker does not do all that we ask for; one thing is done without, see detail",
     "inbound_oversized": "the broker began to send a packet over our limit, which ended the connection",

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agent.clock import rfc3339
-from agent.contract.row import Row
+from agent.contract import chain
+from agent.contract.row import Row, Waiting
 from agent.contract.topics import Topics
 from agent.contract.verdict import Verdict
 from agent.messages import Box
@@ -118,6 +120,25 @@ def crop_row(
         ),
         of_pass=of_pass,
     )
+
+
+def told(waiting: Waiting) -> Row:
+    """A committed row as it leaves: with its place in the chain."""
+    if not waiting.place:
+        return waiting.row
+    payload, properties = leaving(waiting)
+    return replace(waiting.row, payload=payload, properties=properties)
+
+
+def leaving(waiting: Waiting) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    """Payload and properties of the same, without another row being made."""
+    row = waiting.row
+    if not waiting.place:
+        return row.payload, row.properties
+    words = chain.words_of(waiting.place, waiting.seq)
+    if row.content_type == JSON and chain.can_bear(row.payload):
+        return chain.borne(row.payload, words), row.properties
+    return row.payload, (*row.properties, (chain.NAME, words))
 
 
 def crop_header(row: Row) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from agent.contract.chain import Chained, chained
 from agent.foreign import shown
 
 RowKind: TypeAlias = Literal["verdict", "event", "crop"]
@@ -32,6 +33,11 @@ class Waiting:
     seq: int
     row: Row
     replayed: bool = False  # delivered before, and asked for again
+    place: bytes = b""  # in the chain: segment and link before; empty for a row of before there was one
+
+    @property
+    def chained(self) -> Chained | None:
+        return chained(self.place, self.seq) if self.place else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

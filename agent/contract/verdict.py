@@ -185,6 +185,9 @@ class Verdict(_Message):
     roll_id: str | None = Field(None, description="of the roll on the web; null without rolls")
     score: ScoreMessage | None = Field(description="null when nothing was judged")
     defects: tuple[DefectMessage, ...] = Field((), description="of a fail; see `continued_from_line`")
+    sample: CropRef | None = Field(
+        None, description="picture of a part that passed, sent on crop/{camera}; absent where none is"
+    )
     continued_from_line: int | None = Field(
         None,
         description="a defect at this window's top is named in the record of the window with this first line",
@@ -195,3 +198,10 @@ class Verdict(_Message):
     settings: SettingsMessage = Field(description="by which settings")
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_serializer(mode="wrap")
+    def _short_without_a_sample(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = plain(self)
+        if content.get("sample", ...) is None:
+            del content["sample"]
+        return content

@@ -22,6 +22,7 @@ from agent.app import build
 from agent.cameras.make import make_camera
 from agent.cameras.simulated.linescan import LinescanSimCamera
 from agent.clock import Clock
+from agent.contract.chain import parted
 from agent.contract.verdict import Verdict
 from agent.crew import Crew
 from agent.demo.broker import EmbeddedBroker
@@ -58,7 +59,7 @@ class Heard:
             if kind == "crop":
                 self.crops += 1
             elif kind == "verdict":
-                self._take_verdict(json.loads(payload))
+                self._take_verdict(json.loads(parted(payload)[0]))
 
     def _take_verdict(self, verdict: dict[str, object]) -> None:
         message = Verdict.model_validate(verdict)

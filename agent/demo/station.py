@@ -18,6 +18,7 @@ from importlib.metadata import version
 import cv2
 import numpy as np
 
+from agent.chain.notary import key_file
 from agent.clock import Clock, new_uuid7, rfc3339
 from agent.contract.payloads import Status, StatusName, crop_row, encode, verdict_row
 from agent.contract.row import Row
@@ -185,6 +186,7 @@ def simulate(
         new_id=lambda: new_uuid7(clock),
         turn_away=turn_away,
         bind=said.bindings.bind,
+        key=key_file(station.outbox.path),
     )
     asked = remote.build(
         up, station, said, clock, threshold=lambda camera: THRESHOLD, in_force=dict, weigh=weigh

@@ -3,6 +3,7 @@
     verdicts-2026-11-24.jsonl       one verdict in each line
     events-2026-11-24.jsonl         one event in each line
     marks-2026-11-24.jsonl          what people said of one verdict in each line
+    heads-2026-11-24.jsonl          one signed end of the chain of records in each line
     crops/2026-11-24/RESULT-CROP.jpg
 
 Everything is on the disk, synced, before a delivery counts. A line that a crash or a full disk cut
@@ -21,7 +22,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from agent.clock import Clock, Steps
-from agent.contract.mark import SCHEMA as MARK_SCHEMA
+from agent.contract.payloads import leaving
 from agent.contract.row import Row, Waiting
 from agent.durable import sync_folder, write_all
 from agent.gateways.gateway import GatewayError, Unacceptable
@@ -32,7 +33,10 @@ BLOCK_BYTES = 65_536
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})T")
-_FILE_OF_A_DAY = re.compile(r"(?:verdicts-|events-|marks-)?(\d{4}-\d{2}-\d{2})(?:\.jsonl)?")
+_KIND = re.compile(r"plumbline\.([a-z]+)/[1-9]")
+_FILE_OF_A_DAY = re.compile(
+    r"(?:(?:verdict|event|mark|head|part|actuation)s-)?(\d{4}-\d{2}-\d{2})(?:\.jsonl)?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +56,10 @@ def place(row: Row) -> Place:
     if row.kind != "crop":
         if b"\n" in row.payload:
             raise ValueError("there is a line end in it, so it cannot be a line")
-        kind = "mark" if properties.get("type") == MARK_SCHEMA else row.kind
-        return Place(file=Path(f"{kind}s-{day[1]}.jsonl"), is_line=True)
+        kind = _KIND.fullmatch(properties.get("type", ""))
+        if kind is None:
+            raise ValueError(f"its type is {properties.get('type')!r}, not plumbline.NAME/1")
+        return Place(file=Path(f"{kind[1]}s-{day[1]}.jsonl"), is_line=True)
     suffix = SUFFIXES.get(row.content_type)
     if suffix is None:
         raise ValueError(f"its content type is {row.content_type!r}, not one of {', '.join(SUFFIXES)}")
@@ -89,15 +95,16 @@ class FolderSink:
             self._folder.stat()  # gone with its disk it is not made anew by what follows
             self._prune(self._clock.utc_now())
             for waiting in rows:
+                payload, _ = leaving(waiting)
                 try:
                     there = place(waiting.row)
                 except ValueError as error:
                     refusal = Unacceptable(waiting, f"{self._folder}: no place for it: {error}")
                     break
                 if there.is_line:
-                    lines.setdefault(there.file, []).append(waiting.row.payload)
+                    lines.setdefault(there.file, []).append(payload)
                 else:
-                    write_whole(self._folder / there.file, waiting.row.payload)
+                    write_whole(self._folder / there.file, payload)
             for file, payloads in lines.items():
                 append_lines(self._folder / file, payloads)
         except OSError as error:

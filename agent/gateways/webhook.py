@@ -2,7 +2,7 @@
 
 The body is the record's payload as it is: the JSON of a verdict, event or mark, the bytes of a picture.
 Its attributes are `ce-` headers; a crop's properties are extension attributes, whose names have no
-underscores (`ce-resultid`, `ce-cropid`, `ce-defectindex`, `ce-sha256`, `ce-bbox`).
+underscores (`ce-resultid`, `ce-cropid`, `ce-defectindex`, `ce-sha256`, `ce-bbox`, `ce-chain`).
 
 With a secret, `webhook-id` (the record's id), `webhook-timestamp` (seconds) and `webhook-signature`
 ("v1," and base64 of HMAC-SHA256 over id.timestamp.body) let the receiver tell who sent it and when.
@@ -32,6 +32,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from agent.clock import Clock
+from agent.contract.payloads import told
 from agent.contract.row import Row, Waiting
 from agent.errors import out_of_room
 from agent.gateways.gateway import GatewayError, Unacceptable
@@ -202,8 +203,8 @@ class WebhookSink:
 
     def _deliver(self, connection: http.client.HTTPConnection, waiting: Waiting) -> None:
         try:
-            headers = self._headers(waiting.row)
-            status, pause, answer = self._exchange(connection, waiting.row.payload, headers)
+            row = told(waiting)
+            status, pause, answer = self._exchange(connection, row.payload, self._headers(row))
         except (OSError, http.client.HTTPException) as error:
             passing = isinstance(error, ConnectionError | http.client.HTTPException)
             raise _Failed(f"{self._place}: {_explained(error)}", passing=passing) from error

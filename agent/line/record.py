@@ -12,6 +12,7 @@ import numpy as np
 
 from agent.clock import rfc3339
 from agent.contract import payloads
+from agent.contract.chain import MEMBER_BYTES
 from agent.contract.row import Row
 from agent.contract.topics import Topics
 from agent.contract.verdict import (
@@ -33,7 +34,7 @@ from agent.messages import Defect, Frame, FrameFault, Inspection, Item, Judgemen
 from agent.track.depth import eight_bits
 
 MAX_DEFECTS = 16  # named in one verdict, strongest first: it stays under 8 KiB
-MAX_BYTES = 8191
+MAX_BYTES = 8191 - MEMBER_BYTES
 MAX_DETAIL = 500
 
 
@@ -175,6 +176,7 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
         recipe_id=recipe.name,
         roll_id=stamp.roll_id,
         score=_score(judgement),
+        sample=_reference(draft.crops[0]) if judgement.verdict == "pass" and draft.crops else None,
         defects=_defects(judgement, draft.crops, item.first_line, origin.scales.get(item.camera)),
         continued_from_line=judgement.continued_from_line,
         frame=draft.frame,
@@ -184,7 +186,8 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
         model=recipe.model(draft.engine, item.camera),
         settings=recipe.settings,
     )
-    return made if recipe.labels is None else within(made)
+    is_short = recipe.labels is None and len(made.defects) < MAX_DEFECTS
+    return made if is_short else within(made)
 
 
 def within(verdict: Verdict, max_bytes: int = MAX_BYTES) -> Verdict:
@@ -195,7 +198,8 @@ def within(verdict: Verdict, max_bytes: int = MAX_BYTES) -> Verdict:
 
 
 def rows_of(draft: Draft, verdict: Verdict, created: datetime, topics: Topics) -> list[Row]:
-    """The record's own row, and one for each of its crops."""
+    """The record's own row, and one for each crop that it names: what it does not name nobody could check."""
+    named = {one.crop_id for one in (*(defect.crop for defect in verdict.defects), verdict.sample) if one}
     crops = [
         payloads.crop_row(
             topics,
@@ -211,6 +215,7 @@ def rows_of(draft: Draft, verdict: Verdict, created: datetime, topics: Topics) -
             of_pass=verdict.verdict == "pass",
         )
         for crop in draft.crops
+        if crop.crop_id in named
     ]
     return [payloads.verdict_row(topics, verdict), *crops]
 

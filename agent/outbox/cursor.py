@@ -6,6 +6,7 @@ import itertools
 from typing import cast
 
 from agent.contract.row import Changed, Waiting
+from agent.outbox import chain
 from agent.outbox.database import Database
 from agent.outbox.file import START
 from agent.outbox.seal import RECORD_COLUMNS
@@ -72,5 +73,6 @@ class Cursor:
             WHERE history.seq > ? AND history.seq <= {PASSED_BY_ALL} AND class = 2""",
             (self._seq,),
         ).fetchall()
+        chain.leave(self._connection, [seq for (seq,) in done])
         for table in ("history", "record"):
             self._connection.executemany(f"DELETE FROM {table} WHERE seq = ?", done)

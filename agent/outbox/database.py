@@ -193,5 +193,11 @@ class Database:
         reason = "it is not what was committed: its digest differs"
         log.error("row_changed", path=str(self.path), row=changed.words())
         told = None if self._event_of is None else self._event_of(changed)
-        self.persist(lambda: waiting.put_aside(connection, changed, reason, told, self.stamp()), connection)
+        connection.execute("PRAGMA synchronous = FULL")  # the event is published, and must stay
+        try:
+            self.persist(
+                lambda: waiting.put_aside(connection, changed, reason, told, self.stamp()), connection
+            )
+        finally:
+            connection.execute("PRAGMA synchronous = NORMAL")
         self.tell()

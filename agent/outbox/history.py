@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.contract.payloads import told
 from agent.contract.row import Waiting
 from agent.outbox import file as outbox_file
 from agent.outbox import waiting
@@ -65,7 +66,7 @@ def delivered_verdicts(path: Path, from_sequence: int, to_sequence: int) -> Iter
         ):
             found = opened(database, seq, columns)
             if isinstance(found, Waiting):
-                yield found.row.payload
+                yield told(found).payload
 
 
 def ask_again(path: Path, from_sequence: int, to_sequence: int) -> int:

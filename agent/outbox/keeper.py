@@ -17,7 +17,8 @@ from pathlib import Path
 from agent.clock import Clock
 from agent.contract.events import EventMaker
 from agent.contract.row import Row
-from agent.outbox import replayed, spool, waiting
+from agent.outbox import chain, replayed, spool, waiting
+from agent.outbox.chain import Tip
 from agent.outbox.database import Database
 from agent.outbox.file import FullError, transaction
 from agent.outbox.replayed import Replayed
@@ -51,7 +52,7 @@ class Keeper:
         self._skipped: Counter[str] = Counter()
 
     def open(self) -> None:
-        self._connection = self._database.connect("NORMAL")
+        self._connection = self._database.connect("FULL")  # what it adds is published, and must stay
 
     def close(self) -> None:
         with self._database.turn():  # a thread that is late may use it; sqlite3 would crash
@@ -73,9 +74,16 @@ class Keeper:
         return dict(self._skipped)
 
     def note(self, row: Row) -> None:
-        """Add an event at once, also while the outbox is held. A power cut may undo it."""
+        """Add an event at once, also while the outbox is held."""
         with self._database.write(self._connection) as connection:
             waiting.insert(connection, [row], self._database.stamp())
+        self._database.tell()
+
+    def note_end(self, row_of: Callable[[Tip], Row | None]) -> None:
+        """Add the row that `row_of` makes of the chain's end, directly behind it, if it makes one."""
+        with self._database.write(self._connection) as connection:
+            row = row_of(chain.tip(connection))
+            waiting.insert(connection, [] if row is None else [row], self._database.stamp())
         self._database.tell()
 
     def told_salvage(self, row: Row) -> None:

@@ -5,7 +5,8 @@ come close together. The first commit that fails is the last one tried, so what 
 always a gap-free beginning of what was appended. Only a disk that is full is waited for.
 
 The writer thread has the connection that inserts (synchronous FULL), the courier's thread the one behind
-`lease` and what follows from it (NORMAL: a deletion lost with the power is a duplicate, never a loss),
+`lease` and what follows from it (NORMAL: a deletion lost with the power is a duplicate, never a loss; no row
+is ever published that a power cut could undo, or the chain would have two of one number),
 `depth` one that reads. They are open from the start: nothing here needs another file while it runs.
 
 A row that is not what was committed is never handed out: it is put aside as a dead letter, with an event.

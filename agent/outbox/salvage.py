@@ -10,11 +10,12 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agent.contract.chain import LINK_BYTES
 from agent.contract.row import KINDS
 from agent.outbox import reserve, sqlite_pages, wreck
 from agent.outbox.file import (
@@ -28,14 +29,14 @@ from agent.outbox.file import (
 )
 from agent.outbox.place import check_place, lock
 from agent.outbox.schema import CREATE
-from agent.outbox.seal import digest
+from agent.outbox.seal import CROP, PLACE_BYTES, digest_of
 from agent.outbox.sqlite_pages import Pages
 from agent.outbox.wreck import Saved, Wreck
 
 ROWS_AT_ONCE = 500
 SPANS_NAMED = 100
 _RECORD = """INSERT OR IGNORE INTO record (seq, id, class, topic, properties, content_type, size, created_ns,
-sequence, payload, evict, digest, lived_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+sequence, payload, evict, digest, lived_ns, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class Salvage:
     changed: int  # of the lost, rows that could be read and are not what was committed
     next_sequence: int
     cursors_lost: bool  # gateways get every row that is left, also those that they had
+    lost_rows: tuple[tuple[int, int], ...] = ()  # first and last of each gap among the rows of a chain
 
     def as_json(self) -> str:
         return json.dumps(asdict(self))
@@ -58,8 +60,9 @@ class Salvage:
     @staticmethod
     def of_json(text: str) -> Salvage:
         said = json.loads(text)
-        spans = tuple((first, last) for first, last in said.pop("lost_sequences"))
-        return Salvage(**said, lost_sequences=spans)
+        for name in ("lost_sequences", "lost_rows"):
+            said[name] = tuple((first, last) for first, last in said.get(name, ()))
+        return Salvage(**said)
 
     @property
     def is_whole(self) -> bool:
@@ -154,6 +157,8 @@ class _Rows:
         self.waiting: Counter[str] = Counter()
         self.delivered = 0
         self.seqs: set[int] = set()
+        self.chained: set[int] = set()
+        self.crops: set[int] = {seq for seq, kept in left.gone.items() if kept[0] == CROP}
         self.sequences: dict[int, int] = {}  # seq by sequence
         self.changed = 0
 
@@ -176,13 +181,17 @@ class _Rows:
         id_, number, topic, properties, content_type, sequence, payload, evict = one.content
         seq, size = one.seq, len(payload)
         values = (id_, number, topic, properties, content_type, size, one.created_ns)
-        sealed = digest(*one.content)
+        sealed = digest_of(one.content, one.place)
         added = self._database.execute(
-            _RECORD, (seq, *values, sequence, payload, evict, sealed, one.lived_ns)
+            _RECORD, (seq, *values, sequence, payload, evict, sealed, one.lived_ns, one.place)
         ).rowcount
         if not added:  # a stale page has the same id or sequence at another place
             return
         self.seqs.add(seq)
+        if one.place:
+            self.chained.add(seq)
+        if number == CROP:
+            self.crops.add(seq)
         if sequence is not None:
             self.sequences[sequence] = seq
         had = seq in self._left.history
@@ -227,7 +236,30 @@ def _tell(left: Wreck, rows: _Rows, named: str, reserved: int) -> Salvage:
         changed=rows.changed,
         next_sequence=last + 1,
         cursors_lost=not left.cursors_whole,
+        lost_rows=_lost_rows(left, rows),
     )
+
+
+def _lost_rows(left: Wreck, rows: _Rows) -> tuple[tuple[int, int], ...]:
+    """Gaps among the rows of a chain, with the crops beside them, which others go over by their verdicts.
+
+    What is beyond SPANS_NAMED of them is in the last.
+    """
+    there = sorted(rows.chained | left.gone.keys())
+    gone = [
+        (_beside(rows.crops, first, -1), _beside(rows.crops, last, 1))
+        for first, last in (gaps(there, there[0], left.highest_seq) if there else ())
+    ]
+    if len(gone) > SPANS_NAMED:
+        gone[SPANS_NAMED - 1 :] = [(gone[SPANS_NAMED - 1][0], gone[-1][1])]
+    return tuple(gone)
+
+
+def _beside(crops: Collection[int], end: int, step: int) -> int:
+    """Where a gap ends when crops that stand beside it belong to it."""
+    while end + step in crops:
+        end += step
+    return end
 
 
 def spans(numbers: Sequence[int]) -> Iterable[tuple[int, int]]:
@@ -270,6 +302,15 @@ def _write_beside(database: sqlite3.Connection, left: Wreck, rows: _Rows, told: 
         WHERE waiting.class = tally.class)"""
     )
     database.execute("UPDATE progress SET last_sequence = ?", (told.next_sequence - 1,))
+    database.executemany(
+        "INSERT INTO gone VALUES (?, ?, ?, ?, ?)",
+        [
+            (seq, *kept)
+            for seq, kept in left.gone.items()
+            if seq not in rows.seqs and [*map(len, kept[2:])] == [PLACE_BYTES, LINK_BYTES]
+        ],
+    )
+    database.execute("UPDATE chain SET number = ?1, first = ?1 + 1", (left.highest_seq,))
     database.execute("DELETE FROM sqlite_sequence")
     database.execute("INSERT INTO sqlite_sequence VALUES ('record', ?)", (left.highest_seq,))
     lived_ns = max(left.lived_ns, database.execute("SELECT MAX(lived_ns) FROM record").fetchone()[0] or 0)

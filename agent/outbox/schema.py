@@ -8,13 +8,15 @@ transaction, triggers do the rest. `cursor.rows` counts what lies behind each cu
 same with a million rows waiting as with none, in any process. `age` is the outbox's own time (`age.py`),
 `salvage` what was saved from a damaged file and is still to be told.
 
-A record's `digest` is over all that is sent of it (`seal.py`), over a crop's payload by the sha256 it names.
-Rows up to `progress.undigested` were committed before there were digests.
+A record's `digest` is over all that is sent of it (`seal.py`), over a crop's payload by the sha256 it
+names. Its place in the chain is `record.chain`, the chain's end the table `chain`; `gone` keeps the digests
+of rows that left before older ones (`chain.py`). Rows of before there was a chain have no place in it. Rows
+up to `progress.undigested` were committed before there were digests.
 """
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _WAITING = """
 CREATE TABLE waiting (
@@ -86,6 +88,25 @@ CREATE TRIGGER replay_in AFTER INSERT ON waiting WHEN NEW.class = 3 BEGIN
 END;
 """
 
+_SINCE_VERSION_5 = """
+ALTER TABLE record ADD COLUMN chain BLOB NOT NULL DEFAULT x'';
+CREATE TABLE chain (
+    segment BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    link BLOB NOT NULL,
+    first INTEGER NOT NULL
+);
+INSERT INTO chain SELECT randomblob(8), last, zeroblob(32), last + 1 FROM
+    (SELECT COALESCE((SELECT MAX(seq) FROM sqlite_sequence WHERE name = 'record'), 0) AS last);
+CREATE TABLE gone (
+    seq INTEGER PRIMARY KEY,
+    class INTEGER NOT NULL,
+    sequence INTEGER,
+    chain BLOB NOT NULL,
+    digest BLOB NOT NULL
+);
+"""
+
 CREATE = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE record (
@@ -110,6 +131,7 @@ INSERT INTO progress VALUES (0);
 {_BESIDE}
 {_SINCE_VERSION_3}
 {_SINCE_VERSION_4}
+{_SINCE_VERSION_5}
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
@@ -143,13 +165,19 @@ BEGIN IMMEDIATE;
 PRAGMA user_version = 4;
 COMMIT;
 """,
+    5: f"""
+BEGIN IMMEDIATE;
+{_SINCE_VERSION_5}
+PRAGMA user_version = 5;
+COMMIT;
+""",
 }
 
 # All that is in a file of this version, but for what SQLite makes by itself.
 NAMES = frozenset(
     {
         *("record", "waiting", "history", "cursor", "dead_letter", "command", "tally", "progress", "age"),
-        *("salvage", "waiting_order", "record_sequence", "record_crops"),
+        *("salvage", "chain", "gone", "waiting_order", "record_sequence", "record_crops"),
         *("replay_in", "row_out", "row_moved", "record_out"),
     }
 )
@@ -158,4 +186,5 @@ NAMES = frozenset(
 ADDED: dict[int, frozenset[str]] = {
     3: frozenset({"age", "salvage", "record_out"}),
     4: frozenset({"replay_in"}),
+    5: frozenset({"chain", "gone"}),
 }

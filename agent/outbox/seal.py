@@ -1,7 +1,8 @@
-"""The digest that a row bears from its append on, over everything that is sent of it.
+"""The digest that a row bears from its append on, over all that is sent of it and its place in the chain.
 
-It finds what a disk, a memory or a careless hand has changed. It is not keyed: whoever can write the file can
-read a key beside it, too. A crop whose properties name its sha256 is covered by that, and not read once more.
+It finds what a disk, a memory or a careless hand has changed. It is not keyed: whoever can write the file
+can make it anew, and is found out by the chain, whose head is signed (`agent/chain/`). A crop whose
+properties name its sha256 is covered by that, and not read once more.
 """
 
 from __future__ import annotations
@@ -13,56 +14,69 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from agent.contract.chain import LINK_BYTES, SEGMENT_BYTES
 from agent.contract.row import KINDS, Changed, Row, Waiting
 from agent.foreign import stored
 
 DIGEST_BYTES = 16
-Sealed: TypeAlias = tuple[str, int, str, str, str, int | None, bytes, int, bytes]
+Sealed: TypeAlias = tuple[str, int, str, str, str, int | None, bytes, int, bytes, bytes]
 JSON = "application/json"
 CROP = KINDS.index("crop")
 COPIED_BYTES = 8192  # a payload below it is copied behind the head: one call in place of two
-RECORD_COLUMNS = "id, class, topic, properties, content_type, sequence, payload, evict, digest"
+RECORD_COLUMNS = "id, class, topic, properties, content_type, sequence, payload, evict, digest, chain"
+PLACE_BYTES = SEGMENT_BYTES + LINK_BYTES  # of `chain`: the segment, and the link of the row before
 _PROPERTIES = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps makes an encoder for each call
 _NAMED = re.compile(r'\["sha256","([0-9a-f]{64})"\]')  # a quote within a value is escaped
 _BY_NAME = b"sha256 "  # no other head begins with a letter
-_TYPES: tuple[type | tuple[type, ...], ...] = (str, int, str, str, str, (int, type(None)), bytes, int, bytes)
+_CHAINED = b"chain "
+_TYPES: tuple[type | tuple[type, ...], ...] = (
+    *(str, int, str, str, str, (int, type(None)), bytes, int),
+    *(bytes, bytes),
+)
 
 
 def seal(row: Row) -> Sealed:
-    """RECORD_COLUMNS of a row that is about to be committed."""
+    """The content, head and payload's SHA-256 of a row that is about to be committed."""
     properties = _PROPERTIES(row.properties) if row.properties else "[]"
-    content = (
-        *(row.id, KINDS.index(row.kind), row.topic, properties, row.content_type),
-        *(row.sequence, row.payload, 0 if row.of_pass else 1),
+    number, evict = KINDS.index(row.kind), 0 if row.of_pass else 1
+    head = _head(row.id, number, row.topic, properties, row.content_type, row.sequence, evict)
+    content = content_digest(number, properties, row.payload)
+    return (
+        *(row.id, number, row.topic, properties, row.content_type, row.sequence, row.payload, evict),
+        *(head, content),
     )
-    return (*content, digest(*content))
 
 
-def digest(
-    id_: str,
-    number: int,
-    topic: str,
-    properties: str,
-    content_type: str,
-    sequence: int | None,
-    payload: bytes,
-    evict: int,
-) -> bytes:
-    """Of a record's columns."""
+def content_digest(number: int, properties: str, payload: bytes) -> bytes:
+    """The SHA-256 of a payload; of a crop's the one that its properties name."""
+    named = named_sha256(number, properties)
+    return hashlib.sha256(payload).digest() if named is None else bytes.fromhex(named)
+
+
+def digest(place: bytes, content: bytes, head: bytes) -> bytes:
+    """Of a record at its `place` in the chain, from its content's SHA-256 and its head."""
+    return hashlib.sha256(_CHAINED + place + content + head).digest()[:DIGEST_BYTES]
+
+
+def digest_of(content: Sequence[Any], place: bytes) -> bytes:
+    """Of a record's columns, with `place` or from before there was a chain."""
+    id_, number, topic, properties, content_type, sequence, payload, evict = content
     head = _head(id_, number, topic, properties, content_type, sequence, evict)
+    if place:
+        return digest(place, content_digest(number, properties, payload), head)
     if named_sha256(number, properties) is not None:
         return hashlib.sha256(_BY_NAME + head).digest()[:DIGEST_BYTES]
     return _digest_of_all(head, payload)
 
 
-def is_digest(found: object, content: Sequence[Any]) -> bool:
+def is_digest(found: object, content: Sequence[Any], place: bytes) -> bool:
     """Whether these are the columns that it was made of; a crop of version 3 had its payload in it, too."""
     id_, number, topic, properties, content_type, sequence, payload, evict = content
+    if found == digest_of(content, place):
+        named = named_sha256(number, properties)
+        return named is None or named == hashlib.sha256(payload).hexdigest()
     head = _head(id_, number, topic, properties, content_type, sequence, evict)
-    named = named_sha256(number, properties)
-    if named is not None and found == hashlib.sha256(_BY_NAME + head).digest()[:DIGEST_BYTES]:
-        return named == hashlib.sha256(payload).hexdigest()
-    return found == _digest_of_all(head, payload)
+    return not place and found == _digest_of_all(head, payload)
 
 
 def named_sha256(number: int, properties: str) -> str | None:
@@ -92,7 +106,7 @@ def _digest_of_all(head: bytes, payload: bytes) -> bytes:
 def opened(database: sqlite3.Connection, seq: int, columns: Sequence[Any]) -> Waiting | Changed:
     """A row from RECORD_COLUMNS, or what it is that is not as it was committed."""
     if not _is_whole(database, seq, columns):
-        id_, number, *_, sequence, _, _, _ = columns
+        id_, number, *_, sequence, _, _, _, _ = columns
         known = isinstance(number, int) and 0 <= number < len(KINDS)
         return Changed(
             seq=seq,
@@ -100,7 +114,7 @@ def opened(database: sqlite3.Connection, seq: int, columns: Sequence[Any]) -> Wa
             id=stored(id_) if isinstance(id_, str) else "?",
             sequence=sequence if isinstance(sequence, int) else None,
         )
-    id_, number, topic, properties, content_type, sequence, payload, evict, _ = columns
+    id_, number, topic, properties, content_type, sequence, payload, evict, _, place = columns
     row = Row(
         id=id_,
         kind=KINDS[number],
@@ -111,22 +125,24 @@ def opened(database: sqlite3.Connection, seq: int, columns: Sequence[Any]) -> Wa
         sequence=sequence,
         of_pass=number == 2 and evict == 0,
     )
-    return Waiting(seq=seq, row=row)
+    return Waiting(seq=seq, row=row, place=place)
 
 
 def _is_whole(database: sqlite3.Connection, seq: int, columns: Sequence[Any]) -> bool:
     if not is_typed(columns):
         return False
-    *content, found = columns
-    if found == b"":
+    *content, found, place = columns
+    if found == b"" and not place:
         (undigested,) = database.execute("SELECT undigested FROM progress").fetchone()
         return seq <= undigested and is_plausible(content)
-    return is_digest(found, content)
+    return is_digest(found, content, place)
 
 
 def is_typed(columns: Sequence[Any]) -> bool:
-    """Whether every one of RECORD_COLUMNS is of its type."""
-    return all(isinstance(value, types) for value, types in zip(columns, _TYPES, strict=True))
+    """Whether every one of RECORD_COLUMNS is of its type, and its place one of a chain or none."""
+    return all(isinstance(value, types) for value, types in zip(columns, _TYPES, strict=True)) and (
+        len(columns[-1]) in (0, PLACE_BYTES)
+    )
 
 
 def is_plausible(content: Sequence[Any]) -> bool:

@@ -8,19 +8,22 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from agent.contract.chain import LINK_BYTES, SEGMENT_BYTES
 from agent.outbox import reserve
 from agent.outbox.schema import ADDED, NAMES
 
 CLASSES = 5
 LARGEST = 1 << 53  # of a number that counts rows
 
-_SMALL = {"progress": 1, "age": 1, "tally": CLASSES}
+_SMALL = {"progress": 1, "age": 1, "chain": 1, "tally": CLASSES}
 _INTEGERS = {
     "progress": ("last_sequence", "undigested"),
     "age": ("monotonic_ns", "wall_ns", "synced", "lived_ns"),
     "tally": ("class", "rows", "bytes"),
     "cursor": ("seq", "rows"),
+    "chain": ("number", "first"),
 }
+_CHAIN_BYTES = (SEGMENT_BYTES, LINK_BYTES)
 _NO_PLACE = """SELECT EXISTS (SELECT 1 FROM record
 WHERE seq NOT IN (SELECT seq FROM waiting) AND seq NOT IN (SELECT seq FROM history))"""
 _NO_RECORD = "SELECT EXISTS (SELECT 1 FROM waiting WHERE seq NOT IN (SELECT seq FROM record))"
@@ -89,6 +92,13 @@ def _numbers(database: sqlite3.Connection, path: Path) -> str | None:
     given = 0 if counted is None else counted[0]
     if not isinstance(given, int) or not (highest or 0) <= given < LARGEST:
         return f"the last row is said to be {given}"
+    segment, number, link, first = database.execute(
+        "SELECT segment, number, link, first FROM chain"
+    ).fetchone()
+    if [type(one) for one in (segment, link)] != [bytes, bytes] or (len(segment), len(link)) != _CHAIN_BYTES:
+        return "the end of its chain is none"
+    if number != given or not 0 < first <= given + 1:
+        return f"its chain is said to go from row {first} to {number} of {given}"
     if database.execute("SELECT EXISTS (SELECT 1 FROM tally WHERE rows < 0 OR bytes < 0)").fetchone()[0]:
         return "a count below 0"
     if {number for (number,) in database.execute("SELECT class FROM tally")} != set(range(CLASSES)):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.contract.row import Row
+from agent.outbox import chain
 from agent.outbox.waiting import Stamp, insert, marks
 
 ROWS_AT_ONCE = 500
@@ -96,6 +97,8 @@ def tidy(
     excess -= sum(crop.size for crop in evicted)
     if excess > 0:
         evicted += _evict(database, excess)
+    if trimmed or evicted:
+        chain.forget(database)
     insert(database, [tombstone(crop) for crop in evicted], now)
     return Tidied(trimmed=trimmed, evicted=tuple(evicted), skipped=skipped)
 
@@ -174,5 +177,9 @@ def _without(database: sqlite3.Connection, crops: list[Evicted]) -> list[Evicted
 
 
 def _delete(database: sqlite3.Connection, seqs: Sequence[int]) -> None:
+    gone = set(seqs)
+    stays = (seq for (seq,) in database.execute("SELECT seq FROM record ORDER BY seq") if seq not in gone)
+    if (oldest := next(stays, None)) is not None:
+        chain.leave(database, [seq for seq in seqs if seq > oldest])
     for table in ("waiting", "history", "dead_letter", "record"):
         database.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in seqs])

@@ -7,7 +7,9 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from agent.contract import chain as of_chain
 from agent.contract.row import KINDS, Changed, Row, RowKind, Waiting
+from agent.outbox import chain
 from agent.outbox.file import BROKER, REPLAY_CLASS, UNCONFIRMED_CLASS
 from agent.outbox.seal import RECORD_COLUMNS, Sealed, opened, seal
 
@@ -20,10 +22,10 @@ OUTBOX = "outbox"
 CHANGED = f"(SELECT seq FROM dead_letter WHERE place = '{OUTBOX}')"
 
 _INSERT_RECORD = """INSERT INTO record
-(id, class, topic, properties, content_type, size, created_ns, sequence, payload, evict, digest, lived_ns)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_LAST_WAIT = """INSERT INTO waiting (seq, class, size) SELECT seq, class, size FROM record
-WHERE seq > (SELECT seq FROM sqlite_sequence WHERE name = 'record') - ?"""
+(seq, id, class, topic, properties, content_type, size, created_ns, sequence, payload, evict, digest,
+lived_ns, chain)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_LAST_WAIT = "INSERT INTO waiting (seq, class, size) SELECT seq, class, size FROM record WHERE seq >= ?"
 _COUNT = "UPDATE tally SET rows = rows + ?, bytes = bytes + ? WHERE class = ?"
 _LEASE = """SELECT waiting.seq, {columns} FROM waiting CROSS JOIN record ON record.seq = waiting.seq
 WHERE waiting.class = ? AND waiting.seq NOT IN ({marks}) ORDER BY waiting.seq LIMIT ?"""
@@ -43,19 +45,21 @@ def insert(database: sqlite3.Connection, rows: Sequence[Row], stamp: Stamp) -> N
 
 
 def insert_sealed(database: sqlite3.Connection, rows: Sequence[Sealed], stamp: Stamp) -> None:
-    """The same; counts what it adds, so that no row has to run a trigger."""
+    """The same; chains and counts what it adds, so that no row has to run a trigger."""
     if not rows:
         return
     records = []
     counts: dict[int, tuple[int, int]] = {}
-    for id_, number, topic, properties, content_type, sequence, payload, evict, digest in rows:
+    places = chain.place(database, rows)
+    for (seq, place, digest), row in zip(places, rows, strict=True):
+        id_, number, topic, properties, content_type, sequence, payload, evict, _, _ = row
         size = len(payload)
-        of_row = (id_, number, topic, properties, content_type, size, stamp.wall_ns)
-        records.append((*of_row, sequence, payload, evict, digest, stamp.lived_ns))
+        of_row = (seq, id_, number, topic, properties, content_type, size, stamp.wall_ns)
+        records.append((*of_row, sequence, payload, evict, digest, stamp.lived_ns, place))
         count, total = counts.get(number, (0, 0))
         counts[number] = count + 1, total + size
     database.executemany(_INSERT_RECORD, records)
-    database.execute(_LAST_WAIT, (len(rows),))
+    database.execute(_LAST_WAIT, (places[0][0],))
     for number, (count, total) in counts.items():
         database.execute(_COUNT, (count, total, number))
     database.execute("UPDATE cursor SET rows = rows + ?", (len(rows),))
@@ -100,7 +104,11 @@ def delivered(database: sqlite3.Connection, seqs: Collection[int]) -> None:
     some, among = tuple(seqs), f"seq IN ({marks(seqs)})"
     database.execute(f"DELETE FROM waiting WHERE {among}", some)
     database.execute(f"DELETE FROM dead_letter WHERE place = '{BROKER}' AND {among}", some)
-    database.execute(f"DELETE FROM record WHERE {among} AND class = 2 AND seq <= {PASSED_BY_ALL}", some)
+    crops = database.execute(
+        f"SELECT seq FROM record WHERE {among} AND class = 2 AND seq <= {PASSED_BY_ALL}", some
+    ).fetchall()
+    chain.leave(database, [seq for (seq,) in crops])
+    database.executemany("DELETE FROM record WHERE seq = ?", crops)
     database.execute(f"INSERT OR IGNORE INTO history SELECT seq FROM record WHERE {among}", some)
 
 
@@ -158,13 +166,12 @@ def said_again(found: Waiting | Changed) -> Waiting | Changed:
     if isinstance(found, Changed):
         return found
     row = found.row
-    message = {**json.loads(row.payload), "replayed": True}
-    again = replace(
-        row,
-        payload=json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode(),
-        properties=(*row.properties, ("replayed", "true")),
-    )
-    return Waiting(seq=found.seq, row=again, replayed=True)
+    payload = of_chain.again(row.payload)
+    if payload is None:  # of another version
+        message = {**json.loads(row.payload), "replayed": True}
+        payload = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+    flagged = replace(row, payload=payload, properties=(*row.properties, ("replayed", "true")))
+    return replace(found, row=flagged, replayed=True)
 
 
 def marks(values: Collection[object]) -> str:

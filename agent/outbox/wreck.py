@@ -21,6 +21,7 @@ from agent.outbox.sqlite_trees import Cell, Value
 
 _ALL = (1 << 63) - 1
 _FIRST_COLUMNS = 10  # of a record in every version
+_DEFAULTS: tuple[Any, ...] = (1, b"", 0, b"")  # of later columns: evict, digest, lived_ns, chain
 _WAITING_CLASSES = range(max(REPLAY_CLASS, UNCONFIRMED_CLASS) + 1)
 
 
@@ -30,6 +31,7 @@ class Saved:
 
     seq: int
     content: tuple[Any, ...]  # id, class, topic, properties, content_type, sequence, payload, evict
+    place: bytes  # in the chain; empty for a row of before there was one
     created_ns: int
     lived_ns: int
 
@@ -41,6 +43,7 @@ class Wreck:
     records: dict[int, Cell] = field(default_factory=dict)
     waiting: dict[int, int] = field(default_factory=dict)  # class by seq
     history: set[int] = field(default_factory=set)
+    gone: dict[int, tuple[Any, ...]] = field(default_factory=dict)  # what is kept of rows that left, by seq
     cursors: dict[str, int] = field(default_factory=dict)
     cursors_whole: bool = False
     dead_letters: list[tuple[Any, ...]] = field(default_factory=list)
@@ -99,7 +102,7 @@ def saved(pages: Pages, wreck: Wreck) -> Iterator[Saved | int]:
 
 _BESIDE = frozenset({"cursor", "dead_letter", "command"})
 # What is read of a file, and whether it lies in the tree of an index.
-_FROM_LEAVES = frozenset({"progress", "sqlite_sequence", "age", "record", "waiting", "history"})
+_FROM_LEAVES = frozenset({"progress", "sqlite_sequence", "age", "record", "waiting", "history", "gone"})
 _TABLES = {
     **dict.fromkeys(sorted(_FROM_LEAVES), False),
     **dict.fromkeys(("cursor", "dead_letter", "command", "record_sequence", "id"), True),
@@ -132,6 +135,8 @@ def _take(wreck: Wreck, name: str, cell: Cell, rowid: int, values: tuple[Value, 
             wreck.waiting.setdefault(rowid, number)
         case "history", (None,):
             wreck.history.add(rowid)
+        case "gone", (None, int(), int() | None, bytes(), bytes()) if 0 < rowid < LARGEST:
+            wreck.gone[rowid] = values[1:]
         case "progress", (int(last),):
             wreck.last_sequence = last
         case "progress", (int(last), int(undigested)):
@@ -164,6 +169,8 @@ def _shape(values: tuple[Value, ...]) -> str | None:
             return "waiting"
         case (None,):
             return "history"
+        case (None, int(), int() | None, bytes(), bytes()):
+            return "gone"
         case (int(),) | (int(), int()):
             return "progress"
         case ("record" | "outbox", int()):
@@ -175,7 +182,7 @@ def _shape(values: tuple[Value, ...]) -> str | None:
 
 def _is_record(values: tuple[Value, ...]) -> TypeGuard[tuple[Any, ...]]:
     return (
-        _FIRST_COLUMNS <= len(values) <= _FIRST_COLUMNS + 3
+        _FIRST_COLUMNS <= len(values) <= _FIRST_COLUMNS + len(_DEFAULTS)
         and values[0] is None
         and isinstance(values[1], str)
         and isinstance(values[2], int)
@@ -188,13 +195,12 @@ def _saved(seq: int, values: tuple[Any, ...], undigested: int) -> Saved | None:
         :_FIRST_COLUMNS
     ]
     later = values[_FIRST_COLUMNS:]
-    defaults: tuple[Any, ...] = (1, b"", 0)
-    evict, sealed, lived_ns = (*later, *defaults[len(later) :])
+    evict, sealed, lived_ns, place = (*later, *_DEFAULTS[len(later) :])
     content = (id_, number, topic, properties, content_type, sequence, payload, evict)
-    if not is_typed((*content, sealed)) or number not in range(len(KINDS)):
+    if not is_typed((*content, sealed, place)) or number not in range(len(KINDS)):
         return None
-    old = sealed == b"" and seq <= undigested
-    whole = is_plausible(content) if old else is_digest(sealed, content)
+    old = sealed == b"" and not place and seq <= undigested
+    whole = is_plausible(content) if old else is_digest(sealed, content, place)
     if not whole or not isinstance(created_ns, int) or not isinstance(lived_ns, int):
         return None
-    return Saved(seq=seq, content=content, created_ns=created_ns, lived_ns=lived_ns)
+    return Saved(seq=seq, content=content, place=place, created_ns=created_ns, lived_ns=lived_ns)

@@ -12,9 +12,11 @@ from importlib.metadata import version
 from typing import Any
 
 from agent.contract.arguments import COMMANDS
+from agent.contract.chain import NAME
 from agent.contract.commands import CODES, Response
 from agent.contract.desired import INSTALL_TYPE, MAX_DOCUMENT_BYTES, SETTINGS_TYPE, Desired
 from agent.contract.events import EventMessage
+from agent.contract.head import Head, HeadStatement
 from agent.contract.mark import Mark
 from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header, encode
 from agent.contract.reported import Reported
@@ -31,6 +33,7 @@ SENT: dict[TopicName, str] = {  # and the rest of the address
     "crop_header": "crop_header/{camera}",
     "event": "event",
     "mark": "mark",
+    "head": "head",
     "status": "status",
     "metrics": "metrics",
     "reported": "config/reported",
@@ -58,7 +61,7 @@ CROP_PROPERTIES = {
 }
 CLOUD_EVENT = {
     "specversion": "1.0",
-    "id": "the id of what is told: result_id, event_id, mark_id or crop_id",
+    "id": "the id of what is told: result_id, event_id, mark_id, head_id or crop_id",
     "source": "the topic down to the station",
     "type": "the message's schema",
     "time": "when it was made",
@@ -100,7 +103,7 @@ def document() -> Json:
         "operations": {**_sending(), **_receiving(), **pieces.operations()},
         "components": {
             "schemas": json_schemas.components(
-                (Verdict, EventMessage, Mark, Status, Reported, Response, *pieces.MODELS)
+                (Verdict, EventMessage, Mark, Head, HeadStatement, Status, Reported, Response, *pieces.MODELS)
             ),
             "messages": {
                 **_sent_messages(),
@@ -200,7 +203,7 @@ def _sent_messages() -> Json:
         "crop_header": {
             **_message(CROP_HEADER_SCHEMA, None, "What a crop's user properties say, as JSON."),
             "description": _CROP_HEADER,
-            "payload": _texts(
+            "payload": _placed(
                 {"schema": CROP_HEADER_SCHEMA, "content_type": "of the crop", **_crop_headers()}
             ),
             "examples": [{"payload": json.loads(crop_header(cut))}],
@@ -215,6 +218,12 @@ def _sent_messages() -> Json:
             "description": _MARK,
             "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
             "examples": [{"payload": examples.plain(examples.mark())}],
+        },
+        "head": {
+            **_message("plumbline.head/1", "Head", "The end of the chain of records, signed."),
+            "description": _HEAD,
+            "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
+            "examples": [{"payload": examples.plain(examples.head())}],
         },
         "status": {
             **_message("plumbline.status/1", "Status", "How the station is; also its last will."),
@@ -287,7 +296,7 @@ def _crop(cut: Row) -> Json:
         **_message(CROP_SCHEMA, None, "One defect, cut from the original pixels."),
         "contentType": cut.content_type,
         "description": "JPEG or PNG, see its ContentType. The verdict names it by `crop_id` and `sha256`.",
-        "headers": _texts(_crop_headers()),
+        "headers": _placed(_crop_headers()),
         "payload": {"type": "string", "format": "binary"},
         "examples": [{"headers": dict(cut.properties)}],
     }
@@ -337,6 +346,13 @@ def _crop_headers() -> dict[str, str]:
     return {**CROP_PROPERTIES, **CLOUD_EVENT}
 
 
+def _placed(meanings: dict[str, str]) -> Json:
+    texts = _texts(meanings)
+    meaning = "place in the station's chain of records, the JSON that other records have as their member"
+    texts["properties"][NAME] = {"type": "string", "description": meaning}
+    return texts
+
+
 def _texts(meanings: dict[str, str]) -> Json:
     properties = {name: {"type": "string", "description": meaning} for name, meaning in meanings.items()}
     return {"type": "object", "properties": properties, "required": list(meanings)}
@@ -367,6 +383,18 @@ From the page, by a command of a person or by one of a system. `sequence` counts
 gap, and the one with the highest number of a `result_id` holds: one that says taken_back makes those before
 void. `verdict` and what follows it are as they stand in the verdict, so that a mark can be read alone. A
 station that begins again at 1 has lost its file of marks, or somebody has moved it away."""
+
+_HEAD = """\
+A DSSE 1.0.2 envelope with the payloadType application/vnd.plumbline.head+json around the JSON of
+#/components/schemas/HeadStatement, signed with the station's key (Ed25519) every minute in which there was a
+record, at the end of a shift and at a stop. It is a record itself, the one behind the `number` that it signs
+for, and retained: the newest one stands at the broker.
+
+Each record carries the link of the one before as `chain.previous`. Its own link is the SHA-256 over `segment`
+(8 bytes), `previous` (32 bytes), `number` (8 bytes, the highest first) and the SHA-256 of the payload without
+its last member `chain`; a verdict that was said again counts with `replayed: false`, and a crop by its
+sha256. Where the links from a record on lead to the `link` that a head signs, the record is as the station
+made it."""
 
 _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in

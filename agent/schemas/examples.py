@@ -7,6 +7,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel
 
 from agent.clock import rfc3339
@@ -22,6 +23,7 @@ from agent.contract.desired import (
     station_address,
 )
 from agent.contract.events import EventMessage
+from agent.contract.head import HEAD_TYPE, Head, HeadStatement, head_of
 from agent.contract.mark import Mark
 from agent.contract.metrics import STAGES, VERDICTS, Distribution, Sample, message
 from agent.contract.payloads import Status, crop_row, encode, verdict_row
@@ -48,6 +50,8 @@ from agent.contract.verdict import (
     TimingMessage,
     Verdict,
 )
+from agent.trust.envelope import encoding
+from agent.trust.keys import key_id
 
 TOPICS = Topics(site="plant1", area="press", line="l2", station="cell3-cam1")
 CAMERA = "top"
@@ -121,6 +125,25 @@ def event() -> EventMessage:
         detail="the broker said Not authorized (0x87)",
         data={"id": RESULT, "kind": "verdict"},
     )
+
+
+def head() -> Head:
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    statement = HeadStatement(
+        head_id="0193586c-2f10-7a4b-8d1e-2c3f4a5b6c7d",
+        station=TOPICS.station,
+        boot_id=BOOT,
+        created=rfc3339(WHEN.replace(minute=16)),
+        clock_synced=True,
+        reason="minute",
+        segment="5f1d0c7a9b3e2846",
+        number=184_301,
+        link=hashlib.sha256(b"link").hexdigest(),
+        first=90_122,
+        key=key.public_key().public_bytes_raw().hex(),
+    )
+    signature = key.sign(encoding(encode(statement), HEAD_TYPE))
+    return head_of(statement, keyid=key_id(key.public_key()), signature=signature)
 
 
 def mark() -> Mark:

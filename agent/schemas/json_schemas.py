@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
 from agent.contract.arguments import COMMANDS
+from agent.contract.chain import LINK_BYTES, NAME, SEGMENT_BYTES
 from agent.contract.commands import Request
 from agent.contract.events import EVENT_NAMES
 from agent.contract.metrics import METRICS, Metric
@@ -24,6 +25,7 @@ Schema = dict[str, Any]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = "name and major version of this message"
+CHAINED = ("Verdict", "PartVerdict", "EventMessage", "Mark", "Actuation", "Head")  # messages of the outbox
 
 
 class BothDrafts(GenerateJsonSchema):
@@ -53,7 +55,7 @@ def settings() -> Schema:
 def outgoing(model: type[BaseModel]) -> Schema:
     """The schema for readers of what we send."""
     made = model.model_json_schema(by_alias=True, schema_generator=BothDrafts)
-    return named(_with_names(_alike(_with_room(made))))
+    return named(_with_chain(_with_names(_alike(_with_room(made)))))
 
 
 def incoming(model: type[BaseModel]) -> Schema:
@@ -90,7 +92,7 @@ def components(sent: Sequence[type[BaseModel]]) -> Schema:
         schema_generator=BothDrafts,
         ref_template=place,
     )
-    models: Schema = _with_names(_alike(_with_room(made["$defs"])))
+    models: Schema = _with_chain(_with_names(_alike(_with_room(made["$defs"]))))
     requests = {f"{name}_command": _request(name, place) for name in COMMANDS}
     return {**models, "Metrics": metrics(), **requests}
 
@@ -150,6 +152,37 @@ def _alike(schema: Any) -> Any:
             return {"allOf": [{"$ref": inside.pop("$ref")}], **inside}
         return inside
     return [_alike(one) for one in schema] if isinstance(schema, list) else schema
+
+
+def _with_chain(schemas: Schema) -> Schema:
+    """With the place that the outbox writes into each record as it leaves."""
+    for name in CHAINED:
+        model = schemas if schemas.get("title") == name else schemas.get(name)
+        if model is not None:
+            model["properties"][NAME] = _place()
+    return schemas
+
+
+def _place() -> Schema:
+    def hexadecimal(bytes_: int, description: str) -> Schema:
+        return {"type": "string", "pattern": f"^[0-9a-f]{{{2 * bytes_}}}$", "description": description}
+
+    properties = {
+        "segment": hexadecimal(SEGMENT_BYTES, "of the chain; a new one begins when a file was mended"),
+        "number": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "without a gap by segment, over records of every kind",
+        },
+        "previous": hexadecimal(LINK_BYTES, "link of the record before; zeros for the first of a segment"),
+    }
+    return {
+        "type": "object",
+        "description": "place in the station's chain of records; always the last member, and absent in "
+        "records of before there was a chain",
+        "properties": properties,
+        "required": list(properties),
+    }
 
 
 def _with_names(schemas: Schema) -> Schema:

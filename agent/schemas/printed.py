@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 from agent.contract.commands import SignedRequest
 from agent.contract.desired import DesiredBundle, DesiredSettings
 from agent.contract.events import EventMessage
+from agent.contract.head import Head
 from agent.contract.mark import Mark
 from agent.contract.payloads import Status
 from agent.contract.reported import Reported
@@ -18,6 +19,7 @@ Contract: TypeAlias = Literal[
     "verdict",
     "event",
     "mark",
+    "head",
     "status",
     "metrics",
     "command",
@@ -40,6 +42,8 @@ def printed(what: Contract) -> dict[str, Any]:
             return json_schemas.outgoing(EventMessage)
         case "mark":
             return json_schemas.outgoing(Mark)
+        case "head":
+            return json_schemas.outgoing(Head)
         case "status":
             return json_schemas.outgoing(Status)
         case "metrics":

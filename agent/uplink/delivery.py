@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.contract.row import KINDS, Row, RowKind
+from agent.contract import chain
+from agent.contract.row import KINDS, RowKind, Waiting
 from agent.uplink.shipment import (
     SECOND_NS,
     Acknowledged,
@@ -84,11 +85,14 @@ def decide(
             return _tick(rules, state, now_ns)
 
 
-def packet_bytes(row: Row) -> int:
+def packet_bytes(waiting: Waiting) -> int:
     """The size of the row's PUBLISH packet in MQTT 5, a few bytes too many at most."""
+    row = waiting.row
     framing = 5 + 2 + 2 + 4 + 3  # fixed header, topic length, packet id, properties length, content type
     pairs = sum(5 + len(name.encode()) + len(value.encode()) for name, value in row.properties)
-    return framing + len(row.topic.encode()) + len(row.content_type.encode()) + pairs + len(row.payload)
+    chained = 5 + len(chain.NAME) + chain.MEMBER_BYTES if waiting.place else 0
+    texts = len(row.topic.encode()) + len(row.content_type.encode())
+    return framing + texts + pairs + chained + len(row.payload)
 
 
 def _disconnected(rules: Rules, state: CourierState, now_ns: int) -> tuple[CourierState, tuple[Action, ...]]:
@@ -193,7 +197,7 @@ def _publish(
         seq, row = waiting.seq, waiting.row
         if seq in _held(state):
             continue
-        limit, size = state.maximum_packet_bytes, packet_bytes(row)
+        limit, size = state.maximum_packet_bytes, packet_bytes(waiting)
         if limit is not None and size > limit:
             reason = f"its packet of {size} bytes is over the broker's limit of {limit}"
             refusal = _refusal(rules, state, seq, row.kind, reason, now_ns)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from datetime import time
+from pathlib import Path
 
 import structlog
 from pydantic import JsonValue
 
+from agent.chain.notary import Notary
 from agent.clock import Clock, uuid7_after
 from agent.contract.events import EventMaker, Severity
 from agent.contract.row import Changed, Row
@@ -28,6 +31,8 @@ from agent.outbox.outbox import Outbox
 from agent.outbox.spool import DAY_S, Limits, Tidied
 from agent.settings import settings
 from agent.settings.gateways import Gateway as GatewaySettings
+from agent.trust.keys import KeyFileError
+from agent.trust.private_keys import station_key
 from agent.uplink.courier import Courier
 from agent.uplink.mqtt.intake import TurnAway
 from agent.uplink.mqtt.link import MqttLink
@@ -66,12 +71,17 @@ class Uplink:
     courier: Courier
     cursors: tuple[Cursor, ...]
     gateways: tuple[Gateway, ...]
+    notary: Notary | None = None
+    unsigned: str | None = None  # why the station's key cannot sign, and nothing is signed
     troubles: dict[str, Trouble] = field(default_factory=dict)  # as `watch` last saw them
     rows_lost: int = 0  # of a damaged outbox, at the start
     lacks_told: set[str] = field(default_factory=set)  # of brokers, since the start
 
     def start(self) -> None:
         """Deliver; the outbox is open already."""
+        if self.notary is not None:
+            with suppress(FullError):  # it is signed at a later look
+                self.notary.begin()
         if (saved := self.outbox.salvaged) is not None:
             detail = f"{self.outbox.path} was damaged and was moved to {saved.file} whole: {saved.words()}"
             log.error("outbox_set_aside", detail=detail)
@@ -90,6 +100,7 @@ class Uplink:
                     changed=saved.changed,
                     next_sequence=saved.next_sequence,
                     cursors_lost=saved.cursors_lost,
+                    lost_rows=[list(span) for span in saved.lost_rows],
                 )
             )
         if self.outbox.unshrinkable is not None:
@@ -160,10 +171,15 @@ class Uplink:
             if gone.over is not None:
                 self.keeper.note(self.events.row(gone.over, "info", f"over: {gone.detail}", **gone.data))
         self.troubles = now
+        if self.notary is not None:
+            self.notary.look()
         return done
 
     def _troubles(self, state: CourierState) -> list[tuple[str, Trouble]]:
         found = []
+        if self.unsigned is not None:
+            detail = f"records are chained, and nobody signs for them: {self.unsigned}"
+            found.append(("unsigned", Trouble(event="chain_unsigned", severity="warning", detail=detail)))
         if state.heard is False:
             detail = "the broker takes our verdicts, and nobody is subscribed to them; check the MES"
             found.append(("unheard", Trouble(event="no_subscriber", severity="warning", detail=detail)))
@@ -193,6 +209,8 @@ class Uplink:
     def _drain(self) -> None:
         if self.outbox.failure is not None or not self.outbox.settle(DRAIN_S):
             return
+        if self.notary is not None:
+            self.notary.stop()
         ends_ns = self.clock.monotonic_ns() + round(DRAIN_S * 1e9)
         while self.link.state.connected and self.outbox.depth().rows and self.clock.monotonic_ns() < ends_ns:
             self.clock.sleep(0.05)
@@ -225,8 +243,12 @@ def build(
     new_id: Callable[[], str],
     turn_away: TurnAway,
     bind: Binder,
+    key: Path | None = None,
 ) -> Uplink:
-    """Open the outbox and make the rest; `bind` takes what the field writes. Raises OutboxError."""
+    """Open the outbox and make the rest; `bind` takes what the field writes. Raises OutboxError.
+
+    `key` is the file of the station's key, which is made where there is none; without one nothing is signed.
+    """
     identity = wanted.identity
     topics = Topics(site=identity.site, area=identity.area, line=identity.line, station=identity.station)
     events = EventMaker(topics, boot_id=boot_id, clock=clock, new_id=new_id)
@@ -242,8 +264,10 @@ def build(
             boot_id=boot_id,
             last_will=last_will,
             clock=clock,
+            new_id=new_id,
             turn_away=turn_away,
             bind=bind,
+            key=key,
         )
     except BaseException:
         outbox.close()  # the next try may have it
@@ -259,8 +283,10 @@ def _around(
     boot_id: str,
     last_will: bytes,
     clock: Clock,
+    new_id: Callable[[], str],
     turn_away: TurnAway,
     bind: Binder,
+    key: Path | None,
 ) -> Uplink:
     """Everything else, for an open outbox."""
     topics = events.topics
@@ -330,6 +356,22 @@ def _around(
             on_unacceptable=store,
         )
 
+    notary, unsigned = None, None
+    if key is not None:
+        try:
+            notary = Notary(
+                keeper,
+                station_key(key),
+                path=database.path,
+                topics=topics,
+                boot_id=boot_id,
+                clock=clock,
+                new_id=new_id,
+                shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
+                salvaged=database.salvaged,
+            )
+        except KeyFileError as error:
+            unsigned = str(error)
     return Uplink(
         clock=clock,
         events=events,
@@ -339,4 +381,6 @@ def _around(
         courier=courier,
         cursors=cursors,
         gateways=tuple(gateway(one, cursor) for one, cursor in zip(wanted.gateways, cursors, strict=True)),
+        notary=notary,
+        unsigned=unsigned,
     )

@@ -2,10 +2,12 @@
 
     consumer.py run  --database sqlite:///verdicts.sqlite3 --host BROKER [--crops FOLDER] [--confirm]
     consumer.py gaps --database sqlite:///verdicts.sqlite3 [--heal --host BROKER]
+    consumer.py check --database sqlite:///verdicts.sqlite3 [--key STATION.PEM] [--from N] [--to N]
 
-It needs paho-mqtt, and psycopg for postgresql://USER@HOST/NAME. Beside it stand what is kept (store.py,
-crops.py, marks.py), what stations promise (contract.py) and are like (life.py), what is missing (gaps.py,
-report.py) and what is said to stations (station.py). Four things make it lose nothing:
+It needs paho-mqtt, psycopg for postgresql://USER@HOST/NAME, and cryptography for `check`. Beside it stand
+what is kept (store.py, crops.py, marks.py), what stations promise (contract.py) and are like (life.py),
+what is missing (gaps.py, report.py), what was changed (chain.py) and what is said to stations (station.py).
+Four things make it lose nothing:
 
 1. Its session is durable: a fixed client id, no clean start, and a week until the broker forgets it.
 2. A message is acknowledged after the commit that stores it; what a crash leaves unacknowledged comes again.
@@ -25,6 +27,13 @@ it stores. Exit codes of `gaps`, which never makes a database:
 2   it could not look, or not ask
 3   nothing is missing of what came, but that proves little: no station is known, or one is offline
     (it vanished, or its broker connection did) or said spool_full, so that its line waits
+
+`check` goes along the chain of records and says which is the first that is not what the station made:
+
+0   no link is broken, as far as heads sign for them
+1   one is: it is named, with what was expected and what stands there
+2   it could not look
+3   no link is broken, and no head signs for any
 """
 
 from __future__ import annotations
@@ -47,13 +56,14 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from contract import ConsumerError, UnreadableError, place, shown
+from chain import check, describe, read_keys
+from contract import OTHERS, ConsumerError, UnreadableError, place, shown
 from crops import Crop, keep, open_folder, read_crop
 from life import Event, Status, read_event, read_status, stamp
 from marks import Mark, read_mark
 from report import report
 from station import NetworkError, command, make_client, network
-from store import Database, Verdict, read
+from store import Database, Other, Verdict, read, read_other
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
 RECONNECT_S = 1.0
@@ -69,6 +79,7 @@ class Batch:
         self.statuses: list[Status] = []
         self.events: list[Event] = []
         self.marks: list[Mark] = []
+        self.others: list[Other] = []
         self.unreadable: list[tuple[str, str, bytes]] = []
         self.crops: list[tuple[Crop, paho.MQTTMessage]] = []
         self.for_database: list[paho.MQTTMessage] = []
@@ -92,6 +103,8 @@ class Batch:
                 self.events.append(read_event(where, payload))
             case "mark":
                 self.marks.append(read_mark(where, payload))
+            case "head" | "part" | "actuation":
+                self.others.append(read_other(where, payload))
             case _:
                 self.verdicts.append(read(message.topic, payload))
         self.for_database.append(message)
@@ -157,7 +170,13 @@ class Consumer:
         for topic, reason, _ in batch.unreadable:
             tell(f"{topic}: {reason}; kept in the table unreadable")
         new = self._database.store(
-            batch.verdicts, batch.unreadable, batch.statuses, batch.events, batch.marks, now=batch.now
+            batch.verdicts,
+            batch.unreadable,
+            batch.statuses,
+            batch.events,
+            batch.marks,
+            batch.others,
+            now=batch.now,
         )
         self.stored, self.again = self.stored + new, self.again + len(batch.verdicts) - new
         self.unreadable += len(batch.unreadable)
@@ -184,7 +203,8 @@ class Consumer:
     def _subscribe(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             raise ConsumerError(f"{self._options.host}: the broker refused us: {reason}")
-        kinds = ["verdict/+", "status", "event", "mark", *([] if self._options.crops is None else ["crop/+"])]
+        crops = [] if self._options.crops is None else ["crop/+"]
+        kinds = ["verdict/+", "status", "event", "mark", *OTHERS, *crops]
         try:
             client.subscribe([(f"{self._options.stations}/{kind}", 1) for kind in kinds])
         except ValueError as error:
@@ -245,15 +265,34 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     run.add_argument("--confirm", action="store_true", help="send cmd/ack with what has been stored")
     gaps = verbs.add_parser("gaps", parents=[shared], help="name missing verdicts and dead stations")
     gaps.add_argument("--heal", action="store_true", help="ask the stations for them with cmd/replay")
+    chain = verbs.add_parser("check", help="name the first record that is not what its station made")
+    chain.add_argument("--database", required=True, help="sqlite:///FILE or postgresql://USER@HOST/NAME")
+    chain.add_argument("--key", type=Path, action="append", default=[], help="a station's public key in PEM")
+    chain.add_argument("--from", dest="first", type=int, help="first record, by chain.number")
+    chain.add_argument("--to", dest="last", type=int, help="last record, by chain.number")
     return parser.parse_args(words)
+
+
+def check_chain(options: argparse.Namespace, database: Database) -> int:
+    """Print every segment and its first broken link, and give the exit code."""
+    segments = check(database.bodies(), read_keys(options.key), options.first, options.last)
+    for segment in segments:
+        print(describe(segment))
+    if not options.key and any(segment.keys for segment in segments):
+        print("without --key it is only known that one and the same key has signed")
+    broken = [segment.broken for segment in segments if segment.broken is not None]
+    print("\n".join(broken) or "no link is broken")
+    if broken:
+        return 1
+    return 0 if any(segment.heads for segment in segments) else 3
 
 
 def main() -> int:
     try:
         options = parse(sys.argv[1:])
-        if options.verb == "gaps":
+        if options.verb != "run":
             database = Database(options.database, may_make=False)
-            code = report(options, database)
+            code = (report if options.verb == "gaps" else check_chain)(options, database)
             sys.stdout.flush()
             return code
         database = Database(options.database)

@@ -8,7 +8,11 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 _ID = "[a-z0-9_-]{1,64}"
-TOPIC = re.compile(rf"(plumbline/v1(?:/{_ID}){{3}}/({_ID}))/(?:(verdict|crop)/{_ID}|(status|event|mark))")
+OTHERS = ("head", "actuation", "part/+")  # records that are kept as they are, for the chain
+TOPIC = re.compile(
+    rf"(plumbline/v1(?:/{_ID}){{3}}/({_ID}))/"
+    rf"(?:(verdict|crop|part)/{_ID}|(status|event|mark|head|actuation))"
+)
 
 
 class ConsumerError(Exception):
@@ -24,14 +28,14 @@ class Place(NamedTuple):
 
     source: str
     station: str
-    kind: str  # verdict, crop, status, event or mark
+    kind: str  # verdict, crop, status, event, mark, or one of OTHERS
 
 
 def place(topic: str) -> Place:
     """Raises UnreadableError for a topic that no station has."""
     found = TOPIC.fullmatch(topic)
     if found is None:
-        raise UnreadableError("not the topic of a verdict, crop, status, event or mark")
+        raise UnreadableError("not the topic of a verdict, crop, status, event, mark or head")
     return Place(found[1], found[2], found[3] or found[4])
 
 

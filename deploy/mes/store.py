@@ -1,11 +1,13 @@
-"""What is kept in SQLite or PostgreSQL: verdicts, marks, events, the state of stations, and what is gone."""
+"""What is kept in SQLite or PostgreSQL: records as they came, the state of stations, and what is gone."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +57,12 @@ TABLES = (
         created TEXT NOT NULL,
         body TEXT NOT NULL)""",
     "CREATE INDEX IF NOT EXISTS marks_result ON marks (source, result_id, sequence)",
+    """CREATE TABLE IF NOT EXISTS others (
+        arrival {identity},
+        sha256 TEXT NOT NULL UNIQUE,
+        source TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        body TEXT NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS stations (
         source TEXT PRIMARY KEY,
         state TEXT, reason TEXT, since TEXT, told TEXT,
@@ -66,6 +74,8 @@ TABLES = (
 INSERT_UNREADABLE = "INSERT INTO unreadable (topic, reason, payload) VALUES (?, ?, ?)"
 INSERT_EVENT = f"""INSERT INTO events ({", ".join(Event._fields)})
     VALUES ({", ".join("?" * len(Event._fields))}) ON CONFLICT (event_id) DO NOTHING"""
+INSERT_OTHER = """INSERT INTO others (sha256, source, kind, body) VALUES (?, ?, ?, ?)
+    ON CONFLICT (sha256) DO NOTHING"""
 INSERT_GONE = """INSERT INTO gone (source, boot_id, first_gone, last_gone)
     VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 TELL_STATUS = """INSERT INTO stations (source, state, reason, since, told) VALUES (?, ?, ?, ?, ?)
@@ -84,6 +94,19 @@ LIVES = f"""SELECT known.source, state, reason, since, told, sequence, verdict_c
     FROM (SELECT source FROM verdicts UNION SELECT source FROM stations UNION SELECT source FROM events)
         AS known
     LEFT JOIN stations ON stations.source = known.source ORDER BY known.source"""
+
+
+WITH_BODIES = ("verdicts", "events", "marks", "others")
+AT_ONCE = 5000  # rows that are read
+
+
+class Other(NamedTuple):
+    """A record that is only kept: a head, a part, an actuation."""
+
+    sha256: str
+    source: str
+    kind: str
+    body: str
 
 
 class Verdict(NamedTuple):
@@ -130,6 +153,17 @@ def read(topic: str, payload: bytes) -> Verdict:
         raise UnreadableError(f"not a verdict: {error!r}"[:500]) from None
     _check(found, where)
     return found
+
+
+def read_other(where: Place, payload: bytes) -> Other:
+    """Raises UnreadableError."""
+    try:
+        body = payload.decode()
+        json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(f"no JSON: {error!r}"[:500]) from None
+    check_texts([body])
+    return Other(hashlib.sha256(payload).hexdigest(), where.source, where.kind, body)
 
 
 def _check(found: Verdict, where: Place) -> None:
@@ -186,6 +220,7 @@ class Database:
         statuses: Sequence[Status] = (),
         events: Sequence[Event] = (),
         marks: Sequence[Mark] = (),
+        others: Sequence[Other] = (),
         *,
         now: str | None = None,
     ) -> int:
@@ -198,11 +233,21 @@ class Database:
             self._many(cursor, INSERT_UNREADABLE, unreadable)
             self._many(cursor, INSERT_EVENT, events)
             self._many(cursor, INSERT_MARK, marks)
+            self._many(cursor, INSERT_OTHER, others)
             self._many(cursor, TELL_STATUS, statuses)
             self._many(cursor, TELL_VERDICT, came)
             return new
 
         return int(self._explained(lambda: self._commit(insert)))
+
+    def bodies(self) -> Iterator[tuple[str, str]]:
+        """Every record as it came, and where it is kept."""
+        for table in WITH_BODIES:
+            query = f"SELECT arrival, body FROM {table} WHERE arrival > ? ORDER BY arrival LIMIT {AT_ONCE}"
+            last = 0
+            while rows := self._explained(lambda: self._select(query, last)):  # noqa: B023 (called at once)
+                yield from ((f"{table} {arrival}", body) for arrival, body in rows)
+                last = rows[-1][0]
 
     def note_gone(self, ranges: Sequence[Gone]) -> None:
         """Nobody has these any more; they are told as gone from now on."""
@@ -264,9 +309,9 @@ class Database:
         cursor.executemany(query.replace("?", self._mark), rows)
         return int(cursor.rowcount)
 
-    def _select(self, query: str) -> list[Any]:
+    def _select(self, query: str, *values: object) -> list[Any]:
         cursor = self._connection.cursor()
-        cursor.execute(query)
+        cursor.execute(query.replace("?", self._mark), values)
         found = list(cursor.fetchall())
         self._connection.commit()  # PostgreSQL holds a transaction open for reading, too
         return found

@@ -283,7 +283,7 @@ def _is_bundle(path: Path) -> bool:
 
 
 def _loaded(paths: list[Path]) -> list[Ed25519PrivateKey]:
-    from models.signing import load_private_key
+    from agent.trust.private_keys import load_private_key
 
     return [load_private_key(path) for path in paths]
 

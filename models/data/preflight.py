@@ -11,7 +11,7 @@ from agent.bundle.bundle import MANIFEST, open_bundle
 from agent.contract import strict_json
 from agent.errors import PlumblineError
 from agent.settings import bounded
-from models import signing
+from agent.trust.private_keys import load_private_key
 from models.data.datasets import DataError, check_pictures, read_set, summary
 from models.stages import SILENT, Stages
 
@@ -72,7 +72,7 @@ def need_key(path: Path | None) -> None:
     """Refuse what cannot sign: a bundle is signed at its very end. Raises KeyFileError, too."""
     need_file(path, "--key")
     if path is not None:
-        signing.load_private_key(path)
+        load_private_key(path)
 
 
 def need_no_other(out: Path, *, student: bool) -> None:

@@ -17,6 +17,7 @@ from agent.contract.desired import HttpsSource, MqttSource
 from agent.contract.inbound import Inbound
 from agent.errors import PlumblineError
 from agent.foreign import shown
+from agent.trust.private_keys import load_private_key
 from agent.trust.trust_set import TrustSet, load_trust
 from agent.uplink.mqtt.connection import Connection
 from models.fleet import waves
@@ -29,7 +30,6 @@ from models.fleet.inventory import Inventory
 from models.fleet.ledger import Ledger
 from models.fleet.plan import Record
 from models.fleet.wire import Wire
-from models.signing import load_private_key
 
 TURN_S = 0.1
 

@@ -25,6 +25,7 @@ from agent.bundle.bundle import (
 from agent.explain.form import GOOD, GRAPH, Good, check_form, open_form
 from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Floats
+from agent.trust.private_keys import load_private_key
 from models import signing
 from models.data.datasets import Item, read_image
 from models.data.held import good_items
@@ -60,7 +61,7 @@ def add_explanation(
     manifest = with_digests(bundle.manifest.model_copy(update={"counter": counter}), files)
     signature = None
     if key is not None:
-        signature = signing.sign(manifest_bytes(manifest), BUNDLE_TYPE, signing.load_private_key(key))
+        signature = signing.sign(manifest_bytes(manifest), BUNDLE_TYPE, load_private_key(key))
     write_bundle(out, manifest, files, signature)
     return open_bundle(out)
 

@@ -43,6 +43,7 @@ from agent.engines.open import open_engine
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
 from agent.settings import settings
+from agent.trust.private_keys import load_private_key
 from models import signing
 from models.data.batches import Tiles, as_tiles, draw_batch
 from models.data.datasets import Item
@@ -170,7 +171,7 @@ def export(
     manifest = with_digests(manifest, files)
     signature = None
     if key is not None:
-        signature = signing.sign(manifest_bytes(manifest), BUNDLE_TYPE, signing.load_private_key(key))
+        signature = signing.sign(manifest_bytes(manifest), BUNDLE_TYPE, load_private_key(key))
     step = max(1, len(held) // COMPARED_FRAMES)
     _refuse_disagreement(manifest, files, held[::step], scores[::step], stages)
     write_bundle(out, manifest, files, signature)

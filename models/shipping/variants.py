@@ -35,6 +35,7 @@ from agent.bundle.bundle import (
 from agent.engines.engine import Answer, largest_difference
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
+from agent.trust.private_keys import load_private_key
 from models import signing
 from models.data.batches import as_tiles, draw_batch
 from models.data.datasets import Item
@@ -99,7 +100,7 @@ def add_variants(
     manifest = with_digests(manifest, files)
     signature = None
     if key is not None:
-        signature = signing.sign(manifest_bytes(manifest), BUNDLE_TYPE, signing.load_private_key(key))
+        signature = signing.sign(manifest_bytes(manifest), BUNDLE_TYPE, load_private_key(key))
     write_bundle(out, manifest, files, signature)
     return open_bundle(out)
 

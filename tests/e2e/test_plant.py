@@ -12,7 +12,8 @@ import pytest
 
 from agent.bundle.bundle import open_bundle
 from agent.contract.desired import SETTINGS_TYPE
-from models.signing import load_private_key, sign, write_new_key
+from agent.trust.private_keys import load_private_key
+from models.signing import sign, write_new_key
 from tests.brokers import Mosquitto, Subscriber, eventually
 from tests.e2e.agent_process import PROOF_S
 from tests.e2e.plant import NAMES, Plant, Running, is_gap_free, lab, topic

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.chain.report import verify
 from agent.clock import SystemClock
 from agent.contract.row import KINDS
 from agent.outbox.database import Database
@@ -159,7 +160,7 @@ def reopened(path: Path) -> tuple[int, list[str]]:
 
 
 def integrity(path: Path) -> str | None:
-    """What SQLite finds wrong with the file."""
+    """What SQLite finds wrong with the file, or what is broken in its chain."""
     with closing(sqlite3.connect(path)) as database:
         found = database.execute("PRAGMA integrity_check").fetchone()[0]
-    return None if found == "ok" else str(found)
+    return verify(path).first_break if found == "ok" else str(found)

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.trust.envelope import MAX_SIGNATURES, SignatureError, verify
 from agent.trust.keys import KeyFileError, load_public_key
-from models.signing import add_signatures, load_private_key, sign, write_new_key
+from agent.trust.private_keys import load_private_key
+from models.signing import add_signatures, sign, write_new_key
 from tests.agent.trust.pem import private_pem, public_pem
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

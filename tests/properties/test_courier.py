@@ -89,7 +89,7 @@ class World:
                 match action:
                     case Publish(waiting=waiting):
                         assert waiting.seq not in self.on_the_wire, "published twice on one connection"
-                        assert self.limit_bytes is None or packet_bytes(waiting.row) <= self.limit_bytes
+                        assert self.limit_bytes is None or packet_bytes(waiting) <= self.limit_bytes
                         self.on_the_wire.append(waiting.seq)
                         self.published.append(waiting.seq)
                     case Forget(seqs=seqs):

@@ -7,11 +7,11 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
+from agent import shift
 from agent.archive.entry import strongest_label
 from agent.clock import rfc3339
 from agent.contract.verdict import Verdict
 from agent.messages import VerdictName
-from agent.page import shift
 from agent.page.sources import Json, Query, Sources
 from agent.page.state import work_of
 from agent.status.day import MINUTE_S, total

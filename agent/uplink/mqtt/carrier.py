@@ -15,7 +15,7 @@ from typing import TypeAlias
 from paho.mqtt.exception import MQTTException
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.contract.payloads import JSON, crop_header
+from agent.contract.payloads import JSON, crop_header, leaving, told
 from agent.contract.row import Waiting
 from agent.contract.topics import TOPICS, Topics
 from agent.uplink.mqtt.connection import Connection
@@ -49,6 +49,7 @@ class Carrier:
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
+        self._head = topics.head()
         self._inbox: queue.SimpleQueue[_Note] = queue.SimpleQueue()
         self._connection: Connection | None = None
         self._seq_of: dict[int, int] = {}  # packet id to row
@@ -83,15 +84,16 @@ class Carrier:
         connection, row, seq = self._connection, waiting.row, waiting.seq
         if connection is None:
             return
-        messages = [(row.topic, row.payload, row.content_type)]
+        said, properties = leaving(waiting)
+        messages = [(row.topic, said, row.content_type)]
         if row.kind == "crop" and connection.protocol == "3.1.1":
             header_topic = self._topics.crop_header(row.topic.rpartition("/")[2])
-            messages.insert(0, (header_topic, crop_header(row), JSON))
+            messages.insert(0, (header_topic, crop_header(told(waiting)), JSON))
         self._unacknowledged[seq] = len(messages)
         try:
+            delivery = TOPICS["head" if row.topic == self._head else row.kind]
             for topic, payload, content_type in messages:
-                delivery = TOPICS[row.kind]
-                packet_id = connection.carry(topic, payload, delivery, content_type, row.properties)
+                packet_id = connection.carry(topic, payload, delivery, content_type, properties)
                 self._seq_of[packet_id] = seq
         except (ValueError, MQTTException) as error:
             self._inbox.put(Refused(seq=seq, reason=f"it cannot be encoded: {error}"))

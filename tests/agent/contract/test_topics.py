@@ -32,7 +32,7 @@ def test_no_name_has_more_than_seven_slashes() -> None:
 
 def test_only_what_holds_until_it_is_changed_is_retained_and_little_may_be_lost() -> None:
     retained = [name for name, delivery in TOPICS.items() if delivery.retain]
-    assert retained == ["status", "desired", "reported"]
+    assert retained == ["head", "status", "desired", "reported"]
     assert [name for name, delivery in TOPICS.items() if delivery.qos == 0] == [
         "metrics",
         "bundle_get",

@@ -37,7 +37,7 @@ def test_crops_with_their_properties_pass_through(tmp_path: Path) -> None:
         one.outbox.append(rows).result(DEADLINE_S)
         eventually(lambda: len(subscriber.received) == 3, "all arrive")
         assert one.link.state.protocol == "5"
-        got = {(one.payload, one.properties, one.content_type) for one in subscriber.received}
+        got = {(one.content, one.own_properties, one.content_type) for one in subscriber.received}
         assert got == {(row.payload, row.properties, row.content_type) for row in rows}
     finally:
         one.stop()

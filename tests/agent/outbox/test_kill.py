@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.chain.report import verify
 from agent.clock import SystemClock
 from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
@@ -32,6 +33,7 @@ def test_ten_kills_leave_no_gap_and_lose_nothing_that_was_announced(tmp_path: Pa
         finally:
             outbox.close()
         assert last >= announced > 0
+        assert verify(path).first_break is None
         assert left == list(range(last - len(left) + 1, last + 1))
 
 

@@ -207,7 +207,7 @@ def test_a_head_that_is_destroyed_costs_no_row_and_no_number_is_given_twice(path
     assert all(before[seq] == row for seq, row in found.items() if seq in before)
     if not gone and not half:
         assert before.keys() <= found.keys() or what == "the first ten pages", told
-    assert len(found) > (len(before) // 5 if half else 0 if gone else len(before) - 30) or gone
+    assert len(found) > (len(before) // 6 if half else 0 if gone else len(before) - 30) or gone
     assert told.next_sequence > DELIVERED + WAITING
     assert told.next_sequence <= DELIVERED + WAITING + 2 * reserve.AHEAD
     assert told.lost_verdicts or not gone

@@ -20,7 +20,7 @@ from agent.outbox.cursor import Cursor
 from agent.outbox.database import Database
 from agent.outbox.history import ask_again, dead_letters, delivered_verdicts, span
 from agent.outbox.outbox import Outbox
-from agent.outbox.seal import digest
+from agent.outbox.seal import digest_of
 from tests.agent.outbox import version_1
 from tests.agent.outbox.rows import TOPICS, crop, event, named_crop, verdict
 from tests.agent.uplink.stations import status
@@ -40,6 +40,8 @@ CHANGES: dict[str, str] = {
     "its properties, to nothing that can be read": "UPDATE record SET properties = '[[[['",
     "its content type": "UPDATE record SET content_type = 'text/plain'",
     "its sequence": "UPDATE record SET sequence = sequence + 100",
+    "its place in the chain": "UPDATE record SET chain = zeroblob(40)",
+    "its place in the chain, to none": "UPDATE record SET chain = x''",
     "its digest": "UPDATE record SET digest = x'00'",
     "its digest, to that of an old row": "UPDATE record SET digest = x''",
     "everything": "UPDATE record SET id='x', class=0, topic='', properties='', payload='', sequence='x'",
@@ -138,8 +140,11 @@ def test_different_rows_have_different_digests(
     evict: int,
 ) -> None:
     same = (one, payload) == (other, payload_2)
-    assert (digest(*one, payload, evict) == digest(*other, payload_2, evict)) is same
-    assert digest(*one, payload, 0) != digest(*one, payload, 1)
+    for place in (b"", bytes(40)):
+        assert (
+            digest_of((*one, payload, evict), place) == digest_of((*other, payload_2, evict), place)
+        ) is same
+        assert digest_of((*one, payload, 0), place) != digest_of((*one, payload, 1), place)
 
 
 @pytest.mark.parametrize("of_number", [crop, named_crop])

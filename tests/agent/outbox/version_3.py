@@ -13,6 +13,9 @@ DROP TRIGGER replay_in;
 CREATE TRIGGER row_in AFTER INSERT ON waiting BEGIN
     UPDATE tally SET rows = rows + 1, bytes = bytes + NEW.size WHERE class = NEW.class;
 END;
+ALTER TABLE record DROP COLUMN chain;
+DROP TABLE chain;
+DROP TABLE gone;
 PRAGMA user_version = 3;
 COMMIT;
 """

@@ -65,10 +65,10 @@ def test_rows_committed_are_rows_received_through_absence_death_and_restart_of_t
     one.stop()
     subscriber.stop()
     messages = [got for got in subscriber.received if got.topic in {row.topic for row in committed}]
-    assert {(got.topic, got.payload) for got in messages} == {(row.topic, row.payload) for row in committed}
+    assert {(got.topic, got.content) for got in messages} == {(row.topic, row.payload) for row in committed}
     assert one.link.state.connects >= 3
     for topic in {row.topic for row in committed}:
-        first_seen = list(dict.fromkeys(got.payload for got in messages if got.topic == topic))
+        first_seen = list(dict.fromkeys(got.content for got in messages if got.topic == topic))
         assert first_seen == [row.payload for row in committed if row.topic == topic]
     crops = [row for row in committed if row.kind == "crop"]
     if protocol == "5":
@@ -82,7 +82,7 @@ def test_rows_committed_are_rows_received_through_absence_death_and_restart_of_t
 
 
 def arrived(rows: list[Row], subscriber: Subscriber) -> bool:
-    received = {(got.topic, got.payload) for got in subscriber.received}
+    received = {(got.topic, got.content) for got in subscriber.received}
     return {(row.topic, row.payload) for row in rows} <= received
 
 
@@ -90,4 +90,4 @@ def properties_by_payload(
     messages: list[Received], rows: list[Row]
 ) -> dict[bytes, tuple[tuple[str, str], ...]]:
     payloads = {row.payload for row in rows}
-    return {got.payload: got.properties for got in messages if got.payload in payloads}
+    return {got.payload: got.own_properties for got in messages if got.payload in payloads}

@@ -44,8 +44,8 @@ def delivers(one: Station, subscriber: Subscriber) -> None:
     one.outbox.append(rows).result(DEADLINE_S)
     one.deliver_all()
     sent = {row.payload for row in rows}
-    eventually(lambda: sent <= {got.payload for got in subscriber.received}, "all arrived")
-    verdicts = [got.payload for got in subscriber.received if got.topic == TOPICS.verdict("top")]
+    eventually(lambda: sent <= {got.content for got in subscriber.received}, "all arrived")
+    verdicts = [got.content for got in subscriber.received if got.topic == TOPICS.verdict("top")]
     assert verdicts == [row.payload for row in rows if row.kind == "verdict"]
     assert one.link.failure is None
 
@@ -107,7 +107,7 @@ def test_verdicts_flow_at_a_mosquitto_that_denies_a_topic(
 @contextmanager
 def at(broker: PickyBroker, folder: Path, protocol: str = "auto") -> Iterator[Station]:
     one = station(folder / "outbox.sqlite3", mqtt(broker.port, protocol), Impatient())
-    one.link.publish_status(status("online"))
+    one.link.publish_status(status("online", "w" * 300))
     with broker:
         one.start()
         try:
@@ -134,7 +134,7 @@ def at(broker: PickyBroker, folder: Path, protocol: str = "auto") -> Iterator[St
         (b"\x11\x00\x00\x00\x00", "keeps no session"),  # Session Expiry Interval
         (b"\x13\x00\x05", ""),  # Server Keep Alive
         (b"\x12\x00\x05other", ""),  # Assigned Client Identifier
-        (b"\x27\x00\x00\x00\x80", "status"),  # Maximum Packet Size: no room for the status
+        (b"\x27\x00\x00\x01\x80", "status"),  # Maximum Packet Size: no room for the status
         (b"\x25\x00\x24\x00\x28\x00\x29\x00\x2a\x00\x21\x00\x01", "QoS 0 only"),
     ],
 )

@@ -102,7 +102,7 @@ def test_trap_14_four_hundred_connections_of_malformed_frames_cost_only_themselv
         rows = [verdict(number) for number in range(21, 41)]
         one.outbox.append(rows).result(DEADLINE_S)
         sent = {row.payload for row in rows}
-        eventually(lambda: sent <= {got.payload for got in subscriber.received}, "all arrived")
+        eventually(lambda: sent <= {got.content for got in subscriber.received}, "all arrived")
         # A row that was alone on its way at the last three ends is aside for ten minutes.
         eventually(
             lambda: one.outbox.depth().rows == sum(row.quarantined for row in one.courier.state.refused),

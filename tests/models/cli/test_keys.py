@@ -19,9 +19,10 @@ from agent.contract.desired import INSTALL_TYPE, SETTINGS_TYPE
 from agent.errors import PlumblineError
 from agent.settings import settings
 from agent.trust.keys import key_id, load_public_key, short
+from agent.trust.private_keys import load_private_key
 from agent.trust.trust_set import load_trust
 from models.cli.main import app
-from models.signing import load_private_key, sign
+from models.signing import sign
 from tests.agent.engines.small_bundle import write_small
 
 

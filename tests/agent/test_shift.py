@@ -6,7 +6,7 @@ from datetime import datetime, time, timezone
 
 import pytest
 
-from agent.page.shift import began
+from agent.shift import began
 
 STARTS = [time(6), time(14), time(22)]
 

@@ -1,0 +1,311 @@
+"""Along a chain from record to record: what is proven, what is missing, and the first broken link. Pure.
+
+A record is proven when a signed head stands behind it and every link up to that head fits. What left with its
+digest kept, and pictures whose verdict names them, are gone over; what a signed head says was lost is a gap.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from agent.chain.entry import Entry, Unchained
+from agent.chain.heads import Check
+from agent.contract.chain import BEGINNING, Chained
+from agent.contract.head import HeadError, HeadStatement
+
+Span: TypeAlias = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """The first link that does not hold."""
+
+    where: str  # file and line, or row; of what is missing: of the record beside it
+    segment: str
+    number: int
+    sequence: int | None  # of a verdict
+    what: str
+    expected: str
+    stands: str
+
+    def words(self) -> str:
+        verdict = "" if self.sequence is None else f", verdict {self.sequence}"
+        return (
+            f"{self.where}: broken at record {self.number}{verdict} of segment {self.segment}: {self.what}; "
+            f"expected: {self.expected}; there stands: {self.stands}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """What is known of one segment."""
+
+    segment: str
+    station: str | None
+    first: int
+    last: int
+    records: int  # that are there, with their content
+    pictures: int  # that are not, and whose verdict names them
+    gone: int  # that left, with their digest kept
+    lost: tuple[Span, ...]  # with a damaged file, as a signed head or that file says
+    heads: int
+    proven_to: int  # by the last head; 0 without one
+    keys: tuple[str, ...]  # that signed, in hexadecimal
+    broken: Break | None
+
+    @property
+    def unproven(self) -> int:
+        """Numbers behind the last head; its own record is the first of them."""
+        return max(0, self.last - max(self.proven_to, self.first - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What an outbox says besides its records, by segment."""
+
+    tips: Mapping[bytes, tuple[int, bytes]] = field(default_factory=dict)  # the last number, the link behind
+    firsts: Mapping[bytes, int] = field(default_factory=dict)  # from this number on every one is there
+    lost: Mapping[bytes, tuple[Span, ...]] = field(default_factory=dict)
+
+
+NOTHING = Known()
+
+
+def walk(
+    entries: Iterable[Entry],
+    check: Check,
+    known: Known = NOTHING,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+) -> list[Walked]:
+    """Each segment, in the order in which they begin; of `first` to `last` where they are given."""
+    found: dict[bytes, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        found[entry.chained.segment].append(entry)
+    lost = dict(known.lost)
+    for segment, spans in _said_lost(found, check):
+        lost[segment] = (*lost.get(segment, ()), *spans)
+    made = []
+    for segment, ours in found.items():
+        ours.sort(key=lambda one: one.chained.number)
+        walking = _Walk(segment, ours, check, known, lost.get(segment, ()))
+        made.append(walking.walked(first, last))
+    return sorted(made, key=lambda one: (one.station or "", one.first))
+
+
+def inserted(unchained: Iterable[Unchained], entries: Iterable[Entry]) -> Unchained | None:
+    """The first record without a place that must have one: others of the same run of the agent do."""
+    runs = {entry.boot_id for entry in entries if entry.boot_id is not None}
+    return next((one for one in unchained if one.boot_id in runs), None)
+
+
+def _said_lost(
+    found: Mapping[bytes, Sequence[Entry]], check: Check
+) -> Iterable[tuple[bytes, tuple[Span, ...]]]:
+    """By the head with which a segment begins, of the one before and of all others of its station.
+
+    A file that is mended for the second time has lost what it had lost at the first.
+    """
+    for segment, entries in found.items():
+        for entry in entries:
+            statement = _statement(entry, check)
+            if statement is None or not statement.lost:
+                continue
+            follows = None if statement.follows is None else bytes.fromhex(statement.follows.segment)
+            for other, theirs in found.items():
+                if other == follows or (other != segment and _station(theirs) == statement.station):
+                    yield other, statement.lost
+
+
+def _statement(entry: Entry, check: Check) -> HeadStatement | None:
+    try:
+        return None if entry.head is None else check(entry.head)
+    except HeadError:
+        return None  # the walk comes to it, and tells
+
+
+def _station(entries: Iterable[Entry]) -> str | None:
+    return next((one.station for one in entries if one.station is not None), None)
+
+
+class _Walk:
+    """Along one segment."""
+
+    def __init__(
+        self, segment: bytes, entries: Sequence[Entry], check: Check, known: Known, lost: tuple[Span, ...]
+    ) -> None:
+        self._segment = segment
+        self._entries = entries
+        self._check = check
+        self._tip = known.tips.get(segment)
+        self._from = known.firsts.get(segment, 0)
+        self._lost = lost
+        self._gone_over: list[Span] = []
+        self._pictures = 0
+        self._keys: dict[str, None] = {}
+        self._heads = self._proven_to = 0
+
+    def walked(self, first: int | None, last: int | None) -> Walked:
+        entries = self._within(first, last)
+        broken = self._break(entries, first or 0, last)
+        return Walked(
+            segment=self._segment.hex(),
+            station=_station(self._entries),
+            first=entries[0].chained.number if entries else 0,
+            last=entries[-1].chained.number if entries else 0,
+            records=sum(not one.gone for one in entries),
+            pictures=self._pictures,
+            gone=sum(one.gone for one in entries),
+            lost=tuple(self._gone_over),
+            heads=self._heads,
+            proven_to=self._proven_to,
+            keys=tuple(self._keys),
+            broken=broken,
+        )
+
+    def _within(self, first: int | None, last: int | None) -> list[Entry]:
+        """Those of the range, and what is behind it up to the head that signs for its end."""
+        entries = [one for one in self._entries if first is None or one.chained.number >= first]
+        if last is None:
+            return entries
+        heads = (one.chained.number for one in entries if one.head is not None)
+        end = next((number for number in heads if number > last), last)
+        return [one for one in entries if one.chained.number <= end]
+
+    def _break(self, entries: Sequence[Entry], first: int, last: int | None) -> Break | None:
+        if not entries:
+            return None
+        begin = entries[0].chained.number
+        wanted = max(first, self._from)
+        if wanted and begin > wanted and not self._is_lost(wanted, begin - 1):
+            return self._missing(entries[0], wanted, begin - 1)
+        before: Entry | None = None
+        for place, entry in enumerate(entries):
+            broken = self._of_itself(entry)
+            if broken is None and before is not None:
+                broken = self._step(before, entry, entries[place + 1 : place + 2])
+            if broken is not None:
+                return broken
+            self._count(entry)
+            if before is None or entry.chained.number > before.chained.number:
+                before = entry
+        return self._end(entries[-1], last)
+
+    def _of_itself(self, entry: Entry) -> Break | None:
+        if entry.problem is not None:
+            return self._at(entry, entry.problem, "what was committed", "something else")
+        if entry.chained.number == 1 and entry.chained.previous != BEGINNING:
+            return self._at(entry, "the first record follows another", BEGINNING.hex(), _previous(entry))
+        if entry.head is None:
+            return None
+        try:
+            statement = self._check(entry.head)
+        except HeadError as error:
+            return self._at(entry, f"head: {error}", "a head that the station's key signed", "another")
+        signed = Chained(
+            segment=bytes.fromhex(statement.segment),
+            number=statement.number + 1,
+            previous=bytes.fromhex(statement.link),
+        )
+        if signed != entry.chained:
+            what = "the head signs for another place than its own"
+            return self._at(entry, what, signed.words(), entry.chained.words())
+        return None
+
+    def _count(self, entry: Entry) -> None:
+        if entry.head is not None:
+            statement = self._check(entry.head)
+            self._keys[statement.key] = None
+            self._heads += 1
+            self._proven_to = statement.number
+
+    def _step(self, before: Entry, entry: Entry, behind: Sequence[Entry]) -> Break | None:
+        """From one record to the next that is there."""
+        first, last = before.chained.number + 1, entry.chained.number - 1
+        if last < first - 1:  # it came twice
+            if entry.link == before.link:
+                return None
+            return self._at(entry, "two records have this number", before.link.hex(), entry.link.hex())
+        link = _over(before, last - first + 1)
+        if link is None:
+            too_many = len(before.pictures) > last - first
+            first += 0 if too_many else len(before.pictures)
+            if self._is_lost(first, last):
+                self._gone_over.append((first, last))
+                return None
+            return self._missing(entry, first, last, before if too_many else None)
+        if entry.chained.previous == link:
+            self._pictures += last - first + 1
+            return None
+        if behind and _over(entry, behind[0].chained.number - entry.chained.number - 1) not in (
+            None,
+            behind[0].chained.previous,
+        ):
+            return self._at(entry, "it does not follow the record before", link.hex(), _previous(entry))
+        what = "its content is not what the next record was chained to"
+        return self._at(before, what, _previous(entry), link.hex())
+
+    def _end(self, entry: Entry, last: int | None) -> Break | None:
+        number = entry.chained.number
+        if self._tip is not None and (last is None or last > number):
+            end, link = self._tip
+            if end > number:
+                return self._missing(entry, number + 1, end)
+            if entry.link != link:
+                what = "its content is not what the end of the chain says"
+                return self._at(entry, what, link.hex(), entry.link.hex())
+        named = number + len(entry.pictures)
+        if last is not None and last > named:
+            return self._missing(entry, named + 1, last)
+        return None
+
+    def _is_lost(self, first: int, last: int) -> bool:
+        """Whether all of them are; spans of a file follow each other and do not touch."""
+        return any(begin <= first and last <= end for begin, end in self._lost)
+
+    def _missing(self, beside: Entry, first: int, last: int, before: Entry | None = None) -> Break:
+        more = "" if first == last else f", and so are those behind it up to {last}"
+        if before is not None:
+            more += f"; or verdict {before.sequence} in front of it names more pictures than it did"
+        return Break(
+            where=beside.where,
+            segment=self._segment.hex(),
+            number=first,
+            sequence=None,
+            what=f"it is missing{more}",
+            expected="a record, or its digest",
+            stands=f"nothing beside record {beside.chained.number}",
+        )
+
+    def _at(self, entry: Entry, what: str, expected: str, stands: str) -> Break:
+        return Break(
+            where=entry.where,
+            segment=self._segment.hex(),
+            number=entry.chained.number,
+            sequence=entry.sequence,
+            what=what,
+            expected=expected,
+            stands=stands,
+        )
+
+
+def _over(entry: Entry, between: int) -> bytes | None:
+    """The link behind a record and the pictures that follow it; None where others must have followed, too."""
+    if between == 0:
+        return entry.link
+    if between != len(entry.pictures):
+        return None
+    link, number = entry.link, entry.chained.number
+    for picture in entry.pictures:
+        number += 1
+        place = Chained(segment=entry.chained.segment, number=number, previous=link)
+        link = place.link(picture.sha256)
+    return link
+
+
+def _previous(entry: Entry) -> str:
+    return entry.chained.previous.hex()
