@@ -23,6 +23,9 @@ from agent.line.line import make_line
 from agent.line.publish import Listener, Publisher
 from agent.line.recipe import dry_recipe
 from agent.line.record import Origin
+from agent.outputs.genicam import Cameras
+from agent.outputs.make import make_gate
+from agent.outputs.outputs import Watched, make_outputs
 from agent.page.control import Control
 from agent.page.labels import told as labels_told
 from agent.page.server import make_server
@@ -159,6 +162,18 @@ def _build(
         lambda row: up.outbox.append([row]),
         clock,
     )
+    lines_of = Cameras()
+    make = lines_of.noting(make)
+    outputs = make_outputs(
+        wanted.outputs,
+        make_gate=lambda output: make_gate(output, lines_of),
+        events=up.events,
+        append=lambda row: up.outbox.append([row]),
+        station=status.station,
+        boot_id=status.boot_id,
+        clock=clock,
+        new_id=new_id,
+    )
     tally = Tally(names)
     day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
     day.open()
@@ -176,6 +191,7 @@ def _build(
         clock=clock,
     )
     listeners: list[Listener] = [
+        outputs,  # first: the part is on its way
         tally,
         tap,
         roll_maps,
@@ -208,7 +224,13 @@ def _build(
     }
     cameras = {
         camera.name: make_supervisor(
-            camera, captures[camera.name], clock, board.camera_state, make, holds.why_disabled
+            camera,
+            Watched(captures[camera.name], outputs),
+            clock,
+            board.camera_state,
+            make,
+            holds.why_disabled,
+            outputs.came,
         )
         for camera in wanted.cameras
     }
@@ -241,6 +263,7 @@ def _build(
         marks=ground.marks,
         drift=drift,
         namer=namer,
+        outputs=outputs,
         board=board,
         day=day,
     )
@@ -274,6 +297,7 @@ def _build(
             ),
             check_labels=lambda recipe, sha256: check_set(recipes, recipe, shelf_of(wanted), sha256),
             drift=drift.views,
+            outputs=outputs.views,
             teaching=teaching,
             settings_state=settings_state,
             desk=asked.desk,

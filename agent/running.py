@@ -77,6 +77,8 @@ class App:
             self.crew.start("engines", parts.recipes.bundles.run)
             self.crew.start("recipes", parts.recipes.run)
             self.crew.start("labels", parts.namer.run)
+            for name, member in parts.outputs.members():
+                self.crew.start(name, member)
             for name, line in parts.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in parts.cameras.items():

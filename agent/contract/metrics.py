@@ -236,6 +236,43 @@ METRICS: tuple[Metric, ...] = (
         help="Roll maps that could not be written.",
         labels=("camera",),
     ),
+    Metric(
+        name="output_actuations",
+        kind="counter",
+        help="What outputs did or failed to do for single parts, with why.",
+        labels=("output", "action", "cause"),
+    ),
+    Metric(
+        name="output_lateness_seconds",
+        kind="histogram",
+        help="Time from a part's being at the gate to the gate's answer.",
+        labels=("output",),
+    ),
+    Metric(
+        name="output_passed",
+        kind="counter",
+        help="Good parts that went by a shut gate.",
+        labels=("output",),
+    ),
+    Metric(name="output_under_way", kind="gauge", help="Parts between camera and gate.", labels=("output",)),
+    Metric(
+        name="output_reachable",
+        kind="gauge",
+        help="1 while what moves the gate answers, else 0.",
+        labels=("output",),
+    ),
+    Metric(
+        name="output_failures",
+        kind="counter",
+        help="Requests that it did not answer, or refused.",
+        labels=("output",),
+    ),
+    Metric(
+        name="output_encoder_resets",
+        kind="counter",
+        help="Resets of the encoder that parts are tracked by.",
+        labels=("output",),
+    ),
     Metric(name="inbound_dropped", kind="counter", help="Messages to us that were too large or too many."),
     Metric(name="reconnects", kind="counter", help="Connections to the broker after the first one."),
     Metric(

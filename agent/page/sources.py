@@ -181,6 +181,7 @@ class Behind:
     rolls: Rolls | None = None
     change: Change | None = None
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
+    outputs: Callable[[], Sequence[Mapping[str, Any]]] | None = None  # what each gate has done, and how late
     replay: Again | None = None
     explain: Again | None = None
     learn_labels: Callable[[str], Json] | None = None  # of a recipe's marks; kept, and naming nothing yet

@@ -29,6 +29,8 @@ from agent.settings.filled import anchored, complete
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
 from agent.settings.mqtt import Delivery as Delivery
 from agent.settings.mqtt import Mqtt as Mqtt
+from agent.settings.outputs import MAX_OUTPUTS, Output
+from agent.settings.outputs import check as check_outputs
 from agent.settings.page import Page as Page
 from agent.settings.page import PageProxy as PageProxy
 from agent.settings.places import annotated, places_of
@@ -153,6 +155,7 @@ class Settings(_Section):
     mqtt: Mqtt = Mqtt()
     remote: Remote = Remote()
     gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
+    outputs: tuple[Output, ...] = Field((), max_length=MAX_OUTPUTS)
     health: Health = Health()
     page: Page = Page()
     logs: Logs = Field(Logs(), json_schema_extra=FRAME)
@@ -196,6 +199,15 @@ class Settings(_Section):
             if names.count(name) > 1:
                 raise ValueError(f"gateway name {name!r} stands twice; names are cursors and must differ")
         return gateways
+
+    @field_validator("outputs")
+    @classmethod
+    def _each_output_has_its_camera(
+        cls, outputs: tuple[Output, ...], info: ValidationInfo
+    ) -> tuple[Output, ...]:
+        if "cameras" in info.data:
+            check_outputs(outputs, info.data["cameras"])
+        return outputs
 
     def engine_cache(self) -> Path:
         """The folder of compiled engines: the one that is set, or `engines` beside the outbox."""

@@ -13,6 +13,7 @@ from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.line.recipes import Recipes
 from agent.marks.marks import Marks
+from agent.outputs.outputs import Outputs
 from agent.remote.remote import Remote
 from agent.remote.rollout.orders import Rollouts
 from agent.remote.settings.blind import beside
@@ -38,6 +39,7 @@ class Parts:
     marks: Marks
     drift: DriftWatch
     namer: Namer
+    outputs: Outputs
     board: Board
     day: Day
 
@@ -53,5 +55,6 @@ class Parts:
             "pictures": [words for line in self.lines.values() for words in line.words()],
             "drift": self.drift.words(),
             "labels": self.namer.words(),
+            "outputs": self.outputs.words(),
             "regions": beside(self.recipes.settings, self.board.size_of),
         }
