@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agent.errors import PlumblineError
 
 
 class GateError(PlumblineError):
     """The gate did not answer, or refused; says place, cause and remedy."""
+
+
+@runtime_checkable
+class ShowsLevel(Protocol):
+    """A gate that says how it stands."""
+
+    def level(self) -> bool:
+        """Whether it is high, as the other side has it; raises GateError."""
 
 
 class Gate(Protocol):

@@ -7,6 +7,7 @@ the board, so wire them with a resistor that shuts the gate, or opens it.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gpiod
 from gpiod.line import Direction, Value
@@ -20,15 +21,17 @@ CONSUMER = "plumbline"
 class GpioLine:
     """A line is taken, as an output, with the first level that it is given, and is then ours alone."""
 
-    def __init__(self, settings: GpioGate) -> None:
+    def __init__(self, settings: GpioGate, library: Any = gpiod) -> None:
+        """`library` has gpiod's `Chip` and `request_lines`."""
         self._settings = settings
+        self._library = library
         self._taken: dict[int | str, gpiod.LineRequest] = {}
 
     def open(self) -> None:
         """Raises GateError where a line is not there, or is somebody else's."""
         settings = self._settings
         try:
-            with gpiod.Chip(str(settings.chip)) as chip:
+            with self._library.Chip(str(settings.chip)) as chip:
                 for line in (settings.line, settings.heartbeat_line):
                     if line is None:
                         continue
@@ -60,7 +63,7 @@ class GpioLine:
                 self._taken[line].set_value(line, value)
             else:
                 asked = gpiod.LineSettings(direction=Direction.OUTPUT, output_value=value)
-                self._taken[line] = gpiod.request_lines(
+                self._taken[line] = self._library.request_lines(
                     str(self._settings.chip), {line: asked}, consumer=CONSUMER
                 )
         except (OSError, ValueError) as error:

@@ -67,7 +67,7 @@ class ModbusCoil:
             answer = ask(self._client)
         except (ModbusException, OSError) as error:
             raise GateError(
-                f"{self._place} did not answer within {self._settings.timeout_s:g} s; check that the PLC runs,"
+                f"{self._place} did not answer within {self._settings.timeout_s:g} s; check the PLC,"
                 " its network, and gate.unit"
             ) from error
         if answer.isError():

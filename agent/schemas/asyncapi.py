@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from agent.contract.actuation import Actuation
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import CODES, Response
 from agent.contract.desired import INSTALL_TYPE, MAX_DOCUMENT_BYTES, SETTINGS_TYPE, Desired
@@ -31,6 +32,7 @@ SENT: dict[TopicName, str] = {  # and the rest of the address
     "crop_header": "crop_header/{camera}",
     "event": "event",
     "mark": "mark",
+    "actuation": "actuation",
     "status": "status",
     "metrics": "metrics",
     "reported": "config/reported",
@@ -58,7 +60,7 @@ CROP_PROPERTIES = {
 }
 CLOUD_EVENT = {
     "specversion": "1.0",
-    "id": "the id of what is told: result_id, event_id, mark_id or crop_id",
+    "id": "the id of what is told: result_id, event_id, mark_id, actuation_id or crop_id",
     "source": "the topic down to the station",
     "type": "the message's schema",
     "time": "when it was made",
@@ -100,7 +102,7 @@ def document() -> Json:
         "operations": {**_sending(), **_receiving(), **pieces.operations()},
         "components": {
             "schemas": json_schemas.components(
-                (Verdict, EventMessage, Mark, Status, Reported, Response, *pieces.MODELS)
+                (Verdict, EventMessage, Mark, Actuation, Status, Reported, Response, *pieces.MODELS)
             ),
             "messages": {
                 **_sent_messages(),
@@ -215,6 +217,14 @@ def _sent_messages() -> Json:
             "description": _MARK,
             "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
             "examples": [{"payload": examples.plain(examples.mark())}],
+        },
+        "actuation": {
+            **_message(
+                "plumbline.actuation/1", "Actuation", "What an output did for one part, and how late."
+            ),
+            "description": _ACTUATION,
+            "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
+            "examples": [{"payload": examples.plain(examples.actuation())}],
         },
         "status": {
             **_message("plumbline.status/1", "Status", "How the station is; also its last will."),
@@ -367,6 +377,12 @@ From the page, by a command of a person or by one of a system. `sequence` counts
 gap, and the one with the highest number of a `result_id` holds: one that says taken_back makes those before
 void. `verdict` and what follows it are as they stand in the verdict, so that a mark can be read alone. A
 station that begins again at 1 has lost its file of marks, or somebody has moved it away."""
+
+_ACTUATION = """\
+One for each part that an output rejected, and for each that it should have acted on and did not. A good part that
+passed in time has none. `sequence` counts an output's messages without a gap by `boot_id`: a fail of a
+`boot_id` that ended without a `stopped` and has no message here was on its way when the agent died, and what the
+gate did is then what the PLC did."""
 
 _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in

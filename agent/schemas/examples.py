@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from agent.clock import rfc3339
+from agent.contract.actuation import Actuation
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import Response, SignedRequest
 from agent.contract.desired import (
@@ -149,6 +150,27 @@ def mark() -> Mark:
         part_id=told.part_id,
         job_id=told.job_id,
         score=told.score,
+    )
+
+
+def actuation() -> Actuation:
+    told = verdict()
+    return Actuation(
+        actuation_id="0193586b-4a02-7e1c-8d11-2b9e6f0c7d55",
+        sequence=318,
+        boot_id=BOOT,
+        station=TOPICS.station,
+        output="reject",
+        created=rfc3339(WHEN.replace(second=4)),
+        action="reject",
+        cause="verdict",
+        is_late=False,
+        lateness_ms=0.8,
+        camera=CAMERA,
+        frame_id=told.frame.id,
+        result_id=RESULT,
+        verdict=told.verdict,
+        part_id=told.part_id,
     )
 
 

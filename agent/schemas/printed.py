@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+from agent.contract.actuation import Actuation
 from agent.contract.commands import SignedRequest
 from agent.contract.desired import DesiredBundle, DesiredSettings
 from agent.contract.events import EventMessage
@@ -18,6 +19,7 @@ Contract: TypeAlias = Literal[
     "verdict",
     "event",
     "mark",
+    "actuation",
     "status",
     "metrics",
     "command",
@@ -40,6 +42,8 @@ def printed(what: Contract) -> dict[str, Any]:
             return json_schemas.outgoing(EventMessage)
         case "mark":
             return json_schemas.outgoing(Mark)
+        case "actuation":
+            return json_schemas.outgoing(Actuation)
         case "status":
             return json_schemas.outgoing(Status)
         case "metrics":

@@ -144,6 +144,18 @@ class Output(Section):
     heartbeat_s: float = Field(0.5, ge=0.1, le=10)
     gate: GateSettings
 
+    @property
+    def has_heartbeat(self) -> bool:
+        """Whether anything toggles by which others know that the agent lives."""
+        gate = self.gate
+        match gate:
+            case ModbusGate():
+                return gate.heartbeat_coil is not None
+            case OpcUaGate():
+                return gate.heartbeat_node is not None
+            case _:
+                return gate.heartbeat_line is not None
+
 
 def check(outputs: Sequence[Output], cameras: Sequence[Camera]) -> None:
     """Raises ValueError where two of them share a name or a place, or one names what the station has not."""
@@ -161,7 +173,7 @@ def check(outputs: Sequence[Output], cameras: Sequence[Camera]) -> None:
             )
         if isinstance(output.tracking, EncoderTracking) and isinstance(source, FolderSource | VideoSource):
             raise ValueError(
-                f"output {output.name!r} tracks by encoder, and camera {output.camera!r} of kind {source.kind}"
+                f"output {output.name!r} tracks by encoder, and camera {output.camera!r} ({source.kind})"
                 " tells of none; track by time, or take a camera with an encoder"
             )
         gate = output.gate

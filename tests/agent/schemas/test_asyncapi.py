@@ -122,6 +122,7 @@ def test_addresses_are_the_topics_of_the_code() -> None:
         "crop_header": topics.crop_header("top"),
         "event": topics.event(),
         "mark": topics.mark(),
+        "actuation": topics.actuation(),
         "status": topics.status(),
         "metrics": topics.metrics(),
         "reported": topics.reported(),
