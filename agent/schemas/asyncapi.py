@@ -379,10 +379,9 @@ void. `verdict` and what follows it are as they stand in the verdict, so that a 
 station that begins again at 1 has lost its file of marks, or somebody has moved it away."""
 
 _ACTUATION = """\
-One for each part that an output rejected, and for each that it should have acted on and did not. A good part that
-passed in time has none. `sequence` counts an output's messages without a gap by `boot_id`: a fail of a
-`boot_id` that ended without a `stopped` and has no message here was on its way when the agent died, and what the
-gate did is then what the PLC did."""
+One for each part that an output rejected, and for each that it should have acted on and did not. A good part
+that passed in time has none. `sequence` counts an output's messages without a gap by `boot_id`. A fail that
+has no message here was on its way when the agent died: what the gate did with it is what the PLC did."""
 
 _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in

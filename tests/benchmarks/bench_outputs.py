@@ -1,9 +1,9 @@
 """How late a gate moves behind a running line: `python -m tests.benchmarks.bench_outputs`.
 
-The whole agent judges solar cells of a belt in software with the bundled model; every part fails in the settings of
-this run, and is pushed off by a coil of a PLC, which is a process of its own. Three clocks are compared, all
-the kernel's monotonic one: the part's place by the true belt, the coil's write by the PLC, the
-lateness that the agent publishes.
+The whole agent judges solar cells of a belt in software with the bundled model. By the threshold of this run
+every part fails, and is pushed off by a coil of a PLC, which is a process of its own. The agent publishes how
+late its gate answered; the PLC says when the coil was written, and the belt when the part was there: all by
+the kernel's one monotonic clock.
 """
 
 from __future__ import annotations

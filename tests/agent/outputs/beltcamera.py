@@ -18,7 +18,7 @@ TICKS_PER_LINE = 4
 
 @dataclass(slots=True)
 class Line:
-    """`period_s` from block to block; the encoder is read at its first line, and it is there after its last."""
+    """`period_s` from block to block; the encoder is read at its first line, it is there after its last."""
 
     blocks: int
     period_s: float

@@ -1,4 +1,4 @@
-"""A GPIO chip in software, as libgpiod 2 shows one: a line is one process's, from its request to its release."""
+"""A GPIO chip in software, as libgpiod 2 shows one: a line is one process's, from request to release."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FakeGpio:
     is_gone: bool = False
 
     @contextmanager
-    def Chip(self, path: str) -> Any:  # noqa: N802 -- as the library calls it
+    def Chip(self, path: str) -> Any:
         self._find(path)
         yield self
 

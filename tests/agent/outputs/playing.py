@@ -1,4 +1,4 @@
-"""A schedule that is played through time without threads: what is heard when, and a gate that answers as told."""
+"""A schedule played through time without threads: what is heard when, and a gate that answers as told."""
 
 from __future__ import annotations
 

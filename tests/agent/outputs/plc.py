@@ -1,4 +1,4 @@
-"""PLCs of a cell, in software: a real Modbus server and a real OPC UA server, whose gates know when they moved."""
+"""PLCs in software: a real Modbus server and a real OPC UA server, whose gates know when they moved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALL_S = 60.0
 
 @dataclass(slots=True)
 class ModbusPlc:
-    """COILS coils, but those in `lacks`. While it `hangs` it answers nothing; `stop` and `start` are a power cut."""
+    """COILS coils, but those in `lacks`. While it hangs it answers nothing; `stop` is a power cut."""
 
     port: int = field(default_factory=free_port)
     lacks: frozenset[int] = frozenset()

@@ -68,5 +68,5 @@ def test_the_library_itself_says_of_a_chip_that_is_not_there_what_we_tell(tmp_pa
         gate.open()
     no_chip = tmp_path / "file"
     no_chip.touch()
-    with pytest.raises(GateError, match="GPIO .*file: "):
+    with pytest.raises(GateError, match=r"GPIO .*file: "):
         GpioLine(GpioGate(chip=no_chip, line=1)).open()

@@ -1,4 +1,4 @@
-"""A whole station at a belt and a PLC in software: every bad part is pushed off, and each push is a record."""
+"""A whole station, a belt and a PLC in software: every bad part is pushed off, each push is a record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One output's thread: what its schedule asks for is done by the gate, and told; a gate that fails holds up nobody."""
+"""One output's thread: what its schedule asks for is done and told; a gate that fails holds up nobody."""
 
 from __future__ import annotations
 

@@ -17,6 +17,8 @@ CAMERAS = (
 TIME = "tracking: {by: time, distance_ms: 800, window_ms: 20}"
 ENCODER = "tracking: {by: encoder, distance_ticks: 4000, window_ticks: 100}"
 COIL = "gate: {kind: modbus, coil: 16}"
+BEAT = "gate: {kind: modbus, coil: 3, heartbeat_coil: 16}"
+VARIABLE = "kind: opcua, url: 'opc.tcp://plc', node: 'ns=2;s=G'"
 
 
 def parsed(text: str) -> Settings:
@@ -63,8 +65,7 @@ def test_an_encoder_that_counts_down_has_a_negative_distance() -> None:
             "outputs: outputs 'reject' and 'b' both move coil 16 of 127.0.0.1:502; give each its own",
         ),
         (
-            f"{{camera: top, {TIME}, {COIL}}}, {{name: b, camera: top, {TIME}, "
-            "gate: {kind: modbus, coil: 3, heartbeat_coil: 16}}",
+            f"{{camera: top, {TIME}, {COIL}}}, {{name: b, camera: top, {TIME}, {BEAT}}}",
             "outputs: outputs 'reject' and 'b' both move coil 16",
         ),
         (
@@ -76,7 +77,7 @@ def test_an_encoder_that_counts_down_has_a_negative_distance() -> None:
             "outputs.0.gate.url",
         ),
         (
-            f"{{camera: top, {TIME}, gate: {{kind: opcua, url: 'opc.tcp://plc', node: 'ns=2;s=G', key_file: k}}}}",
+            f"{{camera: top, {TIME}, gate: {{{VARIABLE}, key_file: k}}}}",
             "outputs.0.gate: certificate_file, key_file and server_certificate_file go together",
         ),
         (
