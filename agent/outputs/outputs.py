@@ -162,7 +162,7 @@ def rule_of(output: Output) -> Rule:
             distance = round(tracking.distance_ms * NS_PER_MS)
             window = round(tracking.window_ms * NS_PER_MS)
     return Rule(
-        by=output.tracking.by,
+        by=output.tracking.kind,
         distance=distance,
         window=window,
         rejects=frozenset(output.rejects),

@@ -23,7 +23,7 @@ Rejected: TypeAlias = Literal["fail", "undecided", "skipped"]
 class EncoderTracking(Section):
     """The way from camera to gate, in counts of the encoder that the camera tells of."""
 
-    by: Literal["encoder"] = "encoder"
+    kind: Literal["encoder"] = "encoder"
     distance_ticks: int = Field(ge=-(10**9), le=10**9)
     window_ticks: int = Field(ge=1, le=10**8)
 
@@ -45,7 +45,7 @@ class EncoderTracking(Section):
 class TimeTracking(Section):
     """The way from camera to gate, in time: for a belt that never changes its speed."""
 
-    by: Literal["time"] = "time"
+    kind: Literal["time"] = "time"
     distance_ms: float = Field(gt=0, le=600_000)
     window_ms: float = Field(gt=0, le=60_000)
 
@@ -127,7 +127,7 @@ class GpioGate(Section):
 
 
 GateSettings = Annotated[ModbusGate | OpcUaGate | GenicamGate | GpioGate, Field(discriminator="kind")]
-Tracking = Annotated[EncoderTracking | TimeTracking, Field(discriminator="by")]
+Tracking = Annotated[EncoderTracking | TimeTracking, Field(discriminator="kind")]
 
 
 class Output(Section):

@@ -116,6 +116,8 @@ def _without_tags(keys: Keys) -> Keys:
         return keys[:3] + keys[4:]
     if keys[:1] == ("gateways",):
         return keys[:2] + keys[3:]
+    if keys[:1] == ("outputs",) and keys[2:3] in (("tracking",), ("gate",)):
+        return keys[:3] + keys[4:]
     return keys
 
 

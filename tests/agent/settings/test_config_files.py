@@ -191,7 +191,7 @@ def test_the_example_outputs_show_every_kind_of_gate_and_key_with_its_default_an
     assert same(shown[0], first)
     needed = {key: shown[0][key] for key in ("camera", "tracking", "gate")}
     assert same(shown[0], Output.model_validate_json(json.dumps(needed)).model_dump(mode="json"))
-    assert {one["tracking"]["by"] for one in shown} == {"encoder", "time"}
+    assert {one["tracking"]["kind"] for one in shown} == {"encoder", "time"}
     assert uncommented_keys(text.partition("\n")[2]) == []
 
 

@@ -14,8 +14,8 @@ CAMERAS = (
     "cameras: [{name: top, source: {kind: folder, path: a}}, "
     "{name: belt, source: {kind: genicam, address: 10.0.0.5, scan: line}}]\n"
 )
-TIME = "tracking: {by: time, distance_ms: 800, window_ms: 20}"
-ENCODER = "tracking: {by: encoder, distance_ticks: 4000, window_ticks: 100}"
+TIME = "tracking: {kind: time, distance_ms: 800, window_ms: 20}"
+ENCODER = "tracking: {kind: encoder, distance_ticks: 4000, window_ticks: 100}"
 COIL = "gate: {kind: modbus, coil: 16}"
 BEAT = "gate: {kind: modbus, coil: 3, heartbeat_coil: 16}"
 VARIABLE = "kind: opcua, url: 'opc.tcp://plc', node: 'ns=2;s=G'"
@@ -42,7 +42,7 @@ def test_an_encoder_that_counts_down_has_a_negative_distance() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{camera: top}", "outputs.0.tracking: required key is missing"),
+        (f"{{camera: top, {COIL}}}", "outputs.0.tracking: required key is missing"),
         (f"{{camera: top, {TIME}}}", "outputs.0.gate: required key is missing"),
         (
             f"{{camera: up, {TIME}, {COIL}}}",
@@ -89,11 +89,11 @@ def test_an_encoder_that_counts_down_has_a_negative_distance() -> None:
             "outputs.0.gate: heartbeat_line and heartbeat_user_output go together",
         ),
         (
-            "{camera: belt, tracking: {by: encoder, distance_ticks: 0, window_ticks: 1}, " + COIL + "}",
+            "{camera: belt, tracking: {kind: encoder, distance_ticks: 0, window_ticks: 1}, " + COIL + "}",
             "outputs.0.tracking: distance_ticks 0 is no way; write the counts from camera to gate",
         ),
         (
-            "{camera: belt, tracking: {by: encoder, distance_ticks: -50, window_ticks: 60}, " + COIL + "}",
+            "{camera: belt, tracking: {kind: encoder, distance_ticks: -50, window_ticks: 60}, " + COIL + "}",
             "outputs.0.tracking: window_ticks 60 is more than the way of 50 itself",
         ),
         (f"{{camera: top, {TIME}, {COIL}, rejects: []}}", "outputs.0.rejects"),

@@ -14,7 +14,7 @@ CAMERAS = [
     {"name": "top", "source": {"kind": "folder", "path": "frames"}},
     {"name": "belt", "source": {"kind": "genicam", "address": "10.0.0.5"}},
 ]
-TIME = {"by": "time", "distance_ms": 800.0, "window_ms": 20.0}
+TIME = {"kind": "time", "distance_ms": 800.0, "window_ms": 20.0}
 
 
 def with_gate(folder: Path, gate: dict[str, Any]) -> Any:
