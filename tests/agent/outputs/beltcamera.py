@@ -59,11 +59,11 @@ class BeltCamera:
             return None
         number = line.given
         end_ns = line.began_ns + round((number + 1) * line.period_s * 1e9)
-        rest_s = (end_ns - self.clock.monotonic_ns()) / 1e9
-        if rest_s > timeout_s:
-            time.sleep(timeout_s)
-            return None
-        time.sleep(max(0.0, rest_s))
+        until_s = time.monotonic() + timeout_s
+        while (rest_s := (end_ns - self.clock.monotonic_ns()) / 1e9) > 0:
+            if time.monotonic() >= until_s:
+                return None
+            time.sleep(min(rest_s, timeout_s))
         line.given += 1
         return Frame(
             camera=self.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from asyncua import Server, ua
@@ -24,7 +25,8 @@ class ModbusPlc:
 
     port: int = field(default_factory=free_port)
     lacks: frozenset[int] = frozenset()
-    moved: list[tuple[int, int, bool]] = field(default_factory=list)  # when (monotonic ns), coil, level
+    moved: list[tuple[int, int, bool]] = field(default_factory=list)  # when in ns, coil, level
+    now_ns: Callable[[], int] = time.monotonic_ns
     answers_after_s: float = 0.0
     _hangs: asyncio.Event | None = None
     _loop: LoopThread | None = None
@@ -38,7 +40,7 @@ class ModbusPlc:
     def stop(self) -> None:
         assert self._loop is not None and self._server is not None
         self.goes_on()
-        self._loop.call(self._server.shutdown(), CALL_S)  # type: ignore[no-untyped-call]
+        self._loop.call(_shut(self._server), CALL_S)
         self._loop.stop()
         self._loop = self._server = None
 
@@ -78,8 +80,15 @@ class ModbusPlc:
             return ExcCodes.ILLEGAL_ADDRESS
         if set_values is not None:
             for place, level in enumerate(set_values):
-                self.moved.append((time.monotonic_ns(), address + place, bool(level)))
+                self.moved.append((self.now_ns(), address + place, bool(level)))
         return None
+
+
+async def _shut(server: ModbusTcpServer) -> None:
+    """With its connections, which are closed in the loop's next turns."""
+    await server.shutdown()  # type: ignore[no-untyped-call]
+    for _ in range(4):
+        await asyncio.sleep(0)
 
 
 async def _set(event: asyncio.Event) -> None:

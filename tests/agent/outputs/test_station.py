@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from agent.app import build
-from agent.clock import SystemClock
 from agent.crew import Crew
 from agent.running import App
 from agent.settings import camera as camera_settings
@@ -23,6 +22,7 @@ from agent.settings.camera import GenicamSource
 from agent.settings.outputs import EncoderTracking, ModbusGate, Output
 from tests.agent.engines.small_bundle import write_small
 from tests.agent.outputs.beltcamera import Line
+from tests.agent.outputs.livedclock import LivedClock
 from tests.agent.outputs.plc import ModbusPlc
 from tests.brokers import HOST, eventually
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 GATE, HEARTBEAT = 16, 17
 PERIOD_S = 0.1
 DISTANCE_TICKS = 2560  # two seconds of belt: a loaded machine judges within it
-WINDOW_TICKS = 1280
+WINDOW_TICKS = 64  # 50 ms, half the way to the next part
 
 
 def wanted(folder: Path, plc: ModbusPlc, **more: Any) -> settings.Settings:
@@ -40,12 +40,18 @@ def wanted(folder: Path, plc: ModbusPlc, **more: Any) -> settings.Settings:
         tracking=EncoderTracking(distance_ticks=DISTANCE_TICKS, window_ticks=WINDOW_TICKS),
         pulse_ms=20,
         heartbeat_s=0.1,
-        gate=ModbusGate(host=HOST, port=plc.port, coil=GATE, heartbeat_coil=HEARTBEAT, timeout_s=0.3),
+        gate=ModbusGate(host=HOST, port=plc.port, coil=GATE, heartbeat_coil=HEARTBEAT, timeout_s=2.0),
         **{"fail_safe": "pass", **more},
     )
     return settings.Settings(
         bundle=write_small(folder / "small"),
-        cameras=(camera_settings.Camera(name="top", source=GenicamSource(address="127.0.0.9", scan="line")),),
+        cameras=(
+            camera_settings.Camera(
+                name="top",
+                source=GenicamSource(address="127.0.0.9", scan="line"),
+                silence_timeout_s=0,
+            ),
+        ),
         engine=settings.Engine(kind="openvino", threads=1, cache=folder / "engines"),
         outbox=settings.Outbox(path=folder / "outbox.sqlite3", min_free_bytes=0),
         mqtt=settings.Mqtt(port=1),
@@ -66,24 +72,21 @@ class Cell:
             found = file.execute("SELECT topic, payload FROM record ORDER BY seq").fetchall()
         return [json.loads(payload) for name, payload in found if name.rpartition(f"/{topic}")[1]]
 
-    def over(self) -> bool:
-        """Whether all parts have been at the gate."""
-        worker = self.app.parts.outputs.views()[0]
-        return self.line.given == self.line.blocks and worker["under_way"] <= DISTANCE_TICKS // 128 + 2
-
 
 @contextmanager
 def cell(folder: Path, line: Line, plc: ModbusPlc, **more: Any) -> Iterator[Cell]:
     crew = Crew()
-    app = build(wanted(folder, plc, **more), SystemClock(), crew, make=line.make)
-    thread = threading.Thread(target=app.run)
-    thread.start()
-    try:
-        yield Cell(app, line, plc)
-    finally:
-        crew.stop.set()
-        thread.join(60)
-    assert not thread.is_alive()
+    with LivedClock() as clock:
+        plc.now_ns = clock.monotonic_ns
+        app = build(wanted(folder, plc, **more), clock, crew, make=line.make)
+        thread = threading.Thread(target=app.run)
+        thread.start()
+        try:
+            yield Cell(app, line, plc)
+        finally:
+            crew.stop.set()
+            thread.join(60)
+        assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -116,7 +119,7 @@ def test_every_bad_part_is_pushed_off_and_each_push_is_a_record_with_its_latenes
     assert len(pushed_ns) == len(bad)
     for at_ns, number in zip(pushed_ns, sorted(bad), strict=True):
         early_s = (line.at_gate_ns(number, DISTANCE_TICKS) - at_ns) / 1e9
-        assert early_s < 0.02, f"part {number} was pushed before it was at the gate"
+        assert early_s < 0.03, f"part {number} was pushed before it was at the gate"
     assert len(plc.levels(HEARTBEAT)) > 10
 
 
@@ -139,7 +142,7 @@ def test_a_plc_that_hangs_is_told_and_counted_and_the_line_goes_on_without_a_los
         )
         eventually(lambda: len(one.rows("actuation")) >= len(bad), "all of them are recorded")
         eventually(lambda: len(one.rows("verdict/top")) == line.blocks, "every part has its verdict")
-    assert any("did not answer within 0.3 s" in each for each in words)
+    assert any("did not answer within 2 s" in each for each in words)
     rows = one.rows("actuation")
     firsts = [row for row in rows if row["cause"] not in ("neighbour", "late_verdict", "stopped")]
     assert sorted(row["frame_id"] for row in firsts) == sorted(bad)
