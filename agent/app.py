@@ -167,6 +167,7 @@ def _build(
     outputs = make_outputs(
         wanted.outputs,
         make_gate=lambda output: make_gate(output, lines_of),
+        sees=board.is_streaming,
         events=up.events,
         append=lambda row: up.outbox.append([row]),
         station=status.station,

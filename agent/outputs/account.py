@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.contract.actuation import CAUSES, Action, Cause
 from agent.contract.metrics import Distribution
-from agent.outputs.schedule import Ending
+from agent.outputs.nouns import Ending
 
 LATELY = 512  # actuations that the page's figures are of
 QUIET_S = 60.0  # without a late one, before an output counts as punctual again

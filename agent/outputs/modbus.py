@@ -9,7 +9,6 @@ import logging
 from typing import Any
 
 from pymodbus.client import ModbusTcpClient
-from pymodbus.exceptions import ModbusException
 
 from agent.outputs.gate import GateError
 from agent.settings.outputs import ModbusGate
@@ -65,7 +64,7 @@ class ModbusCoil:
             raise GateError(f"{self._place}: is not connected")
         try:
             answer = ask(self._client)
-        except (ModbusException, OSError) as error:
+        except Exception as error:  # the library raises what it likes of an answer that is none
             raise GateError(
                 f"{self._place} did not answer within {self._settings.timeout_s:g} s; check the PLC,"
                 " its network, and gate.unit"

@@ -112,7 +112,7 @@ class OpcUaVariable:
             raise GateError(
                 f"{self._place} did not answer within {timeout_s:g} s; check the PLC and its network"
             ) from error
-        except (OSError, ValueError, ua.UaError, asyncio.CancelledError) as error:
+        except Exception as error:  # the library raises what it likes of an answer that is none
             raise GateError(
                 f"{self._place}: {type(error).__name__} {error}; check url, node and who may write there"
             ) from error

@@ -23,7 +23,8 @@ from agent.messages import Frame, Item
 from agent.outputs.account import Account
 from agent.outputs.belt import Reading
 from agent.outputs.gate import Gate
-from agent.outputs.schedule import Decision, Rule, Schedule, Trigger
+from agent.outputs.nouns import Decision, Rule, Trigger
+from agent.outputs.schedule import Schedule
 from agent.outputs.telling import Telling
 from agent.outputs.worker import Worker
 from agent.settings.outputs import EncoderTracking, Output, TimeTracking
@@ -175,6 +176,7 @@ def make_outputs(
     wanted: Sequence[Output],
     *,
     make_gate: Callable[[Output], Gate],
+    sees: Callable[[str], bool],
     events: EventMaker,
     append: Callable[[Row], object],
     station: str,
@@ -182,14 +184,17 @@ def make_outputs(
     clock: Clock,
     new_id: Callable[[], str],
 ) -> Outputs:
-    """Of a station whose outbox is open. Raises GateError where a package is missing."""
+    """Of a station whose outbox is open; `sees` says whether a camera gives frames, and never waits.
+
+    Raises GateError where a package is missing.
+    """
     telling = Telling(
         events=events, append=append, station=station, boot_id=boot_id, clock=clock, new_id=new_id
     )
-    return Outputs([_made(one, make_gate(one), telling, clock) for one in wanted], telling, clock)
+    return Outputs([_made(one, make_gate(one), telling, clock, sees) for one in wanted], telling, clock)
 
 
-def _made(output: Output, gate: Gate, telling: Telling, clock: Clock) -> _One:
+def _made(output: Output, gate: Gate, telling: Telling, clock: Clock, sees: Callable[[str], bool]) -> _One:
     account = Account(name=output.name, camera=output.camera)
     is_open = output.fail_safe == "reject"
     worker = Worker(
@@ -202,6 +207,7 @@ def _made(output: Output, gate: Gate, telling: Telling, clock: Clock) -> _One:
         fail_safe=is_open,
         inverted=output.inverted,
         heartbeat_s=output.heartbeat_s,
+        sees=lambda: sees(output.camera),
     )
     return _One(settings=output, worker=worker, account=account)
 

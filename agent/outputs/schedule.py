@@ -7,7 +7,8 @@ between it is in front of the gate. Whatever the order in which triggers, verdic
 - Nothing is begun for a part before it is due or after its deadline.
 - With `when_late: reject`, a part whose verdict is not there when it is due is rejected then; with `pass` it
   may still be rejected until its deadline, and is let through there.
-- Where an output that stops leaves its gate open, it stays so until the first part that was seen comes near.
+- Where an output that stops leaves its gate open, it is also open between the last part that was seen before
+  the camera was blind and the first one after it: what passed meanwhile was not seen by anybody.
 - Pulses that overlap are one, as long as the last of them asks for. A good part that is in front of an open
   gate is rejected with its neighbour, and that is told.
 
@@ -19,49 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from agent.contract.actuation import Action, Cause
-from agent.messages import VerdictName
 from agent.outputs import belt as belts
 from agent.outputs.belt import Belt, Reading
+from agent.outputs.nouns import Decision, Ending, Rule, Trigger
 
 MAX_PARTS = 4096  # on their way; of more, the first is told to be untracked
 MAX_REMEMBERED = 1024  # parts without a verdict, whose verdict may still come
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What an output's settings ask for."""
-
-    by: Literal["encoder", "time"]
-    distance: int  # from camera to gate: ticks, or ns
-    window: int  # in front of the gate: ticks, or ns
-    rejects: frozenset[VerdictName]
-    when_late: Literal["reject", "pass"]
-    pulse_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
-    """A part that the camera saw."""
-
-    frame_id: int
-    captured_ns: int
-    encoder: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What was decided of it, durably, and the record that says so."""
-
-    frame_id: int
-    verdict: VerdictName
-    at_ns: int
-    result_id: str
-    part_id: str | None = None
-    part_result_id: str | None = None  # where several cameras see the part
-    is_simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,22 +40,6 @@ class Part:
     decision: Decision | None = None
     due_ns: int | None = None  # once it is there
     met_open: bool = False  # the gate was open while it was in front of it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """What became of a part at the gate."""
-
-    frame_id: int
-    action: Action
-    cause: Cause
-    decision: Decision | None
-    due_ns: int | None
-    acted_ns: int | None = None  # when the gate had answered; None where it was not moved
-    is_late: bool = False  # the answer came after the deadline, or the verdict did
-    merged: bool = False  # into a pulse that was already there
-    is_estimated: bool = False  # the encoder was reset while it was on its way
-    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +56,7 @@ class Schedule:
     stands_open: bool = False  # as far as its answers tell
     trouble: str | None = None  # why it does not open
     awaits_first: bool = False  # open, for parts that passed the camera while nobody looked
+    ahead: frozenset[int] = frozenset()  # who was seen before that
     passed: int = 0  # good parts that went by a shut gate
     endings: tuple[Ending, ...] = ()  # since `told`
 
@@ -154,10 +105,15 @@ def decided(known: Schedule, decision: Decision) -> Schedule:
     return replace(known, early=early, endings=(*known.endings, *_never_seen(known.rule, first)))
 
 
+def blind(known: Schedule) -> Schedule:
+    """The camera sees nothing: who passes it from now on is not heard of."""
+    return known if known.awaits_first else replace(known, awaits_first=True, ahead=frozenset(known.parts))
+
+
 def at(known: Schedule, now_ns: int) -> Schedule:
     """Time has come so far: parts arrive in front of the gate, and leave it."""
     if known.awaits_first and any(_is_near(known, part, now_ns) for part in known.parts.values()):
-        known = replace(known, awaits_first=False)
+        known = replace(known, awaits_first=False, ahead=frozenset())
     for part in tuple(known.parts.values()):
         known = _arrived(known, part, now_ns)
     if known.open_until_ns is not None and now_ns >= known.open_until_ns:
@@ -167,7 +123,8 @@ def at(known: Schedule, now_ns: int) -> Schedule:
 
 def level(known: Schedule) -> bool:
     """Whether the gate is to be open, at the moment of the last `at`."""
-    return bool(known.firing) or known.open_until_ns is not None or known.awaits_first
+    unseen = known.awaits_first and known.ahead.isdisjoint(known.parts)
+    return bool(known.firing) or known.open_until_ns is not None or unseen
 
 
 def acted(known: Schedule, now_ns: int) -> Schedule:
@@ -348,7 +305,9 @@ def _deadline(known: Schedule, part: Part) -> int | None:
 
 
 def _is_near(known: Schedule, part: Part, now_ns: int) -> bool:
-    """Whether it is due within a window."""
+    """Whether it is due within a window, and was seen when the camera was no more blind."""
+    if part.trigger.frame_id in known.ahead:
+        return False
     near_ns = _moment(known, part.place - known.rule.window)
     return near_ns is not None and near_ns <= now_ns
 

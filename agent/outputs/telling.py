@@ -18,7 +18,7 @@ from agent.contract.actuation import Actuation, actuation_row
 from agent.contract.events import EventMaker
 from agent.contract.row import Row
 from agent.outputs.account import Account, gone_on, is_over, is_trouble, lateness_ms
-from agent.outputs.schedule import Ending
+from agent.outputs.nouns import Ending
 from agent.outputs.worker import Lost, Standing, Told
 
 LOOK_S = 0.2

@@ -22,7 +22,8 @@ from agent.errors import PlumblineError
 from agent.outputs import schedule
 from agent.outputs.belt import Reading
 from agent.outputs.gate import Gate
-from agent.outputs.schedule import Decision, Ending, Schedule, Trigger
+from agent.outputs.nouns import Decision, Ending, Trigger
+from agent.outputs.schedule import Schedule
 
 FIRST_PAUSE_S, PAUSE_S = 0.02, 1.0
 LOOK_S = 0.25  # at whether to stop
@@ -64,8 +65,12 @@ class Worker:
         fail_safe: bool,
         inverted: bool,
         heartbeat_s: float,
+        sees: Callable[[], bool],
     ) -> None:
-        """`fail_safe`: whether a stop leaves the gate open. `inverted`: a high output shuts it."""
+        """`fail_safe`: whether a stop leaves the gate open. `inverted`: a high output shuts it.
+
+        `sees` says, quickly, whether the camera gives frames; while it does not the heartbeat stands still.
+        """
         self.name = name
         self._schedule = start
         self._gate = gate
@@ -75,6 +80,7 @@ class Worker:
         self._fail_safe = fail_safe
         self._inverted = inverted
         self._heartbeat_ns = round(heartbeat_s * 1e9)
+        self._sees = sees
         self._heard: deque[Heard] = deque()
         self._woken = threading.Event()
         self._is_held = False  # the gate was opened, and has not failed since
@@ -123,8 +129,8 @@ class Worker:
         if not self._is_held and self._clock.monotonic_ns() >= self._again_ns:
             self._open()
         self._move()
-        if self._is_held and self._clock.monotonic_ns() >= self._beat_ns:
-            self._give_beat()
+        if self._clock.monotonic_ns() >= self._beat_ns:
+            self._look()
         self._say()
 
     def _take(self) -> None:
@@ -164,14 +170,20 @@ class Worker:
         self._schedule = schedule.acted(self._schedule, now_ns) if wanted else schedule.shut(self._schedule)
         self._stand(None)
 
-    def _give_beat(self) -> None:
+    def _look(self) -> None:
+        """At the camera; the heartbeat says that somebody sees the parts, and tracks them."""
+        self._beat_ns = self._clock.monotonic_ns() + self._heartbeat_ns
+        if not self._sees():
+            if self._fail_safe:
+                self._schedule = schedule.blind(self._schedule)
+            return
+        if not self._is_held:
+            return
         self._beat = not self._beat
         try:
             self._gate.beat(self._beat)
         except PlumblineError as error:
             self._failed(error)
-            return
-        self._beat_ns = self._clock.monotonic_ns() + self._heartbeat_ns
 
     def _failed(self, error: PlumblineError) -> None:
         self.failures += 1
@@ -197,7 +209,7 @@ class Worker:
         """Until there is something to be done; what is heard ends it earlier."""
         if schedule.level(self._schedule) != self._stands and self._is_held:
             return 0.0
-        moments = [self._beat_ns if self._is_held else self._again_ns]
+        moments = [self._beat_ns] if self._is_held else [self._beat_ns, self._again_ns]
         if (next_ns := schedule.next_ns(self._schedule)) is not None:
             moments.append(next_ns)
         return min(LOOK_S, (min(moments) - self._clock.monotonic_ns()) / 1e9)

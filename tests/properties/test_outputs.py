@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.messages import VerdictName
 from agent.outputs.belt import Belt, place_at, read
-from agent.outputs.schedule import Trigger
+from agent.outputs.nouns import Trigger
 from agent.outputs.worker import Heard
 from tests.agent.outputs.belts import Stretch, TrueBelt
 from tests.agent.outputs.playing import MS, REJECTED, S, by_encoder, by_time, decision, play

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from agent.messages import VerdictName
 from agent.outputs import schedule
 from agent.outputs.belt import Reading
-from agent.outputs.schedule import Decision, Ending, Rule, Schedule, Trigger
+from agent.outputs.nouns import Decision, Ending, Rule, Trigger
+from agent.outputs.schedule import Schedule
 from agent.outputs.worker import Heard
 
 MS = 1_000_000

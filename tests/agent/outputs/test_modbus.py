@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -91,6 +93,27 @@ def test_a_plc_that_is_not_there_is_told_and_one_that_is_back_is_taken() -> None
     gate.close()
     again.stop()
     assert plc.levels(GATE) == [True] and again.levels(GATE) == [False]
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00" * 20, b"\xff" * 300])
+def test_a_server_that_speaks_something_else_is_told_as_one_that_does_not_answer(answer: bytes) -> None:
+    with socket.create_server((HOST, 0)) as server:
+
+        def speak() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(answer)
+                connection.recv(100)
+
+        thread = threading.Thread(target=speak, daemon=True)
+        thread.start()
+        gate = coil(server.getsockname()[1], timeout_s=0.2)
+        gate.open()
+        with pytest.raises(GateError, match="did not answer within"):
+            gate.set(True)
+        gate.close()
+        thread.join(60)
 
 
 def test_who_is_not_connected_says_so() -> None:

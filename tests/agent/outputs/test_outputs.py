@@ -14,8 +14,8 @@ from agent.outputs.belt import Reading
 from agent.outputs.gate import GateError
 from agent.outputs.genicam import Cameras
 from agent.outputs.make import make_gate
+from agent.outputs.nouns import Trigger
 from agent.outputs.outputs import BlockEnd, Outputs, Watched, make_outputs, rule_of
-from agent.outputs.schedule import Trigger
 from agent.settings.outputs import EncoderTracking, GpioGate, ModbusGate, OpcUaGate, Output, TimeTracking
 from tests.agent.outbox.rows import TOPICS
 from tests.agent.outputs.gates import FakeGate
@@ -49,6 +49,7 @@ def made(*wanted: Output) -> Outputs:
     return make_outputs(
         wanted,
         make_gate=lambda one: FakeGate(clock),
+        sees=lambda camera: True,
         events=EventMaker(TOPICS, boot_id="boot", clock=clock, new_id=lambda: "id"),
         append=lambda row: None,
         station="cell3-cam1",

@@ -15,7 +15,7 @@ from agent.contract.actuation import CAUSES, Action, Cause
 from agent.contract.events import EventMaker
 from agent.contract.row import Row
 from agent.outputs.account import ACTIONS, Account, is_trouble, lateness_ms
-from agent.outputs.schedule import Ending
+from agent.outputs.nouns import Ending
 from agent.outputs.telling import Telling
 from agent.outputs.worker import Lost, Standing
 from tests.agent.outbox.rows import TOPICS

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from agent.clock import ManualClock, SystemClock
 from agent.messages import VerdictName
 from agent.outputs.belt import Reading
-from agent.outputs.schedule import Ending, Rule, Schedule, Trigger
+from agent.outputs.nouns import Ending, Rule, Trigger
+from agent.outputs.schedule import Schedule
 from agent.outputs.worker import Lost, Standing, Told, Worker
 from tests.agent.outputs.gates import FakeGate
 from tests.agent.outputs.playing import MS, S, by_encoder, by_time, decision
@@ -26,6 +27,7 @@ class Cell:
     inverted: bool = False
     clock: ManualClock = field(default_factory=ManualClock)
     told: list[Told] = field(default_factory=list)
+    sees: bool = True
     gate: FakeGate = field(init=False)
     worker: Worker = field(init=False)
 
@@ -41,6 +43,7 @@ class Cell:
             fail_safe=self.fail_safe,
             inverted=self.inverted,
             heartbeat_s=0.5,
+            sees=lambda: self.sees,
         )
 
     def seen(self, frame_id: int, verdict: VerdictName | None = None) -> None:
@@ -97,6 +100,35 @@ def test_the_heartbeat_toggles_as_long_as_the_thread_lives() -> None:
     cell = Cell()
     cell.goes_on(3.0)
     assert [high for _, high in cell.gate.beats] == [True, False, True, False, True, False]
+
+
+def test_the_heartbeat_stands_still_while_the_camera_sees_nothing() -> None:
+    cell = Cell()
+    cell.goes_on(1.2)
+    cell.sees = False
+    before = len(cell.gate.beats)
+    cell.goes_on(3.0)
+    assert len(cell.gate.beats) == before
+    cell.sees = True
+    cell.goes_on(1.2)
+    assert len(cell.gate.beats) > before
+    assert cell.pulses() == [(0.001, False)]  # by these settings the gate waits for what the PLC says
+
+
+def test_who_passed_while_the_camera_was_blind_is_rejected_and_who_was_seen_before_or_after_is_not() -> None:
+    cell = Cell(fail_safe=True)
+    cell.seen(1, "pass")
+    cell.goes_on(0.6)
+    cell.seen(2, "pass")  # due at 1.1 s, gone at 1.12 s
+    cell.goes_on(0.1)
+    cell.sees = False
+    cell.goes_on(0.9)
+    cell.sees = True
+    cell.seen(3, "pass")  # at 1.6 s, near the gate at 2.08 s
+    cell.goes_on(1.0)
+    moved = [(round(at_s, 2), high) for at_s, high in cell.pulses()]
+    assert moved == [(0.0, True), (0.48, False), (1.12, True), (2.08, False)]
+    assert cell.endings() == [] and cell.worker.passed == 3
 
 
 def test_a_gate_that_is_to_be_left_open_is_found_so_until_the_first_part_that_was_seen_is_near() -> None:
@@ -199,6 +231,7 @@ def test_who_has_something_to_say_never_waits_for_a_gate_that_hangs_and_all_of_i
         fail_safe=False,
         inverted=False,
         heartbeat_s=0.5,
+        sees=lambda: True,
     )
     thread = threading.Thread(target=worker.run, args=(stop,), daemon=True)
     thread.start()
