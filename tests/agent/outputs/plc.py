@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from asyncua import Server, ua
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
+from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.gateways.loop import LoopThread
@@ -30,7 +31,7 @@ class ModbusPlc:
     answers_after_s: float = 0.0
     _hangs: asyncio.Event | None = None
     _loop: LoopThread | None = None
-    _server: ModbusTcpServer | None = None
+    _server: _Server | None = None
 
     def start(self) -> None:
         self._loop = LoopThread("plc")
@@ -40,7 +41,7 @@ class ModbusPlc:
     def stop(self) -> None:
         assert self._loop is not None and self._server is not None
         self.goes_on()
-        self._loop.call(_shut(self._server), CALL_S)
+        self._loop.call(self._server.shut(), CALL_S)
         self._loop.stop()
         self._loop = self._server = None
 
@@ -55,11 +56,11 @@ class ModbusPlc:
     def levels(self, coil: int) -> list[bool]:
         return [level for _, one, level in self.moved if one == coil]
 
-    async def _serve(self) -> ModbusTcpServer:
+    async def _serve(self) -> _Server:
         bits = [SimData(0, values=[False] * COILS, datatype=DataType.BITS)]
         none = [SimData(0, values=[0], datatype=DataType.REGISTERS)]
         device = SimDevice(id=0, simdata=(bits, bits, none, none), action=self._asked)
-        server = ModbusTcpServer(device, address=(HOST, self.port))
+        server = _Server(device, address=(HOST, self.port))
         await server.serve_forever(background=True)
         return server
 
@@ -84,11 +85,22 @@ class ModbusPlc:
         return None
 
 
-async def _shut(server: ModbusTcpServer) -> None:
-    """With its connections, which are closed in the loop's next turns."""
-    await server.shutdown()  # type: ignore[no-untyped-call]
-    for _ in range(4):
-        await asyncio.sleep(0)
+class _Server(ModbusTcpServer):
+    """Knows its connections, also those whose request still hangs."""
+
+    def callback_new_connection(self) -> ServerRequestHandler:
+        handler = super().callback_new_connection()
+        self.handlers: list[ServerRequestHandler] = [*getattr(self, "handlers", ()), handler]
+        return handler
+
+    async def shut(self) -> None:
+        """With its connections, which are closed in the loop's next turns."""
+        transports = [one.transport for one in getattr(self, "handlers", ()) if one.transport is not None]
+        await self.shutdown()  # type: ignore[no-untyped-call]
+        for transport in transports:
+            transport.abort()  # type: ignore[union-attr]
+        for _ in range(4):
+            await asyncio.sleep(0)
 
 
 async def _set(event: asyncio.Event) -> None:
