@@ -64,6 +64,7 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_archive_codecs
 	$(DEV)/bin/python -m tests.benchmarks.bench_archive
 	$(DEV)/bin/python -m tests.benchmarks.bench_proof
+	$(DEV)/bin/python -m tests.benchmarks.bench_outputs
 
 # The machine's own Python: .venv has the CPU build of torch.
 bench-gpu:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.contract.actuation import CAUSES
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import ACCEPTED, CODES, COMMAND_TYPE, Response, SignedRequest
 from agent.contract.events import EVENT_NAMES, EventMessage
@@ -51,6 +52,13 @@ FIELDS = [(name, words) for name, words in fields(VERDICT, VERDICT) if name != "
 @pytest.mark.parametrize(("name", "words"), FIELDS, ids=[name for name, _ in FIELDS])
 def test_every_field_of_the_verdict_stands_there_with_its_meaning(name: str, words: str) -> None:
     assert [f"`{name}`", words] in ROWS
+
+
+def test_every_field_and_cause_of_an_actuation_is_named() -> None:
+    names = {name for name, _ in fields(printed("actuation"), printed("actuation"))}
+    said_of_all = {"schema", "created", "station", "detail", "is_simulated"}
+    missing = (names - said_of_all | set(CAUSES)) - CODE
+    assert missing == set()
 
 
 @pytest.mark.parametrize("meanings", [REASONS, EVENT_NAMES], ids=["reason", "event"])

@@ -53,6 +53,19 @@ def test_a_view_that_has_not_changed_is_not_sent_again(client: httpx.Client, sta
     assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
 
 
+def test_a_camera_shows_the_gates_that_follow_its_parts_and_how_late_they_move(
+    client: httpx.Client, station: Station
+) -> None:
+    station.judge(0, "pass")
+    cameras = {one["name"]: one for one in view(client, "cameras")["cameras"]}
+    (output,) = cameras["top"]["outputs"]
+    assert all(one["outputs"] == [] for name, one in cameras.items() if name != "top")
+    assert (output["name"], output["under_way"], output["passed"]) == ("reject", 3, 240)
+    assert output["lateness_ms"] == {"count": 1, "p50": 1.4, "p99": 1.4, "worst": 1.4}
+    assert output["counts"] == {"reject/verdict": 1, "reject/neighbour": 1, "missed/gate": 1}
+    assert "did not answer" in output["trouble"]
+
+
 def test_an_unknown_view_names_those_that_there_are(client: httpx.Client) -> None:
     answer = client.get("/api/views/nothing")
     assert answer.status_code == 404
