@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -43,7 +45,12 @@ WINDOW_S = 0.05
 
 
 def plc() -> None:
-    """The PLC's process: says its port, then at the end of its input each move of the gate's coil, in ns."""
+    """The PLC's process: says its port, then at the end of its input each move of the gate's coil, in ns.
+
+    A PLC is a machine of its own: this one comes before all else here, where that is allowed.
+    """
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
     one = ModbusPlc()
     one.start()
     print(one.port, flush=True)

@@ -94,13 +94,18 @@ class _Server(ModbusTcpServer):
         return handler
 
     async def shut(self) -> None:
-        """With its connections, which are closed in the loop's next turns."""
+        """With its connections: those that begin are made, and closed, in the loop's next turns."""
+        await _turns()
         transports = [one.transport for one in getattr(self, "handlers", ()) if one.transport is not None]
         await self.shutdown()  # type: ignore[no-untyped-call]
         for transport in transports:
             transport.abort()  # type: ignore[union-attr]
-        for _ in range(4):
-            await asyncio.sleep(0)
+        await _turns()
+
+
+async def _turns() -> None:
+    for _ in range(4):
+        await asyncio.sleep(0)
 
 
 async def _set(event: asyncio.Event) -> None:
