@@ -156,10 +156,10 @@ def refused(known: Schedule, words: str) -> Schedule:
 
 
 def next_ns(known: Schedule) -> int | None:
-    """When `at` has something to do without anything being heard; None for never."""
+    """When `at` has something to do without anything being heard, not before its last one; None for never."""
     moments = [known.open_until_ns]
-    for part in known.parts.values():
-        if known.awaits_first:
+    for frame_id, part in known.parts.items():
+        if known.awaits_first and frame_id not in known.ahead:
             moments.append(_moment(known, part.place - known.rule.window))
         moments.append(_moment(known, part.place) if part.due_ns is None else _deadline(known, part))
     return min((one for one in moments if one is not None), default=None)

@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from agent.messages import VerdictName
 from agent.outputs.belt import Belt, place_at, read
 from agent.outputs.nouns import Trigger
-from agent.outputs.worker import Heard
 from tests.agent.outputs.belts import Stretch, TrueBelt
-from tests.agent.outputs.playing import MS, REJECTED, S, by_encoder, by_time, decision, play
+from tests.agent.outputs.playing import (
+    MS,
+    REJECTED,
+    Blind,
+    Heard,
+    S,
+    by_encoder,
+    by_time,
+    decision,
+    play,
+)
 
 DISTANCE_MS, WINDOW_MS, PULSE_MS = 500, 20, 50
 
@@ -158,6 +167,19 @@ def test_whatever_the_gate_answers_and_when_nothing_is_lost_and_nothing_is_begun
             assert one.is_late == (one.acted_ns > end_ns)
         if one.action == "missed":
             assert one.cause in ("gate", "too_late")
+
+
+@given(parts=PARTS, when_late=LATE, blind_ms=st.lists(st.integers(0, 3000), max_size=4))
+def test_a_camera_that_is_blind_now_and_then_costs_no_part_its_end_and_opens_the_gate_for_what_it_did_not_see(
+    parts: list[tuple[int, VerdictName, int | None]], when_late: str, blind_ms: list[int]
+) -> None:
+    events, seen = line(parts)
+    blinds: list[tuple[int, Heard]] = [(at_ms * MS, Blind()) for at_ms in blind_ms]
+    played = play(by_time(when_late=when_late), [*events, *blinds], 10 * S)
+    firsts = [one for one in played.endings if one.cause != "late_verdict"]
+    assert len(firsts) + played.passed == len(seen)
+    if blind_ms and max(blind_ms) * MS > max((*seen.values(), 0)):  # and nobody was seen after that
+        assert played.open[-1][1] == 10 * S
 
 
 # -- by encoder ----------------------------------------------------------------------------------------------

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from agent.messages import VerdictName
 from agent.outputs import schedule
 from agent.outputs.belt import Reading
 from agent.outputs.nouns import Decision, Ending, Rule, Trigger
 from agent.outputs.schedule import Schedule
-from agent.outputs.worker import Heard
+from agent.outputs.worker import Heard as Told
 
 MS = 1_000_000
 S = 1_000_000_000
 REJECTED: frozenset[VerdictName] = frozenset(("fail", "undecided", "skipped"))
+
+
+class Blind:
+    """The camera sees nothing."""
+
+
+Heard: TypeAlias = Told | Blind
 
 
 def by_time(distance_ms: int = 500, window_ms: int = 20, pulse_ms: int = 50, **more: object) -> Rule:
@@ -67,6 +75,8 @@ def heard(known: Schedule, what: Heard) -> Schedule:
             return schedule.seen(known, what)
         case Decision():
             return schedule.decided(known, what)
+        case Blind():
+            return schedule.blind(known)
 
 
 def answers(now_ns: int) -> int | None:
@@ -115,6 +125,7 @@ def play(
         if place < len(waiting):
             moments.append(waiting[place][0])
         if (next_ns := schedule.next_ns(known)) is not None:
+            assert next_ns >= now_ns, "a thread would wait for what is past, and so not at all"
             moments.append(next_ns)
         if schedule.level(known) != stands:
             moments.append(again_ns)
