@@ -199,7 +199,7 @@ def _made(output: Output, gate: Gate, telling: Telling, clock: Clock, sees: Call
     is_open = output.fail_safe == "reject"
     worker = Worker(
         output.name,
-        Schedule(rule=rule_of(output), awaits_first=is_open),
+        Schedule(rule=rule_of(output), gaps=(frozenset(),) if is_open else ()),
         gate,
         clock=clock,
         rng=random.Random(),

@@ -55,8 +55,7 @@ class Schedule:
     open_until_ns: int | None = None  # of the pulse that the gate has begun
     stands_open: bool = False  # as far as its answers tell
     trouble: str | None = None  # why it does not open
-    awaits_first: bool = False  # open, for parts that passed the camera while nobody looked
-    ahead: frozenset[int] = frozenset()  # who was seen before that
+    gaps: tuple[frozenset[int], ...] = ()  # in what the camera saw: who of the parts was seen before each
     passed: int = 0  # good parts that went by a shut gate
     endings: tuple[Ending, ...] = ()  # since `told`
 
@@ -107,13 +106,17 @@ def decided(known: Schedule, decision: Decision) -> Schedule:
 
 def blind(known: Schedule) -> Schedule:
     """The camera sees nothing: who passes it from now on is not heard of."""
-    return known if known.awaits_first else replace(known, awaits_first=True, ahead=frozenset(known.parts))
+    before = frozenset(known.parts)
+    if known.gaps and before <= known.gaps[-1]:  # nobody was seen since
+        return known
+    return replace(known, gaps=(*known.gaps, before))
 
 
 def at(known: Schedule, now_ns: int) -> Schedule:
     """Time has come so far: parts arrive in front of the gate, and leave it."""
-    if known.awaits_first and any(_is_near(known, part, now_ns) for part in known.parts.values()):
-        known = replace(known, awaits_first=False, ahead=frozenset())
+    if known.gaps:
+        near = {frame_id for frame_id, part in known.parts.items() if _is_near(known, part, now_ns)}
+        known = replace(known, gaps=tuple(before for before in known.gaps if near <= before))
     for part in tuple(known.parts.values()):
         known = _arrived(known, part, now_ns)
     if known.open_until_ns is not None and now_ns >= known.open_until_ns:
@@ -123,7 +126,7 @@ def at(known: Schedule, now_ns: int) -> Schedule:
 
 def level(known: Schedule) -> bool:
     """Whether the gate is to be open, at the moment of the last `at`."""
-    unseen = known.awaits_first and known.ahead.isdisjoint(known.parts)
+    unseen = any(before.isdisjoint(known.parts) for before in known.gaps)
     return bool(known.firing) or known.open_until_ns is not None or unseen
 
 
@@ -159,7 +162,7 @@ def next_ns(known: Schedule) -> int | None:
     """When `at` has something to do without anything being heard, not before its last one; None for never."""
     moments = [known.open_until_ns]
     for frame_id, part in known.parts.items():
-        if known.awaits_first and frame_id not in known.ahead:
+        if any(frame_id not in before for before in known.gaps):
             moments.append(_moment(known, part.place - known.rule.window))
         moments.append(_moment(known, part.place) if part.due_ns is None else _deadline(known, part))
     return min((one for one in moments if one is not None), default=None)
@@ -305,9 +308,7 @@ def _deadline(known: Schedule, part: Part) -> int | None:
 
 
 def _is_near(known: Schedule, part: Part, now_ns: int) -> bool:
-    """Whether it is due within a window, and was seen when the camera was no more blind."""
-    if part.trigger.frame_id in known.ahead:
-        return False
+    """Whether it is due within a window."""
     near_ns = _moment(known, part.place - known.rule.window)
     return near_ns is not None and near_ns <= now_ns
 

@@ -91,7 +91,6 @@ def play(
     *,
     gate: Callable[[int], int | None] = answers,
     every_ns: int | None = None,
-    awaits_first: bool = False,
 ) -> Played:
     """Through `events`, each with its moment. `gate` gives the moment of its answer to what it is asked at a
     moment, or None for none; it is asked again after 5 ms.
@@ -99,12 +98,12 @@ def play(
     The schedule is looked at when it says so, and with `every_ns` so often besides: the plain twin.
     """
     waiting: Sequence[tuple[int, Heard]] = sorted(events, key=lambda one: one[0])
-    known, played, place, now_ns = Schedule(rule=rule, awaits_first=awaits_first), Played(), 0, 0
+    known, played, place, now_ns = Schedule(rule=rule), Played(), 0, 0
     stands, opened_ns, again_ns = False, 0, 0
     while True:
         while place < len(waiting) and waiting[place][0] <= now_ns:
             known, place = heard(known, waiting[place][1]), place + 1
-        known = schedule.at(known, now_ns)
+        known, at_ns = schedule.at(known, now_ns), now_ns
         wanted = schedule.level(known)
         if wanted != stands and now_ns >= again_ns:
             answered_ns = gate(now_ns)
@@ -125,7 +124,7 @@ def play(
         if place < len(waiting):
             moments.append(waiting[place][0])
         if (next_ns := schedule.next_ns(known)) is not None:
-            assert next_ns >= now_ns, "a thread would wait for what is past, and so not at all"
+            assert next_ns >= at_ns, "a thread would wait for what is past, and so not at all"
             moments.append(next_ns)
         if schedule.level(known) != stands:
             moments.append(again_ns)

@@ -35,7 +35,7 @@ class Cell:
         self.gate = FakeGate(self.clock)
         self.worker = Worker(
             "reject",
-            Schedule(rule=self.rule, awaits_first=self.fail_safe),
+            Schedule(rule=self.rule, gaps=(frozenset(),) if self.fail_safe else ()),
             self.gate,
             clock=self.clock,
             rng=random.Random(7),
