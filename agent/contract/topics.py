@@ -19,6 +19,7 @@ TopicName: TypeAlias = Literal[
     "crop_header",
     "event",
     "mark",
+    "part",
     "status",
     "metrics",
     "cmd",
@@ -48,6 +49,7 @@ TOPICS: dict[TopicName, Delivery] = {
     "crop_header": Delivery(qos=1, retain=False),  # MQTT 3.1.1 only: a crop's properties as JSON
     "event": Delivery(qos=1, retain=False),
     "mark": Delivery(qos=1, retain=False),
+    "part": Delivery(qos=1, retain=False),
     "status": Delivery(qos=1, retain=True),
     "metrics": Delivery(qos=0, retain=False),
     "cmd": Delivery(qos=1, retain=False),
@@ -95,6 +97,9 @@ class Topics:
 
     def mark(self) -> str:
         return f"{self.prefix}/mark"
+
+    def part(self, rule: str) -> str:
+        return f"{self.prefix}/part/{_checked('rule', rule)}"
 
     def status(self) -> str:
         return f"{self.prefix}/status"
