@@ -22,6 +22,7 @@ PART_REASONS = {
     "view_undecided": "a view is undecided or skipped; its own record says why",
     "late_view": "the view came after its part was told, which `late_for` names",
     "seen_twice": "a camera saw this part, or its code, once more before the other views were there",
+    "two_parts": "its place on the belt lies within `window_ticks` of two parts",
     "mixed_ids": "the views bear different part ids: they are of different parts",
     "out_of_step": "trigger counters of the cameras do not tell yet which views belong together",
     "encoder_back": "the encoder went back or began again, so that places on the belt are not the same any more",
