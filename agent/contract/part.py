@@ -86,7 +86,7 @@ class PartVerdict(BaseModel):
         None, description="`result_id` of the part verdict that this view came too late for; null: for none"
     )
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
 def part_row(topics: Topics, part: PartVerdict) -> Row:

@@ -45,6 +45,11 @@ def passed(rule: Rule, state: State, now_ns: int) -> Step:
     return _closed(rule, state, over, now_ns)
 
 
+def ended(rule: Rule, state: State, now_ns: int) -> Step:
+    """What is open is decided as it is: there is no such rule any more."""
+    return _closed(rule, state, state.groups, now_ns)
+
+
 def due_ns(rule: Rule, state: State) -> int | None:
     """When `passed` will decide something; None while nothing is open."""
     opened = [group.opened_ns for group in state.groups]

@@ -111,6 +111,14 @@ class State:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is kept of a rule, with what the rule was then."""
+
+    rule: Rule
+    state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """Views of which nothing more is waited for."""
 

@@ -31,6 +31,7 @@ from agent.settings.mqtt import Delivery as Delivery
 from agent.settings.mqtt import Mqtt as Mqtt
 from agent.settings.page import Page as Page
 from agent.settings.page import PageProxy as PageProxy
+from agent.settings.parts import MAX_RULES, PartRule, check_rules
 from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.recipes import MAX_RECIPES, Recipe, check
@@ -141,6 +142,7 @@ class Settings(_Section):
     bundle: Path = Path("bundle")
     trust: Trust = Trust()
     cameras: tuple[Camera, ...] = Field((Camera(),), min_length=1, max_length=16)
+    parts: tuple[PartRule, ...] = Field((), max_length=MAX_RULES, validate_default=True)
     line: Line = Line()
     engine: Engine = Engine()
     judge: Judge = Field(Judge(), json_schema_extra=FRAME)
@@ -165,6 +167,12 @@ class Settings(_Section):
             if names.count(name) > 1:
                 raise ValueError(f"camera name {name!r} stands twice; names are topics and must differ")
         return cameras
+
+    @field_validator("parts")
+    @classmethod
+    def _each_rule_has_cameras(cls, parts: tuple[PartRule, ...], info: ValidationInfo) -> tuple[PartRule, ...]:
+        check_rules(parts, info.data.get("cameras", ()))
+        return parts
 
     @field_validator("recipes")
     @classmethod
