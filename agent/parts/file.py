@@ -79,6 +79,7 @@ class PartFile:
 
     def open(self) -> Kept:
         """Made where there is none. Raises DamagedPartsError."""
+        self.close()
         with self._explained():
             self._reserve = Reserve(self.path)
             self._database = _opened(self.path)

@@ -16,6 +16,7 @@ from agent.contract.commands import CODES, Response
 from agent.contract.desired import INSTALL_TYPE, MAX_DOCUMENT_BYTES, SETTINGS_TYPE, Desired
 from agent.contract.events import EventMessage
 from agent.contract.mark import Mark
+from agent.contract.part import PartVerdict
 from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header, encode
 from agent.contract.reported import Reported
 from agent.contract.row import Row
@@ -31,6 +32,7 @@ SENT: dict[TopicName, str] = {  # and the rest of the address
     "crop_header": "crop_header/{camera}",
     "event": "event",
     "mark": "mark",
+    "part": "part/{rule}",
     "status": "status",
     "metrics": "metrics",
     "reported": "config/reported",
@@ -47,6 +49,7 @@ PARAMETERS = {
     "line": "the production line",
     "station": "the inspection station; also its MQTT client id and the name in its certificate",
     "camera": "one of the station's cameras",
+    "rule": "one of the station's part rules",
     "group": "stations that have it in `remote.groups` of their settings",
 }
 CROP_PROPERTIES = {
@@ -100,7 +103,7 @@ def document() -> Json:
         "operations": {**_sending(), **_receiving(), **pieces.operations()},
         "components": {
             "schemas": json_schemas.components(
-                (Verdict, EventMessage, Mark, Status, Reported, Response, *pieces.MODELS)
+                (Verdict, EventMessage, Mark, PartVerdict, Status, Reported, Response, *pieces.MODELS)
             ),
             "messages": {
                 **_sent_messages(),
@@ -215,6 +218,12 @@ def _sent_messages() -> Json:
             "description": _MARK,
             "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
             "examples": [{"payload": examples.plain(examples.mark())}],
+        },
+        "part": {
+            **_message("plumbline.part/1", "PartVerdict", "What several cameras say of one part together."),
+            "description": _PART,
+            "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
+            "examples": [{"payload": examples.plain(examples.part())}],
         },
         "status": {
             **_message("plumbline.status/1", "Status", "How the station is; also its last will."),
@@ -344,7 +353,7 @@ def _texts(meanings: dict[str, str]) -> Json:
 
 def _parameter(name: str, meaning: str) -> Json:
     of = examples.TOPICS
-    example = {"camera": examples.CAMERA, "group": examples.GROUP}.get(name) or str(getattr(of, name))
+    example = {"camera": examples.CAMERA, "rule": examples.RULE, "group": examples.GROUP}.get(name) or str(getattr(of, name))
     return {"description": f"{meaning}; 1 to 64 of a-z, 0-9, _ and -", "examples": [example]}
 
 
@@ -367,6 +376,13 @@ From the page, by a command of a person or by one of a system. `sequence` counts
 gap, and the one with the highest number of a `result_id` holds: one that says taken_back makes those before
 void. `verdict` and what follows it are as they stand in the verdict, so that a mark can be read alone. A
 station that begins again at 1 has lost its file of marks, or somebody has moved it away."""
+
+_PART = """\
+Where the settings have part rules: one for each part, and every verdict of a camera with a part rule is named
+in the `views` of exactly one. `fail` if a view failed; else `undecided` if one is missing, undecided or skipped,
+or it is in doubt whose it is; else `pass`. `sequence` counts the station's part verdicts without a gap, apart
+from verdicts. A view that came too late for its part has one of its own, with `late_for`. Verdicts come on their
+own topic all the same, and mostly before."""
 
 _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in

@@ -8,6 +8,7 @@ from agent.contract.commands import SignedRequest
 from agent.contract.desired import DesiredBundle, DesiredSettings
 from agent.contract.events import EventMessage
 from agent.contract.mark import Mark
+from agent.contract.part import PartVerdict
 from agent.contract.payloads import Status
 from agent.contract.reported import Reported
 from agent.contract.verdict import Verdict
@@ -18,6 +19,7 @@ Contract: TypeAlias = Literal[
     "verdict",
     "event",
     "mark",
+    "part",
     "status",
     "metrics",
     "command",
@@ -40,6 +42,8 @@ def printed(what: Contract) -> dict[str, Any]:
             return json_schemas.outgoing(EventMessage)
         case "mark":
             return json_schemas.outgoing(Mark)
+        case "part":
+            return json_schemas.outgoing(PartVerdict)
         case "status":
             return json_schemas.outgoing(Status)
         case "metrics":
