@@ -209,6 +209,13 @@ class Settings(_Section):
         """The folder of compiled engines: the one that is set, or `engines` beside the outbox."""
         return self.engine.cache or self.outbox.path.parent / "engines"
 
+    def part_cameras(self) -> dict[str, tuple[str, ...]]:
+        """The cameras of each part rule, both in their order."""
+        return {
+            rule.name: tuple(one.name for one in self.cameras if one.part_rule == rule.name)
+            for rule in self.parts
+        }
+
     def digest(self) -> str:
         """SHA-256 of the canonical JSON: two agents with equal settings have equal digests."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

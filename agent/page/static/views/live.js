@@ -97,7 +97,7 @@ function partRule(rule) {
     lines.push(make("p", {}, verdictMark(told.verdict), " ", about.filter(Boolean).join(", ")));
     if (told.reason) lines.push(make("p", {}, `${plain(told.reason)}: ${told.detail}`));
     const seen = new Map(told.views.map((view) => [view.camera, view]));
-    lines.push(make("ul", { class: "bar" }, ...rule.cameras.map((camera) => {
+    lines.push(make("ul", { class: "bar plain" }, ...rule.cameras.map((camera) => {
       const view = seen.get(camera);
       if (!view) return make("li", { class: "soft" }, `${camera}: no view`);
       return make("li", {}, make("a", { href: `#/result/${encodeURIComponent(view.result_id)}` }, `${camera} `, verdictMark(view.verdict)));
@@ -129,6 +129,7 @@ export function show(root, page) {
   let rejectsOnly = false;
   let reject = null;
   let alertedAt = -Infinity;
+  let drawnParts = null;
 
   const place = make("div", { class: "stations" });
   const none = make("p", { class: "empty" }, "No camera has reported yet.");
@@ -207,10 +208,12 @@ export function show(root, page) {
       const latest = data.results.find((one) => one.camera === camera.name);
       if (latest) station.result(latest);
     }
-    const told = [["shift", data.shift], ["start", data.start]].filter(([, one]) => one);
-    tallies.replaceChildren(...told.map(([what, one]) => counts(sinceWords(what, one), one)));
+    const tallied = [["shift", data.shift], ["start", data.start]].filter(([, one]) => one);
+    tallies.replaceChildren(...tallied.map(([what, one]) => counts(sinceWords(what, one), one)));
     parts.hidden = data.parts.length === 0;
-    parts.replaceChildren(make("h3", {}, "Parts"), ...data.parts.map(partRule));
+    const told = JSON.stringify(data.parts);
+    if (told !== drawnParts) parts.replaceChildren(make("h3", {}, "Parts"), ...data.parts.map(partRule));
+    drawnParts = told; // who has the focus on a link keeps it while nothing is new
     merge(data.results);
     drawFilm();
     drawReject(data.reject);
