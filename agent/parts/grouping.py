@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from agent.parts import counters
-from agent.parts.view import Decided, Doubt, Group, Key, Rule, Seen, State, Told, View, part_id_of
+from agent.parts.view import Back, Decided, Doubt, Group, Key, Rule, Seen, State, Told, View, part_id_of
 
 TOLD_KEPT = 64
 TOLD_TIMEOUTS = 10  # for so many time-outs a part that was decided is remembered
@@ -72,7 +72,7 @@ def restored(state: State, now_ns: int) -> State:
         told=tuple(replace(one, at_ns=now_ns, captured_ns=None) for one in state.told),
         seen={camera: replace(one, captured_ns=None, before_ns=None) for camera, one in state.seen.items()},
         trial=None,
-        back_ns=None if state.back_ns is None else now_ns,
+        back=None if state.back is None else replace(state.back, told_ns=now_ns, captured_ns=None),
     )
 
 
@@ -85,7 +85,7 @@ def _by_key(rule: Rule, state: State, view: View, now_ns: int, key: str | None) 
 def _by_encoder(rule: Rule, state: State, view: View, now_ns: int) -> Step:
     """A count that goes back says that places on the belt mean something else from then on.
 
-    Each camera's views since then are known once its own count went back, too, or after the time-out.
+    Which views of other cameras came since, the time of capture tells, or that their count goes back, too.
     """
     count, camera = view.encoder, view.camera
     if count is None:
@@ -93,17 +93,25 @@ def _by_encoder(rule: Rule, state: State, view: View, now_ns: int) -> Step:
     before = state.seen.get(camera)
     state = replace(state, seen={**state.seen, camera: Seen(count=count)})
     goes_back = before is not None and count < before.count - rule.window_ticks
-    unsettled = state.back_ns is not None and now_ns < state.back_ns + rule.timeout_ns
     done: tuple[Decided, ...] = ()
-    if goes_back and unsettled and camera not in state.past_back:
-        state = replace(state, past_back=(*state.past_back, camera))
-    elif goes_back:
+    if goes_back and (state.back is None or camera in state.back.past):
         state, done = _closed(rule, state, state.groups, now_ns, "encoder_back")
-        state = replace(state, told=(), back_ns=now_ns, past_back=(camera,))
-    elif unsettled and camera not in state.past_back:
-        return state, (_alone(rule, view, "encoder_back"),)
+        since = Back(told_ns=now_ns, captured_ns=view.captured_ns, past=(camera,))
+        state = replace(state, told=(), back=since)
+    elif state.back is not None and camera not in state.back.past:
+        if not goes_back and not _is_since(rule, state.back, view, now_ns):
+            return state, (_alone(rule, view, "encoder_back"),)
+        past = (*state.back.past, camera)
+        known = len(past) == len(rule.cameras)
+        state = replace(state, back=None if known else replace(state.back, past=past))
     state, more = _placed(rule, state, view, now_ns, count - rule.offsets.get(camera, 0))
     return state, (*done, *more)
+
+
+def _is_since(rule: Rule, back: Back, view: View, now_ns: int) -> bool:
+    if back.captured_ns is None or view.captured_ns is None:  # of another run of the process
+        return now_ns >= back.told_ns + rule.timeout_ns
+    return view.captured_ns >= back.captured_ns
 
 
 def _by_trigger(rule: Rule, state: State, view: View, now_ns: int) -> Step:

@@ -98,6 +98,15 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Back:
+    """By encoder: it went back, or began again, and not of every camera it is known which views came since."""
+
+    told_ns: int  # when a view said so
+    captured_ns: int | None  # and when that was captured
+    past: tuple[str, ...]  # cameras whose views are known to have come since
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """What one rule knows."""
 
@@ -106,8 +115,7 @@ class State:
     told: tuple[Told, ...] = ()  # oldest first
     seen: Mapping[str, Seen] = field(default_factory=dict)
     trial: Trial | None = None
-    back_ns: int | None = None  # by encoder: when it was seen to have gone back
-    past_back: tuple[str, ...] = ()  # cameras that have shown it themselves
+    back: Back | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,7 @@ def assert_sound(outcome: Outcome, arrivals: Sequence[Arrival]) -> None:
     """The promises that hold in every world."""
     truth = {one.view.result_id: one for one in arrivals}
     named = Counter(view.result_id for part in outcome.told for view in part.views)
-    assert named == Counter(truth), "every view is named by exactly one part verdict"
+    assert named == Counter(truth.keys()), "every view is named by exactly one part verdict"
     assert len({part.result_id for part in outcome.told}) == len(outcome.told)
     for part in outcome.told:
         views = [truth[view.result_id] for view in part.views]
@@ -92,7 +92,7 @@ VERDICTS: list[VerdictName] = ["pass"] * 12 + ["fail", "undecided", "skipped"]
 
 
 def late_ms(rng: random.Random) -> int:
-    return rng.choice((1, 5, 30, 30, 200, 1500, 6000))
+    return rng.choice((1, 1, 5, 5, 30, 30, 30, 200, 1500, 6000))
 
 
 def by_trigger(rng: random.Random, parts: int) -> list[Arrival]:
@@ -168,9 +168,9 @@ def by_encoder(rng: random.Random, parts: int) -> list[Arrival]:
             )
         number += 1
         at += 1
-        if rng.random() < 0.04:
+        if rng.random() < 0.015:
             shift = -place  # the count begins again at 0
-        elif rng.random() < 0.04:
+        elif rng.random() < 0.015:
             at = max(0, at - rng.randrange(1, 9))  # the belt runs back, and what it carries passes again
     return in_order(found)
 
