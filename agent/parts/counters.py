@@ -79,7 +79,7 @@ def _shown(rule: Rule, trial: Trial, camera: str, now: Seen) -> Trial | None:
     """After another view; None where it says that the part did not stand alone, or a trigger was missed."""
     member = trial.members[camera]
     if camera in trial.passed:
-        return trial
+        return trial if now.run == member.run and now.count > member.count else None
     well_after = now.captured_ns is not None and now.captured_ns > trial.last_ns + rule.timeout_ns
     if now.run != member.run or now.count != member.count + 1 or not well_after:
         return None

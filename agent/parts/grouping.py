@@ -13,6 +13,7 @@ from dataclasses import replace
 from agent.parts import counters
 from agent.parts.view import Back, Decided, Doubt, Group, Key, Rule, Seen, State, Told, View, part_id_of
 
+OPEN_MOST = 200  # parts of a rule; the oldest is told when there are more
 TOLD_KEPT = 64
 TOLD_TIMEOUTS = 10  # for so many time-outs a part that was decided is remembered
 
@@ -174,7 +175,9 @@ def _opened(
     aligning: bool = False,
 ) -> Step:
     group = Group(key=key, views=(view,), opened_ns=now_ns, doubt=doubt, aligning=aligning)
-    return replace(state, groups=(*state.groups, group)), ()
+    over = state.groups[: max(0, len(state.groups) + 1 - OPEN_MOST)]
+    state, done = _closed(rule, state, over, now_ns)
+    return replace(state, groups=(*state.groups, group)), done
 
 
 def _joined(

@@ -13,6 +13,7 @@ from typing import Literal
 
 from agent.clock import rfc3339
 from agent.contract.part import PartVerdict, PartVerdictName, PartView
+from agent.parts.grouping import OPEN_MOST
 from agent.parts.view import Decided, Rule, View
 
 EVALUATION: dict[PartVerdictName, tuple[Literal["OK", "NotOK", "NotDecidable"], int]] = {
@@ -85,7 +86,7 @@ def _judged(rule: Rule, decided: Decided) -> tuple[PartVerdictName, str | None, 
     if decided.missing:
         seconds = rule.timeout_ns / 1e9
         missing = ", ".join(decided.missing)
-        return "undecided", "view_missing", f"no view of {missing} came within {seconds:g} s"
+        return "undecided", "view_missing", f"no view of {missing} came within {seconds:g} s, or before {OPEN_MOST} more parts"
     if len(ids := {view.part_id for view in views} - {None}) > 1:
         return "undecided", "mixed_ids", f"the views bear {len(ids)} part ids: {', '.join(sorted(map(str, ids)))}"
     open_ = [view for view in views if view.verdict != "pass"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from agent.contract.part import PartVerdict
-from agent.parts.grouping import due_ns, ended, passed, restored, taken
+from agent.parts.grouping import OPEN_MOST, due_ns, ended, passed, restored, taken
 from agent.parts.verdict import verdict_of
 from agent.parts.view import Rule, State, View
 from tests.agent.parts.views import MADE, SECOND, rule, view
@@ -67,7 +67,7 @@ def test_a_missing_view_is_undecided_at_the_time_out_and_never_a_pass() -> None:
     assert line.wait(1.999) == []
     (part,) = line.wait(2.0)
     assert (part.verdict, part.reason, part.missing) == ("undecided", "view_missing", ("side",))
-    assert part.detail == "no view of side came within 1 s"
+    assert part.detail == "no view of side came within 1 s, or before 200 more parts"
     assert due_ns(line.rule, line.state) is None
 
 
@@ -247,6 +247,14 @@ def test_after_a_restart_time_begins_anew_and_an_open_part_is_decided_once() -> 
     line.state = restored(line.state, 0)
     (late,) = line.see(view("side", part_id="A"), 0.5)
     assert late.late_for == part.result_id
+
+
+def test_parts_that_wait_are_bounded_and_the_oldest_is_told() -> None:
+    line = Line(rule("part_id", timeout_s=600.0))
+    for number in range(OPEN_MOST + 3):
+        line.see(view("top", part_id=f"P{number}"), 1.0)
+    assert [part.part_id for part in line.told] == ["P0", "P1", "P2"]
+    assert len(line.state.groups) == OPEN_MOST
 
 
 def test_a_rule_that_is_no_more_decides_what_it_left_open() -> None:
