@@ -47,7 +47,7 @@ EVENT_NAMES = {
     "drift": "pictures or scores are no longer those of the first good parts; data.kind: light_changed, "
     "picture_changed, more_defects or scores_moved",
     "drift_over": "pictures and scores are again those of the first good parts",
-    "part_views_lost": "verdicts of cameras with a part rule could not be looked at again: the outbox has deleted them",
+    "part_views_lost": "verdicts could not be looked at for their parts: the outbox has deleted them",
     "parts_set_aside": "what was known of open parts was damaged; it was moved away, and part verdicts go on",
     "roll_map": "a roll has ended: what was seen of it, its strongest defects, and the files of its map",
 }

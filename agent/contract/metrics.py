@@ -245,7 +245,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="part_seconds",
         kind="histogram",
-        help="Time from the durable record of a part's last view to that of the part; of parts with all views.",
+        help="Time from the record of a part's last view to that of the part; of parts with all views.",
         labels=("rule",),
     ),
     Metric(name="parts_open", kind="gauge", help="Parts that wait for views.", labels=("rule",)),

@@ -1,4 +1,4 @@
-"""`plumbline.part/1`: what the views of one part say together, as consumers read it, and the row that carries it."""
+"""`plumbline.part/1`: what the views of one part say together, and the row that carries it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PART_REASONS = {
     "two_parts": "its place on the belt lies within `window_ticks` of two parts",
     "mixed_ids": "the views bear different part ids: they are of different parts",
     "out_of_step": "trigger counters of the cameras do not tell yet which views belong together",
-    "encoder_back": "the encoder went back or began again, so that places on the belt are not the same any more",
+    "encoder_back": "the encoder went back or began again, and places on the belt mean something else now",
     "no_key": "the view bears no part id, message or encoder count by which it could be brought to others",
 }
 
@@ -61,23 +61,27 @@ class PartVerdict(BaseModel):
     created: str = Field(description="when it was decided: UTC, RFC 3339, by the station's clock")
     clock_synced: bool | None = Field(description="whether that clock was synchronised; null: not known")
     verdict: PartVerdictName = Field(
-        description="fail: a view failed; else undecided: a view is missing, undecided or skipped, or it is in "
-        "doubt whose it is; else pass"
+        description="fail: a view failed; else undecided: a view is missing, undecided or skipped, or it is "
+        "in doubt whose it is; else pass"
     )
     result_evaluation: Literal["OK", "NotOK", "NotDecidable"] = Field(
         description="`verdict` in the words of OPC 40001-101 ResultEvaluationEnum"
     )
-    result_evaluation_code: int = Field(ge=1, le=3, description="and as its number: 1 pass, 2 fail, 3 undecided")
+    result_evaluation_code: int = Field(
+        ge=1, le=3, description="and as its number: 1 pass, 2 fail, 3 undecided"
+    )
     reason: str | None = Field(description="why there is no decision; null with pass and fail")
     detail: str | None = Field(None, max_length=500, description="the same for people; words may change")
     is_partial: bool = Field(False, description="of a view only a piece was seen")
     is_simulated: bool = Field(False, description="a view has no real camera or no real part: never book it")
-    part_id: str | None = Field(None, description="on which all views that bear one agree; null: none, or not")
+    part_id: str | None = Field(
+        None, description="on which all views that bear one agree; null: none, or not"
+    )
     job_id: str | None = Field(None, description="on which all views that bear one agree; null: none, or not")
     by: By = Field(description="how views are brought together by this rule")
     key: str | None = Field(
-        description="what brought these together: trigger number, part id, place on the belt in ticks, or the "
-        "`bind_id` of the message; null where nothing did"
+        description="what brought these together: trigger number, part id, place on the belt in ticks, or "
+        "the `bind_id` of the message; null where nothing did"
     )
     cameras: tuple[str, ...] = Field(description="of the rule, in the order of the settings")
     missing: tuple[str, ...] = Field((), description="those of them without a view here")

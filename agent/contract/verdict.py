@@ -108,8 +108,8 @@ class FrameMessage(_Message):
     epoch: int = Field(
         0,
         ge=0,
-        description="connection to the camera, from 0 in each run: over another one `id` goes on, and triggers "
-        "that came between are not counted",
+        description="connection to the camera, from 0 in each run: over another one `id` goes on, and "
+        "triggers that came between are not counted",
     )
     first_line: int = Field(description="absolute line of the frame's first row; 0 for area cameras")
     lines: int = Field(ge=0, description="rows of the frame; 0 when there was no picture")

@@ -1,4 +1,4 @@
-"""What sinks that show the present need of a batch: the last verdict of each camera, and of each part rule."""
+"""What sinks that show the present need of a batch: the last verdict of each camera and of each part rule."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ def make_sink(
     interlock: Callable[[], bool],
     bind: Binder,
 ) -> Sink:
-    """The sink for a gateway, not yet open. `rules`: part rules with their cameras. `interlock` says, quickly, whether the line is to be held.
+    """The sink for a gateway, not yet open. `rules`: part rules with their cameras. `interlock` says,
+    quickly, whether the line is to be held.
 
     Raises GatewayError where a package is missing.
     """
@@ -42,7 +43,9 @@ def make_sink(
             case FolderGateway():
                 return FolderSink(gateway, clock)
             case SparkplugGateway():
-                return SparkplugSink(gateway, edge=topics.station, cameras=cameras, rules=tuple(rules), clock=clock)
+                return SparkplugSink(
+                    gateway, edge=topics.station, cameras=cameras, rules=tuple(rules), clock=clock
+                )
             case OpcUaGateway():
                 from agent.gateways.opcua import OpcUaSink  # asyncua is large and an extra
 

@@ -164,7 +164,9 @@ class ModbusSink:
 
     def deliver(self, rows: Sequence[Waiting]) -> None:
         found = batch(rows)
-        self._verdicts.update({name: one for name, one in found.of_cameras().items() if name in self._verdicts})
+        self._verdicts.update(
+            {name: one for name, one in found.of_cameras().items() if name in self._verdicts}
+        )
         self._parts.update({rule: one for rule, one in found.of_rules().items() if rule in self._parts})
         self._heartbeat += 1
         self._show()
@@ -194,9 +196,7 @@ class ModbusSink:
         of_parts: list[int] = []
         for rule, part in self._parts.items():
             cameras, age = self._rules[rule], age_ms(part)
-            of_parts += part_block(
-                part, cameras, heartbeat=self._heartbeat, interlock=interlock, age_ms=age
-            )
+            of_parts += part_block(part, cameras, heartbeat=self._heartbeat, interlock=interlock, age_ms=age)
         self._registers, self._part_registers = tuple(registers), tuple(of_parts)
 
     async def _serve(self) -> ModbusTcpServer:

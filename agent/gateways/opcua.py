@@ -148,7 +148,8 @@ class OpcUaSink:
         for rule in self._rules:
             folder = await _folder(station, index, f"part.{rule}.", rule)
             self._of_parts[rule] = [
-                await _variable(folder, index, f"part.{rule}.", field.name, field.type) for field in PART_FIELDS
+                await _variable(folder, index, f"part.{rule}.", field.name, field.type)
+                for field in PART_FIELDS
             ]
         self._parts = await _events(server, index, "PartReadyEventType", "Rule", PART_FIELDS)
 

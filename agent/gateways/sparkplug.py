@@ -1,5 +1,5 @@
-"""Sparkplug B 3.0: the station as an edge node, its cameras and part rules as devices, the latest verdict of each
-as metrics. The device of part rule `housing` is `part:housing`.
+"""Sparkplug B 3.0: the station as an edge node, its cameras and part rules as devices, the latest verdict of
+each as metrics. The device of part rule `housing` is `part:housing`.
 
 It mirrors current values and is no lossless path: DDATA travels once and unacknowledged, as
 Sparkplug has it. Births tell everything again after each connect and on "Node Control/Rebirth".
@@ -26,8 +26,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
-from agent.contract.row import Waiting
 from agent.contract.part import PartVerdict
+from agent.contract.row import Waiting
 from agent.contract.verdict import Verdict
 from agent.errors import out_of_room
 from agent.gateways.gateway import GatewayError

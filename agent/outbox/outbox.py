@@ -241,7 +241,7 @@ class Outbox:
             raise explained(self.path, error) from error
 
     def verdicts(self, after: int, limit: int) -> tuple[Waiting | Changed, ...]:
-        """The next verdicts behind the sequence `after` that are still there, delivered or not. From any thread."""
+        """The next verdicts behind the sequence `after` that are there, delivered or not. From any thread."""
         query = f"SELECT seq, {RECORD_COLUMNS} FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?"
         try:
             with self._reading:

@@ -1,12 +1,13 @@
 """Whether the trigger counters of a rule's cameras are in step: pure.
 
-Every camera counts triggers by itself, from its own beginning and anew after each connection, so equal numbers
-mean nothing by themselves. Cameras are in step after one whole part that stood alone: each camera captured one
-view of it within the time-out, and none before or after for another time-out, as the next view of every camera
-shows, which has to be the next number, too. From there on numbers tell; that first part stays undecided.
+Every camera counts triggers by itself, from its own beginning and anew after each connection, so equal
+numbers mean nothing by themselves. Cameras are in step after one whole part that stood alone: each camera
+captured one view of it within the time-out, and none before or after for another time-out, as the next view
+of every camera shows, which has to be the next number, too. From there on numbers tell; that first part stays
+undecided.
 
-Not seen: a camera that misses a trigger without counting it, where parts come closer than the time-out. With a
-time-out below their distance its next view comes too late for its part, and it is out of step.
+Not seen: a camera that misses a trigger without counting it, where parts come closer than the time-out. With
+a time-out below their distance its next view comes too late for its part, and it is out of step.
 """
 
 from __future__ import annotations

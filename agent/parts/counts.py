@@ -1,4 +1,4 @@
-"""How many parts were decided, how, and how soon after their last view: counts since the start, for any thread."""
+"""How many parts were decided since the start, how, and how soon after their last view; for any thread."""
 
 from __future__ import annotations
 

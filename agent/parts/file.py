@@ -1,8 +1,8 @@
 """What is known of parts, on disk: one SQLite file beside the outbox, whole after a crash at any step.
 
-One transaction holds which verdicts were taken, what each rule knows since, and the part verdicts that follow,
-with their numbers; so no view is taken twice and no number given twice, wherever the process ends. A part
-verdict stays here until the outbox has it. A damaged file is moved away whole. For one thread.
+One transaction holds which verdicts were taken, what each rule knows since, and the part verdicts that
+follow, with their numbers; so no view is taken twice and no number given twice, wherever the process ends. A
+part verdict stays here until the outbox has it. A damaged file is moved away whole. For one thread.
 """
 
 from __future__ import annotations
@@ -106,8 +106,9 @@ class PartFile:
         parts: Sequence[PartVerdict],
         told: Sequence[int],
     ) -> None:
-        """In one transaction: how far verdicts are taken and numbers given, what is known by rule (None: there
-        is no such rule any more), part verdicts that the outbox is to have, and the numbers of those it has.
+        """In one transaction: how far verdicts are taken and numbers given, what is known by rule (None:
+        there is no such rule any more), part verdicts that the outbox is to have, and the numbers of those it
+        has.
         """
         assert self._database is not None and self._reserve is not None
         with self._explained():
@@ -118,7 +119,11 @@ class PartFile:
                 database.execute("UPDATE progress SET taken = ?, sequence = ?", (taken, sequence))
                 database.executemany(
                     "INSERT OR REPLACE INTO state VALUES (?, ?, ?)",
-                    [(rule, *_sealed(_KNOWN.dump_json(one))) for rule, one in known.items() if one is not None],
+                    [
+                        (rule, *_sealed(_KNOWN.dump_json(one)))
+                        for rule, one in known.items()
+                        if one is not None
+                    ],
                 )
                 gone = [(rule,) for rule, one in known.items() if one is None]
                 database.executemany("DELETE FROM state WHERE rule = ?", gone)
@@ -147,8 +152,8 @@ class PartFile:
             if any(words in str(error) for words in ("malformed", "not a database", "constraint failed")):
                 raise DamagedPartsError(f"{where}: damaged ({error}); it is moved away") from error
             raise PartsError(
-                f"{where}: cannot be written ({error}); free space on that disk, and see that the agent's user"
-                " owns file and folder"
+                f"{where}: cannot be written ({error}); free space on that disk, and see that the agent's "
+                "user owns file and folder"
             ) from error
         except OSError as error:
             raise PartsError(f"{where}: {error.strerror}; see disk and folder") from error
@@ -200,7 +205,9 @@ def _read(database: sqlite3.Connection, path: Path) -> Kept:
             for content, digest in database.execute("SELECT content, digest FROM part ORDER BY sequence")
         ]
     except ValueError as error:
-        raise DamagedPartsError(f"{shown(str(path))}: a row is not what was written; it is moved away") from error
+        raise DamagedPartsError(
+            f"{shown(str(path))}: a row is not what was written; it is moved away"
+        ) from error
     return Kept(taken=taken, sequence=int(sequence), known=known, parts=parts)
 
 

@@ -1,4 +1,4 @@
-"""Which views are of one part, and when nothing more is waited for: pure, of views in their order and of time.
+"""Which views are of one part, and when nothing more is waited for: pure, of views and time.
 
 The views of one camera come in the order in which they were captured; between cameras they may come in any
 order, late, or never. Two views are never brought together in doubt: what cannot be told stays undecided.
@@ -227,9 +227,7 @@ def _closed(
 def _alone(
     rule: Rule, view: View, doubt: Doubt, key: Key | None = None, late_for: str | None = None
 ) -> Decided:
-    return Decided(
-        key=key, views=(view,), missing=_missing(rule, (view,)), doubt=doubt, late_for=late_for
-    )
+    return Decided(key=key, views=(view,), missing=_missing(rule, (view,)), doubt=doubt, late_for=late_for)
 
 
 def _missing(rule: Rule, views: Iterable[View]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Views as they come: from the publisher, and, where it brought none, from the outbox; each verdict once, in order."""
+"""Views as they come: from the publisher, and, where it brought none, from the outbox; each once, in order."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Intake:
             self._missed = True
 
     def gather(self, wait_s: float) -> int:
-        """Have at hand what comes; the time up to which that is all that was committed. Raises OutboxError."""
+        """Have at hand what comes; the time up to which that is all there was. Raises OutboxError."""
         come: list[Come] = []
         if not self.at_hand and not self._missed and wait_s > 0:
             with suppress(queue.Empty):

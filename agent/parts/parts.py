@@ -1,7 +1,7 @@
 """Part verdicts of a running station: views in, in the order of their records; part verdicts out, durable.
 
-A listener of the publisher; a thread of the crew does the rest. What is decided is in the file with its number
-before the outbox gets it, and leaves the file once the outbox has it.
+A listener of the publisher; a thread of the crew does the rest. What is decided is in the file with its
+number before the outbox gets it, and leaves the file once the outbox has it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PartListener(Protocol):
 
 
 class PartVerdicts:
-    """`recorded` is for the outbox's thread, `run` and `finish` for one thread at a time; the rest for any."""
+    """`recorded` is for the outbox's thread, `run` and `finish` for one at a time, the rest for any."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """What the views of a part say together: pure.
 
-The worst view decides. Fail: a view failed. Else undecided: a view is missing, undecided or skipped, or it is in
-doubt whose it is. Else pass. So a part passes only when every camera of its rule saw it, and saw it pass.
+The worst view decides. Fail: a view failed. Else undecided: a view is missing, undecided or skipped, or it is
+in doubt whose it is. Else pass. So a part passes only when every camera of its rule saw it, and saw it pass.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MAX_DETAIL = 500
 _WORDS = {
     "late_view": "it came after its part was told",
     "seen_twice": "a camera saw it once more before the others had",
-    "two_parts": "its place on the belt may be that of two parts; window_ticks is to be below half their distance",
-    "out_of_step": "the cameras' trigger counters are not in step yet; they are after one part that stands alone "
-    "for timeout_s",
+    "two_parts": "its place on the belt may be that of two parts; keep window_ticks below half their distance",
+    "out_of_step": "the cameras' trigger counters are not in step yet; they are after one part that stands "
+    "alone for timeout_s",
     "encoder_back": "the encoder went back or began again",
     "no_key": "nothing in its record says which part it is of",
 }
@@ -86,9 +86,17 @@ def _judged(rule: Rule, decided: Decided) -> tuple[PartVerdictName, str | None, 
     if decided.missing:
         seconds = rule.timeout_ns / 1e9
         missing = ", ".join(decided.missing)
-        return "undecided", "view_missing", f"no view of {missing} came within {seconds:g} s, or before {OPEN_MOST} more parts"
+        return (
+            "undecided",
+            "view_missing",
+            f"no view of {missing} came within {seconds:g} s, or before {OPEN_MOST} more parts",
+        )
     if len(ids := {view.part_id for view in views} - {None}) > 1:
-        return "undecided", "mixed_ids", f"the views bear {len(ids)} part ids: {', '.join(sorted(map(str, ids)))}"
+        return (
+            "undecided",
+            "mixed_ids",
+            f"the views bear {len(ids)} part ids: {', '.join(sorted(map(str, ids)))}",
+        )
     open_ = [view for view in views if view.verdict != "pass"]
     if open_:
         words = ", ".join(f"{view.camera}: {view.verdict} ({view.reason})" for view in open_)

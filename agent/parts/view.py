@@ -99,7 +99,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Back:
-    """By encoder: it went back, or began again, and not of every camera it is known which views came since."""
+    """By encoder: it went back, or began again; not of every camera it is known which views came since."""
 
     told_ns: int  # when a view said so
     captured_ns: int | None  # and when that was captured
@@ -146,9 +146,7 @@ def part_id_of(views: Sequence[View]) -> str:
     return str(uuid.uuid5(_PART, views[0].result_id))
 
 
-def view_of(
-    verdict: Verdict, *, captured_ns: int | None = None, committed_ns: int | None = None
-) -> View:
+def view_of(verdict: Verdict, *, captured_ns: int | None = None, committed_ns: int | None = None) -> View:
     """Of a committed verdict."""
     return View(
         camera=verdict.camera,

@@ -353,7 +353,8 @@ def _texts(meanings: dict[str, str]) -> Json:
 
 def _parameter(name: str, meaning: str) -> Json:
     of = examples.TOPICS
-    example = {"camera": examples.CAMERA, "rule": examples.RULE, "group": examples.GROUP}.get(name) or str(getattr(of, name))
+    named = {"camera": examples.CAMERA, "rule": examples.RULE, "group": examples.GROUP}
+    example = named.get(name) or str(getattr(of, name))
     return {"description": f"{meaning}; 1 to 64 of a-z, 0-9, _ and -", "examples": [example]}
 
 
@@ -379,10 +380,10 @@ station that begins again at 1 has lost its file of marks, or somebody has moved
 
 _PART = """\
 Where the settings have part rules: one for each part, and every verdict of a camera with a part rule is named
-in the `views` of exactly one. `fail` if a view failed; else `undecided` if one is missing, undecided or skipped,
-or it is in doubt whose it is; else `pass`. `sequence` counts the station's part verdicts without a gap, apart
-from verdicts. A view that came too late for its part has one of its own, with `late_for`. Verdicts come on their
-own topic all the same, and mostly before."""
+in the `views` of exactly one. `fail` if a view failed; else `undecided` if one is missing, undecided or
+skipped, or it is in doubt whose it is; else `pass`. `sequence` counts the station's part verdicts without a
+gap, apart from verdicts. A view that came too late for its part has one of its own, with `late_for`. Verdicts
+come on their own topic all the same, and mostly before."""
 
 _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in

@@ -170,7 +170,9 @@ class Settings(_Section):
 
     @field_validator("parts")
     @classmethod
-    def _each_rule_has_cameras(cls, parts: tuple[PartRule, ...], info: ValidationInfo) -> tuple[PartRule, ...]:
+    def _each_rule_has_cameras(
+        cls, parts: tuple[PartRule, ...], info: ValidationInfo
+    ) -> tuple[PartRule, ...]:
         check_rules(parts, info.data.get("cameras", ()))
         return parts
 

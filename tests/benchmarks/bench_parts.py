@@ -1,7 +1,8 @@
 """How soon after its last view a part is decided and durable, and what deciding takes alone.
 
-`python -m tests.benchmarks.bench_parts [PARTS] [CAMERAS] [PER_SECOND]`: so many parts, each seen by so many cameras,
-at that pace, through a real outbox on this disk: from the commit of the last view to that of the part verdict.
+`python -m tests.benchmarks.bench_parts [PARTS] [CAMERAS] [PER_SECOND]`: so many parts, each seen by so many
+cameras, at that pace, through a real outbox on this disk: from the commit of the last view to that of the
+part verdict.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ def main() -> None:
     taken_ms = sorted(1e3 * (watch.told_s[part] - since) for part, since in watch.last_view_s.items())
     p99 = taken_ms[int(0.99 * (parts - 1))]
     print(
-        f"{parts} parts of {len(names)} views, {1 / pace_s:g} a second, from the last view's commit to the part's:"
-        f" {statistics.median(taken_ms):.1f} ms in the middle, p99 {p99:.1f} ms, longest {taken_ms[-1]:.1f} ms"
+        f"{parts} parts of {len(names)} views, {1 / pace_s:g} a second, from the last view's commit to the "
+        f"part's: {statistics.median(taken_ms):.1f} ms in the middle, p99 {p99:.1f} ms,"
+        f" longest {taken_ms[-1]:.1f} ms"
     )
     decide(names)
 

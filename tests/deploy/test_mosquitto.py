@@ -240,11 +240,20 @@ def test_documents_reach_their_station_and_their_group_and_nobody_else(plant: Pl
 
 def test_the_office_and_the_operator_hear_what_stations_report_and_answer(plant: Plant) -> None:
     said = {TOPICS.status(), TOPICS.reported(), TOPICS.rsp("ping"), TOPICS.event()}
-    heard = {"fleet": said | {TOPICS.bundle_get()}, "operator": said | {TOPICS.mark(), TOPICS.part("housing")}}
+    heard = {
+        "fleet": said | {TOPICS.bundle_get()},
+        "operator": said | {TOPICS.mark(), TOPICS.part("housing")},
+    }
     listeners = {name: plant.subscriber(name, "plumbline/v1/#") for name in heard}
     for one in listeners.values():
         one.start()
-    more = {TOPICS.verdict("top"), TOPICS.metrics(), TOPICS.bundle_get(), TOPICS.mark(), TOPICS.part("housing")}
+    more = {
+        TOPICS.verdict("top"),
+        TOPICS.metrics(),
+        TOPICS.bundle_get(),
+        TOPICS.mark(),
+        TOPICS.part("housing"),
+    }
     assert taken(plant, TOPICS.station, said | more) == said | more
     for name, listener in listeners.items():
         eventually(

@@ -16,9 +16,9 @@ from agent.contract.payloads import Status
 from agent.contract.topics import TOPICS
 from agent.contract.verdict import REASONS
 from agent.gateways import modbus, modbus_binding, opcua
+from agent.gateways.opcua_binding import JOB, PART
 from agent.gateways.opcua_fields import FIELDS as OPC_UA
 from agent.gateways.opcua_fields import PART_FIELDS
-from agent.gateways.opcua_binding import JOB, PART
 from agent.gateways.webhook import NEVER, cloud_event_headers
 from agent.outbox.replayed import RANGES, told
 from agent.schemas import examples

@@ -1,4 +1,4 @@
-"""Two simulated cameras over one belt, a real broker: each part has one verdict, also over a kill of the agent."""
+"""Two simulated cameras, a real broker: each part has one verdict, also over a kill of the agent."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def test_two_cameras_give_one_verdict_of_each_part_also_over_a_kill(
         camera["part_rule"] = "housing"
         camera["source"] |= {"lose_every_blocks": 0, "lose_lines": 0}
     agent.settings["cameras"] = [top, side]
-    agent.settings["parts"] = [
-        {"name": "housing", "by": "encoder", "timeout_s": 5.0, "window_ticks": 40}
-    ]
+    agent.settings["parts"] = [{"name": "housing", "by": "encoder", "timeout_s": 5.0, "window_ticks": 40}]
     agent.start()
     eventually(lambda: passed(subscriber) >= 3, "parts pass", 60.0)
     with urllib.request.urlopen(f"http://127.0.0.1:{agent.page_port}/api/live", timeout=10) as answer:

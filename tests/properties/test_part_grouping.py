@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from agent.contract.part import PartVerdict
 from agent.messages import VerdictName
 from agent.parts.grouping import passed, restored, taken
-from agent.parts.verdict import Made, verdict_of
+from agent.parts.verdict import verdict_of
 from agent.parts.view import Decided, Rule, State, View
 from tests.agent.parts.views import CAMERAS, MADE, view
 
@@ -139,7 +139,7 @@ def by_trigger(rng: random.Random, parts: int) -> list[Arrival]:
 
 
 def by_encoder(rng: random.Random, parts: int) -> list[Arrival]:
-    """A belt that runs on, back, and whose count begins anew; each camera sees what passes it going forward."""
+    """A belt that runs on and back, and whose count begins anew; a camera sees what goes forward."""
     places, place = [], 100
     for _ in range(parts):
         place += rng.choice((12, 40, 300, 1000))

@@ -84,8 +84,15 @@ def part_of(rule: Json) -> Json:
         **{name: rule[name] for name in ("rule", "by", "cameras", "open", "counts")},
         "last": None
         if last is None
-        else {name: last[name] for name in ("created", "verdict", "reason", "detail", "part_id", "key", "sequence")}
-        | {"views": [{name: view[name] for name in ("camera", "result_id", "verdict")} for view in last["views"]]},
+        else {
+            name: last[name]
+            for name in ("created", "verdict", "reason", "detail", "part_id", "key", "sequence")
+        }
+        | {
+            "views": [
+                {name: view[name] for name in ("camera", "result_id", "verdict")} for view in last["views"]
+            ]
+        },
     }
 
 

@@ -90,7 +90,9 @@ def part(
         defects=int(failed),
         frame_id=number,
     )
-    other = view.model_copy(update={"camera": "bottom", "result_id": result_id(number + 1), "verdict": "pass"})
+    other = view.model_copy(
+        update={"camera": "bottom", "result_id": result_id(number + 1), "verdict": "pass"}
+    )
     return part_row(
         TOPICS,
         PartVerdict(

@@ -56,7 +56,6 @@ class Plc:
         (threshold,) = struct.unpack(">f", struct.pack(">HH", *words[12:14]))
         return (*words[:4], age, sequence, score, threshold, words[14])
 
-
     def part_block(self) -> tuple[int, ...]:
         """Of the first part rule: offsets 0 to 14 as the table in modbus.py says."""
         words = self.client.read_holding_registers(PARTS, count=BLOCK_REGISTERS).registers

@@ -1,4 +1,4 @@
-"""Which views are of one part: the cases that people ask for, one by one; the worlds stand in tests/properties."""
+"""Which views are of one part, case by case; the worlds stand in tests/properties."""
 
 from __future__ import annotations
 
@@ -180,9 +180,7 @@ def triggers(line: Line, number: int, at_s: float, *, side: int = 0, epoch: int 
     first = line.see(view("top", frame_id=number, result_id=f"top-{at_s}"), at_s)
     return [
         *first,
-        *line.see(
-            view("side", frame_id=number + side, epoch=epoch, result_id=f"side-{at_s}"), at_s + 0.01
-        ),
+        *line.see(view("side", frame_id=number + side, epoch=epoch, result_id=f"side-{at_s}"), at_s + 0.01),
     ]
 
 

@@ -1,4 +1,4 @@
-"""A process that is killed while it records views and decides parts: each view is named once, no number is missing."""
+"""A process that is killed while it decides parts: each view is named once, no number is missing."""
 
 from __future__ import annotations
 
