@@ -27,13 +27,13 @@ class PartCounts:
         self._latest: dict[str, PartVerdict] = {}
         self._whole_ns: dict[int, int] = {}  # of whole parts on their way: when the last view was committed
 
-    def decided(self, part: PartVerdict, last_view_ns: int) -> None:
-        """It is kept, with its number; `last_view_ns` is 0 where that is not known."""
+    def decided(self, part: PartVerdict, last_view_ns: int | None) -> None:
+        """It is kept, with its number; `last_view_ns`: when its last view was committed, None: not known."""
         with self._lock:
             self._verdicts[part.rule, part.verdict] += 1
             if part.reason is not None:
                 self._reasons[part.rule, part.reason] += 1
-            if last_view_ns and not part.missing:
+            if last_view_ns is not None and not part.missing:
                 self._whole_ns[part.sequence] = last_view_ns
 
     def committed(self, part: PartVerdict, now_ns: int) -> None:

@@ -1,4 +1,4 @@
-"""Views as they come: from the publisher, and, where it brought none, from the outbox; each once, in order."""
+"""Views as they come: from the publisher, or, where it brought none, from the outbox; each once, in order."""
 
 from __future__ import annotations
 

@@ -215,7 +215,8 @@ class PartVerdicts:
         self._kept, self._told = upto, []
         self._pending += parts
         for part, (_, one) in zip(parts, decided, strict=True):
-            self.counts.decided(part, max(view.committed_ns or 0 for view in one.views))
+            committed_ns = [view.committed_ns for view in one.views if view.committed_ns is not None]
+            self.counts.decided(part, max(committed_ns, default=None))
 
     def _made(self, sequence: int) -> Made:
         return Made(

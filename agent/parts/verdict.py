@@ -26,7 +26,7 @@ MAX_DETAIL = 500
 _WORDS = {
     "late_view": "it came after its part was told",
     "seen_twice": "a camera saw it once more before the others had",
-    "two_parts": "its place on the belt may be that of two parts; keep window_ticks below half their distance",
+    "two_parts": "it may be of two parts; keep window_ticks below half of their distance",
     "out_of_step": "the cameras' trigger counters are not in step yet; they are after one part that stands "
     "alone for timeout_s",
     "encoder_back": "the encoder went back or began again",

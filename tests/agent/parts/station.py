@@ -45,6 +45,9 @@ class Station:
     boot_id: str = "boot-1"
     listeners: Sequence[PartListener] = ()
     tells: bool = True  # the room of records as they are committed
+    outbox: Outbox = field(init=False)
+    events: EventMaker = field(init=False)
+    parts: PartVerdicts = field(init=False)
 
     def open(self) -> Station:
         self.outbox = Outbox(Database(self.folder / "outbox.sqlite3", clock=self.clock))
@@ -52,6 +55,10 @@ class Station:
         self.events = EventMaker(
             TOPICS, boot_id=self.boot_id, clock=self.clock, new_id=partial(new_uuid7, self.clock)
         )
+        self.make_room()
+        return self
+
+    def make_room(self) -> None:
         self.parts = PartVerdicts(
             self.rules,
             PartFile(place(self.outbox.path)),
@@ -62,7 +69,6 @@ class Station:
             clock_synced=lambda: True,
             listeners=self.listeners,
         )
-        return self
 
     def record(self, camera: str, part_id: str | None, verdict: VerdictName = "pass") -> Verdict:
         """Durable on return; the room is told after the commit, as by the publisher."""

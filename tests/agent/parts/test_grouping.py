@@ -168,11 +168,11 @@ def test_a_count_that_begins_again_does_not_merge_the_part_before_with_the_one_b
     line.see(view("top", encoder=50), 0.9)
     line.see(view("top", encoder=100), 1.0)
     line.see(view("top", encoder=2), 1.1)  # it began again
-    line.see(view("top", encoder=100), 1.2)
+    line.see(view("top", result_id="second", encoder=100), 1.2)
     before = view("side", result_id="before", encoder=500, captured_ns=round(1.05 * SECOND))
     assert said(line.see(before, 1.3)) == [("undecided", "encoder_back", ["before"])]
     since = view("side", result_id="since", encoder=500, captured_ns=round(1.25 * SECOND))
-    assert said(line.see(since, 1.3)) == [("pass", None, ["top-4", "since"])]
+    assert said(line.see(since, 1.3)) == [("pass", None, ["second", "since"])]
 
 
 def triggers(line: Line, number: int, at_s: float, *, side: int = 0, epoch: int = 0) -> Sequence[PartVerdict]:

@@ -15,7 +15,7 @@ from agent.clock import ManualClock
 from agent.contract.part import PartVerdict
 from agent.contract.row import Waiting
 from agent.line.publish import ListenerError
-from agent.parts.file import PartFile, PartsError, place
+from agent.parts.file import PartsError, place
 from agent.parts.parts import PartVerdicts
 from agent.parts.view import Rule
 from tests.agent.outbox.rows import TOPICS
@@ -33,22 +33,12 @@ def station(tmp_path: Path) -> Iterator[Station]:
     one.close()
 
 
-def again(before: Station, rules: list[Rule] | None = None, *, boot: str = "boot-2") -> Station:
-    """The same station after its room ended in whatever state, with the outbox as it is."""
-    before.parts._file.close()  # as the system does with what a process had open
-    one = Station(before.folder, rules or [RULE], clock=before.clock, boot_id=boot)
-    one.outbox, one.events = before.outbox, before.events
-    one.parts = PartVerdicts(
-        one.rules,
-        PartFile(place(one.outbox.path)),
-        outbox=one.outbox,
-        events=one.events,
-        boot_id=boot,
-        clock=one.clock,
-        clock_synced=lambda: True,
-    )
-    before.parts = one.parts
-    return one
+def again(station: Station, rules: list[Rule] | None = None) -> None:
+    """Another room over the same files, after the one before ended in whatever state; the outbox goes on."""
+    station.parts._file.close()  # as the system does with what a process had open
+    station.rules = rules or [RULE]
+    station.boot_id = f"{station.boot_id}+"
+    station.make_room()
 
 
 def test_a_part_is_a_row_of_its_own_with_its_views_by_name(station: Station) -> None:
@@ -85,7 +75,7 @@ def test_numbers_have_no_gap_over_many_parts_and_restarts(station: Station) -> N
         station.record("side", f"P{number}")
         station.record("top", f"P{number}")
         if number % 7 == 0:
-            station = again(station)
+            again(station)
         station.turn()
     assert [part.sequence for part in station.told()] == [*range(1, 31)]
     assert {part.verdict for part in station.told()} == {"pass"}
@@ -97,7 +87,7 @@ def test_what_was_recorded_while_the_room_did_not_run_is_read_from_the_outbox(st
     station.record("side", "A")
     for number in range(200):
         station.record("top" if number % 2 else "side", f"P{number // 2}")
-    station = again(station)
+    again(station)
     station.turn()
     assert len(station.told()) == 101
     assert {part.verdict for part in station.told()} == {"pass"}
@@ -155,7 +145,7 @@ class Cuts:
 SCRIPT = [("top", "A"), ("side", "A"), None, ("top", "B"), None, ("side", "B"), ("top", "C"), None, "late"]
 
 
-def lived(station: Station, cut_at: int) -> tuple[Station, bool]:
+def lived(station: Station, cut_at: int) -> bool:
     """The script, with the room cut once at that step; whether there was such a step."""
     cuts = Cuts(station.parts, cut_at)
     for step in SCRIPT:
@@ -172,12 +162,12 @@ def lived(station: Station, cut_at: int) -> tuple[Station, bool]:
             station.turn()
         except CutError:
             cuts.over()
-            station = again(station)
+            again(station)
             station.turn()
     cuts.over()
     station.clock.sleep(1.5)
     station.turn()
-    return station, cuts.done
+    return cuts.done
 
 
 def test_cut_at_every_step_each_view_is_named_once_and_each_number_given_once(tmp_path: Path) -> None:
@@ -188,7 +178,7 @@ def test_cut_at_every_step_each_view_is_named_once_and_each_number_given_once(tm
         folder.mkdir()
         station = Station(folder, [RULE], clock=ManualClock()).open()
         station.turn()
-        station, was_cut = lived(station, at)
+        was_cut = lived(station, at)
         told = station.told()
         assert [part.sequence for part in told] == [1, 2, 3], at
         assert [(part.part_id, part.verdict) for part in told] == [
@@ -236,7 +226,7 @@ def test_views_that_the_outbox_has_no_more_are_counted_and_told(station: Station
             where = "seq = (SELECT seq FROM record WHERE id = ?)"
             database.execute(f"DELETE FROM {table} WHERE {where}", (lost.result_id,))
     station.record("top", "B")
-    station = again(station)
+    again(station)
     station.turn()
     station.clock.sleep(1.0)
     station.turn()
@@ -259,7 +249,7 @@ def test_a_damaged_file_is_moved_away_and_numbers_go_on_behind_it(station: Stati
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 4096)
-    station = again(station)
+    again(station)
     station.turn()
     assert [*station.folder.glob("*-parts.sqlite3.damaged-*")]
     station.record("top", "C")
@@ -298,7 +288,7 @@ def test_another_programs_database_is_left_alone_and_said(tmp_path: Path) -> Non
 def test_a_rule_that_changed_decides_what_it_left_open_and_begins_anew(station: Station) -> None:
     station.record("top", "A")
     station.turn()
-    station = again(station, [rule("part_id", cameras=("top", "side", "back"))])
+    again(station, [rule("part_id", cameras=("top", "side", "back"))])
     station.turn()
     (part,) = station.told()
     assert (part.reason, part.cameras) == ("view_missing", ("top", "side"))
