@@ -57,8 +57,11 @@ def due_ns(rule: Rule, state: State) -> int | None:
     return min(opened) + rule.timeout_ns if opened else None
 
 
-def restored(state: State, now_ns: int) -> State:
-    """Of another run of the process, whose clock means nothing any more: every time-out begins anew."""
+def restored(state: State, now_ns: int, last: int) -> State:
+    """Of another run of the process, whose clock means nothing any more: every time-out begins anew.
+
+    `last`: views behind this record come.
+    """
     groups = tuple(
         replace(
             group,
@@ -69,6 +72,7 @@ def restored(state: State, now_ns: int) -> State:
     )
     return replace(
         state,
+        last=min(state.last, last),
         groups=groups,
         told=tuple(replace(one, at_ns=now_ns, captured_ns=None) for one in state.told),
         seen={camera: replace(one, captured_ns=None, before_ns=None) for camera, one in state.seen.items()},

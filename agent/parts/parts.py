@@ -64,8 +64,10 @@ class PartVerdicts:
         boot_id: str,
         clock: Clock,
         clock_synced: Callable[[], bool | None],
+        last_before: int,
         listeners: Sequence[PartListener] = (),
     ) -> None:
+        """`last_before`: the last verdict before this run, behind which a station's first room begins."""
         self.counts = PartCounts(rules)
         self._rules = {camera: rule for rule in rules for camera in rule.cameras}
         self._by_name = {rule.name: rule for rule in rules}
@@ -76,6 +78,7 @@ class PartVerdicts:
         self._boot_id = boot_id
         self._clock = clock
         self._clock_synced = clock_synced
+        self._last_before = last_before
         self._listeners = tuple(listeners)
         self._is_open = False
         self._states: dict[str, State] = {}
@@ -142,8 +145,9 @@ class PartVerdicts:
         except DamagedPartsError as error:
             self._set_aside(error)
             kept = self._file.open()
-        last = self._outbox.last_sequence()  # less than was taken: it is another outbox, and counts anew
-        self._intake.begin(last if kept.taken is None else min(kept.taken, last))
+        last = self._last_before  # less than was taken: it is another outbox, and counts anew
+        begins = last if kept.taken is None else min(kept.taken, last)
+        self._intake.begin(begins)
         self._sequence = kept.sequence
         self._pending = [part for part in kept.parts if self._outbox.find(part.result_id) is None]
         self._told = [part.sequence for part in kept.parts if part not in self._pending]
@@ -152,7 +156,7 @@ class PartVerdicts:
         changed: dict[str, Known | None] = {}
         for name, one in kept.known.items():
             if self._by_name.get(name) == one.rule:
-                self._states[name] = restored(one.state, now_ns)
+                self._states[name] = restored(one.state, now_ns, begins)
                 continue
             changed[name] = None  # there is no such rule any more, or another one
             left += [(one.rule, each) for each in ended(one.rule, one.state, now_ns)[1]]
@@ -275,6 +279,7 @@ def make_part_verdicts(
         boot_id=boot_id,
         clock=clock,
         clock_synced=clock_synced,
+        last_before=outbox.last_sequence(),
         listeners=listeners,
     )
 

@@ -51,7 +51,8 @@ def lived(rule: Rule, arrivals: Sequence[Arrival], rng: random.Random, *, cuts: 
             again, nothing = taken(rule, state, one.view, clock_ms * MS)
             assert (again, nothing) == (state, ())
         if rng.random() < cuts:
-            state = restored(STATES.validate_json(STATES.dump_json(state)), clock_ms * MS)
+            kept = STATES.validate_json(STATES.dump_json(state))
+            state = restored(kept, clock_ms * MS, one.view.sequence)
     state, decided = passed(rule, state, (clock_ms + 10 * TIMEOUT_MS) * MS)
     done += decided
     assert not state.groups

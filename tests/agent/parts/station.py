@@ -67,6 +67,7 @@ class Station:
             boot_id=self.boot_id,
             clock=self.clock,
             clock_synced=lambda: True,
+            last_before=self.outbox.last_sequence(),
             listeners=self.listeners,
         )
 

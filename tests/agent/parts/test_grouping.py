@@ -238,11 +238,11 @@ def test_a_view_that_was_taken_already_changes_nothing() -> None:
 def test_after_a_restart_time_begins_anew_and_an_open_part_is_decided_once() -> None:
     line = Line(rule("part_id"))
     line.see(view("top", part_id="A"), 500.0)
-    line.state = restored(line.state, 3 * SECOND)  # of another clock, far behind
+    line.state = restored(line.state, 3 * SECOND, line.sequence)  # of another clock, far behind
     assert line.wait(3.9) == []
     (part,) = line.wait(4.0)
     assert part.reason == "view_missing"
-    line.state = restored(line.state, 0)
+    line.state = restored(line.state, 0, line.sequence)
     (late,) = line.see(view("side", part_id="A"), 0.5)
     assert late.late_for == part.result_id
 

@@ -346,6 +346,7 @@ def test_the_first_start_decides_nothing_of_what_was_there_before(tmp_path: Path
     station = Station(tmp_path, [RULE], clock=ManualClock(), tells=False).open()
     for number in range(10):
         station.record("top", f"P{number}")
+    station.make_room()  # as when a part rule is set for the first time
     station.turn()
     station.clock.sleep(2.0)
     station.turn()
