@@ -27,7 +27,7 @@ Where the settings have part rules, rule number n, in their order, starts at add
 | 0-9    | as above         |         | of the part verdict; its verdict is never 0 but for none     |
 | 10     | cameras          | uint16  | how many see a part                                          |
 | 11     | views            | uint16  | of how many this verdict has a view                          |
-| 12     | failed           | 16 bits | whose view failed; bit n: camera n of the rule               |
+| 12     | failing          | 16 bits | whose view failed; bit n: camera n of the rule               |
 | 13     | missing          | 16 bits | who has no view                                              |
 | 14     | reason           | uint16  | 0 none, else its number in the list of part reasons, from 1  |
 | 15     | reserved         | uint16  | 0                                                            |

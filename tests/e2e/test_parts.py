@@ -43,7 +43,7 @@ def test_two_cameras_give_one_verdict_of_each_part_also_over_a_kill(
     agent.settings["parts"] = [{"name": "housing", "by": "encoder", "timeout_s": 5.0, "window_ticks": 40}]
     agent.start()
     eventually(lambda: passed(subscriber) >= 3, "parts pass", 60.0)
-    with urllib.request.urlopen(f"http://127.0.0.1:{agent.page_port}/api/live", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{agent.page_port}/api/views/live", timeout=10) as answer:
         (shown,) = json.load(answer)["parts"]
     assert shown["rule"] == "housing" and shown["counts"]["pass"] >= 1
     assert {one["camera"] for one in shown["last"]["views"]} <= {"top", "side"}
