@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,38 @@ def test_another_outbox_that_counts_anew_is_followed(tmp_path: Path) -> None:
     station.record("side", "A")
     station.turn()
     assert ("A", "pass") in [(part.part_id, part.verdict) for part in station.told()]
+    station.close()
+
+
+class SteppingClock(ManualClock):
+    """Whose wall clock somebody sets."""
+
+    off = timedelta()
+
+    def utc_now(self) -> datetime:
+        return super().utc_now() + self.off
+
+
+def test_no_step_of_the_wall_clock_decides_anything(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    station = Station(tmp_path, [RULE], clock=clock).open()
+    station.turn()
+    for number, off in enumerate((timedelta(days=400), timedelta(days=-900), timedelta(hours=2))):
+        station.record("top", f"P{number}")
+        station.turn()
+        clock.off += off
+        station.turn()
+        station.record("side", f"P{number}")
+        station.turn()
+    assert [(part.sequence, part.verdict) for part in station.told()] == [(1, "pass"), (2, "pass"), (3, "pass")]
+    station.record("top", "A")
+    station.turn()
+    clock.off += timedelta(days=30)
+    station.turn()
+    assert len(station.told()) == 3
+    clock.sleep(1.0)
+    station.turn()
+    assert station.told()[-1].reason == "view_missing"
     station.close()
 
 
