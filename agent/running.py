@@ -148,8 +148,12 @@ class App:
     def _end_parts(self) -> None:
         """Part verdicts of the last records; what is still open is decided after the next start."""
         outbox, part_verdicts = self.parts.uplink.outbox, self.parts.part_verdicts
-        if part_verdicts is not None and outbox.failure is None and outbox.settle(SETTLE_S):
+        if part_verdicts is None:
+            return
+        if outbox.failure is None and outbox.settle(SETTLE_S):
             part_verdicts.finish()
+        else:
+            part_verdicts.close()
 
     def _end_rolls(self) -> None:
         """The maps of the rolls that end with the agent, after their last record is committed."""

@@ -117,7 +117,11 @@ class PartVerdicts:
                 self.turn(threading.Event(), 0.0)
                 self._keep({}, [])
         finally:
-            self._file.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file as it is; what was not taken is taken from the outbox at the next start."""
+        self._file.close()
 
     def turn(self, stop: threading.Event, wait_s: float) -> None:
         """Take what comes within this time, and tell what it decides.

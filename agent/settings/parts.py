@@ -34,14 +34,6 @@ class PartRule(Section):
 def check_rules(rules: Sequence[PartRule], cameras: Sequence[Camera]) -> None:
     """Raises ValueError where rules and the cameras that name them do not fit."""
     names = [rule.name for rule in rules]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"part rule {name!r} stands twice; names are topics and must differ")
-        if cameras and [camera.part_rule for camera in cameras].count(name) < 2:
-            raise ValueError(
-                f"part rule {name!r} is the part_rule of fewer than two cameras, and the verdict of one is "
-                "that of the part already; name the rule at every camera that sees the part, or remove it"
-            )
     by_encoder = {rule.name for rule in rules if rule.by == "encoder"}
     for camera in cameras:
         rule_name = camera.part_rule
@@ -59,4 +51,12 @@ def check_rules(rules: Sequence[PartRule], cameras: Sequence[Camera]) -> None:
             raise ValueError(
                 f"camera {camera.name!r} has offset_ticks, which counts with a part_rule by encoder; set "
                 "that, or remove offset_ticks"
+            )
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"part rule {name!r} stands twice; names are topics and must differ")
+        if cameras and [camera.part_rule for camera in cameras].count(name) < 2:
+            raise ValueError(
+                f"part rule {name!r} is the part_rule of fewer than two cameras, and the verdict of one is "
+                "that of the part already; name the rule at every camera that sees the part, or remove it"
             )

@@ -337,7 +337,11 @@ def test_no_step_of_the_wall_clock_decides_anything(tmp_path: Path) -> None:
         station.turn()
         station.record("side", f"P{number}")
         station.turn()
-    assert [(part.sequence, part.verdict) for part in station.told()] == [(1, "pass"), (2, "pass"), (3, "pass")]
+    assert [(part.sequence, part.verdict) for part in station.told()] == [
+        (1, "pass"),
+        (2, "pass"),
+        (3, "pass"),
+    ]
     station.record("top", "A")
     station.turn()
     clock.off += timedelta(days=30)

@@ -48,6 +48,11 @@ def test_a_rule_has_the_cameras_that_name_it_in_their_order() -> None:
             "part rule 'housing' is the part_rule of fewer than two cameras",
         ),
         (
+            cameras(f"{FOLDER}, part_rule: housing", f"{FOLDER}, part_rule: hosing")
+            + "parts: [{name: housing, by: part_id}]",
+            "camera 'c1' names part_rule 'hosing', which is not there; there are housing",
+        ),
+        (
             cameras(FOLDER) + "parts: [{name: housing, by: part_id}]",
             "name the rule at every camera that sees the part, or remove it",
         ),
