@@ -57,6 +57,7 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_memory
 	$(DEV)/bin/python -m tests.benchmarks.bench_engine_start
 	$(DEV)/bin/python -m tests.benchmarks.bench_uplink
+	$(DEV)/bin/python -m tests.benchmarks.bench_parts
 	$(DEV)/bin/python -m tests.benchmarks.bench_faults
 	$(DEV)/bin/python -m tests.benchmarks.bench_day
 	$(DEV)/bin/python -m tests.benchmarks.bench_fleet

@@ -30,6 +30,7 @@ from agent.page.control import Control
 from agent.page.labels import told as labels_told
 from agent.page.server import make_server
 from agent.page.sources import Behind, Change, History
+from agent.parts.parts import make_part_verdicts
 from agent.remote.changes import ChangeFile
 from agent.remote.commands.station import Recommending
 from agent.remote.documents import Take
@@ -175,6 +176,15 @@ def _build(
         clock=clock,
         new_id=new_id,
     )
+    part_verdicts = make_part_verdicts(
+        wanted,
+        up.outbox,
+        up.events,
+        boot_id=status.boot_id,
+        clock=clock,
+        clock_synced=clock_synced,
+        listeners=[outputs],
+    )
     tally = Tally(names)
     day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
     day.open()
@@ -202,7 +212,7 @@ def _build(
         ground.witness,
         of_settings,
         drift,
-        *([] if archive is None else [archive]),
+        *(one for one in (part_verdicts, archive) if one is not None),
     ]
     publisher = Publisher(
         outbox=up.outbox,
@@ -260,6 +270,7 @@ def _build(
         remote=asked,
         rollouts=ground.rollouts,
         roll_maps=roll_maps,
+        part_verdicts=part_verdicts,
         archive=archive,
         marks=ground.marks,
         drift=drift,
@@ -283,6 +294,7 @@ def _build(
             day=day,
             shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
             rolls=rolls,
+            parts=None if part_verdicts is None else part_verdicts.counts.shown,
             replay=None if again is None else again.replay,
             explain=None if again is None else again.explain,
             learn_labels=None

@@ -282,8 +282,6 @@ class Supervisor:
             self._shift_id = self._next_id - item.frame_id
         frame_id = item.frame_id + self._shift_id
         self._next_id = frame_id + 1
-        if isinstance(item, FrameFault):
-            return replace(item, frame_id=frame_id) if self._shift_id else item
         return replace(item, frame_id=frame_id, epoch=self._life.epoch) if self._life.epoch else item
 
     def _pass(self, item: Item) -> None:

@@ -12,7 +12,16 @@ from agent.cli.terminal import say_json
 def schema(
     what: Annotated[
         Literal[
-            "settings", "verdict", "event", "mark", "actuation", "status", "metrics", "command", "asyncapi"
+            "settings",
+            "verdict",
+            "event",
+            "mark",
+            "part",
+            "actuation",
+            "status",
+            "metrics",
+            "command",
+            "asyncapi",
         ],
         typer.Argument(help="which one"),
     ],

@@ -52,6 +52,8 @@ EVENT_NAMES = {
     "output_failing": "what moves the gate of an output does not answer, see detail",
     "output_recovered": "it answers again",
     "output_reset": "an encoder was reset: where the parts are that are on their way to a gate is a guess",
+    "part_views_lost": "verdicts could not be looked at for their parts: the outbox has deleted them",
+    "parts_set_aside": "what was known of open parts was damaged; it was moved away, and part verdicts go on",
     "roll_map": "a roll has ended: what was seen of it, its strongest defects, and the files of its map",
 }
 

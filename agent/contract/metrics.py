@@ -231,6 +231,30 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(name="bindings_unused", kind="counter", help="Part ids for which no trigger came in time."),
     Metric(
+        name="parts",
+        kind="counter",
+        help="Parts that several cameras saw, by part rule and verdict.",
+        labels=("rule", "verdict"),
+    ),
+    Metric(
+        name="parts_undecided",
+        kind="counter",
+        help="Parts without a decision, by part rule and reason.",
+        labels=("rule", "reason"),
+    ),
+    Metric(
+        name="part_seconds",
+        kind="histogram",
+        help="Time from the record of a part's last view to that of the part; of parts with all views.",
+        labels=("rule",),
+    ),
+    Metric(name="parts_open", kind="gauge", help="Parts that wait for views.", labels=("rule",)),
+    Metric(
+        name="part_views_lost",
+        kind="counter",
+        help="Verdicts that could not be looked at for their parts: the outbox had deleted them.",
+    ),
+    Metric(
         name="roll_maps_failed",
         kind="counter",
         help="Roll maps that could not be written.",

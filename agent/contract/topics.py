@@ -20,6 +20,7 @@ TopicName: TypeAlias = Literal[
     "event",
     "mark",
     "actuation",
+    "part",
     "status",
     "metrics",
     "cmd",
@@ -50,6 +51,7 @@ TOPICS: dict[TopicName, Delivery] = {
     "event": Delivery(qos=1, retain=False),
     "mark": Delivery(qos=1, retain=False),
     "actuation": Delivery(qos=1, retain=False),
+    "part": Delivery(qos=1, retain=False),
     "status": Delivery(qos=1, retain=True),
     "metrics": Delivery(qos=0, retain=False),
     "cmd": Delivery(qos=1, retain=False),
@@ -100,6 +102,9 @@ class Topics:
 
     def actuation(self) -> str:
         return f"{self.prefix}/actuation"
+
+    def part(self, rule: str) -> str:
+        return f"{self.prefix}/part/{_checked('rule', rule)}"
 
     def status(self) -> str:
         return f"{self.prefix}/status"

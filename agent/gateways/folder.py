@@ -4,6 +4,7 @@
     events-2026-11-24.jsonl         one event in each line
     marks-2026-11-24.jsonl          what people said of one verdict in each line
     actuations-2026-11-24.jsonl     what an output did for one part in each line
+    parts-2026-11-24.jsonl          one part verdict in each line
     crops/2026-11-24/RESULT-CROP.jpg
 
 Everything is on the disk, synced, before a delivery counts. A line that a crash or a full disk cut
@@ -24,6 +25,7 @@ from pathlib import Path
 from agent.clock import Clock, Steps
 from agent.contract.actuation import SCHEMA as ACTUATION_SCHEMA
 from agent.contract.mark import SCHEMA as MARK_SCHEMA
+from agent.contract.part import SCHEMA as PART_SCHEMA
 from agent.contract.row import Row, Waiting
 from agent.durable import sync_folder, write_all
 from agent.gateways.gateway import GatewayError, Unacceptable
@@ -31,12 +33,17 @@ from agent.settings.gateways import FolderGateway
 
 SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png"}
 BLOCK_BYTES = 65_536
-
-_KINDS = {MARK_SCHEMA: "mark", ACTUATION_SCHEMA: "actuation"}  # beside those that rows have
+_AMONG_EVENTS = {
+    MARK_SCHEMA: "mark",
+    PART_SCHEMA: "part",
+    ACTUATION_SCHEMA: "actuation",
+}  # rows with a file of their own
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})T")
-_FILE_OF_A_DAY = re.compile(r"(?:verdicts-|events-|marks-|actuations-)?(\d{4}-\d{2}-\d{2})(?:\.jsonl)?")
+_FILE_OF_A_DAY = re.compile(
+    r"(?:verdicts-|events-|marks-|parts-|actuations-)?(\d{4}-\d{2}-\d{2})(?:\.jsonl)?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +63,7 @@ def place(row: Row) -> Place:
     if row.kind != "crop":
         if b"\n" in row.payload:
             raise ValueError("there is a line end in it, so it cannot be a line")
-        kind = _KINDS.get(properties.get("type", ""), row.kind)
+        kind = _AMONG_EVENTS.get(properties.get("type", ""), row.kind)
         return Place(file=Path(f"{kind}s-{day[1]}.jsonl"), is_line=True)
     suffix = SUFFIXES.get(row.content_type)
     if suffix is None:

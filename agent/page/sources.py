@@ -179,6 +179,7 @@ class Behind:
     day: Day | None = None
     shift_starts: Sequence[time] = ()
     rolls: Rolls | None = None
+    parts: Callable[[], Sequence[Json]] | None = None  # each part rule: its counts and its last part
     change: Change | None = None
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
     outputs: Callable[[], Sequence[Mapping[str, Any]]] | None = None  # what each gate has done, and how late

@@ -17,6 +17,7 @@ from agent.contract.commands import CODES, Response
 from agent.contract.desired import INSTALL_TYPE, MAX_DOCUMENT_BYTES, SETTINGS_TYPE, Desired
 from agent.contract.events import EventMessage
 from agent.contract.mark import Mark
+from agent.contract.part import PartVerdict
 from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header, encode
 from agent.contract.reported import Reported
 from agent.contract.row import Row
@@ -33,6 +34,7 @@ SENT: dict[TopicName, str] = {  # and the rest of the address
     "event": "event",
     "mark": "mark",
     "actuation": "actuation",
+    "part": "part/{rule}",
     "status": "status",
     "metrics": "metrics",
     "reported": "config/reported",
@@ -49,6 +51,7 @@ PARAMETERS = {
     "line": "the production line",
     "station": "the inspection station; also its MQTT client id and the name in its certificate",
     "camera": "one of the station's cameras",
+    "rule": "one of the station's part rules",
     "group": "stations that have it in `remote.groups` of their settings",
 }
 CROP_PROPERTIES = {
@@ -102,7 +105,17 @@ def document() -> Json:
         "operations": {**_sending(), **_receiving(), **pieces.operations()},
         "components": {
             "schemas": json_schemas.components(
-                (Verdict, EventMessage, Mark, Actuation, Status, Reported, Response, *pieces.MODELS)
+                (
+                    Verdict,
+                    EventMessage,
+                    Mark,
+                    PartVerdict,
+                    Actuation,
+                    Status,
+                    Reported,
+                    Response,
+                    *pieces.MODELS,
+                )
             ),
             "messages": {
                 **_sent_messages(),
@@ -225,6 +238,12 @@ def _sent_messages() -> Json:
             "description": _ACTUATION,
             "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
             "examples": [{"payload": examples.plain(examples.actuation())}],
+        },
+        "part": {
+            **_message("plumbline.part/1", "PartVerdict", "What several cameras say of one part together."),
+            "description": _PART,
+            "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
+            "examples": [{"payload": examples.plain(examples.part())}],
         },
         "status": {
             **_message("plumbline.status/1", "Status", "How the station is; also its last will."),
@@ -354,7 +373,8 @@ def _texts(meanings: dict[str, str]) -> Json:
 
 def _parameter(name: str, meaning: str) -> Json:
     of = examples.TOPICS
-    example = {"camera": examples.CAMERA, "group": examples.GROUP}.get(name) or str(getattr(of, name))
+    named = {"camera": examples.CAMERA, "rule": examples.RULE, "group": examples.GROUP}
+    example = named.get(name) or str(getattr(of, name))
     return {"description": f"{meaning}; 1 to 64 of a-z, 0-9, _ and -", "examples": [example]}
 
 
@@ -382,6 +402,13 @@ _ACTUATION = """\
 One for each part that an output rejected, and for each that it should have acted on and did not. A good part
 that passed in time has none. `sequence` counts an output's messages without a gap by `boot_id`. A fail that
 has no message here was on its way when the agent died: what the gate did with it is what the PLC did."""
+
+_PART = """\
+Where the settings have part rules: one for each part, and every verdict of a camera with a part rule is named
+in the `views` of exactly one. `fail` if a view failed; else `undecided` if one is missing, undecided or
+skipped, or it is in doubt whose it is; else `pass`. `sequence` counts the station's part verdicts without a
+gap, apart from verdicts. A view that came too late for its part has one of its own, with `late_for`. Verdicts
+come on their own topic all the same, and mostly before."""
 
 _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in

@@ -9,6 +9,7 @@ from agent.contract.commands import SignedRequest
 from agent.contract.desired import DesiredBundle, DesiredSettings
 from agent.contract.events import EventMessage
 from agent.contract.mark import Mark
+from agent.contract.part import PartVerdict
 from agent.contract.payloads import Status
 from agent.contract.reported import Reported
 from agent.contract.verdict import Verdict
@@ -20,6 +21,7 @@ Contract: TypeAlias = Literal[
     "event",
     "mark",
     "actuation",
+    "part",
     "status",
     "metrics",
     "command",
@@ -44,6 +46,8 @@ def printed(what: Contract) -> dict[str, Any]:
             return json_schemas.outgoing(Mark)
         case "actuation":
             return json_schemas.outgoing(Actuation)
+        case "part":
+            return json_schemas.outgoing(PartVerdict)
         case "status":
             return json_schemas.outgoing(Status)
         case "metrics":

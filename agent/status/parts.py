@@ -14,6 +14,7 @@ from agent.line.line import Line
 from agent.line.recipes import Recipes
 from agent.marks.marks import Marks
 from agent.outputs.outputs import Outputs
+from agent.parts.parts import PartVerdicts
 from agent.remote.remote import Remote
 from agent.remote.rollout.orders import Rollouts
 from agent.remote.settings.blind import beside
@@ -35,6 +36,7 @@ class Parts:
     remote: Remote
     rollouts: Rollouts
     roll_maps: RollMaps
+    part_verdicts: PartVerdicts | None
     archive: Archive | None
     marks: Marks
     drift: DriftWatch
@@ -49,6 +51,7 @@ class Parts:
             "engines": self.recipes.words(),
             "archive": () if self.archive is None else self.archive.words(),
             "marks": self.marks.words(),
+            "parts": () if self.part_verdicts is None else self.part_verdicts.words(),
             "uplink": self.uplink.words(),
             "holds": self.remote.holds.words(),
             "rollouts": self.rollouts.words(),
