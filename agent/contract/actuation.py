@@ -64,7 +64,9 @@ class Actuation(BaseModel):
     )
     detail: str | None = Field(None, description="for people; words may change")
     camera: str = Field(description="from whose picture the distance counts")
-    frame_id: int = Field(description="of the trigger, as `frame.id` in its verdict")
+    frame_id: int | None = Field(
+        description="of the trigger, as `frame.id` in its verdict; null: that camera gave no view of the part"
+    )
     result_id: str | None = Field(description="of the verdict; null where none has come yet")
     verdict: VerdictName | None = Field(description="that was acted on; null where none has come yet")
     part_id: str | None = Field(None, description="serial number or code of the part; null: not known")

@@ -83,6 +83,11 @@ class Account:
             self._lately_ms.append(late_ms)
             self._worst_ms = late_ms if self._worst_ms is None else max(self._worst_ms, late_ms)
 
+    def miss(self) -> None:
+        """Count a part that nobody could place."""
+        with self._lock:
+            self._counts["missed", "untracked"] += 1
+
     def counts(self) -> Mapping[tuple[Action, Cause], int]:
         """All there can be, also those that are 0."""
         with self._lock:

@@ -44,6 +44,17 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unplaced:
+    """A part that was to be rejected and has no picture of the output's camera: nobody knows where it is."""
+
+    verdict: VerdictName
+    part_id: str | None
+    part_result_id: str
+    is_simulated: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """What became of a part at the gate."""
 

@@ -17,13 +17,14 @@ from agent.cameras.supervisor import Ring
 from agent.clock import Clock
 from agent.contract.events import EventMaker
 from agent.contract.metrics import Sample
+from agent.contract.part import PartVerdict
 from agent.contract.row import Row
 from agent.line.publish import Recorded
 from agent.messages import Frame, Item
 from agent.outputs.account import Account
 from agent.outputs.belt import Reading
 from agent.outputs.gate import Gate
-from agent.outputs.nouns import Decision, Rule, Trigger
+from agent.outputs.nouns import Decision, Rule, Trigger, Unplaced
 from agent.outputs.schedule import Schedule
 from agent.outputs.telling import Telling
 from agent.outputs.worker import Worker
@@ -78,6 +79,8 @@ class Outputs:
         """A record is durable."""
         verdict = told.verdict
         for one in self._by_camera.get(verdict.camera, ()):
+            if one.settings.decides == "part":
+                continue
             one.worker.hear(
                 Decision(
                     frame_id=told.item.frame_id,
@@ -88,6 +91,37 @@ class Outputs:
                     is_simulated=verdict.is_simulated,
                 )
             )
+
+    def part_decided(self, part: PartVerdict) -> None:
+        """A part verdict is durable: it decides where the part is by the view of each output's own camera."""
+        seen = {view.camera: view for view in part.views}
+        for one in self._ones:
+            camera = one.settings.camera
+            if one.settings.decides != "part" or camera not in part.cameras:
+                continue
+            if (view := seen.get(camera)) is not None:
+                one.worker.hear(
+                    Decision(
+                        frame_id=view.frame_id,
+                        verdict=part.verdict,
+                        at_ns=self._clock.monotonic_ns(),
+                        result_id=view.result_id,
+                        part_id=part.part_id,
+                        part_result_id=part.result_id,
+                        is_simulated=part.is_simulated,
+                    )
+                )
+            elif part.verdict in one.settings.rejects and part.late_for is None:
+                self._telling.tell(
+                    one.account,
+                    Unplaced(
+                        verdict=part.verdict,
+                        part_id=part.part_id,
+                        part_result_id=part.result_id,
+                        is_simulated=part.is_simulated,
+                        detail=f"camera {camera} gave no view of it",
+                    ),
+                )
 
     def words(self) -> Iterable[str]:
         """What stands against them, one sentence each."""

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import structlog
 
@@ -18,7 +19,7 @@ from agent.contract.actuation import Actuation, actuation_row
 from agent.contract.events import EventMaker
 from agent.contract.row import Row
 from agent.outputs.account import Account, gone_on, is_over, is_trouble, lateness_ms
-from agent.outputs.nouns import Ending
+from agent.outputs.nouns import Ending, Unplaced
 from agent.outputs.worker import Lost, Standing, Told
 
 LOOK_S = 0.2
@@ -66,6 +67,8 @@ class Telling:
         match told:
             case Ending():
                 self._actuation(account, told)
+            case Unplaced():
+                self._unplaced(account, told)
             case Standing():
                 self._standing(account, told)
             case Lost():
@@ -79,19 +82,30 @@ class Telling:
     def _actuation(self, account: Account, ending: Ending) -> None:
         account.take(ending)
         account.sequence += 1
-        actuation = made(
-            ending,
-            account,
+        self._record(account, made(ending, self._head(account)), is_trouble=is_trouble(ending))
+
+    def _unplaced(self, account: Account, told: Unplaced) -> None:
+        account.miss()
+        account.sequence += 1
+        self._record(account, unplaced(told, self._head(account)), is_trouble=True)
+
+    def _head(self, account: Account) -> Head:
+        return Head(
             actuation_id=self.new_id(),
+            sequence=account.sequence,
             boot_id=self.boot_id,
             station=self.station,
+            output=account.name,
             created=rfc3339(self.clock.utc_now()),
+            camera=account.camera,
         )
+
+    def _record(self, account: Account, actuation: Actuation, *, is_trouble: bool) -> None:
         self.append(actuation_row(self.events.topics, actuation))
-        if not is_trouble(ending):
+        if not is_trouble:
             return
         begins = account.episode is None
-        account.episode = gone_on(account.episode, ending.cause, self.clock.monotonic_ns())
+        account.episode = gone_on(account.episode, actuation.cause, self.clock.monotonic_ns())
         if begins:
             self._event(
                 "output_late",
@@ -130,21 +144,44 @@ class Telling:
         )
 
 
-def made(
-    ending: Ending, account: Account, *, actuation_id: str, boot_id: str, station: str, created: str
-) -> Actuation:
-    """The message of one ending, the `account.sequence`th of its output."""
+class Head(TypedDict):
+    """What every actuation says of whom it comes from."""
+
+    actuation_id: str
+    sequence: int
+    boot_id: str
+    station: str
+    output: str
+    created: str
+    camera: str
+
+
+def unplaced(told: Unplaced, head: Head) -> Actuation:
+    """The message of a part that nobody could place."""
+    return Actuation(
+        **head,
+        action="missed",
+        cause="untracked",
+        is_late=False,
+        lateness_ms=None,
+        detail=told.detail,
+        frame_id=None,
+        result_id=None,
+        verdict=told.verdict,
+        part_id=told.part_id,
+        part_result_id=told.part_result_id,
+        is_simulated=told.is_simulated,
+    )
+
+
+def made(ending: Ending, head: Head) -> Actuation:
+    """The message of one ending."""
     decision = ending.decision
     verdict_late_ms = None
     if decision is not None and ending.due_ns is not None and decision.at_ns > ending.due_ns:
         verdict_late_ms = round((decision.at_ns - ending.due_ns) / 1e6, 3)
     return Actuation(
-        actuation_id=actuation_id,
-        sequence=account.sequence,
-        boot_id=boot_id,
-        station=station,
-        output=account.name,
-        created=created,
+        **head,
         action=ending.action,
         cause=ending.cause,
         is_late=ending.is_late,
@@ -153,7 +190,6 @@ def made(
         merged=ending.merged,
         is_estimated=ending.is_estimated,
         detail=ending.detail,
-        camera=account.camera,
         frame_id=ending.frame_id,
         result_id=None if decision is None else decision.result_id,
         verdict=None if decision is None else decision.verdict,

@@ -25,7 +25,7 @@ from agent.errors import PlumblineError
 from agent.outputs import schedule
 from agent.outputs.belt import Reading
 from agent.outputs.gate import Gate
-from agent.outputs.nouns import Decision, Ending, Trigger
+from agent.outputs.nouns import Decision, Ending, Trigger, Unplaced
 from agent.outputs.schedule import Schedule
 
 FIRST_PAUSE_S, PAUSE_S = 0.02, 1.0
@@ -52,7 +52,7 @@ class Lost:
     parts: int
 
 
-Told: TypeAlias = Ending | Standing | Lost
+Told: TypeAlias = Ending | Unplaced | Standing | Lost
 
 
 def _be_prompt() -> None:

@@ -135,6 +135,7 @@ class Output(Section):
 
     name: Identifier = "reject"
     camera: Identifier
+    decides: Literal["view", "part"] = "view"
     rejects: tuple[Rejected, ...] = Field(("fail", "undecided", "skipped"), min_length=1, max_length=3)
     tracking: Tracking
     pulse_ms: float = Field(50.0, ge=1, le=60_000)
@@ -160,6 +161,7 @@ class Output(Section):
 def check(outputs: Sequence[Output], cameras: Sequence[Camera]) -> None:
     """Raises ValueError where two of them share a name or a place, or one names what the station has not."""
     sources = {one.name: one.source for one in cameras}
+    ruled = {one.name for one in cameras if one.part_rule is not None}
     names = [output.name for output in outputs]
     taken: dict[tuple[object, ...], str] = {}
     for output in outputs:
@@ -170,6 +172,11 @@ def check(outputs: Sequence[Output], cameras: Sequence[Camera]) -> None:
             raise ValueError(
                 f"output {output.name!r} follows camera {output.camera!r}, which is not there; there are "
                 + ", ".join(sources)
+            )
+        if output.decides == "part" and output.camera not in ruled:
+            raise ValueError(
+                f"output {output.name!r} acts on parts, and camera {output.camera!r} has no part_rule;"
+                " set that, or decides to view"
             )
         if isinstance(output.tracking, EncoderTracking) and isinstance(source, FolderSource | VideoSource):
             raise ValueError(

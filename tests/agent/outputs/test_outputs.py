@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +10,15 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.contract.events import EventMaker
+from agent.contract.part import PartVerdict, PartVerdictName
 from agent.messages import Frame
 from agent.outputs.belt import Reading
 from agent.outputs.gate import GateError
 from agent.outputs.genicam import Cameras
 from agent.outputs.make import make_gate
-from agent.outputs.nouns import Trigger
+from agent.outputs.nouns import Decision, Trigger
 from agent.outputs.outputs import BlockEnd, Outputs, Watched, make_outputs, rule_of
+from agent.schemas import examples
 from agent.settings.outputs import EncoderTracking, GpioGate, ModbusGate, OpcUaGate, Output, TimeTracking
 from tests.agent.outbox.rows import TOPICS
 from tests.agent.outputs.gates import FakeGate
@@ -141,6 +144,42 @@ def test_rules_are_in_ticks_or_nanoseconds() -> None:
     )
     rule = rule_of(timed)
     assert (rule.by, rule.distance, rule.window) == ("time", 850_500_000, 500_000)
+
+
+def part(verdict: PartVerdictName = "fail", *, cameras: Sequence[str] = ("top", "side")) -> PartVerdict:
+    """The example of the schemas, seen by some of its cameras; the view of `top` is frame 99172."""
+    whole = examples.part()
+    views = tuple(view for view in whole.views if view.camera in cameras)
+    missing = tuple(name for name in whole.cameras if name not in cameras)
+    return whole.model_copy(update={"verdict": verdict, "views": views, "missing": missing})
+
+
+def of_parts(name: str = "reject", camera: str = "top") -> Output:
+    return output(name, camera=camera).model_copy(update={"decides": "part"})
+
+
+def test_an_output_that_acts_on_parts_places_each_by_the_view_of_its_own_camera() -> None:
+    outputs = made(of_parts(), of_parts("b", "side"), output("c"))
+    whole = part()
+    outputs.part_decided(whole)
+    for place, view in enumerate(whole.views):
+        (one,) = heard(outputs, place)
+        assert isinstance(one, Decision)
+        assert (one.frame_id, one.result_id) == (view.frame_id, view.result_id)
+        assert (one.verdict, one.part_result_id, one.part_id) == ("fail", whole.result_id, whole.part_id)
+    assert heard(outputs, 2) == []
+
+
+@pytest.mark.parametrize(("verdict", "told"), [("fail", 1), ("undecided", 1), ("pass", 0)])
+def test_a_part_without_a_view_of_the_outputs_camera_is_told_where_it_was_to_be_rejected(
+    verdict: PartVerdictName, told: int
+) -> None:
+    outputs = made(of_parts())
+    outputs.part_decided(part(verdict, cameras=("side",)))
+    assert heard(outputs) == [] and outputs._telling._told.qsize() == told
+    late = part(verdict, cameras=("side",)).model_copy(update={"late_for": "part-1"})
+    outputs.part_decided(late)  # of a part that was told before
+    assert outputs._telling._told.qsize() == told
 
 
 def test_without_outputs_there_is_no_thread_and_nothing_to_say() -> None:

@@ -15,7 +15,7 @@ from agent.contract.actuation import CAUSES, Action, Cause
 from agent.contract.events import EventMaker
 from agent.contract.row import Row
 from agent.outputs.account import ACTIONS, Account, is_trouble, lateness_ms
-from agent.outputs.nouns import Ending
+from agent.outputs.nouns import Ending, Unplaced
 from agent.outputs.telling import Telling
 from agent.outputs.worker import Lost, Standing
 from tests.agent.outbox.rows import TOPICS
@@ -90,6 +90,26 @@ def test_each_ending_is_a_row_with_the_outputs_next_number_and_its_lateness() ->
     assert (other["sequence"], other["merged"], other["is_estimated"]) == (2, True, True)
     assert dict(desk.rows[0].properties)["type"] == "plumbline.actuation/1"
     assert desk.events() == []
+
+
+def test_a_part_that_nobody_could_place_is_a_row_without_a_frame_and_an_alarm() -> None:
+    desk = Desk()
+    desk.tell(
+        rejected(1),
+        Unplaced(
+            verdict="fail",
+            part_id="P7",
+            part_result_id="part-7",
+            is_simulated=False,
+            detail="camera top gave no view of it",
+        ),
+    )
+    one = desk.said("actuation")[-1]
+    assert (one["sequence"], one["action"], one["cause"], one["frame_id"]) == (2, "missed", "untracked", None)
+    assert (one["part_id"], one["part_result_id"], one["verdict"]) == ("P7", "part-7", "fail")
+    assert desk.events() == ["output_late"]
+    assert "part P7 was not acted on: camera top gave no view of it" in desk.said("event")[0]["detail"]
+    assert desk.account.counts()["missed", "untracked"] == 1
 
 
 def test_a_verdict_that_came_late_says_how_late() -> None:

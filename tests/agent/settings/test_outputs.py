@@ -49,6 +49,10 @@ def test_an_encoder_that_counts_down_has_a_negative_distance() -> None:
             "outputs: output 'reject' follows camera 'up', which is not there; there are top, belt",
         ),
         (
+            f"{{camera: top, {TIME}, {COIL}, decides: part}}",
+            "outputs: output 'reject' acts on parts, and camera 'top' has no part_rule; set that",
+        ),
+        (
             f"{{camera: top, {ENCODER}, {COIL}}}",
             "outputs: output 'reject' tracks by encoder, and camera 'top' (folder) tells of none; ",
         ),
