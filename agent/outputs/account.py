@@ -108,7 +108,7 @@ class Account:
         if self.trouble is not None:
             said.append(f"Output {self.name}: {self.trouble}")
         if (episode := self.episode) is not None:
-            causes = "; ".join(f"{CAUSES[cause]}" for cause in episode.causes)
+            causes = "; ".join(CAUSES[cause] for cause in episode.causes)
             said.append(f"Output {self.name} does not act on every part in time: {causes}")
         return tuple(said)
 

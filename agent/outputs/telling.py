@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 import structlog
+from pydantic import JsonValue
 
 from agent.clock import Clock, rfc3339
 from agent.contract.actuation import Actuation, actuation_row
-from agent.contract.events import EventMaker
+from agent.contract.events import EventMaker, Severity
 from agent.contract.row import Row
 from agent.outputs.account import Account, gone_on, is_over, is_trouble, lateness_ms
 from agent.outputs.nouns import Ending, Unplaced
@@ -126,8 +127,9 @@ class Telling:
             return
         account.episode = None
         count = sum(episode.causes.values())
+        causes: dict[str, JsonValue] = {str(cause): count for cause, count in episode.causes.items()}
         detail = f"output {account.name} acts in time again; {count} parts were not acted on as they should"
-        self._event("output_punctual", "info", detail, account, parts=count, causes=dict(episode.causes))
+        self._event("output_punctual", "info", detail, account, parts=count, causes=causes)
 
     def _standing(self, account: Account, told: Standing) -> None:
         was, account.trouble = account.trouble, told.trouble
@@ -137,10 +139,10 @@ class Telling:
             detail = f"output {account.name}: {told.trouble}"
             self._event("output_failing", "alarm", detail, account)
 
-    def _event(self, name: str, severity: str, detail: str, account: Account, **data: object) -> None:
+    def _event(self, name: str, severity: Severity, detail: str, account: Account, **data: JsonValue) -> None:
         (log.info if severity == "info" else log.warning)(name, output=account.name, detail=detail)
         self.append(
-            self.events.row(name, severity, detail, output=account.name, camera=account.camera, **data)  # type: ignore[arg-type]
+            self.events.row(name, severity, detail, output=account.name, camera=account.camera, **data)
         )
 
 
