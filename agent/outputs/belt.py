@@ -2,9 +2,9 @@
 
 Between two readings, and for RELIED_ON gaps beyond the newest one, the belt is taken to go on at the speed of
 the last few. Where readings stop coming it is taken to stand: lines that an encoder triggers stop with it.
-Counters of 32 bits may wrap. One that falls by more than RESET times what the belt ever did in so long was
-reset, as it is with a camera's new connection: the belt is taken to have gone on, so parts under way keep
-their places, which are then estimated.
+Counters of 32 bits may wrap. One that falls by more than RESET times what the belt ever did in so long, or
+between two readings, was reset, as it is with a camera's new connection: the belt is taken to have gone on,
+so parts under way keep their places, which are then estimated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 RELIED_ON = 1.5  # gaps between readings
 SMOOTHED = 4  # readings that the speed is taken from, while it stays what it is
 STEADY = 0.25  # share by which the last gap's speed may differ for that
-RESET = 16  # times the fastest speed, backwards
+RESET = 4  # times the fastest speed, backwards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,10 @@ class Belt:
     place: float = 0.0  # at the newest reading
     speed: float = 0.0  # ticks for each ns
     gap_ns: int = 0  # between the last two readings
-    fastest: float = 0.0  # that it ever went forward
+    fastest: float = 0.0  # that it ever went forward, over the last few readings
+    step: int = (
+        0  # the longest forward from one reading to the next: blocks that the network held up come at once
+    )
     lately: tuple[tuple[int, float], ...] = ()  # when and where of the last readings, since a reset
     count_before: int = 0  # of the counter, as it would stand now without its last reset
     resets: int = 0
@@ -49,7 +52,8 @@ def read(belt: Belt, reading: Reading) -> Belt:
     if gap_ns <= 0:
         return belt
     ticks = _unwrapped(reading.count - before.count)
-    if reading.epoch != before.epoch or (belt.fastest > 0 and -ticks > RESET * belt.fastest * gap_ns):
+    reach = RESET * max(belt.step, belt.fastest * gap_ns)
+    if reading.epoch != before.epoch or (belt.step > 0 and -ticks > reach):
         place = place_at(belt, reading.at_ns)
         return replace(
             belt,
@@ -68,7 +72,8 @@ def read(belt: Belt, reading: Reading) -> Belt:
         place=place,
         speed=_speed(lately),
         gap_ns=gap_ns,
-        fastest=max(belt.fastest, ticks / gap_ns),
+        fastest=max(belt.fastest, (place - lately[0][1]) / (reading.at_ns - lately[0][0])),
+        step=max(belt.step, ticks),
         lately=lately,
         count_before=belt.count_before + ticks,
     )
