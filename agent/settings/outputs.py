@@ -16,6 +16,7 @@ from agent.settings.camera import Camera, FolderSource, GenicamSource, VideoSour
 from agent.settings.section import Host, Identifier, Section
 
 MAX_OUTPUTS = 8
+OPCUA_ADDRESS = r"^opc\.tcp://[A-Za-z0-9._:\[\]-]+(/[!-~]*)?$"
 
 Rejected: TypeAlias = Literal["fail", "undecided", "skipped"]
 
@@ -72,7 +73,7 @@ class OpcUaGate(Section):
     """A Boolean variable of a PLC's OPC UA server."""
 
     kind: Literal["opcua"] = "opcua"
-    url: str = Field(pattern=r"^opc\.tcp://[A-Za-z0-9._:\[\]-]+(/[!-~]*)?$")
+    url: str = Field(pattern=OPCUA_ADDRESS)
     node: str = Field(min_length=3, max_length=300)
     heartbeat_node: str | None = Field(None, min_length=3, max_length=300)
     certificate_file: Path | None = None

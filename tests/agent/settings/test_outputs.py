@@ -78,7 +78,7 @@ def test_an_encoder_that_counts_down_has_a_negative_distance() -> None:
         ),
         (
             f"{{camera: top, {TIME}, gate: {{kind: opcua, url: 'http://plc', node: 'ns=2;s=G'}}}}",
-            "outputs.0.gate.url",
+            "outputs.0.gate.url: is no address of an OPC UA server; write opc.tcp://HOST:PORT",
         ),
         (
             f"{{camera: top, {TIME}, gate: {{{VARIABLE}, key_file: k}}}}",
