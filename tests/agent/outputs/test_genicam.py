@@ -95,7 +95,7 @@ def test_the_newest_object_of_a_camera_is_written_to_and_others_are_not_noted() 
 @needs_aravis
 def test_a_real_line_moves_while_pictures_come_and_none_is_lost() -> None:
     with SimulatedCamera({"noise": "512x1024", "height": 64, "line_rate_hz": 3200}) as simulated:
-        with opened(source(simulated.address)) as camera:
+        with opened(source(simulated.address, ring_frames=1024)) as camera:  # the machine may pause
             gate = GenicamLine(SETTINGS, Cameras({"top": camera}))
             got = frames(camera, 2)
             gate.open()
