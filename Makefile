@@ -57,6 +57,7 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_memory
 	$(DEV)/bin/python -m tests.benchmarks.bench_engine_start
 	$(DEV)/bin/python -m tests.benchmarks.bench_uplink
+	$(DEV)/bin/python -m tests.benchmarks.bench_parts
 	$(DEV)/bin/python -m tests.benchmarks.bench_faults
 	$(DEV)/bin/python -m tests.benchmarks.bench_day
 	$(DEV)/bin/python -m tests.benchmarks.bench_fleet
@@ -64,6 +65,7 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_archive_codecs
 	$(DEV)/bin/python -m tests.benchmarks.bench_archive
 	$(DEV)/bin/python -m tests.benchmarks.bench_proof
+	$(DEV)/bin/python -m tests.benchmarks.bench_outputs
 
 # The machine's own Python: .venv has the CPU build of torch.
 bench-gpu:

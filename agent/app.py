@@ -23,10 +23,14 @@ from agent.line.line import make_line
 from agent.line.publish import Listener, Publisher
 from agent.line.recipe import dry_recipe
 from agent.line.record import Origin
+from agent.outputs.genicam import Cameras
+from agent.outputs.make import make_gate
+from agent.outputs.outputs import Watched, make_outputs
 from agent.page.control import Control
 from agent.page.labels import told as labels_told
 from agent.page.server import make_server
 from agent.page.sources import Behind, Change, History
+from agent.parts.parts import make_part_verdicts
 from agent.remote.changes import ChangeFile
 from agent.remote.commands.station import Recommending
 from agent.remote.documents import Take
@@ -159,6 +163,28 @@ def _build(
         lambda row: up.outbox.append([row]),
         clock,
     )
+    lines_of = Cameras()
+    make = lines_of.noting(make)
+    outputs = make_outputs(
+        wanted.outputs,
+        make_gate=lambda output: make_gate(output, lines_of),
+        sees=board.is_streaming,
+        events=up.events,
+        append=lambda row: up.outbox.append([row]),
+        station=status.station,
+        boot_id=status.boot_id,
+        clock=clock,
+        new_id=new_id,
+    )
+    part_verdicts = make_part_verdicts(
+        wanted,
+        up.outbox,
+        up.events,
+        boot_id=status.boot_id,
+        clock=clock,
+        clock_synced=clock_synced,
+        listeners=[outputs],
+    )
     tally = Tally(names)
     day = Day(wanted.outbox.path.with_name(f"{wanted.outbox.path.name}-day.json"), clock)
     day.open()
@@ -176,6 +202,7 @@ def _build(
         clock=clock,
     )
     listeners: list[Listener] = [
+        outputs,  # first: the part is on its way
         tally,
         tap,
         roll_maps,
@@ -185,7 +212,7 @@ def _build(
         ground.witness,
         of_settings,
         drift,
-        *([] if archive is None else [archive]),
+        *(one for one in (part_verdicts, archive) if one is not None),
     ]
     publisher = Publisher(
         outbox=up.outbox,
@@ -208,7 +235,13 @@ def _build(
     }
     cameras = {
         camera.name: make_supervisor(
-            camera, captures[camera.name], clock, board.camera_state, make, holds.why_disabled
+            camera,
+            Watched(captures[camera.name], outputs),
+            clock,
+            board.camera_state,
+            make,
+            holds.why_disabled,
+            outputs.came,
         )
         for camera in wanted.cameras
     }
@@ -237,10 +270,12 @@ def _build(
         remote=asked,
         rollouts=ground.rollouts,
         roll_maps=roll_maps,
+        part_verdicts=part_verdicts,
         archive=archive,
         marks=ground.marks,
         drift=drift,
         namer=namer,
+        outputs=outputs,
         board=board,
         day=day,
     )
@@ -259,6 +294,7 @@ def _build(
             day=day,
             shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
             rolls=rolls,
+            parts=None if part_verdicts is None else part_verdicts.counts.shown,
             replay=None if again is None else again.replay,
             explain=None if again is None else again.explain,
             learn_labels=None
@@ -274,6 +310,7 @@ def _build(
             ),
             check_labels=lambda recipe, sha256: check_set(recipes, recipe, shelf_of(wanted), sha256),
             drift=drift.views,
+            outputs=outputs.views,
             teaching=teaching,
             settings_state=settings_state,
             desk=asked.desk,

@@ -65,6 +65,7 @@ class FrameFault:
     captured_at: datetime
     first_line: int = 0
     encoder: int | None = None
+    epoch: int = 0  # as a frame's
     lines_lost: int = 0
     part_id: str | None = None
     thumbnail: Pixels | None = field(default=None, compare=False)  # of a picture that could not be kept

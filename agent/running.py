@@ -72,11 +72,16 @@ class App:
             parts.marks.start()
             last.callback(parts.remote.stop)
             parts.remote.start()
+            last.callback(self._end_parts)
             last.callback(self._end_rolls)
             last.callback(self.crew.dismiss)
             self.crew.start("engines", parts.recipes.bundles.run)
             self.crew.start("recipes", parts.recipes.run)
             self.crew.start("labels", parts.namer.run)
+            for name, member in parts.outputs.members():
+                self.crew.start(name, member)
+            if parts.part_verdicts is not None:
+                self.crew.start("parts", parts.part_verdicts.run)
             for name, line in parts.lines.items():
                 self.crew.start(f"line-{name}", line.run)
             for name, camera in parts.cameras.items():
@@ -141,6 +146,16 @@ class App:
                 return
             if not any(self.crew.is_alive(f"line-{name}") for name in self.parts.lines):
                 return
+
+    def _end_parts(self) -> None:
+        """Part verdicts of the last records; what is still open is decided after the next start."""
+        outbox, part_verdicts = self.parts.uplink.outbox, self.parts.part_verdicts
+        if part_verdicts is None:
+            return
+        if outbox.failure is None and outbox.settle(SETTLE_S):
+            part_verdicts.finish()
+        else:
+            part_verdicts.close()
 
     def _end_rolls(self) -> None:
         """The maps of the rolls that end with the agent, after their last record is committed."""

@@ -22,6 +22,7 @@ from agent.cameras.video.stream import StreamCamera, is_live
 from agent.cameras.video.video import VideoFileCamera
 from agent.cameras.watched_folder import WatchedFolderCamera
 from agent.clock import Clock
+from agent.messages import Item
 from agent.settings import camera as camera_settings
 from agent.settings.camera import (
     FolderSource,
@@ -75,10 +76,11 @@ def make_supervisor(
     say: Callable[[str, CameraState, str], None],
     make: MakeCamera = connections,
     why_disabled: Callable[[str], str | None] = lambda name: None,
+    hear: Callable[[Item], None] = lambda item: None,
 ) -> Supervisor:
     """Of one camera, which fills `ring`; `say` is told its name, its state and why, from now on.
 
-    `why_disabled` says of a camera why people want it closed.
+    `why_disabled` says of a camera why people want it closed; `hear` is told of what it gives.
     """
 
     def report(state: CameraState, detail: str) -> None:
@@ -94,6 +96,7 @@ def make_supervisor(
         clock=clock,
         report=report,
         why_disabled=lambda: why_disabled(wanted.name),
+        hear=hear,
     )
 
 

@@ -63,10 +63,12 @@ class Supervisor:
         clock: Clock,
         report: Report,
         why_disabled: Callable[[], str | None] = lambda: None,
+        hear: Callable[[Item], None] = lambda item: None,
     ) -> None:
         """`make` gives a fresh camera for each session; it and `make_track` may raise a PlumblineError.
 
-        `why_disabled` says why people want it closed, and never waits.
+        `why_disabled` says why people want it closed; `hear` is told of what the camera gives, as it comes.
+        Both never wait.
         """
         self._name = name
         self._make = make
@@ -76,6 +78,7 @@ class Supervisor:
         self._clock = clock
         self._report = report
         self._why_disabled = why_disabled
+        self._hear = hear
         self.looks = 0  # at the camera's life: it moves whatever the camera does, but for a ring that is full
         self._turn = threading.Condition()  # whoever has it may touch everything below
         self._stop = threading.Event()
@@ -146,7 +149,9 @@ class Supervisor:
                 return True
             self._life.received(self._clock.monotonic_ns())
             self._say()
-            self._pass(self._stamped(item))
+            stamped = self._stamped(item)
+            self._hear(stamped)
+            self._pass(stamped)
             self._life.free(self._clock.monotonic_ns())
             return True
 
@@ -277,8 +282,6 @@ class Supervisor:
             self._shift_id = self._next_id - item.frame_id
         frame_id = item.frame_id + self._shift_id
         self._next_id = frame_id + 1
-        if isinstance(item, FrameFault):
-            return replace(item, frame_id=frame_id) if self._shift_id else item
         return replace(item, frame_id=frame_id, epoch=self._life.epoch) if self._life.epoch else item
 
     def _pass(self, item: Item) -> None:

@@ -11,7 +11,18 @@ from agent.cli.terminal import say_json
 
 def schema(
     what: Annotated[
-        Literal["settings", "verdict", "event", "mark", "status", "metrics", "command", "asyncapi"],
+        Literal[
+            "settings",
+            "verdict",
+            "event",
+            "mark",
+            "part",
+            "actuation",
+            "status",
+            "metrics",
+            "command",
+            "asyncapi",
+        ],
         typer.Argument(help="which one"),
     ],
 ) -> None:

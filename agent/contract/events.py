@@ -48,6 +48,13 @@ EVENT_NAMES = {
     "drift": "pictures or scores are no longer those of the first good parts; data.kind: light_changed, "
     "picture_changed, more_defects or scores_moved",
     "drift_over": "pictures and scores are again those of the first good parts",
+    "output_late": "an output did not act on a part at its moment, or without its verdict; data names it",
+    "output_punctual": "an output has acted in time for a minute; data says how often it had not",
+    "output_failing": "what moves the gate of an output does not answer, see detail",
+    "output_recovered": "it answers again",
+    "output_reset": "an encoder was reset: where the parts are that are on their way to a gate is a guess",
+    "part_views_lost": "verdicts could not be looked at for their parts: the outbox has deleted them",
+    "parts_set_aside": "what was known of open parts was damaged; it was moved away, and part verdicts go on",
     "roll_map": "a roll has ended: what was seen of it, its strongest defects, and the files of its map",
 }
 

@@ -20,6 +20,8 @@ TopicName: TypeAlias = Literal[
     "event",
     "mark",
     "head",
+    "actuation",
+    "part",
     "status",
     "metrics",
     "cmd",
@@ -50,6 +52,8 @@ TOPICS: dict[TopicName, Delivery] = {
     "event": Delivery(qos=1, retain=False),
     "mark": Delivery(qos=1, retain=False),
     "head": Delivery(qos=1, retain=True),  # the newest stands at the broker: what is cut off behind it shows
+    "actuation": Delivery(qos=1, retain=False),
+    "part": Delivery(qos=1, retain=False),
     "status": Delivery(qos=1, retain=True),
     "metrics": Delivery(qos=0, retain=False),
     "cmd": Delivery(qos=1, retain=False),
@@ -100,6 +104,12 @@ class Topics:
 
     def head(self) -> str:
         return f"{self.prefix}/head"
+
+    def actuation(self) -> str:
+        return f"{self.prefix}/actuation"
+
+    def part(self, rule: str) -> str:
+        return f"{self.prefix}/part/{_checked('rule', rule)}"
 
     def status(self) -> str:
         return f"{self.prefix}/status"

@@ -105,6 +105,12 @@ class FrameMessage(_Message):
     """What the camera gave for this trigger."""
 
     id: int = Field(description="number of the trigger, by camera; grows by one")
+    epoch: int = Field(
+        0,
+        ge=0,
+        description="connection to the camera, from 0 in each run: over another one `id` goes on, and "
+        "triggers that came between are not counted",
+    )
     first_line: int = Field(description="absolute line of the frame's first row; 0 for area cameras")
     lines: int = Field(ge=0, description="rows of the frame; 0 when there was no picture")
     lines_lost: int = Field(ge=0, description="missing directly before or inside this frame")
@@ -178,6 +184,9 @@ class Verdict(_Message):
     )
     replayed: bool = Field(False, description="sent again because cmd/replay asked for it")
     part_id: str | None = Field(None, description="serial number or code of the part; null: not known")
+    bind_id: str | None = Field(
+        None, description="UUID of the message (cmd/bind, OPC UA, Modbus) that named the part; null: none did"
+    )
     job_id: str | None = Field(None, description="order that the part belongs to; null: not known")
     recipe_id: str = Field(
         "default", description="recipe by which it was judged; empty where none was for it"

@@ -20,6 +20,7 @@ from agent.foreign import shown
 from agent.settings.camera import Camera, FolderSource, HarvestersSource, LinescanSimSource, VideoSource
 from agent.settings.credentials import READABLE, VARIABLE, check_private, is_credential, read_secret
 from agent.settings.gateways import FolderGateway, Gateway, OpcUaGateway, SparkplugGateway, WebhookGateway
+from agent.settings.outputs import OpcUaGate, Output
 from agent.settings.settings import Settings
 from agent.settings.shape import Keys
 
@@ -73,6 +74,9 @@ def _looks(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
     for number, gateway in enumerate(settings.gateways):
         for keys, look in _of_gateway(gateway):
             yield ("gateways", number, *keys), look
+    for number, output in enumerate(settings.outputs):
+        for keys, look in _of_output(output):
+            yield ("outputs", number, *keys), look
 
 
 def _of_model(settings: Settings) -> Iterator[tuple[Keys, Callable[[], object]]]:
@@ -199,6 +203,19 @@ def _of_gateway(gateway: Gateway) -> Iterator[tuple[Keys, Callable[[], object]]]
                 yield ("trusted_folder",), lambda: _folder(folder)
         case _:
             pass
+
+
+def _of_output(output: Output) -> Iterator[tuple[Keys, Callable[[], object]]]:
+    gate = output.gate
+    if not isinstance(gate, OpcUaGate):
+        return
+    for key in ("certificate_file", "key_file", "server_certificate_file"):
+        path = getattr(gate, key)
+        if path is not None and not is_elsewhere(path):
+            yield ("gate", key), partial(_file, path)
+    if gate.key_file is not None and not is_elsewhere(gate.key_file):
+        key_file = gate.key_file
+        yield ("gate", "key_file"), lambda: check_private(key_file, key="key_file")
 
 
 def is_elsewhere(path: Path | None) -> bool:

@@ -4,6 +4,8 @@
     events-2026-11-24.jsonl         one event in each line
     marks-2026-11-24.jsonl          what people said of one verdict in each line
     heads-2026-11-24.jsonl          one signed end of the chain of records in each line
+    actuations-2026-11-24.jsonl     what an output did for one part in each line
+    parts-2026-11-24.jsonl          one part verdict in each line
     crops/2026-11-24/RESULT-CROP.jpg
 
 Everything is on the disk, synced, before a delivery counts. A line that a crash or a full disk cut

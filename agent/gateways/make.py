@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agent.clock import Clock
 from agent.contract.topics import Topics
@@ -26,11 +26,13 @@ def make_sink(
     *,
     topics: Topics,
     cameras: Sequence[str],
+    rules: Mapping[str, Sequence[str]],
     clock: Clock,
     interlock: Callable[[], bool],
     bind: Binder,
 ) -> Sink:
-    """The sink for a gateway, not yet open. `interlock` says, quickly, whether the line is to be held.
+    """The sink for a gateway, not yet open. `rules`: part rules with their cameras. `interlock` says,
+    quickly, whether the line is to be held.
 
     Raises GatewayError where a package is missing.
     """
@@ -41,17 +43,27 @@ def make_sink(
             case FolderGateway():
                 return FolderSink(gateway, clock)
             case SparkplugGateway():
-                return SparkplugSink(gateway, edge=topics.station, cameras=cameras, clock=clock)
+                return SparkplugSink(
+                    gateway, edge=topics.station, cameras=cameras, rules=tuple(rules), clock=clock
+                )
             case OpcUaGateway():
                 from agent.gateways.opcua import OpcUaSink  # asyncua is large and an extra
 
                 return OpcUaSink(
-                    gateway, topics=topics, cameras=cameras, interlock=interlock, bind=bind, clock=clock
+                    gateway,
+                    topics=topics,
+                    cameras=cameras,
+                    rules=tuple(rules),
+                    interlock=interlock,
+                    bind=bind,
+                    clock=clock,
                 )
             case ModbusGateway():
                 from agent.gateways.modbus import ModbusSink  # pymodbus is an extra
 
-                return ModbusSink(gateway, cameras=cameras, clock=clock, interlock=interlock, bind=bind)
+                return ModbusSink(
+                    gateway, cameras=cameras, rules=rules, clock=clock, interlock=interlock, bind=bind
+                )
     except ModuleNotFoundError as error:
         raise GatewayError(
             f"gateway {gateway.name}: kind {gateway.kind} needs the package {error.name}; "

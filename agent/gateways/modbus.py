@@ -20,6 +20,18 @@ first register is address 0). Numbers of several registers are big-endian, the h
 | 14     | defects          | uint16  | how many the verdict names                                   |
 | 15     | reserved         | uint16  | 0                                                            |
 
+Where the settings have part rules, rule number n, in their order, starts at address 512 + 16 n:
+
+| offset | what             | type    | meaning                                                      |
+|--------|------------------|---------|--------------------------------------------------------------|
+| 0-9    | as above         |         | of the part verdict; its verdict is never 0 but for none     |
+| 10     | cameras          | uint16  | how many see a part                                          |
+| 11     | views            | uint16  | of how many this verdict has a view                          |
+| 12     | failing          | 16 bits | whose view failed; bit n: camera n of the rule               |
+| 13     | missing          | 16 bits | who has no view                                              |
+| 14     | reason           | uint16  | 0 none, else its number in the list of part reasons, from 1  |
+| 15     | reserved         | uint16  | 0                                                            |
+
 Only verdict 1 is pass. A block read in one request is never a mixture of two results. Modbus has no
 login and no encryption: whoever reaches the port reads it, and binds parts where settings say `binding`.
 """
@@ -30,7 +42,7 @@ import contextlib
 import logging
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
@@ -38,18 +50,20 @@ from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.clock import Clock
+from agent.contract.part import PART_REASONS, PartVerdict
 from agent.contract.row import Waiting
 from agent.contract.verdict import Verdict
 from agent.gateways import modbus_binding
 from agent.gateways.binding import Binder
 from agent.gateways.gateway import GatewayError
-from agent.gateways.latest import created, latest, verdicts
+from agent.gateways.latest import batch, created
 from agent.gateways.loop import LoopThread
 from agent.gateways.modbus_binding import BindingArea
 from agent.settings.gateways import ModbusGateway
 
 LAYOUT = 1
 BLOCK_REGISTERS = 16
+PARTS = 512  # where the blocks of part rules begin
 INTERLOCK, HAS_RESULT, IS_SIMULATED, IS_PARTIAL = 1, 2, 4, 8
 NO_AGE = 0xFFFF_FFFF
 START_S = 10.0
@@ -57,6 +71,8 @@ CONNECTIONS = 32
 COILS = (5, 15)  # functions that write single bits
 
 _BLOCK = struct.Struct(">HHHHIQffHH")
+_PART_BLOCK = struct.Struct(">HHHHIQHHHHHH")
+_REASONS = {reason: number for number, reason in enumerate(PART_REASONS, start=1)}
 
 
 def block(verdict: Verdict | None, *, heartbeat: int, interlock: bool, age_ms: int) -> tuple[int, ...]:
@@ -81,6 +97,30 @@ def block(verdict: Verdict | None, *, heartbeat: int, interlock: bool, age_ms: i
     return struct.unpack(f">{BLOCK_REGISTERS}H", packed)
 
 
+def part_block(
+    part: PartVerdict | None, cameras: Sequence[str], *, heartbeat: int, interlock: bool, age_ms: int
+) -> tuple[int, ...]:
+    """The registers of one part rule, as in the table above."""
+    flags = INTERLOCK * interlock
+    if part is None:
+        head = (LAYOUT, heartbeat & 0xFFFF, flags, 0, NO_AGE, 0)
+        packed = _PART_BLOCK.pack(*head, len(cameras), 0, 0, 0, 0, 0)
+    else:
+        flags |= HAS_RESULT | IS_SIMULATED * part.is_simulated | IS_PARTIAL * part.is_partial
+        age = min(max(age_ms, 0), NO_AGE - 1)
+        failed = {view.camera for view in part.views if view.verdict == "fail"}
+        packed = _PART_BLOCK.pack(
+            *(LAYOUT, heartbeat & 0xFFFF, flags, part.result_evaluation_code, age, part.sequence),
+            len(cameras),
+            len(part.views),
+            sum(1 << number for number, camera in enumerate(cameras) if camera in failed),
+            sum(1 << number for number, camera in enumerate(cameras) if camera in part.missing),
+            _REASONS.get(part.reason or "", 0),
+            0,
+        )
+    return struct.unpack(f">{BLOCK_REGISTERS}H", packed)
+
+
 class ModbusSink:
     """The server runs in its own thread and is shown what there is by one assignment."""
 
@@ -91,6 +131,7 @@ class ModbusSink:
         settings: ModbusGateway,
         *,
         cameras: Sequence[str],
+        rules: Mapping[str, Sequence[str]],
         clock: Clock,
         interlock: Callable[[], bool],
         bind: Binder,
@@ -101,7 +142,10 @@ class ModbusSink:
         self._area = BindingArea(cameras, bind, clock) if settings.binding else None
         self._heartbeat = 0
         self._verdicts: dict[str, Verdict | None] = dict.fromkeys(cameras)
+        self._rules = dict(rules)
+        self._parts: dict[str, PartVerdict | None] = dict.fromkeys(rules)
         self._registers: tuple[int, ...] = ()
+        self._part_registers: tuple[int, ...] = ()
         self._loop: LoopThread | None = None
         self._server: ModbusTcpServer | None = None
 
@@ -119,13 +163,15 @@ class ModbusSink:
             ) from error
 
     def deliver(self, rows: Sequence[Waiting]) -> None:
-        found, refusal = verdicts(rows)
-        shown = latest(found)
-        self._verdicts.update({name: shown[name] for name in shown if name in self._verdicts})
+        found = batch(rows)
+        self._verdicts.update(
+            {name: one for name, one in found.of_cameras().items() if name in self._verdicts}
+        )
+        self._parts.update({rule: one for rule, one in found.of_rules().items() if rule in self._parts})
         self._heartbeat += 1
         self._show()
-        if refusal is not None:
-            raise refusal
+        if found.refusal is not None:
+            raise found.refusal
 
     def close(self) -> None:
         if self._loop is None:
@@ -139,14 +185,25 @@ class ModbusSink:
     def _show(self) -> None:
         now = self._clock.utc_now()
         interlock = self._interlock()
+
+        def age_ms(one: Verdict | PartVerdict | None) -> int:
+            return 0 if one is None else round((now - created(one)).total_seconds() * 1000)
+
         registers: list[int] = []
         for verdict in self._verdicts.values():
-            age_ms = 0 if verdict is None else round((now - created(verdict)).total_seconds() * 1000)
-            registers += block(verdict, heartbeat=self._heartbeat, interlock=interlock, age_ms=age_ms)
-        self._registers = tuple(registers)
+            age = age_ms(verdict)
+            registers += block(verdict, heartbeat=self._heartbeat, interlock=interlock, age_ms=age)
+        of_parts: list[int] = []
+        for rule, part in self._parts.items():
+            cameras, age = self._rules[rule], age_ms(part)
+            of_parts += part_block(part, cameras, heartbeat=self._heartbeat, interlock=interlock, age_ms=age)
+        self._registers, self._part_registers = tuple(registers), tuple(of_parts)
 
     async def _serve(self) -> ModbusTcpServer:
         data = [SimData(0, values=list(self._registers), datatype=DataType.REGISTERS, readonly=True)]
+        if self._part_registers:
+            values = list(self._part_registers)
+            data.append(SimData(PARTS, values=values, datatype=DataType.REGISTERS, readonly=True))
         if self._area is not None:
             fresh = self._area.fresh()
             said, written = fresh[: modbus_binding.READ_ONLY], fresh[modbus_binding.READ_ONLY :]
@@ -169,6 +226,8 @@ class ModbusSink:
     ) -> ExcCodes | None:
         """Before each answer, in the server's thread: what stands there now, all of it at once."""
         current_registers[: len(self._registers)] = self._registers
+        if of_parts := self._part_registers:
+            current_registers[PARTS : PARTS + len(of_parts)] = of_parts
         if set_values is None or self._area is None:
             return None
         if function_code in COILS:

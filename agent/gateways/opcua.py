@@ -3,9 +3,11 @@
 Under Objects stands the station's folder with Heartbeat (UInt32, grows at least once a second; when
 it stands still for 5 s nothing here is true any more), Interlock (Boolean, true: hold the line), and
 a folder for each camera with the variables of FIELDS, `BadWaitingForInitialData` before the first
-result. Node ids are strings in the namespace NAMESPACE: `top.ResultId`, `Heartbeat`.
+result. Node ids are strings in the namespace NAMESPACE: `top.ResultId`, `Heartbeat`. Where the settings have
+part rules, a folder for each has the variables of PART_FIELDS: `part.housing.ResultId`.
 
-Each result is also a ResultReady event of the Server object, with Camera and the same fields. A
+Each result is also a ResultReady event of the Server object, with Camera and the same fields, and each part
+verdict a PartReady event with Rule. A
 client that wants the fields of one result together takes the event. An event is sent again when the
 agent dies at the wrong moment: de-duplicate on ResultId.
 
@@ -19,23 +21,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from asyncua import Node, Server, ua
 from asyncua.server.event_generator import EventGenerator
 
 from agent.clock import Clock
+from agent.contract.part import PartVerdict
 from agent.contract.row import Waiting
 from agent.contract.topics import Topics
 from agent.contract.verdict import Verdict
 from agent.gateways.binding import Binder
 from agent.gateways.gateway import GatewayError
-from agent.gateways.latest import created, latest, verdicts
+from agent.gateways.latest import Batch, batch, created
 from agent.gateways.loop import LoopThread
 from agent.gateways.opcua_binding import add_binding
+from agent.gateways.opcua_fields import FIELDS, PART_FIELDS, Field
 from agent.gateways.opcua_security import secure
 from agent.settings.credentials import CredentialError
 from agent.settings.gateways import OpcUaGateway
@@ -46,48 +48,7 @@ CALL_S = 10.0
 CONNECTIONS = 32  # whose descriptors the recording can spare
 ACTIVATION_S = 5.0  # until a connection without a session makes room
 
-COMPLETED, ABORTED = 1, 3  # OPC 40001-101 ResultStateEnum
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One variable and event field."""
-
-    name: str
-    type: ua.VariantType
-    value: Callable[[Verdict], Any]
-
-
-FIELDS = (
-    Field(name="ResultId", type=ua.VariantType.String, value=lambda one: one.result_id),
-    Field(name="ResultEvaluation", type=ua.VariantType.Int32, value=lambda one: one.result_evaluation_code),
-    Field(
-        name="ResultEvaluationCode", type=ua.VariantType.Int64, value=lambda one: one.result_evaluation_code
-    ),
-    Field(name="ResultState", type=ua.VariantType.Int32, value=lambda one: result_state(one)),
-    Field(name="Reason", type=ua.VariantType.String, value=lambda one: one.reason or ""),
-    Field(name="CreationTime", type=ua.VariantType.DateTime, value=lambda one: created(one)),
-    Field(name="IsPartial", type=ua.VariantType.Boolean, value=lambda one: one.is_partial),
-    Field(name="IsSimulated", type=ua.VariantType.Boolean, value=lambda one: one.is_simulated),
-    Field(name="JobId", type=ua.VariantType.String, value=lambda one: one.job_id or ""),
-    Field(name="PartId", type=ua.VariantType.String, value=lambda one: one.part_id or ""),
-    Field(name="Sequence", type=ua.VariantType.UInt64, value=lambda one: one.sequence),
-    Field(
-        name="Score",
-        type=ua.VariantType.Double,
-        value=lambda one: math.nan if one.score is None else one.score.raw,
-    ),
-    Field(
-        name="Threshold",
-        type=ua.VariantType.Double,
-        value=lambda one: math.nan if one.score is None else one.score.threshold,
-    ),
-)
-
-
-def result_state(verdict: Verdict) -> int:
-    """ResultState: a trigger that was skipped was aborted."""
-    return ABORTED if verdict.verdict == "skipped" else COMPLETED
+T = TypeVar("T", Verdict, PartVerdict)
 
 
 class OpcUaSink:
@@ -101,6 +62,7 @@ class OpcUaSink:
         *,
         topics: Topics,
         cameras: Sequence[str],
+        rules: Sequence[str],
         interlock: Callable[[], bool],
         bind: Binder,
         clock: Clock,
@@ -108,6 +70,7 @@ class OpcUaSink:
         self._settings = settings
         self._topics = topics
         self._cameras = tuple(cameras)
+        self._rules = tuple(rules)
         self._interlock = interlock
         self._bind = bind
         self._clock = clock
@@ -131,7 +94,7 @@ class OpcUaSink:
 
     def deliver(self, rows: Sequence[Waiting]) -> None:
         assert self._loop is not None
-        found, refusal = verdicts(rows)
+        found = batch(rows)
         try:
             self._loop.call(self._show(found, self._interlock()), CALL_S)
         except (OSError, ua.UaError) as error:
@@ -139,8 +102,8 @@ class OpcUaSink:
             raise GatewayError(
                 f"{place}: the OPC UA server failed ({error!r}); it is started again"
             ) from error
-        if refusal is not None:
-            raise refusal
+        if found.refusal is not None:
+            raise found.refusal
 
     def close(self) -> None:
         if self._loop is None:
@@ -180,12 +143,15 @@ class OpcUaSink:
             self._variables[camera] = [
                 await _variable(folder, index, f"{camera}.", field.name, field.type) for field in FIELDS
             ]
-        event_type = await server.create_custom_event_type(
-            index,
-            "ResultReadyEventType",
-            properties=[("Camera", ua.VariantType.String), *((field.name, field.type) for field in FIELDS)],
-        )
-        self._results: EventGenerator = await server.get_event_generator(event_type)
+        self._results = await _events(server, index, "ResultReadyEventType", "Camera", FIELDS)
+        self._of_parts: dict[str, list[Node]] = {}
+        for rule in self._rules:
+            folder = await _folder(station, index, f"part.{rule}.", rule)
+            self._of_parts[rule] = [
+                await _variable(folder, index, f"part.{rule}.", field.name, field.type)
+                for field in PART_FIELDS
+            ]
+        self._parts = await _events(server, index, "PartReadyEventType", "Rule", PART_FIELDS)
 
     async def _take_bindings(self, server: Server, folder: Node, index: int, camera: str | None) -> None:
         if (applies_to := self._settings.binding) is not None:
@@ -199,25 +165,44 @@ class OpcUaSink:
                 clock=self._clock,
             )
 
-    async def _show(self, found: Sequence[Verdict], interlock: bool) -> None:
+    async def _show(self, found: Batch, interlock: bool) -> None:
         self._heartbeats = self._heartbeats + 1 & 0xFFFF_FFFF
         await self._heartbeat.write_value(ua.Variant(self._heartbeats, ua.VariantType.UInt32))
         await self._held.write_value(ua.Variant(interlock, ua.VariantType.Boolean))
-        for camera, verdict in latest(found).items():
-            for field, variable in zip(FIELDS, self._variables.get(camera, ()), strict=False):
-                value = ua.Variant(field.value(verdict), field.type)
-                await variable.write_value(ua.DataValue(value, SourceTimestamp=created(verdict)))
-        for verdict in found:
-            await self._announce(verdict)
+        for camera, verdict in found.of_cameras().items():
+            await _write(self._variables.get(camera, ()), FIELDS, verdict)
+        for rule, part in found.of_rules().items():
+            await _write(self._of_parts.get(rule, ()), PART_FIELDS, part)
+        for verdict in found.verdicts:
+            await _announce(self._results, "Camera", verdict.camera, FIELDS, verdict)
+        for part in found.parts:
+            await _announce(self._parts, "Rule", part.rule, PART_FIELDS, part)
 
-    async def _announce(self, verdict: Verdict) -> None:
-        event = self._results.event
-        event.Camera = verdict.camera
-        for field in FIELDS:
-            setattr(event, field.name, field.value(verdict))
-        await self._results.trigger(
-            time_attr=created(verdict), message=f"{verdict.camera}: {verdict.verdict} ({verdict.sequence})"
-        )
+
+async def _write(variables: Sequence[Node], fields: Sequence[Field[T]], verdict: T) -> None:
+    for field, variable in zip(fields, variables, strict=False):
+        value = ua.Variant(field.value(verdict), field.type)
+        await variable.write_value(ua.DataValue(value, SourceTimestamp=created(verdict)))
+
+
+async def _announce(
+    events: EventGenerator, of: str, name: str, fields: Sequence[Field[T]], verdict: T
+) -> None:
+    setattr(events.event, of, name)
+    for field in fields:
+        setattr(events.event, field.name, field.value(verdict))
+    message = f"{name}: {verdict.verdict} ({verdict.sequence})"
+    await events.trigger(time_attr=created(verdict), message=message)
+
+
+async def _events(
+    server: Server, index: int, name: str, of: str, fields: Sequence[Field[Any]]
+) -> EventGenerator:
+    """The events of this type; `of` names whose result each is."""
+    properties = [(of, ua.VariantType.String), *((field.name, field.type) for field in fields)]
+    return await server.get_event_generator(
+        await server.create_custom_event_type(index, name, properties=properties)
+    )
 
 
 async def _folder(parent: Node, index: int, id_: str, name: str) -> Node:

@@ -1,4 +1,5 @@
-"""Sparkplug B 3.0: the station as an edge node, its cameras as devices, the latest verdict as metrics.
+"""Sparkplug B 3.0: the station as an edge node, its cameras and part rules as devices, the latest verdict of
+each as metrics. The device of part rule `housing` is `part:housing`.
 
 It mirrors current values and is no lossless path: DDATA travels once and unacknowledged, as
 Sparkplug has it. Births tell everything again after each connect and on "Node Control/Rebirth".
@@ -25,11 +26,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
+from agent.contract.part import PartVerdict
 from agent.contract.row import Waiting
 from agent.contract.verdict import Verdict
 from agent.errors import out_of_room
 from agent.gateways.gateway import GatewayError
-from agent.gateways.latest import created, latest, verdicts
+from agent.gateways.latest import batch, created
 from agent.gateways.sparkplug_host import HostState, heard
 from agent.gateways.sparkplug_payload import REBIRTH, DataType, Metric, asks_for_rebirth, encode
 from agent.settings.credentials import CredentialError, read_secret
@@ -62,19 +64,46 @@ def camera_metrics(verdict: Verdict | None, now_ms: int) -> list[Metric]:
     return [Metric(name=name, type=type_, value=value, timestamp_ms=at_ms) for name, type_, value in table]
 
 
+def part_metrics(part: PartVerdict | None, now_ms: int) -> list[Metric]:
+    """What the device of a part rule tells: all of it null before the first part verdict."""
+    at_ms = now_ms if part is None else _milliseconds(created(part))
+    known = {} if part is None else part.model_dump()
+    table = (
+        ("ResultId", DataType.STRING, known.get("result_id")),
+        ("Verdict", DataType.STRING, known.get("verdict")),
+        ("ResultEvaluation", DataType.INT32, known.get("result_evaluation_code")),
+        ("Reason", DataType.STRING, known.get("reason")),
+        ("CreationTime", DataType.DATETIME, None if part is None else at_ms),
+        ("Sequence", DataType.UINT64, known.get("sequence")),
+        ("IsPartial", DataType.BOOLEAN, known.get("is_partial")),
+        ("IsSimulated", DataType.BOOLEAN, known.get("is_simulated")),
+        ("PartId", DataType.STRING, known.get("part_id")),
+        ("JobId", DataType.STRING, known.get("job_id")),
+        ("Missing", DataType.STRING, None if part is None else ",".join(part.missing)),
+    )
+    return [Metric(name=name, type=type_, value=value, timestamp_ms=at_ms) for name, type_, value in table]
+
+
 class SparkplugSink:
     """One connection from `open` to `close`, and one edge node session on it."""
 
     rows_at_a_time = 64
 
     def __init__(
-        self, settings: SparkplugGateway, *, edge: str, cameras: Sequence[str], clock: Clock
+        self,
+        settings: SparkplugGateway,
+        *,
+        edge: str,
+        cameras: Sequence[str],
+        rules: Sequence[str],
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._place = f"{settings.host}:{settings.port}"
         self._edge = edge
         self._clock = clock
         self._verdicts: dict[str, Verdict | None] = dict.fromkeys(cameras)
+        self._parts: dict[str, PartVerdict | None] = dict.fromkeys(rules)
         # A start at 0 would let the death of the process before this one end the session of this one.
         self._birth_death = int(clock.utc_now().timestamp()) % 256
         self._seq = 0
@@ -130,10 +159,11 @@ class SparkplugSink:
     def deliver(self, rows: Sequence[Waiting]) -> None:
         client = self._client
         assert client is not None
-        found, refusal = verdicts(rows)
-        shown = latest(found)
-        changed = [name for name in shown if name in self._verdicts]
-        self._verdicts.update({name: shown[name] for name in changed})
+        found = batch(rows)
+        shown = {name: one for name, one in found.of_cameras().items() if name in self._verdicts}
+        parts = {rule: one for rule, one in found.of_rules().items() if rule in self._parts}
+        self._verdicts.update(shown)
+        self._parts.update(parts)
         self._turn(client, 0.0)
         if not self._host_is_there():
             raise GatewayError(f"{self._place}: {self._away()}")
@@ -141,10 +171,13 @@ class SparkplugSink:
             self._rebirth = False
             self._be_born(client)
         else:
-            for name in changed:
-                self._publish(client, "DDATA", camera_metrics(self._verdicts[name], self._now_ms()), name)
-        if refusal is not None:
-            raise refusal
+            now_ms = self._now_ms()
+            for name, verdict in shown.items():
+                self._publish(client, "DDATA", camera_metrics(verdict, now_ms), name)
+            for rule, part in parts.items():
+                self._publish(client, "DDATA", part_metrics(part, now_ms), _device(rule))
+        if found.refusal is not None:
+            raise found.refusal
 
     def close(self) -> None:
         client, self._client = self._client, None
@@ -173,13 +206,15 @@ class SparkplugSink:
         return f"primary host {host} is not online; start it, or check primary_host"
 
     def _be_born(self, client: paho.Client) -> None:
-        """NBIRTH, which starts the count of messages afresh, and a DBIRTH for each camera."""
+        """NBIRTH, which starts the count of messages afresh, and a DBIRTH for each camera and part rule."""
         self._seq, self._born = 0, True
         now_ms = self._now_ms()
         control = Metric(name=REBIRTH, type=DataType.BOOLEAN, value=False, timestamp_ms=now_ms)
         self._publish(client, "NBIRTH", [self._session(now_ms), control])
         for name, verdict in self._verdicts.items():
             self._publish(client, "DBIRTH", camera_metrics(verdict, now_ms), name)
+        for rule, part in self._parts.items():
+            self._publish(client, "DBIRTH", part_metrics(part, now_ms), _device(rule))
 
     def _publish(self, client: paho.Client, kind: str, metrics: Sequence[Metric], device: str = "") -> None:
         payload = encode(metrics, timestamp_ms=self._now_ms(), seq=self._seq)
@@ -243,6 +278,10 @@ class SparkplugSink:
     def _host_topics(self) -> tuple[str, ...]:
         host = self._settings.primary_host
         return () if host is None else (f"{NAMESPACE}/STATE/{host}",)
+
+
+def _device(rule: str) -> str:
+    return f"part:{rule}"  # no camera's name has a colon
 
 
 def _trust(client: paho.Client, ca_file: Path | None) -> None:

@@ -21,6 +21,7 @@ class Part:
 
     part_id: str | None
     from_ns: int
+    bind_id: str | None = None  # of the message that named it
     until_ns: int | None = None
     once: bool = False
     used: bool = False
@@ -56,6 +57,7 @@ class Bound:
     """What the record of one trigger says."""
 
     part_id: str | None = None
+    bind_id: str | None = None  # of the message that named the part
     job_id: str | None = None
     product: str | None = None  # decides on the recipe, and is not recorded
 
@@ -76,7 +78,7 @@ def bound(timeline: Timeline, captured_ns: int) -> tuple[Timeline, Bound]:
     over = part.until_ns is not None and captured_ns > part.until_ns
     if over or (part.once and part.used):
         return after, of
-    of = replace(of, part_id=part.part_id)
+    of = replace(of, part_id=part.part_id, bind_id=None if part.part_id is None else part.bind_id)
     if part.used:
         return after, of
     parts = tuple(replace(one, used=True) if one is part else one for one in timeline.parts)

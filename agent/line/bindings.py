@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.clock import Clock
+from agent.clock import Clock, new_uuid7
 from agent.contract.arguments import Bind, Word
 from agent.contract.commands import NotDoneError
 from agent.durable import replace_file
@@ -30,6 +30,7 @@ class _Standing(BaseModel):
     """What holds of one camera until it is changed."""
 
     part_id: Word | None = None
+    bind_id: Word | None = None
     job_id: Word | None = None
     product: Word | None = None
 
@@ -65,7 +66,7 @@ class Bindings:
             for camera in self._timelines.keys() & held.keys():
                 one = held[camera]
                 self._timelines[camera] = Timeline(
-                    parts=(Part(part_id=one.part_id, from_ns=0, used=True),),
+                    parts=(Part(part_id=one.part_id, from_ns=0, bind_id=one.bind_id, used=True),),
                     jobs=(Job(job_id=one.job_id, from_ns=0),),
                     products=(Product(product=one.product, from_ns=0),),
                 )
@@ -82,12 +83,13 @@ class Bindings:
                 "bad_arguments", f"camera: no camera {wanted.camera[:64]!r}; there are {known}"
             )
         cameras = tuple(self._timelines) if wanted.camera is None else (wanted.camera,)
+        bind_id = new_uuid7(self._clock)
         with self._saving:
             with self._lock:
                 self._check(wanted, cameras, arrived_ns)
                 before = dict(self._timelines)
                 for camera in cameras:
-                    self._timelines[camera] = _with(self._timelines[camera], wanted, arrived_ns)
+                    self._timelines[camera] = _with(self._timelines[camera], wanted, arrived_ns, bind_id)
                 after = dict(self._timelines)
             try:
                 self._save(before, after)
@@ -142,12 +144,13 @@ def _standing(timeline: Timeline) -> _Standing:
     lasts = part.until_ns is None and not part.once
     return _Standing(
         part_id=part.part_id if lasts else None,
+        bind_id=part.bind_id if lasts and part.part_id is not None else None,
         job_id=timeline.jobs[-1].job_id,
         product=timeline.products[-1].product,
     )
 
 
-def _with(timeline: Timeline, wanted: Bind, arrived_ns: int) -> Timeline:
+def _with(timeline: Timeline, wanted: Bind, arrived_ns: int, bind_id: str) -> Timeline:
     if "job_id" in wanted.model_fields_set:
         jobs = (*timeline.jobs, Job(job_id=wanted.job_id, from_ns=arrived_ns))
         timeline = replace(timeline, jobs=jobs)
@@ -159,6 +162,7 @@ def _with(timeline: Timeline, wanted: Bind, arrived_ns: int) -> Timeline:
         part = Part(
             part_id=wanted.part_id,
             from_ns=arrived_ns,
+            bind_id=bind_id,
             until_ns=arrived_ns + round(wanted.timeout_s * 1e9) if ends else None,
             once=wanted.part_id is not None and wanted.applies_to == "next_trigger",
             used=wanted.part_id is None,

@@ -128,6 +128,7 @@ def skipped_draft(fault: FrameFault, recipe: Recipe) -> Draft:
         ),
         frame=FrameMessage(
             id=fault.frame_id,
+            epoch=fault.epoch,
             first_line=fault.first_line,
             lines=0,
             lines_lost=fault.lines_lost,
@@ -172,6 +173,7 @@ def verdict_of(draft: Draft, stamp: Stamp, origin: Origin) -> Verdict:
         is_partial=isinstance(item, Frame) and (item.is_partial or invalid_ratio(item) > 0),
         is_simulated=item.camera in origin.simulated,
         part_id=stamp.bound.part_id or _text(item.part_id),
+        bind_id=stamp.bound.bind_id,
         job_id=stamp.bound.job_id,
         recipe_id=recipe.name,
         roll_id=stamp.roll_id,
@@ -239,6 +241,7 @@ def _crops(judged: Judged, picture: Pixels, new_id: Callable[[], str]) -> tuple[
 def _frame_message(frame: Frame) -> FrameMessage:
     return FrameMessage(
         id=frame.frame_id,
+        epoch=frame.epoch,
         first_line=frame.first_line,
         lines=frame.image.shape[0],
         lines_lost=frame.lines_lost,

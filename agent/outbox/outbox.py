@@ -241,6 +241,16 @@ class Outbox:
         except sqlite3.Error as error:
             raise explained(self.path, error) from error
 
+    def verdicts(self, after: int, limit: int) -> tuple[Waiting | Changed, ...]:
+        """The next verdicts behind the sequence `after` that are there, delivered or not. From any thread."""
+        query = f"SELECT seq, {RECORD_COLUMNS} FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        try:
+            with self._reading:
+                rows = self._reads.execute(query, (after, limit)).fetchall()
+                return tuple(opened(self._reads, seq, columns) for seq, *columns in rows)
+        except sqlite3.Error as error:
+            raise explained(self.path, error) from error
+
     def depth(self) -> Depth:
         """What waits; from any thread."""
         if self._writer is None:

@@ -179,8 +179,10 @@ class Behind:
     day: Day | None = None
     shift_starts: Sequence[time] = ()
     rolls: Rolls | None = None
+    parts: Callable[[], Sequence[Json]] | None = None  # each part rule: its counts and its last part
     change: Change | None = None
     drift: Callable[[], Sequence[Json]] | None = None  # how each camera and recipe stands to its good parts
+    outputs: Callable[[], Sequence[Mapping[str, Any]]] | None = None  # what each gate has done, and how late
     replay: Again | None = None
     explain: Again | None = None
     learn_labels: Callable[[str], Json] | None = None  # of a recipe's marks; kept, and naming nothing yet

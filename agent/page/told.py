@@ -21,7 +21,7 @@ class Told:
         found = [("now", now.of(self._sources, snapshot))]
         told = live.of(self._sources, snapshot, after_sequence=self._sequence or 0)
         numbers = [one["sequence"] for one in told["results"]]
-        steady = {key: told[key] for key in ("start", "shift", "cameras", "reject")}
+        steady = {key: told[key] for key in ("start", "shift", "cameras", "parts", "reject")}
         if numbers or steady != self._live:
             found.append(("live", told))
         self._live = steady

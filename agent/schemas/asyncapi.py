@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from agent.contract.actuation import Actuation
 from agent.contract.arguments import COMMANDS
 from agent.contract.chain import NAME
 from agent.contract.commands import CODES, Response
@@ -18,6 +19,7 @@ from agent.contract.desired import INSTALL_TYPE, MAX_DOCUMENT_BYTES, SETTINGS_TY
 from agent.contract.events import EventMessage
 from agent.contract.head import Head, HeadStatement
 from agent.contract.mark import Mark
+from agent.contract.part import PartVerdict
 from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, Status, crop_header, encode
 from agent.contract.reported import Reported
 from agent.contract.row import Row
@@ -34,6 +36,8 @@ SENT: dict[TopicName, str] = {  # and the rest of the address
     "event": "event",
     "mark": "mark",
     "head": "head",
+    "actuation": "actuation",
+    "part": "part/{rule}",
     "status": "status",
     "metrics": "metrics",
     "reported": "config/reported",
@@ -50,6 +54,7 @@ PARAMETERS = {
     "line": "the production line",
     "station": "the inspection station; also its MQTT client id and the name in its certificate",
     "camera": "one of the station's cameras",
+    "rule": "one of the station's part rules",
     "group": "stations that have it in `remote.groups` of their settings",
 }
 CROP_PROPERTIES = {
@@ -61,7 +66,7 @@ CROP_PROPERTIES = {
 }
 CLOUD_EVENT = {
     "specversion": "1.0",
-    "id": "the id of what is told: result_id, event_id, mark_id, head_id or crop_id",
+    "id": "the id of what is told: result_id, event_id, mark_id, actuation_id, head_id or crop_id",
     "source": "the topic down to the station",
     "type": "the message's schema",
     "time": "when it was made",
@@ -103,7 +108,19 @@ def document() -> Json:
         "operations": {**_sending(), **_receiving(), **pieces.operations()},
         "components": {
             "schemas": json_schemas.components(
-                (Verdict, EventMessage, Mark, Head, HeadStatement, Status, Reported, Response, *pieces.MODELS)
+                (
+                    Verdict,
+                    EventMessage,
+                    Mark,
+                    PartVerdict,
+                    Actuation,
+                    Head,
+                    HeadStatement,
+                    Status,
+                    Reported,
+                    Response,
+                    *pieces.MODELS,
+                )
             ),
             "messages": {
                 **_sent_messages(),
@@ -224,6 +241,20 @@ def _sent_messages() -> Json:
             "description": _HEAD,
             "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
             "examples": [{"payload": examples.plain(examples.head())}],
+        },
+        "actuation": {
+            **_message(
+                "plumbline.actuation/1", "Actuation", "What an output did for one part, and how late."
+            ),
+            "description": _ACTUATION,
+            "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
+            "examples": [{"payload": examples.plain(examples.actuation())}],
+        },
+        "part": {
+            **_message("plumbline.part/1", "PartVerdict", "What several cameras say of one part together."),
+            "description": _PART,
+            "traits": [{"$ref": "#/components/messageTraits/cloud_event"}],
+            "examples": [{"payload": examples.plain(examples.part())}],
         },
         "status": {
             **_message("plumbline.status/1", "Status", "How the station is; also its last will."),
@@ -360,7 +391,8 @@ def _texts(meanings: dict[str, str]) -> Json:
 
 def _parameter(name: str, meaning: str) -> Json:
     of = examples.TOPICS
-    example = {"camera": examples.CAMERA, "group": examples.GROUP}.get(name) or str(getattr(of, name))
+    named = {"camera": examples.CAMERA, "rule": examples.RULE, "group": examples.GROUP}
+    example = named.get(name) or str(getattr(of, name))
     return {"description": f"{meaning}; 1 to 64 of a-z, 0-9, _ and -", "examples": [example]}
 
 
@@ -395,6 +427,17 @@ Each record carries the link of the one before as `chain.previous`. Its own link
 its last member `chain`; a verdict that was said again counts with `replayed: false`, and a crop by its
 sha256. Where the links from a record on lead to the `link` that a head signs, the record is as the station
 made it."""
+_ACTUATION = """\
+One for each part that an output rejected, and for each that it should have acted on and did not. A good part
+that passed in time has none. `sequence` counts an output's messages without a gap by `boot_id`. A fail that
+has no message here was on its way when the agent died: what the gate did with it is what the PLC did."""
+
+_PART = """\
+Where the settings have part rules: one for each part, and every verdict of a camera with a part rule is named
+in the `views` of exactly one. `fail` if a view failed; else `undecided` if one is missing, undecided or
+skipped, or it is in doubt whose it is; else `pass`. `sequence` counts the station's part verdicts without a
+gap, apart from verdicts. A view that came too late for its part has one of its own, with `late_for`. Verdicts
+come on their own topic all the same, and mostly before."""
 
 _CROP_HEADER = """\
 Only where the station speaks MQTT 3.1.1, whose messages have no properties: it comes beside the crop, in

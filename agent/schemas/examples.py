@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel
 
 from agent.clock import rfc3339
+from agent.contract.actuation import Actuation
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import Response, SignedRequest
 from agent.contract.desired import (
@@ -26,6 +27,7 @@ from agent.contract.events import EventMessage
 from agent.contract.head import HEAD_TYPE, Head, HeadStatement, head_of
 from agent.contract.mark import Mark
 from agent.contract.metrics import STAGES, VERDICTS, Distribution, Sample, message
+from agent.contract.part import PartVerdict, PartView
 from agent.contract.payloads import Status, crop_row, encode, verdict_row
 from agent.contract.reported import (
     ActiveSettings,
@@ -56,6 +58,7 @@ from agent.trust.keys import key_id
 TOPICS = Topics(site="plant1", area="press", line="l2", station="cell3-cam1")
 CAMERA = "top"
 GROUP = "press"
+RULE = "housing"
 WHEN = datetime(2026, 11, 24, 7, 15, 3, 412_000, tzinfo=timezone.utc)
 BOOT = "0193586b-3a00-7000-8000-000000000001"
 RESULT = "0193586b-3f14-7c3e-9a55-6b1d2f0a7c11"
@@ -172,6 +175,74 @@ def mark() -> Mark:
         part_id=told.part_id,
         job_id=told.job_id,
         score=told.score,
+    )
+
+
+def actuation() -> Actuation:
+    told = verdict()
+    return Actuation(
+        actuation_id="0193586b-4a02-7e1c-8d11-2b9e6f0c7d55",
+        sequence=318,
+        boot_id=BOOT,
+        station=TOPICS.station,
+        output="reject",
+        created=rfc3339(WHEN.replace(second=4)),
+        action="reject",
+        cause="verdict",
+        is_late=False,
+        lateness_ms=0.8,
+        camera=CAMERA,
+        frame_id=told.frame.id,
+        result_id=RESULT,
+        verdict=told.verdict,
+        part_id=told.part_id,
+    )
+
+
+def part() -> PartVerdict:
+    told = verdict()
+    assert told.score is not None
+    side = "0193586b-3f1a-7d52-8b06-90a1b2c3d4e5"
+    return PartVerdict(
+        result_id="6a3f0a55-7a0e-5a4f-9d5e-3a1c8be0f7d2",
+        sequence=61_404,
+        boot_id=BOOT,
+        station=TOPICS.station,
+        rule=RULE,
+        created=rfc3339(WHEN.replace(microsecond=431_000)),
+        clock_synced=True,
+        verdict="fail",
+        result_evaluation="NotOK",
+        result_evaluation_code=2,
+        reason=None,
+        part_id=told.part_id,
+        job_id=told.job_id,
+        by="encoder",
+        key="882211",
+        cameras=(CAMERA, "side"),
+        views=(
+            PartView(
+                camera=CAMERA,
+                result_id=told.result_id,
+                sequence=told.sequence,
+                boot_id=told.boot_id,
+                verdict=told.verdict,
+                score=told.score.normalized,
+                defects=len(told.defects),
+                frame_id=told.frame.id,
+                encoder=told.frame.encoder,
+            ),
+            PartView(
+                camera="side",
+                result_id=side,
+                sequence=told.sequence + 1,
+                boot_id=told.boot_id,
+                verdict="pass",
+                score=41.3,
+                frame_id=99_170,
+                encoder=884_612,
+            ),
+        ),
     )
 
 

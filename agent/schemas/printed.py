@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+from agent.contract.actuation import Actuation
 from agent.contract.commands import SignedRequest
 from agent.contract.desired import DesiredBundle, DesiredSettings
 from agent.contract.events import EventMessage
 from agent.contract.head import Head
 from agent.contract.mark import Mark
+from agent.contract.part import PartVerdict
 from agent.contract.payloads import Status
 from agent.contract.reported import Reported
 from agent.contract.verdict import Verdict
@@ -20,6 +22,8 @@ Contract: TypeAlias = Literal[
     "event",
     "mark",
     "head",
+    "actuation",
+    "part",
     "status",
     "metrics",
     "command",
@@ -44,6 +48,10 @@ def printed(what: Contract) -> dict[str, Any]:
             return json_schemas.outgoing(Mark)
         case "head":
             return json_schemas.outgoing(Head)
+        case "actuation":
+            return json_schemas.outgoing(Actuation)
+        case "part":
+            return json_schemas.outgoing(PartVerdict)
         case "status":
             return json_schemas.outgoing(Status)
         case "metrics":

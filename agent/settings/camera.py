@@ -125,6 +125,8 @@ class Camera(_Section):
     flat_field: FlatField = Field(FlatField(), json_schema_extra=CAMERA)
     silence_timeout_s: float | None = Field(None, ge=0, le=86_400, json_schema_extra=CAMERA)
     part_required: bool = False
+    part_rule: Identifier | None = None
+    offset_ticks: int = Field(0, ge=-2_000_000_000, le=2_000_000_000)
 
     @model_validator(mode="after")
     def _only_lines_make_a_web(self) -> Camera:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from agent.foreign import shown
 from agent.settings import shape as shape
 from agent.settings.gateways import SPARKPLUG_NAME, WEB_ADDRESS
+from agent.settings.outputs import OPCUA_ADDRESS
 from agent.settings.section import IDENTIFIER
 from agent.settings.shape import Keys
 
@@ -116,6 +117,8 @@ def _without_tags(keys: Keys) -> Keys:
         return keys[:3] + keys[4:]
     if keys[:1] == ("gateways",):
         return keys[:2] + keys[3:]
+    if keys[:1] == ("outputs",) and keys[2:3] in (("tracking",), ("gate",)):
+        return keys[:3] + keys[4:]
     return keys
 
 
@@ -191,6 +194,8 @@ _WORDS = {
 _PATTERNS = {
     WEB_ADDRESS: "is no address that can be used; write https://HOST:PORT and a path in ASCII, without user"
     " and password: a secret stands in secret_file",
+    OPCUA_ADDRESS: "is no address of an OPC UA server; write opc.tcp://HOST:PORT and a path, without user and"
+    " password",
     SPARKPLUG_NAME: "write 1 to 64 characters without +, /, # and spaces",
     IDENTIFIER: "write 1 to 64 of the characters a-z, 0-9, _ and -; no capitals, no spaces, no dots",
 }

@@ -29,8 +29,11 @@ from agent.settings.filled import anchored, complete
 from agent.settings.gateways import MAX_GATEWAYS, Gateway
 from agent.settings.mqtt import Delivery as Delivery
 from agent.settings.mqtt import Mqtt as Mqtt
+from agent.settings.outputs import MAX_OUTPUTS, Output
+from agent.settings.outputs import check as check_outputs
 from agent.settings.page import Page as Page
 from agent.settings.page import PageProxy as PageProxy
+from agent.settings.parts import MAX_RULES, PartRule, check_rules
 from agent.settings.places import annotated, places_of
 from agent.settings.problems import Places, problems_of, unusable_texts
 from agent.settings.recipes import MAX_RECIPES, Recipe, check
@@ -141,6 +144,7 @@ class Settings(_Section):
     bundle: Path = Path("bundle")
     trust: Trust = Trust()
     cameras: tuple[Camera, ...] = Field((Camera(),), min_length=1, max_length=16)
+    parts: tuple[PartRule, ...] = Field((), max_length=MAX_RULES, validate_default=True)
     line: Line = Line()
     engine: Engine = Engine()
     judge: Judge = Field(Judge(), json_schema_extra=FRAME)
@@ -153,6 +157,7 @@ class Settings(_Section):
     mqtt: Mqtt = Mqtt()
     remote: Remote = Remote()
     gateways: tuple[Gateway, ...] = Field((), max_length=MAX_GATEWAYS)
+    outputs: tuple[Output, ...] = Field((), max_length=MAX_OUTPUTS)
     health: Health = Health()
     page: Page = Page()
     logs: Logs = Field(Logs(), json_schema_extra=FRAME)
@@ -165,6 +170,14 @@ class Settings(_Section):
             if names.count(name) > 1:
                 raise ValueError(f"camera name {name!r} stands twice; names are topics and must differ")
         return cameras
+
+    @field_validator("parts")
+    @classmethod
+    def _each_rule_has_cameras(
+        cls, parts: tuple[PartRule, ...], info: ValidationInfo
+    ) -> tuple[PartRule, ...]:
+        check_rules(parts, info.data.get("cameras", ()))
+        return parts
 
     @field_validator("recipes")
     @classmethod
@@ -197,9 +210,25 @@ class Settings(_Section):
                 raise ValueError(f"gateway name {name!r} stands twice; names are cursors and must differ")
         return gateways
 
+    @field_validator("outputs")
+    @classmethod
+    def _each_output_has_its_camera(
+        cls, outputs: tuple[Output, ...], info: ValidationInfo
+    ) -> tuple[Output, ...]:
+        if "cameras" in info.data:
+            check_outputs(outputs, info.data["cameras"])
+        return outputs
+
     def engine_cache(self) -> Path:
         """The folder of compiled engines: the one that is set, or `engines` beside the outbox."""
         return self.engine.cache or self.outbox.path.parent / "engines"
+
+    def part_cameras(self) -> dict[str, tuple[str, ...]]:
+        """The cameras of each part rule, both in their order."""
+        return {
+            rule.name: tuple(one.name for one in self.cameras if one.part_rule == rule.name)
+            for rule in self.parts
+        }
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON: two agents with equal settings have equal digests."""

@@ -176,6 +176,11 @@ class Board:
         with self._lock:
             return frozenset(name for name, camera in self._cameras.items() if camera.state not in rests)
 
+    def is_streaming(self, name: str) -> bool:
+        """Whether a camera gives frames."""
+        with self._lock:
+            return name in self._cameras and self._cameras[name].state == "streaming"
+
     def size_of(self, name: str) -> tuple[int, int] | None:
         """Width and height that hold every frame of late that was decided; None where there was none."""
         with self._lock:

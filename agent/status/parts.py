@@ -13,6 +13,8 @@ from agent.line.capture import Capture
 from agent.line.line import Line
 from agent.line.recipes import Recipes
 from agent.marks.marks import Marks
+from agent.outputs.outputs import Outputs
+from agent.parts.parts import PartVerdicts
 from agent.remote.remote import Remote
 from agent.remote.rollout.orders import Rollouts
 from agent.remote.settings.blind import beside
@@ -34,10 +36,12 @@ class Parts:
     remote: Remote
     rollouts: Rollouts
     roll_maps: RollMaps
+    part_verdicts: PartVerdicts | None
     archive: Archive | None
     marks: Marks
     drift: DriftWatch
     namer: Namer
+    outputs: Outputs
     board: Board
     day: Day
 
@@ -47,11 +51,13 @@ class Parts:
             "engines": self.recipes.words(),
             "archive": () if self.archive is None else self.archive.words(),
             "marks": self.marks.words(),
+            "parts": () if self.part_verdicts is None else self.part_verdicts.words(),
             "uplink": self.uplink.words(),
             "holds": self.remote.holds.words(),
             "rollouts": self.rollouts.words(),
             "pictures": [words for line in self.lines.values() for words in line.words()],
             "drift": self.drift.words(),
             "labels": self.namer.words(),
+            "outputs": self.outputs.words(),
             "regions": beside(self.recipes.settings, self.board.size_of),
         }

@@ -39,7 +39,10 @@ def of_station(parts: Parts, *, turned_away: int) -> Iterable[Sample]:
     yield from of_rollouts(parts.rollouts)
     yield from of_rolls(parts.cameras, parts.roll_maps)
     yield from of_archive(parts.archive)
+    if parts.part_verdicts is not None:
+        yield from parts.part_verdicts.counts.samples()
     yield from of_drift(parts.cameras, parts.drift)
+    yield from parts.outputs.samples()
     yield from of_board(parts.board)
     yield Sample("page_turned_away", turned_away)
     yield Sample("log_lines_left_out", logs.left_out())

@@ -23,6 +23,7 @@ def without_picture(frame: Frame, reason: str, detail: str) -> FrameFault:
         captured_at=frame.captured_at,
         first_line=frame.first_line,
         encoder=frame.encoder,
+        epoch=frame.epoch,
         lines_lost=frame.lines_lost,
         part_id=frame.part_id,
         thumbnail=_thumbnail(frame),

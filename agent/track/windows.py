@@ -224,5 +224,6 @@ class Web:
             captured_at=block.captured_at,
             first_line=first_line,
             encoder=self._encoder_at(first_line, block),
+            epoch=block.epoch,
             lines_lost=end_line - first_line,
         )

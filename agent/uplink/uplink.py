@@ -337,6 +337,7 @@ def _around(
             one,
             topics=topics,
             cameras=[camera.name for camera in wanted.cameras],
+            rules=wanted.part_cameras(),
             clock=clock,
             interlock=lambda: keeper.full,
             bind=bind,

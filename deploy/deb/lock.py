@@ -16,7 +16,7 @@ import tomllib
 from targets import ARCHES, GLIBC, LOCKS, MACHINES, PYTHONS, Arch, Python, Target
 from tools import ROOT, TOOLS_LOCK, run, tools
 
-EXTRAS = ("gateways", "tensorrt")
+EXTRAS = ("gateways", "gpio", "tensorrt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

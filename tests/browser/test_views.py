@@ -67,6 +67,21 @@ def test_a_view_is_sound_in_every_width_and_colour(
     require_sound(browser, tmp_path, view, lambda: go(browser, station, view, reject))
 
 
+def test_a_camera_says_in_words_what_the_gate_behind_it_has_done(station: Station, browser: Browser) -> None:
+    go(browser, station, "cameras", fill(station))
+    words = browser.text("#view")
+    for one in (
+        "Output reject: its gate does not answer",
+        "Modbus 10.0.0.9:502 did not answer within 0.5 s",
+        "1.4 ms in the middle",
+        "Good, and rejected with a neighbour",
+        "Missed: the gate did not answer",
+        "240",
+    ):
+        assert one in words
+    assert browser.errors == []
+
+
 @pytest.mark.parametrize("on_board", [True, False])
 def test_a_card_shows_the_boxes_of_its_defects_where_they_are_on_the_picture(
     station: Station, browser: Browser, on_board: bool

@@ -105,6 +105,8 @@ def test_a_station_says_all_that_the_contract_names_and_the_mes_hears_it(
         TOPICS.event(),
         TOPICS.mark(),
         TOPICS.head(),
+        TOPICS.actuation(),
+        TOPICS.part("housing"),
         TOPICS.rsp("ping"),
         TOPICS.reported(),
         TOPICS.bundle_get(),
@@ -124,6 +126,8 @@ def test_a_station_says_all_that_the_contract_names_and_the_mes_hears_it(
         ANOTHER.event(),
         ANOTHER.mark(),
         ANOTHER.head(),
+        ANOTHER.actuation(),
+        ANOTHER.part("housing"),
         ANOTHER.status(),
         ANOTHER.metrics(),
         ANOTHER.rsp("ping"),
@@ -202,7 +206,7 @@ def test_a_role_writes_its_verbs_and_documents_and_nothing_else(plant: Plant, ro
         may |= DOCUMENTS | {TOPICS.bundle_data(), "plumbline/v1/fleet/office/turn"}
     every = {TOPICS.cmd(verb) for verb in EVERY_VERB} | DOCUMENTS
     every |= {TOPICS.bundle_data(), TOPICS.bundle_get(), TOPICS.reported(), TOPICS.status(), TOPICS.event()}
-    every |= {TOPICS.mark(), TOPICS.head()}
+    every |= {TOPICS.mark(), TOPICS.head(), TOPICS.part("housing"), TOPICS.actuation()}
     every |= {"plumbline/v1/fleet/office/turn", TOPICS.verdict("top"), TOPICS.rsp("ping")}
     assert taken(plant, role, every) == may
 
@@ -240,11 +244,22 @@ def test_documents_reach_their_station_and_their_group_and_nobody_else(plant: Pl
 
 def test_the_office_and_the_operator_hear_what_stations_report_and_answer(plant: Plant) -> None:
     said = {TOPICS.status(), TOPICS.reported(), TOPICS.rsp("ping"), TOPICS.event()}
-    heard = {"fleet": said | {TOPICS.bundle_get()}, "operator": said | {TOPICS.mark(), TOPICS.head()}}
+    heard = {
+        "fleet": said | {TOPICS.bundle_get()},
+        "operator": said | {TOPICS.mark(), TOPICS.head(), TOPICS.part("housing"), TOPICS.actuation()},
+    }
     listeners = {name: plant.subscriber(name, "plumbline/v1/#") for name in heard}
     for one in listeners.values():
         one.start()
-    more = {TOPICS.verdict("top"), TOPICS.metrics(), TOPICS.bundle_get(), TOPICS.mark(), TOPICS.head()}
+    more = {
+        TOPICS.verdict("top"),
+        TOPICS.metrics(),
+        TOPICS.bundle_get(),
+        TOPICS.mark(),
+        TOPICS.head(),
+        TOPICS.part("housing"),
+        TOPICS.actuation(),
+    }
     assert taken(plant, TOPICS.station, said | more) == said | more
     for name, listener in listeners.items():
         eventually(

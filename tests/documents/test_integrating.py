@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
+from agent.contract.actuation import CAUSES
 from agent.contract.arguments import COMMANDS
 from agent.contract.commands import ACCEPTED, CODES, COMMAND_TYPE, Response, SignedRequest
 from agent.contract.events import EVENT_NAMES, EventMessage
+from agent.contract.part import PART_REASONS
 from agent.contract.payloads import Status
 from agent.contract.topics import TOPICS
 from agent.contract.verdict import REASONS
 from agent.gateways import modbus, modbus_binding, opcua
 from agent.gateways.opcua_binding import JOB, PART
+from agent.gateways.opcua_fields import FIELDS as OPC_UA
+from agent.gateways.opcua_fields import PART_FIELDS
 from agent.gateways.webhook import NEVER, cloud_event_headers
 from agent.outbox.replayed import RANGES, told
 from agent.schemas import examples
@@ -44,16 +48,28 @@ def below(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[tuple[str, 
             yield many, schema["$defs"][one["$ref"].rpartition("/")[2]]
 
 
-VERDICT = printed("verdict")
-FIELDS = [(name, words) for name, words in fields(VERDICT, VERDICT) if name != "reason"]
+VERDICT, OF_PART = printed("verdict"), printed("part")
+FIELDS = [
+    (name, words)
+    for schema in (VERDICT, OF_PART)
+    for name, words in fields(schema, schema)
+    if (name, schema) != ("reason", VERDICT)
+]
 
 
 @pytest.mark.parametrize(("name", "words"), FIELDS, ids=[name for name, _ in FIELDS])
-def test_every_field_of_the_verdict_stands_there_with_its_meaning(name: str, words: str) -> None:
+def test_every_field_of_a_verdict_and_a_part_stands_there_with_its_meaning(name: str, words: str) -> None:
     assert [f"`{name}`", words] in ROWS
 
 
-@pytest.mark.parametrize("meanings", [REASONS, EVENT_NAMES], ids=["reason", "event"])
+def test_every_field_and_cause_of_an_actuation_is_named() -> None:
+    names = {name for name, _ in fields(printed("actuation"), printed("actuation"))}
+    said_of_all = {"schema", "created", "station", "detail", "is_simulated"}
+    missing = (names - said_of_all | set(CAUSES)) - CODE
+    assert missing == set()
+
+
+@pytest.mark.parametrize("meanings", [REASONS, PART_REASONS, EVENT_NAMES], ids=["reason", "part", "event"])
 def test_every_named_value_stands_there_with_its_meaning(meanings: dict[str, str]) -> None:
     assert [row for row in meanings.items() if [f"`{row[0]}`", row[1]] not in ROWS] == []
 
@@ -113,10 +129,11 @@ def test_how_commands_are_signed_stands_there() -> None:
 
 def test_opc_ua_and_webhook_are_named() -> None:
     assert {f"top.{name}" for name in (PART, JOB)} | {PART, JOB} <= CODE
-    assert {field.name for field in opcua.FIELDS} | {
+    assert {field.name for field in (*OPC_UA, *PART_FIELDS)} | {
         "Heartbeat",
         "Interlock",
         "Camera",
+        "Rule",
         opcua.NAMESPACE,
     } <= CODE
     headers = set(cloud_event_headers(examples.crop_message())) - {"ce-specversion", "ce-id"}

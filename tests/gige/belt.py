@@ -47,6 +47,8 @@ class Counts:
     heartbeats_lost: int = 0
     commands: int = 0  # that were answered
     denied: int = 0  # register writes of somebody who has no control
+    user_outputs: dict[str, list[int]] = field(default_factory=dict)  # levels that each was given
+    line_sources: dict[str, int] = field(default_factory=dict)  # of each line that was made an output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

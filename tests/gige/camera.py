@@ -119,6 +119,7 @@ class Camera:
         elif address == r.FEATURES["EncoderReset"]:
             self.belt.encoder = 0
         self._registers[address] = value
+        self._switch(address)
 
     def read_memory(self, address: int, size: int) -> bytes:
         if size == 4 and address < r.XML_ADDRESS:
@@ -127,6 +128,16 @@ class Camera:
 
     def write_memory(self, address: int, data: bytes) -> None:
         self._registers.write(address, data)
+        self._switch(address)
+
+    def _switch(self, address: int) -> None:
+        """Lines and user outputs, each by its selector."""
+        feature, counts = self._registers.feature, self.belt.counts
+        if address == r.FEATURES["UserOutputValue"]:
+            levels = counts.user_outputs.setdefault(str(feature("UserOutputSelector")), [])
+            levels.append(feature("UserOutputValue"))
+        elif address == r.FEATURES["LineSource"] and feature("LineMode"):
+            counts.line_sources[str(feature("LineSelector"))] = feature("LineSource")
 
     def resend(self, block_id: int, first: int, last: int) -> None:
         counts = self.belt.counts

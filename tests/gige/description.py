@@ -7,6 +7,7 @@ from tests.gige.registers import FEATURES, TEXTS
 
 CHUNKS = {"ChunkEncoderValue": 0x12, "ChunkLineStatusAll": 0x13, "ChunkCounterValue": 0x14}
 IMAGE_CHUNK = 0x1
+USER_OUTPUTS = {"UserOutput0": 1, "UserOutput1": 2}
 WIDTH_STEP = 4
 
 
@@ -88,6 +89,9 @@ def describe() -> bytes:
             *("AcquisitionLineRate", "ExposureTime"),
         ],
         "EncoderControl": ["EncoderValue", "EncoderReset"],
+        "DigitalIOControl": [
+            *("LineSelector", "LineMode", "LineSource", "UserOutputSelector", "UserOutputValue"),
+        ],
         "TransportLayerControl": ["PayloadSize", "TLParamsLocked"],
         "ChunkDataControl": ["ChunkModeActive", *CHUNKS],
     }
@@ -119,6 +123,11 @@ def describe() -> bytes:
         + _float("ExposureTime", "ExposureTimeRegister", "us", 1, 100_000)
         + _integer("EncoderValue", mode="RO")
         + _command("EncoderReset")
+        + _enumeration("LineSelector", {"Line0": 0, "Line1": 1, "Line2": 2})
+        + _enumeration("LineMode", {"Input": 0, "Output": 1})
+        + _enumeration("LineSource", {"Off": 0, **USER_OUTPUTS})
+        + _enumeration("UserOutputSelector", USER_OUTPUTS)
+        + _boolean("UserOutputValue")
         + _boolean("ChunkModeActive")
         + _integer("PayloadSize", mode="RO")
         + _integer("TLParamsLocked")

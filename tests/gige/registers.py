@@ -30,6 +30,7 @@ FEATURES = {
             *("AcquisitionMode", "AcquisitionStart", "AcquisitionStop"),
             *("AcquisitionLineRate", "ExposureTime"),  # millihertz, nanoseconds
             *("EncoderValue", "EncoderReset", "ChunkModeActive", "PayloadSize", "TLParamsLocked"),
+            *("LineSelector", "LineMode", "LineSource", "UserOutputSelector", "UserOutputValue"),
         ]
     )
 }

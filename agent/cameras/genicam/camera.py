@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ from agent.cameras.genicam.accounting import Accounts, Books
 from agent.cameras.genicam.session import Block, Session, open_session
 from agent.clock import Clock
 from agent.messages import Frame, FrameFault
-from agent.settings.camera import GenicamSource
+from agent.settings.camera import FeatureWrite, GenicamSource
 
 log = structlog.get_logger()
 
@@ -77,6 +78,13 @@ class GenicamCamera:
         session, self._session = self._session, None
         if session is not None:
             session.close()
+
+    def write(self, features: Sequence[FeatureWrite]) -> None:
+        """While it gives pictures, from any thread; raises CameraError, also where it is not open."""
+        session = self._session
+        if session is None:
+            raise CameraError(f"{self._name}: is not open; see what is said of the camera")
+        session.write(features)
 
     def stats(self) -> dict[str, int]:
         session = self._session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from agent.cameras.genicam.features import write_features
 from agent.cameras.genicam.library import AravisError, ControlLost, Library, load
 from agent.cameras.genicam.pixels import FORMATS, PixelFormat
 from agent.cameras.genicam.ring import Ring
-from agent.settings.camera import GenicamSource
+from agent.settings.camera import FeatureWrite, GenicamSource
 
 log = structlog.get_logger()
 
@@ -91,6 +91,7 @@ def _open(library: Library, camera: str, source: GenicamSource, owned: list[int]
         library=library,
         name=f"{camera} at {source.address}",
         handle=handle,
+        device=device,
         stream=stream,
         ring=ring,
         chunks=chunks,
@@ -133,6 +134,7 @@ class Session:
         library: Library,
         name: str,
         handle: int,
+        device: int,
         stream: int,
         ring: Ring,
         chunks: Chunks | None,
@@ -145,6 +147,7 @@ class Session:
         self.pixel_format = pixel_format
         self._library = library
         self._handle = handle
+        self._device = device
         self._stream = stream
         self._ring = ring
         self._chunks = chunks
@@ -153,6 +156,7 @@ class Session:
         self._slots: dict[int, int] = {}  # by buffer
         self._held: set[int] = set()  # buffers that are ours, not the stream's
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # nodes of the description know no threads; a grab does not wait
         self._closed = False
 
     def start(self) -> None:
@@ -181,6 +185,16 @@ class Session:
             self._held.add(buffer)
             return self._read(buffer)
 
+    def write(self, features: Sequence[FeatureWrite]) -> None:
+        """Between grabs or during one, from any thread; raises CameraError."""
+        with self._writing:
+            if self._closed or self._is_lost():
+                raise CameraError(f"{self.name}: does not answer any more; {REMEDY_PRESENCE}")
+            try:
+                write_features(self._library, self._device, self.name, features)
+            except AravisError as error:
+                raise CameraError(f"{self.name}: does not answer ({error}); {REMEDY_PRESENCE}") from error
+
     def statistics(self) -> dict[str, int]:
         """Aravis' own counters by their names, such as n_resent_packets and n_underruns."""
         with self._lock:
@@ -188,7 +202,7 @@ class Session:
 
     def close(self) -> None:
         """Stop and let go; takes up to 5 s when the camera does not answer."""
-        with self._lock:
+        with self._lock, self._writing:
             if self._closed:
                 return
             self._closed = True

@@ -1,4 +1,4 @@
-"""Each camera: what it does, since when, how often, and what it lost."""
+"""Each camera: what it does, since when, how often, what it lost, and the gates that follow its parts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from agent.status.snapshot import CameraView
 def data(sources: Sources, query: Query) -> Json:
     snapshot, drift = sources.shown.snapshot(), sources.behind.drift
     drifts = [] if drift is None else drift()
+    outputs = [] if sources.behind.outputs is None else sources.behind.outputs()
     return {
         "now": rfc3339(snapshot.now),
         "can_command": sources.behind.desk is not None,
         "cameras": [
-            {**_camera(camera), "drift": [one for one in drifts if one["camera"] == camera.name]}
+            {
+                **_camera(camera),
+                "drift": [one for one in drifts if one["camera"] == camera.name],
+                "outputs": [one for one in outputs if one["camera"] == camera.name],
+            }
             for camera in snapshot.cameras
         ],
     }

@@ -42,6 +42,7 @@ def of(sources: Sources, snapshot: Snapshot, *, after_sequence: int = 0) -> Json
         "start": {"since": rfc3339(snapshot.started), **counters(snapshot.counts)},
         "shift": _shift(sources, snapshot),
         "cameras": [camera_of(camera) for camera in snapshot.cameras],
+        "parts": [] if sources.behind.parts is None else [part_of(one) for one in sources.behind.parts()],
         "results": results,
         "reject": next((reject_of(one) for one in snapshot.rejects if one.verdict.verdict == "fail"), None),
     }
@@ -73,6 +74,25 @@ def camera_of(camera: CameraView) -> Json:
         "interval_s": camera.interval_s,
         "frozen_s": camera.frozen_s,
         "last_minute": work_of([camera.work.tally]),
+    }
+
+
+def part_of(rule: Json) -> Json:
+    """A part rule: what became of its parts, and the last one with its views."""
+    last = rule["last"]
+    return {
+        **{name: rule[name] for name in ("rule", "by", "cameras", "open", "counts")},
+        "last": None
+        if last is None
+        else {
+            name: last[name]
+            for name in ("created", "verdict", "reason", "detail", "part_id", "key", "sequence")
+        }
+        | {
+            "views": [
+                {name: view[name] for name in ("camera", "result_id", "verdict")} for view in last["views"]
+            ]
+        },
     }
 
 

@@ -33,7 +33,7 @@ def webhook() -> None:
 
 def sparkplug() -> None:
     settings = SparkplugGateway(host="127.0.0.1", port=9)
-    SparkplugSink(settings, edge="e", cameras=["top"], clock=CLOCK).open()
+    SparkplugSink(settings, edge="e", cameras=["top"], rules=[], clock=CLOCK).open()
 
 
 @pytest.mark.parametrize("number", OURS)

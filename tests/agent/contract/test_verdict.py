@@ -65,6 +65,7 @@ def longest() -> Verdict:
         is_partial=False,
         is_simulated=False,
         part_id="p" * 255,
+        bind_id="0193586b-3f14-7c3e-9a55-6b1d2f0a7c11",
         roll_id="r" * 90,
         continued_from_line=big,
         score=ScoreMessage(raw=1.1754943508222875e-38, threshold=1 / 3, normalized=1e8 / 3),
@@ -108,6 +109,8 @@ def test_the_published_example_is_a_verdict_and_all_its_names_are_sent() -> None
     sent = json.loads(encode(Verdict.model_validate_json(EXAMPLE)))
     assert sent.pop("detail", "absent") is None
     assert sent.pop("continued_from_line", "absent") is None
+    assert sent.pop("bind_id", "absent") is None
+    assert sent["frame"].pop("epoch", "absent") == 0
     assert sent["defects"][0].pop("bbox_web", "absent") is None
     assert sent["model"].pop("provisional_rate", "absent") is None
     assert sent["model"].pop("labels_sha256", "absent") is None

@@ -56,6 +56,7 @@ def hmi(bind: Binder = lambda wanted, arrived_ns: (), **security: object) -> Hmi
         settings,
         topics=TOPICS,
         cameras=["top", "bottom"],
+        rules=["housing"],
         interlock=lambda: bool(hold),
         bind=bind,
         clock=SystemClock(),

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 from agent.clock import Clock, SystemClock, rfc3339
 from agent.contract.events import EventMaker
+from agent.contract.part import PartVerdict, PartView, part_row
 from agent.contract.payloads import crop_row, verdict_row
 from agent.contract.row import Row, Waiting
 from agent.contract.verdict import (
@@ -70,6 +71,48 @@ def verdict(
                 "model": ModelMessage(bundle="cells", sha256="ab" * 32, engine="fake"),
                 "settings": SettingsMessage(version=1, sha256="cd" * 32),
             }
+        ),
+    )
+
+
+def part(
+    number: int, *, rule: str = "housing", missing: tuple[str, ...] = (), created: datetime = MORNING
+) -> Row:
+    """A part that `top` failed, or, with cameras missing, that `top` passed alone."""
+    failed = not missing
+    view = PartView(
+        camera="top",
+        result_id=result_id(number),
+        sequence=number,
+        boot_id="boot-1",
+        verdict="fail" if failed else "pass",
+        score=119.7 if failed else 41.0,
+        defects=int(failed),
+        frame_id=number,
+    )
+    other = view.model_copy(
+        update={"camera": "bottom", "result_id": result_id(number + 1), "verdict": "pass"}
+    )
+    return part_row(
+        TOPICS,
+        PartVerdict(
+            result_id=f"019ab000-0000-5000-8000-{number:012d}",
+            sequence=number,
+            boot_id="boot-1",
+            station=TOPICS.station,
+            rule=rule,
+            created=rfc3339(created),
+            clock_synced=True,
+            verdict="fail" if failed else "undecided",
+            result_evaluation="NotOK" if failed else "NotDecidable",
+            result_evaluation_code=2 if failed else 3,
+            reason=None if failed else "view_missing",
+            part_id=f"SN{number}",
+            by="part_id",
+            key=f"SN{number}",
+            cameras=("top", "bottom"),
+            missing=missing,
+            views=(view, other) if failed else (view,),
         ),
     )
 

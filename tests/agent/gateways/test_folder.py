@@ -32,6 +32,7 @@ from tests.agent.gateways.records import (
     event,
     gateway,
     later,
+    part,
     result_id,
     verdict,
     waiting,
@@ -92,6 +93,13 @@ def test_deliveries_add_to_the_days_file(tmp_path: Path) -> None:
         deliver(one, verdict(number))
     lines = (tmp_path / f"verdicts-{DAY}.jsonl").read_text().splitlines()
     assert [json.loads(line)["sequence"] for line in lines] == [1, 2, 3]
+
+
+def test_part_verdicts_have_a_file_of_their_own(tmp_path: Path) -> None:
+    one = part(1)
+    deliver(sink(tmp_path), one, verdict(1), part(2))
+    lines = (tmp_path / "parts-2026-11-24.jsonl").read_bytes().splitlines()
+    assert (lines[0], len(lines)) == (one.payload, 2)
 
 
 @pytest.mark.parametrize(

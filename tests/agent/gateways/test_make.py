@@ -23,6 +23,7 @@ def made(**values: object) -> Sink:
         TypeAdapter[Gateway](Gateway).validate_python(values),
         topics=TOPICS,
         cameras=["top"],
+        rules={"housing": ("top", "side")},
         clock=ManualClock(),
         interlock=lambda: False,
         bind=lambda wanted, arrived_ns: (),

@@ -14,12 +14,13 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 
 from agent.clock import ManualClock
+from agent.contract.part import PART_REASONS
 from agent.contract.row import Row
 from agent.contract.verdict import ScoreMessage
 from agent.gateways.gateway import GatewayError, Unacceptable
-from agent.gateways.modbus import BLOCK_REGISTERS, CONNECTIONS, LAYOUT, ModbusSink
+from agent.gateways.modbus import BLOCK_REGISTERS, CONNECTIONS, LAYOUT, PARTS, ModbusSink
 from agent.settings.gateways import ModbusGateway
-from tests.agent.gateways.records import MORNING, FakeRecords, crop, gateway, verdict, waiting
+from tests.agent.gateways.records import MORNING, FakeRecords, crop, gateway, part, verdict, waiting
 from tests.brokers import DEADLINE_S, HOST, eventually, free_port
 
 
@@ -34,6 +35,7 @@ class Plc:
         self.sink = ModbusSink(
             settings,
             cameras=["top", "bottom"],
+            rules={"housing": ("top", "bottom")},
             clock=self.clock,
             interlock=lambda: self.hold,
             bind=lambda wanted, arrived_ns: (),
@@ -53,6 +55,12 @@ class Plc:
         (score,) = struct.unpack(">f", struct.pack(">HH", *words[10:12]))
         (threshold,) = struct.unpack(">f", struct.pack(">HH", *words[12:14]))
         return (*words[:4], age, sequence, score, threshold, words[14])
+
+    def part_block(self) -> tuple[int, ...]:
+        """Of the first part rule: offsets 0 to 14 as the table in modbus.py says."""
+        words = self.client.read_holding_registers(PARTS, count=BLOCK_REGISTERS).registers
+        sequence = words[6] << 48 | words[7] << 32 | words[8] << 16 | words[9]
+        return (*words[:4], words[4] << 16 | words[5], sequence, *words[10:15])
 
 
 @pytest.fixture
@@ -79,6 +87,17 @@ def test_a_verdict_fills_its_cameras_block(plc: Plc, name: str, code: int) -> No
     plc.deliver(verdict(sequence, camera="bottom", name=name, score=score))  # type: ignore[arg-type]
     assert plc.block(1) == (1, 1, 2, code, 70_000, sequence, 0.25, 0.5, 0)
     assert plc.block(0)[2:6] == (0, 0, 0xFFFF_FFFF, 0)
+
+
+def test_a_part_verdict_fills_its_rules_block(plc: Plc) -> None:
+    assert plc.part_block() == (1, 0, 0, 0, 0xFFFF_FFFF, 0, 2, 0, 0, 0, 0)
+    plc.clock.advance(70.0)
+    plc.deliver(part(5, missing=("bottom",)), part(6), part(9, rule="gone"))
+    assert plc.part_block() == (1, 1, 2, 2, 70_000, 6, 2, 2, 0b01, 0, 0)
+    plc.deliver(part(7, missing=("bottom",)))
+    missing = 1 + list(PART_REASONS).index("view_missing")
+    assert plc.part_block() == (1, 2, 2, 3, 70_000, 7, 2, 1, 0, 0b10, missing)
+    assert plc.block(0)[5] == 0, "no camera had a verdict"
 
 
 def test_a_result_without_a_score_shows_none(plc: Plc) -> None:

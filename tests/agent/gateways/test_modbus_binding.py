@@ -38,6 +38,7 @@ class Plc:
         self.sink = ModbusSink(
             ModbusGateway(host=HOST, port=port, binding=binding),
             cameras=["top", "bottom"],
+            rules={},
             clock=self.clock,
             interlock=lambda: False,
             bind=self.bind,

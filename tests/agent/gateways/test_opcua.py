@@ -14,9 +14,10 @@ from asyncua import Client, ua
 
 from agent.contract.row import Row
 from agent.gateways.gateway import GatewayError, Unacceptable
-from agent.gateways.opcua import ACTIVATION_S, CONNECTIONS, FIELDS
+from agent.gateways.opcua import ACTIVATION_S, CONNECTIONS
+from agent.gateways.opcua_fields import FIELDS, PART_FIELDS
 from tests.agent.gateways.hmi import Hmi, hmi
-from tests.agent.gateways.records import MORNING, crop, result_id, verdict
+from tests.agent.gateways.records import MORNING, crop, part, result_id, verdict
 from tests.agent.outbox.rows import TOPICS
 from tests.brokers import DEADLINE_S, HOST
 
@@ -90,8 +91,50 @@ def test_a_browsing_client_finds_station_cameras_and_fields(plant: Hmi) -> None:
         return set(names[0]), set(names[1])
 
     station, top = plant.ask(browsing)
-    assert station == {"Heartbeat", "Interlock", "top", "bottom"}
+    assert station == {"Heartbeat", "Interlock", "top", "bottom", "housing"}
     assert top == {one.name for one in FIELDS}
+
+
+def test_the_latest_part_verdict_of_a_rule_is_read_field_by_field(plant: Hmi) -> None:
+    plant.deliver(part(1), verdict(7), part(2, missing=("bottom",)), part(9, rule="gone"))
+    assert plant.read(*(f"part.housing.{one.name}" for one in PART_FIELDS)) == [
+        "019ab000-0000-5000-8000-000000000002",
+        3,
+        3,
+        1,
+        "view_missing",
+        MORNING,
+        False,
+        False,
+        "",
+        "SN2",
+        2,
+        "SN2",
+        "bottom",
+        f"top={result_id(2)}",
+        "",
+    ]
+
+
+def test_every_part_verdict_is_an_event_with_its_rule(plant: Hmi) -> None:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+
+    class Handler:
+        def event_notification(self, event: Any) -> None:
+            heard.put_nowait(event)
+
+    async def listening(client: Client, index: int) -> list[Any]:
+        subscription = await client.create_subscription(20, Handler())
+        event_type = await client.nodes.base_event_type.get_child(f"{index}:PartReadyEventType")
+        await subscription.subscribe_events(client.nodes.server, event_type)
+        await asyncio.to_thread(plant.deliver, part(3), verdict(8), part(4, missing=("bottom",)))
+        return [await heard.get() for _ in range(2)]
+
+    events = plant.ask(listening)
+    assert [(one.Rule, one.Sequence, one.ResultEvaluation, one.Missing) for one in events] == [
+        ("housing", 3, 2, ""),
+        ("housing", 4, 3, "bottom"),
+    ]
 
 
 def test_heartbeat_and_interlock_move_without_any_result(plant: Hmi) -> None:

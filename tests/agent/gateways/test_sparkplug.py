@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import paho.mqtt.publish as paho_publish
@@ -20,7 +20,7 @@ from agent.gateways.sparkplug_host import heard as heard_state
 from agent.gateways.sparkplug_payload import DataType, Metric, asks_for_rebirth, encode
 from agent.settings.gateways import SparkplugGateway
 from tests.agent.gateways import sparkplug_b
-from tests.agent.gateways.records import MORNING, FakeRecords, gateway, result_id, verdict, waiting
+from tests.agent.gateways.records import MORNING, FakeRecords, gateway, part, result_id, verdict, waiting
 from tests.agent.uplink.authority import Authority
 from tests.brokers import HOST, Mosquitto, Received, Subscriber, eventually, free_port
 
@@ -36,9 +36,10 @@ def host(mosquitto: Mosquitto) -> Iterator[Subscriber]:
     subscriber.stop()
 
 
-def sink(port: int, **others: object) -> SparkplugSink:
+def sink(port: int, *, rules: Sequence[str] = (), **others: object) -> SparkplugSink:
     settings = SparkplugGateway.model_validate({"host": HOST, "port": port, **others})
-    return SparkplugSink(settings, edge="station", cameras=["top", "bottom"], clock=SystemClock())
+    cameras = ["top", "bottom"]
+    return SparkplugSink(settings, edge="station", cameras=cameras, rules=rules, clock=SystemClock())
 
 
 def heard(host: Subscriber, count: int) -> list[Received]:
@@ -110,6 +111,30 @@ def test_the_latest_verdict_of_each_camera_is_told_with_types_of_the_birth(
         for message in (messages[1], messages[3])
     ]
     assert types[0] == types[1]
+    one.close()
+
+
+def test_a_part_rule_is_a_device_with_its_last_part_verdict(mosquitto: Mosquitto, host: Subscriber) -> None:
+    one = sink(mosquitto.port, rules=["housing"])
+    one.open()
+    one.deliver(waiting([part(1), part(2, missing=("bottom",)), part(3, rule="gone")]))
+    messages = heard(host, 5)
+    assert kinds(messages)[3:] == ["DBIRTH/part:housing", "DDATA/part:housing"]
+    before, told = (sparkplug_b.values(message.payload) for message in messages[3:])
+    assert set(before.values()) == {None} and before.keys() == told.keys()
+    assert told == {
+        "ResultId": "019ab000-0000-5000-8000-000000000002",
+        "Verdict": "undecided",
+        "ResultEvaluation": 3,
+        "Reason": "view_missing",
+        "CreationTime": round(MORNING.timestamp() * 1000),
+        "Sequence": 2,
+        "IsPartial": False,
+        "IsSimulated": False,
+        "PartId": "SN2",
+        "JobId": None,
+        "Missing": "bottom",
+    }
     one.close()
 
 

@@ -89,11 +89,23 @@ def test_until_changed_holds_over_a_restart_and_so_does_the_order(tmp_path: Path
     one.bind(Bind(part_id="A", applies_to="until_changed", job_id="WO-1"), 10)
     one.bind(Bind(job_id="WO-2", camera="side"), 20)
     again = bindings(tmp_path)
-    assert again.of("top", 5) == Bound(part_id="A", job_id="WO-1")
-    assert again.of("side", 5) == Bound(part_id="A", job_id="WO-2")
+    top, side = again.of("top", 5), again.of("side", 5)
+    assert top.bind_id is not None and (top.bind_id, top.part_id) == (side.bind_id, side.part_id)
+    assert top == Bound(part_id="A", bind_id=top.bind_id, job_id="WO-1")
+    assert side == Bound(part_id="A", bind_id=top.bind_id, job_id="WO-2")
     again.bind(Bind(part_id=None, job_id=None), 30)
     assert again.of("top", 40) == Bound()
     assert bindings(tmp_path).of("side", 5) == Bound()
+
+
+def test_each_message_has_an_id_of_its_own_though_it_names_the_same_part(tmp_path: Path) -> None:
+    one = bindings(tmp_path)
+    ids = []
+    for at in (10, 20):
+        one.bind(Bind(part_id="A"), at)
+        ids.append([one.of(camera, at + 5).bind_id for camera in CAMERAS])
+    assert [len(set(both)) for both in ids] == [1, 1]
+    assert ids[0][0] != ids[1][0] and None not in ids[0]
 
 
 def test_an_order_holds_until_it_is_changed_whatever_parts_come(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_a_pass_is_one_row_that_says_what_happened(at: Desk, path: Path) -> None
     assert found["defects"] == [] and found["part_id"] == "part7"
     assert found["frame"] == {
         "id": 7,
+        "epoch": 0,
         "first_line": 512,
         "lines": 32,
         "lines_lost": 0,
@@ -159,6 +160,7 @@ def test_a_trigger_without_a_picture_is_skipped_and_says_why(at: Desk, path: Pat
     assert (found["reason"], found["detail"]) == ("lost_lines", "scripted: torn; mend it")
     assert found["frame"] == {
         "id": 4,
+        "epoch": 0,
         "first_line": 1024,
         "lines": 0,
         "lines_lost": 512,

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from agent.archive.entry import compose, head_of
 from agent.archive.shelf import Shelf
 from agent.clock import Clock, SystemClock, new_uuid7, rfc3339
+from agent.contract.actuation import Action, Cause
 from agent.contract.arguments import CommandName, MarkResult
 from agent.contract.commands import NotDoneError
 from agent.contract.row import Changed, Row, Waiting
@@ -27,6 +28,8 @@ from agent.line.way import RightOfWay
 from agent.marks.file import MarkFile
 from agent.marks.marks import Marks
 from agent.messages import Frame, Inspection, Scale, VerdictName
+from agent.outputs.account import Account
+from agent.outputs.nouns import Ending
 from agent.page.control import Control
 from agent.page.jobs import Say
 from agent.page.labels import told as labels_told
@@ -203,6 +206,18 @@ def has_workshop(program: Path) -> Path:
     return program
 
 
+def outputs_shown() -> list[Json]:
+    """A gate behind the camera `top`, which has rejected, missed and hit a neighbour."""
+    account = Account(name="reject", camera="top", trouble="Modbus 10.0.0.9:502 did not answer within 0.5 s")
+    causes: list[tuple[Action, Cause]] = [("reject", "verdict"), ("reject", "neighbour"), ("missed", "gate")]
+    for number, (action, cause) in enumerate(causes):
+        acted_ns = 1_400_000 if cause == "verdict" else None
+        account.take(
+            Ending(frame_id=number, action=action, cause=cause, decision=None, due_ns=0, acted_ns=acted_ns)
+        )
+    return [{**account.view(), "under_way": 3, "passed": 240}]
+
+
 @contextmanager
 def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Station]:
     """Files are kept below `folder`."""
@@ -272,6 +287,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
     )
     teaching = Teaching(folder / "teach", steps=steps, own=own, settings=lambda: wanted, changes=changes)
     behind = Behind(
+        outputs=outputs_shown,
         teaching=teaching,
         desk=desk,
         history=history,

@@ -17,11 +17,15 @@ import pytest
 from agent.clock import ManualClock
 from agent.page.shown import Shown
 from agent.page.sources import Behind, Sources
+from agent.page.told import Told
 from agent.page.views import trends
 from agent.page.views.table import VIEWS
+from agent.parts.counts import PartCounts
+from agent.schemas import examples
 from agent.status.day import DEFECTS, Day, Defect, Minute
 from agent.status.metrics import Metrics
 from tests.agent.page.station import Station, running
+from tests.agent.parts.views import rule
 from tests.agent.status.samples import part, streaming_board, verdict
 
 
@@ -53,6 +57,19 @@ def test_a_view_that_has_not_changed_is_not_sent_again(client: httpx.Client, sta
     assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
 
 
+def test_a_camera_shows_the_gates_that_follow_its_parts_and_how_late_they_move(
+    client: httpx.Client, station: Station
+) -> None:
+    station.judge(0, "pass")
+    cameras = {one["name"]: one for one in view(client, "cameras")["cameras"]}
+    (output,) = cameras["top"]["outputs"]
+    assert all(one["outputs"] == [] for name, one in cameras.items() if name != "top")
+    assert (output["name"], output["under_way"], output["passed"]) == ("reject", 3, 240)
+    assert output["lateness_ms"] == {"count": 1, "p50": 1.4, "p99": 1.4, "worst": 1.4}
+    assert output["counts"] == {"reject/verdict": 1, "reject/neighbour": 1, "missed/gate": 1}
+    assert "did not answer" in output["trouble"]
+
+
 def test_an_unknown_view_names_those_that_there_are(client: httpx.Client) -> None:
     answer = client.get("/api/views/nothing")
     assert answer.status_code == 404
@@ -80,6 +97,29 @@ def test_the_film_strip_says_where_a_picture_was_let_go_or_never_taken(
         station.judge(number)
     told = {one["frame_id"]: one["no_picture"] for one in view(client, "live")["results"]}
     assert told == {3: None, 2: "let_go", 1: "let_go", 0: "none"}
+
+
+def test_the_last_part_of_each_rule_is_told_with_its_views_and_as_soon_as_it_is_there() -> None:
+    clock = ManualClock()
+    board, counts = streaming_board(clock), PartCounts([rule("part_id", cameras=("top", "side"))])
+    sources = Sources(board=board, metrics=Metrics(), shown=Shown(board), behind=Behind(parts=counts.shown))
+    told = Told(sources)
+    names = [name for name, _ in told.news()]
+    assert "live" in names and "live" not in [name for name, _ in told.news()]
+    made = examples.part()
+    counts.decided(made, None)
+    counts.committed(made, 0)
+    (shown,) = dict(told.news())["live"]["parts"]
+    assert (shown["rule"], shown["by"], shown["open"]) == ("housing", "part_id", 0)
+    assert shown["counts"] == {"pass": 0, "fail": 1, "undecided": 0}
+    assert (shown["last"]["verdict"], shown["last"]["sequence"]) == ("fail", made.sequence)
+    assert shown["last"]["views"] == [
+        {"camera": one.camera, "result_id": one.result_id, "verdict": one.verdict} for one in made.views
+    ]
+
+
+def test_a_station_without_part_rules_tells_none(client: httpx.Client) -> None:
+    assert view(client, "live")["parts"] == []
 
 
 def test_the_last_reject_stays_however_many_good_parts_follow(client: httpx.Client, station: Station) -> None:

@@ -113,7 +113,7 @@ def test_the_schema_of_a_command_is_strict(change: str, broken: object) -> None:
 def test_addresses_are_the_topics_of_the_code() -> None:
     topics = Topics(**STATION)
     channels = {
-        name: one["address"].format(**STATION, camera="top", name="ping", group="press")
+        name: one["address"].format(**STATION, camera="top", name="ping", group="press", rule="housing")
         for name, one in DOCUMENT["channels"].items()
     }
     assert channels == {
@@ -123,6 +123,8 @@ def test_addresses_are_the_topics_of_the_code() -> None:
         "event": topics.event(),
         "mark": topics.mark(),
         "head": topics.head(),
+        "actuation": topics.actuation(),
+        "part": topics.part("housing"),
         "status": topics.status(),
         "metrics": topics.metrics(),
         "reported": topics.reported(),

@@ -21,11 +21,12 @@ def valid(what: str, instance: object) -> None:
 def test_messages_keep_their_schemas() -> None:
     valid("verdict", examples.plain(examples.verdict()))
     valid("event", examples.plain(examples.event()))
+    valid("part", examples.plain(examples.part()))
     valid("status", examples.plain(examples.status()))
     valid("command", examples.command("replay"))
 
 
-@pytest.mark.parametrize("what", ["verdict", "event", "status"])
+@pytest.mark.parametrize("what", ["verdict", "event", "part", "status"])
 def test_a_field_that_comes_later_does_not_break_a_reader(what: str) -> None:
     later = {**examples.plain(getattr(examples, what)()), "weather": "dry"}
     valid(what, later)

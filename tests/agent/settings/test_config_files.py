@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from agent.schemas.printed import printed
 from agent.settings import gateways as gateway_settings
+from agent.settings import outputs as output_settings
 from agent.settings import settings
 from agent.settings.camera import (
     FolderSource,
@@ -24,6 +25,7 @@ from agent.settings.camera import (
     VideoSource,
 )
 from agent.settings.gateways import FolderGateway
+from agent.settings.outputs import Output
 from agent.settings.reach import REACHES, table
 from agent.settings.recipes import Recipe
 from agent.settings.settings import Settings
@@ -169,6 +171,38 @@ def test_the_example_gateways_take_the_place_of_none() -> None:
     ]
     folder = loaded.gateways[1]
     assert isinstance(folder, FolderGateway) and folder.path == Path("/etc/plumbline/results")
+
+
+def test_the_example_outputs_show_every_kind_of_gate_and_key_with_its_default_and_a_comment() -> None:
+    (text,) = blocks("outputs")
+    shown = yaml.safe_load(text)["outputs"]
+    variants = Settings.model_json_schema()["$defs"]["Output"]["properties"]["gate"]["discriminator"][
+        "mapping"
+    ]
+    assert sorted(one["gate"]["kind"] for one in shown) == sorted(variants)
+    kinds = {kind: vars(output_settings)[name.rpartition("/")[2]] for kind, name in variants.items()}
+    for one in shown:
+        model, gate = kinds[one["gate"]["kind"]], one["gate"]
+        told = {
+            key: value for key, value in gate.items() if value not in (None, model.model_fields[key].default)
+        }
+        assert same(gate, model(**{**told, "kind": gate["kind"]}).model_dump(mode="json"))
+    first = Output.model_validate_json(json.dumps(shown[0])).model_dump(mode="json")
+    assert same(shown[0], first)
+    needed = {key: shown[0][key] for key in ("camera", "tracking", "gate")}
+    assert same(shown[0], Output.model_validate_json(json.dumps(needed)).model_dump(mode="json"))
+    assert {one["tracking"]["kind"] for one in shown} == {"encoder", "time"}
+    assert uncommented_keys(text.partition("\n")[2]) == []
+
+
+def test_the_example_outputs_take_the_place_of_none_where_the_camera_has_lines_and_an_encoder() -> None:
+    (example,) = blocks("outputs")
+    text = AGENT_YAML.replace("outputs: []\n", example)
+    before, _, rest = text.partition("    source:\n")
+    source = textwrap.indent(examples()["genicam"], " " * 4)
+    text = before + source + rest[rest.index("    web:") if "    web:" in rest else 0 :]
+    loaded = settings.parse(text, name="agent.yaml", base=Path("/etc/plumbline"), environment={})
+    assert [output.name for output in loaded.outputs] == ["reject", "divert", "lamp", "siren"]
 
 
 def test_the_example_of_a_site_is_valid_and_encrypted_and_only_differs() -> None:

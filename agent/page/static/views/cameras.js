@@ -3,10 +3,22 @@
 import { command, labelled } from "../commands.js";
 import { facts, keyed, make } from "../dom.js";
 import { Aged } from "../pictures.js";
-import { VERDICTS, icon, number, plain, seconds, setIcon, stateColour, stateWord } from "../words.js";
+import { VERDICTS, duration, icon, number, plain, seconds, setIcon, stateColour, stateWord } from "../words.js";
 
 const LEAST_OLD_S = 2;
 const ASK_MS = 2000;
+const DONE = {
+  "reject/verdict": "Rejected by their verdict",
+  "reject/no_verdict": "Rejected without a verdict",
+  "reject/late_verdict": "Rejected before their verdict came",
+  "reject/neighbour": "Good, and rejected with a neighbour",
+  "pass/no_verdict": "Let through without a verdict",
+  "pass/late_verdict": "Let through before their verdict came",
+  "missed/gate": "Missed: the gate did not answer",
+  "missed/too_late": "Missed: known of too late",
+  "missed/untracked": "Missed: nobody knew where they were",
+  "missed/stopped": "On their way when it was stopped",
+};
 
 function said(camera) {
   const counts = camera.counts;
@@ -36,6 +48,22 @@ function said(camera) {
 function drifted(one) {
   const calm = ["learning", "watching"].includes(one.state);
   return make("p", { class: calm ? "soft" : "warn" }, one.words ?? `Recipe ${one.recipe}: ${one.state === "learning" ? "learning its first good parts" : "pictures and scores as on its first good parts"}`);
+}
+
+/* What moves behind it: whether in time, and how late. */
+function moved(one) {
+  const late = one.lateness_ms;
+  const calm = !one.trouble && !one.is_late;
+  const state = one.trouble ? "its gate does not answer" : one.is_late ? "not every part is acted on in time" : "acts in time";
+  return make("div", { class: "stack" },
+    make("p", { class: calm ? "soft" : "warn" }, `Output ${one.name}: ${state}`),
+    one.trouble ? make("p", {}, one.trouble) : null,
+    facts([
+      ["On their way to the gate", number.format(one.under_way)],
+      ["Good parts that passed", number.format(one.passed)],
+      ["Gate's answer after the moment", late.count ? `${duration(late.p50)} in the middle, ${duration(late.p99)} for 99 of 100, ${duration(late.worst)} at worst` : "not moved yet"],
+      ...Object.entries(one.counts).map(([what, count]) => [DONE[what] ?? plain(what.replace("/", ", ")), number.format(count)]),
+    ]));
 }
 
 function panel(camera) {
@@ -83,7 +111,7 @@ export function show(root, page) {
       words.textContent = `${camera.name}: ${stateWord(state).toLowerCase()}`;
       if (camera.latest) element.aged.show(camera.latest, `Frame ${camera.latest.frame_id}, ${VERDICTS[camera.latest.verdict].word.toLowerCase()}`);
       else element.aged.place.replaceChildren(make("p", { class: "no-picture" }, icon("dash", "none"), "no picture yet"));
-      element.said.replaceChildren(make("p", {}, camera.words), ...camera.drift.map(drifted), said(camera));
+      element.said.replaceChildren(make("p", {}, camera.words), ...camera.drift.map(drifted), ...camera.outputs.map(moved), said(camera));
       if (data.can_command) offer(element, camera, page);
     });
     tick();

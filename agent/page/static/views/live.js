@@ -84,6 +84,28 @@ function sinceWords(what, told) {
   return `This shift, since ${dayTime(told.since)}${known}`;
 }
 
+/* Parts that several cameras see: the last one of each rule with its views, and what became of all. */
+function partRule(rule) {
+  const told = rule.last;
+  const { pass, fail, undecided } = rule.counts;
+  const sums = `${number.format(pass)} good, ${number.format(fail)} rejected, ${number.format(undecided)} unknown`;
+  const open = rule.open ? `; ${number.format(rule.open)} wait${rule.open === 1 ? "s" : ""} for views` : "";
+  const lines = [make("h4", {}, rule.rule, " ", make("small", { class: "soft" }, `by ${plain(rule.by)}: ${sums}${open}`))];
+  if (!told) lines.push(make("p", { class: "soft" }, "No part was decided since start."));
+  else {
+    const about = [told.part_id ? `part ${told.part_id}` : told.key !== null && `${plain(rule.by)} ${told.key}`, `part verdict ${number.format(told.sequence)}`, dayTime(told.created)];
+    lines.push(make("p", {}, verdictMark(told.verdict), " ", about.filter(Boolean).join(", ")));
+    if (told.reason) lines.push(make("p", {}, `${plain(told.reason)}: ${told.detail}`));
+    const seen = new Map(told.views.map((view) => [view.camera, view]));
+    lines.push(make("ul", { class: "bar plain" }, ...rule.cameras.map((camera) => {
+      const view = seen.get(camera);
+      if (!view) return make("li", { class: "soft" }, `${camera}: no view`);
+      return make("li", {}, make("a", { href: `#/result/${encodeURIComponent(view.result_id)}` }, `${camera} `, verdictMark(view.verdict)));
+    })));
+  }
+  return make("section", { "aria-label": `Parts of ${rule.rule}`, "data-verdict": told?.verdict ?? "" }, ...lines);
+}
+
 function cell(one) {
   const view = make("div", { class: "view" });
   const link = make("a", { href: `#/result/${encodeURIComponent(one.id)}` },
@@ -107,10 +129,12 @@ export function show(root, page) {
   let rejectsOnly = false;
   let reject = null;
   let alertedAt = -Infinity;
+  let drawnParts = null;
 
   const place = make("div", { class: "stations" });
   const none = make("p", { class: "empty" }, "No camera has reported yet.");
   const tallies = make("div", { class: "grid" });
+  const parts = make("section", { class: "panel", "aria-label": "Parts", hidden: true });
   const last = make("section", { class: "panel", "aria-label": "Last reject" });
   const film = make("ul", { class: "film", tabindex: "0", "aria-label": "Last results, newest first" });
   const count = make("span", { class: "soft" });
@@ -122,7 +146,7 @@ export function show(root, page) {
     drawFilm();
   } }, "Pause the strip");
   const only = make("input", { type: "checkbox", onchange: () => { rejectsOnly = only.checked; drawFilm(); } });
-  root.append(place, none, said, tallies,
+  root.append(place, none, said, tallies, parts,
     make("section", { class: "panel", "aria-label": "Film strip" },
       make("div", { class: "bar" }, make("h3", {}, "Last results"), count, make("label", {}, only, "Rejects only"), pause), film),
     last);
@@ -184,8 +208,12 @@ export function show(root, page) {
       const latest = data.results.find((one) => one.camera === camera.name);
       if (latest) station.result(latest);
     }
-    const told = [["shift", data.shift], ["start", data.start]].filter(([, one]) => one);
-    tallies.replaceChildren(...told.map(([what, one]) => counts(sinceWords(what, one), one)));
+    const tallied = [["shift", data.shift], ["start", data.start]].filter(([, one]) => one);
+    tallies.replaceChildren(...tallied.map(([what, one]) => counts(sinceWords(what, one), one)));
+    parts.hidden = data.parts.length === 0;
+    const told = JSON.stringify(data.parts);
+    if (told !== drawnParts) parts.replaceChildren(make("h3", {}, "Parts"), ...data.parts.map(partRule));
+    drawnParts = told; // who has the focus on a link keeps it while nothing is new
     merge(data.results);
     drawFilm();
     drawReject(data.reject);

@@ -1,0 +1,1 @@
+"""What the station moves: gates that reject parts. `schedule.py` decides when, `worker.py` has it done."""
