@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.terminal import console
-from models.cli.options import LOADING, AllData, Images, Out, Seed, say
+from models.cli.options import LOADING, AllData, Images, Out, Seed, ShardCount, say
 
 
 def distill(
@@ -19,6 +19,7 @@ def distill(
     out: Out,
     seed: Seed = 0,
     images: Images = None,
+    shards: ShardCount = None,
 ) -> None:
     """Teach the one-step student; the same command resumes."""
     from models.data import preflight
@@ -34,5 +35,5 @@ def distill(
     with stages_on(console()) as stages:
         with stages.stage(LOADING):
             from models.student.distill import distill as run
-        made = run(teachers, data, out, seed=seed, images=images, stages=stages)
+        made = run(teachers, data, out, seed=seed, images=images, shards=shards, stages=stages)
     say([f"student: {made}"])

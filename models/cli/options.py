@@ -20,6 +20,15 @@ AllData = Annotated[
 Out = Annotated[Path, typer.Option("--out", help="where to write")]
 Seed = Annotated[int, typer.Option(min=0, help="the same run for the same seed")]
 Images = Annotated[int | None, typer.Option(min=1, help="training pictures; default: the preset's")]
+ShardCount = Annotated[
+    int | None,
+    typer.Option(
+        "--shards",
+        min=1,
+        max=64,
+        help="parts of a batch, for as many processes at most; default: the preset's",
+    ),
+]
 Key = Annotated[
     Path | None, typer.Option(help="Ed25519 private key in PEM to sign with; default: not signed")
 ]

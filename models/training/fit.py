@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +37,8 @@ CHECKPOINT = "checkpoint.pt"
 LOG = "losses.csv"
 COST = "cost.json"
 
+PATIENCE = timedelta(hours=2)  # of processes with one that calibrates or saves alone; `torchrun` sees deaths
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -51,12 +54,14 @@ class ProcessesError(PlumblineError):
 class Draw:
     """The randomness of one shard of one step."""
 
+    shard: int
     torch: torch.Generator
     numpy: np.random.Generator
 
     @staticmethod
     def at(seed: int, step: int, shard: int = 0) -> Draw:
         return Draw(
+            shard=shard,
             torch=torch.Generator().manual_seed((seed * 1_000_003 + step) * 64 + shard),
             numpy=np.random.default_rng((seed, step, shard)),
         )
@@ -88,13 +93,19 @@ def refuse_uneven(plan: Plan, over: int) -> None:
         )
 
 
+def own_shards(plan: Plan, fabric: Fabric) -> list[int]:
+    """The shards that this process works on: shard s is of process s modulo their number."""
+    return list(range(fabric.global_rank, plan.shards, fabric.world_size))
+
+
 def new_fabric() -> Fabric:
     """One process, or one of those that `torchrun` has started."""
     from lightning_fabric import Fabric  # over a second to import, for those that train alone
+    from lightning_fabric.strategies import DDPStrategy
 
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     world = processes()
-    strategy = "ddp_find_unused_parameters_true" if world > 1 else "auto"
+    strategy = DDPStrategy(find_unused_parameters=True, timeout=PATIENCE) if world > 1 else "auto"
     fabric = Fabric(devices=local, num_nodes=max(1, world // local), strategy=strategy)
     fabric.launch()
     return fabric
@@ -126,11 +137,16 @@ def fit(
     ProcessesError when the plan's shards do not divide among the processes.
     """
     refuse_uneven(plan, fabric.world_size)
-    own = list(range(fabric.global_rank, plan.shards, fabric.world_size))
+    own = own_shards(plan, fabric)
     torch.use_deterministic_algorithms(True)
     average = copy.deepcopy(module).requires_grad_(False)
     optimiser = torch.optim.AdamW(_groups(module, plan), weight_decay=plan.weight_decay)
     first = _resume(run / CHECKPOINT, module, average, optimiser)
+    if (begun := fabric.broadcast(first)) != first:
+        raise ProcessesError(
+            f"{run}: process {fabric.global_rank} finds the checkpoint of step {first}, the first process "
+            f"that of step {begun}; give an --out that every machine sees, such as s3://BUCKET/RUN"
+        )
     last = plan.steps if stop_after is None else min(plan.steps, first + stop_after)
     trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     module.train()

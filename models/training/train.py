@@ -23,6 +23,7 @@ from models.stages import SILENT, Stages
 from models.training import checkpoint
 from models.training.fit import Draw, fit, new_fabric, part, processes, refuse_uneven
 from models.training.plans import TEACHERS, tile_px
+from models.training.shards import deal, read_shards
 
 RUN, STUDENT, WEIGHTS = preflight.RUN, preflight.STUDENT, preflight.WEIGHTS
 
@@ -42,6 +43,7 @@ class Run:
     input: InputSpec
     weights: str | None = None  # folder of published weights
     checkpoint: str | None = None  # digest of the published checkpoint that it was imported from
+    shards: int | None = None  # where others than the plan's were asked for: they draw other batches
 
 
 def train(
@@ -52,19 +54,21 @@ def train(
     *,
     seed: int = 0,
     images: int | None = None,
+    shards: int | None = None,
     weights: Path | None = None,
     stages: Stages = SILENT,
 ) -> Path:
     """Train `method` on the good training parts below each of `data` into `out`; returns the weights' path.
 
-    Raises ProcessesError as `refuse_uneven` does, DataError for unusable data, WeightsError for absent
-    published weights, RunError when `out` holds a run of other options and PreflightError when it holds a
-    student.
+    Raises ProcessesError as `refuse_uneven` and `deal` do, DataError for unusable data, WeightsError for
+    absent published weights, RunError when `out` holds a run of other options and PreflightError when it
+    holds a student.
     """
-    plan = TEACHERS[method, preset].sized(images, seed)
+    plan = TEACHERS[method, preset].sized(images, seed, shards)
     refuse_uneven(plan, processes())
     shares = good_shares(data)
     good = shares.train
+    deal(good, plan.shards)
     spec = input_spec(good, tile_px(method, preset))
     names = tuple(sorted({item.product for item in good}))
     run = Run(
@@ -74,16 +78,17 @@ def train(
         data=names,
         input=spec,
         weights=str(weights) if weights else None,
+        shards=shards,
     )
     preflight.need_no_other(out, student=False)
-    tiles = as_tiles(good, spec, stages)
     fabric = new_fabric()
+    tiles = read_shards(good, spec, plan, fabric, stages)
     model = build(run).to(fabric.device, memory_format=torch.channels_last)
     claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)
-    model.fit_statistics(tiles.sample(256).to(fabric.device))
+    model.fit_statistics(tiles.sample.sample(256).to(fabric.device))
 
     def losses(module: Any, count: int, draw: Draw) -> dict[str, Tensor]:
-        batch = draw_batch(tiles, count, model.spoilt_share, draw.numpy)
+        batch = draw_batch(tiles.own[draw.shard], count, model.spoilt_share, draw.numpy)
         terms: dict[str, Tensor] = module.loss(batch.to(fabric.device), draw.torch)
         return terms
 
