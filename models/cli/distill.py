@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agent.cli.terminal import console
-from models.cli.options import LOADING, AllData, Images, Out, Seed, ShardCount, say
+from models.cli.options import LOADING, AllData, Images, RunOut, Seed, ShardCount, say
+from models.store import Place, place
 
 
 def distill(
     teachers: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="folders of one or several trained teachers")
+        list[Place],
+        typer.Argument(parser=place, metavar="RUN...", help="one or several trained teachers: paths or URLs"),
     ],
     data: AllData,
-    out: Out,
+    out: RunOut,
     seed: Seed = 0,
     images: Images = None,
     shards: ShardCount = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from agent.cli.terminal import console
-from models.cli.options import LOADING, AllData, Images, Out, Seed, ShardCount, say
+from models.cli.options import LOADING, AllData, Images, RunOut, Seed, ShardCount, say
 
 
 def train(
@@ -16,7 +16,7 @@ def train(
         Literal["decodiff", "diffusionad", "glad", "diad"], typer.Argument(help="how it is taught")
     ],
     data: AllData,
-    out: Out,
+    out: RunOut,
     preset: Annotated[Literal["nano", "edge", "paper"], typer.Option(help="its size")] = "edge",
     seed: Seed = 0,
     images: Images = None,

@@ -29,6 +29,7 @@ from models.parts.features import load_features
 from models.parts.losses import focal, soft_dice
 from models.parts.precision import autocast
 from models.stages import SILENT, Stages
+from models.store import Place
 from models.student import student as student_file
 from models.student.student import FEATURE_STAGES, Student
 from models.training import checkpoint
@@ -127,15 +128,15 @@ class Pupil(nn.Module):
 
 
 def distill(
-    teachers: Sequence[Path],
+    teachers: Sequence[Place],
     data: Sequence[Path],
-    out: Path,
+    out: Place,
     *,
     seed: int = 0,
     images: int | None = None,
     shards: int | None = None,
     stages: Stages = SILENT,
-) -> Path:
+) -> Place:
     """Train the student of one or several teachers into `out`; the same command resumes.
 
     An imported teacher may know more products than `data` shows; it is told them by its own numbers. Raises
@@ -194,13 +195,14 @@ def distill(
     return out / WEIGHTS
 
 
-def common(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
+def common(runs: Sequence[Run], folders: Sequence[Place]) -> Run:
     """One run that stands for all: teachers must agree in preset, data and input. Raises RunError.
 
     Its products are in the order of their names, whatever number each teacher knows them by.
     """
-    alike = {"checkpoint": None, "shards": None}
-    ordered = [dataclasses.replace(run, data=tuple(sorted(run.data)), **alike) for run in runs]
+    ordered = [
+        dataclasses.replace(run, data=tuple(sorted(run.data)), checkpoint=None, shards=None) for run in runs
+    ]
     first = ordered[0]
     for run, folder in zip(ordered[1:], folders[1:], strict=True):
         for name in ("preset", "data", "input"):
@@ -222,7 +224,7 @@ def new_student(run: Run) -> Student:
     return Student(config, load_features(FEATURE_STAGES))
 
 
-def load_student(folder: Path) -> tuple[Run, Student]:
+def load_student(folder: Place) -> tuple[Run, Student]:
     """The trained student in eval mode. Raises RunError for none, CheckpointError for damage."""
     state = checkpoint.load(folder / WEIGHTS)
     if state is None or not (folder / STUDENT).is_file():
@@ -338,7 +340,7 @@ def lessons_file(shard: int, shards: int) -> str:
 
 
 def _kept_lessons(
-    teachers: Sequence[Told], tiles: Shards, run: Run, plan: Plan, out: Path, fabric: Fabric, stages: Stages
+    teachers: Sequence[Told], tiles: Shards, run: Run, plan: Plan, out: Place, fabric: Fabric, stages: Stages
 ) -> dict[int, Lessons]:
     """The lessons of this process's shards in `out`, asked for where they are not there yet."""
     found = {}

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from agent.bundle.bundle import InputSpec
 from agent.errors import PlumblineError
+from models import store
 from models.data import preflight
 from models.data.batches import as_tiles, draw_batch
 from models.data.datasets import input_spec
 from models.data.held import good_shares
 from models.methods import METHODS
 from models.stages import SILENT, Stages
+from models.store import ObjectPath, Place
 from models.training import checkpoint
 from models.training.fit import Draw, fit, new_fabric, part, processes, refuse_uneven
 from models.training.plans import TEACHERS, tile_px
@@ -50,14 +52,14 @@ def train(
     method: str,
     data: Sequence[Path],
     preset: str,
-    out: Path,
+    out: Place,
     *,
     seed: int = 0,
     images: int | None = None,
     shards: int | None = None,
     weights: Path | None = None,
     stages: Stages = SILENT,
-) -> Path:
+) -> Place:
     """Train `method` on the good training parts below each of `data` into `out`; returns the weights' path.
 
     Raises ProcessesError as `refuse_uneven` and `deal` do, DataError for unusable data, WeightsError for
@@ -116,7 +118,7 @@ def build(run: Run) -> Any:
     return module.build(config)
 
 
-def load_teacher(folder: Path) -> tuple[Run, Any]:
+def load_teacher(folder: Place) -> tuple[Run, Any]:
     """The trained method in eval mode, and what it is.
 
     Raises RunError when `folder` has none, CheckpointError when its weights are damaged or foreign.
@@ -132,7 +134,7 @@ def load_teacher(folder: Path) -> tuple[Run, Any]:
     return run, model.eval().requires_grad_(False)
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Place) -> Run:
     """What `run.yaml` in `folder` says. Raises RunError when it cannot be read as a run."""
     try:
         content = yaml.safe_load((folder / RUN).read_text())
@@ -152,15 +154,22 @@ def as_yaml(run: Run) -> dict[str, object]:
     return {**dataclasses.asdict(run), "data": list(run.data), "input": run.input.model_dump()}
 
 
-def claim(path: Path, wanted: Mapping[str, object], *, write: bool = True) -> None:
-    """Write what a run is, or check that what is there says the same. Raises RunError."""
+def claim(path: Place, wanted: Mapping[str, object], *, write: bool = True) -> None:
+    """Write what a run is, or check that what is there says the same. Raises RunError and StoreError."""
+    if not path.is_file() and write:
+        content = yaml.safe_dump(dict(wanted), sort_keys=False).encode()
+        if not isinstance(path, ObjectPath):
+            store.write(path, content)
+            return
+        if path.put_new(content):
+            return
     if path.is_file():
-        there = yaml.safe_load(path.read_text())
-        differs = [key for key in wanted if there.get(key) != wanted[key]]
+        try:
+            there = yaml.safe_load(path.read_text())
+            differs = [key for key in wanted if there.get(key) != wanted[key]]
+        except (yaml.YAMLError, AttributeError, ValueError) as error:
+            raise RunError(f"{path}: not what a run says of itself; choose another --out") from error
         if differs:
             raise RunError(
                 f"{path.parent}: holds a run with another {', '.join(differs)}; choose another --out"
             )
-    elif write:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(dict(wanted), sort_keys=False))
