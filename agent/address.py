@@ -42,8 +42,8 @@ def masked(address: str) -> str:
         return f"{head}{HIDDEN}"  # this @ may stand in a path or query: a secret's end may follow it
     if at:
         return f"{head}{HIDDEN}@{_host(place)}"
-    if len(head) - len(head.rstrip("/\\")) == 1 or head.lower().startswith("file:"):
-        return f"{head}{_without_query(rest)}"  # a path
+    if len(head) - len(head.rstrip("/\\")) == 1 or head.lower().startswith(("file:", "s3:")):
+        return f"{head}{_without_query(rest)}"  # a path, or an object's name
     return f"{head}{_host(rest)}"
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agent.cli.terminal import console
-from models.cli.options import LOADING, AllData, Images, Out, Seed, say
+from models.cli.options import LOADING, AllData, Images, RunOut, Seed, ShardCount, say
+from models.store import Place, place
 
 
 def distill(
     teachers: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="folders of one or several trained teachers")
+        list[Place],
+        typer.Argument(parser=place, metavar="RUN...", help="one or several trained teachers: paths or URLs"),
     ],
     data: AllData,
-    out: Out,
+    out: RunOut,
     seed: Seed = 0,
     images: Images = None,
+    shards: ShardCount = None,
 ) -> None:
     """Teach the one-step student; the same command resumes."""
     from models.data import preflight
@@ -34,5 +36,5 @@ def distill(
     with stages_on(console()) as stages:
         with stages.stage(LOADING):
             from models.student.distill import distill as run
-        made = run(teachers, data, out, seed=seed, images=images, stages=stages)
+        made = run(teachers, data, out, seed=seed, images=images, shards=shards, stages=stages)
     say([f"student: {made}"])

@@ -11,6 +11,7 @@ import typer
 from agent.cli.terminal import console
 from agent.foreign import shown
 from models.cli.options import LOADING, Data, say
+from models.store import Place, place
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,7 +22,9 @@ POOLED = "the column model pools the scores of {}"
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="folder of a run, or a bundle")],
+    model: Annotated[
+        Place, typer.Argument(parser=place, metavar="RUN|BUNDLE", help="a run: path or URL; or a bundle")
+    ],
     data: Data,
     product: Annotated[
         str | None,

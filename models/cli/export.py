@@ -9,10 +9,13 @@ import typer
 
 from agent.cli.terminal import console
 from models.cli.options import LAYOUTS, LOADING, AllData, Key, Out, say
+from models.store import Place, place
 
 
 def export(
-    student: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a distilled student")],
+    student: Annotated[
+        Place, typer.Argument(parser=place, metavar="RUN", help="a distilled student: path or URL")
+    ],
     data: AllData,
     out: Out,
     name: Annotated[str, typer.Option(help="the bundle's name")] = "bundle",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from agent.cli.terminal import console
-from models.cli.options import LOADING, AllData, Images, Out, Seed, say
+from models.cli.options import LOADING, AllData, Images, RunOut, Seed, ShardCount, say
 
 
 def train(
@@ -16,10 +16,11 @@ def train(
         Literal["decodiff", "diffusionad", "glad", "diad"], typer.Argument(help="how it is taught")
     ],
     data: AllData,
-    out: Out,
+    out: RunOut,
     preset: Annotated[Literal["nano", "edge", "paper"], typer.Option(help="its size")] = "edge",
     seed: Seed = 0,
     images: Images = None,
+    shards: ShardCount = None,
     weights: Annotated[
         Path | None, typer.Option(help="folder of published weights, for the paper preset; default: none")
     ] = None,
@@ -37,5 +38,15 @@ def train(
     with stages_on(console()) as stages:
         with stages.stage(LOADING):
             from models.training.train import train as run
-        made = run(method, data, preset, out, seed=seed, images=images, weights=weights, stages=stages)
+        made = run(
+            method,
+            data,
+            preset,
+            out,
+            seed=seed,
+            images=images,
+            shards=shards,
+            weights=weights,
+            stages=stages,
+        )
     say([f"teacher: {made}"])

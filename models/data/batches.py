@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,13 @@ class Tiles:
 
     def sample(self, count: int) -> Tensor:
         """About `count` tiles, evenly spread, as images."""
-        return to_images(self.pixels[:: max(1, len(self) // count)])
+        return to_images(self.thinned(count).pixels)
+
+    def thinned(self, count: int) -> Tiles:
+        """About `count` of them, evenly spread."""
+        every = slice(None, None, max(1, len(self) // count))
+        places = None if self.foreground is None else self.foreground[every]
+        return replace(self, pixels=self.pixels[every], products=self.products[every], foreground=places)
 
     def places(self, stride: int) -> Tensor:
         """1 where a cell of `stride` pixels shows the product, else 0, (N, 1, H / stride, W / stride)."""

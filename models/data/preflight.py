@@ -14,6 +14,7 @@ from agent.settings import bounded
 from agent.trust.private_keys import load_private_key
 from models.data.datasets import DataError, check_pictures, read_set, summary
 from models.stages import SILENT, Stages
+from models.store import Place
 
 RUN = "run.yaml"
 STUDENT = "student.yaml"  # beside it when the run is a student's
@@ -26,9 +27,9 @@ class PreflightError(PlumblineError):
     """An argument that the command would fail on later; names the option and the remedy."""
 
 
-def need_run(folder: Path, *, student: bool) -> None:
-    """Refuse what is no finished run of a teacher, or of a student."""
-    if not folder.exists():
+def need_run(folder: Place, *, student: bool) -> None:
+    """Refuse what is no finished run of a teacher, or of a student. Raises StoreError, too."""
+    if isinstance(folder, Path) and not folder.exists():
         raise PreflightError(f"{folder}: does not exist; check the argument RUN")
     if not (folder / WEIGHTS).is_file() or (folder / STUDENT).is_file() != student:
         kind, command = ("student", "distill") if student else ("teacher", "train")
@@ -37,14 +38,17 @@ def need_run(folder: Path, *, student: bool) -> None:
         )
 
 
-def need_model(path: Path) -> None:
-    """Refuse what is neither a bundle nor a finished run. Raises BundleError for a damaged bundle."""
-    if not path.exists():
-        raise PreflightError(f"{path}: does not exist; check the argument RUN|BUNDLE")
-    if path.is_file() or (path / MANIFEST).is_file():
-        open_bundle(path)
-    elif not (path / WEIGHTS).is_file():
-        raise PreflightError(f"{path}: holds neither a bundle nor a finished run")
+def need_model(path: Place) -> None:
+    """Refuse what is neither a bundle nor a finished run. Raises BundleError for damage, StoreError."""
+    if isinstance(path, Path):
+        if not path.exists():
+            raise PreflightError(f"{path}: does not exist; check the argument RUN|BUNDLE")
+        if path.is_file() or (path / MANIFEST).is_file():
+            open_bundle(path)
+            return
+    if not (path / WEIGHTS).is_file():
+        where = "" if isinstance(path, Path) else "; a bundle is judged from this machine"
+        raise PreflightError(f"{path}: holds neither a bundle nor a finished run{where}")
 
 
 def need_bundle(path: Path) -> None:
@@ -75,14 +79,14 @@ def need_key(path: Path | None) -> None:
         load_private_key(path)
 
 
-def need_no_other(out: Path, *, student: bool) -> None:
-    """Refuse a folder that holds a run of the other kind."""
+def need_no_other(out: Place, *, student: bool) -> None:
+    """Refuse a place that holds a run of the other kind. Raises StoreError where a store does not say."""
     if (out / RUN).is_file() and (out / STUDENT).is_file() != student:
         kind = "teacher" if student else "student"
         raise PreflightError(f"{out}: holds a {kind}; choose another --out")
 
 
-def need_product(model: Path, name: str | None) -> None:
+def need_product(model: Place, name: str | None) -> None:
     """Refuse a product for what is no teacher, and one that it does not know."""
     if name is None:
         return
@@ -93,9 +97,9 @@ def need_product(model: Path, name: str | None) -> None:
         raise PreflightError(f"{model}: knows {', '.join(known)}, not {name!r}; give one of these")
 
 
-def need_writable_folder(path: Path | None, option: str) -> None:
-    """Refuse a folder that cannot be made or written to."""
-    if path is None:
+def need_writable_folder(path: Place | None, option: str) -> None:
+    """Refuse a folder that cannot be made or written to; a store says so when the run is claimed."""
+    if not isinstance(path, Path):
         return
     there = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
     if not there.is_dir():

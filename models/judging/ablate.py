@@ -16,6 +16,7 @@ from models.data.datasets import Item
 from models.judging.evaluate import Figures, Inspector, Judged, checked_split, figures, judge_item
 from models.parts.maps import top_mean
 from models.stages import SILENT, Stages
+from models.store import Place
 from models.student.distill import load_student
 from models.student.student import EVIDENCE, Student, to_pixels
 
@@ -30,7 +31,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def ablate(run_folder: Path, data: Path, stages: Stages = SILENT) -> dict[str, Figures]:
+def ablate(run_folder: Place, data: Path, stages: Stages = SILENT) -> dict[str, Figures]:
     """The figures of each of KINDS on the test split, from one look at each picture.
 
     Raises RunError when the folder has no finished student, DataError for unusable data.

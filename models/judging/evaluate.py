@@ -42,6 +42,7 @@ from models.judging.yardstick import Built
 from models.methods.method import Method
 from models.parts.precision import autocast
 from models.stages import SILENT, Stages
+from models.store import Place, local
 from models.student.distill import load_student
 from models.student.student import Student, to_pixels
 from models.training.train import STUDENT, load_teacher, read_run
@@ -92,7 +93,7 @@ class Figures:
 
 
 def evaluate(
-    model: Path, data: Path, product: str | None = None, stages: Stages = SILENT
+    model: Place, data: Path, product: str | None = None, stages: Stages = SILENT
 ) -> tuple[Figures, list[Judged]]:
     """Judge the test split below `data` with the run or bundle at `model`.
 
@@ -105,7 +106,7 @@ def evaluate(
 
 
 def evaluate_yardstick(
-    model: Path, data: Path, seed: int = 0, stages: Stages = SILENT
+    model: Place, data: Path, seed: int = 0, stages: Stages = SILENT
 ) -> tuple[Figures, list[Judged], Built]:
     """The same split judged by a memory of the good training parts below `data`, and that memory.
 
@@ -119,23 +120,23 @@ def evaluate_yardstick(
     return figures(judged, None), judged, built
 
 
-def is_bundle(model: Path) -> bool:
+def is_bundle(model: Place) -> bool:
     """True for a `.plumb` file and for a bundle's folder, False for a run's folder."""
-    return model.is_file() or (model / MANIFEST).is_file()
+    return isinstance(model, Path) and (model.is_file() or (model / MANIFEST).is_file())
 
 
-def input_of(model: Path) -> InputSpec:
+def input_of(model: Place) -> InputSpec:
     """How frames become tiles for a bundle or a run."""
     if is_bundle(model):
-        return open_bundle(model).manifest.input
+        return open_bundle(local(model)).manifest.input
     return read_run(model).input
 
 
-def open_inspector(model: Path, product: str | None = None) -> tuple[Inspector, InputSpec, float | None]:
+def open_inspector(model: Place, product: str | None = None) -> tuple[Inspector, InputSpec, float | None]:
     """How to judge tiles with a bundle, a student's run or a teacher's run, and the bundle's threshold."""
     preflight.need_product(model, product)
     if is_bundle(model):
-        bundle = open_bundle(model)
+        bundle = open_bundle(local(model))
         engine = open_engine(bundle, settings.Engine())
         served = bundle.at(engine.describe().precision).manifest
         return by_engine(engine), served.input, served.threshold.raw
@@ -223,11 +224,11 @@ def scaled_mask(item: Item, original: tuple[int, int], shape: tuple[int, int]) -
     return np.asarray(cv2.resize(mask.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
 
 
-def promised_by(model: Path) -> float | None:
+def promised_by(model: Place) -> float | None:
     """The false-reject rate that a bundle's threshold promises; None for a run, which has no threshold."""
     if not is_bundle(model):
         return None
-    threshold = open_bundle(model).manifest.threshold
+    threshold = open_bundle(local(model)).manifest.threshold
     return threshold.provisional_rate or threshold.target_false_reject_rate
 
 

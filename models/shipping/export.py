@@ -59,6 +59,7 @@ from models.shipping.explained import explanation
 from models.shipping.lint import lint
 from models.shipping.variants import make as make_variant
 from models.stages import SILENT, Stages
+from models.store import Place
 from models.student.distill import load_student
 from models.student.student import Student, to_pixels
 from models.training.train import WEIGHTS
@@ -90,7 +91,7 @@ class WorseError(ExportError):
 
 
 def export(
-    run_folder: Path,
+    run_folder: Place,
     data: Sequence[Path],
     out: Path,
     *,

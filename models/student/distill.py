@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -29,17 +29,23 @@ from models.parts.features import load_features
 from models.parts.losses import focal, soft_dice
 from models.parts.precision import autocast
 from models.stages import SILENT, Stages
+from models.store import Place
 from models.student import student as student_file
 from models.student.student import FEATURE_STAGES, Student
 from models.training import checkpoint
 from models.training.fit import Draw, fit, new_fabric, part, processes, refuse_uneven
-from models.training.plans import STUDENTS
+from models.training.plans import STUDENTS, Plan
+from models.training.shards import Shards, deal, read_shards
 from models.training.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, load_teacher, read_run
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 SPOILT_SHARE = 0.7
 LESSON_SHARE = 4  # one picture in so many is a lesson, the others are new
 LESSONS = "lessons.pt"
 LESSON_COUNTS = {"nano": 16, "edge": 192, "paper": 4096}
+LESSONS_FEWEST = 16  # of a shard: good parts among them say what usual is
 INSPECTED_AT_ONCE = 8
 FEATURES_AT_ONCE = 4
 BATCH_NORM_BATCHES = 40
@@ -122,37 +128,41 @@ class Pupil(nn.Module):
 
 
 def distill(
-    teachers: Sequence[Path],
+    teachers: Sequence[Place],
     data: Sequence[Path],
-    out: Path,
+    out: Place,
     *,
     seed: int = 0,
     images: int | None = None,
+    shards: int | None = None,
     stages: Stages = SILENT,
-) -> Path:
+) -> Place:
     """Train the student of one or several teachers into `out`; the same command resumes.
 
     An imported teacher may know more products than `data` shows; it is told them by its own numbers. Raises
     RunError for an unfinished teacher, teachers of different inputs or an `out` of another run,
-    PreflightError for an `out` of a teacher, DataError for unusable data, ProcessesError as `refuse_uneven`.
+    PreflightError for an `out` of a teacher, DataError for unusable data, ProcessesError as `refuse_uneven`
+    and `deal`.
     """
     loaded = [load_teacher(teacher) for teacher in teachers]
     runs = [one for one, _ in loaded]
     run = common(runs, teachers)
     preflight.need_no_other(out, student=True)
-    shares = good_shares(data)
-    good = shares.train
+    held = good_shares(data)
+    good = held.train
     names = tuple(sorted({item.product for item in good}))
     knows_more = all(one.checkpoint for one in runs) and set(names) < set(run.data)
     if names != run.data and not knows_more:
         raise RunError(
             f"the teachers know {', '.join(run.data)}, the data are {', '.join(names)}; give the same --data"
         )
-    run = dataclasses.replace(run, data=names)
-    plan = STUDENTS[run.preset].sized(images, seed)
+    run = dataclasses.replace(run, data=names, shards=shards)
+    plan = STUDENTS[run.preset].sized(images, seed, shards)
     refuse_uneven(plan, processes())
-    tiles, held_tiles = (as_tiles(some, run.input, stages) for some in (good, shares.evidence))
+    deal(good, plan.shards)
     fabric = new_fabric()
+    tiles = read_shards(good, run.input, plan, fabric, stages)
+    held_tiles = as_tiles(held.evidence, run.input, stages) if fabric.global_rank == 0 else None
     claim(
         out / STUDENT,
         {"teachers": [one.name for one in teachers], "seed": seed, "images": plan.images},
@@ -160,36 +170,39 @@ def distill(
     )
     claim(out / RUN, as_yaml(run), write=fabric.global_rank == 0)
     told = [Told(method, numbers_of(one, names)) for one, method in loaded]
-    lessons = _kept_lessons(told, tiles, run, out, seed, fabric, stages)
+    lessons = _kept_lessons(told, tiles, run, plan, out, fabric, stages)
     torch.manual_seed(seed)
     student = new_student(run).to(fabric.device)
     for net in (student.restorer, student.finder, student.features):
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    student.codec.fit(tiles.sample(256).to(fabric.device))
+    student.codec.fit(tiles.sample.sample(256).to(fabric.device))
     pupil = Pupil(student)
-    mirrors = [name for name in MIRRORS if all(name in rule.mirrors for rule in tiles.rules)]
+    mirrors = [name for name in MIRRORS if all(name in rule.mirrors for rule in tiles.sample.rules)]
 
     def losses(module: Any, count: int, draw: Draw) -> dict[str, Tensor]:
-        some = lessons.drawn(max(1, count // LESSON_SHARE), mirrors, draw.numpy)
-        others = draw_batch(tiles, count - len(some.maps), SPOILT_SHARE, draw.numpy, vary=True)
+        some = lessons[draw.shard].drawn(max(1, count // LESSON_SHARE), mirrors, draw.numpy)
+        own, new = tiles.own[draw.shard], count - len(some.maps)
+        others = draw_batch(own, new, SPOILT_SHARE, draw.numpy, vary=True)
         terms: dict[str, Tensor] = module.loss(others.to(fabric.device), some.to(fabric.device))
         return terms
 
     label = f"training the student of {', '.join(one.method for one in runs)} {run.preset}"
     average = fit(pupil, losses, plan, out, label=label, fabric=fabric, stages=stages)
-    if fabric.global_rank == 0:
-        finish(average.student, tiles, held_tiles, seed, stages)
+    if held_tiles is not None:
+        finish(average.student, tiles.sample, held_tiles, seed, stages)
         checkpoint.save(out / WEIGHTS, average.student.cpu().state_dict())
     part(fabric)
     return out / WEIGHTS
 
 
-def common(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
+def common(runs: Sequence[Run], folders: Sequence[Place]) -> Run:
     """One run that stands for all: teachers must agree in preset, data and input. Raises RunError.
 
     Its products are in the order of their names, whatever number each teacher knows them by.
     """
-    ordered = [dataclasses.replace(run, data=tuple(sorted(run.data)), checkpoint=None) for run in runs]
+    ordered = [
+        dataclasses.replace(run, data=tuple(sorted(run.data)), checkpoint=None, shards=None) for run in runs
+    ]
     first = ordered[0]
     for run, folder in zip(ordered[1:], folders[1:], strict=True):
         for name in ("preset", "data", "input"):
@@ -211,7 +224,7 @@ def new_student(run: Run) -> Student:
     return Student(config, load_features(FEATURE_STAGES))
 
 
-def load_student(folder: Path) -> tuple[Run, Student]:
+def load_student(folder: Place) -> tuple[Run, Student]:
     """The trained student in eval mode. Raises RunError for none, CheckpointError for damage."""
     state = checkpoint.load(folder / WEIGHTS)
     if state is None or not (folder / STUDENT).is_file():
@@ -238,9 +251,11 @@ def ask(
     seed: int,
     device: torch.device,
     stages: Stages = SILENT,
+    *,
+    shard: int = 0,
 ) -> Lessons:
     """`count` pictures, most of them spoilt, and the mean of what the teachers make of them."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng((seed, shard))  # of shard 0 as of the seed alone
     batch = draw_batch(tiles, count, SPOILT_SHARE, rng, vary=True)
     restored, maps = torch.zeros_like(batch.seen), torch.zeros_like(batch.mask)
     for number, teacher in enumerate(teachers, 1):
@@ -319,26 +334,31 @@ def _squares(student: Student, images: Tensor, place: Tensor) -> list[tuple[Tens
     return found
 
 
+def lessons_file(shard: int, shards: int) -> str:
+    """Where the lessons of one shard of a batch lie."""
+    return LESSONS if shards == 1 else f"lessons-{shard}-of-{shards}.pt"
+
+
 def _kept_lessons(
-    teachers: Sequence[Told], tiles: Tiles, run: Run, out: Path, seed: int, fabric: Any, stages: Stages
-) -> Lessons:
-    """The lessons in `out`, asked for by the first process where they are not there yet."""
-    if fabric.global_rank == 0 and not (out / LESSONS).is_file():
-        here = [teacher.to(fabric.device) for teacher in teachers]
-        stride = student_file.PRESETS[run.preset].stride
-        made = ask(here, tiles, LESSON_COUNTS[run.preset], stride, seed, fabric.device, stages)
-        checkpoint.save(
-            out / LESSONS,
-            {
-                "batch": {field.name: getattr(made.batch, field.name) for field in dataclasses.fields(Batch)},
-                "restored": made.restored.half(),
-                "maps": made.maps,
-            },
+    teachers: Sequence[Told], tiles: Shards, run: Run, plan: Plan, out: Place, fabric: Fabric, stages: Stages
+) -> dict[int, Lessons]:
+    """The lessons of this process's shards in `out`, asked for where they are not there yet."""
+    found = {}
+    count = max(LESSONS_FEWEST, LESSON_COUNTS[run.preset] // plan.shards)
+    stride = student_file.PRESETS[run.preset].stride
+    for shard, own in tiles.own.items():
+        path = out / lessons_file(shard, plan.shards)
+        kept = checkpoint.load(path)
+        if kept is None:
+            here = [teacher.to(fabric.device) for teacher in teachers]
+            made = ask(here, own, count, stride, plan.seed, fabric.device, stages, shard=shard)
+            batch = {field.name: getattr(made.batch, field.name) for field in dataclasses.fields(Batch)}
+            kept = {"batch": batch, "restored": made.restored.half(), "maps": made.maps}
+            checkpoint.save(path, kept)
+        found[shard] = Lessons(
+            batch=Batch(**kept["batch"]), restored=kept["restored"].float(), maps=kept["maps"]
         )
-    fabric.barrier()
-    kept = checkpoint.load(out / LESSONS)
-    assert kept is not None
-    return Lessons(batch=Batch(**kept["batch"]), restored=kept["restored"].float(), maps=kept["maps"])
+    return found
 
 
 def _inspected(

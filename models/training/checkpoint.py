@@ -1,9 +1,12 @@
-"""Checkpoints that a power cut cannot tear: written beside, synced, renamed."""
+"""Checkpoints that a power cut cannot tear: written beside, synced, renamed; in a store put as a whole."""
 
 from __future__ import annotations
 
 import os
 import pickle
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +16,62 @@ from torch import nn
 from agent.durable import sync_folder
 from agent.errors import PlumblineError
 from models.parts.weights import UNREADABLE
+from models.store import ObjectPath, Place, local
 
 
 class CheckpointError(PlumblineError):
     """A file that no finished save left here; says what to do with it."""
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Replace `path` by `state` at once or not at all; state dicts and plain values only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
+def save(path: Place, state: dict[str, Any]) -> None:
+    """Replace `path` by `state`, of plain values, whole or not at all. Raises OSError, StoreError."""
+    if isinstance(path, ObjectPath):
+        with _temporary(path) as here:
+            with here.open("wb") as file:
+                torch.save(state, file)
+            path.put_file(here)
+        return
+    here = local(path)
+    here.parent.mkdir(parents=True, exist_ok=True)
+    beside = here.with_suffix(".partial")
     with beside.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(path.parent)
+    beside.replace(here)
+    sync_folder(here.parent)
 
 
-def load(path: Path) -> dict[str, Any] | None:
-    """The state in `path`, None when there is none. Raises CheckpointError for damage and pickled objects."""
+def load(path: Place) -> dict[str, Any] | None:
+    """The state in `path`, None when there is none.
+
+    Raises CheckpointError for damage and pickled objects, StoreError where a store does not say.
+    """
     if not path.is_file():
         return None
+    if isinstance(path, ObjectPath):
+        with _temporary(path) as here:
+            path.get_file(here)
+            return _read(here, path)
+    return _read(local(path), path)
+
+
+@contextmanager
+def _temporary(path: ObjectPath) -> Iterator[Path]:
+    """A file of this machine, as long as it is needed: torch writes and reads by seeking."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with tempfile.TemporaryDirectory(prefix="plumbline-") as folder:
+            yield Path(folder, "state.pt")
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: passes through {tempfile.gettempdir()}, where it cannot be written ({error.strerror}); "
+            "make room there, or set TMPDIR to another folder"
+        ) from error
+
+
+def _read(here: Path, path: Place) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(here, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, *UNREADABLE) as error:
         raise CheckpointError(
             f"{path}: damaged, or not of plain tensors and values; remove it and train again"
@@ -44,7 +79,7 @@ def load(path: Path) -> dict[str, Any] | None:
     return state
 
 
-def fill(module: nn.Module, state: dict[str, Any], path: Path) -> None:
+def fill(module: nn.Module, state: dict[str, Any], path: Place) -> None:
     """Load `state`, read from `path`, into `module`. Raises CheckpointError when it is another model's."""
     try:
         module.load_state_dict(state)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import itertools
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,9 +27,12 @@ import torch
 from torch import Tensor, nn
 
 from agent.errors import PlumblineError
+from models import store
 from models.parts.precision import autocast
 from models.stages import SILENT, Stages
+from models.store import Place
 from models.training import checkpoint
+from models.training.checkpoint import CheckpointError
 from models.training.plans import Plan
 
 if TYPE_CHECKING:
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.pt"
 LOG = "losses.csv"
 COST = "cost.json"
+
+PATIENCE = timedelta(hours=2)  # of processes with one that calibrates or saves alone; `torchrun` sees deaths
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -51,12 +59,14 @@ class ProcessesError(PlumblineError):
 class Draw:
     """The randomness of one shard of one step."""
 
+    shard: int
     torch: torch.Generator
     numpy: np.random.Generator
 
     @staticmethod
     def at(seed: int, step: int, shard: int = 0) -> Draw:
         return Draw(
+            shard=shard,
             torch=torch.Generator().manual_seed((seed * 1_000_003 + step) * 64 + shard),
             numpy=np.random.default_rng((seed, step, shard)),
         )
@@ -88,13 +98,19 @@ def refuse_uneven(plan: Plan, over: int) -> None:
         )
 
 
+def own_shards(plan: Plan, fabric: Fabric) -> list[int]:
+    """The shards that this process works on: shard s is of process s modulo their number."""
+    return list(range(fabric.global_rank, plan.shards, fabric.world_size))
+
+
 def new_fabric() -> Fabric:
     """One process, or one of those that `torchrun` has started."""
     from lightning_fabric import Fabric  # over a second to import, for those that train alone
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     world = processes()
-    strategy = "ddp_find_unused_parameters_true" if world > 1 else "auto"
+    strategy = DDPStrategy(find_unused_parameters=True, timeout=PATIENCE) if world > 1 else "auto"
     fabric = Fabric(devices=local, num_nodes=max(1, world // local), strategy=strategy)
     fabric.launch()
     return fabric
@@ -111,7 +127,7 @@ def fit(
     module: M,
     losses: Callable[[Any, int, Draw], dict[str, Tensor]],
     plan: Plan,
-    run: Path,
+    run: Place,
     *,
     label: str,
     fabric: Fabric,
@@ -126,11 +142,16 @@ def fit(
     ProcessesError when the plan's shards do not divide among the processes.
     """
     refuse_uneven(plan, fabric.world_size)
-    own = list(range(fabric.global_rank, plan.shards, fabric.world_size))
+    own = own_shards(plan, fabric)
     torch.use_deterministic_algorithms(True)
     average = copy.deepcopy(module).requires_grad_(False)
     optimiser = torch.optim.AdamW(_groups(module, plan), weight_decay=plan.weight_decay)
     first = _resume(run / CHECKPOINT, module, average, optimiser)
+    if (begun := fabric.broadcast(first)) != first:
+        raise ProcessesError(
+            f"{run}: process {fabric.global_rank} finds the checkpoint of step {first}, the first process "
+            f"that of step {begun}; give an --out that every machine sees, such as s3://BUCKET/RUN"
+        )
     last = plan.steps if stop_after is None else min(plan.steps, first + stop_after)
     trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     module.train()
@@ -153,8 +174,9 @@ def fit(
             if book is not None:
                 book.note(step, means)
                 if (step + 1) % plan.checkpoint_every == 0 or step + 1 == last:
-                    book.close_page(step + 1)  # first: a cut between the two is mended on resumption
-                    _save(run / CHECKPOINT, step + 1, module, average, optimiser)
+                    with _in_words(run):
+                        book.close_page(step + 1)  # first: a cut between the two is mended on resumption
+                        _save(run / CHECKPOINT, step + 1, module, average, optimiser)
             told(_words(means))
     fabric.barrier()
     return average.eval()
@@ -181,33 +203,45 @@ def _gradients(
     return means
 
 
-def read_cost(run: Path) -> Cost:
+def read_cost(run: Place) -> Cost:
     """What training the run has cost. Raises FileNotFoundError for a run that never saved."""
     return Cost(**json.loads((run / COST).read_text()))
+
+
+@contextmanager
+def _in_words(run: Place) -> Iterator[None]:
+    """Whatever keeps a folder of this machine from being written, in words."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{run}: cannot be written ({error.strerror}); make room or check its permissions, then the same "
+            "command goes on from the last checkpoint"
+        ) from error
 
 
 class _Book:
     """The run's losses and cost on disk, one page for each checkpoint; a cut page is written again."""
 
-    def __init__(self, run: Path, first: int, batch: int) -> None:
+    def __init__(self, run: Place, first: int, batch: int) -> None:
         self.run, self.batch, self.started = run, batch, time.monotonic()
         self.rows: list[dict[str, float]] = []
         self.before = Cost(images=0, seconds=0.0, peak_memory_bytes=0)
         if first and (run / COST).is_file():
             self.before = read_cost(run)
+        self.text = ""  # of the whole log
         if (run / LOG).is_file():
-            with (run / LOG).open(newline="") as file:
-                kept = list(itertools.islice(csv.DictReader(file), first))  # a row for each step
-            (run / LOG).unlink()
-            self._write(kept)
+            rows = csv.DictReader((run / LOG).read_text().splitlines())
+            self.text = _lines(list(itertools.islice(rows, first)), begins=True)  # a row for each step
+            store.write(run / LOG, self.text.encode())
 
     def note(self, step: int, terms: dict[str, float]) -> None:
         self.rows.append({"step": step, **terms})
 
     def close_page(self, steps: int) -> None:
-        self.run.mkdir(parents=True, exist_ok=True)
-        self._write(self.rows)
-        self.rows = []
+        more = _lines(self.rows, begins=not self.text)
+        self.text, self.rows = self.text + more, []
+        self._add(more)
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         cost = Cost(
@@ -215,19 +249,28 @@ class _Book:
             seconds=round(self.before.seconds + time.monotonic() - self.started, 3),
             peak_memory_bytes=max(self.before.peak_memory_bytes, peak),
         )
-        beside = (self.run / COST).with_suffix(".partial")
-        beside.write_text(json.dumps(asdict(cost)) + "\n")
-        beside.replace(self.run / COST)
+        store.write(self.run / COST, (json.dumps(asdict(cost)) + "\n").encode())
 
-    def _write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        if not rows:
+    def _add(self, more: str) -> None:
+        """Lines to the end of a file; to a store, which appends nothing, all of it anew."""
+        log = self.run / LOG
+        if not isinstance(log, Path):
+            store.write(log, self.text.encode())
             return
-        begins = not (self.run / LOG).is_file()
-        with (self.run / LOG).open("a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            if begins:
-                writer.writeheader()
-            writer.writerows(rows)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", newline="") as file:
+            file.write(more)
+
+
+def _lines(rows: Sequence[Mapping[str, Any]], *, begins: bool) -> str:
+    if not rows:
+        return ""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    if begins:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _groups(module: nn.Module, plan: Plan) -> list[dict[str, Any]]:
@@ -258,7 +301,7 @@ def _follow(average: nn.Module, module: nn.Module, keep: float) -> None:
 
 
 def _save(
-    path: Path, step: int, module: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
+    path: Place, step: int, module: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
 ) -> None:
     checkpoint.save(
         path,
@@ -271,7 +314,7 @@ def _save(
     )
 
 
-def _resume(path: Path, module: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+def _resume(path: Place, module: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     state = checkpoint.load(path)
     if state is None:
         return 0

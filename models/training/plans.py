@@ -16,7 +16,7 @@ class Plan:
 
     images: int  # training pictures shown in all
     batch: int = 8
-    shards: int = 1  # parts of a batch with their own randomness and gradient, spread over the processes
+    shards: int = 1  # parts of a batch with pictures, randomness and gradient of their own
     rate: float = 4e-4
     rates: Mapping[str, float] = field(default_factory=dict)  # by the start of a parameter's name
     weight_decay: float = 1e-4
@@ -31,9 +31,9 @@ class Plan:
     def steps(self) -> int:
         return max(1, math.ceil(self.images / self.batch))
 
-    def sized(self, images: int | None, seed: int) -> Plan:
-        """The plan of one run: with its seed, and with another budget where one is given."""
-        return replace(self, images=images or self.images, seed=seed)
+    def sized(self, images: int | None, seed: int, shards: int | None = None) -> Plan:
+        """The plan of one run: with its seed, and with another budget and shards where they are given."""
+        return replace(self, images=images or self.images, seed=seed, shards=shards or self.shards)
 
     def decay(self, step: int) -> float:
         """The share of the rate at a step."""

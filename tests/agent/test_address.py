@@ -64,7 +64,15 @@ def test_nothing_of_a_query_is_shown(name: str, secret: tuple[str, list[str]]) -
 
 
 @pytest.mark.parametrize(
-    "place", ["/dev/video0", "/data/part[red].mp4", "rtsp://cam-3:554", "http://[::1]:8080/", "a-b-1"]
+    "place",
+    [
+        "/dev/video0",
+        "/data/part[red].mp4",
+        "rtsp://cam-3:554",
+        "http://[::1]:8080/",
+        "a-b-1",
+        "s3://plant/runs/a",
+    ],
 )
 def test_what_holds_no_secret_stays(place: str) -> None:
     assert masked(place) == place

@@ -280,3 +280,19 @@ def test_a_checkpoint_that_is_torn_or_holds_objects_is_refused_by_name(tmp_path:
         path.write_bytes({"torn": path.read_bytes()[:900], "empty": b"", "text": b"no checkpoint"}[content])
     with pytest.raises(PlumblineError, match=r"checkpoint\.pt: .*remove it"):
         checkpoint.load(path)
+
+
+def test_a_process_that_does_not_see_the_checkpoint_of_the_first_one_is_told(tmp_path: Path) -> None:
+    """On another machine, where the folder is another: it would train from the start, beside the others."""
+    fabric = new_fabric()
+
+    class Second:
+        global_rank, world_size, device = 0, 1, fabric.device
+
+        def broadcast(self, first: int) -> int:
+            return first + 12
+
+    with pytest.raises(
+        ProcessesError, match=r"finds the checkpoint of step 0, .* that of step 12; give an --out"
+    ):
+        fit(small_net(), sum_of_inputs(), PLAN, tmp_path, label="test", fabric=Second())  # type: ignore[arg-type]
