@@ -1,8 +1,9 @@
 """A crash of the process leaves the stacks of all its threads, and the next start says where.
 
 SIGABRT is what systemd sends to an agent whose watchdog starved; a segmentation fault is a library's. Other
-threads run on while their stacks are read, so that the reading itself may end early in a segmentation fault:
-what was written before stays. Without a folder for logs the stacks go to standard error, which is the journal.
+threads run on while their stacks are read, so that the reading itself may end early in a segmentation
+fault: what was written before stays. Without a folder for logs the stacks go to standard error, which is
+the journal.
 """
 
 from __future__ import annotations
