@@ -106,22 +106,24 @@ class Intake:
             rows = self._outbox.verdicts(self._last(), AT_ONCE)
             whole = len(rows) == AT_ONCE
             for row in rows:
-                one = self._come_of(row)
+                one, is_readable = self._come_of(row)
                 if self._last() < one.sequence <= last:
                     self.at_hand.append(one)
-                    there += isinstance(row, Waiting)
+                    there += is_readable
         if self._last() < last:
             self.at_hand.append(Come(sequence=last, view=None, at_ns=self._clock.monotonic_ns()))
         if there < last - first:
             self._lost(first, last, last - first - there)
 
-    def _come_of(self, row: Waiting | Changed) -> Come:
-        """Without a view where the row is not what was committed, or is of another version."""
+    def _come_of(self, row: Waiting | Changed) -> tuple[Come, bool]:
+        """And whether it could be read: it is what was committed, and not of another version."""
         now_ns = self._clock.monotonic_ns()
         if isinstance(row, Changed):
-            return Come(sequence=row.sequence or 0, view=None, at_ns=now_ns)
-        view = None
-        with suppress(ValidationError):
+            return Come(sequence=row.sequence or 0, view=None, at_ns=now_ns), False
+        sequence = row.row.sequence or 0
+        try:
             verdict = Verdict.model_validate_json(row.row.payload)
-            view = view_of(verdict) if verdict.camera in self._rules else None
-        return Come(sequence=row.row.sequence or 0, view=view, at_ns=now_ns)
+        except ValidationError:
+            return Come(sequence=sequence, view=None, at_ns=now_ns), False
+        view = view_of(verdict) if verdict.camera in self._rules else None
+        return Come(sequence=sequence, view=view, at_ns=now_ns), True

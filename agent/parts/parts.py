@@ -176,8 +176,8 @@ class PartVerdicts:
     def _note_lost(self, after: int, last: int, lost: int) -> None:
         self.counts.lost(lost)
         detail = (
-            f"{lost} verdicts from {after + 1} to {last} are not in the outbox any more, or are not what was"
-            " committed: parts that they are views of are undecided, or not told; keep outbox.history_days"
+            f"{lost} verdicts from {after + 1} to {last} are not in the outbox any more, or cannot be read"
+            " there: parts that they are views of are undecided, or not told; keep outbox.history_days"
             " above the time that the agent may stand still"
         )
         log.warning("part_views_lost", detail=detail)

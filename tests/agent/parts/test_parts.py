@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.contract.part import PartVerdict
+from agent.contract.payloads import verdict_row
 from agent.contract.row import Waiting
 from agent.line.publish import ListenerError
 from agent.parts.file import PartsError, place
@@ -237,6 +239,20 @@ def test_views_that_the_outbox_has_no_more_are_counted_and_told(station: Station
     ]
     assert station.outbox.settle(5.0)
     assert events_of(station, "part_views_lost")[0]["data"]["lost"] == 1
+
+
+def test_a_verdict_of_another_version_is_counted_as_one_that_was_not_seen(station: Station) -> None:
+    station.record("top", "A")
+    station.turn()
+    row = verdict_row(TOPICS, station.verdict("side", "A"))
+    later = json.dumps({**json.loads(row.payload), "verdict": "maybe"}).encode()
+    station.outbox.append([replace(row, payload=later)]).result(10.0)
+    again(station)
+    station.turn()
+    station.clock.sleep(1.0)
+    station.turn()
+    assert [one.reason for one in station.told()] == ["view_missing"]
+    assert {one.name: one.value for one in station.parts.counts.samples()}["part_views_lost"] == 1
 
 
 def test_a_damaged_file_is_moved_away_and_numbers_go_on_behind_it(station: Station) -> None:
