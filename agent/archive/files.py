@@ -117,6 +117,16 @@ def scan(folder: Path) -> Iterator[File]:
         yield from of_day(folder, day)
 
 
+def strangers(folder: Path) -> Iterator[tuple[str, Path]]:
+    """What lies among the entries and is none: unfinished, torn (set aside) or foreign. Raises OSError."""
+    for day in days(folder):
+        for one in sorted(os.scandir(folder / day), key=lambda one: one.name):
+            if not _ENTRY.fullmatch(one.name) or not one.is_file(follow_symlinks=False):
+                yield "unfinished" if _PART.fullmatch(one.name) else "foreign", Path(one.path)
+    with suppress(FileNotFoundError):
+        yield from (("torn", path) for path in sorted((folder / TORN).iterdir()))
+
+
 def sweep(folder: Path) -> None:
     """Remove what a crash left half written; nobody may be writing. Raises OSError."""
     for day in days(folder):

@@ -90,7 +90,7 @@ def replay(order: Order, clock: Clock) -> Replayed:
     decided, of_rules = _rules_of(told, kept, wanted, bundle)
     opened = open_for(told.model.engine, order.engine, bundle, wanted)
     try:
-        judgement, evidence = _judged(kept, decided, bundle, opened.engine, clock)
+        judgement, evidence = judge_once_more(kept, decided, bundle, opened.engine, clock)
         now = opened.engine.describe()
         is_same_engine = now.name == told.model.engine
         allowed = SAME_ENGINE if is_same_engine else tolerance(opened.engine, bundle)
@@ -183,10 +183,10 @@ def _rules_of(told: Told, kept: Entry, wanted: Settings, bundle: Bundle) -> tupl
     )
 
 
-def _judged(
+def judge_once_more(
     kept: Entry, decided: Decided, bundle: Bundle, engine: Engine, clock: Clock
 ) -> tuple[Judgement, Floats]:
-    """As the line did it. Raises ReplayError where it cannot be judged."""
+    """As the line does it, by these rules; the map (h, w). Raises ReplayError where it cannot be judged."""
     switch = Switch()  # which tells in which precision was judged
     switch.serve(engine)
     manifest = bundle.manifest

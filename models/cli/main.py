@@ -7,7 +7,7 @@ import typer
 from agent.cli.exit_codes import exits, exits_of_program
 from agent.cli.options import Version
 from agent.cli.program import run
-from models.cli import distill, evaluate, export, fleet, importing, keys, sample, teach, train
+from models.cli import distill, evaluate, export, fleet, importing, keys, rescore, sample, teach, train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -26,6 +26,7 @@ app.command(epilog=exits())(export.export)
 app.command(epilog=exits())(export.variants)
 app.command(epilog=exits())(export.explaining)
 app.command(epilog=exits())(evaluate.evaluate)
+app.command(epilog=exits("a file of the archives could not be judged"))(rescore.rescore)
 app.add_typer(keys.app, name="keys")
 app.add_typer(fleet.app, name="fleet")
 

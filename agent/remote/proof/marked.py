@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 from agent.archive.entry import Entry
 from agent.clock import Clock
-from agent.contract.mark import Mark
+from agent.contract.mark import Mark, Truth
 from agent.line.recipe import Recipe
 from agent.marks.pictures import entry_of
 from agent.remote.proof.document import OnMarks, VerdictWord
@@ -30,12 +30,12 @@ class Again:
     becomes: Becomes
 
 
-def becomes(mark: Mark, now: VerdictWord) -> Becomes:
-    """Of a mark that tells what the part is: pure."""
+def becomes(truth: Truth, now: VerdictWord, *, was_right: bool) -> Becomes:
+    """Of a result of which somebody said whether it was right, and so what the part is: pure."""
     if now == "undecided":
         return "undecided"
-    is_right = (now == "fail") == (mark.truth == "defective")
-    if mark.says == "right":
+    is_right = (now == "fail") == (truth == "defective")
+    if was_right:
         return "kept_right" if is_right else "newly_wrong"
     return "mended" if is_right else "still_wrong"
 
@@ -50,7 +50,7 @@ def judge_marks(
     for mark in marks:
         found = None if mark.truth is None else entry_of(archive, mark)
         recipe = None if found is None else recipe_of(found)
-        if found is None or recipe is None or found.frame.camera not in recipe.rules:
+        if mark.truth is None or found is None or recipe is None or found.frame.camera not in recipe.rules:
             yield None
             continue
         look = opinion(found.frame, recipe, clock).look
@@ -58,7 +58,7 @@ def judge_marks(
             mark=mark,
             verdict=look.verdict,
             normalized=look.normalized,
-            becomes=becomes(mark, look.verdict),
+            becomes=becomes(mark.truth, look.verdict, was_right=mark.says == "right"),
         )
 
 

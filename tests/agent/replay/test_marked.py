@@ -91,4 +91,5 @@ def test_what_it_becomes_follows_from_what_was_said(says: str, verdict: str, now
     from tests.agent.archive.records import verdict as recorded
 
     one = mark(1, says, of=recorded(1, name=verdict))  # type: ignore[arg-type]
-    assert becomes(one, now) == becomes_  # type: ignore[arg-type]
+    assert one.truth is not None
+    assert becomes(one.truth, now, was_right=says == "right") == becomes_  # type: ignore[arg-type]
