@@ -44,8 +44,8 @@ def rescore(
 ) -> None:
     """Judge the archives of many stations again by a new bundle, and say what would change.
 
-    Archives are only read, beside running agents too. Rows go to rows/ of --out in Parquet, a report by product,
-    station and week to report.json and report.md. The same command goes on with a run that was cut.
+    Archives are only read, beside running agents too. Rows go to rows/ of --out in Parquet, a report by
+    product, station and week to report.json and report.md. The same command goes on with a run that was cut.
     """
     on_ray = ray or ray_address is not None
     must_be_there(bundle, "--bundle", "give a bundle folder or .plumb file")

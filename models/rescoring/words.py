@@ -80,7 +80,7 @@ def sentences(report: Report) -> Iterator[str]:
             " of other rules, thresholds or engines"
         )
     if report.odd_frames:
-        yield f"{report.odd_frames} frames are not of the size that their camera mostly has, and were judged so:"
+        yield f"{report.odd_frames} frames are of another size than most of their camera; they were judged:"
     for one in report.odd_sizes:
         yield (
             f"  {_name(one.station)}, camera {_name(one.camera)}: {one.frames} of {one.width} px x"
