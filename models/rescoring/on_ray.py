@@ -61,6 +61,7 @@ def by_ray(
 def begin(address: str | None) -> None:
     """Connect to a cluster. Raises RescoreError where there is none."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing here reports to a maker
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         ray.init(
             address=address,
@@ -71,9 +72,8 @@ def begin(address: str | None) -> None:
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = "here" if address is None else f"at {shown(address)}"
         raise RescoreError(
-            f"no Ray cluster {where}: {_why(error)}; begin one with `ray start --head`, of this version of"
-            " Ray and"
-            " Python"
+            f"no Ray cluster {where}: {_why(error)}; begin one with `ray start --head`, of this version"
+            " of Ray and Python"
         ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -45,7 +46,7 @@ def by_processes(
         workers,
         mp_context=multiprocessing.get_context("spawn"),  # runtimes have threads, which a fork would lose
         initializer=_begin,
-        initargs=(bundle, tuple(folders)),
+        initargs=(os.getpid(), bundle, tuple(folders)),
     )
     waiting: set[Future[Done]] = set()
     left = iter(parts)
@@ -75,10 +76,12 @@ _bundle: Bundle | None = None
 _judge: Judge | None = None
 
 
-def _begin(bundle: Bundle, folders: tuple[str, ...]) -> None:
+def _begin(parent: int, bundle: Bundle, folders: tuple[str, ...]) -> None:
     """In a process of the pool; what it cannot open is said with its first part."""
     global _folders, _bundle
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before that call
+        os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the pool
     _folders, _bundle = folders, bundle
 
