@@ -86,12 +86,24 @@ def _need(package: str, what: str) -> None:
 
 
 def _tell(report: Report, out: Path) -> None:
-    from rich.table import Table
+    from rich import box
+    from rich.table import Column, Table
 
     from models.rescoring.words import MEANT, sentences, tables
 
     for one in tables(report):
-        table = Table(*one.heads, title=one.title, title_justify="left")
+        name, *rest = one.heads
+        columns = [
+            Column(head, overflow="fold", justify="right", min_width=max(map(len, head.split())))
+            for head in rest
+        ]
+        table = Table(
+            Column(name, overflow="fold", min_width=8),
+            *columns,
+            title=one.title,
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+        )
         for row in one.rows[:MOST_ROWS]:
             table.add_row(*row)
         console().print(table)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -27,6 +28,7 @@ from models.rescoring.workers import Done
 
 PART = "part"  # a column beside those of files and rows
 LONGEST_WHY = 600
+CONNECT_S = 10.0
 
 
 class JudgeOnRay:
@@ -62,6 +64,7 @@ def begin(address: str | None) -> None:
     """Connect to a cluster. Raises RescoreError where there is none."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing here reports to a maker
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    _require_there(address or os.environ.get("RAY_ADDRESS", ""))
     try:
         ray.init(
             address=address,
@@ -69,15 +72,30 @@ def begin(address: str | None) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        where = "here" if address is None else f"at {shown(address)}"
-        raise RescoreError(
-            f"no Ray cluster {where}: {_why(error)}; begin one with `ray start --head`, of this version"
-            " of Ray and Python"
-        ) from error
+    except Exception as error:  # Ray raises bare ones
+        raise _nowhere(address, error) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+
+
+def _require_there(address: str) -> None:
+    """Ray ends the process where nobody listens."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():  # `auto`, `local` and the like, which Ray knows
+        return
+    try:
+        socket.create_connection((host.removeprefix("ray://"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise _nowhere(address, error) from error
+
+
+def _nowhere(address: str | None, why: object) -> RescoreError:
+    where = "here" if address is None else f"at {shown(address)}"
+    return RescoreError(
+        f"no Ray cluster {where}: {_why(why)}; begin one with `ray start --head`, of this version of Ray"
+        " and Python"
+    )
 
 
 def _judged(parts: Sequence[Part], folders: Sequence[str], bundle: Bundle, workers: int) -> Iterator[Done]:

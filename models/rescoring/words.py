@@ -12,25 +12,25 @@ from models.rescoring.store import LEFT_OUT, ROWS
 
 HEADS = (
     "frames",
-    "fail then",
-    "fail now",
-    "pass to fail",
-    "fail to pass",
-    "to undecided",
-    "newly decided",
-    "shift, %",
-    "worst",
-    "marked: mended",
+    "fails",
+    "to fail",
+    "to pass",
+    "undecided",
+    "decided",
+    "shift (worst)",
+    "mended",
     "newly wrong",
-    "stay right",
-    "stay wrong",
+    "same",
 )
 LONGEST_NAME = 60
 MEANT = (
-    "A flip is a verdict that was decided then and is another now. A shift is the median move of scores in"
-    " hundredths "
-    "of the threshold, each by its own threshold, above 0 where the new bundle is stricter; worst is the "
-    "largest, whatever its direction. Marked are results of which people have said whether they were right."
+    "Fails are those of then and of now. To fail, to pass and undecided are flips: verdicts that were decided"
+    " then and are others now; decided are those that were undecided then. Shift is the median move of scores"
+    " in hundredths of the threshold, each by its own, above 0 where the new bundle is stricter, and the"
+    " largest"
+    " move in brackets. Of results that people have marked as right or wrong, mended would be right now,"
+    " newly"
+    " wrong would be wrong."
 )
 
 
@@ -105,20 +105,12 @@ def markdown(report: Report) -> Iterator[str]:
 
 def _cells(changes: Changes) -> tuple[str, ...]:
     shift, marks, flips = changes.shift, changes.marks, changes.flips
-    counts = (
-        changes.frames,
-        changes.then.fails,
-        changes.now.fails,
-        flips.to_fail,
-        flips.to_pass,
-        flips.to_undecided,
-        changes.newly_decided,
-    )
     return (
-        *map(str, counts),
-        "-" if shift is None else f"{shift.bias:+.1f}",
-        "-" if shift is None else f"{shift.worst:.1f}",
-        *map(str, (marks.mended, marks.newly_wrong, marks.kept_right, marks.still_wrong)),
+        str(changes.frames),
+        f"{changes.then.fails} > {changes.now.fails}",
+        *map(str, (flips.to_fail, flips.to_pass, flips.to_undecided, changes.newly_decided)),
+        "-" if shift is None else f"{shift.bias:+.1f} ({shift.worst:.1f})",
+        *map(str, (marks.mended, marks.newly_wrong, marks.kept_right + marks.still_wrong)),
     )
 
 

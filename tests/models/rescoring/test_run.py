@@ -224,7 +224,7 @@ def stuck(root: Path, plan: Plan) -> Iterator[Path]:
 
 
 def children(parent: int) -> Iterator[int]:
-    """Processes of the pool."""
+    """Processes of a pool."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
@@ -245,7 +245,10 @@ def test_a_command_that_is_killed_leaves_whole_parts_and_the_same_command_ends_i
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while not list(out.glob("rows/part-*.parquet")) and process.poll() is None:
             time.sleep(0.005)
+        judging = set(children(process.pid))
         process.kill()
+    while any((Path("/proc") / str(pid)).exists() for pid in judging):  # each ends with the command
+        time.sleep(0.01)
     first = {path: digest(path) for path in out.glob("rows/part-*.parquet")}
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr  # a torn entry, and a note
