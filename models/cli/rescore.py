@@ -103,6 +103,7 @@ def _tell(report: Report, out: Path) -> None:
             title=one.title,
             title_justify="left",
             box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
         )
         for row in one.rows[:MOST_ROWS]:
             table.add_row(*row)

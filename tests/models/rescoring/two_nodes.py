@@ -1,7 +1,7 @@
 """A Ray cluster of two nodes, each of them processes: `python -m tests.models.rescoring.two_nodes`.
 
-It says its address, and ends with its standard input. A node that is not up after the 30 s that Ray waits for it, as
-on a machine that is busy otherwise, is begun again.
+It says its address, and ends with its standard input. A node that is not up after the 30 s that Ray waits for
+it, as on a machine that is busy otherwise, is begun again.
 """
 
 from __future__ import annotations
