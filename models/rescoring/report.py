@@ -208,6 +208,7 @@ class Sizes:
         for (station, camera), counts in sorted(self._seen.items()):
             usual = max(counts, key=lambda size: (counts[size], size))
             for size in sorted(counts.keys() - {usual}):
+                key = (station, camera, *size)
                 found.append(
                     OddSize(
                         station=station,
