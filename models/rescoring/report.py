@@ -218,7 +218,7 @@ class Sizes:
                         frames=counts[size],
                         usual_width=usual[0],
                         usual_channels=usual[1],
-                        first_file=self._first[(station, camera, *size)],
+                        first_file=self._first[key],
                     )
                 )
         return found
