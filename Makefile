@@ -3,6 +3,7 @@
 # make test        the whole suite, a process for each room; ARGS=tests/agent/line runs what you name, in one
 # make test-fast   the same without the tests that take seconds
 # make test-system the package and the service in a box of their own under systemd-nspawn; needs root
+# make test-ray    archives judged again on a Ray cluster of two nodes, workers killed; 100 MB of packages
 # make check       format, lint, types, import rules
 # make trt-check   TensorRT-RTX parses and builds the graphs for SM86 and SM89; no GPU needed
 # make trt-dryrun  what torch-tensorrt would make of the student; no GPU needed, 1.3 GB of packages
@@ -23,7 +24,7 @@ ANOMALIB := .venv-anomalib
 DRYRUN := .venv-dryrun
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test test-fast test-system check fix bench bench-gpu bench-anomalib golden schema trt-check trt-dryrun deb debs lock clean
+.PHONY: demo test test-fast test-system test-ray check fix bench bench-gpu bench-anomalib golden schema trt-check trt-dryrun deb debs lock clean
 
 demo: $(DEVICE)/.ready
 	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
@@ -38,6 +39,10 @@ test-fast: $(DEV)/.ready system
 test-system: $(DEV)/.ready system-test-tools
 	$(DEV)/bin/python -m tests.system.root
 	$(DEV)/bin/python -m pytest tests/system $(ARGS)
+
+test-ray: $(DEV)/.ready
+	$(DEV)/bin/pip install --quiet -e '.[ray]'
+	$(DEV)/bin/python -m pytest tests/models/rescoring/test_ray.py $(ARGS)
 
 check: $(DEV)/.ready
 	$(DEV)/bin/ruff format --check .

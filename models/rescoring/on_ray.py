@@ -123,7 +123,7 @@ def _judged(parts: Sequence[Part], folders: Sequence[str], bundle: Bundle, worke
 
 
 def _cores() -> int:
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    there: dict[str, float] = ray.cluster_resources()
     return max(1, int(there.get("CPU", 1)))
 
 

@@ -25,7 +25,7 @@ from tests.models.rescoring.test_run import a_plan, rows, stuck
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'plumbline[ray]'"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: make test-ray"),
 ]
 FRAMES = 64  # of each of two stations, and one more: five parts
 
