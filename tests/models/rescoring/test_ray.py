@@ -15,12 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.bundle.bundle import open_bundle
 from agent.clock import ManualClock
+from models.rescoring.archives import survey
+from models.rescoring.plan import made
 from models.rescoring.run import Wanted, rescore
+from models.rescoring.store import taken
 from models.stages import SILENT
 from tests.agent.remote.proof.shadowed import write_grey
 from tests.models.rescoring.plant import Plant
-from tests.models.rescoring.test_run import a_plan, rows, stuck
+from tests.models.rescoring.test_run import rows, stuck
 
 pytestmark = [
     pytest.mark.slow,
@@ -103,7 +107,17 @@ def test_two_nodes_whose_workers_are_killed_in_the_midst_give_the_rows_of_one_pr
         clock=ManualClock(),
         stages=SILENT,
     )
-    with two_nodes() as (cluster, address), stuck(root, a_plan(root)) as pipe:
+    with taken(out) as store:  # planned before the pipe is there, which is no entry
+        bundle = open_bundle(root / "new")
+        plan = store.begin(
+            made(
+                survey([root / "plant"]),
+                bundle=bundle.manifest.name,
+                bundle_sha256=bundle.sha256,
+                named=[str(root / "plant")],
+            )
+        )
+    with two_nodes() as (cluster, address), stuck(root, plan) as pipe:
         with subprocess.Popen(
             command(root, out, "--ray-address", address),
             stdout=subprocess.PIPE,
