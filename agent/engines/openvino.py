@@ -71,6 +71,7 @@ def open_openvino(
         options["INFERENCE_PRECISION_HINT"] = precision
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
+        options["ENABLE_CPU_PINNING"] = False  # else every process has its threads on the first cores
     device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
     runtime = f"openvino {ov.get_version()}"
     key = key_of(

@@ -25,7 +25,7 @@ from agent.demo.demo import SAMPLE_BUNDLE
 from models.rescoring.archives import survey
 from models.rescoring.plan import Plan, made, read
 from models.rescoring.workers import Done, by_processes, in_turn
-from tests.agent.archive.records import verdict
+from tests.agent.archive.records import frame, verdict
 from tests.benchmarks.bench_web import processor
 from tests.models.rescoring.plant import Plant
 
@@ -91,7 +91,7 @@ def _fill(plant: Plant, frames: int) -> None:
     cells = [cell for cell in load_cells() if cell.split.startswith("test")]
     for number in range(frames):
         picture = np.asarray(read_image(cells[number % len(cells)].image), np.uint8).reshape(300, 300, 1)
-        said = verdict(number + 1, of=None)
+        said = verdict(number + 1, of=frame(picture))
         plant.put(("press-1", "press-2")[number % 2], said, picture, None, None)
 
 

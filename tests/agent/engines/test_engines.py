@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -229,3 +230,25 @@ def test_a_graph_of_something_else_is_refused_in_one_line(
     with pytest.raises(EngineError, match=r"small") as caught:
         open_engine(bundle, wanted)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: there is nothing to choose")
+def test_an_engine_of_fewer_threads_than_cores_holds_to_none_of_them(tmp_path: Path) -> None:
+    """Several processes of one machine would all hold to the first."""
+    write_small(tmp_path / "small")
+    engine = open_engine(open_bundle(tmp_path / "small"), settings.Engine(kind="openvino", threads=1))
+    tiles, seen, done = np.zeros((4, 32, 32, 1), np.uint8), set[frozenset[int]](), threading.Event()
+    me = threading.get_native_id()
+
+    def look() -> None:
+        while not done.is_set():
+            seen.add(frozenset(os.sched_getaffinity(me)))
+
+    looks = threading.Thread(target=look)
+    looks.start()
+    for _ in range(100):
+        engine.run(tiles)
+    done.set()
+    looks.join()
+    engine.close()
+    assert seen == {frozenset(os.sched_getaffinity(0))}
