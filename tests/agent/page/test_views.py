@@ -21,6 +21,7 @@ from agent.page.views import trends
 from agent.page.views.table import VIEWS
 from agent.status.day import DEFECTS, Day, Defect, Minute
 from agent.status.metrics import Metrics
+from tests import plain_http
 from tests.agent.page.station import Station, running
 from tests.agent.status.samples import part, streaming_board, verdict
 
@@ -33,7 +34,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
 
 @pytest.fixture
 def client(station: Station) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=station.page.url, trust_env=False, verify=False, timeout=60) as client:
+    with plain_http.Client(base_url=station.page.url, timeout=60) as client:
         yield client
 
 
