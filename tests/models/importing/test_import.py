@@ -26,7 +26,7 @@ from models.parts.ldm import unet_names, vae_names
 from models.parts.schedule import scaled_linear
 from models.parts.stable_diffusion import sd_unet
 from models.parts.weights import Checkpoint, WeightsError
-from models.student import distill, student
+from models.student import distill, finish, student
 from models.student.distill import Told, numbers_of
 from models.training import plans
 from models.training.train import RUN, WEIGHTS, RunError, build, load_teacher, read_run
@@ -207,7 +207,7 @@ def test_an_imported_teacher_is_judged_and_teaches(
     monkeypatch.setitem(diad.PRESETS, "paper", dataclasses.replace(diad.PRESETS["paper"], steps=2))
     monkeypatch.setitem(student.PRESETS, "paper", student.PRESETS["nano"])
     monkeypatch.setitem(distill.LESSON_COUNTS, "paper", 8)
-    monkeypatch.setattr(distill, "BATCH_NORM_BATCHES", 2)
+    monkeypatch.setattr(finish, "BATCH_NORM_BATCHES", 2)
     made = dataclasses.replace(published(method, tmp_path)[0], data=bottle)
     run_lab(*made.command())
     assert "image_auroc" in run_lab("evaluate", made.out, "--data", made.data)

@@ -11,7 +11,7 @@ import yaml
 
 from agent.settings import settings
 from models.stages import Stages
-from models.student import distill
+from models.student import finish
 from models.teaching import teach as teaching
 from models.teaching.look import look
 from models.teaching.plan import Plan
@@ -54,7 +54,7 @@ def test_sixty_good_and_eight_bad_jpegs_end_with_settings_that_run_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_memory(monkeypatch)
-    monkeypatch.setattr(distill, "BATCH_NORM_BATCHES", 8)
+    monkeypatch.setattr(finish, "BATCH_NORM_BATCHES", 8)
     root, out = folder(tmp_path / "parts"), tmp_path / "taught"
     found, command = look(root), "plumbline-lab teach parts"
     for at in ("training decodiff", "training the student", "judging synthetic defects"):
