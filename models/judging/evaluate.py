@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -62,7 +63,7 @@ class Judged:
     mask: Flags | None  # at the scaled picture's size; None when the set has none
     seconds: float
 
-    @property
+    @cached_property
     def remains(self) -> float | None:
         """Of the defect's contrast in the restoration; None without a defect that stands out."""
         return None if self.mask is None else remaining(self.picture, self.restored, self.mask)

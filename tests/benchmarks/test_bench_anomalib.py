@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from models.data.held import good_items
-from models.judging import yardstick
 from tests.benchmarks import bench_anomalib
 from tests.benchmarks.bench_anomalib import CHILD, NEEDED, CannotRun, Prepared, measured, prepare
+from tests.models.small_memory import small_memory
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST, write_tiny
 
 LITE0 = "PatchCore, EfficientNet-Lite0"
@@ -120,8 +120,7 @@ def test_anomalib_sees_the_split_of_the_workshop_at_the_model_s_scale(prepared: 
 def test_the_table_has_the_yardstick_and_words_for_all_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(yardstick, "KEPT", 40)
-    monkeypatch.setattr(yardstick, "PAIRS", 8)
+    small_memory(monkeypatch)
     monkeypatch.setattr(bench_anomalib, "ENVIRONMENT", tmp_path / "none")
     monkeypatch.setattr(sys, "argv", ["bench", "--data", str(write_tiny(tmp_path / "tiny"))])
     bench_anomalib.main()

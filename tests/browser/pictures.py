@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from tests import plain_http
 from tests.brokers import Mosquitto, Subscriber, eventually
 from tests.browser.browser import Browser, find_chromium
 from tests.e2e.agent_process import AgentProcess
@@ -96,7 +97,7 @@ def result(browser: Browser, url: str) -> None:
 
 def rejected(url: str) -> list[Any]:
     try:
-        answer = httpx.get(f"{url}api/views/rejects", trust_env=False, verify=False, timeout=60)
+        answer = plain_http.get(f"{url}api/views/rejects", timeout=60)
     except httpx.TransportError:
         return []
     return list(answer.json()["results"])

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 
 from agent.page.server import PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from tests import plain_http
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
 from tests.browser.test_page import judge
@@ -31,13 +31,7 @@ class Proxy(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         headers = {"Host": self.headers["Host"], "X-Forwarded-For": "10.9.8.7", "X-Forwarded-Proto": "https"}
-        answer = httpx.get(
-            self.upstream + self.path[len(PREFIX) + 1 :],
-            headers=headers,
-            trust_env=False,
-            verify=False,
-            timeout=60,
-        )
+        answer = plain_http.get(self.upstream + self.path[len(PREFIX) + 1 :], headers=headers, timeout=60)
         self.send_response(answer.status_code)
         for name, value in answer.headers.items():
             if name not in ("date", "connection"):
@@ -83,12 +77,8 @@ def test_page_pictures_and_state_come_from_below_the_path(board: Board, port: in
 def test_a_name_that_is_not_set_is_refused_through_the_proxy_as_without_it(
     port: int, browser: Browser
 ) -> None:
-    answer = httpx.get(
-        f"http://127.0.0.1:{port}{PREFIX}/api/state",
-        headers={"Host": "evil.example"},
-        trust_env=False,
-        verify=False,
-        timeout=60,
+    answer = plain_http.get(
+        f"http://127.0.0.1:{port}{PREFIX}/api/state", headers={"Host": "evil.example"}, timeout=60
     )
     assert answer.status_code == 421
     assert "page.allowed_hosts" in answer.text

@@ -12,6 +12,7 @@ import pytest
 
 from agent.demo.cells import load_cells
 from agent.demo.demo import choose_cells
+from tests import plain_http
 from tests.brokers import Mosquitto, eventually
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
@@ -39,9 +40,7 @@ class Line:
         self.url = f"http://127.0.0.1:{self.agent.page_port}/"
 
     def view(self, name: str, **query: str) -> Any:
-        return httpx.get(
-            f"{self.url}api/views/{name}", params=query, trust_env=False, verify=False, timeout=60
-        ).json()
+        return plain_http.get(f"{self.url}api/views/{name}", params=query, timeout=60).json()
 
     def latest(self) -> dict[str, Any] | None:
         """Of the part with the defect."""

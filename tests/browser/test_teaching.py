@@ -19,6 +19,7 @@ import pytest
 from agent.cameras.images import read_image
 from agent.demo.cells import load_cells
 from agent.page.sessions.gate import OWN_HEADER
+from tests import plain_http
 from tests.brokers import Mosquitto, eventually
 from tests.browser.axe import violations
 from tests.browser.browser import Browser
@@ -69,27 +70,22 @@ class Site:
 
     def is_up(self) -> bool:
         try:
-            return httpx.get(f"{self.url}api/views/now", trust_env=False, verify=False).status_code == 200
+            return plain_http.get(f"{self.url}api/views/now").status_code == 200
         except httpx.TransportError:
             return False
 
     def act(self, name: str, **body: Any) -> httpx.Response:
         """To its end."""
-        answer = httpx.post(
-            f"{self.url}api/acts/{name}",
-            json=body,
-            headers={OWN_HEADER: "1"},
-            trust_env=False,
-            verify=False,
-            timeout=60,
+        answer = plain_http.post(
+            f"{self.url}api/acts/{name}", json=body, headers={OWN_HEADER: "1"}, timeout=60
         )
         while answer.status_code == 202:
             job = answer.json()["job"]
-            answer = httpx.get(f"{self.url}api/jobs/{job}", trust_env=False, verify=False, timeout=60)
+            answer = plain_http.get(f"{self.url}api/jobs/{job}", timeout=60)
         return answer
 
     def view(self) -> Any:
-        return httpx.get(f"{self.url}api/views/teach", trust_env=False, verify=False, timeout=60).json()
+        return plain_http.get(f"{self.url}api/views/teach", timeout=60).json()
 
     def rests(self) -> bool:
         return not self.view()["doing"]["runs"]
@@ -221,7 +217,7 @@ def test_from_an_empty_station_to_the_first_reject_of_own_parts_by_clicking(
     browser.screenshot(tmp_path / "6-rejects.png")
     assert site.clicks <= MOST_CLICKS
     assert browser.errors == []
-    changes = httpx.get(f"{site.url}api/views/changes", trust_env=False, verify=False).json()["changes"]
+    changes = plain_http.get(f"{site.url}api/views/changes").json()["changes"]
     assert {"teach_begin", "teach_sort", "threshold"} <= {one["what"] for one in changes}
     with capsys.disabled():
         print(

@@ -9,11 +9,11 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from agent.bundle.bundle import MANIFEST, open_bundle, write_bundle
 from agent.demo.demo import SAMPLE_BUNDLE
+from tests import plain_http
 from tests.agent.remote.depots import make_hand
 from tests.agent.teach.workshops import LAUNCH, STEPS, FakeWorkshop
 from tests.brokers import Mosquitto, eventually
@@ -133,6 +133,6 @@ def test_a_bundle_of_ones_own_parts_is_trained_cut_gone_on_with_and_in_force_by_
     made = open_bundle(tmp_path / "made").sha256
     assert view["in_force"]["bundle"] == made and view["state"]["step"] == "done"
     assert (tmp_path / "bundles" / "current").resolve().name == made
-    changes = httpx.get(f"{site.url}api/views/changes", trust_env=False, verify=False).json()["changes"]
+    changes = plain_http.get(f"{site.url}api/views/changes").json()["changes"]
     assert {"teach_begin", "teach_cancel", "threshold"} <= {one["what"] for one in changes}
     assert browser.errors == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import signal
@@ -15,6 +14,7 @@ import yaml
 from agent.demo.cells import load_cells
 from agent.demo.demo import SAMPLE_BUNDLE, choose_cells
 from tests import warm
+from tests.agent.cli.calling import environment
 from tests.brokers import HOST, eventually, free_port
 
 STATION = "plumbline/v1/test/cells/line1/top1"
@@ -81,19 +81,19 @@ class AgentProcess:
             "page": {"port": self.page_port},
         }
 
-    def start(self, **environment: str) -> None:
+    def start(self, **variables: str) -> None:
         words = ("-c", self._entry, "run", "-c", str(self.write_settings()))
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
+        around = environment() | variables
         with self._log.open("ab") as log:
             if self._is_warm:
-                self._process = warm.start(words, output=log, errors=log, environment=clean | environment)
+                self._process = warm.start(words, output=log, errors=log, environment=around)
                 return
             self._process = subprocess.Popen(
                 [sys.executable, *words],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env=clean | environment,
+                env=around,
             )
 
     def write_settings(self) -> Path:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from agent.page.sessions.gate import OWN_HEADER
+from tests import plain_http
 from tests.agent.cli.calling import forked
 from tests.agent.uplink.test_inbound import Mes
 from tests.brokers import HOST, Mosquitto, eventually
@@ -25,7 +26,7 @@ class Site:
         self.agent.settings["archive"] = {"folder": str(folder / "archive"), "pass_share": 1.0}
         self.file = folder / "agent.yaml"
         url = f"http://{HOST}:{self.agent.page_port}/api/"
-        self.page = httpx.Client(base_url=url, headers={OWN_HEADER: "1"}, trust_env=False, timeout=60)
+        self.page = plain_http.Client(base_url=url, headers={OWN_HEADER: "1"}, timeout=60)
 
     def act(self, name: str, **body: Any) -> httpx.Response:
         """To its end, however long that takes."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack, suppress
 
-import httpx
-
+from tests import plain_http
 from tests.brokers import HOST, Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.test_agent import verdicts
@@ -32,7 +31,7 @@ def test_more_idle_connections_than_descriptors_stop_neither_recording_nor_the_p
                 guest.connect((HOST, agent.page_port))
             if number % 100 == 99:
                 most = max(most, agent.open_files())
-                assert httpx.get(f"http://{HOST}:{agent.page_port}/healthz", trust_env=False, timeout=60)
+                assert plain_http.get(f"http://{HOST}:{agent.page_port}/healthz", timeout=60)
         there = len(verdicts(subscriber))
         eventually(lambda: len(verdicts(subscriber)) >= there + 5, "verdicts beside the crowd")
         most = max(most, agent.open_files())

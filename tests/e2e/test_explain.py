@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from agent.page.sessions.gate import OWN_HEADER
+from tests import plain_http
 from tests.brokers import HOST, Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.test_agent import of_kind, verdicts
@@ -30,7 +30,7 @@ def test_a_reject_is_explained_by_the_page_of_a_running_line(
     id_ = reject["result_id"]
     url = f"http://{HOST}:{sampled.page_port}/api"
     eventually(lambda: list((tmp_path / "archive").glob(f"*/{id_}.png")), "its entry")
-    with httpx.Client(trust_env=False, timeout=240.0, headers={OWN_HEADER: "1"}) as page:
+    with plain_http.Client(timeout=240.0, headers={OWN_HEADER: "1"}) as page:
         answer = page.post(f"{url}/acts/explain", json={"result_id": id_})
         while answer.status_code == 202:
             answer = page.get(f"{url}/jobs/{answer.json()['job']}")

@@ -23,10 +23,10 @@ PICTURES = 320
 TINY = f"""#!{sys.executable}
 import sys
 from models.judging import standing, yardstick
-from models.student import distill
+from models.student import finish
 from models.teaching import plan
 standing.PAIRS = yardstick.PAIRS = 8  # a small memory of good parts: what it ranks is not the point
-yardstick.KEPT, distill.BATCH_NORM_BATCHES = 40, 8
+yardstick.KEPT, finish.BATCH_NORM_BATCHES = 40, 8
 plan.FEWEST.update(nano={PICTURES})
 plan.MOST.update(nano={PICTURES})
 from models.cli.main import main

@@ -20,9 +20,9 @@ from agent.errors import PlumblineError
 from models.cli.main import app as lab
 from models.cli.main import main
 from models.data.preflight import PreflightError
-from models.judging import yardstick
 from models.training.checkpoint import CheckpointError
 from models.training.train import WEIGHTS, RunError
+from tests.models.small_memory import small_memory
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST
 from tests.models.workshop import (
     Workshop,
@@ -161,8 +161,7 @@ def test_a_test_split_of_one_kind_is_refused(made: Workshop, tmp_path: Path) -> 
 def test_pictures_without_masks_give_figures_of_images_only(
     made: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(yardstick, "KEPT", 40)
-    monkeypatch.setattr(yardstick, "PAIRS", 8)
+    small_memory(monkeypatch)
     shutil.copytree(made.data, tmp_path / "unmarked")
     shutil.rmtree(tmp_path / "unmarked" / "ground_truth")
     run_lab(

@@ -38,25 +38,28 @@ class Ended:
 Plumbline = Callable[..., Ended]
 
 
+def environment() -> dict[str, str]:
+    """This process's, without settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
+
+
 def process(*words: str | Path, timeout_s: float = TIMEOUT_S) -> Ended:
     """Python in a process of its own."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
     done = subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,
         text=True,
         timeout=timeout_s,
         check=False,
-        env=clean,
+        env=environment(),
     )
     return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
 def forked(*words: str | Path, timeout_s: float = TIMEOUT_S) -> Ended:
     """The same, forked from one that has imported the agent: for words whose start is not the point."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        begun = warm.start([*map(str, words)], output=out, errors=err, environment=clean)
+        begun = warm.start([*map(str, words)], output=out, errors=err, environment=environment())
         try:
             code = begun.wait(timeout_s)
         finally:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
-from agent.cli.main import main
 from agent.clock import ManualClock
 from agent.outbox.database import Database
 from agent.outbox.outbox import Outbox
-from tests.agent.cli.calling import Ended
+from tests.agent.cli.calling import Plumbline, process
+from tests.agent.cli.conftest import plumbline as plumbline
 from tests.agent.outbox.rows import crop, verdict
 from tests.agent.outbox.test_salvage import PAGE, big, overwrite, pages_by_kind
 from tests.brokers import DEADLINE_S
@@ -31,47 +27,26 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-Salvage: TypeAlias = Callable[..., Ended]
+WORDS = ("outbox", "salvage")
 
 
-@pytest.fixture
-def salvage(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Salvage:
-    """The command in this process: a trace would be this test's own failure."""
-
-    def call(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["plumbline", "outbox", "salvage", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capsys.readouterr()
-        return Ended(code=int(end.value.code or 0), out=captured.out, err=captured.err)
-
-    return call
-
-
-def salvage_beside(*arguments: str | Path) -> Ended:
-    """In a process of its own, as it has to be that another process has the file open."""
-    command = [sys.executable, "-m", "agent", "outbox", "salvage", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
-
-
-def test_what_is_whole_is_saved_with_exit_0(path: Path, salvage: Salvage) -> None:
+def test_what_is_whole_is_saved_with_exit_0(path: Path, plumbline: Plumbline) -> None:
     before = path.read_bytes()
-    done = salvage(path)
+    done = plumbline(*WORDS, path)
     assert done.code == 0, done.err
     assert "200 rows wait again" in done.out and "line [3].sqlite3.salvaged" in done.out
     assert path.read_bytes() == before
-    again = salvage(path)
+    again = plumbline(*WORDS, path)
     assert again.code == 2
     assert "not written over" in again.err
 
 
 def test_losses_are_named_with_exit_1_and_the_fresh_file_goes_on(
-    path: Path, tmp_path: Path, salvage: Salvage
+    path: Path, tmp_path: Path, plumbline: Plumbline
 ) -> None:
     for page in pages_by_kind(path)["record"][3:6]:
         overwrite(path, page, random.Random(page).randbytes(PAGE))
-    done = salvage(path, "--into", tmp_path / "fresh.sqlite3")
+    done = plumbline(*WORDS, path, "--into", tmp_path / "fresh.sqlite3")
     assert done.code == 1, done.err
     assert "verdicts among them (sequence " in done.out
     outbox = Outbox(Database(tmp_path / "fresh.sqlite3", clock=ManualClock()))
@@ -86,7 +61,7 @@ def test_losses_are_named_with_exit_1_and_the_fresh_file_goes_on(
     "what", ["missing", "a folder", "empty", "a diary", "the folder of the fresh one", "in use", "itself"]
 )
 def test_what_cannot_be_is_said_with_exit_2_and_leaves_nothing(
-    path: Path, tmp_path: Path, what: str, salvage: Salvage
+    path: Path, tmp_path: Path, what: str, plumbline: Plumbline
 ) -> None:
     damaged, options = tmp_path / "damaged", []
     outbox = None
@@ -106,7 +81,10 @@ def test_what_cannot_be_is_said_with_exit_2_and_leaves_nothing(
             outbox = Outbox(Database(path, clock=ManualClock()))
             outbox.open()
     there = sorted(tmp_path.iterdir())
-    done = (salvage if outbox is None else salvage_beside)(damaged, *options)
+    if outbox is None:
+        done = plumbline(*WORDS, damaged, *options)
+    else:  # by a process of its own, as whoever has it open is another
+        done = process("-m", "agent", *WORDS, damaged, *options)
     if outbox is not None:
         outbox.close()
     assert done.code == 2, done.out

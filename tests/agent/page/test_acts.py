@@ -12,6 +12,7 @@ import pytest
 from agent.page.sessions.gate import OWN_HEADER
 from agent.settings.recipes import MAX_REGIONS
 from agent.settings.settings import Settings
+from tests import plain_http
 from tests.agent.page.station import Station, running
 
 SQUARE = [[10, 20], [30, 20], [30, 40], [10, 40]]
@@ -24,13 +25,8 @@ def station(tmp_path: Path) -> Iterator[Station]:
 
 
 def act(station: Station, name: str, body: object, **headers: str) -> httpx.Response:
-    return httpx.post(
-        f"{station.page.url}api/acts/{name}",
-        json=body,
-        headers={OWN_HEADER: "1", **headers},
-        trust_env=False,
-        verify=False,
-        timeout=60,
+    return plain_http.post(
+        f"{station.page.url}api/acts/{name}", json=body, headers={OWN_HEADER: "1", **headers}, timeout=60
     )
 
 

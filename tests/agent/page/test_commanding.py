@@ -7,7 +7,6 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from agent.clock import ManualClock
@@ -21,6 +20,7 @@ from agent.page.sources import NOTHING, Behind, Sources
 from agent.remote.changes import ChangeFile
 from agent.remote.settings.store import Origin, Snapshot
 from agent.status.metrics import Metrics
+from tests import plain_http
 from tests.agent.page.station import FakeDesk, FakeHistory, Station, running
 from tests.agent.page.test_acts import act
 
@@ -159,7 +159,7 @@ def test_a_page_that_gives_no_way_is_never_read_only() -> None:
 
 
 def view(station: Station, name: str) -> typing.Any:
-    answer = httpx.get(f"{station.page.url}api/views/{name}", trust_env=False, verify=False, timeout=30)
+    answer = plain_http.get(f"{station.page.url}api/views/{name}", timeout=30)
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -21,6 +21,7 @@ from agent.page.server import PageServer
 from agent.status.board import Board
 from agent.status.metrics import Metrics
 from agent.status.snapshot import Serving
+from tests import plain_http
 from tests.agent.status.samples import THRESHOLD, verdict
 from tests.brokers import DEADLINE_S, eventually
 from tests.lived import Lived
@@ -103,7 +104,7 @@ def healthy(server: PageServer) -> bool:
     """Asked as a probe does, which may ask again: here it comes from the address of the crowd."""
     for attempt in range(3):
         try:
-            answer = httpx.get(f"{server.url}healthz", trust_env=False, verify=False, timeout=DEADLINE_S)
+            answer = plain_http.get(f"{server.url}healthz", timeout=DEADLINE_S)
         except httpx.TransportError:
             if attempt == 2:
                 raise
@@ -162,10 +163,8 @@ def test_a_head_that_comes_byte_by_byte_is_cut_short(server: PageServer) -> None
 def test_readers_that_do_not_read_are_sent_away(board: Board, server: PageServer) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (1600, 1600, 3), np.uint8)
     board.rejected(verdict(1, "fail"), image=noise, restored=None, evidence=None, threshold=THRESHOLD)
-    (reject,) = httpx.get(f"{server.url}api/state", trust_env=False, verify=False, timeout=DEADLINE_S).json()[
-        "rejects"
-    ]
-    picture = httpx.get(f"{server.url}{reject['input']}", trust_env=False, verify=False, timeout=DEADLINE_S)
+    (reject,) = plain_http.get(f"{server.url}api/state", timeout=DEADLINE_S).json()["rejects"]
+    picture = plain_http.get(f"{server.url}{reject['input']}", timeout=DEADLINE_S)
     assert len(picture.content) > 1_000_000
     say = f"GET /{reject['input']} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 20
     with crowd(server.port, 2 * LIMITS.connections, say, receive_bytes=4096) as guests:
@@ -180,7 +179,7 @@ def test_pages_that_ask_again_and_again_are_all_served_though_they_are_more_than
     failed: list[Exception] = []
 
     def look() -> None:
-        with httpx.Client(base_url=server.url, trust_env=False, verify=False, timeout=DEADLINE_S) as client:
+        with plain_http.Client(base_url=server.url, timeout=DEADLINE_S) as client:
             for _ in range(10):
                 for attempt in range(3):  # as browsers do with a kept connection that was closed
                     try:

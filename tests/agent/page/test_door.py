@@ -35,6 +35,7 @@ from agent.page.views.table import VIEWS
 from agent.remote.proof.worst import DOCUMENT
 from agent.settings.settings import PageProxy
 from agent.status.metrics import Metrics
+from tests import plain_http
 from tests.agent.page.station import FakeDesk, running
 from tests.agent.page.test_commanding import BODIES
 from tests.agent.status.samples import streaming_board
@@ -130,9 +131,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @contextmanager
 def client_of(page: PageServer) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, verify=False, timeout=60
-    ) as client:
+    with plain_http.Client(base_url=f"http://127.0.0.1:{page.port}/", timeout=60) as client:
         yield client
 
 

@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from agent.clock import SystemClock
@@ -15,6 +14,7 @@ from agent.page.server import PageServer
 from agent.page.sources import Json
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from tests import plain_http
 from tests.agent.status.samples import part, streaming_board, verdict
 
 
@@ -77,7 +77,7 @@ def read(page: PageServer, wanted: str, headers: dict[str, str] | None = None, q
     """The lines of the stream up to the first event of that name, its data included."""
     lines: list[str] = []
     address = f"{page.url}api/events{query}"
-    with httpx.stream("GET", address, headers=headers, trust_env=False, verify=False, timeout=60) as answer:
+    with plain_http.stream("GET", address, headers=headers, timeout=60) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["cache-control"] == "no-store"
         for line in answer.iter_lines():
@@ -109,9 +109,7 @@ def test_a_server_that_stops_ends_its_streams_at_once(page: PageServer) -> None:
     ended = threading.Event()
 
     def listen() -> None:
-        with httpx.stream(
-            "GET", f"{page.url}api/events", trust_env=False, verify=False, timeout=60
-        ) as answer:
+        with plain_http.stream("GET", f"{page.url}api/events", timeout=60) as answer:
             for _ in answer.iter_lines():
                 begun.set()
         ended.set()

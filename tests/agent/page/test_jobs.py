@@ -13,6 +13,7 @@ import pytest
 from agent.contract.commands import NotDoneError
 from agent.page.jobs import AT_ONCE, KEPT, MAX_SAID, Jobs, Say
 from agent.page.sources import Json
+from tests import plain_http
 from tests.agent.page.station import Station, running
 from tests.agent.page.test_acts import act
 
@@ -25,9 +26,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
 
 
 def look(station: Station, job: str, after: int) -> httpx.Response:
-    return httpx.get(
-        f"{station.page.url}api/jobs/{job}?after={after}", trust_env=False, verify=False, timeout=60
-    )
+    return plain_http.get(f"{station.page.url}api/jobs/{job}?after={after}", timeout=60)
 
 
 def test_what_takes_long_says_how_far_it_is_and_then_what_came_of_it(station: Station) -> None:
@@ -61,9 +60,7 @@ def test_a_refusal_that_comes_late_is_told_as_one_that_comes_at_once(station: St
 
 @pytest.mark.parametrize("after", ["0", "", "-1", "9" * 5000, "x"])
 def test_a_number_that_nobody_began_is_not_there(station: Station, after: str) -> None:
-    answer = httpx.get(
-        f"{station.page.url}api/jobs/nothing?after={after}", trust_env=False, verify=False, timeout=60
-    )
+    answer = plain_http.get(f"{station.page.url}api/jobs/nothing?after={after}", timeout=60)
     assert answer.status_code == 404
     assert "look what was done" in answer.text
 

@@ -12,6 +12,7 @@ from agent.clock import ManualClock
 from agent.page.server import PageServer
 from agent.page.sources import Behind
 from agent.status.metrics import Metrics
+from tests import plain_http
 from tests.agent.remote.proof.shadowed import Station, write_grey
 from tests.agent.status.samples import streaming_board
 
@@ -29,7 +30,7 @@ def client(station: Station) -> Iterator[httpx.Client]:
     board = streaming_board(ManualClock())
     server = PageServer(board, Metrics(), host="127.0.0.1", port=0, behind=Behind(proofs=station.proofs))
     server.start()
-    with httpx.Client(base_url=server.url, trust_env=False, verify=False, timeout=60) as client:
+    with plain_http.Client(base_url=server.url, timeout=60) as client:
         yield client
     server.stop()
 

@@ -19,6 +19,7 @@ from agent.page.server import PageError, PageServer
 from agent.page.sessions.gate import OWN_HEADER
 from agent.status.board import Board
 from agent.status.metrics import Metrics
+from tests import plain_http
 from tests.agent.status.samples import THRESHOLD, part, streaming_board, verdict
 
 
@@ -31,7 +32,7 @@ def board() -> Board:
 def client(board: Board) -> Iterator[httpx.Client]:
     server = PageServer(board, Metrics(), host="127.0.0.1", port=0)
     server.start()
-    with httpx.Client(base_url=server.url, trust_env=False, verify=False, timeout=60) as client:
+    with plain_http.Client(base_url=server.url, timeout=60) as client:
         yield client
     server.stop()
 
@@ -175,9 +176,7 @@ def test_a_page_bound_for_the_plant_answers_to_the_names_it_has_there(board: Boa
     server.start()
     try:
         address = f"http://127.0.0.1:{server.port}/"
-        answer = httpx.get(
-            address, headers={"Host": "cell3.plant"}, trust_env=False, verify=False, timeout=60
-        )
+        answer = plain_http.get(address, headers={"Host": "cell3.plant"}, timeout=60)
         assert answer.status_code == 200
     finally:
         server.stop()
@@ -191,9 +190,7 @@ def test_names_that_are_set_are_served_beside_the_machines_own_and_no_others(
     server = PageServer(board, Metrics(), host=bound_to, port=0, allowed_hosts=names, anonymous=True)
     server.start()
     try:
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{server.port}", trust_env=False, verify=False, timeout=60
-        ) as client:
+        with plain_http.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
             for host in ("mes.plant.example", "mes.plant.EXAMPLE:8443", "[FD00::7]:80", "localhost"):
                 assert client.get("/api/state", headers={"Host": host}).status_code == 200, host
             for host in ("plant.example", "a.mes.plant.example", "mes.plant.example.evil", "[fd00::8]", "*"):
@@ -257,7 +254,7 @@ def test_an_unknown_host_is_named_with_the_remedy(board: Board) -> None:
 def test_a_stopped_page_frees_its_port_for_the_next_one(board: Board) -> None:
     server = PageServer(board, Metrics(), host="127.0.0.1", port=0)
     server.start()
-    with httpx.Client(base_url=server.url, trust_env=False, verify=False, timeout=60) as client:
+    with plain_http.Client(base_url=server.url, timeout=60) as client:
         assert client.get("/healthz").status_code == 200
         server.stop()
     again = PageServer(board, Metrics(), host="127.0.0.1", port=server.port)

@@ -24,6 +24,7 @@ from agent.parts.counts import PartCounts
 from agent.schemas import examples
 from agent.status.day import DEFECTS, Day, Defect, Minute
 from agent.status.metrics import Metrics
+from tests import plain_http
 from tests.agent.page.station import Station, running
 from tests.agent.parts.views import rule
 from tests.agent.status.samples import part, streaming_board, verdict
@@ -37,7 +38,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
 
 @pytest.fixture
 def client(station: Station) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=station.page.url, trust_env=False, verify=False, timeout=60) as client:
+    with plain_http.Client(base_url=station.page.url, timeout=60) as client:
         yield client
 
 

@@ -12,8 +12,8 @@ from agent.bundle.bundle import open_bundle
 from models.cli.main import app as lab
 from models.data.datasets import DataError
 from models.data.preflight import PreflightError
-from models.judging import standing, yardstick
 from models.training.train import RUN, STUDENT, RunError
+from tests.models.small_memory import small_memory
 from tests.models.tiny import write_tiny
 from tests.models.workshop import run, run_lab
 
@@ -26,9 +26,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def small_yardsticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is held against them is not the point."""
-    for file in (yardstick, standing):
-        monkeypatch.setattr(file, "PAIRS", 8)
-    monkeypatch.setattr(yardstick, "KEPT", 40)
+    small_memory(monkeypatch)
 
 
 @pytest.fixture(scope="module")

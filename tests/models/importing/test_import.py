@@ -19,7 +19,6 @@ from agent.errors import PlumblineError
 from models.cli.main import app as lab
 from models.data.preflight import PreflightError
 from models.importing.layouts import FROZEN, GUIDE, MVTEC, UNET, VAE, VISA, class_order
-from models.judging import yardstick
 from models.methods import decodiff, diad, glad
 from models.methods.diad import DiAD
 from models.methods.method import Restoration
@@ -27,7 +26,7 @@ from models.parts.ldm import unet_names, vae_names
 from models.parts.schedule import scaled_linear
 from models.parts.stable_diffusion import sd_unet
 from models.parts.weights import Checkpoint, WeightsError
-from models.student import distill, student
+from models.student import distill, finish, student
 from models.student.distill import Told, numbers_of
 from models.training import plans
 from models.training.train import RUN, WEIGHTS, RunError, build, load_teacher, read_run
@@ -35,6 +34,7 @@ from tests.models.methods.stand_ins import generator, images, save_tiny_vae, sti
 from tests.models.methods.test_diad_published import write_weights as save_tiny_diad_weights
 from tests.models.methods.test_glad_published import save_tiny_weights as save_tiny_glad_weights
 from tests.models.parts.test_stable_diffusion import save_tiny_text
+from tests.models.small_memory import small_memory
 from tests.models.tiny import write_tiny
 from tests.models.workshop import run, run_lab
 
@@ -74,8 +74,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
     What is judged is judged beside a small memory of good parts.
     """
-    monkeypatch.setattr(yardstick, "KEPT", 40)
-    monkeypatch.setattr(yardstick, "PAIRS", 8)
+    small_memory(monkeypatch)
     monkeypatch.setitem(decodiff.PRESETS, "paper", SMALL)
     for method in METHODS:
         monkeypatch.setitem(plans.TILE_PX, (method, "paper"), 128 if method == "diad" else 64)
@@ -208,7 +207,7 @@ def test_an_imported_teacher_is_judged_and_teaches(
     monkeypatch.setitem(diad.PRESETS, "paper", dataclasses.replace(diad.PRESETS["paper"], steps=2))
     monkeypatch.setitem(student.PRESETS, "paper", student.PRESETS["nano"])
     monkeypatch.setitem(distill.LESSON_COUNTS, "paper", 8)
-    monkeypatch.setattr(distill, "BATCH_NORM_BATCHES", 2)
+    monkeypatch.setattr(finish, "BATCH_NORM_BATCHES", 2)
     made = dataclasses.replace(published(method, tmp_path)[0], data=bottle)
     run_lab(*made.command())
     assert "image_auroc" in run_lab("evaluate", made.out, "--data", made.data)

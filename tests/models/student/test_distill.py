@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from models.data.batches import draw_batch
 from models.methods.method import Restoration
-from models.student.distill import Lessons, Pupil, RunError, ask, common, finish, reestimate_batch_norm
+from models.student.distill import Lessons, Pupil, RunError, ask, common
+from models.student.finish import finish, reestimate_batch_norm
 from models.training.train import Run
 from tests.models.student.test_student import new, textures
 from tests.models.tiny import as_tiles
@@ -108,7 +109,7 @@ def test_the_frozen_features_keep_their_statistics_in_training() -> None:
 
 @pytest.mark.slow
 def test_batch_norm_takes_its_statistics_from_good_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.student.distill.BATCH_NORM_BATCHES", 16)
+    monkeypatch.setattr("models.student.finish.BATCH_NORM_BATCHES", 16)
     student, tiles = new(), as_tiles(textures(8))
     first = student.restorer.stem[1]
     first.running_mean.fill_(50.0)  # as if learnt on spoilt pictures
@@ -125,7 +126,7 @@ def test_batch_norm_takes_its_statistics_from_good_parts(monkeypatch: pytest.Mon
 @pytest.fixture
 def few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scales are taken of what the student shows, whatever its BatchNorm was averaged over."""
-    monkeypatch.setattr("models.student.distill.BATCH_NORM_BATCHES", 4)
+    monkeypatch.setattr("models.student.finish.BATCH_NORM_BATCHES", 4)
 
 
 @pytest.mark.usefixtures("few_batches")

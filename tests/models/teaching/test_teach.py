@@ -10,15 +10,15 @@ import pytest
 import yaml
 
 from agent.settings import settings
-from models.judging import standing, yardstick
 from models.stages import Stages
-from models.student import distill
+from models.student import finish
 from models.teaching import teach as teaching
 from models.teaching.look import look
 from models.teaching.plan import Plan
 from models.teaching.progress import Whole
 from models.teaching.state import State, TeachError, read_state
 from models.teaching.teach import begin, teach
+from tests.models.small_memory import small_memory
 from tests.models.teaching.pictures import folder
 
 PLAN = Plan(preset="nano", teacher_images=64, student_images=960, seconds=60)
@@ -53,10 +53,8 @@ class Cutting(Whole):
 def test_sixty_good_and_eight_bad_jpegs_end_with_settings_that_run_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for file in (yardstick, standing):
-        monkeypatch.setattr(file, "PAIRS", 8)
-    monkeypatch.setattr(yardstick, "KEPT", 40)
-    monkeypatch.setattr(distill, "BATCH_NORM_BATCHES", 8)
+    small_memory(monkeypatch)
+    monkeypatch.setattr(finish, "BATCH_NORM_BATCHES", 8)
     root, out = folder(tmp_path / "parts"), tmp_path / "taught"
     found, command = look(root), "plumbline-lab teach parts"
     for at in ("training decodiff", "training the student", "judging synthetic defects"):

@@ -21,6 +21,7 @@ from agent.page.sessions.asking import cookies_of
 from agent.page.sessions.gate import OWN_HEADER
 from agent.settings.settings import PageProxy
 from agent.status.metrics import Metrics
+from tests import plain_http
 from tests.agent.status.samples import streaming_board
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
@@ -77,7 +78,7 @@ def session_cookie(page: PageServer) -> str:
 
 
 def browser(page: PageServer) -> httpx.Client:
-    return httpx.Client(base_url=f"http://127.0.0.1:{page.port}/", trust_env=False, verify=False, timeout=60)
+    return plain_http.Client(base_url=f"http://127.0.0.1:{page.port}/", timeout=60)
 
 
 def sign_in(client: httpx.Client, name: str, password: str = PASSWORD, **headers: str) -> httpx.Response:
