@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,9 +10,15 @@ import pytest
 
 from agent.messages import VerdictName
 from agent.page.assets import OF_VIEWS
+from agent.page.sources import Json
+from agent.parts.counts import PartCounts
+from agent.parts.verdict import verdict_of
+from agent.parts.view import Decided
 from agent.remote.settings.store import Snapshot
 from agent.settings.settings import Settings
 from tests.agent.page.station import Station
+from tests.agent.parts.views import MADE, rule
+from tests.agent.parts.views import view as view_of_part
 from tests.agent.status.samples import part
 from tests.browser.browser import Browser
 from tests.browser.conftest import needs_chromium
@@ -47,7 +54,19 @@ def fill(station: Station, part_id: str | None = None) -> str:
         )
         station.history.kept.append((f"{number:064x}", settings))
     station.changes.note(who="anna", way="page", what="threshold", wanted={"threshold": 0.02})
+    station.parts = part_rules()
     return "0192-top-11"
+
+
+def part_rules() -> list[Json]:
+    """One that has told of a part whose second view is missing, and one that has told of none."""
+    rules = [rule("part_id", cameras=("top", "side")), rule("encoder", cameras=("top", "back"))]
+    counts = PartCounts([rules[0], replace(rules[1], name="lid")])
+    seen = view_of_part("top", result_id="0192-top-11", part_id="P-7")
+    made = verdict_of(rules[0], Decided(key="P-7", views=(seen,), missing=("side",)), MADE)
+    counts.decided(made, None)
+    counts.committed(made, 0)
+    return counts.shown()
 
 
 def go(browser: Browser, station: Station, view: str, reject: str) -> None:
@@ -65,6 +84,21 @@ def test_a_view_is_sound_in_every_width_and_colour(
 ) -> None:
     reject = fill(station)
     require_sound(browser, tmp_path, view, lambda: go(browser, station, view, reject))
+
+
+def test_a_part_of_several_cameras_says_which_view_is_missing(station: Station, browser: Browser) -> None:
+    go(browser, station, "live", fill(station))
+    browser.wait_for('section[aria-label="Parts of housing"] a[href="#/result/0192-top-11"]')
+    words = browser.text('section[aria-label="Parts"]')
+    for one in (
+        "0 good, 0 rejected, 1 unknown",
+        "part P-7",
+        "no view of side came within 1 s",
+        "side: no view",
+        "No part was decided since start.",
+    ):
+        assert one in words
+    assert browser.errors == []
 
 
 def test_a_camera_says_in_words_what_the_gate_behind_it_has_done(station: Station, browser: Browser) -> None:

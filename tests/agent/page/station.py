@@ -139,6 +139,7 @@ class Station:
     changes: ChangeFile
     marks: Marks
     teaching: Teaching
+    parts: list[Json] = field(default_factory=list)  # what its part rules show
 
     def judge(
         self,
@@ -288,6 +289,7 @@ def running(folder: Path, *, recipes: list[Json] | None = None) -> Iterator[Stat
     teaching = Teaching(folder / "teach", steps=steps, own=own, settings=lambda: wanted, changes=changes)
     behind = Behind(
         outputs=outputs_shown,
+        parts=lambda: station.parts,
         teaching=teaching,
         desk=desk,
         history=history,

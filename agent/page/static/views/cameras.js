@@ -56,7 +56,7 @@ function moved(one) {
   const calm = !one.trouble && !one.is_late;
   const state = one.trouble ? "its gate does not answer" : one.is_late ? "not every part is acted on in time" : "acts in time";
   return make("div", { class: "stack" },
-    make("p", { class: calm ? "soft" : "warn" }, `Output ${one.name}: ${state}`),
+    make("h4", { class: calm ? "soft" : "warn" }, `Output ${one.name}: ${state}`),
     one.trouble ? make("p", {}, one.trouble) : null,
     facts([
       ["On their way to the gate", number.format(one.under_way)],
@@ -68,7 +68,7 @@ function moved(one) {
 
 function panel(camera) {
   const aged = new Aged();
-  const [said, asked] = [make("div"), make("div")];
+  const [said, asked] = [make("div", { class: "stack" }), make("div")];
   const element = make("section", { class: "panel stack", "aria-label": `Camera ${camera.name}` }, make("h3", {}, make("span"), " ", make("span")), aged.element, said, asked);
   return Object.assign(element, { aged, said, asked, offers: null });
 }
@@ -111,7 +111,7 @@ export function show(root, page) {
       words.textContent = `${camera.name}: ${stateWord(state).toLowerCase()}`;
       if (camera.latest) element.aged.show(camera.latest, `Frame ${camera.latest.frame_id}, ${VERDICTS[camera.latest.verdict].word.toLowerCase()}`);
       else element.aged.place.replaceChildren(make("p", { class: "no-picture" }, icon("dash", "none"), "no picture yet"));
-      element.said.replaceChildren(make("p", {}, camera.words), ...camera.drift.map(drifted), ...camera.outputs.map(moved), said(camera));
+      element.said.replaceChildren(make("p", {}, camera.words), ...camera.drift.map(drifted), said(camera), ...camera.outputs.map(moved));
       if (data.can_command) offer(element, camera, page);
     });
     tick();

@@ -100,10 +100,10 @@ function partRule(rule) {
     lines.push(make("ul", { class: "bar plain" }, ...rule.cameras.map((camera) => {
       const view = seen.get(camera);
       if (!view) return make("li", { class: "soft" }, `${camera}: no view`);
-      return make("li", {}, make("a", { href: `#/result/${encodeURIComponent(view.result_id)}` }, `${camera} `, verdictMark(view.verdict)));
+      return make("li", {}, make("a", { href: `#/result/${encodeURIComponent(view.result_id)}` }, camera), " ", verdictMark(view.verdict));
     })));
   }
-  return make("section", { "aria-label": `Parts of ${rule.rule}`, "data-verdict": told?.verdict ?? "" }, ...lines);
+  return make("section", { class: "stack", "aria-label": `Parts of ${rule.rule}`, "data-verdict": told?.verdict ?? "" }, ...lines);
 }
 
 function cell(one) {
@@ -134,7 +134,7 @@ export function show(root, page) {
   const place = make("div", { class: "stations" });
   const none = make("p", { class: "empty" }, "No camera has reported yet.");
   const tallies = make("div", { class: "grid" });
-  const parts = make("section", { class: "panel", "aria-label": "Parts", hidden: true });
+  const parts = make("section", { class: "panel stack", "aria-label": "Parts", hidden: true });
   const last = make("section", { class: "panel", "aria-label": "Last reject" });
   const film = make("ul", { class: "film", tabindex: "0", "aria-label": "Last results, newest first" });
   const count = make("span", { class: "soft" });
