@@ -15,6 +15,7 @@ from agent.foreign import stored
 from agent.line.capture import Capture
 from agent.line.recipes import Recipes
 from agent.outbox.file import Depth
+from agent.parts.counts import PartCounts
 from agent.remote.remote import Remote
 from agent.remote.rollout.orders import Rollouts
 from agent.rolls.event import RollMaps
@@ -39,8 +40,7 @@ def of_station(parts: Parts, *, turned_away: int) -> Iterable[Sample]:
     yield from of_rollouts(parts.rollouts)
     yield from of_rolls(parts.cameras, parts.roll_maps)
     yield from of_archive(parts.archive)
-    if parts.part_verdicts is not None:
-        yield from parts.part_verdicts.counts.samples()
+    yield from (PartCounts(()) if parts.part_verdicts is None else parts.part_verdicts.counts).samples()
     yield from of_drift(parts.cameras, parts.drift)
     yield from parts.outputs.samples()
     yield from of_board(parts.board)

@@ -100,8 +100,9 @@ def test_a_station_that_has_done_nothing_yet_has_a_series_at_zero_for_every_reas
     assert counts["camera_open_failures"] == {"top": dict.fromkeys(OPEN_FAILURES, 0)}
     assert counts["archive_dropped"] == dict.fromkeys(ARCHIVE_REASONS, 0)
     assert counts["commands_refused"] == dict.fromkeys(CODES, 0)
-    # Of drivers, gateways, outputs and what was learned of good parts: none.
+    # Of drivers, gateways, outputs, part rules and what was learned of good parts: none.
     of_others = {"camera_driver", "gateway_failures", "outbox_reader_skipped", "drift_psi"}
+    of_others |= {"parts", "parts_undecided", "part_seconds", "parts_open"}
     of_others |= {metric.name for metric in METRICS if metric.name.startswith("output_")}
     assert {name for name, found in counts.items() if found == {}} == of_others
 
