@@ -140,14 +140,18 @@ def site(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[Site]:
 
 @contextmanager
 def production(site: Site, pictures: list[np.ndarray[Any, Any]]) -> Iterator[None]:
-    """Parts come by, one after the other, for as long as somebody looks."""
+    """Parts come by for as long as somebody looks; the next one once the last was taken, or not in time."""
     ended = threading.Event()
 
     def run() -> None:
         for picture in pictures:
-            if ended.wait(EVERY_S):
-                return
+            taken = site.view().get("parts", 0)
             site.show(picture)
+            for _ in range(10):
+                if ended.wait(EVERY_S):
+                    return
+                if site.view().get("parts", 0) > taken:
+                    break
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -162,7 +166,7 @@ def test_from_an_empty_station_to_the_first_reject_of_own_parts_by_clicking(
     site: Site, browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, bad = cells("train/good"), cells("test/defective")
-    shown = [*good]  # more than are wanted: one that comes while another is written goes by
+    shown = [*good]  # more than are wanted: the sample model rejects some
     for number in (7, 30):
         shown[number] = cv2.GaussianBlur(shown[number], (0, 0), 6)
         shown[number + 2] = shown[number + 1]
