@@ -39,7 +39,9 @@ def rescore(
     ] = False,
     ray_address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="on this Ray cluster; the same as --ray with RAY_ADDRESS"),
+        typer.Option(
+            metavar="HOST:PORT", help="on this Ray cluster, as --ray with RAY_ADDRESS; default: none"
+        ),
     ] = None,
 ) -> None:
     """Judge the archives of many stations again by a new bundle, and say what would change.

@@ -14,10 +14,11 @@ import pytest
 from agent.clock import SystemClock
 from agent.contract.verdict import Verdict
 from agent.outbox.file import read_depth
+from agent.schemas import json_schemas
 from tests.brokers import Mosquitto, Received, Subscriber, eventually, kill_once_read
 from tests.e2e.agent_process import STATION, AgentProcess
 
-SCHEMA = Verdict.model_json_schema(by_alias=True)
+SCHEMA = json_schemas.outgoing(Verdict)
 RESIDENT_LIMIT_MB = 500
 
 

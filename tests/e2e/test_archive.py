@@ -27,7 +27,7 @@ def test_every_frame_is_kept_under_the_verdict_that_was_sent(
     agent.start()
     eventually(lambda: len(verdicts(subscriber)) >= 25, "records")
     assert agent.stop() == 0, agent.log()
-    sent = {one.json()["result_id"]: one.payload for one in of_kind(subscriber, "verdict")}
+    sent = {one.json()["result_id"]: one.content for one in of_kind(subscriber, "verdict")}
     pictured = {id_ for id_, payload in sent.items() if json.loads(payload)["verdict"] != "skipped"}
     shelf = Shelf(folder, Archive(folder=folder), clock=SystemClock())
     shelf.open()

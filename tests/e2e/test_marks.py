@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def test_marks_of_the_mes_are_told_kept_and_exported_also_after_a_kill(
     told: dict[str, Any] = answer["data"]  # type: ignore[assignment]
     assert (told["mark"]["truth"], told["mark"]["way"], told["was"]) == ("defective", "mes", None)
     eventually(lambda: of_kind(subscriber, "mark"), "the broker hears of it")
-    assert of_kind(subscriber, "mark")[0].json() == told["mark"]
+    assert json.loads(of_kind(subscriber, "mark")[0].content) == told["mark"]
     eventually(
         lambda: entry.read(files.place(folder, failed["result_id"], failed["created"])).mark is not None,
         "its picture is held",

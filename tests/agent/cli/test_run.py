@@ -57,4 +57,5 @@ def test_run_judges_a_folder_to_its_end(plumbline: Plumbline, bundle: Path, tmp_
     assert json.loads(ended.err.splitlines()[-1])["last_sequence"] == 3
     status = plumbline("outbox", "status", "-c", path)
     assert status.code == 0 and "  verdict  3" in status.out and "  crop     1" in status.out
-    assert "records wait, 4 for mqtt; they are delivered at the next start" in ended.out
+    # Three verdicts, a crop, and the heads with which the station signs that its chain begins and ends.
+    assert "records wait, 6 for mqtt; they are delivered at the next start" in ended.out

@@ -100,7 +100,7 @@ function partRule(rule) {
     lines.push(make("ul", { class: "bar plain" }, ...rule.cameras.map((camera) => {
       const view = seen.get(camera);
       if (!view) return make("li", { class: "soft" }, `${camera}: no view`);
-      return make("li", {}, make("a", { href: `#/result/${encodeURIComponent(view.result_id)}` }, camera), " ", verdictMark(view.verdict));
+      return make("li", {}, make("a", { class: "chip", href: `#/result/${encodeURIComponent(view.result_id)}` }, camera), " ", verdictMark(view.verdict));
     })));
   }
   return make("section", { class: "stack", "aria-label": `Parts of ${rule.rule}`, "data-verdict": told?.verdict ?? "" }, ...lines);

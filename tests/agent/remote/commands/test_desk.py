@@ -253,7 +253,9 @@ def test_a_part_and_an_order_are_bound_from_the_arrival_of_the_command(
     (answer,) = counter.station.answers()
     assert (answer["code"], answer["data"]) == (200, {"cameras": ["top"]})
     assert counter.bindings.of("top", 99) == Bound()
-    assert counter.bindings.of("top", 100) == Bound(part_id="SN-1", job_id="WO-7")
+    bound = counter.bindings.of("top", 100)
+    assert bound.bind_id is not None
+    assert bound == Bound(part_id="SN-1", bind_id=bound.bind_id, job_id="WO-7")
     assert counter.bindings.of("top", 101) == Bound(job_id="WO-7")
     late = command("bind", request(id="c-2", args={"part_id": "SN-2"}), arrived_ns=101)
     nowhere = command("bind", request(id="c-3", args={"part_id": "SN-2", "camera": "side"}))
