@@ -40,7 +40,7 @@ def rescore(
     ray_address: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="on this Ray cluster, as --ray with RAY_ADDRESS; default: none"
+            metavar="HOST:PORT", help="on this Ray cluster, without --ray; default: none"
         ),
     ] = None,
 ) -> None:
