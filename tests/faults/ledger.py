@@ -69,7 +69,7 @@ def settle(
     """The balance. Rows behind a refused one pass it: the order of those in `passed` (ids) is not asked."""
     row_of = {(row.topic, row.payload): row for row in committed}
     assert len(row_of) == len(committed), "two rows look the same; nobody could tell what is missing"
-    ours = [(got.topic, got.payload) for got in received if _is_row(got)]
+    ours = [(got.topic, got.content) for got in received if _is_row(got)]
     found = [row_of[key] for key in dict.fromkeys(ours) if key in row_of]
     return Balance(
         fault=fault,

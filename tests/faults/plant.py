@@ -103,7 +103,7 @@ class Plant:
     def has_arrived(self, rows: Collection[Row]) -> bool:
         received = self.subscriber.received
         return len(received) >= len(rows) and {(row.topic, row.payload) for row in rows} <= {
-            (got.topic, got.payload) for got in received
+            (got.topic, got.content) for got in received
         }
 
     def _wait_for(self, committed: Collection[Row]) -> None:

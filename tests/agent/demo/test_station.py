@@ -25,6 +25,7 @@ from tests.deploy.mes.told import Process, holds
 
 TOPICS = Topics(site="plant1", area="press", line="l2", station="simulated")
 HOURS = 0.1
+BEGUN = 1  # the head with which the chain of records begins
 
 
 def pieces() -> list[Piece]:
@@ -100,14 +101,14 @@ def test_a_consumer_ends_with_as_many_rows_as_were_committed_and_no_gap(
 
 def test_without_a_broker_everything_waits(tmp_path: Path) -> None:
     played = play(tmp_path / "outbox.sqlite3", free_port())
-    assert played.waiting == len(pieces()) + played.crops
+    assert played.waiting == len(pieces()) + played.crops + BEGUN
 
 
 def test_a_day_that_is_stopped_keeps_what_it_has_told(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     played = play(tmp_path / "outbox.sqlite3", free_port(), stop=stop)
-    assert played == Played(first_sequence=1, last_sequence=0)
+    assert played == Played(first_sequence=1, last_sequence=0, waiting=BEGUN)
 
 
 def test_a_disk_that_does_not_take_it_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
