@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -136,6 +138,7 @@ def main() -> None:
     if given.plc:
         plc()
         return
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     rows = run(given.parts, given.period_s, warm=20)
     table = Table(title=f"{given.parts} parts, one each {given.period_s:g} s, {TICKS_PER_LINE} ticks a line")
     for head in ("ms", "p50", "p99", "worst", "parts"):
