@@ -33,7 +33,8 @@ from agent.replay.beside import Beside
 from agent.settings.settings import Settings
 from agent.status.said import Status
 from agent.teach.weighing import weigh
-from agent.uplink import uplink
+from agent.uplink.make import make_uplink
+from agent.uplink.uplink import Uplink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Foundation:
     bundles: OpenedBundles
     recipes: Recipes
     status: Status
-    up: uplink.Uplink
+    up: Uplink
     rollouts: Rollouts
     archive: Archive | None
     marks: Marks
@@ -100,7 +101,7 @@ def lay(
         holds=said.holds,
         clock=clock,
     )
-    up = uplink.build(
+    up = make_uplink(
         wanted,
         boot_id=status.boot_id,
         last_will=status.last_will(),

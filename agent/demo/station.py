@@ -41,7 +41,7 @@ from agent.remote.commands.admission import turn_away
 from agent.remote.remote import Remote
 from agent.settings.settings import Settings
 from agent.teach.weighing import weigh
-from agent.uplink import uplink
+from agent.uplink.make import make_uplink
 from agent.uplink.uplink import Uplink
 
 THRESHOLD = 0.031
@@ -178,7 +178,7 @@ def simulate(
     boot_id = new_uuid7(clock)
     name = station.identity.station
     said = remote.open_said(station, clock)
-    up = uplink.build(
+    up = make_uplink(
         station,
         boot_id=boot_id,
         last_will=_status(name, boot_id, "offline", "connection lost", None),

@@ -14,7 +14,7 @@ from agent.contract.row import Row
 from agent.remote.commands.admission import turn_away
 from agent.settings.gateways import FolderGateway
 from agent.trust.private_keys import station_public_key
-from agent.uplink import uplink
+from agent.uplink.make import make_uplink
 from agent.uplink.uplink import Uplink
 from tests.agent.chain.made import verdict_payload
 from tests.agent.outbox.rows import TOPICS, verdict
@@ -25,7 +25,7 @@ from tests.brokers import DEADLINE_S, Mosquitto, Received, Subscriber, eventuall
 
 def built(path: Path, port: int, **others: object) -> Uplink:
     clock = SystemClock()
-    return uplink.build(
+    return make_uplink(
         settings(path, port, **others),
         boot_id="boot",
         last_will=status("offline"),

@@ -22,8 +22,8 @@ from agent.remote.commands.admission import turn_away
 from agent.settings.gateways import FolderGateway
 from agent.settings.settings import Delivery, Identity, Settings
 from agent.settings.settings import Outbox as OutboxSettings
-from agent.uplink import uplink
 from agent.uplink.courier import Courier
+from agent.uplink.make import make_uplink
 from agent.uplink.mqtt.connection import INBOUND_BYTES
 from agent.uplink.uplink import Uplink
 from tests.agent.outbox.rows import TOPICS, crop, verdict
@@ -49,7 +49,7 @@ def built(path: Path, port: int, protocol: str = "5", **others: object) -> Uplin
 
 def built_of(wanted: Settings) -> Uplink:
     clock = SystemClock()
-    return uplink.build(
+    return make_uplink(
         wanted,
         boot_id="boot",
         last_will=status("offline"),
@@ -116,7 +116,7 @@ def test_a_gateway_that_fails_is_told_and_told_again_when_it_is_well(
 def test_verdicts_that_nobody_hears_are_told_as_an_event(
     tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uplink, "Courier", partial(Courier, retry_pause_s=0.5))
+    monkeypatch.setattr("agent.uplink.make.Courier", partial(Courier, retry_pause_s=0.5))
     one = built(tmp_path / "outbox.sqlite3", mosquitto.port, delivery=Delivery(require_subscriber=True))
     one.start()
     one.outbox.append([verdict(1)]).result(DEADLINE_S)
