@@ -71,6 +71,8 @@ bench: $(DEV)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_archive
 	$(DEV)/bin/python -m tests.benchmarks.bench_proof
 	$(DEV)/bin/python -m tests.benchmarks.bench_outputs
+	$(DEV)/bin/python -m tests.benchmarks.bench_chain
+	$(DEV)/bin/python -m tests.benchmarks.bench_rescore
 
 # The machine's own Python: .venv has the CPU build of torch.
 bench-gpu:
