@@ -6,6 +6,7 @@
 The first trains on FOLDER as `anomalib_child` does. The second has anomalib's network without anybody's
 weights, PatchCore with PATCHES random ones in its memory: it costs what the trained one costs and knows
 nothing. OUT/weights/openvino/model.xml is written; the last line printed is the minutes that training took.
+Its batch is one: left free, PatchCore's comes out as two, which anomalib's inferencer does not feed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main() -> None:
     else:
         name, folder, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
         model, _, _, minutes = fitted(name, folder, out, int(sys.argv[4]))
-    model.eval().to_openvino(out, input_size=(SIDE_PX, SIDE_PX))
+    model.eval().to_openvino(out, input_size=(SIDE_PX, SIDE_PX), onnx_kwargs={"dynamic_axes": None})
     print(minutes)
 
 

@@ -48,6 +48,7 @@ PATCHES = (TILE_PX // 8) ** 2  # of a picture, at PatchCore's finest layer
 CORESET = 10  # one patch of so many is kept, by default
 TURN = 8  # pictures
 PLUMBLINE = "Plumbline"
+UNTRAINED = "nothing: no weights"
 COLUMNS = (
     "trained on",
     "I-AUROC",
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--good", type=int, default=100, help="parts that anomalib trains on")
     parser.add_argument("--steps", type=int, default=1000, help="of training, where a model trains")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--exports", type=Path, help="folder that keeps exports; those there are taken again")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as seats:
         folder = Path(name)
@@ -102,7 +104,7 @@ def main() -> None:
         trained_on = {PLUMBLINE: "all of them"}
         chairs = {PLUMBLINE: plumbline_seat(options.bundle.resolve(), pictures, seats)}
         for model in options.model or MODELS:
-            out = folder / model.replace(", ", "-")
+            out = (options.exports or folder).resolve() / model.replace(", ", "-")
             try:
                 trained_on[model] = exported(model, pictures, len(some), out, options.weights, options.steps)
                 chairs[model] = anomalib_seat(out, pictures, seats)
@@ -110,7 +112,10 @@ def main() -> None:
                 print(f"left out: {model}: {reason}", flush=True)
         calls = {name: partial(chair.ask, f"turn {TURN}") for name, chair in chairs.items()}
         turns = take_turns(calls, options.rounds, calls_per_turn=1)
-        told = {name: chair.ask("judge") for name, chair in chairs.items()}
+        told = {
+            name: chair.ask("turn 1" if trained_on[name] == UNTRAINED else "judge")
+            for name, chair in chairs.items()
+        }
     where = machine()
     print(f"{where['cpu']}, {where['cores']} cores, load {os.getloadavg()[0]:.1f}, {options.rounds} rounds")
     print(f"| model | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
@@ -128,15 +133,22 @@ def of_one_tile(pictures: Path) -> None:
 
 
 def exported(model: str, pictures: Path, good: int, out: Path, weights: Path | None, steps: int) -> str:
-    """Write anomalib's export into `out`; says what the model was trained on. Raises CannotRun."""
+    """Have anomalib's export in `out`; says what the model was trained on. Raises CannotRun."""
+    note = out / "trained-on"
+    if note.is_file():
+        return note.read_text(encoding="utf-8")
+    trained_on = UNTRAINED
     try:
         need(model, weights)
     except CannotRun:
-        in_anomalib([EXPORT, "--untrained", model, str(good * PATCHES // CORESET), str(out)], weights)
-        return "nothing: no weights"
-    words = [EXPORT, model, str(pictures), str(out), str(steps)]
-    minutes = in_anomalib(words + ([] if weights is None else [str(weights / "imagenette")]), weights)
-    return f"{good}, in {float(minutes):.1f} min"
+        patches = good * PATCHES // CORESET
+        in_anomalib([EXPORT, "--untrained", model, str(patches), str(out)], weights)
+    else:
+        words = [EXPORT, model, str(pictures), str(out), str(steps)]
+        minutes = in_anomalib(words + ([] if weights is None else [str(weights / "imagenette")]), weights)
+        trained_on = f"{good}, in {float(minutes):.1f} min"
+    note.write_text(trained_on, encoding="utf-8")
+    return trained_on
 
 
 def plumbline_seat(bundle: Path, pictures: Path, seats: ExitStack) -> Seat:
@@ -160,7 +172,7 @@ def taken(seat: Seat, seats: ExitStack) -> Seat:
 
 def row(model: str, trained_on: str, turns: Turns, answer: Mapping[str, Any]) -> str:
     found = "-"
-    if not trained_on.startswith("nothing"):
+    if trained_on != UNTRAINED:
         labels = np.array([name.startswith("bad/") for name in answer["scores"]])
         found = f"{auroc(labels, np.array([*answer['scores'].values()], np.float32)):.3f}"
     cells = [

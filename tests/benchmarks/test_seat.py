@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.bench_anomalib import CannotRun
-from tests.benchmarks.bench_anomalib_engine import Seat, of_one_tile, row
+from tests.benchmarks.bench_anomalib_engine import UNTRAINED, Seat, of_one_tile, row
 from tests.benchmarks.turns import Turns
 from tests.tensorrt.environments import ROOT
 
@@ -62,7 +62,7 @@ def test_a_row_has_the_figures_of_its_model() -> None:
     assert row("peer", "100, in 1.0 min", turns, answer) == (
         "| peer | 100, in 1.0 min | 0.750 | 10.0 | 2.0 | 300 | 100 |"
     )
-    assert row("peer", "nothing: no weights", turns, answer).startswith("| peer | nothing: no weights | - |")
+    assert row("peer", UNTRAINED, turns, answer).startswith(f"| peer | {UNTRAINED} | - |")
     assert "| 20.0 | 1 |" in row("Plumbline", "all of them", turns, answer)
 
 
