@@ -5,13 +5,14 @@
 
 The first trains on FOLDER as `anomalib_child` does. The second has anomalib's network without anybody's
 weights, PatchCore with PATCHES random ones in its memory: it costs what the trained one costs and knows
-nothing. OUT/weights/openvino/model.xml is written; the last line printed is the minutes that training took.
+nothing. OUT/weights/openvino/model.xml is written; the last line printed is the processor's minutes.
 Its batch is one: left free, PatchCore's comes out as two, which anomalib's inferencer does not feed.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,12 @@ def main() -> None:
     if sys.argv[1] == "--untrained":
         name, patches, out = sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
         torch.manual_seed(0)
-        model, minutes = UNTRAINED[name](patches), 0.0
+        model = UNTRAINED[name](patches)
     else:
         name, folder, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-        model, _, _, minutes = fitted(name, folder, out, int(sys.argv[4]))
+        model, *_ = fitted(name, folder, out, int(sys.argv[4]))
     model.eval().to_openvino(out, input_size=(SIDE_PX, SIDE_PX), onnx_kwargs={"dynamic_axes": None})
-    print(minutes)
+    print(time.process_time() / 60)
 
 
 def patchcore(patches: int) -> Patchcore:

@@ -146,7 +146,7 @@ def exported(model: str, pictures: Path, good: int, out: Path, weights: Path | N
     else:
         words = [EXPORT, model, str(pictures), str(out), str(steps)]
         minutes = in_anomalib(words + ([] if weights is None else [str(weights / "imagenette")]), weights)
-        trained_on = f"{good}, in {float(minutes):.1f} min"
+        trained_on = f"{good}, {float(minutes):.1f} min of processor"
     note.write_text(trained_on, encoding="utf-8")
     return trained_on
 

@@ -59,8 +59,8 @@ def test_a_row_has_the_figures_of_its_model() -> None:
         "resident_mb": 300.4,
         "grown_mb": 99.6,
     }
-    assert row("peer", "100, in 1.0 min", turns, answer) == (
-        "| peer | 100, in 1.0 min | 0.750 | 10.0 | 2.0 | 300 | 100 |"
+    assert row("peer", "100, 1.0 min of processor", turns, answer) == (
+        "| peer | 100, 1.0 min of processor | 0.750 | 10.0 | 2.0 | 300 | 100 |"
     )
     assert row("peer", UNTRAINED, turns, answer).startswith(f"| peer | {UNTRAINED} | - |")
     assert "| 20.0 | 1 |" in row("Plumbline", "all of them", turns, answer)
