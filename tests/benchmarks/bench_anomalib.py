@@ -106,6 +106,7 @@ def measured(
     name: str, prepared: Prepared, beside: Path, weights: Path | None, steps: int
 ) -> tuple[Figures, float]:
     """Figures of one of anomalib's models, and the minutes that its fitting took. Raises CannotRun."""
+    need_anomalib()
     need(name, weights)
     out = beside / "found.npz"
     words = [CHILD, name, str(prepared.folder), str(out), str(steps)]
@@ -120,10 +121,14 @@ def measured(
     return figures(judged, None), float(json.loads(said)["minutes"])
 
 
-def need(name: str, weights: Path | None) -> None:
-    """Raises CannotRun where the model's weights, or anomalib itself, are not there."""
+def need_anomalib() -> None:
+    """Raises CannotRun where its environment is not there."""
     if not is_made(ENVIRONMENT):
         raise CannotRun(f"no environment at {ENVIRONMENT}; `make bench-anomalib` makes it")
+
+
+def need(name: str, weights: Path | None) -> None:
+    """Raises CannotRun where the model's weights are not there."""
     for needed in NEEDED[name]:
         if weights is None or not (weights / needed).exists():
             place = "--weights" if weights is None else str(weights)

@@ -35,6 +35,7 @@ from tests.benchmarks.bench_anomalib import (
     CannotRun,
     in_anomalib,
     need,
+    need_anomalib,
     prepare,
     variables,
 )
@@ -137,6 +138,7 @@ def exported(model: str, pictures: Path, good: int, out: Path, weights: Path | N
     note = out / "trained-on"
     if note.is_file():
         return note.read_text(encoding="utf-8")
+    need_anomalib()
     trained_on = UNTRAINED
     try:
         need(model, weights)

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.benchmarks import bench_anomalib
 from tests.benchmarks.bench_anomalib import CannotRun
-from tests.benchmarks.bench_anomalib_engine import UNTRAINED, Seat, of_one_tile, row
+from tests.benchmarks.bench_anomalib_engine import MODELS, UNTRAINED, Seat, exported, of_one_tile, row
 from tests.benchmarks.turns import Turns
 from tests.tensorrt.environments import ROOT
 
@@ -72,3 +73,17 @@ def test_pictures_of_several_tiles_are_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path / "test" / "bad" / "1.png", (0, 0, 0), side_px=300)
     with pytest.raises(SystemExit, match=r"1\.png is 300 x 300 px"):
         of_one_tile(tmp_path)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_without_anomalib_nothing_is_exported_not_even_untrained(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_anomalib, "ENVIRONMENT", tmp_path / "none")
+    with pytest.raises(CannotRun, match=r"no environment at .*none; `make bench-anomalib` makes it"):
+        exported(model, tmp_path, 1, tmp_path / "out", None, 1)
+
+
+def test_an_export_that_is_there_is_taken_again(tmp_path: Path) -> None:
+    (tmp_path / "trained-on").write_text("100 of them", encoding="utf-8")
+    assert exported(MODELS[0], tmp_path, 1, tmp_path, None, 1) == "100 of them"
