@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from agent.chain.notary import Notary
 from agent.clock import Clock, uuid7_after
 from agent.contract.events import EventMaker, Severity
+from agent.contract.head import ChainEnd
 from agent.contract.row import Changed, Row
 from agent.contract.topics import Topics
 from agent.errors import PlumblineError
@@ -81,7 +82,8 @@ class Uplink:
         """Deliver; the outbox is open already."""
         if self.notary is not None:
             with suppress(FullError):  # it is signed at a later look
-                self.notary.begin()
+                if (signed := self.notary.begin()) is not None:
+                    self._tell_older(signed)
         if (saved := self.outbox.salvaged) is not None:
             detail = f"{self.outbox.path} was damaged and was moved to {saved.file} whole: {saved.words()}"
             log.error("outbox_set_aside", detail=detail)
@@ -111,6 +113,18 @@ class Uplink:
         for gateway in self.gateways:
             self.outbox.when_committed(gateway.wake)
             gateway.start()
+
+    def _tell_older(self, signed: ChainEnd) -> None:
+        detail = (
+            f"{self.outbox.path} ends before record {signed.number}, which this station has signed: it is an "
+            "older copy. Records since then are not in it; another segment of the chain begins"
+        )
+        log.error("outbox_older", detail=detail)
+        self.keeper.note(
+            self.events.row(
+                "outbox_older", "alarm", detail, segment=signed.segment, signed_number=signed.number
+            )
+        )
 
     def stop(self, last_words: bytes) -> None:
         """Deliver what waits, for a while, and close everything; the rest waits for the next start."""

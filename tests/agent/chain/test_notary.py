@@ -11,6 +11,7 @@ import pytest
 
 from agent.chain.heads import checker
 from agent.chain.notary import last_head
+from agent.chain.report import verify
 from agent.clock import ManualClock
 from agent.contract.head import HeadStatement
 from agent.contract.row import Waiting
@@ -120,6 +121,32 @@ def test_an_outbox_that_was_removed_is_followed_by_one_that_names_its_last_head(
     ((_, statement),) = heads(again)
     assert statement.reason == "mended" and statement.follows is not None
     assert statement.follows.number == number
+    again.close()
+
+
+def test_an_older_copy_of_the_outbox_gives_no_number_of_the_chain_twice(path: Path) -> None:
+    station = kept(path)
+    station.judge()
+    station.notary.stop()
+    station.close()
+    copy = path.read_bytes()
+    station = kept(path)
+    station.judge()
+    station.notary.stop()
+    signed = json.loads(last_head(path).read_bytes())
+    station.close()
+    for file in path.parent.glob("outbox.sqlite3-*"):
+        file.unlink()
+    path.write_bytes(copy)
+    again = kept(path)
+    again.judge()
+    again.notary.stop()
+    _, statement = heads(again)[-2]
+    assert statement.reason == "mended" and statement.follows is not None
+    assert statement.follows.model_dump() == signed
+    assert statement.segment != signed["segment"]
+    report = verify(path, keys=[KEY.public_key()])
+    assert report.first_break is None and len(report.segments) == 2
     again.close()
 
 

@@ -93,3 +93,25 @@ def test_a_key_that_cannot_be_used_is_told_and_stops_nothing(tmp_path: Path, mos
     assert heads(subscriber) == [] and key_file(path).read_text() == "no key"
     report = verify(path)
     assert report.first_break is None and report.segments[0].heads == 0
+
+
+def test_an_older_copy_of_the_outbox_is_told_and_works_on(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    subscriber = Subscriber(mosquitto.port, f"{TOPICS.prefix}/#")
+    subscriber.start()
+    path = tmp_path / "outbox.sqlite3"
+    copies = []
+    for sequence in (1, 2):
+        one = built(path, mosquitto.port)
+        one.start()
+        one.outbox.append([judged(sequence)]).result(DEADLINE_S)
+        one.stop(status("stopped"))
+        copies.append(path.read_bytes())
+    for file in tmp_path.glob("outbox.sqlite3-*"):
+        file.unlink()
+    path.write_bytes(copies[0])
+    one = built(path, mosquitto.port)
+    one.start()
+    eventually(lambda: "outbox_older" in events_at(subscriber), "it is told")
+    one.stop(status("stopped"))
+    subscriber.stop()
+    assert verify(path, keys=[station_public_key(key_file(path))]).first_break is None
