@@ -228,7 +228,9 @@ def make_outputs(
     telling = Telling(
         events=events, append=append, station=station, boot_id=boot_id, clock=clock, new_id=new_id
     )
-    return Outputs([_made(one, make_gate(one), telling, clock, sees) for one in wanted], telling, clock, boot_id=boot_id)
+    return Outputs(
+        [_made(one, make_gate(one), telling, clock, sees) for one in wanted], telling, clock, boot_id=boot_id
+    )
 
 
 def _made(output: Output, gate: Gate, telling: Telling, clock: Clock, sees: Callable[[str], bool]) -> _One:
