@@ -44,6 +44,12 @@ class Report:
         broken = next((one.broken for one in self.segments if one.broken is not None), None)
         if broken is not None:
             return broken.words()
+        unsigned = next((one for one in self.segments if not (one.heads or one.goes_on)), None)
+        if self.trusted and unsigned is not None:
+            return (
+                f"{self.path}: no head of a key that was given signs for segment {unsigned.segment}, "
+                f"{unsigned.first} to {unsigned.last}"
+            )
         if self.inserted is not None:
             return (
                 f"{self.inserted.where}: put in: a {self.inserted.kind} without a place in the chain, of a "

@@ -7,7 +7,8 @@ in a column `body`, as those of deploy/mes have. Nothing is written, and an outb
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,21 @@ from agent.outbox.seal import CROP, JSON, PLACE_BYTES, RECORD_COLUMNS, is_digest
 SQLITE = b"SQLite format 3\0"
 PICTURES = "crops"  # folder of a folder gateway
 LINE_BYTES = 16 << 20
+SAID = {  # columns of the tables of deploy/mes that are members of the record beside them
+    "verdicts": (
+        "result_id",
+        "station",
+        "boot_id",
+        "sequence",
+        "camera",
+        "created",
+        "verdict",
+        "part_id",
+        "replayed",
+    ),
+    "events": ("event_id", "event", "severity", "created", "detail"),
+    "marks": ("mark_id", "sequence", "result_id", "says", "truth", "label", "who", "created"),
+}
 
 
 class SourceError(PlumblineError):
@@ -107,14 +123,15 @@ def _lines(path: Path, source: Source, *, may_be_cut: bool) -> None:
                 _take(source, line.rstrip(b"\r\n"), f"{path}:{number}")
 
 
-def _take(source: Source, payload: bytes, where: str) -> None:
+def _take(source: Source, payload: bytes, where: str, topic: object = None) -> None:
+    """`topic`: its station's, where that is kept beside the record."""
     try:
         found = of_payload(payload, where)
     except ValueError as error:
         source.odd.append(Odd(where=where, why=f"it is no record: {shown(str(error))}"))
         return
     if isinstance(found, Entry):
-        source.entries.append(found)
+        source.entries.append(replace(found, topic=topic) if isinstance(topic, str) else found)
     else:
         source.unchained.append(found)
 
@@ -141,10 +158,33 @@ def _kept(path: Path) -> Source:
             )
         for table in tables:
             quoted = table.replace('"', '""')
-            rows = database.execute(f'SELECT rowid, CAST(body AS BLOB) FROM "{quoted}" ORDER BY rowid')
-            for rowid, body in rows:
-                _take(source, bytes(body or b""), f"{path}: {table} {rowid}")
+            columns = {str(info[1]) for info in database.execute(f'PRAGMA table_info("{quoted}")')}
+            topic = "source" if "source" in columns else "NULL"
+            told = [one for one in SAID.get(table, ()) if columns >= {*SAID[table], "arrival", "source"}]
+            rows = database.execute(
+                f'SELECT {", ".join(("rowid", topic, "CAST(body AS BLOB)", *told))} FROM "{quoted}" '
+                "ORDER BY rowid"
+            )
+            for rowid, topic, body, *values in rows:
+                where = f"{path}: {table} {rowid}"
+                _take(source, bytes(body or b""), where, topic)
+                if (why := _altered(body, dict(zip(told, values, strict=True)))) is not None:
+                    source.odd.append(Odd(where=where, why=why))
     return source
+
+
+def _altered(body: bytes | None, columns: Mapping[str, object]) -> str | None:
+    """What a column says that the record beside it does not."""
+    try:
+        said = json.loads(body or b"") if columns else {}
+    except (ValueError, RecursionError):  # it is told of
+        return None
+    for column, value in columns.items():
+        if isinstance(said, dict) and column in said and said[column] != value:
+            return shown(
+                f"changed beside its record: column {column} says {value!r}, the record {said[column]!r}"
+            )
+    return None
 
 
 def _outbox(path: Path) -> Source:

@@ -44,7 +44,7 @@ class Walked:
     """What is known of one segment."""
 
     segment: str
-    station: str | None
+    station: str | None  # its topic, where that is kept beside records
     first: int
     last: int
     records: int  # that are there, with their content
@@ -54,6 +54,7 @@ class Walked:
     heads: int
     proven_to: int  # by the last head; 0 without one
     keys: tuple[str, ...]  # that signed, in hexadecimal
+    goes_on: bool  # its outbox adds to it, and keeps no more of it than it needs
     broken: Break | None
 
     @property
@@ -89,10 +90,12 @@ def walk(
     lost = dict(known.lost)
     for segment, spans in _said_lost(found, check):
         lost[segment] = (*lost.get(segment, ()), *spans)
+    ends = dict.fromkeys(found.keys() - known.tips.keys(), 0) if known.tips else {}
+    ends.update(_said_ends(found, check))
     made = []
     for segment, ours in found.items():
         ours.sort(key=lambda one: one.chained.number)
-        walking = _Walk(segment, ours, check, known, lost.get(segment, ()))
+        walking = _Walk(segment, ours, check, known, lost.get(segment, ()), ends.get(segment))
         made.append(walking.walked(first, last))
     return sorted(made, key=lambda one: (one.station or "", one.first))
 
@@ -121,6 +124,19 @@ def _said_lost(
                     yield other, statement.lost
 
 
+def _said_ends(found: Mapping[bytes, Sequence[Entry]], check: Check) -> Iterable[tuple[bytes, int]]:
+    """Up to where a segment must be there that another one follows: the last head of which that one knows.
+
+    Where the file was lost behind that, the next segment's numbers begin in front of it.
+    """
+    for entries in found.values():
+        for entry in entries:
+            statement = _statement(entry, check)
+            if statement is not None and statement.follows is not None:
+                end = min(statement.follows.number, entry.chained.number - 1)
+                yield bytes.fromhex(statement.follows.segment), end
+
+
 def _statement(entry: Entry, check: Check) -> HeadStatement | None:
     try:
         return None if entry.head is None else check(entry.head)
@@ -136,14 +152,22 @@ class _Walk:
     """Along one segment."""
 
     def __init__(
-        self, segment: bytes, entries: Sequence[Entry], check: Check, known: Known, lost: tuple[Span, ...]
+        self,
+        segment: bytes,
+        entries: Sequence[Entry],
+        check: Check,
+        known: Known,
+        lost: tuple[Span, ...],
+        end: int | None,
     ) -> None:
+        """`end`: up to where it must be there at least, where others follow it; None: it is the last."""
         self._segment = segment
         self._entries = entries
         self._check = check
         self._tip = known.tips.get(segment)
         self._from = known.firsts.get(segment, 0)
         self._lost = lost
+        self._ends = end
         self._gone_over: list[Span] = []
         self._pictures = 0
         self._keys: dict[str, None] = {}
@@ -154,7 +178,7 @@ class _Walk:
         broken = self._break(entries, first or 0, last)
         return Walked(
             segment=self._segment.hex(),
-            station=_station(self._entries),
+            station=next((one.topic for one in self._entries if one.topic), None) or _station(self._entries),
             first=entries[0].chained.number if entries else 0,
             last=entries[-1].chained.number if entries else 0,
             records=sum(not one.gone for one in entries),
@@ -164,6 +188,7 @@ class _Walk:
             heads=self._heads,
             proven_to=self._proven_to,
             keys=tuple(self._keys),
+            goes_on=self._tip is not None,
             broken=broken,
         )
 
@@ -181,7 +206,8 @@ class _Walk:
             return None
         begin = entries[0].chained.number
         wanted = max(first, self._from)
-        if wanted and begin > wanted and not self._is_lost(wanted, begin - 1):
+        begins_here = entries[0].chained.previous == BEGINNING
+        if wanted and begin > wanted and not begins_here and not self._is_lost(wanted, begin - 1):
             return self._missing(entries[0], wanted, begin - 1)
         before: Entry | None = None
         for place, entry in enumerate(entries):
@@ -258,9 +284,11 @@ class _Walk:
             if entry.link != link:
                 what = "its content is not what the end of the chain says"
                 return self._at(entry, what, link.hex(), entry.link.hex())
-        named = number + len(entry.pictures)
-        if last is not None and last > named:
-            return self._missing(entry, named + 1, last)
+        named, wanted = number + len(entry.pictures), last or 0
+        if self._ends is not None:
+            wanted = self._ends if last is None else min(last, self._ends)
+        if wanted > named and not self._is_lost(named + 1, wanted):
+            return self._missing(entry, named + 1, wanted)
         return None
 
     def _is_lost(self, first: int, last: int) -> bool:

@@ -22,7 +22,7 @@ from agent.settings.gateways import FolderGateway
 from contract import place
 from store import Database as Mes
 from store import read, read_other
-from tests.agent.chain.made import KEY, OTHER, Kept, a_day, kept
+from tests.agent.chain.made import KEY, OTHER, Kept, Station, a_day, kept
 from tests.agent.outbox import version_1, version_3
 from tests.agent.outbox.rows import TOPICS
 
@@ -244,6 +244,17 @@ def test_json_lines_are_read_and_a_range_of_them(tmp_path: Path) -> None:
     assert checked(file).first_break is None
     assert checked(file, first=2, last=5).segments[0].first == 2
     assert f"record {day.number + 1}" in (checked(file, last=day.number + 3).first_break or "")
+
+
+def test_a_segment_that_nobody_signs_for_is_none_of_the_key_that_is_given(tmp_path: Path) -> None:
+    forged = Station(segment=b"segment2")
+    forged.verdict()
+    forged.verdict()
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b"\n".join([*a_day().messages, *forged.messages]))
+    told = verify(path, keys=[KEY.public_key()]).first_break or ""
+    assert f"signs for segment {b'segment2'.hex()}, 1 to 2" in told
+    assert verify(path).first_break is None
 
 
 def test_without_a_key_two_keys_are_told(tmp_path: Path) -> None:
