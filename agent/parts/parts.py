@@ -130,9 +130,13 @@ class PartVerdicts:
         """
         if not self._is_open:
             self._open()
-        self._tell(stop)  # of a run before
-        self._decide(self._intake.gather(wait_s))
-        self._tell(stop)
+        try:
+            self._tell(stop)  # of a run before
+            self._decide(self._intake.gather(wait_s))
+            self._tell(stop)
+        except DamagedPartsError as error:
+            self._begin_anew(error)
+            raise
         if self._failed is not None:
             raise ListenerError(self._failed)
 
@@ -147,7 +151,7 @@ class PartVerdicts:
         try:
             kept = self._file.open()
         except DamagedPartsError as error:
-            self._set_aside(error)
+            self._set_aside(error, "parts that were open are not told, part verdicts go on")
             kept = self._file.open()
         last = self._last_before  # less than was taken: it is another outbox, and counts anew
         begins = last if kept.taken is None else min(kept.taken, last)
@@ -167,9 +171,17 @@ class PartVerdicts:
         self._keep(changed, left)
         self._is_open = True
 
-    def _set_aside(self, error: PartsError) -> None:
+    def _begin_anew(self, error: PartsError) -> None:
+        """Another file with all that is known here; what was at hand is decided by the next turn."""
+        self._set_aside(error, "what is known of open parts is written anew")
+        self._sequence = max(self._sequence, self._file.open().sequence)
+        self._keep(
+            {name: Known(rule=self._by_name[name], state=state) for name, state in self._states.items()}, []
+        )
+
+    def _set_aside(self, error: PartsError, outcome: str) -> None:
         away = self._file.set_aside(self._clock.utc_now().strftime("%Y%m%dT%H%M%SZ"))
-        detail = f"{error}; it lies in {away} now. Parts that were open are not told, part verdicts go on"
+        detail = f"{error}; it lies in {away} now; {outcome}"
         log.error("parts_set_aside", detail=detail)
         self._outbox.append([self._events.row("parts_set_aside", "alarm", detail, moved_to=str(away))])
 
@@ -272,12 +284,13 @@ def make_part_verdicts(
     clock_synced: Callable[[], bool | None],
     listeners: Sequence[PartListener] = (),
 ) -> PartVerdicts | None:
-    """None where the settings have no part rule."""
-    if not wanted.parts:
+    """None where the settings have no part rule, and never had one: what the last one left open is told."""
+    path = place(wanted.outbox.path)
+    if not wanted.parts and not path.exists():
         return None
     return PartVerdicts(
         [rule_of(one, wanted.cameras) for one in wanted.parts],
-        PartFile(place(wanted.outbox.path)),
+        PartFile(path),
         outbox=outbox,
         events=events,
         boot_id=boot_id,
