@@ -74,6 +74,8 @@ class Intake:
 
     def gather(self, wait_s: float) -> int:
         """Have at hand what comes; the time up to which that is all there was. Raises OutboxError."""
+        if len(self.at_hand) >= VIEWS_WAITING:  # it cannot be kept for long: the outbox has what follows
+            return self.at_hand[-1].at_ns
         come: list[Come] = []
         if not self.at_hand and not self._missed and wait_s > 0:
             with suppress(queue.Empty):

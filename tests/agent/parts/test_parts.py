@@ -18,6 +18,7 @@ from agent.contract.part import PartVerdict
 from agent.contract.payloads import verdict_row
 from agent.contract.row import Waiting
 from agent.line.publish import ListenerError
+from agent.parts import intake
 from agent.parts.file import DamagedPartsError, PartsError, place
 from agent.parts.parts import PartVerdicts, make_part_verdicts
 from agent.parts.view import Rule
@@ -218,6 +219,28 @@ def test_a_disk_that_takes_nothing_for_a_while_costs_time_and_no_view(
     station.turn()
     (part,) = station.told()[:1]
     assert (part.sequence, part.verdict, part.part_id) == (1, "pass", "A")
+
+
+def test_a_disk_that_takes_nothing_for_long_costs_a_bounded_memory_and_no_view(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "VIEWS_WAITING", 4)
+    keep = station.parts._file.keep
+
+    def full(*args: object) -> None:
+        raise PartsError("full")
+
+    monkeypatch.setattr(station.parts._file, "keep", full)
+    for number in range(20):
+        station.record("top", str(number))
+        station.record("side", str(number))
+        with pytest.raises(PartsError):
+            station.turn()
+        assert len(station.parts._intake.at_hand) <= 6
+    monkeypatch.setattr(station.parts._file, "keep", keep)
+    while len(station.told()) < 20:
+        station.turn()
+    assert all(part.verdict == "pass" for part in station.told())
 
 
 def test_views_that_the_outbox_has_no_more_are_counted_and_told(station: Station) -> None:
