@@ -73,12 +73,16 @@ def read(path: Path) -> Source:
     try:
         if path.is_dir():
             return _folder(path)
+        if path.exists() and not path.is_file():  # reading a pipe or device may never end
+            raise SourceError(f"{shown(str(path))}: is neither file nor folder; give a file of records")
         with path.open("rb") as file:
             is_database = file.read(len(SQLITE)) == SQLITE
         if is_database:
             return _outbox(path) if "record" in _tables(path) else _kept(path)
         source = Source()
         _lines(path, source, may_be_cut=False)
+        if not (source.entries or source.unchained or source.odd):
+            raise SourceError(f"{shown(str(path))}: there is no record in it")
     except OSError as error:
         raise SourceError(
             f"{shown(str(path))}: {error.strerror}; give an outbox, the folder of a folder gateway, or a "
@@ -93,11 +97,19 @@ def _folder(path: Path) -> Source:
     if not files:
         raise SourceError(f"{shown(str(path))}: no *.jsonl in it; give the folder of a folder gateway")
     for file in files:
-        _lines(file, source, may_be_cut=True)
+        if file.is_file():
+            _lines(file, source, may_be_cut=True)
+        else:
+            source.odd.append(Odd(where=str(file), why="it is no file"))
     named = {picture.crop_id: picture.sha256 for entry in source.entries for picture in entry.pictures}
     for file in sorted(path.glob(f"{PICTURES}/*/*")):
         wanted = next((named[one] for one in _ids(file.stem) if one in named), None)
         if wanted is None or file.name.startswith("."):
+            continue
+        if not file.is_file():
+            source.odd.append(
+                Odd(where=str(file), why="it is no file, and a verdict names it as its picture")
+            )
             continue
         found = hashlib.sha256(file.read_bytes()).digest()
         if found == wanted:

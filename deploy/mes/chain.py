@@ -149,6 +149,8 @@ def check(
         for segment, links in sorted(found.items(), key=lambda one: min(one[1]))
     ]
     broken = [one.broken for one in segments if one.broken is not None]
+    if (first, last) != (None, None) and not any(one.last for one in segments):
+        broken.append(f"there is no record from {first or 1} to {last or 'the end'}")
     put_in = next((where for where, run in unplaced if run is not None and run in runs), None)
     if put_in is not None:
         broken.append(f"{put_in}: put in: it has no place in the chain, and others of its boot_id have one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -275,6 +276,8 @@ def test_without_a_key_two_keys_are_told(tmp_path: Path) -> None:
             lambda path: sqlite3.connect(path).execute("CREATE TABLE a (b)").connection.close(),
             "neither an outbox",
         ),
+        (os.mkfifo, "neither file nor folder"),
+        (lambda path: path.write_bytes(b"\n"), "no record in it"),
     ],
 )
 def test_what_is_no_place_of_records_is_named(
@@ -283,6 +286,25 @@ def test_what_is_no_place_of_records_is_named(
     make(tmp_path / "place")
     with pytest.raises(SourceError, match=said):
         checked(tmp_path / "place")
+
+
+def test_what_is_no_file_in_a_folder_is_told_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "zz.jsonl")
+    (folder / "zzz.jsonl").mkdir()
+    assert "zz.jsonl: it is no file" in (checked(folder).first_break or "")
+    assert [Path(one.where).name for one in checked(folder).odd] == ["zz.jsonl", "zzz.jsonl"]
+    for name in ("zz.jsonl", "zzz.jsonl"):
+        (folder / name).unlink() if name == "zz.jsonl" else (folder / name).rmdir()
+    picture = next(iter(sorted(folder.glob("crops/*/*"))))
+    picture.unlink()
+    os.mkfifo(picture)
+    assert "it is no file, and a verdict names it" in (checked(folder).first_break or "")
+
+
+def test_a_range_in_which_there_is_no_record_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b"\n".join(a_day().messages))
+    assert "there is no record from 1000 to the end" in (verify(path, first=1000).first_break or "")
 
 
 def test_what_is_told_is_what_is_checked(path: Path) -> None:

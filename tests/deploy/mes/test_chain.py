@@ -218,6 +218,7 @@ def test_a_column_that_says_another_thing_than_its_record_is_named(tmp_path: Pat
 
 def test_a_range_has_its_ends() -> None:
     assert checked(DAY, first=4, last=10)[0].broken is None
+    assert found(DAY, first=1000).broken == ["there is no record from 1000 to the end"]
     assert "broken at record 4" in (checked(DAY[4:], first=4, last=10)[0].broken or "")
     end = _number(DAY[-1])
     assert f"broken at record {end}" in (checked(DAY[:-1], last=end)[0].broken or "")
