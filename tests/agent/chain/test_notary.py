@@ -173,9 +173,20 @@ def test_the_station_s_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> N
 def test_a_file_that_is_no_key_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "outbox.sqlite3.key"
     path.write_bytes(content)
+    path.chmod(0o600)
     with pytest.raises(KeyFileError, match="bring it back, or move it away"):
         station_key(path)
     assert path.read_bytes() == content
+
+
+def test_a_key_with_which_every_user_could_sign_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite3.key"
+    station_key(path)
+    path.chmod(0o644)
+    with pytest.raises(KeyFileError, match=r"every user of this machine can use it \(mode 0644\); chmod 600"):
+        station_key(path)
+    path.chmod(0o640)
+    station_key(path)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

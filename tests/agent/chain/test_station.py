@@ -81,6 +81,7 @@ def test_a_key_that_cannot_be_used_is_told_and_stops_nothing(tmp_path: Path, mos
     subscriber.start()
     path = tmp_path / "outbox.sqlite3"
     key_file(path).write_text("no key")
+    key_file(path).chmod(0o600)
     one = built(path, mosquitto.port)
     one.start()
     one.outbox.append([judged(1)]).result(DEADLINE_S)
