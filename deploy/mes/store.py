@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contract import ConsumerError, Place, UnreadableError, check_texts, parse, place, shown
+from contract import ConsumerError, Place, UnreadableError, check_station, check_texts, parse, place, shown
 from gaps import Gone, Island
 from life import FULL, RECOVERED, Event, Life, Status
 from marks import INSERT_MARK, Mark
@@ -166,7 +166,8 @@ def read(topic: str, payload: bytes) -> Verdict:
         )
     except KeyError as error:
         raise UnreadableError(f"not a verdict: {error!r}"[:500]) from None
-    _check(found, where)
+    check_station(said, where)
+    _check(found)
     return found
 
 
@@ -174,20 +175,19 @@ def read_other(where: Place, payload: bytes) -> Other:
     """Raises UnreadableError."""
     try:
         body = payload.decode()
-        json.loads(body)
+        said = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"no JSON: {error!r}"[:500]) from None
+    check_station(said, where)
     check_texts([body])
     return Other(hashlib.sha256(payload).hexdigest(), where.source, where.kind, body)
 
 
-def _check(found: Verdict, where: Place) -> None:
+def _check(found: Verdict) -> None:
     check_texts([found.result_id, found.station, found.boot_id, found.camera, found.created, found.verdict])
     check_texts([] if found.part_id is None else [found.part_id])
     if type(found.sequence) is not int or not 1 <= found.sequence < 2**63:
         raise UnreadableError(f"sequence: {found.sequence!r}"[:500])
-    if found.station != where.station:
-        raise UnreadableError(f"station {found.station!r} on the topic of {where.station!r}")
 
 
 class Database:

@@ -28,6 +28,7 @@ from consumer import Batch
 from contract import ConsumerError, UnreadableError, place
 from store import Database, read, read_other
 from tests.agent.chain.made import KEY, OTHER, Station, a_day, verdict_payload
+from tests.agent.outbox.rows import TOPICS
 from tests.deploy.mes.told import CONSUMER, verdict
 
 KEYS = {KEY.public_key().public_bytes_raw().hex()}
@@ -246,7 +247,7 @@ def test_what_the_consumer_keeps_can_be_checked(url: str, tmp_path: Path) -> Non
                     station.place.link(bytes.fromhex(defect["crop"]["sha256"])),
                 )
     station.head(reason="stop")
-    topics = {b"verdict/1": examples.TOPICS.verdict("top"), b"head/1": examples.TOPICS.head()}
+    topics = {b"verdict/1": examples.TOPICS.verdict("top"), b"head/1": TOPICS.head()}
     messages = [
         Message(next(topic for sign, topic in topics.items() if b'"plumbline.' + sign in one), one)
         for one in station.messages
@@ -279,6 +280,15 @@ class Message:
 
     topic: str
     payload: bytes
+
+
+def test_a_head_that_another_station_says_again_is_not_kept() -> None:
+    """Else it stood in the place of the record itself, which comes later and has the same digest."""
+    head = next(one for one in DAY if b"plumbline.head" in one)
+    kept_ = read_other(place(f"plumbline/v1/acme/plant/line/{TOPICS.station}/head"), head)
+    assert kept_.body.encode() == head
+    with pytest.raises(UnreadableError, match=f"station '{TOPICS.station}' on the topic of 'other'"):
+        read_other(place("plumbline/v1/acme/plant/line/other/head"), head)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"[" * 100_000, b'{"a":"\x00"}'])
