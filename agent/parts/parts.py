@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import Protocol
 
 import structlog
@@ -19,13 +20,14 @@ from agent.clock import Clock
 from agent.contract.events import EventMaker
 from agent.contract.part import PartVerdict, part_row
 from agent.contract.row import Changed, Row, Waiting
+from agent.foreign import shown
 from agent.line.publish import ListenerError, Recorded
 from agent.parts.counts import PartCounts
-from agent.parts.file import DamagedPartsError, PartFile, PartsError, place
+from agent.parts.file import DamagedPartsError, Kept, PartFile, PartsError, place
 from agent.parts.grouping import due_ns, ended, passed, restored, taken
 from agent.parts.intake import Intake, Verdicts
 from agent.parts.verdict import Made, verdict_of
-from agent.parts.view import Decided, Known, Rule, State
+from agent.parts.view import Decided, Known, Rule, State, part_id_of
 from agent.settings.camera import Camera
 from agent.settings.parts import PartRule
 from agent.settings.settings import Settings
@@ -150,6 +152,11 @@ class PartVerdicts:
     def _open(self) -> None:
         try:
             kept = self._file.open()
+            if self._is_older(kept):
+                raise DamagedPartsError(
+                    f"{shown(str(self._file.path))}: an older copy, which does not know of part verdicts that "
+                    "the outbox has"
+                )
         except DamagedPartsError as error:
             self._set_aside(error, "parts that were open are not told, part verdicts go on")
             kept = self._file.open()
@@ -170,6 +177,14 @@ class PartVerdicts:
             left += [(one.rule, each) for each in ended(one.rule, one.state, now_ns)[1]]
         self._keep(changed, left)
         self._is_open = True
+
+    def _is_older(self, kept: Kept) -> bool:
+        """Whether what is taken next was taken before: part verdicts and numbers would be given again."""
+        if kept.taken is None:
+            return False
+        opened = (group.views for one in kept.known.values() for group in one.state.groups)
+        come = ((view,) for view in self._intake.views(kept.taken, self._last_before))
+        return any(self._outbox.find(part_id_of(views)) is not None for views in chain(opened, come))
 
     def _begin_anew(self, error: PartsError) -> None:
         """Another file with all that is known here; what was at hand is decided by the next turn."""

@@ -398,6 +398,31 @@ def test_a_file_that_is_damaged_while_it_is_open_is_begun_anew_with_all_that_is_
     assert len(events_of(station, "parts_set_aside")) == 1
 
 
+def test_an_older_copy_of_the_file_gives_no_part_and_no_number_twice(station: Station) -> None:
+    """Its parts would come to the outbox a second time, which takes that for damage of its own."""
+    path = place(station.outbox.path)
+    station.record("top", "A")
+    station.turn()
+    station.parts.finish()
+    copy = path.read_bytes()
+    again(station)
+    station.turn()
+    for camera, part in (("side", "A"), ("top", "B"), ("side", "B")):
+        station.record(camera, part)
+    station.turn()
+    station.parts.finish()
+    path.write_bytes(copy)
+    again(station)
+    station.turn()
+    station.record("top", "C")
+    station.record("side", "C")
+    station.turn()
+    told = station.told()
+    assert [part.part_id for part in told] == ["A", "B", "C"]
+    assert len({part.sequence for part in told}) == 3 and told[2].sequence > told[1].sequence
+    assert "older copy" in events_of(station, "parts_set_aside")[0]["detail"]
+
+
 def test_another_outbox_that_counts_anew_is_followed(tmp_path: Path) -> None:
     station = Station(tmp_path, [RULE], clock=ManualClock()).open()
     for number in range(5):
