@@ -154,8 +154,8 @@ class PartVerdicts:
             kept = self._file.open()
             if self._is_older(kept):
                 raise DamagedPartsError(
-                    f"{shown(str(self._file.path))}: an older copy, which does not know of part verdicts that "
-                    "the outbox has"
+                    f"{shown(str(self._file.path))}: an older copy, which does not know of part verdicts "
+                    "that the outbox has"
                 )
         except DamagedPartsError as error:
             self._set_aside(error, "parts that were open are not told, part verdicts go on")
