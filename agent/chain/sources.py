@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from agent.chain.entry import Entry, Unchained, of_payload
-from agent.chain.walk import Known
-from agent.contract.chain import chained
+from agent.chain.walk import Known, Span
+from agent.contract.chain import LINK_BYTES, SEGMENT_BYTES, chained
 from agent.contract.row import KINDS
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from agent.outbox import chain
 from agent.outbox import file as outbox_file
+from agent.outbox.chain import Tip
 from agent.outbox.salvage import Salvage
 from agent.outbox.seal import CROP, JSON, PLACE_BYTES, RECORD_COLUMNS, is_digest, is_typed
 
@@ -204,7 +206,7 @@ def _outbox(path: Path) -> Source:
     with outbox_file.reading(path) as database, closing(database.cursor()) as cursor:
         outbox_file.check_version(database, path)
         cursor.execute("BEGIN")  # all at one moment
-        tip = chain.tip(database)
+        tip = _tip(source, database, path)
         for seq, *columns in cursor.execute(f"SELECT seq, {RECORD_COLUMNS} FROM record ORDER BY seq"):
             _take_row(source, seq, columns, f"{path}: row {seq}")
         for seq, number, sequence, place, digest in database.execute(
@@ -225,14 +227,39 @@ def _outbox(path: Path) -> Source:
             source.entries.append(entry)
         report = database.execute("SELECT report FROM salvage").fetchone()
         database.rollback()
-    lost = () if report is None else Salvage.of_json(report[0]).lost_rows
-    others = {one.chained.segment for one in source.entries} - {tip.segment}
+    lost = _lost(source, report, path)
+    if tip is None:
+        return source
+    segments = {one.chained.segment for one in source.entries}
+    others = segments - {tip.segment}
+    if others == segments and segments and not tip.is_new:
+        why = f"it is said to be in segment {tip.segment.hex()}, of which there is nothing"
+        source.odd.append(Odd(where=f"{path}: end of the chain", why=why))
     source.known = Known(
         tips={} if tip.is_new else {tip.segment: (tip.number, tip.link)},
         firsts={tip.segment: tip.first},
         lost=dict.fromkeys(others, lost),
     )
     return source
+
+
+def _tip(source: Source, database: sqlite3.Connection, path: Path) -> Tip | None:
+    """None where the file's own word of it is none, which is told."""
+    rows = database.execute("SELECT segment, number, link, first FROM chain").fetchall()
+    if [tuple(map(type, row)) for row in rows] == [(bytes, int, bytes, int)]:
+        tip = chain.tip(database)
+        if (len(tip.segment), len(tip.link)) == (SEGMENT_BYTES, LINK_BYTES):
+            return tip
+    source.odd.append(Odd(where=f"{path}: end of the chain", why="it is none"))
+    return None
+
+
+def _lost(source: Source, report: tuple[Any] | None, path: Path) -> tuple[Span, ...]:
+    try:
+        return () if report is None else Salvage.of_json(report[0]).lost_rows
+    except (ValueError, TypeError, AttributeError):
+        source.odd.append(Odd(where=f"{path}: report of what was saved", why="it is none"))
+        return ()
 
 
 def _take_row(source: Source, seq: int, columns: list[Any], where: str) -> None:

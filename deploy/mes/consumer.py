@@ -278,7 +278,7 @@ def check_chain(options: argparse.Namespace, database: Database) -> int:
     """Print every segment and its first broken link, and give the exit code."""
     found = check(database.bodies(), read_keys(options.key), options.first, options.last)
     for segment in found.segments:
-        print(describe(segment))
+        print(shown(describe(segment)))
     if found.unplaced:
         print(f"{found.unplaced} records have no place in a chain, as those of an older agent")
     if not options.key and any(segment.keys for segment in found.segments):

@@ -288,6 +288,25 @@ def test_what_is_no_place_of_records_is_named(
         checked(tmp_path / "place")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DELETE FROM chain", "end of the chain: it is none"),
+        ("UPDATE chain SET number = 'x'", "end of the chain: it is none"),
+        ("UPDATE chain SET link = x'00'", "end of the chain: it is none"),
+        ("UPDATE chain SET segment = x'0102030405060708'", "in segment 0102030405060708, of which there is"),
+        ("INSERT INTO salvage VALUES ('x')", "report of what was saved: it is none"),
+    ],
+)
+def test_an_outbox_that_says_odd_things_of_itself_is_told_in_words(
+    station: Kept, change: str, said: str
+) -> None:
+    station.close()
+    with closing(sqlite3.connect(station.path)) as database, database:
+        database.execute(change)
+    assert said in (checked(station.path).first_break or "")
+
+
 def test_what_is_no_file_in_a_folder_is_told_and_not_waited_for(folder: Path) -> None:
     os.mkfifo(folder / "zz.jsonl")
     (folder / "zzz.jsonl").mkdir()
