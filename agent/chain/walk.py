@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
 
 from agent.chain.entry import Entry, Unchained
 from agent.chain.heads import Check
+from agent.chain.segments import Span, said_ends, said_lost, statement_of, whose
 from agent.contract.chain import BEGINNING, Chained
-from agent.contract.head import HeadError, HeadStatement
-
-Span: TypeAlias = tuple[int, int]
+from agent.contract.head import HeadError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,64 +86,49 @@ def walk(
     for entry in entries:
         found[entry.chained.segment].append(entry)
     lost = dict(known.lost)
-    for segment, spans in _said_lost(found, check):
+    for segment, spans in said_lost(found, check):
         lost[segment] = (*lost.get(segment, ()), *spans)
     ends = dict.fromkeys(found.keys() - known.tips.keys(), 0) if known.tips else {}
-    ends.update(_said_ends(found, check))
+    ends.update(said_ends(found, check))
     made = []
     for segment, ours in found.items():
         ours.sort(key=lambda one: one.chained.number)
         walking = _Walk(segment, ours, check, known, lost.get(segment, ()), ends.get(segment))
         made.append(walking.walked(first, last))
+    if (first, last) == (None, None):
+        made = [_with_what_it_follows(one, found, check) for one in made]
     return sorted(made, key=lambda one: (one.station or "", one.first))
+
+
+def _with_what_it_follows(one: Walked, found: Mapping[bytes, Sequence[Entry]], check: Check) -> Walked:
+    """Broken where the segment that it follows is not there at all, and an older one of its station is."""
+    ours = found[bytes.fromhex(one.segment)]
+    statement = statement_of(ours[0], check)
+    if one.broken is not None or statement is None or statement.follows is None:
+        return one
+    older = any(
+        whose(theirs) == whose(ours) and theirs[0].chained.number < one.first
+        for theirs in found.values()
+        if theirs is not ours
+    )
+    if bytes.fromhex(statement.follows.segment) in found or not older:
+        return one
+    missing = Break(
+        where=ours[0].where,
+        segment=one.segment,
+        number=one.first,
+        sequence=None,
+        what="the segment that it follows is missing",
+        expected=f"segment {statement.follows.segment}, up to {statement.follows.number}",
+        stands="older ones",
+    )
+    return replace(one, broken=missing)
 
 
 def inserted(unchained: Iterable[Unchained], entries: Iterable[Entry]) -> Unchained | None:
     """The first record without a place that must have one: others of the same run of the agent do."""
     runs = {entry.boot_id for entry in entries if entry.boot_id is not None}
     return next((one for one in unchained if one.boot_id in runs), None)
-
-
-def _said_lost(
-    found: Mapping[bytes, Sequence[Entry]], check: Check
-) -> Iterable[tuple[bytes, tuple[Span, ...]]]:
-    """By the head with which a segment begins, of the one before and of all others of its station.
-
-    A file that is mended for the second time has lost what it had lost at the first.
-    """
-    for segment, entries in found.items():
-        for entry in entries:
-            statement = _statement(entry, check)
-            if statement is None or not statement.lost:
-                continue
-            follows = None if statement.follows is None else bytes.fromhex(statement.follows.segment)
-            for other, theirs in found.items():
-                if other == follows or (other != segment and _station(theirs) == statement.station):
-                    yield other, statement.lost
-
-
-def _said_ends(found: Mapping[bytes, Sequence[Entry]], check: Check) -> Iterable[tuple[bytes, int]]:
-    """Up to where a segment must be there that another one follows: the last head of which that one knows.
-
-    Where the file was lost behind that, the next segment's numbers begin in front of it.
-    """
-    for entries in found.values():
-        for entry in entries:
-            statement = _statement(entry, check)
-            if statement is not None and statement.follows is not None:
-                end = min(statement.follows.number, entry.chained.number - 1)
-                yield bytes.fromhex(statement.follows.segment), end
-
-
-def _statement(entry: Entry, check: Check) -> HeadStatement | None:
-    try:
-        return None if entry.head is None else check(entry.head)
-    except HeadError:
-        return None  # the walk comes to it, and tells
-
-
-def _station(entries: Iterable[Entry]) -> str | None:
-    return next((one.station for one in entries if one.station is not None), None)
 
 
 class _Walk:
@@ -178,7 +161,7 @@ class _Walk:
         broken = self._break(entries, first or 0, last)
         return Walked(
             segment=self._segment.hex(),
-            station=next((one.topic for one in self._entries if one.topic), None) or _station(self._entries),
+            station=whose(self._entries),
             first=entries[0].chained.number if entries else 0,
             last=entries[-1].chained.number if entries else 0,
             records=sum(not one.gone for one in entries),

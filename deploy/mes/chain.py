@@ -149,7 +149,9 @@ def check(
         for segment, links in sorted(found.items(), key=lambda one: min(one[1]))
     ]
     broken = [one.broken for one in segments if one.broken is not None]
-    if (first, last) != (None, None) and not any(one.last for one in segments):
+    if (first, last) == (None, None):
+        broken += _absent(found, keys)
+    elif not any(one.last for one in segments):
         broken.append(f"there is no record from {first or 1} to {last or 'the end'}")
     put_in = next((where for where, run in unplaced if run is not None and run in runs), None)
     if put_in is not None:
@@ -157,6 +159,18 @@ def check(
     if not keys:
         broken += _several_keys(segments)
     return Checked(segments, len(unplaced), broken)
+
+
+def _absent(found: dict[str, dict[int, Link]], keys: set[str]) -> Iterator[str]:
+    """Segments that another one follows, and that are not there while older ones of their station are."""
+    begins = {segment: links[min(links)] for segment, links in found.items()}
+    for link in begins.values():
+        said = None if link.head is None else statement(link.head, keys)
+        follows = said.get("follows") if isinstance(said, dict) else None
+        if follows is None or follows["segment"] in found:
+            continue
+        if any(one.source == link.source and one.number < link.number for one in begins.values()):
+            yield _words(link, "the segment that it follows is missing", follows["segment"], "older ones")
 
 
 def _several_keys(segments: Iterable[Segment]) -> Iterator[str]:

@@ -202,6 +202,24 @@ def test_a_range_goes_over_a_new_segment_and_misses_the_end_of_the_one_before() 
     assert [one.broken is None for one in walk(entries, checker([KEY.public_key()]))] == [False, True]
 
 
+def test_a_segment_in_the_middle_that_is_missing_is_named() -> None:
+    day = a_day()
+    middle = Station(segment=b"segment2", number=day.number)
+    middle.head(reason="mended", follows=day.end())
+    middle.verdict()
+    after = Station(segment=b"segment3", number=middle.number)
+    after.head(reason="mended", follows=middle.end())
+    after.verdict()
+    assert found([*day.messages, *middle.messages, *after.messages]).broken == []
+    assert found(after.messages).broken == []  # it is all that there ever came
+    left = [*day.messages, *after.messages]
+    (told,) = found(left).broken
+    assert "the segment that it follows is missing; expected: " + b"segment2".hex() in told
+    entries = [one for one in (of_payload(message, "x") for message in left) if isinstance(one, Entry)]
+    walked = walk(entries, checker([KEY.public_key()]))
+    assert [one.broken is None for one in walked] == [True, False]
+
+
 def test_a_column_that_says_another_thing_than_its_record_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mes.sqlite3"
     database = Database(f"sqlite:///{path}")
