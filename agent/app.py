@@ -294,7 +294,7 @@ def _build(
             day=day,
             shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
             rolls=rolls,
-            parts=None if part_verdicts is None else part_verdicts.counts.shown,
+            parts=part_verdicts.counts.shown if wanted.parts and part_verdicts is not None else None,
             replay=None if again is None else again.replay,
             explain=None if again is None else again.explain,
             learn_labels=None

@@ -32,6 +32,7 @@ class Entry:
     digest: bytes
     kind: str  # verdict, event, crop, ...; of a record that left: what it was
     station: str | None = None
+    topic: str | None = None  # of its station, where that is kept beside the record
     sequence: int | None = None  # of a verdict
     boot_id: str | None = None
     head: bytes | None = None  # content of a head, to be verified

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +36,8 @@ class Keeper(Protocol):
     """Of an outbox. Raises OutboxError."""
 
     def note_end(self, row_of: Callable[[Tip], Row | None]) -> None: ...
+
+    def begin_segment(self, is_wanted: Callable[[Tip], bool]) -> bool: ...
 
 
 class Notary:
@@ -67,9 +70,17 @@ class Notary:
         self._looked_ns = clock.monotonic_ns()
         self._shift = self._shift_began()
 
-    def begin(self) -> None:
-        """Sign that a segment begins, where one does, before anything is delivered. Raises OutboxError."""
+    def begin(self) -> ChainEnd | None:
+        """Sign that a segment begins, where one does, before anything is delivered. Raises OutboxError.
+
+        An outbox that ends before what was signed is an older copy put in its place: its numbers were given
+        already, so it begins a segment, too, and the end that was signed is returned.
+        """
+        known = self._known()
+        if known is not None and not self._keeper.begin_segment(partial(_is_before, known)):
+            known = None
         self._sign("begun", always=False)
+        return known
 
     def look(self) -> None:
         """Sign where it is time to. Raises OutboxError."""
@@ -135,6 +146,11 @@ class Notary:
             return ChainEnd.model_validate_json(self._beside.read_bytes())
         except (OSError, ValidationError):
             return None
+
+
+def _is_before(end: ChainEnd, tip: Tip) -> bool:
+    """Whether a chain ends in front of a record that it had."""
+    return tip.segment.hex() == end.segment and tip.number < end.number
 
 
 def key_file(path: Path) -> Path:

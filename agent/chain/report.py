@@ -28,6 +28,7 @@ class Report:
     odd: tuple[Odd, ...]
     pictures: int  # files that are what their verdicts name
     trusted: bool  # whether keys were given
+    wanted: tuple[int | None, int | None] = (None, None)  # first and last record that were asked for
 
     @property
     def other_keys(self) -> tuple[str, ...]:
@@ -44,6 +45,15 @@ class Report:
         broken = next((one.broken for one in self.segments if one.broken is not None), None)
         if broken is not None:
             return broken.words()
+        if self.wanted != (None, None) and not self.segments:
+            first, last = self.wanted
+            return f"{self.path}: there is no record from {first or 1} to {last or 'the end'}"
+        unsigned = next((one for one in self.segments if not (one.heads or one.goes_on)), None)
+        if self.trusted and unsigned is not None:
+            return (
+                f"{self.path}: no head of a key that was given signs for segment {unsigned.segment}, "
+                f"{unsigned.first} to {unsigned.last}"
+            )
         if self.inserted is not None:
             return (
                 f"{self.inserted.where}: put in: a {self.inserted.kind} without a place in the chain, of a "
@@ -77,6 +87,7 @@ def verify(
         odd=tuple(source.odd),
         pictures=source.pictures,
         trusted=bool(keys),
+        wanted=(first, last),
     )
 
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
 
 from agent.chain.entry import Entry, Unchained
 from agent.chain.heads import Check
+from agent.chain.segments import Span, said_ends, said_lost, statement_of, whose
 from agent.contract.chain import BEGINNING, Chained
-from agent.contract.head import HeadError, HeadStatement
-
-Span: TypeAlias = tuple[int, int]
+from agent.contract.head import HeadError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +42,7 @@ class Walked:
     """What is known of one segment."""
 
     segment: str
-    station: str | None
+    station: str | None  # its topic, where that is kept beside records
     first: int
     last: int
     records: int  # that are there, with their content
@@ -54,6 +52,7 @@ class Walked:
     heads: int
     proven_to: int  # by the last head; 0 without one
     keys: tuple[str, ...]  # that signed, in hexadecimal
+    goes_on: bool  # its outbox adds to it, and keeps no more of it than it needs
     broken: Break | None
 
     @property
@@ -87,14 +86,43 @@ def walk(
     for entry in entries:
         found[entry.chained.segment].append(entry)
     lost = dict(known.lost)
-    for segment, spans in _said_lost(found, check):
+    for segment, spans in said_lost(found, check):
         lost[segment] = (*lost.get(segment, ()), *spans)
+    ends = dict.fromkeys(found.keys() - known.tips.keys(), 0) if known.tips else {}
+    ends.update(said_ends(found, check))
     made = []
     for segment, ours in found.items():
         ours.sort(key=lambda one: one.chained.number)
-        walking = _Walk(segment, ours, check, known, lost.get(segment, ()))
+        walking = _Walk(segment, ours, check, known, lost.get(segment, ()), ends.get(segment))
         made.append(walking.walked(first, last))
+    if (first, last) == (None, None):
+        made = [_with_what_it_follows(one, found, check) for one in made]
     return sorted(made, key=lambda one: (one.station or "", one.first))
+
+
+def _with_what_it_follows(one: Walked, found: Mapping[bytes, Sequence[Entry]], check: Check) -> Walked:
+    """Broken where the segment that it follows is not there at all, and an older one of its station is."""
+    ours = found[bytes.fromhex(one.segment)]
+    statement = statement_of(ours[0], check)
+    if one.broken is not None or statement is None or statement.follows is None:
+        return one
+    older = any(
+        whose(theirs) == whose(ours) and theirs[0].chained.number < one.first
+        for theirs in found.values()
+        if theirs is not ours
+    )
+    if bytes.fromhex(statement.follows.segment) in found or not older:
+        return one
+    missing = Break(
+        where=ours[0].where,
+        segment=one.segment,
+        number=one.first,
+        sequence=None,
+        what="the segment that it follows is missing",
+        expected=f"segment {statement.follows.segment}, up to {statement.follows.number}",
+        stands="older ones",
+    )
+    return replace(one, broken=missing)
 
 
 def inserted(unchained: Iterable[Unchained], entries: Iterable[Entry]) -> Unchained | None:
@@ -103,47 +131,26 @@ def inserted(unchained: Iterable[Unchained], entries: Iterable[Entry]) -> Unchai
     return next((one for one in unchained if one.boot_id in runs), None)
 
 
-def _said_lost(
-    found: Mapping[bytes, Sequence[Entry]], check: Check
-) -> Iterable[tuple[bytes, tuple[Span, ...]]]:
-    """By the head with which a segment begins, of the one before and of all others of its station.
-
-    A file that is mended for the second time has lost what it had lost at the first.
-    """
-    for segment, entries in found.items():
-        for entry in entries:
-            statement = _statement(entry, check)
-            if statement is None or not statement.lost:
-                continue
-            follows = None if statement.follows is None else bytes.fromhex(statement.follows.segment)
-            for other, theirs in found.items():
-                if other == follows or (other != segment and _station(theirs) == statement.station):
-                    yield other, statement.lost
-
-
-def _statement(entry: Entry, check: Check) -> HeadStatement | None:
-    try:
-        return None if entry.head is None else check(entry.head)
-    except HeadError:
-        return None  # the walk comes to it, and tells
-
-
-def _station(entries: Iterable[Entry]) -> str | None:
-    return next((one.station for one in entries if one.station is not None), None)
-
-
 class _Walk:
     """Along one segment."""
 
     def __init__(
-        self, segment: bytes, entries: Sequence[Entry], check: Check, known: Known, lost: tuple[Span, ...]
+        self,
+        segment: bytes,
+        entries: Sequence[Entry],
+        check: Check,
+        known: Known,
+        lost: tuple[Span, ...],
+        end: int | None,
     ) -> None:
+        """`end`: up to where it must be there at least, where others follow it; None: it is the last."""
         self._segment = segment
         self._entries = entries
         self._check = check
         self._tip = known.tips.get(segment)
         self._from = known.firsts.get(segment, 0)
         self._lost = lost
+        self._ends = end
         self._gone_over: list[Span] = []
         self._pictures = 0
         self._keys: dict[str, None] = {}
@@ -154,7 +161,7 @@ class _Walk:
         broken = self._break(entries, first or 0, last)
         return Walked(
             segment=self._segment.hex(),
-            station=_station(self._entries),
+            station=whose(self._entries),
             first=entries[0].chained.number if entries else 0,
             last=entries[-1].chained.number if entries else 0,
             records=sum(not one.gone for one in entries),
@@ -164,6 +171,7 @@ class _Walk:
             heads=self._heads,
             proven_to=self._proven_to,
             keys=tuple(self._keys),
+            goes_on=self._tip is not None,
             broken=broken,
         )
 
@@ -181,7 +189,8 @@ class _Walk:
             return None
         begin = entries[0].chained.number
         wanted = max(first, self._from)
-        if wanted and begin > wanted and not self._is_lost(wanted, begin - 1):
+        begins_here = entries[0].chained.previous == BEGINNING
+        if wanted and begin > wanted and not begins_here and not self._is_lost(wanted, begin - 1):
             return self._missing(entries[0], wanted, begin - 1)
         before: Entry | None = None
         for place, entry in enumerate(entries):
@@ -258,9 +267,11 @@ class _Walk:
             if entry.link != link:
                 what = "its content is not what the end of the chain says"
                 return self._at(entry, what, link.hex(), entry.link.hex())
-        named = number + len(entry.pictures)
-        if last is not None and last > named:
-            return self._missing(entry, named + 1, last)
+        named, wanted = number + len(entry.pictures), last or 0
+        if self._ends is not None:
+            wanted = self._ends if last is None else min(last, self._ends)
+        if wanted > named and not self._is_lost(named + 1, wanted):
+            return self._missing(entry, named + 1, wanted)
         return None
 
     def _is_lost(self, first: int, last: int) -> bool:

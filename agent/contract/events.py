@@ -23,6 +23,8 @@ EVENT_NAMES = {
     "no_subscriber": "the broker takes our verdicts and nobody is subscribed to them",
     "outbox_set_aside": "the outbox file was damaged; it was moved away whole, and what could be read of it "
     "is in a fresh one: data counts what was saved and lost, and names the lost sequences",
+    "outbox_older": "the outbox file is an older copy of what was signed: records since then are not in it, "
+    "and sequences of then are given again, under another boot_id",
     "row_changed": "a row was changed in the outbox file after its commit; it is kept apart and never sent",
     "chain_unsigned": "the station's key cannot be used, so nobody signs its chain of records, see detail",
     "outbox_unshrinkable": "an older agent made the outbox file; it grows and never shrinks, see detail",

@@ -56,6 +56,11 @@ def place(database: sqlite3.Connection, rows: Sequence[Sealed]) -> list[tuple[in
     return found
 
 
+def begin_anew(database: sqlite3.Connection) -> None:
+    """Begin another segment behind the last row; in the caller's transaction."""
+    database.execute("UPDATE chain SET segment = randomblob(8), link = zeroblob(32), first = number + 1")
+
+
 def leave(database: sqlite3.Connection, seqs: Iterable[int]) -> None:
     """Keep what the chain needs of rows that the caller deletes in the same transaction."""
     rest = list(seqs)

@@ -86,6 +86,14 @@ class Keeper:
             waiting.insert(connection, [] if row is None else [row], self._database.stamp())
         self._database.tell()
 
+    def begin_segment(self, is_wanted: Callable[[Tip], bool]) -> bool:
+        """Begin another segment of the chain where `is_wanted` says so of its end; whether it did."""
+        with self._database.write(self._connection) as connection:
+            begins = is_wanted(chain.tip(connection))
+            if begins:
+                chain.begin_anew(connection)
+        return begins
+
     def told_salvage(self, row: Row) -> None:
         """Add the event of what was saved from a damaged file, and have it told no more."""
         with self._database.write(self._connection) as connection:

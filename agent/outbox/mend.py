@@ -17,7 +17,7 @@ from agent.durable import sync_folder
 from agent.outbox import file as outbox_file
 from agent.outbox import reserve, sqlite_pages, wreck
 from agent.outbox.file import DamagedError
-from agent.outbox.salvage import discard, salvage
+from agent.outbox.salvage import Salvage, discard, salvage
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +36,26 @@ def open_or_mend(path: Path, *, clock: Clock) -> None:
             if outbox_file.forbids_writing(path):
                 raise DamagedError(f"{path}: its head has SQLite only read it")
             outbox_file.open_file(path, clock=clock)
+            if _has_an_odd_report(path):
+                raise DamagedError(f"{path}: damaged (its report of what was saved is none)")
         except DamagedError as error:
             log.error("outbox_damaged", path=str(path), reason=str(error))
             _mend(path, clock)
             outbox_file.open_file(path, clock=clock)
     except OSError as error:
         raise outbox_file.explained_os(path, error) from error
+
+
+def _has_an_odd_report(path: Path) -> bool:
+    """Whether what a salvage before this one had to tell cannot be read."""
+    with outbox_file.reading(path) as database:
+        reports = database.execute("SELECT report FROM salvage").fetchall()
+    try:
+        for (report,) in reports:
+            Salvage.of_json(report)
+    except (ValueError, TypeError, AttributeError):
+        return True
+    return False
 
 
 def _is_hollow(path: Path) -> bool:

@@ -13,6 +13,8 @@ from pymodbus.client import ModbusTcpClient
 from agent.outputs.gate import GateError
 from agent.settings.outputs import ModbusGate
 
+WRITE_COIL = 5  # the function, whose answer is the request once more
+
 
 class ModbusCoil:
     """One connection, made anew after every failure."""
@@ -57,7 +59,15 @@ class ModbusCoil:
             client.close()  # type: ignore[no-untyped-call]
 
     def _write(self, address: int, high: bool, key: str) -> None:
-        self._asked(lambda client: client.write_coil(address, high, device_id=self._settings.unit), key)
+        answer = self._asked(
+            lambda client: client.write_coil(address, high, device_id=self._settings.unit), key
+        )
+        echo = (answer.function_code, answer.address, list(answer.bits[:1]))
+        if echo != (WRITE_COIL, address, [high]):
+            raise GateError(
+                f"{self._place} answered to {key} {address} with another thing than what was written; check "
+                "that a PLC is there, and that no other program writes in its place"
+            )
 
     def _asked(self, ask: Any, key: str) -> Any:
         if self._client is None:

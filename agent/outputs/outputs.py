@@ -43,8 +43,9 @@ class _One:
 class Outputs:
     """Made and not started; `members` are for the crew."""
 
-    def __init__(self, ones: Sequence[_One], telling: Telling, clock: Clock) -> None:
+    def __init__(self, ones: Sequence[_One], telling: Telling, clock: Clock, *, boot_id: str) -> None:
         self._ones = ones
+        self._boot_id = boot_id
         self._telling = telling
         self._clock = clock
         self._by_camera: Mapping[str, Sequence[_One]] = _by_camera(ones)
@@ -100,6 +101,8 @@ class Outputs:
             if one.settings.decides != "part" or camera not in part.cameras:
                 continue
             if (view := seen.get(camera)) is not None:
+                if view.boot_id != self._boot_id:  # cameras count anew: its number is another part's now
+                    continue
                 one.worker.hear(
                     Decision(
                         frame_id=view.frame_id,
@@ -225,7 +228,9 @@ def make_outputs(
     telling = Telling(
         events=events, append=append, station=station, boot_id=boot_id, clock=clock, new_id=new_id
     )
-    return Outputs([_made(one, make_gate(one), telling, clock, sees) for one in wanted], telling, clock)
+    return Outputs(
+        [_made(one, make_gate(one), telling, clock, sees) for one in wanted], telling, clock, boot_id=boot_id
+    )
 
 
 def _made(output: Output, gate: Gate, telling: Telling, clock: Clock, sees: Callable[[str], bool]) -> _One:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -74,6 +74,8 @@ class Intake:
 
     def gather(self, wait_s: float) -> int:
         """Have at hand what comes; the time up to which that is all there was. Raises OutboxError."""
+        if len(self.at_hand) >= VIEWS_WAITING:  # it cannot be kept for long: the outbox has what follows
+            return self.at_hand[-1].at_ns
         come: list[Come] = []
         if not self.at_hand and not self._missed and wait_s > 0:
             with suppress(queue.Empty):
@@ -90,6 +92,13 @@ class Intake:
                 self.at_hand.append(one)
         self._fill(last)
         return now_ns
+
+    def views(self, after: int, last: int) -> Iterator[View]:
+        """What the outbox has between two verdicts. Raises OutboxError."""
+        while after < last and (rows := self._outbox.verdicts(after, AT_ONCE)):
+            come = [self._come_of(row)[0] for row in rows]
+            yield from (one.view for one in come if one.view is not None and one.sequence <= last)
+            after = max(after + 1, come[-1].sequence)
 
     def kept(self) -> None:
         """What was at hand."""

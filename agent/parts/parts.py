@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import Protocol
 
 import structlog
@@ -19,13 +20,14 @@ from agent.clock import Clock
 from agent.contract.events import EventMaker
 from agent.contract.part import PartVerdict, part_row
 from agent.contract.row import Changed, Row, Waiting
+from agent.foreign import shown
 from agent.line.publish import ListenerError, Recorded
 from agent.parts.counts import PartCounts
-from agent.parts.file import DamagedPartsError, PartFile, PartsError, place
+from agent.parts.file import DamagedPartsError, Kept, PartFile, PartsError, place
 from agent.parts.grouping import due_ns, ended, passed, restored, taken
 from agent.parts.intake import Intake, Verdicts
 from agent.parts.verdict import Made, verdict_of
-from agent.parts.view import Decided, Known, Rule, State
+from agent.parts.view import Decided, Known, Rule, State, part_id_of
 from agent.settings.camera import Camera
 from agent.settings.parts import PartRule
 from agent.settings.settings import Settings
@@ -130,9 +132,13 @@ class PartVerdicts:
         """
         if not self._is_open:
             self._open()
-        self._tell(stop)  # of a run before
-        self._decide(self._intake.gather(wait_s))
-        self._tell(stop)
+        try:
+            self._tell(stop)  # of a run before
+            self._decide(self._intake.gather(wait_s))
+            self._tell(stop)
+        except DamagedPartsError as error:
+            self._begin_anew(error)
+            raise
         if self._failed is not None:
             raise ListenerError(self._failed)
 
@@ -146,8 +152,13 @@ class PartVerdicts:
     def _open(self) -> None:
         try:
             kept = self._file.open()
+            if self._is_older(kept):
+                raise DamagedPartsError(
+                    f"{shown(str(self._file.path))}: an older copy, which does not know of part verdicts "
+                    "that the outbox has"
+                )
         except DamagedPartsError as error:
-            self._set_aside(error)
+            self._set_aside(error, "parts that were open are not told, part verdicts go on")
             kept = self._file.open()
         last = self._last_before  # less than was taken: it is another outbox, and counts anew
         begins = last if kept.taken is None else min(kept.taken, last)
@@ -167,9 +178,25 @@ class PartVerdicts:
         self._keep(changed, left)
         self._is_open = True
 
-    def _set_aside(self, error: PartsError) -> None:
+    def _is_older(self, kept: Kept) -> bool:
+        """Whether what is taken next was taken before: part verdicts and numbers would be given again."""
+        if kept.taken is None:
+            return False
+        opened = (group.views for one in kept.known.values() for group in one.state.groups)
+        come = ((view,) for view in self._intake.views(kept.taken, self._last_before))
+        return any(self._outbox.find(part_id_of(views)) is not None for views in chain(opened, come))
+
+    def _begin_anew(self, error: PartsError) -> None:
+        """Another file with all that is known here; what was at hand is decided by the next turn."""
+        self._set_aside(error, "what is known of open parts is written anew")
+        self._sequence = max(self._sequence, self._file.open().sequence)
+        self._keep(
+            {name: Known(rule=self._by_name[name], state=state) for name, state in self._states.items()}, []
+        )
+
+    def _set_aside(self, error: PartsError, outcome: str) -> None:
         away = self._file.set_aside(self._clock.utc_now().strftime("%Y%m%dT%H%M%SZ"))
-        detail = f"{error}; it lies in {away} now. Parts that were open are not told, part verdicts go on"
+        detail = f"{error}; it lies in {away} now; {outcome}"
         log.error("parts_set_aside", detail=detail)
         self._outbox.append([self._events.row("parts_set_aside", "alarm", detail, moved_to=str(away))])
 
@@ -272,12 +299,13 @@ def make_part_verdicts(
     clock_synced: Callable[[], bool | None],
     listeners: Sequence[PartListener] = (),
 ) -> PartVerdicts | None:
-    """None where the settings have no part rule."""
-    if not wanted.parts:
+    """None where the settings have no part rule, and never had one: what the last one left open is told."""
+    path = place(wanted.outbox.path)
+    if not wanted.parts and not path.exists():
         return None
     return PartVerdicts(
         [rule_of(one, wanted.cameras) for one in wanted.parts],
-        PartFile(place(wanted.outbox.path)),
+        PartFile(path),
         outbox=outbox,
         events=events,
         boot_id=boot_id,

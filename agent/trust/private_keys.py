@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from agent.durable import replace_file
 from agent.foreign import shown
 from agent.settings.bounded import UnreadableError
+from agent.settings.credentials import CredentialError, check_private
 from agent.trust.keys import KeyFileError, load_public_key, read_pem
 
 OWNER_ALONE = 0o600
@@ -50,17 +51,21 @@ def public_half(path: Path) -> Path:
 def station_key(path: Path) -> Ed25519PrivateKey:
     """The station's own key, made at its first start, and its public half beside it.
 
-    Raises KeyFileError; a file that is no key is left as it is, for whoever has told others of that key.
+    Raises KeyFileError; a file that is no key, or that every user can read, is left as it is, for whoever has
+    told others of that key.
     """
     try:
         if not path.exists():
             replace_file(path, [private_pem(Ed25519PrivateKey.generate())], mode=OWNER_ALONE)
+        check_private(path, key="the station's key")
         key = load_private_key(
             path, remedy="bring it back, or move it away for a new one, which receivers must be told of"
         )
         beside, public = public_half(path), public_pem(key.public_key())
         if not beside.is_file() or beside.read_bytes() != public:
             replace_file(beside, [public])
+    except CredentialError as error:
+        raise KeyFileError(f"{error}: move it away for a new one, which receivers must be told of") from error
     except OSError as error:
         raise KeyFileError(
             f"{shown(str(error.filename or path))}: the station's key cannot be made or read "

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from agent.chain.notary import Notary
 from agent.clock import Clock
 from agent.contract.events import EventMaker, Severity
+from agent.contract.head import ChainEnd
 from agent.errors import PlumblineError
 from agent.gateways.gateway import Gateway
 from agent.outbox import file as outbox_file
@@ -68,7 +69,8 @@ class Uplink:
         """Deliver; the outbox is open already."""
         if self.notary is not None:
             with suppress(FullError):  # it is signed at a later look
-                self.notary.begin()
+                if (signed := self.notary.begin()) is not None:
+                    self._tell_older(signed)
         if (saved := self.outbox.salvaged) is not None:
             detail = f"{self.outbox.path} was damaged and was moved to {saved.file} whole: {saved.words()}"
             log.error("outbox_set_aside", detail=detail)
@@ -98,6 +100,18 @@ class Uplink:
         for gateway in self.gateways:
             self.outbox.when_committed(gateway.wake)
             gateway.start()
+
+    def _tell_older(self, signed: ChainEnd) -> None:
+        detail = (
+            f"{self.outbox.path} ends before record {signed.number}, which this station has signed: it is an "
+            "older copy. Records since then are not in it; another segment of the chain begins"
+        )
+        log.error("outbox_older", detail=detail)
+        self.keeper.note(
+            self.events.row(
+                "outbox_older", "alarm", detail, segment=signed.segment, signed_number=signed.number
+            )
+        )
 
     def stop(self, last_words: bytes) -> None:
         """Deliver what waits, for a while, and close everything; the rest waits for the next start."""
@@ -197,7 +211,8 @@ class Uplink:
         if self.outbox.failure is not None or not self.outbox.settle(DRAIN_S):
             return
         if self.notary is not None:
-            self.notary.stop()
+            with suppress(FullError):  # it is signed within a minute of the next start
+                self.notary.stop()
         ends_ns = self.clock.monotonic_ns() + round(DRAIN_S * 1e9)
         while self.link.state.connected and self.outbox.depth().rows and self.clock.monotonic_ns() < ends_ns:
             self.clock.sleep(0.05)

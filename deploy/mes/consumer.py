@@ -33,7 +33,7 @@ it stores. Exit codes of `gaps`, which never makes a database:
 0   no link is broken, as far as heads sign for them
 1   one is: it is named, with what was expected and what stands there
 2   it could not look
-3   no link is broken, and no head signs for any
+3   no link is broken, and there is a segment, or all there is, that no head signs for
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -275,16 +276,19 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def check_chain(options: argparse.Namespace, database: Database) -> int:
     """Print every segment and its first broken link, and give the exit code."""
-    segments = check(database.bodies(), read_keys(options.key), options.first, options.last)
-    for segment in segments:
-        print(describe(segment))
-    if not options.key and any(segment.keys for segment in segments):
-        print("without --key it is only known that one and the same key has signed")
-    broken = [segment.broken for segment in segments if segment.broken is not None]
+    found = check(database.bodies(), read_keys(options.key), options.first, options.last)
+    for segment in found.segments:
+        print(shown(describe(segment)))
+    if found.unplaced:
+        print(f"{found.unplaced} records have no place in a chain, as those of an older agent")
+    if not options.key and any(segment.keys for segment in found.segments):
+        print("without --key it is only known that one and the same key has signed for each station")
+    broken = [*found.broken, *islice(database.altered(), 1)]
     print("\n".join(broken) or "no link is broken")
     if broken:
         return 1
-    return 0 if any(segment.heads for segment in segments) else 3
+    is_signed = bool(found.segments) and all(one.heads for one in found.segments if one.last)
+    return 0 if is_signed else 3
 
 
 def main() -> int:

@@ -51,6 +51,12 @@ def parse(payload: bytes, schema: str) -> tuple[dict[str, Any], str]:
     return said, text
 
 
+def check_station(said: object, where: Place) -> None:
+    """Raises UnreadableError for a record of another station than its topic's, which somebody said again."""
+    if isinstance(said, dict) and said.get("station", where.station) != where.station:
+        raise UnreadableError(f"station {said['station']!r} on the topic of {where.station!r}"[:500])
+
+
 def check_texts(texts: Iterable[object]) -> None:
     """Raises UnreadableError unless all are texts that databases hold."""
     for text in texts:

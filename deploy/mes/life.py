@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-from contract import Place, UnreadableError, check_texts, parse, shown
+from contract import Place, UnreadableError, check_station, check_texts, parse, shown
 
 FULL, RECOVERED = "spool_full", "spool_recovered"
 
@@ -64,6 +64,7 @@ def read_status(where: Place, payload: bytes, told: str) -> Status:
 def read_event(where: Place, payload: bytes) -> Event:
     """Raises UnreadableError."""
     said, body = parse(payload, "plumbline.event/1")
+    check_station(said, where)
     try:
         names = ("event", "severity", "created", "detail")
         found = Event(said["event_id"], where.source, *(said[name] for name in names), body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from contract import Place, UnreadableError, check_texts, parse
+from contract import Place, UnreadableError, check_station, check_texts, parse
 
 HOLDS = """SELECT marks.* FROM marks JOIN (
         SELECT source, result_id, MAX(sequence) AS sequence FROM marks GROUP BY source, result_id) AS newest
@@ -35,6 +35,7 @@ INSERT_MARK = f"""INSERT INTO marks ({", ".join(Mark._fields)})
 def read_mark(where: Place, payload: bytes) -> Mark:
     """Raises UnreadableError."""
     said, body = parse(payload, "plumbline.mark/1")
+    check_station(said, where)
     try:
         found = Mark(
             mark_id=said["mark_id"],

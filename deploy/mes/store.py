@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contract import ConsumerError, Place, UnreadableError, check_texts, parse, place
+from contract import ConsumerError, Place, UnreadableError, check_station, check_texts, parse, place, shown
 from gaps import Gone, Island
 from life import FULL, RECOVERED, Event, Life, Status
 from marks import INSERT_MARK, Mark
@@ -97,6 +97,21 @@ LIVES = f"""SELECT known.source, state, reason, since, told, sequence, verdict_c
 
 
 WITH_BODIES = ("verdicts", "events", "marks", "others")
+SAID = {  # columns that are members of the record, as they came
+    "verdicts": (
+        "result_id",
+        "station",
+        "boot_id",
+        "sequence",
+        "camera",
+        "created",
+        "verdict",
+        "part_id",
+        "replayed",
+    ),
+    "events": ("event_id", "event", "severity", "created", "detail"),
+    "marks": ("mark_id", "sequence", "result_id", "says", "truth", "label", "who", "created"),
+}
 AT_ONCE = 5000  # rows that are read
 
 
@@ -151,7 +166,8 @@ def read(topic: str, payload: bytes) -> Verdict:
         )
     except KeyError as error:
         raise UnreadableError(f"not a verdict: {error!r}"[:500]) from None
-    _check(found, where)
+    check_station(said, where)
+    _check(found)
     return found
 
 
@@ -159,20 +175,19 @@ def read_other(where: Place, payload: bytes) -> Other:
     """Raises UnreadableError."""
     try:
         body = payload.decode()
-        json.loads(body)
+        said = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"no JSON: {error!r}"[:500]) from None
+    check_station(said, where)
     check_texts([body])
     return Other(hashlib.sha256(payload).hexdigest(), where.source, where.kind, body)
 
 
-def _check(found: Verdict, where: Place) -> None:
+def _check(found: Verdict) -> None:
     check_texts([found.result_id, found.station, found.boot_id, found.camera, found.created, found.verdict])
     check_texts([] if found.part_id is None else [found.part_id])
     if type(found.sequence) is not int or not 1 <= found.sequence < 2**63:
         raise UnreadableError(f"sequence: {found.sequence!r}"[:500])
-    if found.station != where.station:
-        raise UnreadableError(f"station {found.station!r} on the topic of {where.station!r}")
 
 
 class Database:
@@ -240,14 +255,38 @@ class Database:
 
         return int(self._explained(lambda: self._commit(insert)))
 
-    def bodies(self) -> Iterator[tuple[str, str]]:
-        """Every record as it came, and where it is kept."""
+    def bodies(self) -> Iterator[tuple[str, str, str]]:
+        """Every record: where it is kept, its station's topic, and the record as it came."""
         for table in WITH_BODIES:
-            query = f"SELECT arrival, body FROM {table} WHERE arrival > ? ORDER BY arrival LIMIT {AT_ONCE}"
-            last = 0
-            while rows := self._explained(lambda: self._select(query, last)):  # noqa: B023 (called at once)
-                yield from ((f"{table} {arrival}", body) for arrival, body in rows)
-                last = rows[-1][0]
+            for where, (source, body) in self._rows(table, ("source", "body")):
+                yield where, source, body
+
+    def altered(self) -> Iterator[str]:
+        """Rows whose columns say another thing than the record beside them, in words."""
+        for table, columns in SAID.items():
+            for where, (body, *values) in self._rows(table, ("body", *columns)):
+                try:
+                    said = json.loads(body)
+                except (ValueError, RecursionError):  # the chain tells of it
+                    continue
+                for column, value in zip(columns, values, strict=True):
+                    if isinstance(said, dict) and column in said and said[column] != value:
+                        yield shown(
+                            f"{where}: changed beside its record: column {column} says {value!r}, the record "
+                            f"{said[column]!r}"
+                        )
+                        break
+
+    def _rows(self, table: str, columns: Sequence[str]) -> Iterator[tuple[str, Sequence[Any]]]:
+        """In the order in which they came."""
+        query = (
+            f"SELECT arrival, {', '.join(columns)} FROM {table} WHERE arrival > ? "
+            f"ORDER BY arrival LIMIT {AT_ONCE}"
+        )
+        last = -(1 << 62)
+        while rows := self._explained(lambda: self._select(query, last)):  # noqa: B023 (called at once)
+            yield from ((f"{table} {arrival}", values) for arrival, *values in rows)
+            last = rows[-1][0]
 
     def note_gone(self, ranges: Sequence[Gone]) -> None:
         """Nobody has these any more; they are told as gone from now on."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from agent.archive import entry
 from agent.archive.chunks import Torn
@@ -38,6 +38,7 @@ from models.rescoring.row import STATUSES, Row, Status
 
 OF_NO_PICTURE = ("part_missing", "unknown_product")  # undecided whatever the picture shows: now as then
 LONGEST_WHY = 500
+_Told: TypeAlias = tuple[str | None, str | None, str | None]  # station, camera, and digest of the picture
 WORDS: dict[str, VerdictWord] = {"pass": "pass", "fail": "fail"}
 
 
@@ -62,22 +63,40 @@ def open_judge(bundle: Bundle) -> Judge:
 def rows_of_part(files: Iterable[Mapping[str, Any]], folders: Sequence[str], judge: Judge) -> Iterator[Row]:
     """A row for each file, in their order; of copies, which follow each other, the first sound one counts.
 
-    Raises RescoreError where an archive is not there, DeviceLost and OutOfMemory.
+    An entry of the same id is no copy where it is of another station or shows another picture. Raises
+    RescoreError where an archive is not there, DeviceLost and OutOfMemory.
     """
-    counts, counting = "", ""  # the id that was judged last, and its file
+    counts, counting = (
+        "",
+        dict[_Told, str](),
+    )  # the id that was judged last, and the files of those that count
     for file in files:
         folder = Path(folders[file["folder"]])
         path = folder / file["name"]
         place = stored(str(path))
         if file["kind"] != "entry":
             yield Row(status=file["kind"], why=STATUSES[file["kind"]], file=place)
-        elif file["id"] == counts:
-            yield Row(status="double", why=f"counted as {counting}", file=place, result_id=counts)
+        elif file["id"] == counts and (counted := _counted(path, counting)) is not None:
+            yield Row(status="double", why=f"counted as {counted}", file=place, result_id=counts)
         else:
             row = replace(_row(path, folder, file["id"], judge), file=place)
             if row.status in ("judged", "unscored"):
-                counts, counting = file["id"], place
+                counting = {**counting, _told(row): place} if file["id"] == counts else {_told(row): place}
+                counts = file["id"]
             yield row
+
+
+def _told(row: Row) -> _Told:
+    return row.station, row.camera, row.pixels_sha256
+
+
+def _counted(path: Path, counting: Mapping[_Told, str]) -> str | None:
+    """The file that counts for a copy of it; one that cannot be read is taken for a copy of the first."""
+    try:
+        kept = entry.read(path)
+    except EntryError:
+        return next(iter(counting.values()))
+    return counting.get(_told(_recorded(kept)))
 
 
 def _row(path: Path, folder: Path, id_: str, judge: Judge) -> Row:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,8 +73,17 @@ def _temporary(path: ObjectPath) -> Iterator[Path]:
 
 def _read(here: Path, path: Place) -> dict[str, Any]:
     try:
+        with zipfile.ZipFile(here) as members:
+            if (member := members.testzip()) is not None:  # torch itself compares no checksum
+                raise ValueError(f"{member} is not what was written")
         state: dict[str, Any] = torch.load(here, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, *UNREADABLE) as error:
+    except (
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        zlib.error,
+        *UNREADABLE,
+    ) as error:
         raise CheckpointError(
             f"{path}: damaged, or not of plain tensors and values; remove it and train again"
         ) from error

@@ -11,6 +11,7 @@ import pytest
 
 from agent.chain.heads import checker
 from agent.chain.notary import last_head
+from agent.chain.report import verify
 from agent.clock import ManualClock
 from agent.contract.head import HeadStatement
 from agent.contract.row import Waiting
@@ -123,6 +124,32 @@ def test_an_outbox_that_was_removed_is_followed_by_one_that_names_its_last_head(
     again.close()
 
 
+def test_an_older_copy_of_the_outbox_gives_no_number_of_the_chain_twice(path: Path) -> None:
+    station = kept(path)
+    station.judge()
+    station.notary.stop()
+    station.close()
+    copy = path.read_bytes()
+    station = kept(path)
+    station.judge()
+    station.notary.stop()
+    signed = json.loads(last_head(path).read_bytes())
+    station.close()
+    for file in path.parent.glob("outbox.sqlite3-*"):
+        file.unlink()
+    path.write_bytes(copy)
+    again = kept(path)
+    again.judge()
+    again.notary.stop()
+    _, statement = heads(again)[-2]
+    assert statement.reason == "mended" and statement.follows is not None
+    assert statement.follows.model_dump() == signed
+    assert statement.segment != signed["segment"]
+    report = verify(path, keys=[KEY.public_key()])
+    assert report.first_break is None and len(report.segments) == 2
+    again.close()
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"segment":"x","number":1,"link":"y"}'])
 def test_a_damaged_note_of_the_last_head_is_none(path: Path, content: bytes) -> None:
     last_head(path).write_bytes(content)
@@ -146,9 +173,20 @@ def test_the_station_s_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> N
 def test_a_file_that_is_no_key_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "outbox.sqlite3.key"
     path.write_bytes(content)
+    path.chmod(0o600)
     with pytest.raises(KeyFileError, match="bring it back, or move it away"):
         station_key(path)
     assert path.read_bytes() == content
+
+
+def test_a_key_with_which_every_user_could_sign_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite3.key"
+    station_key(path)
+    path.chmod(0o644)
+    with pytest.raises(KeyFileError, match=r"every user of this machine can use it \(mode 0644\); chmod 600"):
+        station_key(path)
+    path.chmod(0o640)
+    station_key(path)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

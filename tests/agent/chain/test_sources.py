@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -22,7 +23,7 @@ from agent.settings.gateways import FolderGateway
 from contract import place
 from store import Database as Mes
 from store import read, read_other
-from tests.agent.chain.made import KEY, OTHER, Kept, a_day, kept
+from tests.agent.chain.made import KEY, OTHER, Kept, Station, a_day, kept
 from tests.agent.outbox import version_1, version_3
 from tests.agent.outbox.rows import TOPICS
 
@@ -246,6 +247,17 @@ def test_json_lines_are_read_and_a_range_of_them(tmp_path: Path) -> None:
     assert f"record {day.number + 1}" in (checked(file, last=day.number + 3).first_break or "")
 
 
+def test_a_segment_that_nobody_signs_for_is_none_of_the_key_that_is_given(tmp_path: Path) -> None:
+    forged = Station(segment=b"segment2")
+    forged.verdict()
+    forged.verdict()
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b"\n".join([*a_day().messages, *forged.messages]))
+    told = verify(path, keys=[KEY.public_key()]).first_break or ""
+    assert f"signs for segment {b'segment2'.hex()}, 1 to 2" in told
+    assert verify(path).first_break is None
+
+
 def test_without_a_key_two_keys_are_told(tmp_path: Path) -> None:
     file = tmp_path / "kept.jsonl"
     day = a_day()
@@ -264,6 +276,8 @@ def test_without_a_key_two_keys_are_told(tmp_path: Path) -> None:
             lambda path: sqlite3.connect(path).execute("CREATE TABLE a (b)").connection.close(),
             "neither an outbox",
         ),
+        (os.mkfifo, "neither file nor folder"),
+        (lambda path: path.write_bytes(b"\n"), "no record in it"),
     ],
 )
 def test_what_is_no_place_of_records_is_named(
@@ -272,6 +286,44 @@ def test_what_is_no_place_of_records_is_named(
     make(tmp_path / "place")
     with pytest.raises(SourceError, match=said):
         checked(tmp_path / "place")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DELETE FROM chain", "end of the chain: it is none"),
+        ("UPDATE chain SET number = 'x'", "end of the chain: it is none"),
+        ("UPDATE chain SET link = x'00'", "end of the chain: it is none"),
+        ("UPDATE chain SET segment = x'0102030405060708'", "in segment 0102030405060708, of which there is"),
+        ("INSERT INTO salvage VALUES ('x')", "report of what was saved: it is none"),
+    ],
+)
+def test_an_outbox_that_says_odd_things_of_itself_is_told_in_words(
+    station: Kept, change: str, said: str
+) -> None:
+    station.close()
+    with closing(sqlite3.connect(station.path)) as database, database:
+        database.execute(change)
+    assert said in (checked(station.path).first_break or "")
+
+
+def test_what_is_no_file_in_a_folder_is_told_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "zz.jsonl")
+    (folder / "zzz.jsonl").mkdir()
+    assert "zz.jsonl: it is no file" in (checked(folder).first_break or "")
+    assert [Path(one.where).name for one in checked(folder).odd] == ["zz.jsonl", "zzz.jsonl"]
+    for name in ("zz.jsonl", "zzz.jsonl"):
+        (folder / name).unlink() if name == "zz.jsonl" else (folder / name).rmdir()
+    picture = next(iter(sorted(folder.glob("crops/*/*"))))
+    picture.unlink()
+    os.mkfifo(picture)
+    assert "it is no file, and a verdict names it" in (checked(folder).first_break or "")
+
+
+def test_a_range_in_which_there_is_no_record_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b"\n".join(a_day().messages))
+    assert "there is no record from 1000 to the end" in (verify(path, first=1000).first_break or "")
 
 
 def test_what_is_told_is_what_is_checked(path: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
+
 from agent.chain.heads import checker
 from agent.chain.notary import key_file
 from agent.chain.report import verify
 from agent.clock import SystemClock, new_uuid7
 from agent.contract.chain import parted
 from agent.contract.row import Row
+from agent.outbox.file import FullError
 from agent.remote.commands.admission import turn_away
 from agent.settings.gateways import FolderGateway
 from agent.trust.private_keys import station_public_key
@@ -81,6 +84,7 @@ def test_a_key_that_cannot_be_used_is_told_and_stops_nothing(tmp_path: Path, mos
     subscriber.start()
     path = tmp_path / "outbox.sqlite3"
     key_file(path).write_text("no key")
+    key_file(path).chmod(0o600)
     one = built(path, mosquitto.port)
     one.start()
     one.outbox.append([judged(1)]).result(DEADLINE_S)
@@ -93,3 +97,47 @@ def test_a_key_that_cannot_be_used_is_told_and_stops_nothing(tmp_path: Path, mos
     assert heads(subscriber) == [] and key_file(path).read_text() == "no key"
     report = verify(path)
     assert report.first_break is None and report.segments[0].heads == 0
+
+
+def test_a_disk_that_takes_no_head_at_the_stop_ends_nothing_else(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber = Subscriber(mosquitto.port, f"{TOPICS.prefix}/#")
+    subscriber.start()
+    path = tmp_path / "outbox.sqlite3"
+    one = built(path, mosquitto.port)
+    one.start()
+    one.outbox.append([judged(1)]).result(DEADLINE_S)
+
+    def full() -> None:
+        raise FullError("the disk is full")
+
+    monkeypatch.setattr(one.notary, "stop", full)
+    one.stop(status("stopped"))
+    eventually(
+        lambda: [got for got in subscriber.received if got.topic == TOPICS.status()], "it says goodbye"
+    )
+    subscriber.stop()
+    assert verify(path, keys=[station_public_key(key_file(path))]).first_break is None
+
+
+def test_an_older_copy_of_the_outbox_is_told_and_works_on(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    subscriber = Subscriber(mosquitto.port, f"{TOPICS.prefix}/#")
+    subscriber.start()
+    path = tmp_path / "outbox.sqlite3"
+    copies = []
+    for sequence in (1, 2):
+        one = built(path, mosquitto.port)
+        one.start()
+        one.outbox.append([judged(sequence)]).result(DEADLINE_S)
+        one.stop(status("stopped"))
+        copies.append(path.read_bytes())
+    for file in tmp_path.glob("outbox.sqlite3-*"):
+        file.unlink()
+    path.write_bytes(copies[0])
+    one = built(path, mosquitto.port)
+    one.start()
+    eventually(lambda: "outbox_older" in events_at(subscriber), "it is told")
+    one.stop(status("stopped"))
+    subscriber.stop()
+    assert verify(path, keys=[station_public_key(key_file(path))]).first_break is None

@@ -118,6 +118,19 @@ def test_any_number_of_the_small_tables_may_be_another(path: Path, table: str, c
         assert not missing, f"{table}.{column} = {value!r}: {missing}"
 
 
+@pytest.mark.parametrize("report", ["x", "[]", "{}", '{"lost_rows": 5}', None, b"\xff"])
+def test_a_report_that_is_none_is_damage_which_mends_itself(path: Path, report: object) -> None:
+    """It was read at each start, which ended there."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DROP TABLE salvage")
+        database.execute("CREATE TABLE salvage (report)")
+        database.execute("INSERT INTO salvage VALUES (?)", (report,))
+    outbox = opened(path)
+    assert outbox.salvaged is not None
+    assert outbox.depth().kinds["verdict"] == VERDICTS - DELIVERED
+    outbox.close()
+
+
 def test_text_that_is_no_text_is_left_behind_by_a_salvage(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE command SET id = CAST(x'fffe41' AS TEXT)")

@@ -73,6 +73,32 @@ def test_a_plc_that_hangs_costs_its_time_out_and_no_more(plc: ModbusPlc) -> None
     gate.close()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"\x05\x00\x10\x00\x00", b"\x05\x00\x09\xff\x00", b"\x01\x01\x01", b"\x06\x00\x10\xff\x00"],
+    ids=["shut", "another coil", "a reading", "a register"],
+)
+def test_an_answer_that_is_not_what_was_written_is_no_answer(answer: bytes) -> None:
+    """A gate that did not open must not count as opened."""
+    listening = socket.create_server((HOST, 0))
+
+    def answers() -> None:
+        with listening.accept()[0] as client:
+            asked = client.recv(64)
+            client.sendall(asked[:4] + bytes((0, len(answer) + 1)) + asked[6:7] + answer)
+            client.recv(64)
+
+    plc = threading.Thread(target=answers)
+    plc.start()
+    gate = coil(listening.getsockname()[1])
+    gate.open()
+    with pytest.raises(GateError, match="answered to coil 16 with another thing than what was written"):
+        gate.set(True)
+    gate.close()
+    plc.join()
+    listening.close()
+
+
 def test_a_plc_that_is_not_there_is_told_and_one_that_is_back_is_taken() -> None:
     plc = ModbusPlc(port=free_port())
     gate = coil(plc.port)

@@ -151,6 +151,7 @@ def part(verdict: PartVerdictName = "fail", *, cameras: Sequence[str] = ("top", 
     whole = examples.part()
     views = tuple(view for view in whole.views if view.camera in cameras)
     missing = tuple(name for name in whole.cameras if name not in cameras)
+    views = tuple(view.model_copy(update={"boot_id": "boot"}) for view in views)
     return whole.model_copy(update={"verdict": verdict, "views": views, "missing": missing})
 
 
@@ -168,6 +169,14 @@ def test_an_output_that_acts_on_parts_places_each_by_the_view_of_its_own_camera(
         assert (one.frame_id, one.result_id) == (view.frame_id, view.result_id)
         assert (one.verdict, one.part_result_id, one.part_id) == ("fail", whole.result_id, whole.part_id)
     assert heard(outputs, 2) == []
+
+
+def test_a_part_that_was_seen_before_the_agent_started_decides_of_none_that_has_its_number_now() -> None:
+    outputs = made(of_parts())
+    whole = part("pass")
+    before = tuple(view.model_copy(update={"boot_id": "of-before"}) for view in whole.views)
+    outputs.part_decided(whole.model_copy(update={"views": before}))
+    assert heard(outputs) == [] and outputs._telling._told.qsize() == 0
 
 
 @pytest.mark.parametrize(("verdict", "told"), [("fail", 1), ("undecided", 1), ("pass", 0)])

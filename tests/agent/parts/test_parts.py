@@ -18,12 +18,14 @@ from agent.contract.part import PartVerdict
 from agent.contract.payloads import verdict_row
 from agent.contract.row import Waiting
 from agent.line.publish import ListenerError
-from agent.parts.file import PartsError, place
-from agent.parts.parts import PartVerdicts
+from agent.parts import intake
+from agent.parts.file import DamagedPartsError, PartsError, place
+from agent.parts.parts import PartVerdicts, make_part_verdicts
 from agent.parts.view import Rule
 from tests.agent.outbox.rows import TOPICS
 from tests.agent.parts.station import Station
 from tests.agent.parts.views import rule
+from tests.agent.uplink.test_uplink import settings
 
 RULE = rule("part_id")
 
@@ -219,6 +221,28 @@ def test_a_disk_that_takes_nothing_for_a_while_costs_time_and_no_view(
     assert (part.sequence, part.verdict, part.part_id) == (1, "pass", "A")
 
 
+def test_a_disk_that_takes_nothing_for_long_costs_a_bounded_memory_and_no_view(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "VIEWS_WAITING", 4)
+    keep = station.parts._file.keep
+
+    def full(*args: object) -> None:
+        raise PartsError("full")
+
+    monkeypatch.setattr(station.parts._file, "keep", full)
+    for number in range(20):
+        station.record("top", str(number))
+        station.record("side", str(number))
+        with pytest.raises(PartsError):
+            station.turn()
+        assert len(station.parts._intake.at_hand) <= 6
+    monkeypatch.setattr(station.parts._file, "keep", keep)
+    while len(station.told()) < 20:
+        station.turn()
+    assert all(part.verdict == "pass" for part in station.told())
+
+
 def test_views_that_the_outbox_has_no_more_are_counted_and_told(station: Station) -> None:
     station.record("top", "A")
     station.turn()
@@ -313,6 +337,90 @@ def test_a_rule_that_changed_decides_what_it_left_open_and_begins_anew(station: 
         station.record(camera, "B")
     station.turn()
     assert station.told()[-1].verdict == "pass"
+
+
+def test_what_the_last_rule_left_open_is_told_when_there_is_none_any_more(station: Station) -> None:
+    left = station.record("top", "A")
+    station.turn()
+    station.parts.finish()
+    none_left = make_part_verdicts(
+        settings(station.outbox.path, 1),
+        station.outbox,
+        station.events,
+        boot_id="boot-2",
+        clock=station.clock,
+        clock_synced=lambda: True,
+    )
+    assert none_left is not None
+    station.parts = none_left
+    station.turn()
+    (part,) = station.told()
+    assert (part.rule, part.reason) == (RULE.name, "view_missing")
+    assert [view.result_id for view in part.views] == [left.result_id]
+
+
+def test_a_station_that_never_had_a_rule_has_no_part_verdicts(tmp_path: Path, station: Station) -> None:
+    other = settings(tmp_path / "other.sqlite3", 1)
+    assert (
+        make_part_verdicts(
+            other,
+            station.outbox,
+            station.events,
+            boot_id="boot",
+            clock=station.clock,
+            clock_synced=lambda: True,
+        )
+        is None
+    )
+
+
+def test_a_file_that_is_damaged_while_it_is_open_is_begun_anew_with_all_that_is_known(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station.record("top", "A")
+    station.turn()
+    keep, failures = station.parts._file.keep, [DamagedPartsError("malformed")]
+
+    def damaged(*args: object) -> None:
+        if failures:
+            raise failures.pop()
+        keep(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(station.parts._file, "keep", damaged)
+    station.record("top", "B")
+    with pytest.raises(DamagedPartsError):
+        station.turn()
+    again(station)
+    station.record("side", "A")
+    station.record("side", "B")
+    station.turn()
+    assert [(part.part_id, part.verdict) for part in station.told()] == [("A", "pass"), ("B", "pass")]
+    assert len(events_of(station, "parts_set_aside")) == 1
+
+
+def test_an_older_copy_of_the_file_gives_no_part_and_no_number_twice(station: Station) -> None:
+    """Its parts would come to the outbox a second time, which takes that for damage of its own."""
+    path = place(station.outbox.path)
+    station.record("top", "A")
+    station.turn()
+    station.parts.finish()
+    copy = path.read_bytes()
+    again(station)
+    station.turn()
+    for camera, part in (("side", "A"), ("top", "B"), ("side", "B")):
+        station.record(camera, part)
+    station.turn()
+    station.parts.finish()
+    path.write_bytes(copy)
+    again(station)
+    station.turn()
+    station.record("top", "C")
+    station.record("side", "C")
+    station.turn()
+    told = station.told()
+    assert [part.part_id for part in told] == ["A", "B", "C"]
+    assert len({part.sequence for part in told}) == 3 and told[2].sequence > told[1].sequence
+    assert "older copy" in events_of(station, "parts_set_aside")[0]["detail"]
 
 
 def test_another_outbox_that_counts_anew_is_followed(tmp_path: Path) -> None:

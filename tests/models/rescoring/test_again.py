@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,23 @@ def test_of_copies_the_first_sound_one_counts(plant: Plant, judge: Judge) -> Non
     rows = list(rows_of_part(told, folders, judge))
     assert [row.status for row in rows] == ["torn", "judged", "double"]
     assert rows[2].why == f"counted as {kept}"
+
+
+def test_an_entry_of_the_same_id_that_another_station_kept_is_no_copy(plant: Plant, judge: Judge) -> None:
+    """Of two machines from one image, or a picture that somebody exchanged: neither is left out."""
+    plant.keep("press-1", 20)
+    plant.numbers = count(1)
+    plant.keep("press-2", 235)
+    first, second = (plant.archive(name) for name in ("press-1", "press-2"))
+    (kept,) = first.glob("*/*")
+    name = str(kept.relative_to(first))
+    folders = [str(first), str(second), str(first), str(second)]
+    told = [
+        {"kind": "entry", "folder": number, "name": name, "id": kept.stem} for number in range(len(folders))
+    ]
+    rows = list(rows_of_part(told, folders, judge))
+    assert [(row.status, row.station) for row in rows[:2]] == [("judged", "press-1"), ("judged", "press-2")]
+    assert [row.why for row in rows[2:]] == [f"counted as {kept}", f"counted as {second / name}"]
 
 
 def test_an_archive_that_is_not_there_ends_the_part_and_is_no_row(plant: Plant, judge: Judge) -> None:

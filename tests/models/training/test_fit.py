@@ -244,6 +244,17 @@ def test_cost_adds_up_over_resumptions(tmp_path: Path) -> None:
     assert read_cost(tmp_path).peak_memory_bytes > 50_000_000
 
 
+def test_a_weight_that_was_changed_on_the_disk_is_damage_and_no_weight(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    checkpoint.save(path, {"weights": torch.full((1000,), 0.25)})
+    content = bytearray(path.read_bytes())
+    place = content.index(torch.full((4,), 0.25).numpy().tobytes()) + 1000
+    content[place] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"state\.pt: damaged"):
+        checkpoint.load(path)
+
+
 def test_a_checkpoint_of_another_shape_is_refused_by_name(tmp_path: Path) -> None:
     trained(tmp_path)
     other = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.1), nn.Linear(3, 1))
