@@ -3,6 +3,8 @@
 # make test        the whole suite, a process for each room; ARGS=tests/agent/line runs what you name, in one
 # make test-fast   the same without the tests that take seconds
 # make test-system the package and the service in a box of their own under systemd-nspawn; needs root
+# make soak        24 hours of a station in 72 minutes, with everything that befalls one; ends with its ledger and a
+#                  picture in build/soak; ARGS="--minutes 30" for less time, and what root alone can do needs root
 # make test-ray    archives judged again on a Ray cluster of two nodes, workers killed; 100 MB of packages
 # make check       format, lint, types, import rules
 # make trt-check   TensorRT-RTX parses and builds the graphs for SM86 and SM89; no GPU needed
@@ -25,7 +27,7 @@ ANOMALIB := .venv-anomalib
 DRYRUN := .venv-dryrun
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: demo test test-fast test-system test-ray check fix bench bench-gpu bench-anomalib bench-anomalib-engine golden schema trt-check trt-dryrun deb debs lock clean
+.PHONY: demo test test-fast test-system test-ray soak check fix bench bench-gpu bench-anomalib bench-anomalib-engine golden schema trt-check trt-dryrun deb debs lock clean
 
 demo: $(DEVICE)/.ready
 	$(DEVICE)/bin/plumbline demo $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
@@ -40,6 +42,9 @@ test-fast: $(DEV)/.ready system
 test-system: $(DEV)/.ready system-test-tools
 	$(DEV)/bin/python -m tests.system.root
 	$(DEV)/bin/python -m pytest tests/system $(ARGS)
+
+soak: $(DEV)/.ready system
+	$(DEV)/bin/python -m tests.soak $(ARGS)
 
 test-ray: $(DEV)/.ready
 	$(DEV)/bin/pip install --quiet -e '.[ray]'

@@ -8,6 +8,7 @@ are told to it, and those before stay in force.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -153,6 +154,7 @@ class Service:
     def _run_once(self) -> bool:
         """Whether it ended for good; else another run is wanted, of other settings."""
         self._is_running, self._goes_on = False, False
+        gc.collect()  # the run before hangs together in cycles, with files and 20 MB
         self._crew = Crew()
         if self._stop.is_set():  # before there was this crew
             self._crew.stop.set()

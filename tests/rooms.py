@@ -41,7 +41,16 @@ SHARED = "TESTS_ROOMS_SHARED"  # names a folder of this run: what takes long is 
 FIRST = (  # the longest, those that wait before those that compute
     *("e2e/1", "e2e/2", "browser/1", "browser/2", "agent/cli", "agent/uplink", "agent/page"),
     *("agent/remote/commands", "agent/teach"),
-    *("agent/cameras", "faults", "deploy/deb", "deploy", "documents", "models/methods", "models/shipping"),
+    *(
+        "agent/cameras",
+        "faults",
+        "soak",
+        "deploy/deb",
+        "deploy",
+        "documents",
+        "models/methods",
+        "models/shipping",
+    ),
     *("models/judging", "agent/remote/rollout", "agent/drift", "agent/engines", "models"),
 )
 # Rooms share the cores among them: threads of torch that wait for a core which another room has, spin for it.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -135,6 +137,27 @@ def test_what_another_recipe_can_do_is_taken_over_in_the_same_run(tmp_path: Path
     assert [taken.judge.threshold for taken in fake.taken] == [0.5]
     assert len(fake.built) == 1
     assert fake.said[-2:] == ["RELOADING=1\nMONOTONIC_USEC=0", "READY=1"]
+
+
+class Held:
+    """What a part of a run holds, in a cycle as parts of an app do."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_a_run_held_in_cycles_is_let_go_of_before_the_next_is_built(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, [])
+    held: list[weakref.ref[Held]] = []
+    seen: list[Held | None] = []
+    leave = [lambda: held.append(weakref.ref(Held())), change(fake, line=Line(mode="live")), lambda: None]
+    fake.runs = iter([leave, [lambda: seen.append(held[0]()), lambda: None]])
+    gc.disable()  # chance would let go of it sooner or later
+    try:
+        fake.service.run()
+    finally:
+        gc.enable()
+    assert len(fake.built) == 2 and seen == [None]
 
 
 def test_other_settings_take_another_run_and_reload_ends_when_that_runs(tmp_path: Path) -> None:

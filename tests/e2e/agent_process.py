@@ -139,6 +139,12 @@ class AgentProcess:
             self._process.wait(END_TIMEOUT_S)
             self._process = None
 
+    @property
+    def pid(self) -> int | None:
+        """None while there is no process."""
+        process = self._process
+        return None if process is None else process.pid
+
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -5,13 +5,15 @@ Of the bundle of solar cells an agent computes most at its start, and nearly all
 
 from __future__ import annotations
 
+import io
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from agent.bundle.bundle import with_digests, write_bundle
+from agent.bundle.bundle import MODEL, open_bundle, with_digests, write_bundle
 from agent.messages import Floats, Pixels
 from tests.agent.engines.small_bundle import small_files, small_manifest, small_tiles
 from tests.agent.remote.proof.shadowed import grey_model
@@ -32,6 +34,32 @@ def write_bright(path: Path) -> Path:
     }
     write_bundle(path, with_digests(manifest.model_copy(update=changes), files), files, None)
     return path
+
+
+def write_varied(
+    path: Path, *, counter: int, threshold: float = 1.0, golden: float = 1.0, words: str = ""
+) -> None:
+    """Another one, unsigned, with threshold and golden scores multiplied.
+
+    Its graph is the same, by other bytes where it has `words`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plain = open_bundle(write_bright(Path(folder) / "bright"))
+    files = {name: plain.files[name] for name in plain.manifest.files}
+    if words:
+        model = onnx.load_model_from_string(files[MODEL])
+        model.doc_string = words
+        files[MODEL] = model.SerializeToString()
+    if golden != 1:
+        scores = io.BytesIO()
+        np.save(scores, np.load(io.BytesIO(files["golden/scores.npy"])) * np.float32(golden))
+        files["golden/scores.npy"] = scores.getvalue()
+    raw = plain.manifest.threshold.raw * threshold
+    changes = {
+        "counter": counter,
+        "threshold": plain.manifest.threshold.model_copy(update={"raw": raw}),
+    }
+    write_bundle(path, with_digests(plain.manifest.model_copy(update=changes), files), files, None)
 
 
 def _model() -> bytes:

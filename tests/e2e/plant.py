@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import subprocess
 import sys
@@ -13,19 +11,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import paho.mqtt.client as paho
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.bundle.bundle import MANIFEST, MODEL, manifest_bytes, open_bundle
 from agent.trust.envelope import parse
 from tests.agent.cli.calling import Ended, forked
 from tests.agent.remote.rollouts import installed
 from tests.brokers import HOST, Mosquitto, Subscriber, eventually
 from tests.e2e.agent_process import PROOF_S, AgentProcess
-from tests.e2e.bright import write_bright
+from tests.e2e.bright import write_varied
 
 NAMES = ("cell1", "cell2", "cell3")
 WAVES = ["1", "rest"]
@@ -146,32 +141,9 @@ class Plant:
     def bundle(
         self, name: str, *, counter: int, threshold: float = 1.0, golden: float = 1.0, words: str = ""
     ) -> Path:
-        """A bundle of brightness, signed by the office, with threshold and golden scores multiplied.
-
-        Its graph is the same, by other bytes where it has `words`.
-        """
+        """A bundle of brightness, signed by the office; the rest as `write_varied` has it."""
         unsigned, path = self.folder / f"{name}-unsigned", self.folder / "office" / name
-        sample = open_bundle(write_bright(unsigned))
-        files = dict(sample.files)
-        if words:
-            model = onnx.load_model_from_string(files[MODEL])
-            model.doc_string = words
-            files[MODEL] = model.SerializeToString()
-        if golden != 1:
-            scores = io.BytesIO()
-            np.save(scores, np.load(io.BytesIO(files["golden/scores.npy"])) * np.float32(golden))
-            files["golden/scores.npy"] = scores.getvalue()
-        manifest = sample.manifest.model_copy(
-            update={
-                "counter": counter,
-                "threshold": sample.manifest.threshold.model_copy(
-                    update={"raw": sample.manifest.threshold.raw * threshold}
-                ),
-                "files": {one: hashlib.sha256(files[one]).hexdigest() for one in sample.manifest.files},
-            }
-        )
-        for one, data in {**files, MANIFEST: manifest_bytes(manifest)}.items():
-            (unsigned / one).write_bytes(data)
+        write_varied(unsigned, counter=counter, threshold=threshold, golden=golden, words=words)
         path.parent.mkdir(exist_ok=True)
         done = lab("keys", "sign", unsigned, "--key", self.key, "--out", path)
         assert done.code == 0, done.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agent.contract.topics import Topics
 from agent.uplink.mqtt import refusals
@@ -13,6 +14,8 @@ from agent.uplink.mqtt.herald import Herald
 from agent.uplink.mqtt.retry import Outcome
 from agent.uplink.mqtt.sayings import Sayings
 from agent.uplink.mqtt.terms import Parting, Question
+
+MUTED_S = 3600.0  # after which status and report are said on a connection that was begun without
 
 
 class Conversation:
@@ -28,8 +31,15 @@ class Conversation:
         self._topics = topics
 
     def attend(self, lasted_s: float) -> None:
-        """Hear commands; to be called often once the broker has accepted us."""
+        """Hear commands; to be called often once the broker has accepted us.
+
+        What connections ended over may have been an accident: a broker that died twice, each time with a
+        report on its way. So on one that lasts it is said once more.
+        """
         self._ear.attend(lasted_s)
+        terms = self.connection.terms
+        if lasted_s > MUTED_S and not (terms.status and terms.report):
+            self.connection.terms = replace(terms, status=True, report=True)
 
     @property
     def hears(self) -> bool:

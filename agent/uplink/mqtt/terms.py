@@ -6,7 +6,8 @@ properties (see `Connection`), or by the reason code of a refused CONNECT or of 
 broker has twice in a row ended a connection over, without an answer, is not asked for again.
 
 Lessons last until a connection that was made by them has lasted and ended: perhaps the broker was
-mended meanwhile.
+mended meanwhile. On one that goes on, what is left out of status, report and commands is tried again
+(`conversation.py`, `ear.py`).
 """
 
 from __future__ import annotations

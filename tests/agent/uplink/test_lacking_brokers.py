@@ -207,6 +207,24 @@ def test_what_connections_end_over_is_done_without(tmp_path: Path, protocol: str
         assert not one.link.state.duplicate_client_id
 
 
+@pytest.mark.parametrize("said", ["status", "report"])
+def test_what_connections_ended_over_by_accident_is_said_again_on_one_that_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    topic = TOPICS.status() if said == "status" else TOPICS.reported()
+    broker = PickyBroker()
+    broker.hangs_up_on = topic.__eq__
+    with at(broker, tmp_path) as one:
+        one.link.publish_reported(b"{}")
+        eventually(lambda: f"over the {said}" in str(one.link.state.lacks), "it is told")
+        broker.hangs_up_on = lambda wanted: False
+        connects, before = len(broker.connects), len(broker.published)
+        monkeypatch.setattr("agent.uplink.mqtt.conversation.MUTED_S", 0.0)
+        eventually(lambda: topic in {one.topic for one in broker.published[before:]}, "it is said again")
+        eventually(lambda: f"over the {said}" not in str(one.link.state.lacks), "nor told as left out")
+        assert len(broker.connects) == connects
+
+
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_where_the_filter_of_all_commands_is_refused_each_is_asked_for_by_its_name(
     tmp_path: Path, protocol: str
