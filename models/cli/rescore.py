@@ -39,9 +39,7 @@ def rescore(
     ] = False,
     ray_address: Annotated[
         str | None,
-        typer.Option(
-            metavar="HOST:PORT", help="on this Ray cluster, without --ray; default: none"
-        ),
+        typer.Option(metavar="HOST:PORT", help="on this Ray cluster, without --ray; default: none"),
     ] = None,
 ) -> None:
     """Judge the archives of many stations again by a new bundle, and say what would change.
