@@ -35,6 +35,7 @@ class Link(NamedTuple):
     """A record's place, as it stands there."""
 
     where: str  # table and place in it
+    station: str  # as the record says; empty where it does not
     number: int
     previous: str
     digest: str  # of its content
@@ -48,6 +49,7 @@ class Segment(NamedTuple):
     """What is known of one stretch of a station's chain."""
 
     name: str
+    station: str  # as its first record says; empty where it does not
     first: int
     last: int
     heads: int
@@ -74,6 +76,7 @@ def read_link(where: str, body: str) -> tuple[str, Link] | None:
     is_verdict = schema == "plumbline.verdict/1"
     return segment, Link(
         where=where,
+        station=str(said.get("station", "")),
         number=int(number),
         previous=previous,
         digest=hashlib.sha256(content.encode()).hexdigest(),
@@ -158,7 +161,8 @@ def _walked(
     if broken is None and not keys and len(signers) > 1:
         broken = f"segment {segment}: signed with several keys; say with --key which are right"
     numbers = (links[0].number, links[-1].number) if links else (0, 0)
-    return Segment(segment, *numbers, heads, proven, tuple(signers), broken)
+    station = links[0].station if links else ""
+    return Segment(segment, station, *numbers, heads, proven, tuple(signers), broken)
 
 
 def _step(segment: str, before: Link, link: Link, behind: list[Link], lost: list[list[int]]) -> str | None:
@@ -221,7 +225,9 @@ def statement(content: str, keys: set[str]) -> dict[str, Any] | str:
 def describe(segment: Segment) -> str:
     """One line for people."""
     proof = f"{segment.heads} heads, proven to {segment.proven}" if segment.heads else "no head"
-    return f"segment {segment.name}: {segment.first} to {segment.last}, {proof}"
+    return shown(
+        f"{segment.station or '?'}, segment {segment.name}: {segment.first} to {segment.last}, {proof}"
+    )
 
 
 def _lost(found: dict[str, dict[int, Link]], keys: set[str]) -> Iterator[tuple[str, list[list[int]]]]:

@@ -2,7 +2,7 @@
 
     consumer.py run  --database sqlite:///verdicts.sqlite3 --host BROKER [--crops FOLDER] [--confirm]
     consumer.py gaps --database sqlite:///verdicts.sqlite3 [--heal --host BROKER]
-    consumer.py check --database sqlite:///verdicts.sqlite3 [--key STATION.PEM] [--from N] [--to N]
+    consumer.py check --database sqlite:///verdicts.sqlite3 [--key STATION.PEM]... [--from N] [--to N]
 
 It needs paho-mqtt, psycopg for postgresql://USER@HOST/NAME, and cryptography for `check`. Beside it stand
 what is kept (store.py, crops.py, marks.py), what stations promise (contract.py) and are like (life.py),
@@ -267,7 +267,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     gaps.add_argument("--heal", action="store_true", help="ask the stations for them with cmd/replay")
     chain = verbs.add_parser("check", help="name the first record that is not what its station made")
     chain.add_argument("--database", required=True, help="sqlite:///FILE or postgresql://USER@HOST/NAME")
-    chain.add_argument("--key", type=Path, action="append", default=[], help="a station's public key in PEM")
+    keys = "a station's public key in PEM; again for each station of the database"
+    chain.add_argument("--key", type=Path, action="append", default=[], help=keys)
     chain.add_argument("--from", dest="first", type=int, help="first record, by chain.number")
     chain.add_argument("--to", dest="last", type=int, help="last record, by chain.number")
     return parser.parse_args(words)
@@ -279,7 +280,7 @@ def check_chain(options: argparse.Namespace, database: Database) -> int:
     for segment in segments:
         print(describe(segment))
     if not options.key and any(segment.keys for segment in segments):
-        print("without --key it is only known that one and the same key has signed")
+        print("without --key it is only known that each segment is signed with one and the same key")
     broken = [segment.broken for segment in segments if segment.broken is not None]
     print("\n".join(broken) or "no link is broken")
     if broken:

@@ -18,7 +18,7 @@ from agent.chain.walk import walk
 from agent.contract.chain import borne, parted
 from agent.schemas import examples
 from agent.trust.private_keys import public_pem
-from chain import Segment, check, read_keys
+from chain import Segment, check, describe, read_keys
 from consumer import Batch
 from contract import ConsumerError, UnreadableError, place
 from store import Database, read_other
@@ -50,6 +50,14 @@ def test_a_day_is_whole_and_proven_to_its_last_head() -> None:
     (one,) = checked(DAY)
     assert (one.broken, one.heads, one.proven) == (None, 4, one.last - 1)
     assert one.keys == tuple(KEYS)
+
+
+def test_each_segment_is_told_with_the_station_that_it_is_of() -> None:
+    (one,) = checked(DAY)
+    station = json.loads(DAY[0])["station"]
+    assert describe(one).startswith(f"{station}, segment {one.name}: {one.first} to {one.last}, 4 heads")
+    (other,) = checked([DAY[1].replace(b'"station":', b'"stated":')])
+    assert describe(other).startswith(f"?, segment {one.name}: ")
 
 
 def test_what_was_said_again_is_the_same_record() -> None:
