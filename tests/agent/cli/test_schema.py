@@ -18,7 +18,9 @@ def test_every_contract_that_there_is_can_be_asked_for(plumbline: Plumbline) -> 
     assert offered.split("|") == list(get_args(Contract))
 
 
-@pytest.mark.parametrize("what", ["settings", "verdict", "head", "signed-command", "status", "desired-bundle"])
+@pytest.mark.parametrize(
+    "what", ["settings", "verdict", "head", "signed-command", "status", "desired-bundle"]
+)
 def test_schema_prints_a_valid_json_schema(plumbline: Plumbline, what: str) -> None:
     ended = plumbline("schema", what)
     assert (ended.code, ended.err) == (0, "")
