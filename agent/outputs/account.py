@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agent.contract.actuation import CAUSES, Action, Cause
+from agent.contract.actuation import Action, Cause
 from agent.contract.metrics import Distribution
 from agent.outputs.nouns import Ending
 
@@ -18,6 +18,17 @@ ACTIONS: Mapping[Action, tuple[Cause, ...]] = {
     "reject": ("verdict", "no_verdict", "late_verdict", "neighbour"),
     "pass": ("no_verdict", "late_verdict"),
     "missed": ("too_late", "gate", "untracked", "stopped", "late_verdict"),
+}
+_ANSWER = "the gate answered after the part had gone"
+_VERDICT = "verdicts come after the part is at the gate"
+TROUBLES: Mapping[Cause, str] = {  # of those that `is_trouble` knows, for people
+    "verdict": _ANSWER,
+    "neighbour": _ANSWER,
+    "no_verdict": _VERDICT,
+    "late_verdict": _VERDICT,
+    "too_late": "parts had passed the gate when they were known of",
+    "gate": "the gate did not answer before parts had gone",
+    "untracked": "where parts are is not known, and their actuations say why",
 }
 
 
@@ -108,8 +119,8 @@ class Account:
         if self.trouble is not None:
             said.append(f"Output {self.name}: {self.trouble}")
         if (episode := self.episode) is not None:
-            causes = "; ".join(CAUSES[cause] for cause in episode.causes)
-            said.append(f"Output {self.name} does not act on every part in time: {causes}")
+            causes = dict.fromkeys(TROUBLES[cause] for cause in episode.causes)
+            said.append(f"Output {self.name} does not act on every part in time: {'; '.join(causes)}")
         return tuple(said)
 
     def view(self) -> dict[str, Any]:

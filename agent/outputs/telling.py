@@ -202,7 +202,9 @@ def made(ending: Ending, head: Head) -> Actuation:
 
 
 def _words(actuation: Actuation) -> str:
-    part = f"part of frame {actuation.frame_id}" if actuation.part_id is None else f"part {actuation.part_id}"
+    part = "a part" if actuation.frame_id is None else f"the part of frame {actuation.frame_id}"
+    part = part if actuation.part_id is None else f"part {actuation.part_id}"
+    remedy = "compare the time from camera to gate with the latency of verdicts"
     match actuation.action, actuation.cause:
         case "pass", _:
             what = "was let through without its verdict"
@@ -212,9 +214,10 @@ def _words(actuation: Actuation) -> str:
             what = "was rejected before its verdict came"
         case "reject", _:
             what = f"was rejected {actuation.lateness_ms:.0f} ms after it was at the gate, which is too late"
+        case _, "gate" | "untracked":
+            what, remedy = f"was not acted on: {actuation.detail}", ""
         case _:
             what = f"was not acted on: {actuation.detail or actuation.cause}"
-    return (
-        f"output {actuation.output}: {part} {what}; compare the time from camera to gate with the latency "
-        "of verdicts, and see the actuations that follow"
-    )
+    if actuation.cause == "untracked" and actuation.part_result_id is not None:
+        remedy = f"its part verdict {actuation.part_result_id} says which views there are"
+    return "; ".join(filter(None, (f"output {actuation.output}: {part} {what}", remedy)))

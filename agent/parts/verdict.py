@@ -89,7 +89,7 @@ def _judged(rule: Rule, decided: Decided) -> tuple[PartVerdictName, str | None, 
         return (
             "undecided",
             "view_missing",
-            f"no view of {missing} came within {seconds:g} s, or before {OPEN_MOST} more parts",
+            f"no view of {missing} came in time: within {seconds:g} s, and before {OPEN_MOST} newer parts",
         )
     if len(ids := {view.part_id for view in views} - {None}) > 1:
         return (

@@ -2,7 +2,7 @@
 
     consumer.py run  --database sqlite:///verdicts.sqlite3 --host BROKER [--crops FOLDER] [--confirm]
     consumer.py gaps --database sqlite:///verdicts.sqlite3 [--heal --host BROKER]
-    consumer.py check --database sqlite:///verdicts.sqlite3 [--key STATION.PEM] [--from N] [--to N]
+    consumer.py check --database sqlite:///verdicts.sqlite3 [--key STATION.PEM]... [--from N] [--to N]
 
 It needs paho-mqtt, psycopg for postgresql://USER@HOST/NAME, and cryptography for `check`. Beside it stand
 what is kept (store.py, crops.py, marks.py), what stations promise (contract.py) and are like (life.py),
@@ -268,7 +268,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     gaps.add_argument("--heal", action="store_true", help="ask the stations for them with cmd/replay")
     chain = verbs.add_parser("check", help="name the first record that is not what its station made")
     chain.add_argument("--database", required=True, help="sqlite:///FILE or postgresql://USER@HOST/NAME")
-    chain.add_argument("--key", type=Path, action="append", default=[], help="a station's public key in PEM")
+    keys = "a station's public key in PEM; again for each station of the database"
+    chain.add_argument("--key", type=Path, action="append", default=[], help=keys)
     chain.add_argument("--from", dest="first", type=int, help="first record, by chain.number")
     chain.add_argument("--to", dest="last", type=int, help="last record, by chain.number")
     return parser.parse_args(words)

@@ -27,10 +27,10 @@ MEANT = (
     "Fails are those of then and of now. To fail, to pass and undecided are flips: verdicts that were decided"
     " then and are others now; decided are those that were undecided then. Shift is the median move of scores"
     " in hundredths of the threshold, each by its own, above 0 where the new bundle is stricter, and the"
-    " largest"
-    " move in brackets. Of results that people have marked as right or wrong, mended would be right now,"
-    " newly"
-    " wrong would be wrong."
+    " largest move in brackets. Of results that people have marked as right or wrong, mended would be right"
+    " now, newly wrong would be wrong, and same are as right or wrong as they were. Counts are of frames that"
+    " the archives kept, which is all that failed or were undecided and only a share of those that passed"
+    " (archive.pass_share): they are no rates of the line."
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -210,6 +211,19 @@ def test_an_old_picture_is_greyed_and_crossed_with_words(
     assert browser.evaluate("!!document.querySelector('.verdict.is-old .crossed path')")
     judge(board, range(3, 4))
     browser.wait_until("document.querySelector('.verdict .crossed').hidden")
+
+
+@pytest.mark.slow
+def test_the_view_cameras_crosses_no_picture_for_its_own_pause_between_two_looks(
+    board: Board, page: PageServer, browser: Browser
+) -> None:
+    for number in range(3):
+        judge(board, range(number, number + 1))
+    browser.open(f"{page.url}#/cameras")
+    browser.wait_until("document.querySelector('.aged .crossed')?.hidden === false")
+    words = browser.text(".aged .crossed")
+    passed = re.fullmatch(r"Old picture: (\d+) s, one was due after 1 s", words)
+    assert passed is not None and int(passed[1]) >= 4, words
 
 
 def test_a_frozen_camera_is_crossed_though_its_pictures_are_new(

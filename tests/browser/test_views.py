@@ -93,7 +93,7 @@ def test_a_part_of_several_cameras_says_which_view_is_missing(station: Station, 
     for one in (
         "0 good, 0 rejected, 1 unknown",
         "part P-7",
-        "no view of side came within 1 s",
+        "no view of side came in time: within 1 s",
         "side: no view",
         "No part was decided since start.",
     ):

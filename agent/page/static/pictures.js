@@ -48,12 +48,13 @@ export class Aged {
     this.created = Date.parse(frame.created);
   }
 
-  /* `now` by the station's clock; `why` says that it is frozen or its camera gone, beside its age. */
-  tick(now, oldAfter, why) {
+  /* `now` by the station's clock; `why` says that it is frozen or its camera gone, beside its age. `unseen`: seconds
+     for which a newer picture may be there that the view has not asked for. */
+  tick(now, oldAfter, why, unseen = 0) {
     if (this.created === null) return;
     const passed = Math.max(0, (now - this.created) / 1000);
     setText(this.stamp, `Picture from ${passed < 1 ? "just now" : age(passed)}`);
-    const words = why ?? (passed > oldAfter ? `Old picture: ${seconds(passed)}, one was due after ${seconds(oldAfter / 2)}` : null);
+    const words = why ?? (passed > oldAfter + unseen ? `Old picture: ${seconds(passed)}, one was due after ${seconds(oldAfter / 2)}` : null);
     this.element.classList.toggle("is-old", words !== null);
     this.cover.hidden = words === null;
     if (words) setText(this.cover.lastChild, words);

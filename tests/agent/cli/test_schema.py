@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import get_args
 
 import jsonschema
 import pytest
 
+from agent.schemas.printed import Contract
 from tests.agent.cli.calling import CONFIG, Plumbline
 
 
-@pytest.mark.parametrize("what", ["settings", "verdict", "event", "status", "metrics", "command"])
+def test_every_contract_that_there_is_can_be_asked_for(plumbline: Plumbline) -> None:
+    (offered,) = re.findall(r"<([a-z|-]+)>", plumbline("schema", "--help").out)
+    assert offered.split("|") == list(get_args(Contract))
+
+
+@pytest.mark.parametrize(
+    "what", ["settings", "verdict", "head", "signed-command", "status", "desired-bundle"]
+)
 def test_schema_prints_a_valid_json_schema(plumbline: Plumbline, what: str) -> None:
     ended = plumbline("schema", what)
     assert (ended.code, ended.err) == (0, "")

@@ -14,7 +14,7 @@ from agent.clock import ManualClock
 from agent.contract.actuation import CAUSES, Action, Cause
 from agent.contract.events import EventMaker
 from agent.contract.row import Row
-from agent.outputs.account import ACTIONS, Account, is_trouble, lateness_ms
+from agent.outputs.account import ACTIONS, TROUBLES, Account, is_trouble, lateness_ms
 from agent.outputs.nouns import Ending, Unplaced
 from agent.outputs.telling import Telling
 from agent.outputs.worker import Lost, Standing
@@ -108,7 +108,10 @@ def test_a_part_that_nobody_could_place_is_a_row_without_a_frame_and_an_alarm() 
     assert (one["sequence"], one["action"], one["cause"], one["frame_id"]) == (2, "missed", "untracked", None)
     assert (one["part_id"], one["part_result_id"], one["verdict"]) == ("P7", "part-7", "fail")
     assert desk.events() == ["output_late"]
-    assert "part P7 was not acted on: camera top gave no view of it" in desk.said("event")[0]["detail"]
+    assert desk.said("event")[0]["detail"] == (
+        "output reject: part P7 was not acted on: camera top gave no view of it; "
+        "its part verdict part-7 says which views there are"
+    )
     assert desk.account.counts()["missed", "untracked"] == 1
 
 
@@ -135,7 +138,7 @@ def test_a_trouble_is_an_alarm_when_it_begins_and_its_end_is_told_with_how_often
     assert desk.events() == ["output_late"]
     (event,) = desk.said("event")
     assert event["severity"] == "alarm" and event["data"]["cause"] == "gate"
-    assert "part of frame 1 was not acted on: it hung" in event["detail"]
+    assert event["detail"] == "output reject: the part of frame 1 was not acted on: it hung"
     assert len(desk.account.words()) == 1
     desk.passes(59)
     assert desk.events() == ["output_late"]
@@ -188,6 +191,34 @@ def test_the_thread_ends_when_every_output_has_and_all_is_told() -> None:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_count_has_a_cause_that_the_contract_knows(action: Action) -> None:
     assert set(ACTIONS[action]) <= set(CAUSES)
+
+
+def test_a_part_without_id_and_frame_is_called_a_part() -> None:
+    desk = Desk()
+    lost = Unplaced(
+        verdict="undecided", part_id=None, part_result_id="p-1", is_simulated=False, detail="gone"
+    )
+    desk.tell(lost)
+    assert desk.said("event")[0]["detail"].startswith("output reject: a part was not acted on: gone;")
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_every_trouble_has_words_of_its_own_in_health(cause: Cause) -> None:
+    desk = Desk()
+    desk.tell(missed(1, cause))
+    if cause == "stopped":
+        assert desk.account.words() == ()
+    else:
+        assert desk.account.words() == (
+            f"Output reject does not act on every part in time: {TROUBLES[cause]}",
+        )
+
+
+def test_verdicts_that_come_late_are_said_once_in_health_whatever_was_done_then() -> None:
+    desk = Desk()
+    desk.tell(missed(1, "no_verdict"), missed(2, "late_verdict"))
+    (words,) = desk.account.words()
+    assert words.count("verdicts come after the part is at the gate") == 1
 
 
 def test_figures_are_of_what_was_moved_and_the_worst_stays() -> None:

@@ -67,7 +67,7 @@ def test_a_missing_view_is_undecided_at_the_time_out_and_never_a_pass() -> None:
     assert line.wait(1.999) == []
     (part,) = line.wait(2.0)
     assert (part.verdict, part.reason, part.missing) == ("undecided", "view_missing", ("side",))
-    assert part.detail == "no view of side came within 1 s, or before 200 more parts"
+    assert part.detail == "no view of side came in time: within 1 s, and before 200 newer parts"
     assert due_ns(line.rule, line.state) is None
 
 

@@ -23,7 +23,7 @@ from agent.contract.head import HEAD_TYPE
 from agent.schemas import examples
 from agent.trust.envelope import encoding
 from agent.trust.private_keys import public_pem
-from chain import Checked, Segment, check, read_keys
+from chain import Checked, Segment, check, describe, read_keys
 from consumer import Batch
 from contract import ConsumerError, UnreadableError, place
 from store import Database, read, read_other
@@ -63,6 +63,11 @@ def test_a_day_is_whole_and_proven_to_its_last_head() -> None:
     (one,) = checked(DAY)
     assert (one.broken, one.heads, one.proven) == (None, 4, one.last - 1)
     assert one.keys == tuple(KEYS)
+
+
+def test_each_segment_is_told_with_the_station_that_it_is_of() -> None:
+    (one,) = checked(DAY)
+    assert one.source and describe(one).startswith(f"{one.source}, segment {one.name}: {one.first} to ")
 
 
 def test_what_was_said_again_is_the_same_record() -> None:

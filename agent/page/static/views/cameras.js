@@ -61,7 +61,7 @@ function moved(one) {
     facts([
       ["On their way to the gate", number.format(one.under_way)],
       ["Good parts that passed", number.format(one.passed)],
-      ["Gate's answer after the moment", late.count ? `${duration(late.p50)} in the middle, ${duration(late.p99)} for 99 of 100, ${duration(late.worst)} at worst` : "not moved yet"],
+      ["Gate's answer, after the part was there", late.count ? `${duration(late.p50)} in the middle, ${duration(late.p99)} for 99 of 100, ${duration(late.worst)} at worst` : "not moved yet"],
       ...Object.entries(one.counts).map(([what, count]) => [DONE[what] ?? plain(what.replace("/", ", ")), number.format(count)]),
     ]));
 }
@@ -123,7 +123,7 @@ export function show(root, page) {
       let why = null;
       if (camera.frozen_s !== null) why = "Frozen: the camera gives the same picture again and again";
       else if (camera.state !== "streaming") why = `Old picture: ${camera.state}`;
-      place.children[index]?.aged.tick(page.now(), after, why);
+      place.children[index]?.aged.tick(page.now(), after, why, ASK_MS / 1000);
     });
   }
 
