@@ -32,7 +32,8 @@ def completed(line: str, program: Path = PROGRAM) -> list[str]:
     [
         ("plumbline out", ["outbox"]),
         ("plumbline outbox re", ["replay"]),
-        ("plumbline schema s", ["settings", "status"]),
+        ("plumbline schema me", ["metrics"]),
+        ("plumbline schema st", ["status"]),
         ("plumbline demo --camera g", ["gige"]),
         ("plumbline validate --no", ["--no-files"]),
     ],
