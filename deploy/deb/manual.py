@@ -35,6 +35,7 @@ def man_page(command: Any, version: str, date: str) -> str:
     """The whole command line as one page of roff; `command` is the click group of the program."""
     lines = [
         f'.TH PLUMBLINE 1 "{date}" "plumbline {_roff(version)}" "Plumbline"',
+        ".ad l",  # a row of choices has no space that could be made wider
         ".SH NAME",
         r"plumbline \- inspection agent for production lines",
         ".SH SYNOPSIS",
@@ -90,6 +91,7 @@ def _text(words: str) -> list[str]:
 
 def _roff(words: str) -> str:
     escaped = " ".join(words.split()).replace("\\", r"\e").replace("-", r"\-")
+    escaped = escaped.replace("|", r"|\:")  # a long row of choices may be broken there
     return rf"\&{escaped}" if escaped.startswith((".", "'")) else escaped
 
 
