@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from agent.contract.actuation import Actuation
 from agent.contract.commands import SignedRequest
@@ -15,24 +15,7 @@ from agent.contract.payloads import Status
 from agent.contract.reported import Reported
 from agent.contract.verdict import Verdict
 from agent.schemas import asyncapi, json_schemas
-
-Contract: TypeAlias = Literal[
-    "settings",
-    "verdict",
-    "event",
-    "mark",
-    "head",
-    "actuation",
-    "part",
-    "status",
-    "metrics",
-    "command",
-    "signed-command",
-    "reported",
-    "desired-settings",
-    "desired-bundle",
-    "asyncapi",
-]
+from agent.schemas.contracts import Contract
 
 
 def printed(what: Contract) -> dict[str, Any]:

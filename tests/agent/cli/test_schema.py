@@ -9,7 +9,7 @@ from typing import get_args
 import jsonschema
 import pytest
 
-from agent.schemas.printed import Contract
+from agent.schemas.contracts import Contract
 from tests.agent.cli.calling import CONFIG, Plumbline
 
 
