@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,14 +15,6 @@ from tests.agent.outputs.plc import ModbusPlc
 from tests.brokers import HOST, free_port
 
 GATE, HEARTBEAT = 16, 17
-
-
-@pytest.fixture
-def plc() -> Iterator[ModbusPlc]:
-    one = ModbusPlc()
-    one.start()
-    yield one
-    one.stop()
 
 
 def coil(port: int, *, number: int = GATE, timeout_s: float = 2.0) -> ModbusCoil:

@@ -93,14 +93,6 @@ def cell(folder: Path, line: Line, plc: ModbusPlc, **more: Any) -> Iterator[Cell
         assert not thread.is_alive()
 
 
-@pytest.fixture
-def plc() -> Iterator[ModbusPlc]:
-    one = ModbusPlc()
-    one.start()
-    yield one
-    one.stop()
-
-
 def test_every_bad_part_is_pushed_off_and_each_push_is_a_record_with_its_lateness(
     tmp_path: Path, plc: ModbusPlc
 ) -> None:

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import store
+from agent.chain import sources
 from agent.chain.entry import Entry, of_payload
 from agent.chain.heads import checker
 from agent.chain.report import verify
@@ -68,6 +70,10 @@ def test_a_day_is_whole_and_proven_to_its_last_head() -> None:
 def test_each_segment_is_told_with_the_station_that_it_is_of() -> None:
     (one,) = checked(DAY)
     assert one.source and describe(one).startswith(f"{one.source}, segment {one.name}: {one.first} to ")
+
+
+def test_consumer_and_station_hold_the_same_columns_against_their_records() -> None:
+    assert store.SAID == sources.SAID
 
 
 def test_what_was_said_again_is_the_same_record() -> None:
