@@ -108,6 +108,7 @@ def test_a_disk_that_takes_no_head_at_the_stop_ends_nothing_else(
     one = built(path, mosquitto.port)
     one.start()
     one.outbox.append([judged(1)]).result(DEADLINE_S)
+    eventually(lambda: one.outbox.depth().rows == 0, "all are delivered")
 
     def full() -> None:
         raise FullError("the disk is full")
