@@ -127,6 +127,7 @@ def test_verdicts_that_nobody_hears_are_told_as_an_event(
     late = Subscriber(mosquitto.port, f"{TOPICS.prefix}/#", "late")
     late.start()
     eventually(lambda: one.outbox.depth().rows == 0, "it is delivered once somebody listens")
+    eventually(lambda: [got for got in late.received if "verdict" in got.topic], "it has arrived")
     assert [json.loads(got.payload)["sequence"] for got in late.received if "verdict" in got.topic] == [1]
     one.stop(status("stopped"))
     late.stop()
