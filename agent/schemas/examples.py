@@ -26,7 +26,7 @@ from agent.contract.desired import (
 from agent.contract.events import EventMessage
 from agent.contract.head import HEAD_TYPE, Head, HeadStatement, head_of
 from agent.contract.mark import Mark
-from agent.contract.metrics import STAGES, VERDICTS, Distribution, Sample, message
+from agent.contract.metrics import STAGES, VERDICTS
 from agent.contract.part import PartVerdict, PartView
 from agent.contract.payloads import Status, crop_row, encode, verdict_row
 from agent.contract.reported import (
@@ -41,6 +41,7 @@ from agent.contract.reported import (
     TrustReport,
 )
 from agent.contract.row import Row
+from agent.contract.samples import Distribution, Sample, message
 from agent.contract.topics import Topics
 from agent.contract.verdict import (
     CropRef,

@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 
 from agent.contract.events import EVENT_NAMES
-from agent.contract.metrics import METRICS, Distribution, Sample, message
+from agent.contract.metrics import METRICS
+from agent.contract.samples import Distribution, Sample, message
 from agent.schemas import examples
 from agent.schemas.printed import printed
 
