@@ -21,7 +21,7 @@ from agent.contract.payloads import JSON, Status
 from agent.contract.reported import Reported
 from agent.contract.topics import TOPICS, TopicName
 from agent.contract.verdict import Verdict
-from agent.schemas import examples, json_schemas, messages, pieces
+from agent.schemas import examples, json_schemas, messages, pieces, remote_examples
 from agent.settings.settings import Mqtt
 
 PREFIX = "plumbline/v1/{site}/{area}/{line}/{station}"
@@ -189,7 +189,7 @@ def _delivery(name: TopicName) -> Json:
 
 def _parameter(name: str, meaning: str) -> Json:
     of = examples.TOPICS
-    named = {"camera": examples.CAMERA, "rule": examples.RULE, "group": examples.GROUP}
+    named = {"camera": examples.CAMERA, "rule": examples.RULE, "group": remote_examples.GROUP}
     example = named.get(name) or str(getattr(of, name))
     return {"description": f"{meaning}; 1 to 64 of a-z, 0-9, _ and -", "examples": [example]}
 

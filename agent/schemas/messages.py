@@ -12,7 +12,7 @@ from agent.contract.commands import CODES
 from agent.contract.desired import INSTALL_TYPE, MAX_DOCUMENT_BYTES, SETTINGS_TYPE, Desired
 from agent.contract.payloads import CROP_HEADER_SCHEMA, CROP_SCHEMA, JSON, crop_header, encode
 from agent.contract.row import Row
-from agent.schemas import examples
+from agent.schemas import examples, remote_examples
 
 CROP_PROPERTIES = {
     "result_id": "of the verdict that it belongs to",
@@ -94,7 +94,7 @@ def sent() -> Json:
         },
         "reported": {
             **_message("plumbline.reported/1", "Reported", "What the station is, and what it was told last."),
-            "examples": [{"payload": examples.plain(examples.reported())}],
+            "examples": [{"payload": examples.plain(remote_examples.reported())}],
         },
     }
 
@@ -103,10 +103,13 @@ def desired() -> Json:
     """Those that say what a station is to be."""
     return {
         "desired_settings": _signed(
-            "plumbline.desired-settings/1", SETTINGS_TYPE, "Other settings.", examples.desired_settings()
+            "plumbline.desired-settings/1",
+            SETTINGS_TYPE,
+            "Other settings.",
+            remote_examples.desired_settings(),
         ),
         "desired_bundle": _signed(
-            "plumbline.desired-bundle/1", INSTALL_TYPE, "Another bundle.", examples.desired_bundle()
+            "plumbline.desired-bundle/1", INSTALL_TYPE, "Another bundle.", remote_examples.desired_bundle()
         ),
     }
 
@@ -178,7 +181,7 @@ def _command(name: str) -> Json:
                 **BINDING,
             }
         },
-        "examples": [{"payload": examples.command(name)}],
+        "examples": [{"payload": remote_examples.command(name)}],
     }
 
 
@@ -188,7 +191,7 @@ def response() -> Json:
     return {
         **_message("plumbline.response/1", "Response", "What became of a command."),
         "description": f"{_CODE}\n\n{codes}\n\n{_DATA}",
-        "examples": [{"payload": examples.plain(examples.response())}],
+        "examples": [{"payload": examples.plain(remote_examples.response())}],
     }
 
 
