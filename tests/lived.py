@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.beside import beside
 
 TICK_S = 0.01
 LONGEST_TICK_S = 0.02  # one that comes later found the machine busy with others
 
 
+@dataclass(slots=True)
 class Lived:
-    """`with Lived() as lived: ...`, then `lived.seconds`; never more than the clock on the wall shows."""
+    """Never more than the clock on the wall shows."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._tick, name="lived", daemon=True)
+    seconds: float = 0.0
 
-    def __enter__(self) -> Lived:
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
+@contextmanager
+def living() -> Iterator[Lived]:
+    """`with living() as lived: ...`, then `lived.seconds`."""
+    lived = Lived()
 
-    def _tick(self) -> None:
+    def tick(ended: threading.Event) -> None:
         before_s = time.monotonic()
-        while not self._ended.wait(TICK_S):
+        while not ended.wait(TICK_S):
             now_s = time.monotonic()
-            self.seconds += min(now_s - before_s, LONGEST_TICK_S)
+            lived.seconds += min(now_s - before_s, LONGEST_TICK_S)
             before_s = now_s
+
+    with beside("lived", tick):
+        yield lived

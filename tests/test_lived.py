@@ -8,15 +8,15 @@ import sys
 import time
 
 from tests.brokers import eventually
-from tests.lived import Lived
+from tests.lived import living
 from tests.rooms import HERE
 
 HELD_UP_S = 1.0
 CHILD = """
 import time
-from tests.lived import Lived
+from tests.lived import living
 began_s = time.monotonic()
-with Lived() as lived:
+with living() as lived:
     print("lives", flush=True)
     input()
 print(time.monotonic() - began_s - lived.seconds)
@@ -25,7 +25,7 @@ print(time.monotonic() - began_s - lived.seconds)
 
 def test_it_goes_on_and_never_runs_ahead_of_the_clock() -> None:
     began_s = time.monotonic()
-    with Lived() as lived:
+    with living() as lived:
         eventually(lambda: lived.seconds > 0.1, "it goes on")
     assert lived.seconds <= time.monotonic() - began_s
 

@@ -24,10 +24,10 @@ from agent.archive.entry import Entry, Head, NotOurs
 from agent.archive.faults import ArchiveError, NoRoomError, explained, unknown
 from agent.archive.files import File
 from agent.archive.index import MARKED, NAME, RANKS, ForeignIndexError, Index, Kept, Query, Totals
+from agent.archive.reconcile import reconcile
 from agent.archive.record import Mark
 from agent.clock import Clock, Steps
 from agent.contract.verdict import Verdict
-from agent.foreign import shown
 from agent.settings import archive as settings
 
 LOCK = "plumbline-archive.lock"
@@ -230,41 +230,11 @@ class Shelf:
         return entry.read(self.folder / kept.path)
 
     def _reconcile(self, index: Index) -> Opened:
-        """Have in the index what is in the files, and nothing else; day by day, for there may be many."""
-        files.sweep(self.folder)
-        foreign: list[Path] = []
-        for day in sorted({*files.days(self.folder), *index.days()}):
-            with index.change():
-                foreign += self._reconcile_day(index, day)
+        foreign = reconcile(self.folder, index)
         totals = index.totals()
         self._used, self._entries = totals.size_bytes, totals.entries
         log.info("archive_open", folder=str(self.folder), entries=self._entries, size_bytes=self._used)
-        return Opened(foreign=tuple(foreign), torn=files.torn(self.folder))
-
-    def _reconcile_day(self, index: Index, day: str) -> list[Path]:
-        """The files that are not ours."""
-        known = index.of_day(day)
-        foreign = []
-        for file in files.of_day(self.folder, day):
-            if known.get(file.id) == file:
-                del known[file.id]
-                continue
-            path = files.path_of(self.folder, file)
-            try:
-                head = entry.read_head(path)
-                if files.place(self.folder, head.id, head.created) != path:
-                    raise NotOurs(f"it is the entry {shown(head.id)} under another name")
-            except Torn as error:
-                log.warning("archive_entry_torn", file=str(path), reason=str(error))
-                files.set_aside(self.folder, path)
-            except (NotOurs, ValueError) as error:
-                log.warning("archive_foreign_file", file=str(path), reason=str(error))
-                foreign.append(path)
-            else:
-                index.add(head, file)
-                known.pop(file.id, None)
-        index.forget(list(known))
-        return foreign
+        return Opened(foreign=foreign, torn=files.torn(self.folder))
 
     def _make_room(self, index: Index, coming: int, rank: int) -> bool:
         """Whether there is room now for something of a rank. Raises NoRoomError."""

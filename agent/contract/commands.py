@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
-from agent.contract.arguments import Arguments, CommandName, Strict
+from agent.contract.arguments import CommandName
+from agent.contract.strict import Arguments, Strict
 from agent.errors import PlumblineError
 
 RefusalKind: TypeAlias = Literal[

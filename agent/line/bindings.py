@@ -16,8 +16,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.clock import Clock, new_uuid7
-from agent.contract.arguments import Bind, Word
+from agent.contract.arguments import Bind
 from agent.contract.commands import NotDoneError
+from agent.contract.strict import Word
 from agent.durable import replace_file
 from agent.errors import PlumblineError
 from agent.line import binding

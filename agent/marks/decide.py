@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import JsonValue
 
 from agent.archive.record import MarkWord
-from agent.contract.arguments import MarkResult
 from agent.contract.commands import NotDoneError
+from agent.contract.judging import MarkResult
 from agent.contract.mark import Mark, Way, truth_of
 from agent.contract.verdict import ScoreMessage, Verdict
 from agent.foreign import stored

@@ -23,8 +23,8 @@ from agent.archive.faults import ArchiveError
 from agent.archive.record import Mark as ArchiveMark
 from agent.archive.shelf import Shelf
 from agent.clock import Clock, rfc3339
-from agent.contract.arguments import MarkResult
 from agent.contract.commands import NotDoneError
+from agent.contract.judging import MarkResult
 from agent.contract.mark import Mark, Way, mark_row
 from agent.contract.row import Changed, Row, Waiting
 from agent.contract.topics import Topics

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.contract.actuation import Action, Cause
-from agent.contract.metrics import Distribution
+from agent.contract.samples import Distribution
 from agent.outputs.nouns import Ending
 
 LATELY = 512  # actuations that the page's figures are of

@@ -16,9 +16,9 @@ from typing import Any
 from agent.cameras.supervisor import Ring
 from agent.clock import Clock
 from agent.contract.events import EventMaker
-from agent.contract.metrics import Sample
 from agent.contract.part import PartVerdict
 from agent.contract.row import Row
+from agent.contract.samples import Sample
 from agent.line.publish import Recorded
 from agent.messages import Frame, Item
 from agent.outputs.account import Account

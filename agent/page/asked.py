@@ -6,7 +6,8 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.contract.arguments import Digest, Threshold
+from agent.contract.judging import Threshold
+from agent.contract.strict import Digest
 from agent.page.control import LONGEST_MIN
 from agent.page.sources import TaughtBy, TaughtFrom
 from agent.settings.recipes import MAX_CORNERS

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import JsonValue
 
-from agent.contract.metrics import Distribution, Sample
 from agent.contract.part import PART_REASONS, PART_VERDICTS, PartVerdict
+from agent.contract.samples import Distribution, Sample
 from agent.parts.view import Rule
 
 

@@ -20,9 +20,8 @@ from agent.line.way import RightOfWay
 from agent.remote.proof.prover import Prover
 from agent.remote.rollout.begin import Begun, begin, gone_back
 from agent.remote.rollout.depot import CURRENT, Depot
-from agent.remote.rollout.duties import Means
 from agent.remote.rollout.lines import Lines
-from agent.remote.rollout.means import Turn
+from agent.remote.rollout.means import Means, Turn
 from agent.remote.rollout.no_depot import NoDepot
 from agent.remote.rollout.offers import Offer, Refusal, read_offer, unread
 from agent.remote.rollout.orders import Rollouts

@@ -1,4 +1,4 @@
-"""One example of each message, made by the models themselves, for the document and its readers."""
+"""One example of each message that a station sends unasked, made by the models themselves, for readers."""
 
 from __future__ import annotations
 
@@ -12,35 +12,14 @@ from pydantic import BaseModel
 
 from agent.clock import rfc3339
 from agent.contract.actuation import Actuation
-from agent.contract.arguments import COMMANDS
-from agent.contract.commands import Response, SignedRequest
-from agent.contract.desired import (
-    DesiredBundle,
-    DesiredSettings,
-    HttpsSource,
-    MqttSource,
-    Target,
-    group_address,
-    station_address,
-)
 from agent.contract.events import EventMessage
 from agent.contract.head import HEAD_TYPE, Head, HeadStatement, head_of
 from agent.contract.mark import Mark
-from agent.contract.metrics import STAGES, VERDICTS, Distribution, Sample, message
+from agent.contract.metrics import STAGES, VERDICTS
 from agent.contract.part import PartVerdict, PartView
 from agent.contract.payloads import Status, crop_row, encode, verdict_row
-from agent.contract.reported import (
-    ActiveSettings,
-    BundleRef,
-    BundleReport,
-    ClockReport,
-    ProblemReport,
-    Reported,
-    SettingsAttempt,
-    SettingsReport,
-    TrustReport,
-)
 from agent.contract.row import Row
+from agent.contract.samples import Distribution, Sample, message
 from agent.contract.topics import Topics
 from agent.contract.verdict import (
     CropRef,
@@ -57,7 +36,6 @@ from agent.trust.keys import key_id
 
 TOPICS = Topics(site="plant1", area="press", line="l2", station="cell3-cam1")
 CAMERA = "top"
-GROUP = "press"
 RULE = "housing"
 WHEN = datetime(2026, 11, 24, 7, 15, 3, 412_000, tzinfo=timezone.utc)
 BOOT = "0193586b-3a00-7000-8000-000000000001"
@@ -279,109 +257,6 @@ def metrics() -> dict[str, Any]:
             Sample("outbox_reader_oldest_seconds", 12.5, ("archive",)),
             *(Sample("outbox_reader_refused", rows, (name,)) for name, rows in (("mqtt", 0), ("archive", 1))),
         ]
-    )
-
-
-def desired_settings() -> DesiredSettings:
-    return DesiredSettings(
-        schema_="plumbline.desired-settings/1",
-        issuer="plant1",
-        epoch=1,
-        counter=19,
-        address=station_address(TOPICS),
-        expires=WHEN.replace(year=2027),
-        settings={"revision": 19, "judge": {"threshold": 0.028}},
-    )
-
-
-def desired_bundle() -> DesiredBundle:
-    return DesiredBundle(
-        schema_="plumbline.desired-bundle/1",
-        issuer="plant1",
-        epoch=1,
-        counter=20,
-        address=group_address(GROUP),
-        expires=WHEN.replace(year=2027),
-        target=Target(id="cells", sha256="ab" * 32, size_bytes=28_311_552),
-        sources=(
-            HttpsSource(kind="https", url="https://models.plant.example/cells"),
-            MqttSource(kind="mqtt"),
-        ),
-    )
-
-
-def reported() -> Reported:
-    at = rfc3339(WHEN)
-    return Reported(
-        station=TOPICS.station,
-        boot_id=BOOT,
-        reported_at=at,
-        sequence=812,
-        groups=(GROUP,),
-        clock=ClockReport(synchronised=True, expiry_checked=True),
-        settings=SettingsReport(
-            active=ActiveSettings(
-                version=18,
-                sha256="cd" * 32,
-                source="remote",
-                issuer="plant1",
-                epoch=1,
-                counter=18,
-                since=at,
-            ),
-            effective_sha256="ce" * 32,
-            attempted=SettingsAttempt(
-                issuer="plant1",
-                epoch=1,
-                counter=19,
-                envelope_sha256="cf" * 32,
-                address=station_address(TOPICS),
-                state="rejected",
-                changed=False,
-                code=422,
-                errors=(
-                    ProblemReport(
-                        path="cameras.0.exposure_us", message="no such key; see `plumbline schema settings`"
-                    ),
-                ),
-                at=at,
-            ),
-        ),
-        bundle=BundleReport(active=BundleRef(id="cells", sha256="ab" * 32, counter=42)),
-        trust=TrustReport(number=1, epoch=1, threshold=1, keys=("56475aa75463474c",)),
-    )
-
-
-def command(name: str) -> dict[str, Any]:
-    return {
-        "schema": "plumbline.command/1",
-        "id": f"mes-1-{name}-000017",
-        "expires": rfc3339(WHEN.replace(minute=25)),
-        "args": dict(COMMANDS[name].example),
-    }
-
-
-def signed_command() -> SignedRequest:
-    """What is signed of one that changes the station."""
-    return SignedRequest(
-        schema_="plumbline.signed-command/1",
-        id="plant-office-pause-000004",
-        issuer="plant-office",
-        address=station_address(TOPICS),
-        name="pause",
-        expires=WHEN.replace(minute=25),
-        args=dict(COMMANDS["pause"].example),
-    )
-
-
-def response() -> Response:
-    return Response(
-        id="mes-1-replay-000017",
-        name="replay",
-        code=200,
-        message="done",
-        data={"replayed": 20, "waiting": 0, "gone": [[184_200, 184_202]]},
-        expiry_checked=True,
     )
 
 

@@ -10,7 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from agent.contract.metrics import METRICS, Distribution, Sample, message, of_metric
+from agent.contract.metrics import METRICS
+from agent.contract.samples import Distribution, Sample, message, of_metric
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 Source: TypeAlias = Callable[[], Iterable[Sample]]  # from any thread, quick, and waiting for nobody

@@ -8,7 +8,7 @@ from agent import logs
 from agent.archive.archive import REASONS, Archive, Counts
 from agent.cameras.life import OPEN_FAILURES
 from agent.cameras.supervisor import Supervisor
-from agent.contract.metrics import Sample
+from agent.contract.samples import Sample
 from agent.drift.compare import KINDS
 from agent.drift.watcher import DriftWatch
 from agent.foreign import stored

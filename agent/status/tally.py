@@ -6,17 +6,8 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from agent.contract.metrics import (
-    SECONDS,
-    SKIPPED,
-    STAGES,
-    UNJUDGED,
-    UNLABELLED,
-    VERDICTS,
-    Distribution,
-    Sample,
-    place_of,
-)
+from agent.contract.metrics import SKIPPED, STAGES, UNJUDGED, UNLABELLED, VERDICTS
+from agent.contract.samples import SECONDS, Distribution, Sample, place_of
 from agent.contract.verdict import TimingMessage
 from agent.line.publish import Recorded
 from agent.messages import FrameFault

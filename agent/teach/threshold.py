@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.contract.arguments import LOWEST_TARGET
+from agent.contract.judging import LOWEST_TARGET
 from agent.errors import PlumblineError
 from agent.messages import Floats
 from agent.teach.tail import Tail, tail_quantile

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import time
+from functools import partial
 from pathlib import Path
 
 from agent.chain.notary import Notary
@@ -22,7 +23,6 @@ from agent.outbox.keeper import Keeper
 from agent.outbox.outbox import Outbox
 from agent.outbox.spool import DAY_S, Limits
 from agent.settings import settings
-from agent.settings.gateways import Gateway as GatewaySettings
 from agent.trust.keys import KeyFileError
 from agent.trust.private_keys import station_key
 from agent.uplink.courier import Courier
@@ -54,135 +54,116 @@ def make_uplink(
     outbox = Outbox(database)
     outbox.open()
     try:
-        return _around(
-            database,
-            outbox,
-            wanted,
-            events,
-            boot_id=boot_id,
+        if (last_id := outbox.last_id()) is not None:
+            uuid7_after(clock, last_id)
+        keeper = _keeper(database, wanted.outbox, events, clock)
+        database.when_changed(lambda changed: _changed(events, changed))
+        link = MqttLink(
+            wanted.mqtt,
+            topics=topics,
             last_will=last_will,
             clock=clock,
-            new_id=new_id,
+            rng=random.Random(boot_id),
             turn_away=turn_away,
-            bind=bind,
-            key=key,
+            documents=topics.documents(wanted.remote.groups),
+        )
+        courier = Courier(
+            outbox,
+            link,
+            clock=clock,
+            window=wanted.mqtt.window,
+            rules=wanted.delivery,
+            report=lambda refusal: _refused(keeper, events, refusal),
+        )
+        cursors = tuple(Cursor(database, one.name) for one in wanted.gateways)
+        for cursor in cursors:
+            cursor.open()
+        keeper.keep_cursors([one.name for one in wanted.gateways])
+        notary, unsigned = None, None
+        if key is not None:
+            try:
+                notary = Notary(
+                    keeper,
+                    station_key(key),
+                    path=database.path,
+                    topics=topics,
+                    boot_id=boot_id,
+                    clock=clock,
+                    new_id=new_id,
+                    shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
+                    salvaged=database.salvaged,
+                )
+            except KeyFileError as error:
+                unsigned = str(error)
+        gateways = tuple(
+            Gateway(
+                one.name,
+                cursor,
+                make_sink(
+                    one,
+                    topics=topics,
+                    cameras=[camera.name for camera in wanted.cameras],
+                    rules=wanted.part_cameras(),
+                    clock=clock,
+                    interlock=lambda: keeper.full,
+                    bind=bind,
+                ),
+                clock=clock,
+                rng=random.Random(f"{boot_id} {one.name}"),
+                on_unacceptable=partial(_unacceptable, keeper, events, one.name),
+            )
+            for one, cursor in zip(wanted.gateways, cursors, strict=True)
+        )
+        return Uplink(
+            clock=clock,
+            events=events,
+            outbox=outbox,
+            keeper=keeper,
+            link=link,
+            courier=courier,
+            cursors=cursors,
+            gateways=gateways,
+            notary=notary,
+            unsigned=unsigned,
         )
     except BaseException:
         outbox.close()  # the next try may have it
         raise
 
 
-def _around(
-    database: Database,
-    outbox: Outbox,
-    wanted: settings.Settings,
-    events: EventMaker,
-    *,
-    boot_id: str,
-    last_will: bytes,
-    clock: Clock,
-    new_id: Callable[[], str],
-    turn_away: TurnAway,
-    bind: Binder,
-    key: Path | None,
-) -> Uplink:
-    """Everything else, for an open outbox."""
-    topics = events.topics
-    if (last_id := outbox.last_id()) is not None:
-        uuid7_after(clock, last_id)
+def _keeper(database: Database, bounds: settings.Outbox, events: EventMaker, clock: Clock) -> Keeper:
+    """Open."""
     keeper = Keeper(
         database,
         limits=Limits(
-            max_bytes=wanted.outbox.max_bytes,
-            min_free_bytes=wanted.outbox.min_free_bytes,
-            history_s=wanted.outbox.history_days * DAY_S,
-            crop_age_s=wanted.outbox.crop_age_days * DAY_S,
+            max_bytes=bounds.max_bytes,
+            min_free_bytes=bounds.min_free_bytes,
+            history_s=bounds.history_days * DAY_S,
+            crop_age_s=bounds.crop_age_days * DAY_S,
         ),
-        hold_when_full=wanted.outbox.when_full == "hold",
+        hold_when_full=bounds.when_full == "hold",
         events=events,
         clock=clock,
     )
     keeper.open()
-    database.when_changed(lambda changed: _changed(events, changed))
-    link = MqttLink(
-        wanted.mqtt,
-        topics=topics,
-        last_will=last_will,
-        clock=clock,
-        rng=random.Random(boot_id),
-        turn_away=turn_away,
-        documents=topics.documents(wanted.remote.groups),
-    )
+    return keeper
 
-    def report(refusal: Refusal) -> None:
-        event, severity = "row_refused", "warning"
-        if refusal.quarantined:
-            event, severity = "row_quarantined", "alarm"
-        detail = f"{refusal.kind} {refusal.seq} of the outbox: {refusal.reason}"
-        told = events.row(event, severity, detail, seq=refusal.seq, kind=refusal.kind)  # type: ignore[arg-type]
-        keeper.refused(BROKER, refusal.seq, refusal.reason, told)
 
-    courier = Courier(
-        outbox, link, clock=clock, window=wanted.mqtt.window, rules=wanted.delivery, report=report
-    )
-    cursors = tuple(Cursor(database, one.name) for one in wanted.gateways)
-    for cursor in cursors:
-        cursor.open()
-    keeper.keep_cursors([one.name for one in wanted.gateways])
+def _refused(keeper: Keeper, events: EventMaker, refusal: Refusal) -> None:
+    """The broker did not take a row."""
+    event, severity = "row_refused", "warning"
+    if refusal.quarantined:
+        event, severity = "row_quarantined", "alarm"
+    detail = f"{refusal.kind} {refusal.seq} of the outbox: {refusal.reason}"
+    told = events.row(event, severity, detail, seq=refusal.seq, kind=refusal.kind)  # type: ignore[arg-type]
+    keeper.refused(BROKER, refusal.seq, refusal.reason, told)
 
-    def gateway(one: GatewaySettings, cursor: Cursor) -> Gateway:
-        sink = make_sink(
-            one,
-            topics=topics,
-            cameras=[camera.name for camera in wanted.cameras],
-            rules=wanted.part_cameras(),
-            clock=clock,
-            interlock=lambda: keeper.full,
-            bind=bind,
-        )
 
-        def store(unacceptable: Unacceptable) -> None:
-            detail = f"gateway {one.name} will never take row {unacceptable.seq}: {unacceptable.reason}"
-            told = events.row("row_refused", "warning", detail, gateway=one.name, seq=unacceptable.seq)
-            keeper.refused(one.name, unacceptable.seq, unacceptable.reason, told)
-
-        return Gateway(
-            one.name,
-            cursor,
-            sink,
-            clock=clock,
-            rng=random.Random(f"{boot_id} {one.name}"),
-            on_unacceptable=store,
-        )
-
-    notary, unsigned = None, None
-    if key is not None:
-        try:
-            notary = Notary(
-                keeper,
-                station_key(key),
-                path=database.path,
-                topics=topics,
-                boot_id=boot_id,
-                clock=clock,
-                new_id=new_id,
-                shift_starts=[time.fromisoformat(start) for start in wanted.page.shift_starts],
-                salvaged=database.salvaged,
-            )
-        except KeyFileError as error:
-            unsigned = str(error)
-    return Uplink(
-        clock=clock,
-        events=events,
-        outbox=outbox,
-        keeper=keeper,
-        link=link,
-        courier=courier,
-        cursors=cursors,
-        gateways=tuple(gateway(one, cursor) for one, cursor in zip(wanted.gateways, cursors, strict=True)),
-        notary=notary,
-        unsigned=unsigned,
-    )
+def _unacceptable(keeper: Keeper, events: EventMaker, gateway: str, row: Unacceptable) -> None:
+    """A gateway's server will never take a row."""
+    detail = f"gateway {gateway} will never take row {row.seq}: {row.reason}"
+    told = events.row("row_refused", "warning", detail, gateway=gateway, seq=row.seq)
+    keeper.refused(gateway, row.seq, row.reason, told)
 
 
 def _changed(events: EventMaker, changed: Changed) -> Row:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.contract.arguments import MarkResult
+from agent.contract.judging import MarkResult
 from agent.marks.file import Wanted
 from agent.page.jobs import unheard
 from tests.agent.page.station import Station

@@ -10,7 +10,7 @@ import pytest
 
 from tests.brokers import Subscriber, eventually
 from tests.e2e.agent_process import STATION, AgentProcess
-from tests.lived import Lived
+from tests.lived import living
 
 
 def absent(name: str, path: Path) -> dict[str, object]:
@@ -44,7 +44,7 @@ def test_a_camera_that_is_absent_at_the_start_degrades_and_comes_later_while_oth
     assert verdicts_of(subscriber, "late") == 0
     late.mkdir()
     shutil.copyfile(tmp_path / "frames" / "part000.png", late / "part.png")
-    with Lived() as away:
+    with living() as away:
         eventually(lambda: verdicts_of(subscriber, "late") >= 1, "the late camera serves")
     assert away.seconds < 10.0
     eventually(lambda: "late" not in status(subscriber)["reason"], "the late camera is no trouble any more")

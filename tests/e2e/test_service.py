@@ -19,7 +19,7 @@ from tests.brokers import HOST, Mosquitto, Subscriber, eventually
 from tests.e2e.agent_process import AgentProcess
 from tests.e2e.frozen import frozen
 from tests.e2e.test_agent import verdicts
-from tests.lived import Lived
+from tests.lived import living
 
 WATCHDOG_S = 4.0
 LOOK_S = 0.5  # from one sign of life to the next
@@ -246,7 +246,7 @@ def test_a_frozen_line_is_noticed_within_the_watchdogs_time_every_time(
     noticed = []
     for number in range(1, FREEZES + 1):
         time.sleep(number % 7 * 0.1)  # at another moment each time
-        with frozen(agent.thread("line-top")) as since, Lived() as lived:
+        with frozen(agent.thread("line-top")) as since, living() as lived:
             while (acted_at := manager.acts_at(since)) is None:
                 time.sleep(0.02)
         noticed.append(min(acted_at - since, lived.seconds))

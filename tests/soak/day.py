@@ -14,7 +14,7 @@ from tests.soak.hazards import DO
 from tests.soak.hurried import DayClock
 from tests.soak.plan import DISK, Hazard, Kind
 from tests.soak.site import Site, site
-from tests.soak.watch import Sample, Watch
+from tests.soak.watch import Sample, watched
 
 PART_EVERY_S = 6.0  # of the day that is played, at each camera
 LOOKS = 720  # in a day
@@ -64,19 +64,18 @@ def play(
     rate_hz = clock.times / PART_EVERY_S
     befell: list[Befell] = []
     with site(folder, clock, rate_hz=rate_hz, has_disk=has_disk, is_warm=is_warm) as one:
-        watch = Watch(
+        with watched(
             pid=lambda: one.agent.pid,
             elapsed_s=clock.elapsed_s,
             every_s=max(SOONEST_LOOK_S, minutes * 60 / LOOKS),
             page_port=one.agent.page_port,
-        )
-        with watch:
+        ) as samples:
             for hazard in hazards:
                 _sleep_until(clock, hazard.at_h)
                 befell.append(_befall(one, hazard))
             _sleep_until(clock, hours)
             one.goes_on()
-        return _closed(one, befell, watch.samples, minutes=minutes)
+        return _closed(one, befell, samples, minutes=minutes)
 
 
 def _befall(one: Site, hazard: Hazard) -> Befell:

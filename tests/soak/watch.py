@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import TracebackType
 
 import httpx
 
 from tests import plain_http
+from tests.beside import beside
 
 VIEWS = ("metrics", "api/views/live")  # what a Prometheus and an open browser ask for
 
@@ -37,57 +37,36 @@ def look(pid: int) -> tuple[float, int, int]:
     return int(said["VmRSS"].split()[0]) / 1024, int(said["Threads"]), handles
 
 
-class Watch:
+@contextmanager
+def watched(
+    *, pid: Callable[[], int | None], elapsed_s: Callable[[], float], every_s: float, page_port: int
+) -> Iterator[list[Sample]]:
     """Within the `with` a thread looks every so often, and has the page's views made as others would."""
+    samples: list[Sample] = []
+    lives: list[int] = []
 
-    def __init__(
-        self, *, pid: Callable[[], int | None], elapsed_s: Callable[[], float], every_s: float, page_port: int
-    ) -> None:
-        self.samples: list[Sample] = []
-        self._pid = pid
-        self._elapsed_s = elapsed_s
-        self._every_s = every_s
-        self._page = f"http://127.0.0.1:{page_port}"
-        self._lives: list[int] = []
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+    def sample() -> None:
+        if (now := pid()) is None:
+            return
+        rss_mb, threads, handles = look(now)
+        if not lives or lives[-1] != now:
+            lives.append(now)
+        samples.append(
+            Sample(at_s=elapsed_s(), life=len(lives) - 1, rss_mb=rss_mb, threads=threads, handles=handles)
+        )
 
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def run(ended: threading.Event) -> None:
         due_s = time.monotonic()
-        while not self._ended.wait(max(0.0, due_s - time.monotonic())):
-            due_s = max(due_s + self._every_s, time.monotonic())
+        while not ended.wait(max(0.0, due_s - time.monotonic())):
+            due_s = max(due_s + every_s, time.monotonic())
             with suppress(OSError, KeyError):
-                self._sample()
+                sample()
             with suppress(httpx.HTTPError):
                 for view in VIEWS:
-                    plain_http.get(f"{self._page}/{view}", timeout=5)
+                    plain_http.get(f"http://127.0.0.1:{page_port}/{view}", timeout=5)
 
-    def _sample(self) -> None:
-        pid = self._pid()
-        if pid is None:
-            return
-        rss_mb, threads, handles = look(pid)
-        if not self._lives or self._lives[-1] != pid:
-            self._lives.append(pid)
-        self.samples.append(
-            Sample(
-                at_s=self._elapsed_s(),
-                life=len(self._lives) - 1,
-                rss_mb=rss_mb,
-                threads=threads,
-                handles=handles,
-            )
-        )
+    with beside("watch", run):
+        yield samples
 
 
 def keep(path: Path, samples: Iterable[Sample]) -> None:

@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from agent.contract.arguments import Changing, MarkResult
 from agent.contract.commands import Progress
+from agent.contract.judging import MarkResult
+from agent.contract.strict import Changing
 
 Data: TypeAlias = Mapping[str, JsonValue]  # `data` of the answer
 Steps: TypeAlias = Generator[Progress | None, None, Data]

@@ -25,7 +25,7 @@ from pydantic import JsonValue
 
 from agent.clock import Clock
 from agent.contract import inbound as bounds
-from agent.contract.arguments import Changing, CommandName
+from agent.contract.arguments import CommandName
 from agent.contract.commands import (
     CODES,
     Accepted,
@@ -37,6 +37,7 @@ from agent.contract.commands import (
 )
 from agent.contract.inbound import Inbound
 from agent.contract.payloads import encode
+from agent.contract.strict import Changing
 from agent.contract.topics import Topics
 from agent.remote.commands.admission import admit
 from agent.remote.commands.answering import brief, done, failed, not_done, under_way

@@ -8,7 +8,9 @@ from typing import Protocol, TypeAlias
 import structlog
 from pydantic import JsonValue
 
-from agent.contract.arguments import Arguments, Bind, Calibrate, Threshold
+from agent.contract.arguments import Bind
+from agent.contract.judging import Calibrate, Threshold
+from agent.contract.strict import Arguments
 from agent.foreign import shown
 from agent.remote.changes import ChangeFile, Outcome
 from agent.remote.commands.asked import NOBODY

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 
 from agent.archive.index import Kept as Entry
 from agent.clock import Clock
-from agent.contract.arguments import Bind, MarkResult
+from agent.contract.arguments import Bind
+from agent.contract.judging import MarkResult
 from agent.contract.mark import Way
 from agent.contract.payloads import Hold
 from agent.marks.decide import Marked

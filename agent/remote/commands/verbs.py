@@ -1,8 +1,8 @@
 """What each command does: the table from its name to its doing.
 
-The name, the arguments and the words about them stand in `agent/contract/arguments.py`. A verb that takes
-long is done in steps: between two of them the desk answers others, and the line may write to the outbox.
-A step that yields a Progress has it told to whoever asked.
+The name, the arguments and the words about them stand in `agent/contract/arguments.py` and `judging.py`.
+A verb that takes long is done in steps: between two of them the desk answers others, and the line may write
+to the outbox. A step that yields a Progress has it told to whoever asked.
 """
 
 from __future__ import annotations
@@ -15,26 +15,21 @@ from typing import Any, TypeAlias
 from agent.clock import rfc3339
 from agent.contract.arguments import (
     Ack,
-    Arguments,
     Bind,
-    Calibrate,
-    DecideAgain,
     Disable,
     Doctor,
     Enable,
-    InForce,
     LogLevel,
-    MarkResult,
     Pause,
     Ping,
     Replay,
     Resume,
     Snapshot,
     SwitchRecipe,
-    Threshold,
-    WhatIf,
 )
 from agent.contract.commands import NotDoneError, Progress
+from agent.contract.judging import Calibrate, DecideAgain, InForce, MarkResult, Threshold, WhatIf
+from agent.contract.strict import Arguments
 from agent.marks.file import NoRoomForMarksError
 from agent.outbox.replayed import Replayed, together
 from agent.remote.commands import goods, installing, snapshots, what_if

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import structlog
 from pydantic import JsonValue
 
-from agent.bundle.bundle import Bundle
-from agent.clock import Clock, moment_of
+from agent.clock import moment_of
 from agent.contract.desired import Target
 from agent.contract.events import Severity
 from agent.errors import PlumblineError
 from agent.foreign import shown, stored
 from agent.remote.rollout import telling
 from agent.remote.rollout.baseline import baseline_of
-from agent.remote.rollout.depot import Depot, DepotError
-from agent.remote.rollout.means import Prove, Stage, Turn
+from agent.remote.rollout.depot import DepotError
+from agent.remote.rollout.means import Means
 from agent.remote.rollout.offers import is_made_here
 from agent.remote.rollout.probation import otherwise
-from agent.remote.rollout.recorded import UNRECORDED, Recorded
 from agent.remote.rollout.transaction import (
     Boundary,
     Breached,
@@ -40,31 +37,11 @@ from agent.remote.rollout.transaction import (
     Refused,
 )
 from agent.remote.rollout.watching import GoingBack, OnProbation, Watching
-from agent.remote.rollout.witness import Witness
 from agent.remote.rollout.work import Work
-from agent.remote.transport.fetch import Fetch, Order, Progress
-from agent.settings.remote import Probation
+from agent.remote.transport.fetch import Order, Progress
 from agent.trust import freshness
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What a rollout uses of a station. `trusted` raises a PlumblineError."""
-
-    depot: Depot
-    fetch: Fetch
-    prove: Prove
-    stage: Stage
-    turn: Turn
-    trusted: Callable[[Bundle], None]
-    witness: Witness
-    limits: Probation
-    kept_free: int  # bytes that stay free on the disk
-    tell: telling.Tell
-    clock: Clock
-    recorded: Recorded = UNRECORDED
 
 
 class Duties:

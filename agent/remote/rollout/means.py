@@ -1,13 +1,22 @@
-"""What a rollout uses and does not have itself, beside bytes: a proof, and the lines that serve."""
+"""What a rollout uses and does not have itself: a depot, bytes, a proof, and the lines that serve."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from agent.bundle.bundle import Bundle
+from agent.clock import Clock
 from agent.errors import PlumblineError
+from agent.remote.rollout.depot import Depot
+from agent.remote.rollout.recorded import UNRECORDED, Recorded
+from agent.remote.rollout.telling import Tell
 from agent.remote.rollout.transaction import Proven
+from agent.remote.rollout.witness import Witness
+from agent.remote.transport.fetch import Fetch
+from agent.settings.remote import Probation
 
 
 class NotReadyError(PlumblineError):
@@ -61,3 +70,21 @@ class Stage(Protocol):
 
     def used(self) -> frozenset[str]:
         """Every bundle that the lines judge by or may come to judge by, which is never cleaned up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """All of that together. `trusted` raises a PlumblineError."""
+
+    depot: Depot
+    fetch: Fetch
+    prove: Prove
+    stage: Stage
+    turn: Turn
+    trusted: Callable[[Bundle], None]
+    witness: Witness
+    limits: Probation
+    kept_free: int  # bytes that stay free on the disk
+    tell: Tell
+    clock: Clock
+    recorded: Recorded = UNRECORDED

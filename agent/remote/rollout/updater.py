@@ -26,7 +26,8 @@ from agent.remote.rollout.answers import AGAIN_S, Answers
 from agent.remote.rollout.begin import Begun
 from agent.remote.rollout.carrying import Carrying
 from agent.remote.rollout.depot import DepotError
-from agent.remote.rollout.duties import Duties, Means
+from agent.remote.rollout.duties import Duties
+from agent.remote.rollout.means import Means
 from agent.remote.rollout.offers import Offer, Refusal, of_folder, unread, way_back
 from agent.remote.rollout.orders import (
     Adopt,

@@ -18,7 +18,7 @@ from agent.settings.camera import Camera
 from agent.track.track import make_track
 from tests.agent.cameras.scripted import GONE, PATIENCE_S, Plant, eventually
 from tests.agent.cameras.watched import Watched, watched_camera
-from tests.lived import Lived
+from tests.lived import living
 
 QUICK = Pauses(first_s=0.002, longest_s=0.004, mistake_s=0.05)
 SHORT = Patience(open_s=0.1, first_frame_s=0.15, silence_s=0.15)
@@ -208,7 +208,7 @@ def test_a_camera_is_back_within_three_seconds_of_its_return() -> None:
         one.frames_reach(5)
         plant.error = GONE
         eventually(lambda: len(plant.connections) >= 5, "the pauses have grown")
-        with Lived() as away:
+        with living() as away:
             plant.error = None
             one.frames_go_on()
     assert away.seconds < 3.0
@@ -219,7 +219,7 @@ def test_a_stop_does_not_wait_for_a_driver_that_hangs(monkeypatch: pytest.Monkey
     plant = Plant(hang_in="grab")
     with watched(plant, Patience()) as one:
         eventually(lambda: plant.hanging == 1, "it hangs")
-        with Lived() as stopping:
+        with living() as stopping:
             one.stop.set()
             eventually(one.capture.is_finished, "it has stopped")
         assert plant.hanging == 1 and stopping.seconds < 3.0

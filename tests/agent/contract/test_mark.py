@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agent.contract.arguments import MarkResult
+from agent.contract.judging import MarkResult
 from agent.contract.label import LONGEST_LABEL, Label
 from agent.contract.mark import truth_of
 

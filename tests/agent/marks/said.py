@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.archive.shelf import Shelf
 from agent.clock import Clock, SystemClock, new_uuid7
-from agent.contract.arguments import MarkResult
+from agent.contract.judging import MarkResult
 from agent.contract.mark import Mark
 from agent.contract.payloads import verdict_row
 from agent.contract.topics import Topics

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from agent.clock import SystemClock
-from tests.lived import Lived
+from tests.lived import Lived, living
 
 
 class LivedClock(SystemClock):
-    """`with LivedClock() as clock`: it runs by the seconds that this process lived."""
+    """It runs by the seconds that this process lived."""
 
-    def __init__(self) -> None:
+    def __init__(self, lived: Lived) -> None:
         self._began_ns = time.monotonic_ns()
-        self._lived = Lived()
-
-    def __enter__(self) -> LivedClock:
-        self._lived.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lived.__exit__(kind, error, trace)
+        self._lived = lived
 
     def monotonic_ns(self) -> int:
         return self._began_ns + round(self._lived.seconds * 1e9)
+
+
+@contextmanager
+def lived_clock() -> Iterator[LivedClock]:
+    """`with lived_clock() as clock: ...`"""
+    with living() as lived:
+        yield LivedClock(lived)

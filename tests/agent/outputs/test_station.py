@@ -22,7 +22,7 @@ from agent.settings.camera import GenicamSource
 from agent.settings.outputs import EncoderTracking, ModbusGate, Output
 from tests.agent.engines.small_bundle import write_small
 from tests.agent.outputs.beltcamera import Line
-from tests.agent.outputs.livedclock import LivedClock
+from tests.agent.outputs.livedclock import lived_clock
 from tests.agent.outputs.plc import ModbusPlc
 from tests.brokers import HOST, eventually
 
@@ -80,7 +80,7 @@ class Cell:
 @contextmanager
 def cell(folder: Path, line: Line, plc: ModbusPlc, **more: Any) -> Iterator[Cell]:
     crew = Crew()
-    with LivedClock() as clock:
+    with lived_clock() as clock:
         plc.now_ns = clock.monotonic_ns
         app = build(wanted(folder, plc, **more), clock, crew, make=line.make)
         thread = threading.Thread(target=app.run)

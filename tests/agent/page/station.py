@@ -17,8 +17,9 @@ from agent.archive.entry import compose, head_of
 from agent.archive.shelf import Shelf
 from agent.clock import Clock, SystemClock, new_uuid7, rfc3339
 from agent.contract.actuation import Action, Cause
-from agent.contract.arguments import CommandName, MarkResult
+from agent.contract.arguments import CommandName
 from agent.contract.commands import NotDoneError
+from agent.contract.judging import MarkResult
 from agent.contract.row import Changed, Row, Waiting
 from agent.contract.topics import Topics
 from agent.contract.verdict import Verdict

@@ -24,7 +24,7 @@ from agent.status.snapshot import Serving
 from tests import plain_http
 from tests.agent.status.samples import THRESHOLD, verdict
 from tests.brokers import DEADLINE_S, eventually
-from tests.lived import Lived
+from tests.lived import living
 
 LIMITS = Limits(connections=6, backlog=16, ask_s=0.4, answer_s=1.0, hurry_s=0.2)
 
@@ -150,7 +150,7 @@ def test_a_crowd_that_holds_connections_keeps_nobody_out_and_is_sent_away(
 def test_a_head_that_comes_byte_by_byte_is_cut_short(server: PageServer) -> None:
     with (
         crowd(server.port, 1, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") as (guest,),
-        Lived() as patience,
+        living() as patience,
         pytest.raises(ConnectionError),
     ):
         while patience.seconds < 10:
@@ -203,6 +203,6 @@ def test_pages_that_ask_again_and_again_are_all_served_though_they_are_more_than
 
 def test_a_page_with_a_crowd_stops_at_once(server: PageServer) -> None:
     with crowd(server.port, LIMITS.connections, b"GET / HTTP/1.1\r\n"):
-        with Lived() as stopping:
+        with living() as stopping:
             server.stop()
         assert stopping.seconds < 3

@@ -24,7 +24,7 @@ from agent.remote.changes import NAME, ChangeFile
 from agent.remote.rollout.baseline import Sample
 from agent.remote.rollout.begin import Begun, begin
 from agent.remote.rollout.depot import Depot
-from agent.remote.rollout.duties import Means
+from agent.remote.rollout.means import Means
 from agent.remote.rollout.offers import read_offer
 from agent.remote.rollout.orders import Said
 from agent.remote.rollout.recorded import BundleRecord

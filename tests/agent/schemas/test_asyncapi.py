@@ -14,7 +14,7 @@ from agent.contract.commands import CODES, Accepted
 from agent.contract.inbound import Inbound
 from agent.contract.topics import TOPICS, Topics, group_desired
 from agent.remote.commands.admission import admit
-from agent.schemas import examples
+from agent.schemas import examples, remote_examples
 from agent.schemas.asyncapi import PREFIX, document
 
 OFFICIAL = Path(__file__).resolve().parents[2] / "data" / "asyncapi-3.0.0.json"
@@ -86,7 +86,7 @@ def test_every_example_keeps_the_schema_of_its_message(name: str) -> None:
 def test_the_example_of_a_command_is_one_that_runs(name: str) -> None:
     inbound = Inbound(
         topic=examples.TOPICS.cmd(name),
-        payload=json.dumps(examples.command(name)).encode(),
+        payload=json.dumps(remote_examples.command(name)).encode(),
         retained=False,
     )
     asked = admit(
@@ -105,7 +105,7 @@ def test_the_example_of_a_command_is_one_that_runs(name: str) -> None:
     [("args", {"from_sequence": 0, "to_sequence": 1}), ("id", ""), ("schema", "x"), ("more", 1)],
 )
 def test_the_schema_of_a_command_is_strict(change: str, broken: object) -> None:
-    wrong = {**examples.command("replay"), change: broken}
+    wrong = {**remote_examples.command("replay"), change: broken}
     with pytest.raises(jsonschema.ValidationError):
         holds({"$ref": "#/components/schemas/replay_command"}, wrong)
 

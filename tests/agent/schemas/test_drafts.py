@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel
 
 from agent.contract.verdict import REASONS
-from agent.schemas import examples
+from agent.schemas import examples, remote_examples
 from agent.schemas.asyncapi import document
 from agent.schemas.json_schemas import DRAFT, BothDrafts
 from agent.schemas.printed import printed
@@ -46,12 +46,14 @@ def given(name: str) -> list[Any]:
         case "metrics":
             return [examples.metrics()]
         case "command":
-            return [examples.command(one) for one in ("ping", "replay", "ack")]
+            return [remote_examples.command(one) for one in ("ping", "replay", "ack")]
         case "settings":
             texts = [ROOT / "config/agent.yaml", ROOT / "config/sites/example.yaml"]
             return [yaml.safe_load(text.read_text(encoding="utf-8")) for text in texts]
+        case "signed-command" | "reported" | "desired-settings" | "desired-bundle":
+            return [examples.plain(getattr(remote_examples, name.replace("-", "_"))())]
         case _:
-            return [examples.plain(getattr(examples, name.replace("-", "_"))())]
+            return [examples.plain(getattr(examples, name)())]
 
 
 def harmed(name: str, instance: Any) -> list[Any]:

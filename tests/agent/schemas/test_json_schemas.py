@@ -8,8 +8,9 @@ import jsonschema
 import pytest
 
 from agent.contract.events import EVENT_NAMES
-from agent.contract.metrics import METRICS, Distribution, Sample, message
-from agent.schemas import examples
+from agent.contract.metrics import METRICS
+from agent.contract.samples import Distribution, Sample, message
+from agent.schemas import examples, remote_examples
 from agent.schemas.printed import printed
 
 
@@ -23,7 +24,7 @@ def test_messages_keep_their_schemas() -> None:
     valid("event", examples.plain(examples.event()))
     valid("part", examples.plain(examples.part()))
     valid("status", examples.plain(examples.status()))
-    valid("command", examples.command("replay"))
+    valid("command", remote_examples.command("replay"))
 
 
 @pytest.mark.parametrize("what", ["verdict", "event", "part", "status"])
@@ -36,9 +37,9 @@ def test_a_field_that_comes_later_does_not_break_a_reader(what: str) -> None:
 
 def test_a_command_is_held_to_the_letter() -> None:
     with pytest.raises(jsonschema.ValidationError):
-        valid("command", {**examples.command("ping"), "weather": "dry"})
+        valid("command", {**remote_examples.command("ping"), "weather": "dry"})
     with pytest.raises(jsonschema.ValidationError):
-        valid("command", {**examples.command("ping"), "args": {"weather": "dry"}})
+        valid("command", {**remote_examples.command("ping"), "args": {"weather": "dry"}})
 
 
 def test_a_fresh_and_a_moved_snapshot_of_metrics_keep_the_schema() -> None:

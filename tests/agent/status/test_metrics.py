@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.contract.metrics import METRICS, SECONDS, Distribution, Metric, Sample, message
+from agent.contract.metrics import METRICS, Metric
+from agent.contract.samples import SECONDS, Distribution, Sample, message
 from agent.status.metrics import Metrics
 
 

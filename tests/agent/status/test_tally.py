@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.contract.metrics import SKIPPED, STAGES, UNJUDGED, VERDICTS, message
+from agent.contract.metrics import SKIPPED, STAGES, UNJUDGED, VERDICTS
+from agent.contract.samples import message
 from agent.contract.verdict import REASONS, TimingMessage
 from agent.line.crops import Crop
 from agent.line.publish import Recorded

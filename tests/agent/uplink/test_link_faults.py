@@ -19,7 +19,7 @@ from tests.agent.uplink.bad_broker import CONNACK_5, CONNACK_311, BadBroker
 from tests.agent.uplink.links import Impatient, link_to
 from tests.agent.uplink.stations import mqtt, station, status
 from tests.brokers import DEADLINE_S, HOST, Mosquitto, Subscriber, eventually
-from tests.lived import Lived
+from tests.lived import living
 
 CONNECTIONS = 400
 KEEPALIVE_S = 5  # the shortest that settings allow
@@ -168,7 +168,7 @@ def test_trap_9_a_half_open_link_is_noticed_within_one_and_a_half_keepalives(
         one.deliver_all()
         mosquitto.freeze()
         sequence = 1
-        with Lived() as unnoticed:
+        with living() as unnoticed:
             while one.link.state.connected:
                 if busy:
                     sequence += 1

@@ -28,7 +28,7 @@ from tests.gige.aravis import needs_aravis
 from tests.gige.client import PATIENCE_S, frames, opened, shows, source, until_quiet
 from tests.gige.process import ROOT, SimulatedCamera
 from tests.gige.webs import noise, shown
-from tests.lived import Lived
+from tests.lived import living
 
 pytestmark = needs_aravis
 
@@ -93,7 +93,7 @@ def dies_and_comes_back(break_it: Callable[[SimulatedCamera], Callable[[], None]
         repair = break_it(simulated)
         _, said = until_lost(camera)
         assert "does not answer any more" in said
-        with Lived() as closing:
+        with living() as closing:
             camera.close()
         assert closing.seconds < 7
         repair()

@@ -26,7 +26,7 @@ from agent.messages import Frame, FrameFault
 from agent.settings.camera import FeatureWrite, HarvestersSource
 from tests.agent.cameras.scripted import eventually
 from tests.agent.cameras.watched import watched_camera
-from tests.lived import Lived
+from tests.lived import living
 
 SPEC = find_spec("genicam")
 PRODUCER = Path(SPEC.origin).parent / "TLSimu.cti" if SPEC and SPEC.origin else Path("TLSimu.cti")
@@ -192,7 +192,7 @@ def test_a_frozen_process_is_silent_and_close_ends_it(camera: HarvestersCamera) 
     process = pid(camera)
     os.kill(process, signal.SIGSTOP)
     eventually(lambda: camera.grab(0.3) is None, "nothing comes any more")
-    with Lived() as closing:
+    with living() as closing:
         camera.close()
     assert closing.seconds < 5.0
     with pytest.raises(ProcessLookupError):

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import rfc3339
-from agent.contract.arguments import COMMANDS, MAXIMUM_REPLAY, MAXIMUM_WORD, Ack, Bind, Ping, Replay
+from agent.contract.arguments import COMMANDS, MAXIMUM_REPLAY, Ack, Bind, Ping, Replay
 from agent.contract.commands import CODES, Accepted, Rejected
 from agent.contract.inbound import Inbound
+from agent.contract.strict import MAXIMUM_WORD
 from agent.remote.commands.admission import MAXIMUM_BYTES, admit, busy
 from tests.agent.outbox.rows import TOPICS
 from tests.agent.uplink.asking import MES, NOW, RESULT, allowed, command, request

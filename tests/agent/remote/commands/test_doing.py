@@ -15,8 +15,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.clock import ManualClock
-from agent.contract.arguments import COMMANDS, MarkResult
+from agent.contract.arguments import COMMANDS
 from agent.contract.commands import NotDoneError
+from agent.contract.judging import MarkResult
 from agent.contract.mark import Way
 from agent.line.holds import Holds
 from agent.marks.decide import Marked

@@ -28,7 +28,7 @@ def test_a_verb_takes_the_arguments_that_its_command_has(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_says_what_it_does_and_answers_and_has_an_example_that_it_takes(name: str) -> None:
-    arguments, place = COMMANDS[name], f"agent/contract/arguments.py: {COMMANDS[name].__name__}"
+    arguments, place = COMMANDS[name], f"{COMMANDS[name].__module__}: {COMMANDS[name].__name__}"
     assert arguments.__dict__.get("__doc__"), f"{place} says nothing"
     for said in ("example", "answer"):
         assert said in arguments.__dict__, f"{place} has no `{said}`"
