@@ -24,11 +24,13 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.contract.desired import MAX_DOCUMENT_BYTES
 from agent.contract.inbound import Inbound
+from agent.contract.payloads import JSON
 from agent.contract.topics import TOPICS, Delivery
 from agent.settings.credentials import read_secret
 from agent.settings.settings import Mqtt
 from agent.uplink.mqtt.bounded import BoundedClient
 from agent.uplink.mqtt.certificates import tls_context
+from agent.uplink.mqtt.publish_properties import PublishProperties
 from agent.uplink.mqtt.retry import Protocol
 from agent.uplink.mqtt.terms import Terms
 
@@ -119,7 +121,8 @@ class Connection:
             client.tls_set_context(tls_context(settings))
         keepalive_s = int(settings.keepalive_s * NOTICED_WITHIN / NOTICED_AFTER)
         if self.protocol == "5":
-            properties = _publish_properties("application/json", (), None, PacketTypes.WILLMESSAGE)
+            properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+            properties.ContentType = JSON
             properties.WillDelayInterval = WILL_DELAY_S
             if terms.will:
                 client.will_set(
@@ -214,9 +217,7 @@ class Connection:
         qos, retain = min(delivery.qos, self.qos), delivery.retain and self.retains
         v5 = None
         if self.protocol == "5":
-            v5 = _publish_properties(content_type, properties, correlation_data, PacketTypes.PUBLISH)
-            if response_topic is not None:
-                v5.ResponseTopic = response_topic
+            v5 = PublishProperties(content_type, properties, correlation_data, response_topic)
         return self._client.publish(topic, payload, qos, retain, properties=v5)
 
     def check_size(self, topic: str, payload: bytes, correlation_data: bytes | None = None) -> None:
@@ -308,18 +309,6 @@ def _inbound(message: paho.MQTTMessage, number: int) -> Inbound:
         correlation_data=getattr(message.properties, "CorrelationData", None),
         token=number << PACKET_ID_BITS | message.mid,
     )
-
-
-def _publish_properties(
-    content_type: str, pairs: Sequence[tuple[str, str]], correlation_data: bytes | None, packet: int
-) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    properties.ContentType = content_type
-    if pairs:
-        properties.UserProperty = list(pairs)
-    if correlation_data is not None:
-        properties.CorrelationData = correlation_data
-    return properties
 
 
 def _password(settings: Mqtt) -> str | None:
