@@ -189,14 +189,18 @@ def _publish(
     rules: Rules, state: CourierState, event: RowsWaiting, now_ns: int
 ) -> tuple[CourierState, tuple[Action, ...]]:
     actions: list[Action] = []
+    flights: list[Flight] = []
+    held = set(_held(state))
+    room = state.open_window - len(state.in_flight)
     taken = 0
     for waiting in event.rows:
-        if len(state.in_flight) >= state.open_window:
+        if len(flights) >= room:
             break
         taken += 1
         seq, row = waiting.seq, waiting.row
-        if seq in _held(state):
+        if seq in held:
             continue
+        held.add(seq)
         limit, size = state.maximum_packet_bytes, packet_bytes(waiting)
         if limit is not None and size > limit:
             reason = f"its packet of {size} bytes is over the broker's limit of {limit}"
@@ -204,15 +208,16 @@ def _publish(
             state = _with(state, refusal)
             actions.append(Report(refusal=refusal))
         else:
-            flight = Flight(seq=seq, kind=row.kind, replayed=waiting.replayed)
-            state = replace(
-                state,
-                in_flight=(*state.in_flight, flight),
-                publications=state.publications + 1,
-                replay_allowance=state.replay_allowance - waiting.replayed,
-            )
+            flights.append(Flight(seq=seq, kind=row.kind, replayed=waiting.replayed))
             actions.append(Publish(waiting=waiting))
-    state, loads = _load(replace(state, drained=event.complete and taken == len(event.rows)))
+    state = replace(
+        state,
+        in_flight=(*state.in_flight, *flights),
+        publications=state.publications + len(flights),
+        replay_allowance=state.replay_allowance - sum(flight.replayed for flight in flights),
+        drained=event.complete and taken == len(event.rows),
+    )
+    state, loads = _load(state)
     return state, (*actions, *loads)
 
 
