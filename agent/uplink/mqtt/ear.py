@@ -22,7 +22,8 @@ class Ear:
     def __init__(self, connection: Connection, topics: Topics, others: Sequence[str]) -> None:
         """`others` are topics beside those of commands."""
         self._connection = connection
-        self._topics = topics
+        self._every = topics.commands()
+        self._each = tuple(topics.cmd(name) for name in COMMANDS)  # here, since `attend` is called at each turn
         self._others = tuple(others)
         self._asked: tuple[str, ...] = ()
         self.lack: str | None = None  # in words for people
@@ -38,8 +39,7 @@ class Ear:
 
     def attend(self, lasted_s: float) -> None:
         """Ask for what is not yet asked for, and look at what was answered."""
-        connection, every = self._connection, self._topics.commands()
-        each = tuple(self._topics.cmd(name) for name in COMMANDS)
+        connection, every, each = self._connection, self._every, self._each
         if not self._asked:
             if connection.terms.commands or lasted_s > DEAF_S:
                 self._ask((every,) if connection.wildcards else each)
