@@ -27,8 +27,9 @@ lived_ns, chain)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _LAST_WAIT = "INSERT INTO waiting (seq, class, size) SELECT seq, class, size FROM record WHERE seq >= ?"
 _COUNT = "UPDATE tally SET rows = rows + ?, bytes = bytes + ? WHERE class = ?"
-_LEASE = """SELECT waiting.seq, {columns} FROM waiting CROSS JOIN record ON record.seq = waiting.seq
-WHERE waiting.class = ? AND waiting.seq NOT IN ({marks}) ORDER BY waiting.seq LIMIT ?"""
+_COLUMNS = ", ".join(f"record.{name}" for name in RECORD_COLUMNS.split(", "))
+_LEASE = f"""SELECT waiting.seq, {_COLUMNS} FROM waiting CROSS JOIN record ON record.seq = waiting.seq
+WHERE waiting.class = ? AND waiting.seq NOT IN ({{marks}}) ORDER BY waiting.seq LIMIT ?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ def lease(
 ) -> tuple[Waiting | Changed, ...]:
     """The next rows: verdicts, events, crops, at last up to `replays` replays; each kind in its order."""
     found: list[Waiting | Changed] = []
-    query = _LEASE.format(columns=_qualified(), marks=marks(exclude))
+    query = _LEASE.format(marks=marks(exclude))
     for number, kind in enumerate(KINDS):
         if kind in kinds and len(found) < limit and _waits(database, number):
             rows = database.execute(query, (number, *exclude, limit - len(found)))
@@ -181,7 +182,3 @@ def marks(values: Collection[object]) -> str:
 def _waits(database: sqlite3.Connection, number: int) -> bool:
     """Whether any row of the class does: far cheaper than to make ready the query for its next rows."""
     return database.execute("SELECT 1 FROM waiting WHERE class = ? LIMIT 1", (number,)).fetchone() is not None
-
-
-def _qualified() -> str:
-    return ", ".join(f"record.{name}" for name in RECORD_COLUMNS.split(", "))

@@ -201,8 +201,8 @@ def _publish(
         if seq in held:
             continue
         held.add(seq)
-        limit, size = state.maximum_packet_bytes, packet_bytes(waiting)
-        if limit is not None and size > limit:
+        limit = state.maximum_packet_bytes
+        if limit is not None and (size := packet_bytes(waiting)) > limit:
             reason = f"its packet of {size} bytes is over the broker's limit of {limit}"
             refusal = _refusal(rules, state, seq, row.kind, reason, now_ns)
             state = _with(state, refusal)

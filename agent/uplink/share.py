@@ -15,7 +15,7 @@ from agent.contract.row import KINDS, RowKind, Waiting
 from agent.uplink.shipment import Load
 
 PERIOD = 10
-_TURNS: dict[int, RowKind | None] = {3: "event", 6: None, 9: "crop"}  # None: a replay
+_TURNS: dict[RowKind | None, int] = {"event": 3, None: 6, "crop": 9}  # None: a replay
 
 
 class Lease(Protocol):
@@ -28,7 +28,7 @@ class Lease(Protocol):
 
 def turns(published: int, room: int, kind: RowKind | None) -> int:
     """How many of the next `room` turns are those of a kind (None: of replays), after so many rows."""
-    (turn,) = (turn for turn, one in _TURNS.items() if one == kind)
+    turn = _TURNS[kind]
     return (published + room + PERIOD - 1 - turn) // PERIOD - (published + PERIOD - 1 - turn) // PERIOD
 
 
@@ -38,7 +38,7 @@ def take(load: Load, lease: Lease) -> tuple[Waiting, ...]:
     if len(first) < load.limit:
         return first  # all that wait
     kept: list[Waiting] = []
-    for kind in _TURNS.values():
+    for kind in _TURNS:
         if kind in load.troubled:
             continue
         share = turns(load.published, load.limit, kind)

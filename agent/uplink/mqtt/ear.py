@@ -23,7 +23,9 @@ class Ear:
         """`others` are topics beside those of commands."""
         self._connection = connection
         self._every = topics.commands()
-        self._each = tuple(topics.cmd(name) for name in COMMANDS)  # here, since `attend` is called at each turn
+        self._each = tuple(
+            topics.cmd(name) for name in COMMANDS
+        )  # here, since `attend` is called at each turn
         self._others = tuple(others)
         self._asked: tuple[str, ...] = ()
         self.lack: str | None = None  # in words for people
