@@ -36,6 +36,7 @@ NUMBERS: dict[str, tuple[int, ...]] = {
     "Expand": (1,),
     "Pad": (1,),
     "ReduceMean": (1,),
+    "ReduceMin": (1,),
     "ReduceSum": (1,),
     "Reshape": (1,),
     "Resize": (2, 3),
@@ -224,7 +225,16 @@ def _slice(inputs: list[Any], _: Attributes) -> Tensor:
 
 
 def _average_pool(inputs: list[Any], attributes: Attributes) -> Tensor:
-    return F.avg_pool2d(inputs[0], tuple(attributes["kernel_shape"]), tuple(attributes["strides"]))
+    top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+    if (top, left) != (bottom, right):
+        raise ValueError(f"AveragePool: pads {top, left, bottom, right}, which no shipped student has")
+    return F.avg_pool2d(
+        inputs[0],
+        tuple(attributes["kernel_shape"]),
+        tuple(attributes["strides"]),
+        (top, left),
+        count_include_pad=bool(attributes.get("count_include_pad", 0)),
+    )
 
 
 def _concat(inputs: list[Any], attributes: Attributes) -> Tensor:
@@ -248,6 +258,7 @@ OPERATORS: dict[str, Operator] = {
     "Pad": _pad,
     "Pow": lambda x, _: x[0] ** x[1],
     "ReduceMean": _reduce(torch.mean),
+    "ReduceMin": _reduce(torch.amin),
     "ReduceSum": _reduce(torch.sum),
     "Relu": lambda x, _: torch.relu(x[0]),
     "Reshape": _reshape,

@@ -15,6 +15,8 @@ NAMES: Mapping[str, str] = {
     "stride_16": "structure at stride 16",
     "pixels": "brightness",
     "latents": "how much had to be restored",
+    "memory_5": "unlike good parts that are remembered, middle layer",
+    "memory_6": "unlike good parts that are remembered, last layer",
 }
 LEARNED = ("mask", "taught")  # opinions; the others are differences that were measured
 LITTLE = 3.0  # spreads; good parts have so much in a place out of a hundred

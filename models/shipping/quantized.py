@@ -2,8 +2,8 @@
 
 Explicit and symmetric, as TensorRT 11 takes nothing else: int8 weights with a scale for each output channel,
 int8 activations with one scale each, biases in float32 (TensorRT refuses an int32 DequantizeLinear). Scales
-come from good tiles and the same tiles with synthetic defects. The first convolution of each network and the
-last ones, whose results are small differences, stay in float32.
+come from good tiles and the same tiles with synthetic defects. The first convolution of each network, the
+last ones and the memories, whose results are small differences, stay in float32.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agent.messages import Pixels
 FIRST = "restorer.stem", "features._conv_stem"
 LAST = "restorer.correction", "finder.logits"
 ONE_CHANNEL = "blur.row", "transpose"  # the map's blur
-EXACT = (*FIRST, *LAST, *ONE_CHANNEL)
+EXACT = (*FIRST, *LAST, *ONE_CHANNEL, "memories")
 
 
 def quantized(model: ModelProto, tiles: Pixels) -> ModelProto:

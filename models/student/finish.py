@@ -1,31 +1,44 @@
-"""What a trained student takes from good parts without a gradient.
+"""What a trained student takes from good parts without a gradient: statistics, and what it remembers.
 
 BatchNorm statistics, which training takes from spoilt pictures, are taken anew from good parts before
-anything is judged; the scales of the evidence come from held-back ones.
+anything is judged; then the memories are filled, both from the parts that trained. The scales of the
+evidence come from held-back ones.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.data.batches import Tiles, draw_batch
+from agent.messages import Pixels
+from models.data.batches import Tiles, draw_batch, to_images
+from models.data.datasets import DataError
+from models.parts.features import STRIDES
+from models.parts.memory import Memory, neighbourhoods
+from models.parts.variation import relit
 from models.stages import SILENT, Stages
-from models.student.student import FEATURE_STAGES, Student
+from models.student.student import EVIDENCE, FEATURE_STAGES, REMEMBERED_STAGES, Student
 
 BATCH_NORM_BATCHES = 40
 SPREAD_FLOOR = 0.5  # of a logit or a logarithm: bf16 would fill a finer unit with noise
+REMEMBERED_FLOOR = 0.1  # of a memory's, which takes no small difference of large numbers
+REMEMBERED_CELLS = 20_000  # about so many good cells make the prototypes
+ROUGH_TILES = 8  # show by how much half precision errs
 
 
 def finish(student: Student, tiles: Tiles, held: Tiles, seed: int, stages: Stages = SILENT) -> None:
-    """BatchNorm statistics from good parts, then the scales of the evidence from held-back good parts.
+    """BatchNorm statistics and memories from good parts, scales of the evidence from held-back ones.
 
     Only the foreground counts, where a product has one: what lies behind it is not what it is judged by.
+    Raises DataError for fewer good cells than prototypes.
     """
     reestimate_batch_norm(student, tiles, seed, stages)
     student.eval()
+    remember(student, tiles, seed, stages)
     device = student.mean.device
     places = held.places(student.config.stride).to(device)  # (N, 1, h, w)
     parts = list(zip(held.in_images(16), torch.split(places, 16), strict=True))
@@ -40,7 +53,48 @@ def finish(student: Student, tiles: Tiles, held: Tiles, seed: int, stages: Stage
         evidence = torch.cat([student.evidence(images.to(device))[1] for images, _ in scaled])
     inside = evidence.transpose(0, 1)[:, places[:, 0] > 0]  # (len(EVIDENCE), cells)
     student.mean.copy_(inside.mean(1))
-    student.spread.copy_(inside.std(1).clamp_min(SPREAD_FLOOR))
+    floors = [REMEMBERED_FLOOR if name.startswith("memory") else SPREAD_FLOOR for name in EVIDENCE]
+    student.spread.copy_(inside.std(1).maximum(torch.tensor(floors, device=device)))
+
+
+def remember(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT) -> None:
+    """Fill the student's memories with good tiles, as they are and in another light, of their foreground.
+
+    Raises DataError for fewer good cells than prototypes.
+    """
+    rng = np.random.default_rng(seed)
+    places = tiles.places(STRIDES[REMEMBERED_STAGES[-1]])[:, 0] > 0  # (N, h, w)
+    cells_a_tile = max(1.0, float(places.sum()) / len(tiles))
+    step = max(1, int(len(tiles) * cells_a_tile / REMEMBERED_CELLS))
+    chosen = range(0, len(tiles), step)
+    with torch.no_grad():
+        looks = stages.over(chosen, "remembering good parts")
+        exact = _together(_cells(student, tiles.pixels[index], places[index]) for index in looks)
+        again = stages.over(chosen, "remembering them in another light")
+        lit = _together(_cells(student, relit(tiles.pixels[index], rng), places[index]) for index in again)
+        some = chosen[:ROUGH_TILES]
+        with torch.autocast(student.mean.device.type, torch.bfloat16):
+            rough = _together(_cells(student, tiles.pixels[index], places[index]) for index in some)
+        for memory, cells, others, errs in zip(student.memories, exact, lit, rough, strict=True):
+            assert isinstance(memory, Memory)
+            if len(cells) < memory.toward.out_channels:
+                raise DataError(
+                    f"{len(cells)} places of good parts, {memory.toward.out_channels} have to be remembered: "
+                    "more good pictures are needed"
+                )
+            memory.fit(torch.cat([cells, others]), errs - cells[: len(errs)], rng)
+
+
+def _together(looks: Iterable[list[Tensor]]) -> list[Tensor]:
+    """Of each stage what all looks found."""
+    return [torch.cat(some) for some in zip(*looks, strict=True)]
+
+
+def _cells(student: Student, tile: Pixels, place: Tensor) -> list[Tensor]:
+    """A tile's cells (P, c) of the place (h, w), for each stage that is remembered."""
+    images = to_images(tile[None]).to(student.mean.device)
+    seen = student.features(images.expand(-1, 3, -1, -1))[-1]
+    return [neighbourhoods(level)[0][:, place].T.float().cpu() for level in student.later(seen)]
 
 
 def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT) -> None:

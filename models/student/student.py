@@ -8,17 +8,20 @@ so the device does no model mathematics.
     restored     = decode(z - restorer(z))
     F            = frozen features at strides 4, 8, 16 of x and of restored
     mask, taught = finder(F, x, restored)       logits: a defect; what the teachers' maps showed
-    e            = [mask, taught, d_4, d_8, d_16, pixels, latents]
-    d_l          = log mean_c (F_lc(x) - F_lc(restored))^2 / good_lc     good_lc: the same on good parts
+    e            = [mask, taught, log d_4, log d_8, log d_16, log pixels, log latents, m_5, m_6]
+    d_l          = mean_c (F_lc(x) - F_lc(restored))^2 / good_lc     good_lc: the same on good parts
+    m_s          = log distance of x from good parts in the features of stage s, at stride 32
     map          = softplus(blur(sum_i w_i (e_i - mean_i) / spread_i))     mean, spread of good parts
 
-Distances count by their logarithm: on good parts they have a long tail, which would drown the finder.
+Distances count by their logarithm: on good parts they have a long tail, which would drown the finder. What is
+restored and found is one half of the map, what a memory of good parts knows is the other (DECISIONS.md).
     score        = mean of the largest map pixels
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -26,13 +29,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.parts.codec import Unshuffle, space_to_depth
-from models.parts.features import STAGES, STRIDES, Features
+from models.parts.features import STAGES, STRIDES, Features, LaterFeatures
 from models.parts.maps import Blur, top_mean
+from models.parts.memory import Memory
 
 FEATURE_STAGES = (1, 2, 4)  # EfficientNet-Lite0 at strides 4, 8 and 16
 FEATURE_CHANNELS = tuple(STAGES[stage][5] for stage in FEATURE_STAGES)
-EVIDENCE = ("mask", "taught", "stride_4", "stride_8", "stride_16", "pixels", "latents")
-# Added to a distance: the usual one, or a grey level. bf16 errs by less.
+REMEMBERED_STAGES = (5, 6)  # of the input alone, at stride 32
+EVIDENCE = (
+    *("mask", "taught", "stride_4", "stride_8", "stride_16", "pixels", "latents"),
+    *(f"memory_{stage}" for stage in REMEMBERED_STAGES),
+)
+LEARNED = EVIDENCE[: -len(REMEMBERED_STAGES)]  # what restorer and finder, which were trained, have a part in
+# Added to a distance from the restoration: the usual one, or a grey level. bf16 errs by less.
 NEGLIGIBLE = (1.0, 1.0, 1.0, 1 / 127.5, 0.02)
 
 
@@ -43,13 +52,17 @@ class StudentConfig:
     latent_stride: int = 8  # pixels per latent cell
     widths: tuple[int, ...] = (64, 96, 128)  # of the restorer
     finder: tuple[int, ...] = (48, 64, 96)  # of the finder, at strides 4, 8 and 16
-    weights: tuple[float, ...] = (0.6, 0.1, 0.05, 0.05, 0.05, 0.1, 0.05)  # of EVIDENCE, summing to 1
+    prototypes: int = 512  # of good parts in each memory
+    weights: tuple[float, ...] = (  # of EVIDENCE, summing to 1
+        *(0.3, 0.05, 0.025, 0.025, 0.025, 0.05, 0.025),
+        *(0.25, 0.25),
+    )
     blur_px: float = 0.7  # sigma on the map's grid
     top: int = 32  # map pixels in the score
 
 
 PRESETS: dict[str, StudentConfig] = {
-    "nano": StudentConfig(widths=(16, 24), finder=(8, 12, 16), top=4),
+    "nano": StudentConfig(widths=(16, 24), finder=(8, 12, 16), prototypes=8, top=4),
     "edge": StudentConfig(),
     "paper": StudentConfig(channels=3, widths=(96, 128, 160), finder=(64, 96, 128)),
 }
@@ -120,13 +133,17 @@ class Student(nn.Module):
     negligible: Tensor
     fusion: Tensor
 
-    def __init__(self, config: StudentConfig, features: Features) -> None:
+    def __init__(self, config: StudentConfig, features: Features, later: LaterFeatures) -> None:
         super().__init__()
         self.config = config
         self.codec = Unshuffle(config.channels, config.latent_stride)
         self.restorer = Restorer(config.channels * config.latent_stride**2, config.widths)
         self.finder = Finder(config.channels, config.widths[0], config.finder)
         self.features = features
+        self.later = later
+        self.memories = nn.ModuleList(
+            Memory(STAGES[stage][5], config.prototypes) for stage in REMEMBERED_STAGES
+        )
         self.blur = Blur(config.blur_px)
         for stage, channels in zip(FEATURE_STAGES, FEATURE_CHANNELS, strict=True):
             self.register_buffer(f"usual_{stage}", torch.ones(channels))
@@ -148,6 +165,13 @@ class Student(nn.Module):
         maps = self.fuse(evidence, self.fusion)
         return top_mean(maps, self.config.top), maps.squeeze(1), to_levels(restored)
 
+    def weights_of(self, names: Collection[str]) -> Tensor:
+        """The fusion weights of these kinds of evidence alone, summing to 1."""
+        chosen = (
+            torch.tensor([float(name in names) for name in EVIDENCE], device=self.fusion.device) * self.fusion
+        )
+        return chosen / chosen.sum()
+
     def fuse(self, evidence: Tensor, weights: Tensor) -> Tensor:
         """Raw evidence to the map (B, 1, h, w)."""
         standard = (evidence - self.mean.view(1, -1, 1, 1)) / self.spread.view(1, -1, 1, 1)
@@ -167,7 +191,12 @@ class Student(nn.Module):
             correction.abs().mean(1, keepdim=True), self.config.latent_stride / self.config.stride
         )
         found = torch.cat([*distances, pixels, latents], 1)
-        return restored, torch.cat([logits, (found + self.negligible).log()], 1)
+        return restored, torch.cat([logits, (found + self.negligible).log(), *self.remembered(seen[-1])], 1)
+
+    def remembered(self, seen: Tensor) -> list[Tensor]:
+        """What each memory makes of features of the input at stride 16, (B, 1, h, w)."""
+        pairs = zip(self.memories, self.later(seen), REMEMBERED_STAGES, strict=True)
+        return [grown(memory(level), STRIDES[stage] / self.config.stride) for memory, level, stage in pairs]
 
     def restore(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images to correction and hidden layer on the latent grid, and the restoration (B, C, H, W)."""
@@ -194,6 +223,12 @@ class Student(nn.Module):
         """How far each channel's features are from the restoration's on good parts, squared."""
         usual: Tensor = getattr(self, f"usual_{stage}")
         return usual
+
+
+def untaught(weights: tuple[float, ...]) -> tuple[float, ...]:
+    """The weights of a student that no teacher's map has taught, summing to 1."""
+    named = [0.0 if name == "taught" else weight for name, weight in zip(EVIDENCE, weights, strict=True)]
+    return tuple(weight / sum(named) for weight in named)
 
 
 def to_pixels(images: Tensor) -> Tensor:

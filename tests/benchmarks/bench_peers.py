@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agent.bundle.bundle import open_bundle
 from agent.demo.bench import machine
-from models.parts.features import Features
-from models.student.student import FEATURE_STAGES, PRESETS, Student
+from models.parts.features import Features, LaterFeatures
+from models.student.student import FEATURE_STAGES, PRESETS, REMEMBERED_STAGES, Student
 from tests.benchmarks.peer_networks import SIDE_PX, EfficientAd, PatchMemory, Reverse
 from tests.benchmarks.turns import take_turns
 
@@ -73,7 +73,13 @@ def main() -> None:
 
 
 def untrained_student() -> Student:
-    return Student(PRESETS["edge"], Features(FEATURE_STAGES)).eval().requires_grad_(False)
+    return (
+        Student(
+            PRESETS["edge"], Features(FEATURE_STAGES), LaterFeatures(REMEMBERED_STAGES, FEATURE_STAGES[-1])
+        )
+        .eval()
+        .requires_grad_(False)
+    )
 
 
 def giga_macs(network: nn.Module, given: Any) -> float:

@@ -19,7 +19,7 @@ from models.training import checkpoint
 from models.training.fit import LOG, ProcessesError
 from models.training.train import WEIGHTS, RunError
 from tests.models.tiny import write_tiny
-from tests.models.workshop import run, run_lab
+from tests.models.workshop import WORSE_TOO, run, run_lab
 from tests.stores import SECRET, environment, working
 
 
@@ -81,10 +81,10 @@ def test_two_processes_that_write_to_a_store_learn_what_one_learns_in_a_folder(
         assert torch.allclose(weights.float(), two[key].float(), atol=5e-3), key
 
     student = f"{plant}/student"
-    run_lab("distill", both, "--data", data, "--out", student, "--images", 16, "--shards", 2)
+    run_lab("distill", both, "--data", data, "--out", student, "--images", 16, "--shards", 2, WORSE_TOO)
     load_student(place(student))
     with pytest.raises(RunError, match="s3://plant/runs/student: holds a run with another shards"):
-        run(lab, "distill", both, "--data", data, "--out", student, "--images", 16)
+        run(lab, "distill", both, "--data", data, "--out", student, "--images", 16, WORSE_TOO)
 
 
 @pytest.mark.parametrize("rank", range(3))

@@ -20,11 +20,14 @@ from agent.errors import PlumblineError
 from models.cli.main import app as lab
 from models.cli.main import main
 from models.data.preflight import PreflightError
+from models.student.distill import load_student
+from models.student.student import EVIDENCE
 from models.training.checkpoint import CheckpointError
 from models.training.train import WEIGHTS, RunError
 from tests.models.small_memory import small_memory
 from tests.models.tiny import DEFECTIVE_TEST, GOOD_TEST
 from tests.models.workshop import (
+    WORSE_TOO,
     Workshop,
     distill_command,
     export_command,
@@ -101,6 +104,31 @@ def test_a_finished_command_given_again_changes_nothing(made: Workshop) -> None:
         after = torch.load(folder / WEIGHTS, weights_only=True)
         assert before.keys() == after.keys()
         assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.slow
+def test_a_student_needs_no_teacher_and_may_ask_one_anew(made: Workshop, tmp_path: Path) -> None:
+    alone, asking = tmp_path / "alone", tmp_path / "asking"
+    run_lab("distill", "--data", made.data, "--preset", "nano", "--images", 16, "--out", alone)
+    run_lab(
+        "distill", made.teacher, "--data", made.data, "--anew", "--images", 16, "--out", asking, WORSE_TOO
+    )
+    taught = EVIDENCE.index("taught")
+    assert load_student(alone)[1].fusion[taught] == 0
+    assert load_student(asking)[1].fusion[taught] > 0
+    assert not (alone / "lessons.pt").exists()
+    run_lab("evaluate", alone, "--data", made.data, "--report", tmp_path / "report")
+    assert "teachers" not in (tmp_path / "report" / "evidence.csv").read_text()
+    with pytest.raises(RunError, match="holds a run with another"):
+        run(lab, "distill", made.teacher, "--data", made.data, "--images", 16, "--out", asking, WORSE_TOO)
+    for words, refusal in (
+        (["--anew"], "there is no teacher to ask"),
+        ([made.teacher, "--preset", "nano"], "the preset is the teachers' own"),
+    ):
+        refused = run(lab, "distill", *words, "--data", made.data, "--out", tmp_path / "other")
+        assert refused.exit_code == 2
+        assert refusal in refused.output
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_folder_with_a_run_of_other_options_is_refused(made: Workshop) -> None:

@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.parts.features import Features
-from models.student.student import FEATURE_STAGES, PRESETS, Student
+from models.parts.features import Features, LaterFeatures
+from models.student.student import FEATURE_STAGES, PRESETS, REMEMBERED_STAGES, Student
 
 CAPABILITY = (8, 6)
 TILE_PX = 256
@@ -42,7 +42,9 @@ class Judge(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.student = Student(PRESETS["edge"], Features(FEATURE_STAGES))
+        self.student = Student(
+            PRESETS["edge"], Features(FEATURE_STAGES), LaterFeatures(REMEMBERED_STAGES, FEATURE_STAGES[-1])
+        )
 
     def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return self.student.judge(tiles)

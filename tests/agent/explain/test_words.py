@@ -10,8 +10,11 @@ from agent.explain.form import Good, Kind
 from agent.explain.words import NAMES, evidence_of, rarity, sentence
 
 SHARES = (0.5, 0.99, 0.999)
-KINDS = ("mask", "taught", "stride_4", "stride_8", "stride_16", "pixels", "latents")
-WEIGHTS = (0.6, 0.1, 0.05, 0.05, 0.05, 0.1, 0.05)
+KINDS = (
+    *("mask", "taught", "stride_4", "stride_8", "stride_16", "pixels", "latents"),
+    *("memory_5", "memory_6"),
+)
+WEIGHTS = (0.3, 0.05, 0.025, 0.025, 0.025, 0.05, 0.025, 0.25, 0.25)
 
 
 def good(*, measured: bool = True) -> Good:
@@ -69,7 +72,7 @@ def test_rarity_is_the_least_share_that_was_measured(value: float, words: str) -
     assert rarity(value, good().kinds[0], SHARES) == words
 
 
-@given(st.lists(st.floats(-20, 50), min_size=7, max_size=7))
+@given(st.lists(st.floats(-20, 50), min_size=len(KINDS), max_size=len(KINDS)))
 def test_parts_of_the_map_are_shares_of_what_raises_it(peaks: list[float]) -> None:
     found = evidence_of(good(), peaks, peaks)
     assert all(0 <= one.part <= 1 for one in found)

@@ -15,7 +15,7 @@ from models.data.preflight import PreflightError
 from models.training.train import RUN, STUDENT, RunError
 from tests.models.small_memory import small_memory
 from tests.models.tiny import write_tiny
-from tests.models.workshop import run, run_lab
+from tests.models.workshop import WORSE_TOO, run, run_lab
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
@@ -38,7 +38,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for method in ("decodiff", "diffusionad"):
         run_lab("train", method, *data(root), "--preset", "nano", "--out", root / method, "--images", 64)
     teachers = (root / "decodiff", root / "diffusionad")
-    run_lab("distill", *teachers, *data(root), "--out", root / "student", "--images", 160)
+    run_lab("distill", *teachers, *data(root), "--out", root / "student", "--images", 160, WORSE_TOO)
     return root
 
 

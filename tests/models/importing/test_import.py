@@ -27,7 +27,8 @@ from models.parts.schedule import scaled_linear
 from models.parts.stable_diffusion import sd_unet
 from models.parts.weights import Checkpoint, WeightsError
 from models.student import distill, finish, student
-from models.student.distill import Told, numbers_of
+from models.student.distill import numbers_of
+from models.student.lessons import Told
 from models.training import plans
 from models.training.train import RUN, WEIGHTS, RunError, build, load_teacher, read_run
 from tests.models.methods.stand_ins import generator, images, save_tiny_vae, stirred
@@ -36,7 +37,7 @@ from tests.models.methods.test_glad_published import save_tiny_weights as save_t
 from tests.models.parts.test_stable_diffusion import save_tiny_text
 from tests.models.small_memory import small_memory
 from tests.models.tiny import write_tiny
-from tests.models.workshop import run, run_lab
+from tests.models.workshop import WORSE_TOO, run, run_lab
 
 SMALL = dataclasses.replace(
     decodiff.PRESETS["paper"], widths=(32, 64, 64), context=16, correction_steps=2, top=5
@@ -211,7 +212,9 @@ def test_an_imported_teacher_is_judged_and_teaches(
     made = dataclasses.replace(published(method, tmp_path)[0], data=bottle)
     run_lab(*made.command())
     assert "image_auroc" in run_lab("evaluate", made.out, "--data", made.data)
-    run_lab("distill", made.out, "--data", made.data, "--out", tmp_path / "student", "--images", 64)
+    run_lab(
+        "distill", made.out, "--data", made.data, "--out", tmp_path / "student", "--images", 64, WORSE_TOO
+    )
     taught = read_run(tmp_path / "student")
     assert (taught.data, taught.checkpoint) == (("bottle",), None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.judging.ablate import KINDS, ablate, only
+from models.judging.ablate import KINDS, ablate
 from models.judging.evaluate import evaluate
 from models.judging.report import write_evidence
 from models.student.student import EVIDENCE
@@ -19,13 +19,13 @@ from tests.models.workshop import Workshop
 
 def test_weights_are_the_student_s_own_for_the_kinds_asked_for() -> None:
     student = new()
-    weights = only(student, ("pixels", "latents"))
+    weights = student.weights_of(("pixels", "latents"))
     assert float(weights.sum()) == pytest.approx(1)
     at = {name: float(weight) for name, weight in zip(EVIDENCE, weights, strict=True)}
     assert [name for name, weight in at.items() if weight] == ["pixels", "latents"]
     own = dict(zip(EVIDENCE, student.fusion.tolist(), strict=True))
     assert at["pixels"] / at["latents"] == pytest.approx(own["pixels"] / own["latents"])
-    assert torch.allclose(only(student, EVIDENCE), student.fusion)
+    assert torch.allclose(student.weights_of(EVIDENCE), student.fusion)
 
 
 def test_every_kind_has_its_figures_and_all_of_them_the_student_s(made: Workshop, tmp_path: Path) -> None:

@@ -45,6 +45,15 @@ def test_a_model_beside_itself_differs_by_nothing() -> None:
     assert found.low == found.high == 0
 
 
+@given(seed=SEEDS)
+def test_of_several_runs_the_mean_counts(seed: int) -> None:
+    labels, first = scores(30, 20, 1.0, seed)
+    _, second = scores(30, 20, 0.2, seed + 1)
+    found = paired(labels, np.stack([first, second]), np.stack([first, first]))
+    assert found.one == pytest.approx((auroc(labels, first) + auroc(labels, second)) / 2, abs=1e-6)
+    assert found.other == pytest.approx(auroc(labels, first), abs=1e-6)
+
+
 def test_a_clear_difference_is_told_from_chance_and_a_small_one_is_not() -> None:
     labels, good = scores(100, 100, 3.0, 0)
     _, poor = scores(100, 100, 0.3, 1)

@@ -18,8 +18,6 @@ from models.methods.decodiff import (
     adapted,
     build,
     deviation_net,
-    hide,
-    shuffle_patches,
 )
 from models.parts.schedule import cosine
 from models.parts.weights import WeightsError
@@ -39,42 +37,6 @@ class Trained(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, products: Tensor | None = None) -> Tensor:
         return torch.tanh(x.roll(1, 2)) * (0.2 + 0.05 * t.view(-1, 1, 1, 1))
-
-
-@given(seed=SEEDS, cell=CELLS, ratio=st.floats(0, 1))
-def test_a_mask_hides_whole_cells_of_an_exact_number(seed: int, cell: int, ratio: float) -> None:
-    z = latents()
-    mask = hide(z, cell, ratio, generator(seed))
-    assert mask.shape == (3, 1, 16, 16)
-    assert mask.dtype == torch.bool
-    cells = mask.view(3, 16 // cell, cell, 16 // cell, cell).float().mean((2, 4))
-    assert set(cells.unique().tolist()) <= {0.0, 1.0}
-    share = torch.rand(3, generator=generator(seed)) * ratio
-    count = (16 // cell) ** 2
-    assert torch.equal(cells.sum((1, 2)), count - (count * (1 - share)).int().float())
-
-
-def test_a_mask_of_no_share_hides_nothing_and_larger_shares_hide_more() -> None:
-    z = latents()
-    assert not hide(z, 2, 0.0, generator()).any()
-    assert hide(z, 2, 0.9, generator(1)).sum() > hide(z, 2, 0.3, generator(1)).sum() > 0
-
-
-@given(seed=SEEDS, cell=CELLS)
-def test_shuffling_permutes_the_patches_of_the_whole_batch(seed: int, cell: int) -> None:
-    z = torch.arange(3 * 5 * 16 * 16, dtype=torch.float32).view(3, 5, 16, 16)
-    shuffled = shuffle_patches(z, cell, generator(seed))
-
-    def patches(x: Tensor) -> list[tuple[float, ...]]:
-        cut = x.unfold(2, cell, cell).unfold(3, cell, cell).permute(0, 2, 3, 1, 4, 5)
-        return sorted(tuple(one.flatten().tolist()) for one in cut.reshape(-1, 5, cell, cell))
-
-    assert patches(shuffled) == patches(z)
-
-
-def test_shuffling_moves_patches_between_pictures() -> None:
-    z = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 1, 16, 16)
-    assert len(shuffle_patches(z, 4, generator())[0].unique()) > 1
 
 
 def test_training_asks_for_the_residual_where_hidden_and_for_zero_elsewhere() -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.parts.features import FILE, PACKAGE, STRIDES, Features, SameConv, load_features
+from models.parts.features import (
+    FILE,
+    PACKAGE,
+    STRIDES,
+    Features,
+    SameConv,
+    load_features,
+    load_later_features,
+)
 from models.parts.weights import WeightsError
 
 WIDTHS = (16, 24, 40, 80, 112, 192, 320)  # Tan & Le 2019, table 1
@@ -42,6 +50,14 @@ def test_only_the_wanted_stages_are_built_and_given() -> None:
     assert [level.shape[1] for level in found] == [24, 40]
     assert torch.equal(found[0], whole[1])
     assert torch.equal(found[1], whole[2])
+
+
+def test_what_follows_a_stage_is_what_the_whole_pyramid_gives() -> None:
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        whole = load_features((4, 5, 6))(image)
+        later = load_later_features((5, 6), after=4)(whole[0])
+    assert all(torch.equal(one, other) for one, other in zip(later, whole[1:], strict=True))
 
 
 def test_the_pyramid_is_frozen_and_in_eval_mode() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from models.data.batches import draw_batch
+from models.data.batches import draw_batch, to_images
 from models.methods.method import Restoration
-from models.student.distill import Lessons, Pupil, RunError, ask, common
-from models.student.finish import finish, reestimate_batch_norm
+from models.parts.variation import relit
+from models.student.distill import Pupil, RunError, common
+from models.student.finish import finish, reestimate_batch_norm, remember
+from models.student.lessons import Anew, Lessons, ask, keep, kept
+from models.student.student import EVIDENCE, PRESETS, untaught
+from models.training.fit import Draw
 from models.training.train import Run
 from tests.models.student.test_student import new, textures
 from tests.models.tiny import as_tiles
@@ -54,7 +59,7 @@ def test_several_teachers_teach_their_mean() -> None:
 def test_a_lesson_is_mirrored_as_a_whole() -> None:
     made = lessons(6)
     for seed in range(8):
-        some = made.drawn(3, ("horizontal", "vertical"), np.random.default_rng(seed))
+        some = made.drawn(3, ("horizontal", "vertical"), Draw.at(seed, 0))
         assert torch.equal(some.restored, some.batch.seen)
         assert ((some.batch.seen - some.batch.clean).abs().amax(1, keepdim=True) > 0.2)[
             some.batch.mask == 0
@@ -65,7 +70,7 @@ def test_a_lesson_is_mirrored_only_as_its_product_allows() -> None:
     made = lessons(6)
     known = {one.numpy().tobytes() for one in made.batch.seen}
     for seed in range(8):
-        some = made.drawn(3, (), np.random.default_rng(seed))
+        some = made.drawn(3, (), Draw.at(seed, 0))
         assert all(one.numpy().tobytes() in known for one in some.batch.seen)
 
 
@@ -78,13 +83,64 @@ def test_a_student_that_restores_the_truth_like_its_teacher_has_only_to_find_the
             clean = student.codec.encode(torch.cat([batch.clean, batch.clean]))
             return z - clean, torch.zeros(16, 16, 8, 8)
 
+    def taught(restored: Tensor) -> Lessons:
+        return Lessons(batch=batch, restored=restored, maps=zero, usual=torch.ones(1))
+
     student.restorer = Knows()  # type: ignore[assignment]
-    perfect = Pupil(student).loss(batch, Lessons(batch=batch, restored=batch.clean, maps=zero))
-    lazy = Pupil(student).loss(batch, Lessons(batch=batch, restored=batch.seen, maps=zero))
+    perfect = Pupil(student).loss(batch, taught(batch.clean), torch.Generator())
+    lazy = Pupil(student).loss(batch, taught(batch.seen), torch.Generator())
     assert float(perfect["truth"]) == pytest.approx(0, abs=1e-9)
     assert float(perfect["teacher"]) == pytest.approx(0, abs=1e-9)
     assert float(perfect["mask"]) > 0.1
     assert float(lazy["teacher"]) > 1e-4
+
+
+def test_without_a_teacher_the_truth_teaches_alone() -> None:
+    batch = draw_batch(as_tiles(textures(5)), 8, 0.7, np.random.default_rng(0))
+    assert Pupil(new()).loss(batch, None, torch.Generator()).keys() == {"truth", "mask"}
+    weights = untaught(PRESETS["edge"].weights)
+    assert weights[EVIDENCE.index("taught")] == 0
+    assert sum(weights) == pytest.approx(1)
+    assert weights[0] / weights[-1] == pytest.approx(0.3 / 0.25)  # the others keep their proportions
+
+
+def test_a_restorer_that_answers_corruption_is_asked_for_the_good_part() -> None:
+    student, batch = new(), draw_batch(as_tiles(textures(5)), 8, 0.7, np.random.default_rng(0))
+    pupil = Pupil(student, constructed=True)
+
+    class Knows(nn.Module):
+        def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+            return z - student.codec.encode(batch.clean), torch.zeros(8, 16, 8, 8)
+
+    asleep = pupil.loss(batch, None, torch.Generator())["constructed"]
+    student.restorer = Knows()  # type: ignore[assignment]
+    assert float(pupil.loss(batch, None, torch.Generator())["constructed"]) == pytest.approx(0, abs=1e-9)
+    assert float(asleep) > 1e-3
+
+
+def test_teachers_asked_anew_answer_about_new_pictures_on_the_scale_of_their_lessons() -> None:
+    anew = Anew(
+        teachers=[Copies(shade=0.1, found=1.0)],
+        tiles=as_tiles(textures(5)),
+        usual=torch.tensor([2.0]),
+        stride=4,
+        device=CPU,
+    )
+    one, other, again = (anew.drawn(3, (), Draw.at(0, step)) for step in (0, 1, 0))
+    assert torch.allclose(one.restored, one.batch.seen + 0.1)
+    assert torch.allclose(one.maps, torch.tensor(0.25))  # half as strong as good parts' strongest
+    assert not torch.equal(one.batch.seen, other.batch.seen)
+    assert torch.equal(one.batch.seen, again.batch.seen)
+
+
+def test_lessons_are_read_back_as_they_were_kept(tmp_path: Path) -> None:
+    made = lessons(4)
+    keep(made, tmp_path / "lessons.pt")
+    back = kept(tmp_path / "lessons.pt")
+    assert torch.equal(back.batch.seen, made.batch.seen)
+    assert torch.equal(back.maps, made.maps)
+    assert torch.equal(back.usual, made.usual)
+    assert torch.allclose(back.restored, made.restored, atol=1e-3)  # half precision
 
 
 def test_the_restorer_does_not_learn_to_please_the_finder() -> None:
@@ -92,7 +148,7 @@ def test_the_restorer_does_not_learn_to_please_the_finder() -> None:
     for parameter in (*student.restorer.parameters(), *student.finder.parameters()):
         parameter.requires_grad_(True)
     batch = draw_batch(as_tiles(textures(5)), 4, 1.0, np.random.default_rng(0))
-    Pupil(student).loss(batch, lessons(8))["mask"].backward()
+    Pupil(student).loss(batch, lessons(8), torch.Generator())["mask"].backward()
     assert student.finder.logits.weight.grad is not None
     assert student.restorer.correction.weight.grad is None
 
@@ -102,7 +158,8 @@ def test_the_frozen_features_keep_their_statistics_in_training() -> None:
     pupil = Pupil(student).train()
     before = [buffer.clone() for buffer in student.features.buffers()]
     with torch.no_grad():
-        pupil.loss(draw_batch(as_tiles(textures(5)), 4, 0.7, np.random.default_rng(0)), lessons(8))
+        batch = draw_batch(as_tiles(textures(5)), 4, 0.7, np.random.default_rng(0))
+        pupil.loss(batch, lessons(8), torch.Generator())
     assert student.restorer.training
     assert all(torch.equal(a, b) for a, b in zip(before, student.features.buffers(), strict=True))
 
@@ -138,10 +195,26 @@ def test_good_parts_have_evidence_of_mean_0_and_spread_1() -> None:
     assert not student.training
     evidence = student.evidence(tiles.sample(8))[1]
     standard = (evidence - student.mean.view(1, -1, 1, 1)) / student.spread.view(1, -1, 1, 1)
-    assert torch.allclose(standard.mean((0, 2, 3)), torch.zeros(7), atol=1e-3)
+    assert torch.allclose(standard.mean((0, 2, 3)), torch.zeros(len(EVIDENCE)), atol=1e-3)
     assert (standard.std((0, 2, 3)) < 1.01).all()
     for index in (2, 3, 4):  # strides 4, 8 and 16: each channel weighs by its own usual distance
         assert float((evidence[:, index].exp() - 1).mean()) == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.slow
+def test_parts_in_another_light_are_nearer_to_what_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tiles = as_tiles(textures(8))
+    student, alone = new(), new()
+    remember(student, tiles, seed=0)
+    monkeypatch.setattr("models.student.finish.relit", lambda tile, rng: tile)
+    remember(alone, tiles, seed=0)
+    rng = np.random.default_rng(1)
+    others = to_images(np.stack([relit(tile, rng) for tile in tiles.pixels]))
+    with torch.no_grad():
+        near, far = (one.evidence(others)[1][:, -1].mean() for one in (student, alone))
+    assert near < far - 0.2
 
 
 @pytest.mark.slow

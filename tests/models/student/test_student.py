@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from agent.messages import Pixels
-from models.parts.features import load_features
-from models.student.student import EVIDENCE, FEATURE_STAGES, PRESETS, Student
+from models.parts.features import load_features, load_later_features
+from models.student.student import EVIDENCE, FEATURE_STAGES, NEGLIGIBLE, PRESETS, REMEMBERED_STAGES, Student
 from tests.models.tiny import scratched, woven
 
 
 def new(preset: str = "nano", channels: int = 1) -> Student:
     torch.manual_seed(0)
     config = dataclasses.replace(PRESETS[preset], channels=channels)
-    return Student(config, load_features(FEATURE_STAGES)).eval().requires_grad_(False)
+    later = load_later_features(REMEMBERED_STAGES, after=FEATURE_STAGES[-1])
+    return Student(config, load_features(FEATURE_STAGES), later).eval().requires_grad_(False)
 
 
 def trained() -> Student:
@@ -27,8 +28,8 @@ def trained() -> Student:
     rng = torch.Generator().manual_seed(1)
     for parameter in student.restorer.correction.parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=rng) * 0.05)
-    student.mean = torch.tensor([0.1, 0.1, 0.01, 0.01, 0.01, 0.02, 0.1])
-    student.spread = torch.tensor([0.5, 0.5, 0.02, 0.03, 0.04, 0.05, 0.2])
+    student.mean = torch.tensor([0.1, 0.1, 0.01, 0.01, 0.01, 0.02, 0.1, 0.3, 0.3])
+    student.spread = torch.tensor([0.5, 0.5, 0.02, 0.03, 0.04, 0.05, 0.2, 0.2, 0.2])
     return student
 
 
@@ -94,7 +95,8 @@ def test_evidence_is_what_its_names_say() -> None:
     named = dict(zip(EVIDENCE, evidence.unbind(1), strict=True))
     assert torch.allclose(named["mask"], logits[:, 0], atol=1e-4)
     assert torch.allclose(named["taught"], logits[:, 1], atol=1e-4)
-    distance = dict(zip(EVIDENCE[2:], (evidence[:, 2:].exp() - student.negligible).unbind(1), strict=True))
+    apart = evidence[:, 2 : 2 + len(NEGLIGIBLE)].exp() - student.negligible
+    distance = dict(zip(EVIDENCE[2:], apart.unbind(1), strict=False))
     cells = (restored - x).abs().mean(1).view(2, 16, 4, 16, 4).mean((2, 4))
     assert torch.allclose(distance["pixels"], cells, atol=1e-5)
     assert torch.allclose(distance["latents"].mean(), correction.abs().mean(), rtol=0.05)
