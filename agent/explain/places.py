@@ -136,6 +136,7 @@ def _profile(
         kinds={
             kind.name: tuple(round(float(one), 2) for one in of_kind[line])
             for kind, of_kind in zip(good.kinds, found.explained.evidence[0], strict=True)
+            if kind.weight
         },
     )
 

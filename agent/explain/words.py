@@ -15,8 +15,8 @@ NAMES: Mapping[str, str] = {
     "stride_16": "structure at stride 16",
     "pixels": "brightness",
     "latents": "how much had to be restored",
-    "memory_5": "unlike good parts that are remembered, middle layer",
-    "memory_6": "unlike good parts that are remembered, last layer",
+    "memory_5": "coarse structure beside remembered good parts",
+    "memory_6": "overall look beside remembered good parts",
 }
 LEARNED = ("mask", "taught")  # opinions; the others are differences that were measured
 LITTLE = 3.0  # spreads; good parts have so much in a place out of a hundred
@@ -40,7 +40,7 @@ def rarity(value: float, kind: Kind, shares: Sequence[float]) -> str | None:
 
 
 def evidence_of(good: Good, peak: Sequence[float], mean: Sequence[float]) -> tuple[Evidence, ...]:
-    """All kinds in their order, from their values at the peak and over the defect."""
+    """All kinds that have a say, in their order, from their values at the peak and over the defect."""
     raised = [max(0.0, kind.weight * value) for kind, value in zip(good.kinds, peak, strict=True)]
     whole = sum(raised)
     return tuple(
@@ -53,6 +53,7 @@ def evidence_of(good: Good, peak: Sequence[float], mean: Sequence[float]) -> tup
             rarity=rarity(at_peak, kind, good.shares),
         )
         for kind, at_peak, over, share in zip(good.kinds, peak, mean, raised, strict=True)
+        if kind.weight  # a student without a teacher knows nothing of what one would have found
     )
 
 

@@ -44,7 +44,7 @@ def test_a_result_is_explained_when_somebody_asks_and_not_before(station: Statio
     assert "Differs from good parts mostly in texture at stride 8, by 9.2 spreads" in text
     assert "120 of those that bundle elpv was calibrated with" in text and "3 weaker defects" in text
     rows = browser.evaluate(f"{IN_PANEL}.querySelectorAll('tbody')[0].rows.length")
-    assert rows == 7
+    assert rows == 9
     assert "texture at stride 8 from left to right, at y 80" in text
     assert browser.errors == []
 

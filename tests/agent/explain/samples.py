@@ -9,7 +9,7 @@ from agent.explain.form import Good, Kind
 from agent.explain.words import NAMES, evidence_of, sentence
 
 GOOD = Good(
-    kinds=tuple(Kind(name=name, weight=1 / 7, values=(0.0, 3.0, 5.0)) for name in NAMES),
+    kinds=tuple(Kind(name=name, weight=1 / len(NAMES), values=(0.0, 3.0, 5.0)) for name in NAMES),
     groups=(),
     shares=(0.5, 0.99, 0.999),
     frames=120,
@@ -17,8 +17,8 @@ GOOD = Good(
 
 
 def explanation(result_id: str) -> Explanation:
-    texture = (7.0, 1.0, 4.0, 9.2, 5.0, -0.3, 2.0)
-    bright = (2.0, 1.0, 0.5, 0.4, 0.2, 6.1, 5.5)
+    texture = (7.0, 1.0, 4.0, 9.2, 5.0, -0.3, 2.0, 3.1, 2.4)
+    bright = (2.0, 1.0, 0.5, 0.4, 0.2, 6.1, 5.5, 0.8, 0.6)
     return Explanation(
         result_id=result_id,
         camera="top",

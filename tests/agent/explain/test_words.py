@@ -55,6 +55,23 @@ def test_without_good_parts_it_speaks_of_spreads_alone() -> None:
     )
 
 
+def test_a_teacher_that_there_was_not_is_no_evidence() -> None:
+    of = good()
+    kinds = tuple(
+        kind if kind.name != "taught" else Kind(name="taught", weight=0, values=kind.values)
+        for kind in of.kinds
+    )
+    values = [9.0] * len(KINDS)
+    found = evidence_of(Good(kinds=kinds, groups=(), shares=of.shares, frames=of.frames), values, values)
+    assert [one.kind for one in found] == [name for name in KINDS if name != "taught"]
+
+
+def test_what_no_remembered_part_had_is_said_in_words() -> None:
+    assert said(memory_5=9.2, memory_6=4.0).startswith(
+        "Differs from good parts mostly in coarse structure beside remembered good parts, by 9.2 spreads;"
+    )
+
+
 def test_every_kind_of_a_shipped_student_has_a_plain_name() -> None:
     assert set(NAMES) == set(KINDS)
 
