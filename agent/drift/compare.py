@@ -8,7 +8,7 @@ Light and picture are judged on parts that passed, as long as a quarter of the l
 its own part, a lamp all of them. Where hardly any passes, on the last ones as they are.
 
 1. A number of the light is off: `light_changed`, whether scores follow or not.
-2. The sharpness is off: `picture_changed`.
+2. The sharpness is off: `picture_changed`; where far more parts fail, also that of the last ones as they are.
 3. Far more parts fail than between the parts of the reference: `more_defects`.
 4. Scores of good parts or their restoration are off, and nothing of the above: `scores_moved`.
 """
@@ -62,6 +62,7 @@ class Seen:
     """The newest frames against the reference."""
 
     numbers: tuple[Off, ...]
+    lately: tuple[Off, ...] = ()  # the same of the last LATELY frames, whether they passed or not
     fails: int
     frames: int
     fail_chance: float  # that so many fail by chance
@@ -71,6 +72,10 @@ class Seen:
         found = [one for one in self.numbers if one.group == group and one.is_off(share)]
         return tuple(sorted(found, key=lambda one: -abs(one.shift)))
 
+    def is_unsharp(self, share: float = 1.0) -> bool:
+        """Whether the last frames are less sharp as they are: most of them may fail for it."""
+        return any(one.group == "input" and one.is_off(share) and one.shift < 0 for one in self.lately)
+
 
 def look(reference: Reference, rows: Floats, passed: Flags) -> Seen | None:
     """The newest rows (N, len(NAMES)), and which of them passed; None of too few."""
@@ -78,14 +83,12 @@ def look(reference: Reference, rows: Floats, passed: Flags) -> Seen | None:
         return None
     lately = passed[-LATELY:]
     good = rows[passed]
-    judged = good if np.count_nonzero(lately) >= GOOD_SHARE * len(lately) else rows[-LATELY:]
-    numbers = [
-        _off(name, band, judged[:, NAMES.index(name)], reference.good)
-        for name, band in reference.bands.items()
-    ]
+    last = _numbers(reference, rows[-LATELY:])
+    passes = np.count_nonzero(lately) >= GOOD_SHARE * len(lately)
     fails = int(np.count_nonzero(~passed))
     return Seen(
-        numbers=tuple(one for one in numbers if one is not None),
+        numbers=_numbers(reference, good) if passes else last,
+        lately=last,
         fails=fails,
         frames=len(rows),
         fail_chance=_tail(fails, len(rows), _most_likely(reference)),
@@ -99,7 +102,7 @@ def kind_of(seen: Seen, share: float = 1.0) -> Kind | None:
     if seen.off("input", share):
         return "picture_changed"
     if seen.fail_chance <= BY_CHANCE**share:
-        return "more_defects"
+        return "picture_changed" if seen.is_unsharp(share) else "more_defects"
     if seen.off("score", share) or seen.off("restoration", share):
         return "scores_moved"
     return None
@@ -108,6 +111,13 @@ def kind_of(seen: Seen, share: float = 1.0) -> Kind | None:
 def psi(then: Sequence[float], now: Sequence[float]) -> float:
     """Population stability index of two sets of shares, none of which is 0."""
     return sum((new - old) * math.log(new / old) for old, new in zip(then, now, strict=True))
+
+
+def _numbers(reference: Reference, rows: Floats) -> tuple[Off, ...]:
+    found = (
+        _off(name, band, rows[:, NAMES.index(name)], reference.good) for name, band in reference.bands.items()
+    )
+    return tuple(one for one in found if one is not None)
 
 
 def _off(name: str, band: Band, column: Floats, learned: int) -> Off | None:

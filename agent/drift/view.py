@@ -35,7 +35,8 @@ def words_of(camera: str, kind: Kind, seen: Seen) -> str:
     """One sentence."""
     numbers = {
         "light_changed": seen.off("light", 0.5),
-        "picture_changed": seen.off("input", 0.5),
+        "picture_changed": seen.off("input", 0.5)
+        or tuple(one for one in seen.lately if one.group == "input"),
         "scores_moved": (*seen.off("score", 0.5), *seen.off("restoration", 0.5)),
         "more_defects": (),
     }[kind]

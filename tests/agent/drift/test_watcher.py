@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.drift.compare import Off, Seen, kind_of
 from agent.drift.files import DriftError, References
+from agent.drift.view import words_of
 from agent.line.ignore import Ignore
 from tests.agent.archive.records import result_id
 from tests.agent.drift.floor import GOOD, Floor, grey
@@ -70,6 +72,18 @@ def test_a_lens_out_of_focus_is_the_picture(floor: Floor) -> None:
     (view,) = floor.watch.views()
     sharp = next(one for one in view["numbers"] if one["name"] == "sharpness")
     assert sharp["then"] > 0
+
+
+def test_where_most_parts_fail_out_of_focus_it_is_the_picture_and_no_wave_of_defects() -> None:
+    def seen(shift: float, fail_chance: float) -> Seen:
+        lately = Off(name="sharpness", group="input", psi=1.4, shift=shift, limit=0.6, now=2.0, then=5.0)
+        return Seen(numbers=(), lately=(lately,), fails=40, frames=64, fail_chance=fail_chance)
+
+    assert kind_of(seen(-1.0, 1e-9)) == "picture_changed"
+    told = words_of("top", "picture_changed", seen(-1.0, 1e-9))
+    assert "sharpness 2 instead of 5; scores follow" in told
+    assert kind_of(seen(-0.5, 1e-9)) == kind_of(seen(1.0, 1e-9)) == "more_defects"
+    assert kind_of(seen(-1.0, 0.5)) is None  # the parts that fail, a few, may be blurred ones
 
 
 def test_an_episode_is_told_once_and_its_end_once_and_a_flicker_is_neither(floor: Floor) -> None:
