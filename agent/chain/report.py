@@ -48,7 +48,10 @@ class Report:
         if self.wanted != (None, None) and not self.segments:
             first, last = self.wanted
             return f"{self.path}: there is no record from {first or 1} to {last or 'the end'}"
-        unsigned = next((one for one in self.segments if not (one.heads or one.goes_on)), None)
+        unsigned = next(
+            (one for one in self.segments if not (one.heads or one.proven_to or one.goes_on or one.lost_end)),
+            None,
+        )
         if self.trusted and unsigned is not None:
             return (
                 f"{self.path}: no head of a key that was given signs for segment {unsigned.segment}, "
@@ -158,6 +161,8 @@ def _segment(one: Walked) -> str:
         spans = ", ".join(f"{first} to {last}" for first, last in one.lost)
         told.append(f"lost with a damaged file: {spans}")
     proof = f"{one.heads} heads, proven to {one.proven_to}" if one.heads else "no head, so nothing is proven"
+    if not one.heads and one.proven_to:
+        proof = f"proven to {one.proven_to} by the segment behind it"
     if one.heads and one.unproven > 1:
         proof += f", {one.unproven - 1} behind the last head are not yet"
     station = "" if one.station is None else f"{one.station}, "

@@ -43,6 +43,17 @@ def said_ends(found: Mapping[bytes, Sequence[Entry]], check: Check) -> Iterable[
                 yield bytes.fromhex(statement.follows.segment), end
 
 
+def said_follows(found: Mapping[bytes, Sequence[Entry]], check: Check) -> Mapping[bytes, list[HeadStatement]]:
+    """By the segment that each follows: the heads that sign for its end, though they are in another."""
+    made: dict[bytes, list[HeadStatement]] = {}
+    for entries in found.values():
+        for entry in entries:
+            statement = statement_of(entry, check)
+            if statement is not None and statement.follows is not None:
+                made.setdefault(bytes.fromhex(statement.follows.segment), []).append(statement)
+    return made
+
+
 def statement_of(entry: Entry, check: Check) -> HeadStatement | None:
     try:
         return None if entry.head is None else check(entry.head)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from agent.chain.entry import Entry, Unchained
 from agent.chain.heads import Check
-from agent.chain.segments import Span, said_ends, said_lost, statement_of, whose
+from agent.chain.segments import Span, said_ends, said_follows, said_lost, statement_of, whose
 from agent.contract.chain import BEGINNING, Chained
-from agent.contract.head import HeadError
+from agent.contract.head import HeadError, HeadStatement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,7 @@ class Walked:
     proven_to: int  # by the last head; 0 without one
     keys: tuple[str, ...]  # that signed, in hexadecimal
     goes_on: bool  # its outbox adds to it, and keeps no more of it than it needs
+    lost_end: bool  # a damaged file had its last records, heads among them, as the segment behind it says
     broken: Break | None
 
     @property
@@ -90,10 +91,12 @@ def walk(
         lost[segment] = (*lost.get(segment, ()), *spans)
     ends = dict.fromkeys(found.keys() - known.tips.keys(), 0) if known.tips else {}
     ends.update(said_ends(found, check))
+    follows = said_follows(found, check)
     made = []
     for segment, ours in found.items():
         ours.sort(key=lambda one: one.chained.number)
         walking = _Walk(segment, ours, check, known, lost.get(segment, ()), ends.get(segment))
+        walking.followed = follows.get(segment, ())
         made.append(walking.walked(first, last))
     if (first, last) == (None, None):
         made = [_with_what_it_follows(one, found, check) for one in made]
@@ -101,17 +104,22 @@ def walk(
 
 
 def _with_what_it_follows(one: Walked, found: Mapping[bytes, Sequence[Entry]], check: Check) -> Walked:
-    """Broken where the segment that it follows is not there at all, and an older one of its station is."""
+    """Broken where the segment that it follows is not there at all, and an older one of its station is.
+
+    Not where all numbers between the two were lost with a file, as its own head says.
+    """
     ours = found[bytes.fromhex(one.segment)]
     statement = statement_of(ours[0], check)
     if one.broken is not None or statement is None or statement.follows is None:
         return one
-    older = any(
-        whose(theirs) == whose(ours) and theirs[0].chained.number < one.first
+    older = [
+        theirs[-1].chained.number
         for theirs in found.values()
-        if theirs is not ours
-    )
+        if theirs is not ours and whose(theirs) == whose(ours) and theirs[0].chained.number < one.first
+    ]
     if bytes.fromhex(statement.follows.segment) in found or not older:
+        return one
+    if any(first <= max(older) + 1 and one.first - 1 <= last for first, last in statement.lost):
         return one
     missing = Break(
         where=ours[0].where,
@@ -151,6 +159,7 @@ class _Walk:
         self._from = known.firsts.get(segment, 0)
         self._lost = lost
         self._ends = end
+        self.followed: Sequence[HeadStatement] = ()  # heads of others that sign for the end of this one
         self._gone_over: list[Span] = []
         self._pictures = 0
         self._keys: dict[str, None] = {}
@@ -172,6 +181,7 @@ class _Walk:
             proven_to=self._proven_to,
             keys=tuple(self._keys),
             goes_on=self._tip is not None,
+            lost_end=bool(entries) and self._lost_end(entries[-1].chained.number),
             broken=broken,
         )
 
@@ -197,6 +207,9 @@ class _Walk:
             broken = self._of_itself(entry)
             if broken is None and before is not None:
                 broken = self._step(before, entry, entries[place + 1 : place + 2])
+            if broken is not None:
+                return broken
+            broken = self._at_its_end(entry)
             if broken is not None:
                 return broken
             self._count(entry)
@@ -230,7 +243,20 @@ class _Walk:
             statement = self._check(entry.head)
             self._keys[statement.key] = None
             self._heads += 1
-            self._proven_to = statement.number
+            self._proven_to = max(self._proven_to, statement.number)
+
+    def _at_its_end(self, entry: Entry) -> Break | None:
+        """The segment behind this one says with which link it ended, signed."""
+        for statement in self.followed:
+            end = statement.follows
+            if end is None or end.number != entry.chained.number:
+                continue
+            if end.link != entry.link.hex():
+                what = "its content is not what the segment behind it follows"
+                return self._at(entry, what, end.link, entry.link.hex())
+            self._keys[statement.key] = None
+            self._proven_to = max(self._proven_to, end.number)
+        return None
 
     def _step(self, before: Entry, entry: Entry, behind: Sequence[Entry]) -> Break | None:
         """From one record to the next that is there."""
@@ -277,6 +303,13 @@ class _Walk:
     def _is_lost(self, first: int, last: int) -> bool:
         """Whether all of them are; spans of a file follow each other and do not touch."""
         return any(begin <= first and last <= end for begin, end in self._lost)
+
+    def _lost_end(self, last: int) -> bool:
+        ends = [(one.follows.number, one.lost) for one in self.followed if one.follows is not None]
+        return any(
+            end > last and any(begin <= last + 1 and end <= stop for begin, stop in lost)
+            for end, lost in ends
+        )
 
     def _missing(self, beside: Entry, first: int, last: int, before: Entry | None = None) -> Break:
         more = "" if first == last else f", and so are those behind it up to {last}"

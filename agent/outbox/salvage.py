@@ -246,9 +246,10 @@ def _lost_rows(left: Wreck, rows: _Rows) -> tuple[tuple[int, int], ...]:
     What is beyond SPANS_NAMED of them is in the last.
     """
     there = sorted(rows.chained | left.gone.keys())
+    begin = min((*there[:1], *(() if there else left.known)), default=left.highest_seq + 1)
     gone = [
         (_beside(rows.crops, first, -1), _beside(rows.crops, last, 1))
-        for first, last in (gaps(there, there[0], left.highest_seq) if there else ())
+        for first, last in gaps(there, begin, left.highest_seq)
     ]
     if len(gone) > SPANS_NAMED:
         gone[SPANS_NAMED - 1 :] = [(gone[SPANS_NAMED - 1][0], gone[-1][1])]

@@ -162,14 +162,23 @@ def check(
 
 
 def _absent(found: dict[str, dict[int, Link]], keys: set[str]) -> Iterator[str]:
-    """Segments that another one follows, and that are not there while older ones of their station are."""
+    """Segments that another one follows, and that are not there while older ones of their station are.
+
+    Not one of which all was lost with a file, as the head of that other one says.
+    """
     begins = {segment: links[min(links)] for segment, links in found.items()}
     for link in begins.values():
         said = None if link.head is None else statement(link.head, keys)
         follows = said.get("follows") if isinstance(said, dict) else None
         if follows is None or follows["segment"] in found:
             continue
-        if any(one.source == link.source and one.number < link.number for one in begins.values()):
+        older = [
+            max(found[segment])
+            for segment, one in begins.items()
+            if one.source == link.source and one.number < link.number
+        ]
+        lost = _begun(said, link.number).lost
+        if older and not any(first <= max(older) + 1 and link.number - 1 <= last for first, last in lost):
             yield _words(link, "the segment that it follows is missing", follows["segment"], "older ones")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from agent.contract.payloads import told
 from agent.outbox import file as outbox_file
 from agent.outbox.cursor import Cursor
 from agent.outbox.spool import Limits
+from chain import check
 from tests.agent.chain.made import KEY, Kept, Station, a_day, kept
 
 DAY = a_day().messages
@@ -216,3 +218,37 @@ AStationGoesOn.TestCase.settings = settings(
     max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestAStationGoesOn = pytest.mark.slow(AStationGoesOn.TestCase)
+
+
+DAMAGES: dict[str, Callable[[AStationGoesOn], object]] = {
+    "all of a segment, twice": lambda of: (
+        of.deliver(limit=1),
+        of.the_disk_fails(page=1),
+        of.the_disk_fails(page=1),
+    ),
+    "all of one that lay elsewhere": lambda of: (
+        of.no_room(share=0.5),
+        of.the_disk_fails(page=2),
+        of.the_disk_fails(page=434219),
+    ),
+    "every head of one": lambda of: (
+        of.deliver(limit=1),
+        of.judge(crops=[b"\0"] * 3, verdicts=3),
+        of.no_room(share=1.0),
+        of.the_disk_fails(page=34502),
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_disk_that_takes_all_of_a_segment_or_its_heads_breaks_no_link(damage: str, tmp_path: Path) -> None:
+    of = AStationGoesOn()
+    try:
+        DAMAGES[damage](of)
+        of.every_row_can_be_reached()
+        of.no_link_in_the_outbox_is_broken()
+    finally:
+        of.teardown()
+    lines = [one.decode() for one in of.broker]
+    records = [(f"line {number}", "station", line) for number, line in enumerate(lines, 1)]
+    assert check(records, set()).broken == []
