@@ -12,11 +12,12 @@ trains one within the step *teach* (`trained.py`), and from there on that one is
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -47,6 +48,8 @@ from agent.teach.threshold import Scored, askable, check_target, promise
 from agent.teach.weighing import told
 
 LOCK = "lock"
+LOCK_WAIT_S = 5.0  # one that was killed, or a process that is only beginning, lets go of it a moment later
+LOCK_LOOK_S = 0.05
 TRIED = 60  # made-up defects
 SEES = 0.5  # of them, at least, for a bundle that may be activated
 OF_PASSES = ("passed", "archive")  # sources in which the threshold in force has chosen
@@ -187,13 +190,14 @@ class Flow:
             lock = (self.folder / LOCK).open("a")
         except OSError as error:
             raise not_written(self.folder, error) from error
+        deadline_s = time.monotonic() + LOCK_WAIT_S
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise FlowError(
-                    f"{shown(self.folder.name)}: somebody else is teaching it; wait, or cancel that first"
-                ) from None
+            while not _is_taken(lock):
+                if time.monotonic() > deadline_s:
+                    raise FlowError(
+                        f"{shown(self.folder.name)}: somebody else is teaching it; wait, or cancel that first"
+                    )
+                time.sleep(LOCK_LOOK_S)
             yield
 
     def _collect(self, state: State, means: Means) -> Going:
@@ -342,3 +346,11 @@ def _told_checked(found: Checked) -> dict[str, Any]:
         "findings": [asdict(one) for one in found.findings],
         "words": list(found.words),
     }
+
+
+def _is_taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -399,6 +399,18 @@ def test_a_folder_of_the_command_line_that_runs_is_left_alone(site: Site) -> Non
             teaching.begin("plate", "archive", "top", PARTS, 0.05, "anna")
 
 
+def test_one_that_was_killed_lets_go_of_the_folder_a_moment_later_and_is_waited_for(site: Site) -> None:
+    holds = site.flow().held()
+    with site.runs() as teaching:
+        begin(teaching)
+        rests(teaching)
+        holds.__enter__()
+        later = threading.Timer(0.3, holds.__exit__, (None, None, None))
+        later.start()
+        with site.flow().held():
+            later.join()
+
+
 @pytest.mark.parametrize(
     "said",
     [b'{"product": 1', b'{"product": 1, "who": "anna", "runs": true}', b"[" * 20_000, None],
