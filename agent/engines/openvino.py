@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,8 @@ def open_openvino(
 ) -> OpenVinoEngine:
     """Compile the bundle for this CPU, or load what was compiled; `threads` 0 takes all cores.
 
-    `auto` is bf16 where the CPU has it, which OpenVINO finds out, and f32 elsewhere. Raises EngineError
+    `auto` is bf16 where the CPU has it, which OpenVINO finds out, and f32 elsewhere, and where the bundle
+    was calibrated in others than what this CPU would take. Raises EngineError
     when OpenVINO cannot read or compile the model, or it does not reproduce the golden scores.
     """
     import openvino as ov
@@ -67,6 +68,8 @@ def open_openvino(
     started = time.monotonic()
     core = core_of_process()
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if precision == "auto" and not may_reduce(bundle, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
+        precision = "f32"
     if precision != "auto":
         options["INFERENCE_PRECISION_HINT"] = precision
     if threads:
@@ -118,6 +121,13 @@ def open_openvino(
     if cache is None:
         return opened(_compile(core, bundle, options), False)
     return open_cached(cache, key, build=build, load=load)
+
+
+def may_reduce(bundle: Bundle, capabilities: Sequence[str]) -> bool:
+    """Whether the bundle was calibrated in what OpenVINO takes of itself on a CPU of these capabilities."""
+    variants = bundle.manifest.variants
+    own = "bf16" if "BF16" in capabilities else "f16" if "FP16" in capabilities else "f32"
+    return variants is None or own == "f32" or own in variants
 
 
 @functools.cache
