@@ -14,20 +14,9 @@ from models.judging import teachers as file
 from models.judging.evaluate import Inspector
 from models.judging.teachers import WeakTeacherError, need_able
 from models.training.train import RunError
+from tests.agent.bundle.test_standing import standing
 from tests.models.tiny import write_tiny
 from tests.models.workshop import WORSE_TOO, Workshop, run, run_lab
-
-
-def stands(low: float, high: float) -> Standing:
-    return Standing(
-        model_auroc=0.6,
-        yardstick_auroc=0.8,
-        difference=(low, high),
-        good=48,
-        defective=48,
-        source="made up",
-        strides=(32,),
-    )
 
 
 @pytest.fixture
@@ -38,7 +27,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def beside(inspector: Inspector, yardstick: object, *_: object) -> Standing:
         assert inspector(np.zeros((1, 64, 64, 1), np.uint8)).scores.shape == (1,)
         found.append(yardstick)
-        return stands(-0.1, 0.1) if len(found) == 1 else stands(-0.3, -0.1)
+        return standing(-0.1, 0.1) if len(found) == 1 else standing(-0.3, -0.1)
 
     monkeypatch.setattr(file, "build", lambda *_, **__: type("Built", (), {"yardstick": "the memory"}))
     monkeypatch.setattr(file, "on_unseen", beside)
@@ -62,7 +51,7 @@ def test_each_teacher_is_held_against_the_same_memory(made: Workshop, asked: lis
         need_able([made.teacher, made.teacher], [made.data])
     assert asked == ["the memory", "the memory"]
     asked.clear()
-    assert need_able([made.teacher], [made.data]) == [stands(-0.1, 0.1)]
+    assert need_able([made.teacher], [made.data]) == [standing(-0.1, 0.1)]
 
 
 def test_a_teacher_of_another_product_is_refused_before_it_is_held_against_anything(
