@@ -9,6 +9,8 @@ Both products are 1x1 convolutions, so that every engine has them. Nothing here 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import torch
@@ -48,8 +50,10 @@ class Memory(nn.Module):
         count = self.toward.out_channels
         if len(cells) < count:
             raise ValueError(f"{len(cells)} cells of good parts for {count} prototypes")
-        whitening = whiten(cells)
-        prototypes = clustered(whitening.of(cells), count, rng)
+        # As it ships: what is rounded only later would no longer be the distance that the three terms make.
+        exact = whiten(cells)
+        whitening = replace(exact, turn=exact.turn.half().float())
+        prototypes = clustered(whitening.of(cells), count, rng).half().float()
         turn = whitening.turn.T
         turned, square = self.whiten.bias, self.toward.bias
         assert turned is not None and square is not None

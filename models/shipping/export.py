@@ -58,6 +58,7 @@ from models.parts.maps import top_mean
 from models.parts.precision import has_bf16
 from models.shipping.explained import explanation
 from models.shipping.lint import lint
+from models.shipping.narrowed import narrowed, round_kernels
 from models.shipping.variants import make as make_variant
 from models.stages import SILENT, Stages
 from models.store import Place
@@ -114,6 +115,7 @@ def export(
     """
     refuse_existing(out)
     run, student = load_student(run_folder)
+    student = shipped(student)  # whatever is said of the bundle is said of the weights that it has
     shares = good_shares(data)
     kept, held = shares.train, shares.threshold
     judged = stages.over(held, "judging held-back good parts")
@@ -199,16 +201,17 @@ def synthetic_auroc(student: Student, held: Tiles, stages: Stages = SILENT, seed
 
 
 def to_onnx(student: Student, spec: InputSpec) -> bytes:
-    """The student as one checked ONNX file with a free batch dimension; BatchNorm is `folded`.
+    """The student, as it is `shipped`, as one checked ONNX file with a free batch dimension.
 
-    Raises ExportError for a graph that breaks a rule of `graph_lint`.
+    Raises ExportError for a kernel that half precision cannot hold, and for a graph that breaks a rule of
+    `lint`.
     """
     example = torch.zeros((2, spec.tile_px, spec.tile_px, spec.channels), dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=64)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / MODEL
         torch.onnx.export(
-            folded(student),
+            shipped(student),
             (example,),
             path,
             dynamo=True,
@@ -225,7 +228,22 @@ def to_onnx(student: Student, spec: InputSpec) -> bytes:
     onnx.checker.check_model(model, full_check=True)
     if problems := lint(model):
         raise ExportError(f"no bundle written: the graph breaks rules of the box: {'; '.join(problems)}")
-    return bytes(model.SerializeToString())
+    return bytes(narrowed(model).SerializeToString())
+
+
+def shipped(student: Student) -> Student:
+    """A copy as it ships: `folded`, every kernel rounded to half precision, all arithmetic in float32.
+
+    Raises ExportError naming a kernel that half precision cannot hold.
+    """
+    plain = folded(student)
+    try:
+        round_kernels(plain)
+    except ValueError as error:
+        raise ExportError(
+            f"no bundle written: {error}; distil anew, or look at what it was fitted to"
+        ) from error
+    return plain
 
 
 def folded(student: Student) -> Student:

@@ -32,7 +32,7 @@ from models.cli.main import app as lab
 from models.data.datasets import load_items
 from models.judging.evaluate import by_engine, by_student
 from models.judging.standing import UNSEEN, standing
-from models.shipping.export import ExportError, WorseError, folded, frame_scores, golden_tiles
+from models.shipping.export import ExportError, WorseError, folded, frame_scores, golden_tiles, shipped
 from models.student.distill import load_student
 from models.student.student import Student
 from models.training.train import WEIGHTS
@@ -66,7 +66,7 @@ def openvino(bundle: Bundle) -> Engine:
 def known(made: Workshop, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the student that was exported, graph and standing are known: they take most of an export."""
     _, student = load_student(made.student)
-    weights = student.state_dict()
+    weights = shipped(student).state_dict()
 
     def graph(other: Student, _: object) -> bytes:
         assert all(torch.equal(one, weights[name]) for name, one in other.state_dict().items())

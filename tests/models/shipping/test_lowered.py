@@ -11,6 +11,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from agent.bundle.bundle import open_bundle
+from agent.bundle.widened import widened
 from agent.messages import Floats, Pixels
 from models.shipping.lint import element_types, lint, opset_of
 from models.shipping.lowered import Half, half_nodes, lowered
@@ -24,7 +25,7 @@ HALVES: tuple[Half, ...] = ("f16", "bf16")
 
 @pytest.fixture(scope="module")
 def plain() -> ModelProto:
-    return onnx.load(SAMPLE / "model.onnx")
+    return onnx.load_from_string(widened(open_bundle(SAMPLE).model))
 
 
 @pytest.fixture(scope="module")
