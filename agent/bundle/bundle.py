@@ -1,7 +1,8 @@
 """The model bundle: a folder or one `.plumb` zip that says everything about a model.
 
     manifest.yaml   what the model is, how to feed it, its threshold, the digest of every other file
-    model.onnx      uint8 N x H x W x C -> score N, map N x h x w, restored N x H x W x C
+    model.onnx      uint8 N x H x W x C -> score N, map N x h x w, restored N x H x W x C; newer ones
+                    store the kernels of convolutions in half precision (`widened.py`)
     model.P.onnx    the same in precision P (bf16, f16, int8), where the bundle has that variant
     golden/         tiles.npy (uint8) and scores.npy (float32) that an engine must reproduce; scores-P.npy
     explain/        what follows model.onnx where somebody asks why (`agent/explain/form.py`); newer bundles
@@ -36,6 +37,7 @@ from agent.bundle.files import BundleError as BundleError
 from agent.bundle.files import BundleFiles, NotABundle, left_by, open_files
 from agent.bundle.golden import GoldenError, read_scores, read_tiles
 from agent.bundle.standing import Standing
+from agent.bundle.widened import widened
 from agent.foreign import shown
 from agent.messages import Floats, Pixels
 from agent.settings import strict_yaml
@@ -176,7 +178,8 @@ class Bundle:
 
     @property
     def model(self) -> bytes:
-        return self.files[MODEL]
+        """The graph with its weights in float32, in whatever form its file stores them."""
+        return widened(self.files[MODEL])
 
     def at(self, precision: str) -> Bundle:
         """This bundle as an engine of a precision serves it: threshold, golden scores and typed graph.

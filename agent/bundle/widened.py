@@ -4,9 +4,9 @@
     widened     kernel (FLOAT) -> Conv
 
 float32 holds every value of half precision, so both forms compute the same to the bit. ONNX Runtime and
-OpenVINO fold the Cast when they load a graph; TensorRT would take the kernel for one that is computed, and
-the plain twin, the lint and the other precisions read kernels from the constants. Field numbers are those of
-onnx.proto.
+OpenVINO fold the Cast when they load a graph, and OpenVINO then keeps both kernels; TensorRT takes the kernel
+for one that is computed; the plain twin, the lint and the other precisions read kernels from the constants.
+So all of them get the widened form. Field numbers are those of onnx.proto.
 """
 
 from __future__ import annotations

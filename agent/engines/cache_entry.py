@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from agent.bundle.bundle import Bundle
+from agent.bundle.bundle import MODEL, Bundle
 from agent.engines.engine import BATCHES, EngineError
 from agent.foreign import shown
 
@@ -77,7 +77,7 @@ def key_of(
         engine=engine,
         bundle=bundle.manifest.name,
         bundle_sha256=bundle.sha256,
-        graph_sha256=hashlib.sha256(bundle.model).hexdigest(),
+        graph_sha256=hashlib.sha256(bundle.files[MODEL]).hexdigest(),
         runtime=runtime,
         device=device,
         capability=capability,

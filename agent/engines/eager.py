@@ -21,7 +21,6 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from agent.bundle.bundle import MODEL, Bundle
-from agent.bundle.widened import widened
 from agent.engines.batches import by_batches
 from agent.engines.engine import Answer, Description, EngineError, proven
 from agent.messages import Pixels
@@ -136,7 +135,7 @@ def read_graph(bundle: Bundle) -> Graph:
         onnx.checker.check_model(bundle.model)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise EngineError(f"{bundle.path}/{MODEL}: {error}; export the bundle again") from error
-    graph = onnx.load_from_string(widened(bundle.model)).graph
+    graph = onnx.load_from_string(bundle.model).graph
     arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     nodes = [
         Node(

@@ -18,7 +18,6 @@ import structlog
 
 from agent.bundle.bundle import Bundle, open_bundle
 from agent.bundle.trust import require_trusted
-from agent.bundle.widened import widened
 from agent.engines.choice import Machine
 from agent.engines.engine import BATCHES, EngineError
 from agent.engines.serving import Serving, make_serving
@@ -61,7 +60,7 @@ def estimated_bytes(bundle: Bundle) -> int:
     """About what it takes in memory while it is open: files, weights and the largest batch."""
     files = sum(len(data) for data in bundle.files.values())
     pixels = max(BATCHES) * bundle.manifest.input.tile_px**2
-    return files + WEIGHT_COPIES * len(widened(bundle.model)) + BYTES_PER_PIXEL * pixels
+    return files + WEIGHT_COPIES * len(bundle.model) + BYTES_PER_PIXEL * pixels
 
 
 def check_room(bundle: Bundle, there: Sequence[Bundle], max_bytes: int) -> None:

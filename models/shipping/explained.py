@@ -22,7 +22,6 @@ from agent.bundle.bundle import (
     with_digests,
     write_bundle,
 )
-from agent.bundle.widened import widened
 from agent.explain.form import GOOD, GRAPH, Good, check_form, open_form
 from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Floats
@@ -72,9 +71,9 @@ def explanation(bundle: Bundle, held: Sequence[Item], stages: Stages = SILENT) -
 
     Raises NotExplainable for a graph that is no student's, CannotExplain where scores differ.
     """
-    model = onnx.load_from_string(widened(bundle.model))
+    model = onnx.load_from_string(bundle.model)
     graph, good = following(model), good_of(model)
-    if problems := lint(onnx.load_from_string(widened(bundle.model + graph))):
+    if problems := lint(onnx.load_from_string(bundle.model + graph)):
         raise NotExplainable(f"the explaining form breaks rules of the box: {'; '.join(problems)}")
     plain = replace(bundle, files={**bundle.files, GRAPH: graph, GOOD: _json(good)})
     check_form(plain)

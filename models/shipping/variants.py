@@ -32,7 +32,6 @@ from agent.bundle.bundle import (
     with_digests,
     write_bundle,
 )
-from agent.bundle.widened import widened
 from agent.engines.engine import Answer, largest_difference
 from agent.errors import PlumblineError
 from agent.messages import Floats, Pixels
@@ -135,11 +134,8 @@ def make(
 
 
 def typed_graph(model: bytes, precision: Precision, scales: Pixels) -> bytes:
-    """A graph that computes in float32, with the types of a precision.
-
-    Raises VariantError for what no runtime would take.
-    """
-    plain = onnx.load_from_string(widened(model))
+    """The float32 graph with the types of a precision. Raises VariantError for what no runtime would take."""
+    plain = onnx.load_from_string(model)
     found = quantized(plain, scales) if precision == "int8" else lowered(plain, precision)
     problems = lint(found)
     if problems:

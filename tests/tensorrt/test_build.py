@@ -8,7 +8,6 @@ import onnx
 import pytest
 
 from agent.bundle.bundle import open_bundle
-from agent.bundle.widened import widened
 from models.shipping.variants import PRECISIONS, typed_graph
 from tests.models.shipping.broken_graphs import BROKEN, REFUSED_BY_TENSORRT
 from tests.tensorrt.environments import ROOT, RTX, answer, is_made
@@ -20,7 +19,7 @@ SAMPLE = ROOT / "models" / "bundles" / "elpv"
 @pytest.mark.parametrize("precision", ["f32", *PRECISIONS])
 def test_the_sample_s_graph_is_parsed_and_built(precision: str, tmp_path: Path) -> None:
     bundle = open_bundle(SAMPLE)
-    graph = widened(bundle.model)
+    graph = bundle.model
     if precision != "f32":
         graph = typed_graph(bundle.model, precision, bundle.golden()[0][:2])  # type: ignore[arg-type]
     (tmp_path / "model.onnx").write_bytes(graph)

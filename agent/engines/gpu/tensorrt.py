@@ -19,7 +19,6 @@ from typing import Any, Literal
 import numpy as np
 
 from agent.bundle.bundle import MODEL, Bundle
-from agent.bundle.widened import widened
 from agent.engines.cache import CacheError, EngineCache, open_cached
 from agent.engines.cache_entry import Entry, EntryDamaged, Key, key_of
 from agent.engines.engine import (
@@ -143,7 +142,7 @@ def build_engines(
     typed = 1 << int(flags.STRONGLY_TYPED) if hasattr(flags, "STRONGLY_TYPED") else 0  # 11 knows no other
     network = builder.create_network(typed)
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(widened(bundle.model)):
+    if not parser.parse(bundle.model):
         problems = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
         raise EngineError(f"{bundle.path}/{MODEL}: {KIND} does not take the graph: {problems}")
     spec = bundle.manifest.input

@@ -70,7 +70,7 @@ def known(made: Workshop, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> No
 
     def graph(other: Student, _: object) -> bytes:
         assert all(torch.equal(one, weights[name]) for name, one in other.state_dict().items())
-        return bundle.model
+        return bundle.files[MODEL]
 
     monkeypatch.setattr("models.shipping.export.to_onnx", graph)
     monkeypatch.setattr("models.shipping.export.build", lambda *_, **__: SimpleNamespace(yardstick=None))

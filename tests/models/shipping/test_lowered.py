@@ -11,7 +11,6 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from agent.bundle.bundle import open_bundle
-from agent.bundle.widened import widened
 from agent.messages import Floats, Pixels
 from models.shipping.lint import element_types, lint, opset_of
 from models.shipping.lowered import Half, half_nodes, lowered
@@ -25,7 +24,7 @@ HALVES: tuple[Half, ...] = ("f16", "bf16")
 
 @pytest.fixture(scope="module")
 def plain() -> ModelProto:
-    return onnx.load_from_string(widened(open_bundle(SAMPLE).model))
+    return onnx.load_from_string(open_bundle(SAMPLE).model)
 
 
 @pytest.fixture(scope="module")

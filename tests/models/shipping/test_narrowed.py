@@ -14,14 +14,14 @@ from agent.bundle.bundle import MODEL, Bundle, open_bundle
 from agent.bundle.widened import widened
 from agent.engines.engine import Answer
 from agent.engines.open import open_engine
-from agent.explain.form import open_form
+from agent.explain.form import GRAPH, open_form
 from agent.messages import Pixels
 from agent.settings import settings
 from models.shipping.explaining import following
 from models.shipping.export import ExportError, folded, golden_tiles, shipped
 from models.shipping.lint import lint
 from models.shipping.narrowed import narrowed
-from models.shipping.variants import by_session
+from models.shipping.variants import by_openvino, by_session
 from models.student.distill import load_student
 from models.student.student import Student
 from tests.models.workshop import Workshop
@@ -37,7 +37,7 @@ def bundle(made: Workshop) -> Bundle:
 @pytest.fixture(scope="module")
 def before(bundle: Bundle) -> Bundle:
     """The same with a graph as bundles had it before: every weight in float32."""
-    return replace(bundle, files={**bundle.files, MODEL: widened(bundle.model)})
+    return replace(bundle, files={**bundle.files, MODEL: bundle.model})
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def same(one: Answer, other: Answer) -> bool:
 
 
 def test_an_exported_graph_takes_half_the_bytes_and_keeps_the_rules_of_the_box(bundle: Bundle) -> None:
-    assert len(bundle.model) < 0.6 * len(widened(bundle.model))
-    stored = onnx.load_from_string(bundle.model)
-    assert lint(stored) == lint(onnx.load_from_string(widened(bundle.model))) == []
+    assert len(bundle.files[MODEL]) < 0.6 * len(bundle.model)
+    stored = onnx.load_from_string(bundle.files[MODEL])
+    assert lint(stored) == lint(onnx.load_from_string(bundle.model)) == []
     halves = {one.name for one in stored.graph.initializer if one.data_type == TensorProto.FLOAT16}
     casts = {
         node.output[0] for node in stored.graph.node if node.op_type == "Cast" and node.input[0] in halves
@@ -68,34 +68,37 @@ def test_an_exported_graph_takes_half_the_bytes_and_keeps_the_rules_of_the_box(b
     assert len(kernels - casts) == 2, "only the map's blur, which half precision does not hold, is in float32"
 
 
-@pytest.mark.parametrize("kind", ["openvino", "eager"])
-def test_an_engine_answers_from_both_forms_alike_to_the_bit(
+def test_every_runtime_answers_from_both_forms_alike_to_the_bit(bundle: Bundle, tiles: Pixels) -> None:
+    stored, wide = bundle.files[MODEL], bundle.model
+    assert same(by_session(stored)(tiles), by_session(wide)(tiles))
+    assert same(by_openvino(stored, "f32")[0](tiles), by_openvino(wide, "f32")[0](tiles))
+
+
+@pytest.mark.parametrize("kind", ["openvino", "onnxruntime", "eager"])
+def test_a_bundle_of_before_opens_as_it_did_and_an_engine_answers_from_both_alike_to_the_bit(
     bundle: Bundle, before: Bundle, tiles: Pixels, kind: str
 ) -> None:
+    assert before.model is before.files[MODEL]
     wanted = settings.Engine.model_validate(
         {"kind": kind, "precision": "f32" if kind == "openvino" else "auto"}
     )
     assert same(*(open_engine(one, wanted).run(tiles) for one in (bundle, before)))
 
 
-def test_onnx_runtime_answers_from_both_forms_alike_to_the_bit(
-    bundle: Bundle, before: Bundle, tiles: Pixels
-) -> None:
-    assert same(by_session(bundle.model)(tiles), by_session(before.model)(tiles))
-
-
 def test_it_explains_as_the_float32_graph_does(bundle: Bundle, before: Bundle, tiles: Pixels) -> None:
-    graphs = [following(onnx.load_from_string(one.model)) for one in (bundle, before)]
-    assert graphs[0] == graphs[1] == bundle.files["explain/graph.onnx"]
+    graph = bundle.files[GRAPH]
+    for form in (bundle.files[MODEL], bundle.model):
+        assert following(onnx.load_from_string(form)) == graph
+    assert bundle.model + graph == widened(bundle.files[MODEL] + graph)
     found = [open_form(one).explain(tiles[:1]) for one in (bundle, before)]
     assert np.array_equal(found[0].evidence, found[1].evidence)
     assert np.array_equal(found[0].features, found[1].features)
 
 
 def test_storing_a_graph_that_is_stored_by_halves_again_changes_nothing(bundle: Bundle) -> None:
-    model = onnx.load_from_string(widened(bundle.model))
-    assert narrowed(model).SerializeToString() == bundle.model
-    assert model.SerializeToString() == widened(bundle.model), "what was given is as it was"
+    model = onnx.load_from_string(bundle.model)
+    assert narrowed(model).SerializeToString() == bundle.files[MODEL]
+    assert model.SerializeToString() == bundle.model, "what was given is as it was"
 
 
 def test_a_kernel_that_was_not_rounded_is_stored_as_it_is(before: Bundle) -> None:
