@@ -11,6 +11,7 @@ So all of them get the widened form. Field numbers are those of onnx.proto.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,9 +23,9 @@ FLOAT, FLOAT16 = 1, 10  # TensorProto.DataType
 _MODEL_GRAPH = 7
 _NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12  # of a GraphProto
 _NODE_INPUT, _NODE_OUTPUT, _OPERATOR, _ATTRIBUTE, _DOMAIN = 1, 2, 4, 5, 7
-_ATTRIBUTE_NAME, _ATTRIBUTE_NUMBER = 1, 3
+_ATTRIBUTE_NAME, _ATTRIBUTE_NUMBER, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 1, 3, 6, 11
 _VALUE_NAME = 1
-_TYPE, _TENSOR_NAME, _RAW = 2, 8, 9  # of a TensorProto
+_TYPE, _TENSOR_NAME, _RAW, _EXTERNAL, _LOCATION = 2, 8, 9, 13, 14  # of a TensorProto
 
 _Piece = bytes | memoryview
 
@@ -39,15 +40,15 @@ def widened(graph: bytes) -> bytes:
         model = fields(memoryview(graph))
         parts = [fields(_message(one)) for one in model if one.number == _MODEL_GRAPH]
         plan = _plan([one for part in parts for one in part])
+        if not plan.casts:
+            return graph
+        pieces: list[_Piece] = []
+        for one in model:
+            pieces += (
+                _framed(one.number, _graph(parts.pop(0), plan)) if one.number == _MODEL_GRAPH else [one.whole]
+            )
     except ValueError:
         return graph
-    if not plan.casts:
-        return graph
-    pieces: list[_Piece] = []
-    for one in model:
-        pieces += (
-            _framed(one.number, _graph(parts.pop(0), plan)) if one.number == _MODEL_GRAPH else [one.whole]
-        )
     return b"".join(pieces)
 
 
@@ -61,25 +62,30 @@ class _Plan:
 
 
 def _plan(graph: list[Field]) -> _Plan:
-    """Raises ValueError for what is no graph."""
+    """Raises ValueError for what is no graph, and for nodes with graphs of their own, which read names."""
     outside = {
         name
         for one in graph
         if one.number in (_INPUT, _OUTPUT)
         for name in _texts(fields(_message(one)), _VALUE_NAME)
     }
+    nodes = [fields(_message(one)) for one in graph if one.number == _NODE]
+    attributes = [fields(_message(one)) for node in nodes for one in node if one.number == _ATTRIBUTE]
+    if any(one.number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS) for parts in attributes for one in parts):
+        raise ValueError("a node with a graph of its own")
+    made = Counter(name for node in nodes for name in _texts(node, _NODE_OUTPUT))
     tensors = [fields(_message(one)) for one in graph if one.number == _INITIALIZER]
     halves = {
         name: tensor
         for tensor in tensors
         for name in _texts(tensor, _TENSOR_NAME)
-        if name not in outside and _is_half(tensor)
+        if name not in outside and name not in made and _is_half(tensor)
     }
     casts: dict[bytes, bytes] = {}
     read = set[bytes]()
-    for node in (fields(_message(one)) for one in graph if one.number == _NODE):
+    for node in nodes:
         inputs, outputs = _texts(node, _NODE_INPUT), _texts(node, _NODE_OUTPUT)
-        if _is_cast(node) and inputs[0] in halves and outputs[0] not in outside:
+        if _is_cast(node) and inputs[0] in halves and outputs[0] not in outside and made[outputs[0]] == 1:
             casts[outputs[0]] = inputs[0]
         else:
             read.update(inputs)
@@ -124,7 +130,8 @@ def _in_float32(tensor: list[Field], name: bytes) -> list[_Piece]:
 def _is_half(tensor: list[Field]) -> bool:
     types = [one.value for one in tensor if one.number == _TYPE]
     raw = [one.value for one in tensor if one.number == _RAW and not isinstance(one.value, int)]
-    return types == [FLOAT16] and len(raw) == 1 and len(raw[0]) % 2 == 0
+    elsewhere = any(one.number in (_EXTERNAL, _LOCATION) for one in tensor)
+    return types == [FLOAT16] and len(raw) == 1 and len(raw[0]) % 2 == 0 and not elsewhere
 
 
 def _is_cast(node: list[Field]) -> bool:
