@@ -78,9 +78,11 @@ def evaluate(
         if yardstick:
             try:
                 figures, remembered, built = run.evaluate_yardstick(model, data, stages=stages)
+                left = run.remaining_in_unseen(model, data, product, stages)
             except DataError as error:  # a test split alone tells all but this
                 without = error
             else:
+                columns["model"]["remaining_contrast_unseen"] = left
                 columns["yardstick"] = {**figures.as_dict(), "build_minutes": built.seconds / 60}
                 standing = on_test(judged, remembered, built.yardstick.strides)
                 if report is not None:

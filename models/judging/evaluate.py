@@ -39,6 +39,7 @@ from models.data.held import good_items
 from models.judging import metrics
 from models.judging import yardstick as measure
 from models.judging.restored import remaining
+from models.judging.unseen import PAIRS, TWINS_SEED, left_in, spoilt_twins
 from models.judging.yardstick import Built
 from models.methods.method import Method
 from models.parts.precision import autocast
@@ -120,6 +121,15 @@ def evaluate_yardstick(
     items = stages.over(checked_split(data, stages), "judging the test split by the yardstick")
     judged = [judge_item(item, built.yardstick.inspect, spec) for item in items]
     return figures(judged, None), judged, built
+
+
+def remaining_in_unseen(
+    model: Place, data: Path, product: str | None = None, stages: Stages = SILENT
+) -> float:
+    """`left_in` of held-back good parts below `data`; raises what `evaluate` does."""
+    inspector, spec, _ = open_inspector(model, product)
+    kept, held = good_items([data])
+    return left_in(inspector, spoilt_twins(held, kept, spec, PAIRS, TWINS_SEED), spec, stages)
 
 
 def is_bundle(model: Place) -> bool:

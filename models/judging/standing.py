@@ -13,10 +13,10 @@ from agent.messages import Flags, Floats
 from models.data.datasets import Item
 from models.judging.evaluate import Inspector, Judged
 from models.judging.paired import paired
-from models.judging.yardstick import PAIRS, Yardstick, picture_of, spoilt_twins
+from models.judging.unseen import PAIRS, TWINS_SEED, picture_of, spoilt_twins
+from models.judging.yardstick import Yardstick
 from models.stages import SILENT, Stages
 
-TWINS_SEED = 1  # other defects than those that chose the yardstick's strides
 UNSEEN = "held-back good parts, and these with blended pieces that no training saw"
 
 
@@ -40,7 +40,7 @@ def on_unseen(
     Raises DataError.
     """
     good = [picture_of(item, spec) for item in held[:: -(-len(held) // PAIRS)]]
-    bad = spoilt_twins(held, kept, spec, PAIRS, TWINS_SEED)
+    bad = [twin.spoilt for twin in spoilt_twins(held, kept, spec, PAIRS, TWINS_SEED)]
     own, others = [], []
     for picture in stages.over([*good, *bad], "ranking beside the yardstick"):
         tiles, _ = cut_tiles(picture, spec)

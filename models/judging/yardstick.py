@@ -18,15 +18,14 @@ from torch import Tensor
 
 from agent.bundle.bundle import InputSpec
 from agent.engines.engine import Answer
-from agent.line.prepare import cut_tiles, scaled
+from agent.line.prepare import cut_tiles
 from agent.messages import Flags, Floats, Pixels
 from models.data.batches import to_images
-from models.data.datasets import DataError, Item, read_image
-from models.data.product import find_foreground, read_product
+from models.data.datasets import Item
 from models.judging.memory import Memory, remember, rows_of
 from models.judging.metrics import auroc
 from models.judging.paired import paired
-from models.parts.defects.natural import spoil_unseen
+from models.judging.unseen import PAIRS, picture_of, spoilt_twins
 from models.parts.features import Features, load_features
 from models.parts.maps import Blur
 from models.stages import SILENT, Stages
@@ -38,7 +37,6 @@ LOOKED_AT = tuple(stage for stages in STAGES.values() for stage in stages)
 PICTURES = 300  # good ones that are remembered, evenly spread, where there are more
 COVERED = 20_000  # patches, drawn at random, that the memory must stand for
 KEPT = 1000  # of them
-PAIRS = 48  # about so many held-back pictures and as many spoilt twins at least decide
 BLUR = 4 / 256  # sigma over the tile's side
 Look = Mapping[int, Tensor]  # a level (1, c, h, w) of one tile by stage
 
@@ -94,7 +92,7 @@ def build(
     choices = remembered(features, kept[:: -(-len(kept) // PICTURES)], spec, seed, stages)
     chosen = held[:: -(-len(held) // PAIRS)]
     good = [picture_of(item, spec) for item in chosen]
-    pictures = [*good, *spoilt_twins(chosen, kept, spec, PAIRS, seed)]
+    pictures = [*good, *(twin.spoilt for twin in spoilt_twins(chosen, kept, spec, PAIRS, seed))]
     found: dict[tuple[int, ...], list[float]] = {strides: [] for strides in CHOICES}
     for picture in stages.over(pictures, "choosing the yardstick's strides"):
         tiles = cut_tiles(picture, spec)[0]
@@ -152,38 +150,3 @@ def look(features: Features, tile: Pixels) -> Look:
 def levels(seen: Look, strides: Sequence[int]) -> list[Tensor]:
     """Those of these strides, the finest first."""
     return [seen[stage] for stride in strides for stage in STAGES[stride]]
-
-
-def picture_of(item: Item, spec: InputSpec) -> Pixels:
-    """The picture at the model's scale, (H, W, C). Raises DataError."""
-    return scaled(read_image(item.image, spec.channels), spec)
-
-
-def spoilt_twins(
-    held: Sequence[Item], kept: Sequence[Item], spec: InputSpec, count: int, seed: int
-) -> list[Pixels]:
-    """At least `count` held-back pictures with defects that no training saw, each picture equally often.
-
-    Pieces come from kept pictures of the same product. Pictures on which nothing shows are left out; raises
-    DataError where it shows on none.
-    """
-    rng = np.random.default_rng(seed)
-    by_product: dict[str, list[Item]] = {}
-    for item in kept:
-        by_product.setdefault(item.product, []).append(item)
-    found = []
-    for _ in range(-(-count // len(held))):
-        for item in held:
-            others = by_product[item.product]
-            picture, other = picture_of(item, spec), picture_of(others[int(rng.integers(len(others)))], spec)
-            rule = read_product(item.folder)
-            place = None if rule.foreground == "all" else find_foreground(picture, rule)
-            spoilt, mask = spoil_unseen(picture, other, rng, foreground=place)
-            if mask.any():
-                found.append(spoilt)
-    if not found:
-        raise DataError(
-            f"{held[0].image.parent}: a piece of one good part shows on no other one, so nothing can be made "
-            "of them to compare models by; are these pictures of parts?"
-        )
-    return found

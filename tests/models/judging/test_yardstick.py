@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from agent.engines.engine import Answer
+from agent.line.prepare import cut_tiles
 from agent.messages import Floats, Pixels
 from models.data.datasets import DataError, Item
 from models.data.held import good_items
 from models.judging import yardstick
-from models.judging.yardstick import CHOICES, USUAL, Built, build, decided, look, picture_of, spoilt_twins
+from models.judging.unseen import left_in, picture_of, spoilt_twins
+from models.judging.yardstick import CHOICES, USUAL, Built, build, decided, look
 from models.parts.defects.anomalies import changed
 from tests.models.judging.conftest import SPEC
 from tests.models.tiny import woven, write_tiny
@@ -109,9 +112,10 @@ def test_each_held_back_picture_is_spoilt_equally_often_and_differs_from_itself(
     twins = spoilt_twins(held, kept, SPEC, 2 * len(held) - 1, seed=0)
     assert len(twins) == 2 * len(held)
     for twin, item in zip(twins, [*held, *held], strict=True):
-        assert changed(picture_of(item, SPEC), twin).any()
+        assert changed(twin.clean, twin.spoilt).any()
+        assert np.array_equal(twin.clean, picture_of(item, SPEC))
     again = spoilt_twins(held, kept, SPEC, 2 * len(held) - 1, seed=0)
-    assert all(np.array_equal(one, other) for one, other in zip(twins, again, strict=True))
+    assert all(np.array_equal(one.spoilt, other.spoilt) for one, other in zip(twins, again, strict=True))
 
 
 def test_spoilt_pictures_keep_their_background(tmp_path: Path) -> None:
@@ -122,8 +126,8 @@ def test_spoilt_pictures_keep_their_background(tmp_path: Path) -> None:
         cv2.imwrite(str(file), picture)
     (root / "product.yaml").write_text("foreground: bright\n")
     kept, held = good_items([root])
-    for twin, item in zip(spoilt_twins(held, kept, SPEC, 1, seed=0), held, strict=True):
-        assert np.array_equal(twin[:, :28], picture_of(item, SPEC)[:, :28])
+    for twin, item in zip(spoilt_twins(held, kept, SPEC, len(held), seed=0), held, strict=True):
+        assert np.array_equal(twin.spoilt[:, :28], picture_of(item, SPEC)[:, :28])
 
 
 def test_parts_of_one_flat_grey_are_refused_in_words(tmp_path: Path) -> None:
@@ -134,3 +138,18 @@ def test_parts_of_one_flat_grey_are_refused_in_words(tmp_path: Path) -> None:
     kept, held = good_items([tmp_path / "flat"])
     with pytest.raises(DataError, match="a piece of one good part shows on no other one"):
         spoilt_twins(held, kept, SPEC, 4, seed=0)
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)])
+def test_what_a_restoration_leaves_of_a_defect_is_told_beside_the_good_picture(
+    good: tuple[list[Item], list[Item]], share: float, left: float
+) -> None:
+    kept, held = good
+    twins = spoilt_twins(held[:1], kept, SPEC, 1, seed=0)
+
+    def leaves(tiles: Pixels) -> Answer:
+        clean = cut_tiles(twins[0].clean, SPEC)[0].astype(np.float64)
+        restored = clean + share * (tiles - clean)
+        return Answer(scores=np.zeros(len(tiles), np.float32), maps=None, restored=restored.round())  # type: ignore[arg-type]
+
+    assert left_in(leaves, twins, SPEC) == pytest.approx(left, abs=0.03)
