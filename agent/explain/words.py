@@ -19,7 +19,7 @@ NAMES: Mapping[str, str] = {
     "memory_6": "overall look beside remembered good parts",
 }
 LEARNED = ("mask", "taught")  # opinions; the others are differences that were measured
-LITTLE = 3.0  # spreads; good parts have so much in a place out of a hundred
+LITTLE = 3.0  # spreads; good parts have so much in a place out of a hundred at most
 NEARLY = 0.8  # of the strongest kind: worth a word, too
 SURE = 0.999  # the share of places of good parts above which the finder is taken at its word
 

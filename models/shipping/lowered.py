@@ -80,7 +80,7 @@ def half_nodes(graph: GraphProto) -> set[str]:
     values: set[str] = set()
     for node in graph.node:
         if node.op_type == "Conv":
-            is_half = shapes[node.input[1]][0] > 1  # one channel: the blur of the map
+            is_half = shapes[node.input[1]][0] > 1  # one channel: the blur of the map, the gate
         else:
             inputs = {name for name in node.input if name and name not in shapes}
             is_half = node.op_type in FOLLOWING and bool(inputs) and inputs <= values

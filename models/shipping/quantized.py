@@ -18,7 +18,7 @@ from onnx import ModelProto
 from agent.messages import Pixels
 
 FIRST = "restorer.stem", "features._conv_stem"
-LAST = "restorer.correction", "finder.logits"
+LAST = "restorer.detail", "restorer.deviates", "finder.logits"
 ONE_CHANNEL = "blur.row", "transpose"  # the map's blur
 EXACT = (*FIRST, *LAST, *ONE_CHANNEL, "memories")
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import Tensor, nn
 
 from models.data import preflight
@@ -22,17 +24,18 @@ from models.data.held import good_shares
 from models.data.product import MIRRORS
 from models.parts.batch import Batch
 from models.parts.corruption import SMALL, USUAL, partly
+from models.parts.defects.anomalies import CHANGED_GREY_LEVELS
 from models.parts.features import load_features, load_later_features
-from models.parts.losses import focal, soft_dice
+from models.parts.losses import focal, left_over, soft_dice
 from models.parts.schedule import cosine
 from models.stages import SILENT, Stages
 from models.store import Place
 from models.student import student as student_file
 from models.student.finish import finish
 from models.student.lessons import SPOILT_SHARE, Anew, Lessons, Told, ask, keep, kept, lessons_file
-from models.student.student import FEATURE_STAGES, REMEMBERED_STAGES, Student
+from models.student.student import FEATURE_STAGES, REMEMBERED_STAGES, Restored, Student
 from models.training import checkpoint
-from models.training.fit import Draw, fit, new_fabric, part, processes, refuse_uneven
+from models.training.fit import CHECKPOINT, Draw, fit, new_fabric, part, processes, refuse_uneven
 from models.training.plans import STUDENTS, TILE_PX_OF_PRESET, Plan
 from models.training.shards import Shards, deal, read_shards
 from models.training.train import RUN, STUDENT, WEIGHTS, Run, RunError, as_yaml, claim, load_teacher, read_run
@@ -45,14 +48,15 @@ LESSON_SHARE = 4  # one picture in so many is a lesson, the others are new
 LESSON_COUNTS = {"nano": 16, "edge": 192, "paper": 4096}
 LESSONS_FEWEST = 16  # of a shard: good parts among them say what usual is
 FEATURES_AT_ONCE = 4
+CORRUPTED_SHARE = 4  # one corrupted good picture for so many new ones
 TIMESTEPS, BAKED = 10, 8  # of the corruption that a restorer answers in one step
 
 
 class Pupil(nn.Module):
     """The student with its losses."""
 
-    def __init__(self, student: Student, *, constructed: bool = False) -> None:
-        """With `constructed` the restorer also answers DeCo-Diff's corruption of good parts, in one step."""
+    def __init__(self, student: Student, *, constructed: bool = True) -> None:
+        """With `constructed` the restorer answers DeCo-Diff's corruption of good parts, too, in one step."""
         super().__init__()
         self.student = student
         self.constructed = constructed
@@ -72,26 +76,56 @@ class Pupil(nn.Module):
         seen, clean, mask = (
             torch.cat([getattr(one, name) for one in (*asked, batch)]) for name in ("seen", "clean", "mask")
         )
-        mask = F.max_pool2d(mask, stride)
-        correction, hidden, restored = student.restore(seen)
-        with torch.no_grad():
-            features, squares = _in_parts(student, seen, restored)
-        logits = student.find(seen, restored.detach(), hidden, features, squares).float()
-        latents = student.codec.encode(seen) - correction.float()
+        look = self._look(seen)
+        found = student.restore(seen, look)
+        squares = self._differences(look, found.image)
+        logits = student.find(seen, found, look, squares).float()
+        cells = F.max_pool2d(mask, stride)
         terms = {
-            "truth": F.smooth_l1_loss(latents, student.codec.encode(clean)),
-            "mask": 5 * focal(logits[:, :1], mask) + soft_dice(logits[:, :1], mask),
+            **self._restored(found, seen, clean, mask),
+            "mask": 5 * focal(logits[:, :1], cells) + soft_dice(logits[:, :1], cells),
         }
         if self.constructed:
-            z = student.codec.encode(batch.clean)
-            z_t = partly(z, torch.full((len(z),), BAKED), self.corruption, self.patches, rng)
-            terms["constructed"] = F.smooth_l1_loss(z_t - student.restorer(z_t)[0].float(), z)
+            some = batch.clean[: max(1, len(batch.clean) // CORRUPTED_SHARE)]
+            corrupted, places = self.corrupted(some, rng)
+            again = student.restore(corrupted, self._look(corrupted))
+            answers = self._restored(again, corrupted, some, places)
+            terms["constructed"], terms["gate"] = answers["truth"], terms["gate"] + answers["gate"]
         if lessons is not None:
             own = slice(len(lessons.maps))
             wanted = student.codec.encode(lessons.restored)
-            terms["teacher"] = 0.5 * F.smooth_l1_loss(latents[own], wanted)
+            latents = student.codec.encode(seen[own]) - found.correction[own].float()
+            terms["teacher"] = 0.5 * F.smooth_l1_loss(latents, wanted)
             terms["taught"] = 0.5 * F.binary_cross_entropy_with_logits(logits[own, 1:], lessons.maps)
         return terms
+
+    def corrupted(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """DeCo-Diff's corruption of good pictures at one time, and where they changed (B, 1, H, W)."""
+        z = self.student.codec.encode(clean)
+        z_t = partly(z, torch.full((len(z),), BAKED), self.corruption, self.patches, rng)
+        seen = self.student.codec.decode(z_t).clamp(-1, 1)
+        moved = (seen - clean).abs().amax(1, keepdim=True) * 127.5
+        return seen, (moved >= CHANGED_GREY_LEVELS).float()
+
+    # Frozen features of a few pictures at a time: more of them would not fit a CPU's cache.
+
+    @torch.no_grad()
+    def _look(self, images: Tensor) -> list[Tensor]:
+        parts = [self.student.look(few) for few in torch.split(images, FEATURES_AT_ONCE)]
+        return [torch.cat(level) for level in zip(*parts, strict=True)]
+
+    @torch.no_grad()
+    def _differences(self, look: list[Tensor], restored: Tensor) -> list[Tensor]:
+        few = zip(*(torch.split(level, FEATURES_AT_ONCE) for level in (*look, restored)), strict=True)
+        parts = [self.student.differences(list(seen), image) for *seen, image in few]
+        return [torch.cat(level) for level in zip(*parts, strict=True)]
+
+    def _restored(self, found: Restored, seen: Tensor, clean: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """How far the defect is gone, and whether the gate opens where one is."""
+        deviates = found.deviates.float()
+        cells = F.max_pool2d(mask, self.student.config.latent_stride)
+        opened = F.binary_cross_entropy_with_logits(deviates, cells) + soft_dice(deviates, cells)
+        return {"truth": left_over(found.image.float(), clean, seen, mask), "gate": 0.5 * opened}
 
 
 def distill(
@@ -104,7 +138,7 @@ def distill(
     shards: int | None = None,
     untaught: str = "edge",
     anew: bool = False,
-    constructed: bool = False,
+    constructed: bool = True,
     stages: Stages = SILENT,
 ) -> Place:
     """Train the student of one or several teachers into `out`; the same command resumes.
@@ -118,6 +152,7 @@ def distill(
     loaded = [load_teacher(teacher) for teacher in teachers]
     runs = [one for one, _ in loaded]
     preflight.need_no_other(out, student=True)
+    _refuse_earlier(out)
     held = good_shares(data)
     good = held.train
     names = tuple(sorted({item.product for item in good}))
@@ -140,7 +175,7 @@ def distill(
             "seed": seed,
             "images": plan.images,
             "anew": anew or None,  # as in runs from before there was a choice
-            "constructed": constructed or None,
+            "constructed": constructed,
         },
         write=fabric.global_rank == 0,
     )
@@ -240,20 +275,22 @@ def load_student(folder: Place) -> tuple[Run, Student]:
         raise RunError(
             f"{folder}: no finished student; run `plumbline-lab distill ... --out {folder}` to its end"
         )
+    _refuse_earlier(folder)
     run = read_run(folder)
     student = new_student(run)
     checkpoint.fill(student, state, folder / WEIGHTS)
     return run, student.eval().requires_grad_(False)
 
 
-def _in_parts(student: Student, seen: Tensor, restored: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """`Student.differences` of a few pictures at a time: more of them would not fit a CPU's cache."""
-    pairs = zip(torch.split(seen, FEATURES_AT_ONCE), torch.split(restored, FEATURES_AT_ONCE), strict=True)
-    parts = [student.differences(*pair) for pair in pairs]
-    features, squares = (
-        [torch.cat(level) for level in zip(*one, strict=True)] for one in zip(*parts, strict=True)
-    )
-    return features, squares
+def _refuse_earlier(folder: Place) -> None:
+    """Raises RunError for the run of a student from before restorers had a gate."""
+    about = folder / STUDENT
+    with suppress(yaml.YAMLError, AttributeError, ValueError):  # no run's own words: `claim` says so
+        if about.is_file() and yaml.safe_load(about.read_text()).get("constructed") is None:
+            raise RunError(
+                f"{folder}: a student of an earlier version, which this one cannot go on with; remove "
+                f"{CHECKPOINT}, {WEIGHTS} and {STUDENT} there and run the same command again; lessons stay"
+            )
 
 
 def _lessons(

@@ -24,6 +24,7 @@ from models.stages import SILENT, Stages
 from models.student.student import EVIDENCE, FEATURE_STAGES, REMEMBERED_STAGES, Student
 
 BATCH_NORM_BATCHES = 40
+RARE, RARE_AT = 0.001, 3.0  # of good cells this share lies so many spreads above the mean, in each evidence
 SPREAD_FLOOR = 0.5  # of a logit or a logarithm: bf16 would fill a finer unit with noise
 REMEMBERED_FLOOR = 0.1  # of a memory's, which takes no small difference of large numbers
 REMEMBERED_CELLS = 20_000  # about so many good cells make the prototypes
@@ -34,7 +35,7 @@ def finish(student: Student, tiles: Tiles, held: Tiles, seed: int, stages: Stage
     """BatchNorm statistics and memories from good parts, scales of the evidence from held-back ones.
 
     Only the foreground counts, where a product has one: what lies behind it is not what it is judged by.
-    Raises DataError for fewer good cells than prototypes.
+    Raises DataError for fewer good cells than prototypes, and for held-back parts without any.
     """
     reestimate_batch_norm(student, tiles, seed, stages)
     student.eval()
@@ -52,9 +53,12 @@ def finish(student: Student, tiles: Tiles, held: Tiles, seed: int, stages: Stage
         scaled = stages.over(parts, "scaling what held-back good parts show")
         evidence = torch.cat([student.evidence(images.to(device))[1] for images, _ in scaled])
     inside = evidence.transpose(0, 1)[:, places[:, 0] > 0]  # (len(EVIDENCE), cells)
+    if not inside.shape[1]:
+        raise DataError("no held-back good part shows the product; look at `foreground` in product.yaml")
     student.mean.copy_(inside.mean(1))
     floors = [REMEMBERED_FLOOR if name.startswith("memory") else SPREAD_FLOOR for name in EVIDENCE]
-    student.spread.copy_(inside.std(1).maximum(torch.tensor(floors, device=device)))
+    rare = inside.topk(max(1, round(RARE * inside.shape[1])), dim=1).values[:, -1]
+    student.spread.copy_(((rare - student.mean) / RARE_AT).maximum(torch.tensor(floors, device=device)))
 
 
 def remember(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT) -> None:
@@ -93,8 +97,8 @@ def _together(looks: Iterable[list[Tensor]]) -> list[Tensor]:
 def _cells(student: Student, tile: Pixels, place: Tensor) -> list[Tensor]:
     """A tile's cells (P, c) of the place (h, w), for each stage that is remembered."""
     images = to_images(tile[None]).to(student.mean.device)
-    seen = student.features(images.expand(-1, 3, -1, -1))[-1]
-    return [neighbourhoods(level)[0][:, place].T.float().cpu() for level in student.later(seen)]
+    levels = student.look(images)[len(FEATURE_STAGES) :]
+    return [neighbourhoods(level)[0][:, place].T.float().cpu() for level in levels]
 
 
 def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT) -> None:
@@ -117,12 +121,12 @@ def _squares(student: Student, images: Tensor, place: Tensor) -> list[tuple[Tens
 
     A distance is at least as large as what bf16 makes of equal pictures.
     """
-    restored = student.restore(images)[2]
-    exact, squares = student.differences(images, restored)
+    exact = student.look(images)
+    squares = student.differences(exact, student.restore(images, exact).image)
     with torch.autocast(images.device.type, torch.bfloat16):
-        rough, _ = student.differences(images, restored)
+        rough = student.look(images)
     found = []
-    for square, one, other in zip(squares, exact, rough, strict=True):
+    for square, one, other in zip(squares, exact, rough, strict=False):
         inside = F.adaptive_max_pool2d(place, square.shape[-2:])
         noise = 2 * (one - other.float()).square()  # of the input's features and of the restoration's
         sums = [(values * inside).sum((0, 2, 3)) for values in (square, noise)]

@@ -5,13 +5,15 @@ Normalisation, features of input and restoration, distances, fusion, blur and to
 so the device does no model mathematics.
 
     z            = whitened pixel-unshuffle of the tile x
-    restored     = decode(z - restorer(z))
-    F            = frozen features at strides 4, 8, 16 of x and of restored
+    F            = frozen features at strides 4, 8, 16 and 32 of x; at the first three of restored
+    g, detail    = restorer(z, F)               where the tile deviates from good parts, 0..1
+    restored     = decode(z - g (z - fill - detail))    fill: what the surroundings say
     mask, taught = finder(F, x, restored)       logits: a defect; what the teachers' maps showed
     e            = [mask, taught, log d_4, log d_8, log d_16, log pixels, log latents, m_5, m_6]
     d_l          = mean_c (F_lc(x) - F_lc(restored))^2 / good_lc     good_lc: the same on good parts
     m_s          = log distance of x from good parts in the features of stage s, at stride 32
-    map          = softplus(blur(sum_i w_i (e_i - mean_i) / spread_i))     mean, spread of good parts
+    map          = softplus(blur(sum_i w_i (e_i - mean_i) / spread_i))     of good parts: mean, and spread
+                   that one good cell in a thousand lies three of above it
 
 Distances count by their logarithm: on good parts they have a long tail, which would drown the finder. What is
 restored and found is one half of the map, what a memory of good parts knows is the other (DECISIONS.md).
@@ -20,7 +22,6 @@ restored and found is one half of the map, what a memory of good parts knows is 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -30,12 +31,17 @@ from torch import Tensor, nn
 
 from models.parts.codec import Unshuffle, space_to_depth
 from models.parts.features import STAGES, STRIDES, Features, LaterFeatures
+from models.parts.filling import filled
 from models.parts.maps import Blur, top_mean
 from models.parts.memory import Memory
+from models.student.finder import Finder
+from models.student.layers import grown
+from models.student.restorer import Restorer, gate
 
 FEATURE_STAGES = (1, 2, 4)  # EfficientNet-Lite0 at strides 4, 8 and 16
-FEATURE_CHANNELS = tuple(STAGES[stage][5] for stage in FEATURE_STAGES)
 REMEMBERED_STAGES = (5, 6)  # of the input alone, at stride 32
+FEATURE_CHANNELS = tuple(STAGES[stage][5] for stage in FEATURE_STAGES)
+AROUND_CHANNELS = sum(STAGES[stage][5] for stage in REMEMBERED_STAGES)
 EVIDENCE = (
     *("mask", "taught", "stride_4", "stride_8", "stride_16", "pixels", "latents"),
     *(f"memory_{stage}" for stage in REMEMBERED_STAGES),
@@ -54,7 +60,7 @@ class StudentConfig:
     finder: tuple[int, ...] = (48, 64, 96)  # of the finder, at strides 4, 8 and 16
     prototypes: int = 512  # of good parts in each memory
     weights: tuple[float, ...] = (  # of EVIDENCE, summing to 1
-        *(0.3, 0.05, 0.025, 0.025, 0.025, 0.05, 0.025),
+        *(0.31, 0.05, 0.035, 0.035, 0.035, 0.02, 0.015),
         *(0.25, 0.25),
     )
     blur_px: float = 0.7  # sigma on the map's grid
@@ -68,61 +74,14 @@ PRESETS: dict[str, StudentConfig] = {
 }
 
 
-class Restorer(nn.Module):
-    """Latents (B, c, h, w) to their correction, same shape, and the last layer (B, widths[0], h, w)."""
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What the restorer makes of images (B, C, H, W), on the latent grid but for `image`."""
 
-    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        pairs = list(itertools.pairwise(widths))
-        self.stem = conv_bn_relu(channels, widths[0])
-        self.down = nn.ModuleList(double(width, width) for width in widths[:-1])
-        self.shrink = nn.ModuleList(conv_bn_relu(a, b, stride=2) for a, b in pairs)
-        self.middle = double(widths[-1], widths[-1])
-        self.grow = nn.ModuleList(conv_bn_relu(b, a) for a, b in reversed(pairs))
-        self.up = nn.ModuleList(double(2 * a, a) for a, _ in reversed(pairs))
-        self.correction = nn.Conv2d(widths[0], channels, 3, padding=1)
-        for parameter in self.correction.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.stem(z)
-        skips = []
-        for block, shrink in zip(self.down, self.shrink, strict=True):
-            x = block(x)
-            skips.append(x)
-            x = shrink(x)
-        x = self.middle(x)
-        for grow, block in zip(self.grow, self.up, strict=True):
-            x = grow(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-            x = block(torch.cat([x, skips.pop()], 1))
-        return self.correction(x), x
-
-
-class Finder(nn.Module):
-    """What differs between input and restoration, to the logits `mask` and `taught` (B, 2, H / 4, W / 4)."""
-
-    def __init__(self, channels: int, hidden: int, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        fine, middle, coarse = FEATURE_CHANNELS
-        self.coarse = conv_bn_relu(2 * coarse, widths[2])
-        self.middle = conv_bn_relu(widths[2] + 2 * middle + hidden, widths[1])
-        self.fine = conv_bn_relu(widths[1] + 2 * fine + 2 * channels * 16, widths[0])
-        self.last = conv_bn_relu(widths[0], widths[0])
-        self.logits = nn.Conv2d(widths[0], 2, 1)
-
-    def forward(
-        self, seen: list[Tensor], differences: list[Tensor], hidden: Tensor, pixels: Tensor
-    ) -> Tensor:
-        """All at strides 4, 8 and 16, in this order, with the hidden layer at 8 and the pixels at 4.
-
-        Features of the input, their distance from the restoration's, the restorer's hidden layer, and input
-        and residual unshuffled.
-        """
-        x = self.coarse(torch.cat([seen[2], differences[2]], 1))
-        x = self.middle(torch.cat([_twice(x), seen[1], differences[1], hidden], 1))
-        x = self.fine(torch.cat([_twice(x), seen[0], differences[0], pixels], 1))
-        logits: Tensor = self.logits(self.last(x))
-        return logits
+    image: Tensor  # of their shape
+    correction: Tensor  # (B, c, h, w), what was taken from the latents
+    deviates: Tensor  # (B, 1, h, w), a logit
+    hidden: Tensor  # (B, widths[0], h, w)
 
 
 class Student(nn.Module):
@@ -137,8 +96,9 @@ class Student(nn.Module):
         super().__init__()
         self.config = config
         self.codec = Unshuffle(config.channels, config.latent_stride)
-        self.restorer = Restorer(config.channels * config.latent_stride**2, config.widths)
-        self.finder = Finder(config.channels, config.widths[0], config.finder)
+        seen = *FEATURE_CHANNELS, AROUND_CHANNELS
+        self.restorer = Restorer(config.channels * config.latent_stride**2, config.widths, seen[1:])
+        self.finder = Finder(config.channels, config.widths[0], seen, config.finder)
         self.features = features
         self.later = later
         self.memories = nn.ModuleList(
@@ -179,44 +139,55 @@ class Student(nn.Module):
 
     def evidence(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) to restorations and raw evidence (B, len(EVIDENCE), h, w)."""
-        correction, hidden, restored = self.restore(x)
-        seen, squares = self.differences(x, restored)
-        logits = self.find(x, restored, hidden, seen, squares)
+        look = self.look(x)
+        found = self.restore(x, look)
+        squares = self.differences(look, found.image)
+        logits = self.find(x, found, look, squares)
         distances = [
             grown((square / self.usual(stage).view(1, -1, 1, 1)).mean(1, keepdim=True), STRIDES[stage] / 4)
             for square, stage in zip(squares, FEATURE_STAGES, strict=True)
         ]
-        pixels = F.avg_pool2d((restored - x).abs().mean(1, keepdim=True), self.config.stride)
+        pixels = F.avg_pool2d((found.image - x).abs().mean(1, keepdim=True), self.config.stride)
         latents = grown(
-            correction.abs().mean(1, keepdim=True), self.config.latent_stride / self.config.stride
+            found.correction.abs().mean(1, keepdim=True), self.config.latent_stride / self.config.stride
         )
-        found = torch.cat([*distances, pixels, latents], 1)
-        return restored, torch.cat([logits, (found + self.negligible).log(), *self.remembered(seen[-1])], 1)
+        apart = torch.cat([*distances, pixels, latents], 1)
+        return found.image, torch.cat([logits, (apart + self.negligible).log(), *self.remembered(look)], 1)
 
-    def remembered(self, seen: Tensor) -> list[Tensor]:
-        """What each memory makes of features of the input at stride 16, (B, 1, h, w)."""
-        pairs = zip(self.memories, self.later(seen), REMEMBERED_STAGES, strict=True)
-        return [grown(memory(level), STRIDES[stage] / self.config.stride) for memory, level, stage in pairs]
+    def look(self, x: Tensor) -> list[Tensor]:
+        """Frozen features of images, FEATURE_STAGES and then REMEMBERED_STAGES."""
+        levels = self.features(_coloured(x))
+        return [*levels, *self.later(levels[-1])]
 
-    def restore(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Images to correction and hidden layer on the latent grid, and the restoration (B, C, H, W)."""
-        z = self.codec.encode(x)
-        correction, hidden = self.restorer(z)
-        return correction, hidden, self.codec.decode(z - correction).clamp(-1, 1)
+    def remembered(self, look: list[Tensor]) -> list[Tensor]:
+        """What each memory makes of the input, (B, 1, h, w)."""
+        levels = look[len(FEATURE_STAGES) :]
+        return [
+            grown(memory(level), STRIDES[stage] / self.config.stride)
+            for memory, level, stage in zip(self.memories, levels, REMEMBERED_STAGES, strict=True)
+        ]
 
-    def differences(self, x: Tensor, restored: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """By stride: features of the input, and their squared distance from the restoration's."""
-        both = torch.cat([x, restored]).expand(-1, 3, -1, -1)
-        both = both.contiguous(memory_format=torch.channels_last)  # four times as fast in training
-        pyramid = [halves(level) for level in self.features(both)]
-        return [seen for seen, _ in pyramid], [(seen - other).square() for seen, other in pyramid]
+    def restore(self, x: Tensor, look: list[Tensor]) -> Restored:
+        """What the restorer makes of images and their features."""
+        z, stride = self.codec.encode(x), self.config.latent_stride
+        detail, deviates, hidden = self.restorer(z, _by_stride(look)[1:])
+        replaced = gate(deviates)
+        surroundings = grown(filled(F.avg_pool2d(x, stride), 1 - replaced.detach()), stride)
+        correction = replaced * (z - self.codec.encode(surroundings) - detail)
+        image = self.codec.decode(z - correction).clamp(-1, 1)
+        return Restored(image=image, correction=correction, deviates=deviates, hidden=hidden)
 
-    def find(
-        self, x: Tensor, restored: Tensor, hidden: Tensor, seen: list[Tensor], squares: list[Tensor]
-    ) -> Tensor:
-        """The finder's two logits (B, 2, h, w)."""
-        pixels = space_to_depth(torch.cat([x, restored - x], 1), self.config.stride)
-        logits: Tensor = self.finder(seen, [square.sqrt() for square in squares], hidden, pixels)
+    def differences(self, look: list[Tensor], restored: Tensor) -> list[Tensor]:
+        """Squared distance of the input's features from the restoration's, by FEATURE_STAGES."""
+        pairs = zip(look, self.features(_coloured(restored)), strict=False)
+        return [(seen - other).square() for seen, other in pairs]
+
+    def find(self, x: Tensor, found: Restored, look: list[Tensor], squares: list[Tensor]) -> Tensor:
+        """The finder's two logits (B, 2, h, w); what is restored learns nothing from them, `hidden` does."""
+        residual = found.image.detach() - x
+        pixels = space_to_depth(torch.cat([x, residual], 1), self.config.stride)
+        differences = [square.sqrt() for square in squares]
+        logits: Tensor = self.finder(_by_stride(look), differences, found.hidden, pixels)
         return logits
 
     def usual(self, stage: int) -> Tensor:
@@ -241,27 +212,12 @@ def to_levels(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1)
 
 
-def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """Post-activation, so that every BatchNorm folds into its convolution."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-    )
+def _coloured(x: Tensor) -> Tensor:
+    """As the features see images: in three channels, and in the order that trains four times as fast."""
+    return x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
-def double(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(conv_bn_relu(inputs, outputs), conv_bn_relu(outputs, outputs))
-
-
-def grown(maps: Tensor, factor: float) -> Tensor:
-    """Bilinear, by a factor and not to a size, so that the graph needs no shape arithmetic."""
-    return maps if factor == 1 else F.interpolate(maps, scale_factor=factor, mode="bilinear")
-
-
-def halves(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The first and second half of a batch; written out because the exporter freezes `chunk`'s sizes."""
-    first, second = x.reshape(2, -1, *x.shape[1:]).unbind(0)
-    return first, second
-
-
-def _twice(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+def _by_stride(look: list[Tensor]) -> list[Tensor]:
+    """Features at strides 4, 8, 16 and 32, those of the last together."""
+    count = len(FEATURE_STAGES)
+    return [*look[:count], torch.cat(look[count:], 1)]

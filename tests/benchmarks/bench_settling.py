@@ -4,13 +4,13 @@
 
 For each data set and seed one teacher is trained, and students that differ in who taught them alone:
 
-    none        nobody: the truth of synthetic defects teaches alone
+    none        nobody: the truth of synthetic defects and of DeCo-Diff's corruption teaches alone
     longer      nobody, for as many minutes as teacher and its student took together
     untrained   a teacher of one training step
     real        the teacher
     oracle      the truth: lessons that restore perfectly and find exactly the defect
     anew        the teacher, asked about new pictures at each step
-    constructed nobody; the restorer answers DeCo-Diff's corruption in one step beside the truth
+    spoilt      nobody, and without that corruption, which is a fifth of the restorer's pictures
 
 All but `longer` see equally many pictures. The student of the real teacher is judged by its restoration and
 by its finder alone, too. What is there already is not made again, so a run that was cut goes on with the
@@ -55,7 +55,7 @@ class Arm:
     teacher: Literal["real", "untrained"] | None = None
     knows: bool = False  # its lessons are the truth
     anew: bool = False
-    constructed: bool = False
+    constructed: bool = True
     longer: bool = False
 
 
@@ -66,7 +66,7 @@ ARMS = {  # each after those that it is held against
     "untrained": Arm(teacher="untrained"),
     "oracle": Arm(teacher="real", knows=True),
     "anew": Arm(teacher="real", anew=True),
-    "constructed": Arm(constructed=True),
+    "spoilt": Arm(constructed=False),
 }
 
 

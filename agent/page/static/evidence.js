@@ -4,7 +4,7 @@ import { act } from "./act.js";
 import { make, setText, table } from "./dom.js";
 
 const HEIGHT = 80;
-const MANY = 3; // spreads, which good parts have in a place out of a hundred
+const MANY = 3; // spreads, which good parts have in a place out of a hundred at most
 
 const spreads = (value) => (value < 0 ? `−${(-value).toFixed(1)}` : value.toFixed(1));
 

@@ -1,4 +1,4 @@
-"""The focal loss weighs defects and the rest as it is told, and not at all when it is not told."""
+"""Losses on masks weigh as they are told; what is restored counts by the share of a defect that is left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.parts.losses import focal
+from models.parts.losses import focal, left_over
 
 SEEDS = st.integers(0, 2**31)
 
@@ -41,3 +41,31 @@ def test_a_pixel_that_is_certainly_right_has_no_loss_and_a_finite_gradient() -> 
     assert loss == 0
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
+
+
+def spoilt(contrast: float, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A clean grey picture, the same with a square that stands out by so much, and where."""
+    clean = torch.zeros(1, 1, 32, 32)
+    mask = torch.zeros_like(clean)
+    mask[..., :side, :side] = 1
+    return clean, clean + contrast * mask, mask
+
+
+@given(contrast=st.floats(0.1, 1), side=st.integers(1, 31))
+def test_what_is_given_back_is_left_over_however_small_or_faint(contrast: float, side: int) -> None:
+    clean, seen, mask = spoilt(contrast, side)
+    assert 0.7 < float(left_over(seen, clean, seen, mask)) < 1
+    assert float(left_over(clean, clean, seen, mask)) == 0
+
+
+def test_what_is_changed_beside_a_defect_costs() -> None:
+    clean, seen, mask = spoilt(0.5, 8)
+    restored = clean + (8 / 127.5) * (1 - mask)
+    assert float(left_over(restored, clean, seen, mask)) == pytest.approx(1, abs=1e-5)
+
+
+def test_good_pictures_only_ask_to_be_left_alone() -> None:
+    clean, _, mask = spoilt(0.5, 8)
+    none = torch.zeros_like(mask)
+    assert float(left_over(clean, clean, clean, none)) == 0
+    assert float(left_over(clean + 8 / 127.5, clean, clean, none)) == pytest.approx(1, abs=1e-5)

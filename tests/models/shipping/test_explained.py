@@ -46,12 +46,12 @@ def test_evidence_and_features_are_those_of_the_student(made: Workshop, bundle: 
     found = open_form(bundle).explain(tiles)
     with torch.no_grad():
         x = torch.from_numpy(tiles).float().permute(0, 3, 1, 2) / 127.5 - 1
-        restored, raw = student.evidence(x)
+        _, raw = student.evidence(x)
         standard = (raw - student.mean.view(1, -1, 1, 1)) / student.spread.view(1, -1, 1, 1)
-        seen, _ = student.differences(x, restored)
+        look = student.look(x)
         scaled = [
             level / student.usual(stage).sqrt().view(1, -1, 1, 1)
-            for level, stage in zip(seen[1:], (2, 4), strict=True)
+            for level, stage in zip(look[1:3], (2, 4), strict=True)
         ]
         features = torch.cat([scaled[0], F.interpolate(scaled[1], scale_factor=2.0, mode="nearest")], 1)
     assert np.allclose(found.evidence, standard.numpy(), atol=2e-2)

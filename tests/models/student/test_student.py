@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from agent.messages import Pixels
 from models.parts.features import load_features, load_later_features
 from models.student.student import EVIDENCE, FEATURE_STAGES, NEGLIGIBLE, PRESETS, REMEMBERED_STAGES, Student
+from tests.models.student.knowing import Knows
 from tests.models.tiny import scratched, woven
 
 
@@ -23,11 +24,12 @@ def new(preset: str = "nano", channels: int = 1) -> Student:
 
 
 def trained() -> Student:
-    """As if trained: a correction that does something, and statistics of its own."""
+    """As if trained: a gate that opens, a correction that does something, and statistics of its own."""
     student = new()
     rng = torch.Generator().manual_seed(1)
-    for parameter in student.restorer.correction.parameters():
-        parameter.copy_(torch.randn(parameter.shape, generator=rng) * 0.05)
+    for last in (student.restorer.detail, student.restorer.deviates):
+        for parameter in last.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=rng) * 0.05)
     student.mean = torch.tensor([0.1, 0.1, 0.01, 0.01, 0.01, 0.02, 0.1, 0.3, 0.3])
     student.spread = torch.tensor([0.5, 0.5, 0.02, 0.03, 0.04, 0.05, 0.2, 0.2, 0.2])
     return student
@@ -88,10 +90,10 @@ def test_evidence_is_what_its_names_say() -> None:
     student, x = trained(), images(textures(2))
     restored, evidence = student.evidence(x)
     assert evidence.shape == (2, len(EVIDENCE), 16, 16)
-    correction, hidden, again = student.restore(x)
-    assert torch.equal(again, restored)
-    seen, squares = student.differences(x, restored)
-    logits = student.find(x, restored, hidden, seen, squares)
+    look = student.look(x)
+    found = student.restore(x, look)
+    assert torch.equal(found.image, restored)
+    logits = student.find(x, found, look, student.differences(look, restored))
     named = dict(zip(EVIDENCE, evidence.unbind(1), strict=True))
     assert torch.allclose(named["mask"], logits[:, 0], atol=1e-4)
     assert torch.allclose(named["taught"], logits[:, 1], atol=1e-4)
@@ -99,7 +101,7 @@ def test_evidence_is_what_its_names_say() -> None:
     distance = dict(zip(EVIDENCE[2:], apart.unbind(1), strict=False))
     cells = (restored - x).abs().mean(1).view(2, 16, 4, 16, 4).mean((2, 4))
     assert torch.allclose(distance["pixels"], cells, atol=1e-5)
-    assert torch.allclose(distance["latents"].mean(), correction.abs().mean(), rtol=0.05)
+    assert torch.allclose(distance["latents"].mean(), found.correction.abs().mean(), rtol=0.05)
     for name in ("stride_4", "stride_8", "stride_16"):
         assert (distance[name] > -1e-5).all()
         assert distance[name].max() > 1e-4
@@ -118,7 +120,7 @@ def test_a_feature_channel_counts_by_how_far_it_strays_on_good_parts() -> None:
 
 def test_restorations_stay_in_the_range_of_pictures() -> None:
     student = trained()
-    for parameter in student.restorer.correction.parameters():
+    for parameter in student.restorer.detail.parameters():
         parameter.mul_(1000)
     restored, _ = student.evidence(images(textures(2)))
     assert restored.min() >= -1
@@ -136,15 +138,39 @@ def test_a_defect_that_the_restoration_removes_is_evidence() -> None:
     student, rng = new(), np.random.default_rng(4)
     good = woven(rng)[:64, :64]
     seen, mask = scratched(np.pad(good, ((0, 16), (0, 32), (0, 0)), mode="edge"), rng)
-    seen, mask = seen[:64, :64], mask[:64, :64]
+    seen, mask = np.ascontiguousarray(seen[:64, :64]), mask[:64, :64]
     assert mask.any()
 
-    class Knows(nn.Module):
-        def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-            return z - student.codec.encode(images(good[None])), torch.zeros(1, 16, 8, 8)
-
-    student.restorer = Knows()  # type: ignore[assignment]
-    _, map_, restored = student(torch.from_numpy(np.ascontiguousarray(seen)[None]))
+    student.restorer = Knows(student, images(good[None]))  # type: ignore[assignment]
+    _, map_, restored = student(torch.from_numpy(seen[None]))
     assert np.array_equal(restored[0].numpy(), good)
     cells = torch.from_numpy(mask).view(16, 4, 16, 4).amax((1, 3))
     assert map_[0][cells].mean() > map_[0][~cells].mean()
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_where_a_tile_deviates_the_restoration_shows_its_surroundings(grey: int) -> None:
+    student, x = new(), torch.full((1, 1, 64, 64), 0.5)
+    x[..., 24:40, 24:40] = grey / 127.5 - 1
+
+    class Opens(nn.Module):
+        def forward(self, z: Tensor, _: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+            deviates = torch.full((1, 1, 8, 8), -9.0)
+            deviates[..., 3:5, 3:5] = 9.0
+            return torch.zeros_like(z), deviates, torch.zeros(1, 16, 8, 8)
+
+    student.restorer = Opens()  # type: ignore[assignment]
+    restored = student.evidence(x)[0]
+    assert torch.allclose(restored[..., 24:40, 24:40], torch.tensor(0.5), atol=0.02)
+    outside = torch.ones_like(x, dtype=torch.bool)
+    outside[..., 24:40, 24:40] = False
+    assert torch.allclose(restored[outside], x[outside], atol=1e-6)
+
+
+def test_a_restorer_sees_what_the_features_see() -> None:
+    """Without its own look at latents, a trained gate still tells two tiles apart."""
+    student, x = trained(), images(textures(2))
+    look = student.look(x)
+    z = torch.zeros_like(student.codec.encode(x))
+    _, deviates, _ = student.restorer(z, [*look[1:3], torch.cat(look[3:], 1)])
+    assert (deviates[0] - deviates[1]).abs().max() > 1e-4
