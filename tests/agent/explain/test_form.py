@@ -60,7 +60,7 @@ def test_the_sample_bundle_explains_and_gives_its_golden_scores(sample: Bundle) 
     assert explains(sample) and check_form(sample) <= sample.manifest.golden.tolerance_f32
     found = open_form(sample).explain(sample.golden()[0][:1])
     groups = open_form(sample).good.groups
-    assert found.evidence.shape == (1, 7, 64, 64)
+    assert found.evidence.shape == (1, 9, 64, 64)
     assert found.features.shape == (1, sum(group.channels for group in groups), 32, 32)
 
 

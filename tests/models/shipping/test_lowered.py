@@ -29,7 +29,7 @@ def plain() -> ModelProto:
 
 @pytest.fixture(scope="module")
 def tiles() -> Pixels:
-    return open_bundle(SAMPLE).golden()[0][:2]
+    return open_bundle(SAMPLE).golden()[0][-2:]  # of which the model tells one from the other
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def scores(graph: ModelProto, tiles: Pixels) -> Floats:
 
 def test_three_runtimes_agree_on_the_shipped_graph_to_a_ten_thousandth(tiles: Pixels) -> None:
     bundle = open_bundle(SAMPLE)
-    expected = bundle.golden()[1][: len(tiles)]
+    expected = bundle.golden()[1][-len(tiles) :]
     for inspector in (by_session(bundle.model), by_openvino(bundle.model, "f32")[0]):
         assert np.abs(inspector(tiles).scores - expected).max() < 1e-4 * expected.max()
 
