@@ -123,7 +123,7 @@ def test_eager_and_openvino_agree_on_tiles_that_are_not_golden(
 def test_the_student_before_export_agrees_with_the_engines(
     made: Workshop, openvino: Engine, tiles: Pixels
 ) -> None:
-    _, student = load_student(made.student)
+    student = shipped(load_student(made.student)[1])
     with torch.no_grad():
         scores, maps, _ = student(torch.from_numpy(tiles))
     found = openvino.run(tiles)
@@ -152,7 +152,7 @@ def test_bf16_gives_the_golden_scores_within_its_own_tolerance(bundle: Bundle) -
 def test_every_engine_scores_good_frames_near_the_threshold_as_the_student_does(
     made: Workshop, bundle: Bundle, eager: Engine, openvino: Engine
 ) -> None:
-    _, student = load_student(made.student)
+    student = shipped(load_student(made.student)[1])
     good = [item for item in load_items(made.data) if item.split == "test" and item.is_good]
     threshold, spec = bundle.manifest.threshold.raw, bundle.manifest.input
     expected = frame_scores(good, by_student(student), spec)
