@@ -48,11 +48,11 @@ def fields(message: Data) -> list[Field]:
 
 
 def number_field(number: int, value: int) -> bytes:
-    return varint(number << 3 | _VARINT) + varint(value)
+    return _varint(number << 3 | _VARINT) + _varint(value)
 
 
 def double_field(number: int, value: float) -> bytes:
-    return varint(number << 3 | _FIXED64) + struct.pack("<d", value)
+    return _varint(number << 3 | _FIXED64) + struct.pack("<d", value)
 
 
 def bytes_field(number: int, value: bytes) -> bytes:
@@ -61,10 +61,10 @@ def bytes_field(number: int, value: bytes) -> bytes:
 
 def bytes_head(number: int, length: int) -> bytes:
     """What stands before the `length` bytes of a text, of bytes or of a message."""
-    return varint(number << 3 | _BYTES) + varint(length)
+    return _varint(number << 3 | _BYTES) + _varint(length)
 
 
-def varint(value: int) -> bytes:
+def _varint(value: int) -> bytes:
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
