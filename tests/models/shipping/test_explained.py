@@ -28,11 +28,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
 
 
-@pytest.fixture(scope="module")
-def bundle(made: Workshop) -> Bundle:
-    return open_bundle(made.bundle)
-
-
 def test_an_export_has_an_explaining_form_of_its_good_parts(bundle: Bundle) -> None:
     good = read_good(bundle)
     assert [kind.name for kind in good.kinds] == list(EVIDENCE)

@@ -48,11 +48,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 
 @pytest.fixture(scope="module")
-def bundle(made: Workshop) -> Bundle:
-    return open_bundle(made.bundle)
-
-
-@pytest.fixture(scope="module")
 def eager(bundle: Bundle) -> Engine:
     return open_engine(bundle, settings.Engine(kind="eager"))
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import TensorProto, numpy_helper
 
-from agent.bundle.bundle import MODEL, Bundle, open_bundle
+from agent.bundle.bundle import MODEL, Bundle
 from agent.bundle.widened import widened
 from agent.engines.engine import Answer
 from agent.engines.open import open_engine
@@ -27,11 +27,6 @@ from models.student.student import Student
 from tests.models.workshop import Workshop
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-@pytest.fixture(scope="module")
-def bundle(made: Workshop) -> Bundle:
-    return open_bundle(made.bundle)
 
 
 @pytest.fixture(scope="module")
