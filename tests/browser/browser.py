@@ -41,10 +41,19 @@ FLAGS = (
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 60.0
 STEP_S = 0.05
+LEFT = (  # what DevTools answers when the page is loaded again under an expression
+    "Inspected target navigated or closed",
+    "Execution context was destroyed.",
+    "Cannot find context with specified id",
+)
 
 
 class BrowserError(AssertionError):
     """The browser or the page did not do what the test waited for."""
+
+
+class PageLeft(BrowserError):
+    """The page went before it answered; the next one may."""
 
 
 def find_chromium() -> str | None:
@@ -114,7 +123,8 @@ class Browser:
                 self._note(message)
                 continue
             if "error" in message:
-                raise BrowserError(f"{method}: {message['error']}")
+                left = message["error"].get("message") in LEFT
+                raise (PageLeft if left else BrowserError)(f"{method}: {message['error']}")
             result: dict[str, Any] = message["result"]
             return result
 
@@ -147,11 +157,12 @@ class Browser:
         return answer["result"].get("value")
 
     def wait_until(self, expression: str, *, timeout_s: float = 60.0) -> Any:
-        """The first truthy value of the expression."""
+        """The first truthy value of the expression, on this page or one that it goes to."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if value := self.evaluate(expression):
-                return value
+            with suppress(PageLeft):
+                if value := self.evaluate(expression):
+                    return value
             time.sleep(STEP_S)
         text = self.evaluate("document.body ? document.body.innerText.slice(0, 2000) : ''")
         raise BrowserError(
