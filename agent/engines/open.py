@@ -11,6 +11,7 @@ from agent.engines.cache import EngineCache
 from agent.engines.choice import Machine, choose, lacks, look_around
 from agent.engines.engine import Engine, EngineError, EngineUnavailable
 from agent.engines.gpu.device import Gpu
+from agent.engines.heap import trim_heap
 from agent.engines.table import RUNTIMES, Asked, Runtime
 from agent.settings import settings
 
@@ -95,9 +96,11 @@ def open_runtime(
             f"engine.precision: {runtime.kind} does not run in {wanted.precision}; set auto or"
             f" {' or '.join(runtime.precisions)}"
         )
-    return runtime.open(
+    engine = runtime.open(
         Asked(bundle=bundle, wanted=wanted, cache=cache, gpu=gpu, say=say, may_build=may_build)
     )
+    trim_heap()
+    return engine
 
 
 def is_compiled(
