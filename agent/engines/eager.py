@@ -224,16 +224,27 @@ def _slice(inputs: list[Any], _: Attributes) -> Tensor:
     return sliced
 
 
-def _average_pool(inputs: list[Any], attributes: Attributes) -> Tensor:
+def _padding(attributes: Attributes) -> tuple[int, int]:
+    """Of rows and of columns, at both ends alike."""
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
     if (top, left) != (bottom, right):
-        raise ValueError(f"AveragePool: pads {top, left, bottom, right}, which no shipped student has")
+        raise ValueError(f"pads {top, left, bottom, right}, which no shipped student has")
+    return top, left
+
+
+def _average_pool(inputs: list[Any], attributes: Attributes) -> Tensor:
     return F.avg_pool2d(
         inputs[0],
         tuple(attributes["kernel_shape"]),
         tuple(attributes["strides"]),
-        (top, left),
+        _padding(attributes),
         count_include_pad=bool(attributes.get("count_include_pad", 0)),
+    )
+
+
+def _max_pool(inputs: list[Any], attributes: Attributes) -> Tensor:
+    return F.max_pool2d(
+        inputs[0], tuple(attributes["kernel_shape"]), tuple(attributes["strides"]), _padding(attributes)
     )
 
 
@@ -254,6 +265,7 @@ OPERATORS: dict[str, Operator] = {
     "Expand": lambda x, _: x[0] * x[0].new_ones([int(side) for side in x[1]]),
     "Greater": lambda x, _: x[0] > x[1],
     "Log": lambda x, _: torch.log(x[0]),
+    "MaxPool": _max_pool,
     "Mul": lambda x, _: x[0] * x[1],
     "Pad": _pad,
     "Pow": lambda x, _: x[0] ** x[1],

@@ -53,6 +53,14 @@ def top_mean(maps: Tensor, count: int) -> Tensor:
     return maps.flatten(1).topk(count, dim=1).values.mean(1)
 
 
+def prominence(maps: Tensor, radius: int, fall: float) -> Tensor:
+    """1 where maps (B, 1, H, W) are as large as anywhere within `radius` pixels, 0 where `fall` less."""
+    window = 2 * radius + 1
+    largest = F.max_pool2d(maps, (1, window), stride=1, padding=(0, radius))
+    largest = F.max_pool2d(largest, (window, 1), stride=1, padding=(radius, 0))
+    return (1 - (largest - maps) / fall).clamp(0, 1)
+
+
 def percentile(values: Tensor, share: float) -> Tensor:
     """The value that `share` of all values do not exceed."""
     flat = values.flatten()

@@ -9,8 +9,9 @@ the other are the two merged, so the device explains with `model.onnx` + `explai
 `model.onnx`, which costs no engine anything.
 
 The values are found by how the graph is made, not by the exporter's names: the map is a blur of the sum of
-weighted standardised evidence, whose distances are means of squared differences of features. A graph from
-before the student remembered good parts has the first seven kinds.
+weighted standardised evidence, whose distances are means of squared differences of features; what a memory
+says has a sum of its own, which counts in full where the map peaks. A graph from before the student
+remembered good parts has the first seven kinds, and one from shortly after that a single sum.
 """
 
 from __future__ import annotations
@@ -139,11 +140,15 @@ class _Read:
         raise NotExplainable("the graph's map is no blurred sum of evidence")
 
     def weights_of(self, standard: NodeProto) -> list[float]:
-        """Of each kind in the map."""
-        for node in self.makers.values():
-            if node.op_type == "Mul" and node.input[0] == standard.output[0]:
-                return [float(one) for one in numpy_helper.to_array(self.constants[node.input[1]]).ravel()]
-        raise NotExplainable(f"{standard.name}: its evidence has no weights")
+        """Of each kind in the map, where the map peaks: in one of the sums it has its weight, in others 0."""
+        sums = [
+            numpy_helper.to_array(self.constants[node.input[1]]).ravel()
+            for node in self.makers.values()
+            if node.op_type == "Mul" and node.input[0] == standard.output[0]
+        ]
+        if not sums:
+            raise NotExplainable(f"{standard.name}: its evidence has no weights")
+        return [float(one) for one in sum(sums[1:], sums[0])]
 
     def raw_of(self, standard: NodeProto) -> NodeProto:
         """The Concat of all raw evidence."""

@@ -12,12 +12,14 @@ so the device does no model mathematics.
     e            = [mask, taught, log d_4, log d_8, log d_16, log pixels, log latents, m_5, m_6]
     d_l          = mean_c (F_lc(x) - F_lc(restored))^2 / good_lc     good_lc: the same on good parts
     m_s          = log distance of x from good parts in the features of stage s, at stride 32
-    map          = softplus(blur(sum_i w_i (e_i - mean_i) / spread_i))     of good parts: mean, and spread
-                   that one good cell in a thousand lies three of above it
+    s            = blur(sum_i w_i (e_i - mean_i) / spread_i)     of good parts: mean, and spread that one good
+                   cell in a thousand lies three of above it; s_near of all but m, s_around of m
+    map          = softplus(s_near + k s_around)     k: 1 where s_near is the largest within 64 px, else less
+    score        = mean of the largest map pixels
 
 Distances count by their logarithm: on good parts they have a long tail, which would drown the finder. What is
-restored and found is one half of the map, what a memory of good parts knows is the other (DECISIONS.md).
-    score        = mean of the largest map pixels
+restored and found is one half of the map, what a memory of good parts knows is the other (DECISIONS.md): it
+sees at stride 32 whether there is a defect, and the finer evidence says where.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from torch import Tensor, nn
 from models.parts.codec import Unshuffle, space_to_depth
 from models.parts.features import STAGES, STRIDES, Features, LaterFeatures
 from models.parts.filling import filled
-from models.parts.maps import Blur, top_mean
+from models.parts.maps import Blur, prominence, top_mean
 from models.parts.memory import Memory
 from models.student.finder import Finder
 from models.student.layers import grown
@@ -64,6 +66,8 @@ class StudentConfig:
         *(0.25, 0.25),
     )
     blur_px: float = 0.7  # sigma on the map's grid
+    around_px: int = 64  # how far a memory is left to say that something is, and finer evidence where
+    fall: float = 3.0  # of finer evidence below the largest around it, where the memory counts for nothing
     top: int = 32  # map pixels in the score
 
 
@@ -91,6 +95,7 @@ class Student(nn.Module):
     spread: Tensor
     negligible: Tensor
     fusion: Tensor
+    learned: Tensor
 
     def __init__(self, config: StudentConfig, features: Features, later: LaterFeatures) -> None:
         super().__init__()
@@ -111,6 +116,8 @@ class Student(nn.Module):
         self.register_buffer("spread", torch.ones(len(EVIDENCE)))
         self.register_buffer("negligible", torch.tensor(NEGLIGIBLE).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("fusion", torch.tensor(config.weights), persistent=False)
+        learned = torch.tensor([float(name in LEARNED) for name in EVIDENCE])
+        self.register_buffer("learned", learned, persistent=False)
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """score (N,), map (N, H / stride, W / stride), restored uint8 (N, H, W, C)."""
@@ -135,7 +142,12 @@ class Student(nn.Module):
     def fuse(self, evidence: Tensor, weights: Tensor) -> Tensor:
         """Raw evidence to the map (B, 1, h, w)."""
         standard = (evidence - self.mean.view(1, -1, 1, 1)) / self.spread.view(1, -1, 1, 1)
-        return F.softplus(self.blur((standard * weights.view(1, -1, 1, 1)).sum(1, keepdim=True)))
+        near, around = (
+            self.blur((standard * (weights * some).view(1, -1, 1, 1)).sum(1, keepdim=True))
+            for some in (self.learned, 1 - self.learned)
+        )
+        radius = self.config.around_px // self.config.stride
+        return F.softplus(near + prominence(near, radius, self.config.fall) * around)
 
     def evidence(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) to restorations and raw evidence (B, len(EVIDENCE), h, w)."""

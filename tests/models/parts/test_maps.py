@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 from torch import Tensor
 
 from models.parts.losses import focal, soft_dice
@@ -17,6 +17,7 @@ from models.parts.maps import (
     nearby_distance,
     nearest_distance,
     percentile,
+    prominence,
     top_mean,
 )
 
@@ -144,3 +145,13 @@ def test_focal_without_focus_is_cross_entropy() -> None:
     logits, target = randn(0, 2, 1, 4, 4), (randn(1, 2, 1, 4, 4) > 0).float()
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
     assert torch.allclose(focal(logits, target, gamma=0.0), expected)
+
+
+@given(seed=SEEDS, radius=st.integers(1, 9), fall=st.floats(0.5, 4))
+def test_what_is_prominent_is_so_beside_all_that_is_within_the_radius(
+    seed: int, radius: int, fall: float
+) -> None:
+    maps = randn(seed, 2, 1, 12, 9)
+    largest = maximum_filter(maps.numpy(), (1, 1, 2 * radius + 1, 2 * radius + 1), mode="constant", cval=-99)
+    expected = (1 - (torch.from_numpy(largest) - maps) / fall).clamp(0, 1)
+    assert torch.allclose(prominence(maps, radius, fall), expected, atol=1e-6)

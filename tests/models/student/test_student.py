@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agent.messages import Pixels
@@ -131,6 +132,27 @@ def test_fusion_weights_are_named_and_sum_to_1() -> None:
     for config in PRESETS.values():
         assert len(config.weights) == len(EVIDENCE)
         assert sum(config.weights) == pytest.approx(1)
+
+
+def test_a_memory_says_that_something_is_and_finer_evidence_where() -> None:
+    student = new("edge")
+    evidence = torch.zeros(1, len(EVIDENCE), 64, 64)
+    evidence[:, -2:] = 8.0  # a memory sees no farther than a stride of 32
+    evidence[..., 32, 32] += 20 * student.learned.view(1, -1)
+    hot = student.fuse(evidence, student.fusion)[0, 0]
+    alone = student.fuse(evidence * student.learned.view(1, -1, 1, 1), student.fusion)[0, 0]
+    assert hot[32, 32] - alone[32, 32] == pytest.approx(4, abs=0.1)  # in full
+    assert torch.equal(hot[28:37, 20], alone[28:37, 20])  # finer evidence lies far below what is near
+    assert hot[32, 60] - alone[32, 60] > 3  # none is near
+
+
+def test_a_memory_alone_counts_everywhere() -> None:
+    student = new("edge")
+    evidence = torch.randn(1, len(EVIDENCE), 64, 64, generator=torch.Generator().manual_seed(5))
+    weights = student.weights_of(("memory_5", "memory_6"))
+    standard = ((evidence - student.mean.view(1, -1, 1, 1)) / student.spread.view(1, -1, 1, 1))[:, -2:]
+    expected = F.softplus(student.blur(standard.mean(1, keepdim=True)))
+    assert torch.allclose(student.fuse(evidence, weights), expected, atol=1e-5)
 
 
 def test_a_defect_that_the_restoration_removes_is_evidence() -> None:
