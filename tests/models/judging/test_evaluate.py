@@ -41,6 +41,10 @@ def test_the_yardstick_s_row_stands_beside_the_model_s(data: Path, teacher: Path
     found = json.loads(file.read_text())
     standing, own = found.pop("standing"), found.pop("yardstick")
     assert own.keys() - found.keys() == {"build_minutes"}
+    assert found.keys() - own.keys() == {
+        "remaining_contrast_unseen"
+    }  # what shows good parts alone restores none
+    assert found["remaining_contrast_unseen"] == evaluate.remaining_in_unseen(teacher, data)
     assert own["build_minutes"] > 0
     for name, one in (("model", found), ("yardstick", own)):
         assert standing[f"{name}_auroc"] == pytest.approx(one["image_auroc"], abs=1e-6)

@@ -196,3 +196,21 @@ def test_a_restorer_sees_what_the_features_see() -> None:
     z = torch.zeros_like(student.codec.encode(x))
     _, deviates, _ = student.restorer(z, [*look[1:3], torch.cat(look[3:], 1)])
     assert (deviates[0] - deviates[1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("level", range(4), ids=["stride 4", "stride 8", "stride 16", "stride 32"])
+def test_what_the_features_see_at_each_stride_reaches_what_is_trained(level: int) -> None:
+    student = new("edge")
+    student.restorer.deviates.weight.fill_(1.0)  # nothing, before training
+    x = images(textures(1))
+    z, pixels = student.codec.encode(x), torch.zeros(1, 32, 16, 16)
+    look = student.look(x)
+    seen = [*look[:3], torch.cat(look[3:], 1)]
+    other = [one + (index == level) for index, one in enumerate(seen)]
+    nothing = [torch.zeros_like(one) for one in seen[:3]]
+    hidden = torch.zeros(1, student.config.widths[0], 8, 8)
+    found, changed = (student.finder(some, nothing, hidden, pixels) for some in (seen, other))
+    assert (found - changed).abs().max() > 1e-3
+    if level:  # the restorer's finest grid is the latents'
+        found, changed = (student.restorer(z, some[1:])[1] for some in (seen, other))
+        assert (found - changed).abs().max() > 1e-3
