@@ -13,7 +13,8 @@ from agent.chain import sources
 from agent.chain.entry import Unchained
 from agent.chain.heads import checker
 from agent.chain.sources import Odd
-from agent.chain.walk import Walked, inserted, walk
+from agent.chain.walk import inserted, walk
+from agent.chain.walked import Walked
 from agent.trust.keys import key_id, short
 
 

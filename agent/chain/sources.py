@@ -17,7 +17,7 @@ from typing import Any
 
 from agent.chain.entry import Entry, Unchained, of_payload
 from agent.chain.segments import Span
-from agent.chain.walk import Known
+from agent.chain.walked import Known
 from agent.contract.chain import LINK_BYTES, SEGMENT_BYTES, chained
 from agent.contract.row import KINDS
 from agent.errors import PlumblineError

@@ -8,70 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from agent.chain.entry import Entry, Unchained
 from agent.chain.heads import Check
 from agent.chain.segments import Span, said_ends, said_follows, said_lost, statement_of, whose
+from agent.chain.walked import NOTHING, Break, Known, Walked
 from agent.contract.chain import BEGINNING, Chained
 from agent.contract.head import HeadError, HeadStatement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Break:
-    """The first link that does not hold."""
-
-    where: str  # file and line, or row; of what is missing: of the record beside it
-    segment: str
-    number: int
-    sequence: int | None  # of a verdict
-    what: str
-    expected: str
-    stands: str
-
-    def words(self) -> str:
-        verdict = "" if self.sequence is None else f", verdict {self.sequence}"
-        return (
-            f"{self.where}: broken at record {self.number}{verdict} of segment {self.segment}: {self.what}; "
-            f"expected: {self.expected}; there stands: {self.stands}"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walked:
-    """What is known of one segment."""
-
-    segment: str
-    station: str | None  # its topic, where that is kept beside records
-    first: int
-    last: int
-    records: int  # that are there, with their content
-    pictures: int  # that are not, and whose verdict names them
-    gone: int  # that left, with their digest kept
-    lost: tuple[Span, ...]  # with a damaged file, as a signed head or that file says
-    heads: int
-    proven_to: int  # by the last head; 0 without one
-    keys: tuple[str, ...]  # that signed, in hexadecimal
-    goes_on: bool  # its outbox adds to it, and keeps no more of it than it needs
-    lost_end: bool  # a damaged file had its last records, heads among them, as the segment behind it says
-    broken: Break | None
-
-    @property
-    def unproven(self) -> int:
-        """Numbers behind the last head; its own record is the first of them."""
-        return max(0, self.last - max(self.proven_to, self.first - 1))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What an outbox says besides its records, by segment."""
-
-    tips: Mapping[bytes, tuple[int, bytes]] = field(default_factory=dict)  # the last number, the link behind
-    firsts: Mapping[bytes, int] = field(default_factory=dict)  # from this number on every one is there
-    lost: Mapping[bytes, tuple[Span, ...]] = field(default_factory=dict)
-
-
-NOTHING = Known()
 
 
 def walk(
@@ -95,8 +39,15 @@ def walk(
     made = []
     for segment, ours in found.items():
         ours.sort(key=lambda one: one.chained.number)
-        walking = _Walk(segment, ours, check, known, lost.get(segment, ()), ends.get(segment))
-        walking.followed = follows.get(segment, ())
+        walking = _Walk(
+            segment,
+            ours,
+            check,
+            known,
+            lost=lost.get(segment, ()),
+            end=ends.get(segment),
+            followed=follows.get(segment, ()),
+        )
         made.append(walking.walked(first, last))
     if (first, last) == (None, None):
         made = [_with_what_it_follows(one, found, check) for one in made]
@@ -148,10 +99,15 @@ class _Walk:
         entries: Sequence[Entry],
         check: Check,
         known: Known,
+        *,
         lost: tuple[Span, ...],
         end: int | None,
+        followed: Sequence[HeadStatement],
     ) -> None:
-        """`end`: up to where it must be there at least, where others follow it; None: it is the last."""
+        """`end`: up to where it must be there at least, where others follow it; None: it is the last.
+
+        `followed` are heads of others that sign for the end of this one.
+        """
         self._segment = segment
         self._entries = entries
         self._check = check
@@ -159,7 +115,7 @@ class _Walk:
         self._from = known.firsts.get(segment, 0)
         self._lost = lost
         self._ends = end
-        self.followed: Sequence[HeadStatement] = ()  # heads of others that sign for the end of this one
+        self._followed = followed
         self._gone_over: list[Span] = []
         self._pictures = 0
         self._keys: dict[str, None] = {}
@@ -247,7 +203,7 @@ class _Walk:
 
     def _at_its_end(self, entry: Entry) -> Break | None:
         """The segment behind this one says with which link it ended, signed."""
-        for statement in self.followed:
+        for statement in self._followed:
             end = statement.follows
             if end is None or end.number != entry.chained.number:
                 continue
@@ -305,7 +261,7 @@ class _Walk:
         return any(begin <= first and last <= end for begin, end in self._lost)
 
     def _lost_end(self, last: int) -> bool:
-        ends = [(one.follows.number, one.lost) for one in self.followed if one.follows is not None]
+        ends = [(one.follows.number, one.lost) for one in self._followed if one.follows is not None]
         return any(
             end > last and any(begin <= last + 1 and end <= stop for begin, stop in lost)
             for end, lost in ends

@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from agent.chain.entry import Entry, Unchained, of_payload
 from agent.chain.heads import checker
 from agent.chain.report import verify
-from agent.chain.walk import Walked, walk
+from agent.chain.walk import walk
+from agent.chain.walked import Walked
 from agent.contract.chain import parted
 from agent.contract.payloads import told
 from agent.outbox import file as outbox_file

@@ -9,7 +9,8 @@ import pytest
 
 from agent.chain.entry import Entry, of_payload
 from agent.chain.heads import checker
-from agent.chain.walk import Break, Walked, inserted, walk
+from agent.chain.walk import inserted, walk
+from agent.chain.walked import Break, Walked
 from agent.contract.chain import borne, parted
 from tests.agent.chain.made import KEY, OTHER, Station, a_day, event_payload, signed_head, verdict_payload
 
