@@ -201,17 +201,16 @@ def synthetic_auroc(student: Student, held: Tiles, stages: Stages = SILENT, seed
 
 
 def to_onnx(student: Student, spec: InputSpec) -> bytes:
-    """The student, as it is `shipped`, as one checked ONNX file with a free batch dimension.
+    """A student that is `shipped` as one checked ONNX file with a free batch dimension.
 
-    Raises ExportError for a kernel that half precision cannot hold, and for a graph that breaks a rule of
-    `lint`.
+    Raises ExportError for a graph that breaks a rule of `lint`.
     """
     example = torch.zeros((2, spec.tile_px, spec.tile_px, spec.channels), dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=64)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / MODEL
         torch.onnx.export(
-            shipped(student),
+            student,
             (example,),
             path,
             dynamo=True,

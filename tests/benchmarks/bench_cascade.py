@@ -35,7 +35,7 @@ from models.data.held import good_items
 from models.judging.evaluate import checked_split
 from models.judging.metrics import auroc
 from models.parts.features import Features, load_features
-from models.shipping.export import to_onnx
+from models.shipping.export import shipped, to_onnx
 from models.shipping.variants import by_openvino
 from models.student.distill import load_student
 from models.student.student import FEATURE_STAGES, to_pixels
@@ -128,7 +128,7 @@ def allowed_misses(count: int) -> int:
 
 def coarse_gate(run: Path, spec: InputSpec) -> Gate:
     side = spec.tile_px // 2
-    graph = to_onnx(load_student(run)[1], spec.model_copy(update={"tile_px": side, "overlap_px": 0}))
+    graph = to_onnx(shipped(load_student(run)[1]), spec.model_copy(update={"tile_px": side, "overlap_px": 0}))
     inspector, _ = by_openvino(graph, PRECISION)
 
     def scores(tiles: Pixels) -> Floats:
