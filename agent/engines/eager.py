@@ -228,7 +228,7 @@ def _padding(attributes: Attributes) -> tuple[int, int]:
     """Of rows and of columns, at both ends alike."""
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
     if (top, left) != (bottom, right):
-        raise ValueError(f"pads {top, left, bottom, right}, which no shipped student has")
+        raise ValueError(f"a pooling's pads {top, left, bottom, right}, which no shipped student has")
     return top, left
 
 

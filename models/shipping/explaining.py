@@ -10,7 +10,7 @@ the other are the two merged, so the device explains with `model.onnx` + `explai
 
 The values are found by how the graph is made, not by the exporter's names: the map is a blur of the sum of
 weighted standardised evidence, whose distances are means of squared differences of features; what a memory
-says has a sum of its own, which counts in full where the map peaks. A graph from before the student
+says has a sum of its own, which counts in full where the other one peaks. A graph from before the student
 remembered good parts has the first seven kinds, and one from shortly after that a single sum.
 """
 
@@ -140,7 +140,7 @@ class _Read:
         raise NotExplainable("the graph's map is no blurred sum of evidence")
 
     def weights_of(self, standard: NodeProto) -> list[float]:
-        """Of each kind in the map, where the map peaks: in one of the sums it has its weight, in others 0."""
+        """Of each kind, as if all counted in full: in one of the sums it has its weight, in others 0."""
         sums = [
             numpy_helper.to_array(self.constants[node.input[1]]).ravel()
             for node in self.makers.values()

@@ -164,7 +164,9 @@ class Browser:
                 if value := self.evaluate(expression):
                     return value
             time.sleep(STEP_S)
-        text = self.evaluate("document.body ? document.body.innerText.slice(0, 2000) : ''")
+        text = "nothing, it went"
+        with suppress(PageLeft):
+            text = self.evaluate("document.body ? document.body.innerText.slice(0, 2000) : ''")
         raise BrowserError(
             f"not true within {timeout_s} s: {expression}\nerrors: {self.errors}\npage says: {text}"
         )

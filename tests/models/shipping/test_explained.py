@@ -31,6 +31,7 @@ SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
 def test_an_export_has_an_explaining_form_of_its_good_parts(bundle: Bundle) -> None:
     good = read_good(bundle)
     assert [kind.name for kind in good.kinds] == list(EVIDENCE)
+    assert sum(kind.weight for kind in good.kinds) == pytest.approx(1, abs=1e-5)  # of both sums
     assert (
         good.shares == SHARES and good.frames == bundle.manifest.threshold.good_frames + 1
     )  # for statistics

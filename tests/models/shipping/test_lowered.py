@@ -18,7 +18,9 @@ from models.shipping.quantized import EXACT, quantized
 from models.shipping.variants import by_openvino, by_session
 
 SAMPLE = Path(__file__).parents[3] / "models" / "bundles" / "elpv"
-EXACT_OPERATORS = {"Sub", "Div", "Pow", "Sqrt", "Log", "ReduceMean", "ReduceSum", "Softplus", "TopK", "Round"}
+EXACT_OPERATORS = {
+    *("Sub", "Div", "Pow", "Sqrt", "Log", "ReduceMean", "ReduceSum", "MaxPool", "Softplus", "TopK", "Round")
+}
 HALVES: tuple[Half, ...] = ("f16", "bf16")
 
 
