@@ -71,7 +71,7 @@ def test_a_bounded_demo_ends_by_itself_with_a_report() -> None:
 @needs_aravis
 def test_the_same_cells_come_through_a_gige_vision_camera() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "agent", "demo", "--camera", "gige", "--duration", "6", "--port", "0"],
+        [sys.executable, "-m", "agent", "demo", "--camera", "gige", "--duration", "15", "--port", "0"],
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT_S,

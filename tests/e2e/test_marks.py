@@ -55,10 +55,9 @@ def test_marks_of_the_mes_are_told_kept_and_exported_also_after_a_kill(
     assert (told["mark"]["truth"], told["mark"]["way"], told["was"]) == ("defective", "mes", None)
     eventually(lambda: of_kind(subscriber, "mark"), "the broker hears of it")
     assert json.loads(of_kind(subscriber, "mark")[0].content) == told["mark"]
-    eventually(
-        lambda: entry.read(files.place(folder, failed["result_id"], failed["created"])).mark is not None,
-        "its picture is held",
-    )
+    picture = files.place(folder, failed["result_id"], failed["created"])
+    eventually(picture.is_file, "its picture is kept")  # behind the line, when it has time
+    eventually(lambda: entry.read(picture).mark is not None, "it is held")
     wrong = mark({"result_id": passed["result_id"], "says": "wrong"})
     assert wrong["code"] == 200
     agent.kill()
