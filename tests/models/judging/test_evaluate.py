@@ -41,9 +41,7 @@ def test_the_yardstick_s_row_stands_beside_the_model_s(data: Path, teacher: Path
     found = json.loads(file.read_text())
     standing, own = found.pop("standing"), found.pop("yardstick")
     assert own.keys() - found.keys() == {"build_minutes"}
-    assert found.keys() - own.keys() == {
-        "remaining_contrast_unseen"
-    }  # what shows good parts alone restores none
+    assert found.keys() - own.keys() == {"remaining_contrast_unseen"}  # a memory restores nothing
     assert found["remaining_contrast_unseen"] == evaluate.remaining_in_unseen(teacher, data)
     assert own["build_minutes"] > 0
     for name, one in (("model", found), ("yardstick", own)):
