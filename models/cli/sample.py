@@ -19,14 +19,18 @@ def sample(
     kind: Annotated[
         Literal["mono", "poly"] | None, typer.Option(help="cells of one crystal only; default: both")
     ] = None,
+    development: Annotated[
+        bool, typer.Option("--development", help="split the runs that train once more, to choose on")
+    ] = False,
 ) -> None:
     """Write a public sample set in MVTec-AD layout."""
     if name != "elpv":
         raise typer.BadParameter(f"{name!r} is not a sample set; there is: elpv")
-    from agent.demo.cells import load_cells
+    from agent.demo.cells import for_development, load_cells
 
+    cells = load_cells()
     counts: dict[str, int] = {}
-    for cell in load_cells():
+    for cell in for_development(cells) if development else cells:
         if "/" not in cell.split:
             continue  # neither trained on nor judged
         if kind not in (None, cell.kind):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from agent.demo.cells import RUN_OF_CELLS, Cell, load_cells
+from agent.demo.cells import RUN_OF_CELLS, Cell, for_development, load_cells
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +41,26 @@ def test_every_picture_is_there_once(cells: tuple[Cell, ...]) -> None:
     assert all(cell.image.is_file() for cell in cells)
     assert len({cell.image for cell in cells}) == 2624
     assert {cell.kind for cell in cells} == {"mono", "poly"}
+
+
+@pytest.mark.parametrize("fold", range(4))
+def test_choices_are_made_on_whole_runs_that_no_test_and_no_training_has(
+    cells: tuple[Cell, ...], fold: int
+) -> None:
+    chosen = for_development(cells, fold)
+    held_back = {cell.image for cell in cells if cell.split.startswith("test")}
+    assert not held_back & {cell.image for cell in chosen}
+    trained = {cell.run for cell in chosen if cell.split == "train/good"}
+    judged = {cell.run for cell in chosen if cell.split.startswith("test")}
+    assert trained and judged and not trained & judged
+    assert {cell.split for cell in chosen} == {"train/good", "test/good", "test/defective"}
+
+
+def test_each_cell_is_judged_in_one_fold_of_development(cells: tuple[Cell, ...]) -> None:
+    judged = [
+        cell.image
+        for fold in range(4)
+        for cell in for_development(cells, fold)
+        if cell.split.startswith("test")
+    ]
+    assert len(judged) == len(set(judged)) == 1029 + 488

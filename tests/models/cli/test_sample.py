@@ -13,7 +13,12 @@ from models.data.datasets import load_items
 
 @pytest.mark.parametrize(
     ("options", "good", "defective"),
-    [([], 479, 227), (["--kind", "mono"], 162, 97), (["--kind", "poly"], 317, 130)],
+    [
+        ([], 479, 227),
+        (["--kind", "mono"], 162, 97),
+        (["--kind", "poly"], 317, 130),
+        (["--development"], 243, 118),  # of the runs that train
+    ],
 )
 def test_the_sample_set_is_a_data_set_with_whole_runs_held_back(
     options: list[str], good: int, defective: int, tmp_path: Path
