@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from agent.messages import Flags, Pixels
 
+EXPOSURES = 0.65, 1.45  # of the one that parts were taken at
+
 
 def moved(tile: Pixels, place: Flags | None, rng: np.random.Generator) -> tuple[Pixels, Flags | None]:
     """Half of the time zoomed and shifted a little, with its foreground (H, W) where it has one."""
@@ -33,6 +35,11 @@ def moved(tile: Pixels, place: Flags | None, rng: np.random.Generator) -> tuple[
         )
         place = np.asarray(kept, np.bool_)
     return np.asarray(picture, np.uint8).reshape(tile.shape), place
+
+
+def at_another_exposure(tile: Pixels, rng: np.random.Generator) -> Pixels:
+    """Brighter or darker, and clipped, as the camera gives it."""
+    return np.asarray(np.clip(tile * np.float32(rng.uniform(*EXPOSURES)), 0, 255), np.uint8)
 
 
 def relit(tile: Pixels, rng: np.random.Generator) -> Pixels:

@@ -19,7 +19,7 @@ from models.data.batches import Tiles, draw_batch, to_images
 from models.data.datasets import DataError
 from models.parts.features import STRIDES
 from models.parts.memory import Memory, neighbourhoods
-from models.parts.variation import relit
+from models.parts.variation import at_another_exposure
 from models.stages import SILENT, Stages
 from models.student.student import EVIDENCE, FEATURE_STAGES, REMEMBERED_STAGES, Student
 
@@ -62,7 +62,7 @@ def finish(student: Student, tiles: Tiles, held: Tiles, seed: int, stages: Stage
 
 
 def remember(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT) -> None:
-    """Fill the student's memories with good tiles, as they are and in another light, of their foreground.
+    """Fill the student's memories with good tiles, as they are and at another exposure, of their foreground.
 
     Raises DataError for fewer good cells than prototypes.
     """
@@ -74,8 +74,11 @@ def remember(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT)
     with torch.no_grad():
         looks = stages.over(chosen, "remembering good parts")
         exact = _together(_cells(student, tiles.pixels[index], places[index]) for index in looks)
-        again = stages.over(chosen, "remembering them in another light")
-        lit = _together(_cells(student, relit(tiles.pixels[index], rng), places[index]) for index in again)
+        again = stages.over(chosen, "remembering them at another exposure")
+        exposed = (at_another_exposure(tiles.pixels[index], rng) for index in again)
+        lit = _together(
+            _cells(student, tile, places[index]) for tile, index in zip(exposed, chosen, strict=True)
+        )
         some = chosen[:ROUGH_TILES]
         with torch.autocast(student.mean.device.type, torch.bfloat16):
             rough = _together(_cells(student, tiles.pixels[index], places[index]) for index in some)

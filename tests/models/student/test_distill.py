@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.data.batches import draw_batch, to_images
 from models.methods.method import Restoration
-from models.parts.variation import relit
+from models.parts.variation import at_another_exposure
 from models.student.distill import Pupil, RunError, common, distill, load_student
 from models.student.finish import REMEMBERED_FLOOR, SPREAD_FLOOR, finish, reestimate_batch_norm, remember
 from models.student.lessons import Anew, Lessons, ask, keep, kept
@@ -235,16 +235,16 @@ def test_one_good_cell_in_a_thousand_has_evidence_of_3_and_their_mean_is_0() -> 
 
 
 @pytest.mark.slow
-def test_parts_in_another_light_are_nearer_to_what_is_remembered(
+def test_parts_at_another_exposure_are_nearer_to_what_is_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tiles = as_tiles(textures(8))
     student, alone = new(), new()
     remember(student, tiles, seed=0)
-    monkeypatch.setattr("models.student.finish.relit", lambda tile, rng: tile)
+    monkeypatch.setattr("models.student.finish.at_another_exposure", lambda tile, rng: tile)
     remember(alone, tiles, seed=0)
     rng = np.random.default_rng(1)
-    others = to_images(np.stack([relit(tile, rng) for tile in tiles.pixels]))
+    others = to_images(np.stack([at_another_exposure(tile, rng) for tile in tiles.pixels]))
     with torch.no_grad():
         near, far = (one.evidence(others)[1][:, -1].mean() for one in (student, alone))
     assert near < far - 0.2
