@@ -43,10 +43,13 @@ def at_another_exposure(tile: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def relit(tile: Pixels, rng: np.random.Generator) -> Pixels:
-    """Another gamma, contrast and brightness; at times another lamp, focus and noise."""
+    """Another gamma, contrast and brightness; at times another grain, lamp, focus and noise."""
     height, width = tile.shape[:2]
     picture: npt.NDArray[np.floating] = 255 * (tile.astype(np.float32) / 255) ** rng.uniform(0.75, 1.35)
     picture = (picture - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-20, 20)
+    if rng.random() < 0.4:
+        smooth = cv2.GaussianBlur(picture, (0, 0), 2 * 10 ** rng.random()).reshape(tile.shape)
+        picture = smooth + (picture - smooth) * rng.uniform(0.5, 1.8)
     if rng.random() < 0.4:
         lamp = cv2.resize(rng.uniform(0.85, 1.15, (3, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
         picture = picture * np.asarray(lamp, np.float32)[..., None]
