@@ -278,7 +278,7 @@ def golden_tiles(spec: InputSpec, seed: int = 0) -> Pixels:
 
 
 def _refuse_blind(student: Student, held: Tiles, stages: Stages) -> None:
-    """A student whose BatchNorm statistics come from spoilt pictures fails here, however low its losses."""
+    """A student whose BatchNorm statistics are those of training fails here, however low its losses."""
     found = synthetic_auroc(student, held, stages)
     if not found >= SYNTHETIC_AUROC_MIN:
         raise BlindError(

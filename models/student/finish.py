@@ -1,8 +1,9 @@
 """What a trained student takes from good parts without a gradient: statistics, and what it remembers.
 
-BatchNorm statistics, which training takes from spoilt pictures, are taken anew from good parts before
-anything is judged; then the memories are filled, both from the parts that trained. The scales of the
-evidence come from held-back ones.
+BatchNorm statistics are taken anew from good parts of which a third is spoilt: by those of training, where
+most are, a student is blind, and by those of good parts alone it replaces what is good and draws a grid where
+it restores (DECISIONS.md). Then the memories are filled, both from the parts that trained. The scales of
+the evidence come from held-back ones.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from models.stages import SILENT, Stages
 from models.student.student import EVIDENCE, FEATURE_STAGES, REMEMBERED_STAGES, Student
 
 BATCH_NORM_BATCHES = 40
+BATCH_NORM_SPOILT = 0.35  # of their pictures, half of what training has
 RARE, RARE_AT = 0.001, 3.0  # of good cells this share lies so many spreads above the mean, in each evidence
 SPREAD_FLOOR = 0.5  # of a logit or a logarithm: bf16 would fill a finer unit with noise
 REMEMBERED_FLOOR = 0.1  # of a memory's, which takes no small difference of large numbers
@@ -32,7 +34,7 @@ ROUGH_TILES = 8  # show by how much half precision errs
 
 
 def finish(student: Student, tiles: Tiles, held: Tiles, seed: int, stages: Stages = SILENT) -> None:
-    """BatchNorm statistics and memories from good parts, scales of the evidence from held-back ones.
+    """BatchNorm statistics and memories from the parts that trained, scales of evidence from held-back ones.
 
     Only the foreground counts, where a product has one: what lies behind it is not what it is judged by.
     Raises DataError for fewer good cells than prototypes, and for held-back parts without any.
@@ -105,7 +107,7 @@ def _cells(student: Student, tile: Pixels, place: Tensor) -> list[Tensor]:
 
 
 def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT) -> None:
-    """Replace the running statistics by a plain average over good tiles."""
+    """Replace the running statistics by a plain average over good tiles, some of them spoilt."""
     trained = (student.restorer, student.finder)
     norms = [one for net in trained for one in net.modules() if isinstance(one, nn.BatchNorm2d)]
     for norm in norms:
@@ -114,9 +116,9 @@ def reestimate_batch_norm(student: Student, tiles: Tiles, seed: int, stages: Sta
         norm.train()
     rng = np.random.default_rng(seed)
     with torch.no_grad():
-        for _ in stages.over(range(BATCH_NORM_BATCHES), "averaging over good parts"):
-            good = draw_batch(tiles, 16, 0.0, rng, vary=True)
-            student.evidence(good.clean.to(student.mean.device))
+        for _ in stages.over(range(BATCH_NORM_BATCHES), "averaging over parts"):
+            batch = draw_batch(tiles, 16, BATCH_NORM_SPOILT, rng, vary=True)
+            student.evidence(batch.seen.to(student.mean.device))
 
 
 def _squares(student: Student, images: Tensor, place: Tensor) -> list[tuple[Tensor, Tensor]]:

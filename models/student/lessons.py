@@ -117,6 +117,8 @@ def ask(
     """`count` pictures, most of them spoilt, and the mean of what the teachers make of them."""
     rng = np.random.default_rng((seed, shard))  # of shard 0 as of the seed alone
     batch = draw_batch(tiles, count, SPOILT_SHARE, rng, vary=True)
+    while batch.spoilt.all():  # a good one at least says what usual is
+        batch = draw_batch(tiles, count, SPOILT_SHARE, rng, vary=True)
     return answered(teachers, batch, stride, seed, device, stages=stages)
 
 
