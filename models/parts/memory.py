@@ -21,6 +21,7 @@ from models.parts.whitening import whiten
 
 NEAREST = 0.05  # at least; the logarithm of less would be noise
 ROUNDS = 10  # of k-means
+BEYOND_ROUGH = 3  # times what half precision usually errs by: within that a distance says nothing
 
 
 class Memory(nn.Module):
@@ -62,7 +63,7 @@ class Memory(nn.Module):
         self.toward.weight.copy_(-2 * prototypes[:, :, None, None])
         square.copy_(prototypes.square().sum(1))
         noise = (apart @ whitening.turn).square().sum(1).mean().sqrt()
-        self.nearest.copy_((2 * noise).clamp_min(NEAREST))
+        self.nearest.copy_((BEYOND_ROUGH * noise).clamp_min(NEAREST))
 
 
 def neighbourhoods(level: Tensor) -> Tensor:

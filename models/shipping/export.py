@@ -59,6 +59,7 @@ from models.parts.precision import has_bf16
 from models.shipping.explained import explanation
 from models.shipping.lint import lint
 from models.shipping.narrowed import narrowed, round_kernels
+from models.shipping.unshared import with_own_biases
 from models.shipping.variants import make as make_variant
 from models.stages import SILENT, Stages
 from models.store import Place
@@ -221,7 +222,7 @@ def to_onnx(student: Student, spec: InputSpec) -> bytes:
             external_data=False,
             verbose=False,
         )
-        model = onnx.load(path)
+        model = with_own_biases(onnx.load(path))
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         del part.metadata_props[:]  # the exporter writes source lines with this machine's paths
     onnx.checker.check_model(model, full_check=True)
