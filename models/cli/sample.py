@@ -12,6 +12,8 @@ from agent.errors import PlumblineError
 from agent.foreign import shown
 from models.cli.options import Out, say
 
+SPLITS = ("train/good", "test/good", "test/defective")
+
 
 def sample(
     name: Annotated[str, typer.Argument(help="elpv: solar cells")],
@@ -36,6 +38,10 @@ def sample(
         if kind not in (None, cell.kind):
             continue
         folder = out / cell.split
+        if any((out / other / cell.image.name).exists() for other in SPLITS if other != cell.split):
+            raise PlumblineError(
+                f"{shown(str(out))}: has {cell.image.name} in another split already; give a new --out"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         there = folder / cell.image.name
         if there.exists() and not filecmp.cmp(cell.image, there, shallow=False):

@@ -275,7 +275,7 @@ def timesteps(start: int, steps: int) -> tuple[int, ...]:
 def fuse(own: Tensor, chain: Tensor, excess: Tensor, temperature: float) -> Tensor:
     """m chain + (1 - m) own, m = sigmoid(excess / temperature): the chain where the two disagree."""
     excess = F.interpolate(excess, size=own.shape[-2:], mode="bilinear")
-    return own.lerp(chain, torch.sigmoid(excess / temperature))
+    return own.lerp(chain, torch.sigmoid(excess.to(own.dtype) / temperature))
 
 
 def adapted(config: GladConfig, *, channels: int, products: int, weights: Path | None) -> GladConfig:

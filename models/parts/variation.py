@@ -1,4 +1,4 @@
-"""The same good part on another day: place, exposure, lamp, focus and noise vary.
+"""The same good part on another day: place, exposure, grain, lamp, focus and noise vary.
 
 Parts of later batches differ from the training parts in just these ways; a student that has not seen them
 takes a new batch for defects.

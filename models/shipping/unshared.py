@@ -2,7 +2,7 @@
 
 The student looks at a tile and at its restoration with the same features, so that two convolutions share
 one bias. OpenVINO 2026.4 then adds it, and the ReLU6 behind it, in a step apart from the convolution: 95
-such steps in place of 30, and a tile takes half as long again in bf16 (DECISIONS.md). Kernels may be shared.
+such steps in place of 30 (DECISIONS.md). Kernels may be shared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ BIAS = 2  # of Conv's inputs
 
 
 def with_own_biases(model: ModelProto) -> ModelProto:
-    """A copy in which no constant is the bias of two convolutions; it computes the same."""
+    """A copy in which no constant is the bias of two convolutions; it computes the same in float32."""
     copy = ModelProto()
     copy.CopyFrom(model)
     constants = {one.name: one for one in copy.graph.initializer}
@@ -26,7 +26,7 @@ def with_own_biases(model: ModelProto) -> ModelProto:
         if name in taken:
             own = TensorProto()
             own.CopyFrom(constants[name])
-            own.name = node.input[BIAS] = f"{name}_of_{node.name}"
+            own.name = node.input[BIAS] = f"{name}_{len(more)}"
             more.append(own)
         taken.add(name)
     copy.graph.initializer.extend(more)

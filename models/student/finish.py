@@ -22,10 +22,11 @@ from models.parts.features import STRIDES
 from models.parts.memory import Memory, neighbourhoods
 from models.parts.variation import at_another_exposure
 from models.stages import SILENT, Stages
+from models.student.lessons import SPOILT_SHARE
 from models.student.student import EVIDENCE, FEATURE_STAGES, REMEMBERED_STAGES, Student
 
 BATCH_NORM_BATCHES = 40
-BATCH_NORM_SPOILT = 0.35  # of their pictures, half of what training has
+BATCH_NORM_SPOILT = SPOILT_SHARE / 2  # of their pictures; training has twice as many
 RARE, RARE_AT = 0.001, 3.0  # of good cells this share lies so many spreads above the mean, in each evidence
 SPREAD_FLOOR = 0.5  # of a logit or a logarithm: bf16 would fill a finer unit with noise
 REMEMBERED_FLOOR = 0.1  # of a memory's, which takes no small difference of large numbers
@@ -77,9 +78,8 @@ def remember(student: Student, tiles: Tiles, seed: int, stages: Stages = SILENT)
         looks = stages.over(chosen, "remembering good parts")
         exact = _together(_cells(student, tiles.pixels[index], places[index]) for index in looks)
         again = stages.over(chosen, "remembering them at another exposure")
-        exposed = (at_another_exposure(tiles.pixels[index], rng) for index in again)
         lit = _together(
-            _cells(student, tile, places[index]) for tile, index in zip(exposed, chosen, strict=True)
+            _cells(student, at_another_exposure(tiles.pixels[index], rng), places[index]) for index in again
         )
         some = chosen[:ROUGH_TILES]
         with torch.autocast(student.mean.device.type, torch.bfloat16):

@@ -47,8 +47,8 @@ def main() -> None:
 def learn(book: Book, root: Path, seed: int, folder: Path, images: int) -> None:
     """One student of one data set, and the yardstick where it is not there yet."""
     run, bundle = folder / f"student-{seed}", folder / f"bundle-{seed}"
-    distill([], [root], run, seed=seed, images=images)
     if not bundle.exists():
+        distill([], [root], run, seed=seed, images=images)
         export(run, [root], bundle, name=root.name, licence="unspecified", accept_worse=True)
     book.once(f"{root.name} {seed}", lambda: with_scores(*evaluate(bundle, root)))
     book.once(f"{root.name} {YARDSTICK}", lambda: with_scores(*evaluate_yardstick(run, root)[:2]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.benchmarks.bench_settling import difference
 from tests.benchmarks.bench_students import table
 
 
@@ -26,7 +27,10 @@ def row(apart: float, seed: int, rejected: float | None = 0.1) -> dict[str, obje
 def test_students_of_all_seeds_stand_in_one_line_and_their_yardstick_below() -> None:
     rows = {"set 0": row(3.0, 0, 0.0), "set 1": row(3.0, 2, 0.2), "set yardstick": row(0.5, 1, None)}
     student, yardstick = table(rows).splitlines()[2:]
-    assert student.startswith("| set | 2 | 0.810 (0.800 to 0.820) | +0.")
+    found = difference([rows["set 0"], rows["set 1"]], [rows["set yardstick"]] * 2)
+    beside = f"{found.one - found.other:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    assert found.low > 0.1
+    assert student.startswith(f"| set | 2 | 0.810 (0.800 to 0.820) | {beside} |")
     assert "| 0.600 | - | 0.250 | 10.0% (4.7% to 20.1%), promised 5.0% | 60.0% |" in student
     assert yardstick.startswith("| set | yardstick | 0.810 |  | 0.600 | - |")
 

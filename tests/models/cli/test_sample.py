@@ -40,6 +40,15 @@ def test_a_picture_of_the_same_name_that_is_another_is_not_written_over(tmp_path
     assert mine.read_bytes() == b"mine"
 
 
+def test_cells_for_development_are_not_mixed_with_those_of_the_test(tmp_path: Path) -> None:
+    args = ["sample", "elpv", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, [*args, "--kind", "mono"]).exit_code == 0
+    before = sorted(tmp_path.rglob("*.png"))
+    done = CliRunner().invoke(app, [*args, "--development"])
+    assert done.exit_code != 0 and "in another split" in str(done.exception)
+    assert {path.parent.name for path in before} == {"good", "defective"}
+
+
 def test_an_unknown_sample_set_is_refused_by_name(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["sample", "mvtec", "--out", str(tmp_path)])
     assert done.exit_code == 2

@@ -195,6 +195,7 @@ def test_a_fusion_is_the_input_where_they_agree_and_the_chain_where_they_do_not(
     assert torch.allclose(fuse(own, chain, low, 0.05), own, atol=1e-6)
     assert torch.allclose(fuse(own, chain, high, 0.05), chain, atol=1e-6)
     assert torch.allclose(fuse(own, chain, low * 0, 0.05), (own + chain) / 2, atol=1e-6)
+    assert torch.allclose(fuse(own, chain, high.bfloat16(), 0.05), chain, atol=1e-6)  # under autocast
 
 
 def test_a_picture_within_the_threshold_is_set_back_at_the_fallback_and_one_beyond_at_once() -> None:

@@ -56,7 +56,7 @@ def test_a_row_has_what_was_recorded_and_what_the_new_bundle_says(plant: Plant, 
     assert one.shift == pytest.approx(shift(100 * 116 / 255 / 0.5, 100 * 116 / 255 / STRICT), abs=1e-3)
     assert (one.station, one.product, one.camera, one.week) == ("press-1", "cells", "top", "2026-W48")
     assert (one.lines, one.width, one.channels, one.rules_kept) == (40, 60, 1, True)
-    assert one.file == str(passed) and one.now_engine == "openvino-f32"
+    assert one.file == str(passed) and one.now_engine in ("openvino-f32", "openvino-bf16")  # by the CPU
 
 
 def test_rules_of_the_station_hold_and_threshold_is_the_new_bundles(plant: Plant, judge: Judge) -> None:
