@@ -46,13 +46,14 @@ def load_cells() -> tuple[Cell, ...]:
     cells = []
     for row, line in enumerate((data / "labels.csv").read_text().splitlines()):
         name, probability, kind = line.split()
+        run = row // RUN_OF_CELLS
         cells.append(
             Cell(
                 image=data / name,
                 probability=float(probability),
                 kind=kind,
-                split=_split(row, float(probability)),
-                run=row // RUN_OF_CELLS,
+                split=_split(run, float(probability)),
+                run=run,
             )
         )
     return tuple(cells)
@@ -74,8 +75,8 @@ def for_development(cells: Sequence[Cell], fold: int = DEVELOPMENT_SHARE - 1) ->
     return tuple(replace(cell, split=split) for cell, split in found if split)
 
 
-def _split(row: int, probability: float) -> Split:
-    held_back = (row // RUN_OF_CELLS) % 3 == 2
+def _split(run: int, probability: float) -> Split:
+    held_back = run % 3 == 2
     if probability == 1.0:
         return "test/defective" if held_back else "development"
     if probability == 0.0:

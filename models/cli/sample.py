@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import filecmp
 import shutil
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from agent.errors import PlumblineError
 from agent.foreign import shown
 from models.cli.options import Out, say
-
-SPLITS = ("train/good", "test/good", "test/defective")
 
 
 def sample(
@@ -28,7 +26,7 @@ def sample(
     """Write a public sample set in MVTec-AD layout."""
     if name != "elpv":
         raise typer.BadParameter(f"{name!r} is not a sample set; there is: elpv")
-    from agent.demo.cells import for_development, load_cells
+    from agent.demo.cells import Split, for_development, load_cells
 
     cells = load_cells()
     counts: dict[str, int] = {}
@@ -38,7 +36,7 @@ def sample(
         if kind not in (None, cell.kind):
             continue
         folder = out / cell.split
-        if any((out / other / cell.image.name).exists() for other in SPLITS if other != cell.split):
+        if any((out / other / cell.image.name).exists() for other in get_args(Split) if other != cell.split):
             raise PlumblineError(
                 f"{shown(str(out))}: has {cell.image.name} in another split already; give a new --out"
             )

@@ -32,7 +32,7 @@ import numpy as np
 import torch.nn.functional as F
 
 from models.judging.ablate import by_kind
-from models.judging.evaluate import checked_split, figures
+from models.judging.evaluate import Figures, Judged, checked_split, figures
 from models.judging.paired import Paired, paired
 from models.methods import METHODS
 from models.student.distill import distill, load_student
@@ -140,13 +140,15 @@ def judged(run: Path, root: Path, arm: str) -> dict[str, dict[str, Any]]:
     known, student = load_student(run)
     found = by_kind(student, checked_split(root), known.input)
     kinds = {**(ALONE if arm == "real" else {}), arm: WHOLE}
+    return {name: with_scores(figures(found[kind], None), found[kind]) for name, kind in kinds.items()}
+
+
+def with_scores(found: Figures, judged: Sequence[Judged]) -> dict[str, Any]:
+    """A row of the book: figures, and of each picture its score and whether it is defective."""
     return {
-        name: {
-            **figures(found[kind], None).as_dict(),
-            "scores": [one.score for one in found[kind]],
-            "defective": [not one.item.is_good for one in found[kind]],
-        }
-        for name, kind in kinds.items()
+        **found.as_dict(),
+        "scores": [one.score for one in judged],
+        "defective": [not one.item.is_good for one in judged],
     }
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from agent.teach.threshold import wilson
-from models.judging.evaluate import Judged, evaluate, evaluate_yardstick
+from models.judging.evaluate import evaluate, evaluate_yardstick
 from models.shipping.export import export
 from models.student.distill import distill
 from tests.benchmarks.bench_methods import Book
-from tests.benchmarks.bench_settling import difference, mean_of, spread_of
+from tests.benchmarks.bench_settling import difference, mean_of, spread_of, with_scores
 
 COLUMNS = ("pixel_ap", "aupro_03", "remaining_contrast")
 HEAD = (
@@ -52,14 +52,6 @@ def learn(book: Book, root: Path, seed: int, folder: Path, images: int) -> None:
         export(run, [root], bundle, name=root.name, licence="unspecified", accept_worse=True)
     book.once(f"{root.name} {seed}", lambda: with_scores(*evaluate(bundle, root)))
     book.once(f"{root.name} {YARDSTICK}", lambda: with_scores(*evaluate_yardstick(run, root)[:2]))
-
-
-def with_scores(found: Any, judged: Sequence[Judged]) -> dict[str, Any]:
-    return {
-        **found.as_dict(),
-        "scores": [one.score for one in judged],
-        "defective": [not one.item.is_good for one in judged],
-    }
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:

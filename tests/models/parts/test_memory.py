@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.parts.memory import BEYOND_ROUGH, NEAREST, Memory, clustered, neighbourhoods
+from models.parts.memory import NEAREST, Memory, clustered, neighbourhoods
 from models.parts.whitening import Whitening, whiten
 
 EXACT = torch.zeros(1, 6)  # half precision errs by nothing
@@ -57,9 +57,7 @@ def test_a_distance_that_half_precision_makes_of_equal_parts_is_none() -> None:
     memory, errs = Memory(6, 500), 0.2 * torch.randn(500, 6, generator=torch.Generator().manual_seed(3))
     memory.fit(cells_of(good), errs, np.random.default_rng(0))
     noise = shipped_whitening(good).turn.T @ errs.T
-    assert float(memory.nearest) == pytest.approx(
-        BEYOND_ROUGH * float(noise.square().sum(0).mean().sqrt()), rel=1e-4
-    )
+    assert float(memory.nearest) == pytest.approx(3 * float(noise.square().sum(0).mean().sqrt()), rel=1e-4)
     assert torch.equal(memory(good), memory.nearest.log().expand(20, 1, 5, 5))
 
 

@@ -11,7 +11,6 @@ import pytest
 from onnx import ModelProto, numpy_helper
 
 from agent.bundle.bundle import Bundle
-from models.shipping.export import golden_tiles
 from models.shipping.unshared import BIAS, with_own_biases
 from models.shipping.variants import by_session
 
@@ -41,11 +40,11 @@ def biases(model: ModelProto) -> Counter[str]:
 def steps_apart(model: bytes, bundle: Bundle) -> int:
     """What OpenVINO makes of additions and ReLUs that it cannot do within a convolution."""
     core = ov.Core()
-    read = core.read_model(model)
-    read.reshape([1, *golden_tiles(bundle.manifest.input).shape[1:]])
+    read, tile = core.read_model(model), bundle.golden()[0][:1]
+    read.reshape(list(tile.shape))
     compiled = core.compile_model(read, "CPU", {"PERF_COUNT": True, "INFERENCE_PRECISION_HINT": "f32"})
     request = compiled.create_infer_request()
-    request.infer({0: golden_tiles(bundle.manifest.input)[:1]})
+    request.infer({0: tile})
     run = ov.ProfilingInfo.Status.EXECUTED
     return sum(one.status == run and one.node_type == "Subgraph" for one in request.profiling_info)
 
@@ -65,7 +64,7 @@ def test_own_biases_give_the_same_answers_to_the_bit(bundle: Bundle) -> None:
     for node, own in zip(before.graph.node, after.graph.node, strict=True):
         if node.op_type == "Conv" and len(node.input) > BIAS:
             assert np.array_equal(kept[node.input[BIAS]], kept[own.input[BIAS]])
-    tiles = golden_tiles(bundle.manifest.input)[:4]
+    tiles = bundle.golden()[0][:4]
     one, other = (by_session(model.SerializeToString())(tiles) for model in (before, after))
     assert np.array_equal(one.scores, other.scores)
     assert np.array_equal(one.maps, other.maps)
