@@ -46,6 +46,20 @@ class Features(nn.Module):
         self._blocks = nn.ModuleDict(blocks_of(range(max(stages) + 1)))
         self._chosen = {last_block(stage) for stage in stages}
 
+    @property
+    def channels(self) -> int:
+        """Of the images that it sees: three, or one after `for_grey`."""
+        return self._conv_stem.in_channels
+
+    def for_grey(self) -> None:
+        """From now on see grey images in one channel as it has seen them in three equal ones, in place.
+
+        Exact but for rounding: the border is padded behind the scaling, with what is 0 in each colour.
+        """
+        stem = self._conv_stem
+        stem.weight = nn.Parameter(stem.weight.sum(1, keepdim=True), requires_grad=False)
+        stem.in_channels = 1
+
     def forward(self, images: Tensor) -> list[Tensor]:
         # The network was trained on (pixel - 127) / 128; [-1, 1] is (pixel - 127.5) / 127.5.
         x = F.relu6(self._bn0(self._conv_stem(images * (127.5 / 128) + 0.5 / 128)))

@@ -232,11 +232,14 @@ def to_onnx(student: Student, spec: InputSpec) -> bytes:
 
 
 def shipped(student: Student) -> Student:
-    """A copy as it ships: `folded`, every kernel rounded to half precision, all arithmetic in float32.
+    """A copy as it ships: `folded`, features of grey tiles in one channel, every kernel rounded to half
+    precision, all arithmetic in float32.
 
     Raises ExportError naming a kernel that half precision cannot hold.
     """
     plain = folded(student)
+    if plain.config.channels == 1:
+        plain.features.for_grey()
     try:
         round_kernels(plain)
     except ValueError as error:

@@ -159,45 +159,43 @@ class Student(nn.Module):
             grown((square / self.usual(stage).view(1, -1, 1, 1)).mean(1, keepdim=True), STRIDES[stage] / 4)
             for square, stage in zip(squares, FEATURE_STAGES, strict=True)
         ]
-        pixels = F.avg_pool2d((found.image - x).abs().mean(1, keepdim=True), self.config.stride)
+        pixels = F.avg_pool2d((found.image - x).abs(), self.config.stride).mean(1, keepdim=True)
         latents = grown(
             found.correction.abs().mean(1, keepdim=True), self.config.latent_stride / self.config.stride
         )
         apart = torch.cat([*distances, pixels, latents], 1)
-        return found.image, torch.cat([logits, (apart + self.negligible).log(), *self.remembered(look)], 1)
+        return found.image, torch.cat([logits, (apart + self.negligible).log(), self.remembered(look)], 1)
 
     def look(self, x: Tensor) -> list[Tensor]:
         """Frozen features of images, FEATURE_STAGES and then REMEMBERED_STAGES."""
-        levels = self.features(_coloured(x))
+        levels = self.features(self._coloured(x))
         return [*levels, *self.later(levels[-1])]
 
-    def remembered(self, look: list[Tensor]) -> list[Tensor]:
-        """What each memory makes of the input, (B, 1, h, w)."""
+    def remembered(self, look: list[Tensor]) -> Tensor:
+        """What each memory makes of the input, (B, len(REMEMBERED_STAGES), h, w)."""
         levels = look[len(FEATURE_STAGES) :]
-        return [
-            grown(memory(level), STRIDES[stage] / self.config.stride)
-            for memory, level, stage in zip(self.memories, levels, REMEMBERED_STAGES, strict=True)
-        ]
+        known = [memory(level) for memory, level in zip(self.memories, levels, strict=True)]
+        return grown(torch.cat(known, 1), STRIDES[REMEMBERED_STAGES[0]] / self.config.stride)
 
     def restore(self, x: Tensor, look: list[Tensor]) -> Restored:
         """What the restorer makes of images and their features."""
         z, stride = self.codec.encode(x), self.config.latent_stride
         detail, deviates, hidden = self.restorer(z, _by_stride(look)[1:])
         replaced = gate(deviates)
-        surroundings = grown(filled(F.avg_pool2d(x, stride), 1 - replaced.detach()), stride)
-        correction = replaced * (z - self.codec.encode(surroundings) - detail)
+        surroundings = filled(F.avg_pool2d(x, stride), 1 - replaced.detach())
+        correction = replaced * (z - (self.codec.encode_grown(surroundings) + detail))
         image = self.codec.decode(z - correction).clamp(-1, 1)
         return Restored(image=image, correction=correction, deviates=deviates, hidden=hidden)
 
     def differences(self, look: list[Tensor], restored: Tensor) -> list[Tensor]:
         """Squared distance of the input's features from the restoration's, by FEATURE_STAGES."""
-        pairs = zip(look, self.features(_coloured(restored)), strict=False)
+        pairs = zip(look, self.features(self._coloured(restored)), strict=False)
         return [(seen - other).square() for seen, other in pairs]
 
     def find(self, x: Tensor, found: Restored, look: list[Tensor], squares: list[Tensor]) -> Tensor:
         """The finder's two logits (B, 2, h, w); what is restored learns nothing from them, `hidden` does."""
-        residual = found.image.detach() - x
-        pixels = space_to_depth(torch.cat([x, residual], 1), self.config.stride)
+        pictures = x, found.image.detach() - x
+        pixels = torch.cat([space_to_depth(one, self.config.stride) for one in pictures], 1)
         differences = [square.sqrt() for square in squares]
         logits: Tensor = self.finder(_by_stride(look), differences, found.hidden, pixels)
         return logits
@@ -206,6 +204,11 @@ class Student(nn.Module):
         """How far each channel's features are from the restoration's on good parts, squared."""
         usual: Tensor = getattr(self, f"usual_{stage}")
         return usual
+
+    def _coloured(self, x: Tensor) -> Tensor:
+        """As the features see images: in their channels, and in the order that trains four times as fast."""
+        wanted = x.expand(-1, self.features.channels, -1, -1)
+        return wanted.contiguous(memory_format=torch.channels_last)
 
 
 def untaught(weights: tuple[float, ...]) -> tuple[float, ...]:
@@ -222,11 +225,6 @@ def to_pixels(images: Tensor) -> Tensor:
 def to_levels(images: Tensor) -> Tensor:
     """(B, C, H, W) in [-1, 1] to whole grey levels in float (B, H, W, C)."""
     return ((images + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1)
-
-
-def _coloured(x: Tensor) -> Tensor:
-    """As the features see images: in three channels, and in the order that trains four times as fast."""
-    return x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
 def _by_stride(look: list[Tensor]) -> list[Tensor]:

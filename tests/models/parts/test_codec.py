@@ -58,6 +58,17 @@ def test_a_part_without_any_texture_has_finite_latents() -> None:
     assert torch.isfinite(codec.encode(-flat)).all()
 
 
+@given(seed=st.integers(0, 2**31), channels=st.sampled_from([1, 3]), stride=st.sampled_from([2, 4, 8]))
+def test_a_grown_picture_has_the_latents_that_it_has_when_it_is_made(
+    seed: int, channels: int, stride: int
+) -> None:
+    codec = Unshuffle(channels, stride)
+    codec.fit(images(seed + 1, channels, count=8))
+    cells = images(seed, channels)
+    grown = F.interpolate(cells, scale_factor=stride, mode="bilinear")
+    assert torch.allclose(codec.encode_grown(cells), codec.encode(grown), atol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def vae(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AutoencoderKL]:
     """A made-up AutoencoderKL with the published one's stride of 8 and 4 channels, on disk."""

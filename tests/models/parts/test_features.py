@@ -60,6 +60,18 @@ def test_what_follows_a_stage_is_what_the_whole_pyramid_gives() -> None:
     assert all(torch.equal(one, other) for one, other in zip(later, whole[1:], strict=True))
 
 
+@pytest.mark.parametrize("side", [32, 33])
+def test_grey_in_one_channel_is_seen_as_in_three(side: int) -> None:
+    features, grey = load_features((0, 1)), load_features((0, 1))
+    grey.for_grey()
+    image = torch.rand(2, 1, side, side) * 2 - 1
+    with torch.no_grad():
+        wanted, found = features(image.expand(-1, 3, -1, -1)), grey(image)
+    assert (features.channels, grey.channels) == (3, 1)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+
+
 def test_the_pyramid_is_frozen_and_in_eval_mode() -> None:
     features = load_features((1,))
     assert not features.training

@@ -126,6 +126,15 @@ def test_the_student_before_export_agrees_with_the_engines(
     assert np.allclose(maps.numpy(), found.maps, rtol=1e-3, atol=1e-3 * float(maps.max()))
 
 
+def test_features_of_grey_tiles_ship_in_one_channel_and_see_the_same(made: Workshop, tiles: Pixels) -> None:
+    _, student = load_student(made.student)
+    plain = shipped(student)
+    assert (student.features.channels, plain.features.channels) == (3, 1)
+    (scores, maps, _), wanted = (one(torch.from_numpy(tiles)) for one in (plain, student))
+    assert torch.allclose(scores, wanted[0], rtol=0.01)  # kernels are rounded, too
+    assert torch.allclose(maps, wanted[1], rtol=0.01, atol=0.01 * float(maps.max()))
+
+
 def test_what_is_exported_judges_as_the_student_without_a_batch_norm(made: Workshop, tiles: Pixels) -> None:
     _, student = load_student(made.student)
     before = copy.deepcopy(student.state_dict())
