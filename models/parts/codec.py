@@ -122,7 +122,7 @@ def space_to_depth(images: Tensor, stride: int) -> Tensor:
 
 
 def bilinear_cells(stride: int) -> Tensor:
-    """What each of a cell's pixels takes of 3 x 3 cells when they are grown bilinearly, (stride^2, 1, 3, 3)."""
+    """What each pixel of a cell takes of 3 x 3 cells that grow bilinearly, (stride^2, 1, 3, 3)."""
     middle = (torch.arange(stride) + 0.5) / stride - 0.5  # of a pixel, in cells from its cell's own
     row = torch.stack([F.relu(-middle), 1 - middle.abs(), F.relu(middle)], 1)
     return torch.einsum("yi,xj->yxij", row, row).reshape(stride**2, 1, 3, 3)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from agent.messages import Flags, Pixels
 
 EXPOSURES = 0.65, 1.45  # of the one that parts were taken at
+SHIFT_PX = 2
 
 
 def moved(tile: Pixels, place: Flags | None, rng: np.random.Generator) -> tuple[Pixels, Flags | None]:
@@ -40,6 +41,22 @@ def moved(tile: Pixels, place: Flags | None, rng: np.random.Generator) -> tuple[
 def at_another_exposure(tile: Pixels, rng: np.random.Generator) -> Pixels:
     """Brighter or darker, and clipped, as the camera gives it."""
     return np.asarray(np.clip(tile * np.float32(rng.uniform(*EXPOSURES)), 0, 255), np.uint8)
+
+
+def at_exposure(picture: Pixels, factor: float) -> Pixels:
+    """`factor` times as bright, and clipped."""
+    return np.asarray(np.clip(picture * np.float32(factor), 0, 255).round(), np.uint8)
+
+
+def out_of_focus(picture: Pixels) -> Pixels:
+    """By a Gaussian of 1 px."""
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8).reshape(picture.shape)
+
+
+def shifted(picture: Pixels) -> Pixels:
+    """Down and to the right, as a part that lies a little elsewhere; what comes in is mirrored."""
+    wide = np.pad(picture, ((SHIFT_PX, 0), (SHIFT_PX, 0), (0, 0)), mode="reflect")
+    return np.ascontiguousarray(wide[:-SHIFT_PX, :-SHIFT_PX])
 
 
 def relit(tile: Pixels, rng: np.random.Generator) -> Pixels:

@@ -51,6 +51,7 @@ from models.data.held import good_shares
 from models.data.threshold import calibrate
 from models.judging.evaluate import Inspector, by_engine, by_student, judge_item
 from models.judging.metrics import auroc
+from models.judging.nearby import IN_WORDS, nearby_scores
 from models.judging.standing import on_unseen
 from models.judging.yardstick import build
 from models.parts.defects.anomalies import spoil
@@ -120,10 +121,9 @@ def export(
     shares = good_shares(data)
     kept, held = shares.train, shares.threshold
     judged = stages.over(held, "judging held-back good parts")
-    scores = frame_scores(judged, by_student(student), run.input)
-    threshold = calibrate(
-        scores, target=target, source=f"{', '.join(run.data)}: held-back good training parts"
-    )
+    scores = nearby_scores(judged, by_student(student), run.input)
+    source = f"{', '.join(run.data)}: held-back good training parts, {IN_WORDS}"
+    threshold = calibrate(scores.max(1), target=target, source=source)
     _refuse_blind(student, as_tiles(held, run.input, stages), stages)
     yardstick = build(kept, shares.held, run.input, stages=stages).yardstick
     standing = on_unseen(by_student(student), yardstick, kept, shares.held, run.input, stages)
@@ -178,7 +178,7 @@ def export(
     if key is not None:
         signature = signing.sign(manifest_bytes(manifest), BUNDLE_TYPE, load_private_key(key))
     step = max(1, len(held) // COMPARED_FRAMES)
-    _refuse_disagreement(manifest, files, held[::step], scores[::step], stages)
+    _refuse_disagreement(manifest, files, held[::step], scores[::step, 0], stages)
     write_bundle(out, manifest, files, signature)
     return open_bundle(out)
 

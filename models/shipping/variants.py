@@ -41,7 +41,8 @@ from models.data.batches import as_tiles, draw_batch
 from models.data.datasets import Item
 from models.data.held import good_shares
 from models.data.threshold import calibrate
-from models.judging.evaluate import Inspector, judge_item
+from models.judging.evaluate import Inspector
+from models.judging.nearby import nearby_scores
 from models.shipping.lint import lint
 from models.shipping.lowered import lowered
 from models.shipping.quantized import quantized
@@ -117,7 +118,7 @@ def make(
     if precision == "bf16":
         _refuse_difference(graph, bundle, golden)
     judged = stages.over(held, f"judging held-back good parts in {precision}")
-    scores = np.array([judge_item(item, inspector, base.input).score for item in judged], np.float32)
+    scores = nearby_scores(judged, inspector, base.input).max(1)
     runtime = "OpenVINO" if precision == "bf16" else "ONNX Runtime"
     threshold: Threshold = calibrate(
         scores,

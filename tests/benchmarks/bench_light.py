@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from agent.line.prepare import cut_tiles, scaled
@@ -19,30 +19,14 @@ from agent.messages import Pixels
 from models.data.datasets import read_image
 from models.judging.evaluate import Inspector, checked_split, open_inspector
 from models.judging.metrics import auroc
+from models.parts.variation import SHIFT_PX, at_exposure, out_of_focus, shifted
 
-SHIFT_PX = 2
 HEAD = "| test pictures | I-AUROC | points | good ones rejected | caught |"
-
-
-def exposed(factor: float) -> Callable[[Pixels], Pixels]:
-    return lambda picture: np.asarray(np.clip(picture * np.float32(factor), 0, 255).round(), np.uint8)
-
-
-def blurred(picture: Pixels) -> Pixels:
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8).reshape(picture.shape)
-
-
-def shifted(picture: Pixels) -> Pixels:
-    """Down and to the right, as a part that lies a little elsewhere; what comes in is mirrored."""
-    wide = np.pad(picture, ((SHIFT_PX, 0), (SHIFT_PX, 0), (0, 0)), mode="reflect")
-    return np.ascontiguousarray(wide[:-SHIFT_PX, :-SHIFT_PX])
-
-
 CHANGES: Mapping[str, Callable[[Pixels], Pixels]] = {
     "as they are": lambda picture: picture,
-    "exposure 0.8": exposed(0.8),
-    "exposure 1.25": exposed(1.25),
-    "blur of 1 px": blurred,
+    "exposure 0.8": partial(at_exposure, factor=0.8),
+    "exposure 1.25": partial(at_exposure, factor=1.25),
+    "blur of 1 px": out_of_focus,
     f"shift of {SHIFT_PX} px": shifted,
 }
 

@@ -21,7 +21,7 @@ from models.data.held import good_items
 from models.data.threshold import calibrate
 from models.judging import metrics
 from models.judging.evaluate import Inspector, Judged, checked_split, judge_item
-from models.shipping.export import frame_scores
+from models.judging.nearby import nearby_scores
 from models.shipping.variants import (
     PRECISIONS,
     by_openvino,
@@ -75,7 +75,7 @@ class Row:
         self.judged: list[Judged] = [judge_item(item, inspector, spec) for item in items]
         self.scores = np.array([one.score for one in self.judged], np.float32)
         self.golden = inspector(bundle.golden()[0]).scores
-        self.threshold = calibrate(frame_scores(held, inspector, spec), target=target, source="").raw
+        self.threshold = calibrate(nearby_scores(held, inspector, spec).max(1), target=target, source="").raw
 
     def show(self, label: str, plain: Row, size: int) -> None:
         labels = np.array([not one.item.is_good for one in self.judged])

@@ -30,7 +30,10 @@ from agent.messages import Pixels
 from agent.settings import settings
 from models.cli.main import app as lab
 from models.data.datasets import load_items
+from models.data.held import good_shares
+from models.data.threshold import calibrate
 from models.judging.evaluate import by_engine, by_student
+from models.judging.nearby import nearby_scores
 from models.judging.standing import UNSEEN, standing
 from models.shipping.export import ExportError, WorseError, folded, frame_scores, golden_tiles, shipped
 from models.student.distill import load_student
@@ -151,6 +154,17 @@ def test_bf16_gives_the_golden_scores_within_its_own_tolerance(bundle: Bundle) -
     if engine.describe().precision != "bf16":
         pytest.skip("this CPU has no bf16")
     assert golden_difference(engine, bundle) <= bundle.manifest.golden.tolerance_bf16
+
+
+def test_a_threshold_is_that_of_held_back_parts_in_every_state(made: Workshop, bundle: Bundle) -> None:
+    student = shipped(load_student(made.student)[1])
+    held = good_shares([made.data]).threshold
+    scores = nearby_scores(held, by_student(student), bundle.manifest.input)
+    found = bundle.manifest.threshold
+    wanted = calibrate(scores.max(1), target=found.target_false_reject_rate, source=found.source)
+    assert found.raw == pytest.approx(wanted.raw, rel=1e-5)
+    assert found.raw > scores[:, 0].max()
+    assert "moved by 2 px" in found.source
 
 
 def test_every_engine_scores_good_frames_near_the_threshold_as_the_student_does(

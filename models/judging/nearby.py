@@ -1,0 +1,38 @@
+"""The scores that set a threshold: of good parts as they are, and as the line may show them another day.
+
+The lamp ages, focus and place drift, and new parts differ from old ones. Split conformal promises for parts
+like those that were scored, so each held-back part is scored in a few such states, and its largest score
+counts: whatever state parts come in, no more of them are rejected than was promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import numpy as np
+
+from agent.bundle.bundle import InputSpec
+from agent.line.prepare import cut_tiles, scaled
+from agent.messages import Floats, Pixels
+from models.data.datasets import Item, read_image
+from models.judging.evaluate import Inspector
+from models.parts.variation import at_exposure, out_of_focus, shifted
+
+STATES: tuple[Callable[[Pixels], Pixels], ...] = (
+    partial(at_exposure, factor=0.9),
+    partial(at_exposure, factor=1.1),
+    out_of_focus,
+    shifted,
+)
+IN_WORDS = "each also a tenth darker and brighter, out of focus by 1 px and moved by 2 px; its largest score"
+
+
+def nearby_scores(items: Iterable[Item], inspector: Inspector, spec: InputSpec) -> Floats:
+    """Each part's score as it is and in each of STATES, (N, 1 + len(STATES))."""
+    found = []
+    for item in items:
+        picture = read_image(item.image, spec.channels)
+        states = (picture, *(change(picture) for change in STATES))
+        found.append([inspector(cut_tiles(scaled(one, spec), spec)[0]).scores.max() for one in states])
+    return np.array(found, np.float32).reshape(-1, 1 + len(STATES))
