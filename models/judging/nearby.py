@@ -25,7 +25,7 @@ STATES: tuple[Callable[[Pixels], Pixels], ...] = (
     out_of_focus,
     shifted,
 )
-IN_WORDS = "each also a tenth darker and brighter, out of focus by 1 px and moved by 2 px; its largest score"
+IN_WORDS = "the largest score of each as it is, a tenth darker and brighter, out of focus and moved by 2 px"
 
 
 def nearby_scores(items: Iterable[Item], inspector: Inspector, spec: InputSpec) -> Floats:
