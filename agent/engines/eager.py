@@ -190,7 +190,7 @@ def _pad(inputs: list[Any], attributes: Attributes) -> Tensor:
     half = len(amounts) // 2
     # ONNX lists all begins then all ends from the first axis; torch pairs from the last axis.
     pairs = [side for axis in reversed(range(half)) for side in (amounts[axis], amounts[half + axis])]
-    # Torch mirrors and repeats in the last two axes only; edge is what bundles before 2026-12 have.
+    # Torch mirrors and repeats in the last two axes only.
     mode = PADDINGS[attributes.get("mode", b"constant")]
     return F.pad(inputs[0], pairs if mode == "constant" else pairs[:4], mode=mode)
 

@@ -18,7 +18,7 @@ class CalibrationError(PlumblineError):
 
 
 def calibrate(scores: Floats, *, target: float, source: str, seed: int = 0) -> Threshold:
-    """The smallest threshold that keeps the expected false-reject rate of new good parts at `target`.
+    """The smallest threshold that new good parts of such scores reach at an expected rate of `target`.
 
     Split conformal: the ceil((n + 1)(1 - target))-th smallest of n exchangeable good scores. The interval is
     the 95 % bootstrap of that order statistic. Where n is too small for the target the threshold is

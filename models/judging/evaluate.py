@@ -84,7 +84,7 @@ class Figures:
     pixel_f1max: float | None
     aupro_03: float | None
     remaining_contrast: float | None  # of defects in their restoration, the median: 1 as seen, 0 gone
-    promised_false_reject_rate: float | None  # by the bundle, of new good parts on the average
+    promised_false_reject_rate: float | None  # by the bundle, of new good parts on the average, at most
     false_reject_rate: float | None
     false_reject_interval: tuple[float, float] | None  # 95 %, of as many good pictures as were judged
     recall_at_threshold: float | None

@@ -1,8 +1,9 @@
 """The scores that set a threshold: of good parts as they are, and as the line may show them another day.
 
 The lamp ages, focus and place drift, and new parts differ from old ones. Split conformal promises for parts
-like those that were scored, so each held-back part is scored in a few such states, and its largest score
-counts: whatever state parts come in, no more of them are rejected than was promised.
+like those that were scored, so each held-back part is scored in a few such states of the camera's picture,
+and its largest score counts: in whichever of them parts come, on the average no more are rejected than was
+promised.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ STATES: tuple[Callable[[Pixels], Pixels], ...] = (
     out_of_focus,
     shifted,
 )
-IN_WORDS = "the largest score of each as it is, a tenth darker and brighter, out of focus and moved by 2 px"
+HELD = (  # as a bundle says where its threshold comes from
+    "held-back good training parts, the largest score of each as it is, a tenth darker and brighter, "
+    "out of focus and moved by 2 px"
+)
 
 
 def nearby_scores(items: Iterable[Item], inspector: Inspector, spec: InputSpec) -> Floats:

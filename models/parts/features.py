@@ -37,7 +37,10 @@ BATCH_NORM_EPS = 1e-3
 
 
 class Features(nn.Module):
-    """RGB (B, 3, H, W) in [-1, 1] to one map per chosen stage, (B, c, H / stride, W / stride)."""
+    """RGB, or grey after `for_grey`, to one map per chosen stage, (B, c, H / stride, W / stride).
+
+    Images are (B, channels, H, W) in [-1, 1].
+    """
 
     def __init__(self, stages: tuple[int, ...]) -> None:
         super().__init__()

@@ -51,7 +51,7 @@ from models.data.held import good_shares
 from models.data.threshold import calibrate
 from models.judging.evaluate import Inspector, by_engine, by_student, judge_item
 from models.judging.metrics import auroc
-from models.judging.nearby import IN_WORDS, nearby_scores
+from models.judging.nearby import HELD, nearby_scores
 from models.judging.standing import on_unseen
 from models.judging.yardstick import build
 from models.parts.defects.anomalies import spoil
@@ -122,8 +122,7 @@ def export(
     kept, held = shares.train, shares.threshold
     judged = stages.over(held, "judging held-back good parts")
     scores = nearby_scores(judged, by_student(student), run.input)
-    source = f"{', '.join(run.data)}: held-back good training parts, {IN_WORDS}"
-    threshold = calibrate(scores.max(1), target=target, source=source)
+    threshold = calibrate(scores.max(1), target=target, source=f"{', '.join(run.data)}: {HELD}")
     _refuse_blind(student, as_tiles(held, run.input, stages), stages)
     yardstick = build(kept, shares.held, run.input, stages=stages).yardstick
     standing = on_unseen(by_student(student), yardstick, kept, shares.held, run.input, stages)

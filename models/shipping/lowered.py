@@ -2,7 +2,7 @@
 
 TensorRT since 10.12 takes precision from the types of tensors, so they are written into the graph:
 
-    half        convolutions of many channels, and what only moves or bounds their results
+    half        convolutions of a network's many channels, and what only moves or bounds their results
     float32     input scaling, whitening, distances, logarithms, fusion, blur, top-k, restoration
 
 Distances of features are small differences of large numbers and logarithms are steep near zero: there half
@@ -80,7 +80,8 @@ def half_nodes(graph: GraphProto) -> set[str]:
     values: set[str] = set()
     for node in graph.node:
         if node.op_type == "Conv":
-            is_half = shapes[node.input[1]][0] > 1  # one channel: the blur of the map, the gate
+            one_channel = shapes[node.input[1]][0] == 1  # the blur of the map, the gate
+            is_half = not one_channel and not node.input[1].startswith("codec")  # whose results are pixels
         else:
             inputs = {name for name in node.input if name and name not in shapes}
             is_half = node.op_type in FOLLOWING and bool(inputs) and inputs <= values

@@ -20,7 +20,7 @@ from agent.messages import Pixels
 FIRST = "restorer.stem", "features._conv_stem"
 LAST = "restorer.detail", "restorer.deviates", "finder.logits"
 ONE_CHANNEL = "blur.row", "transpose"  # the map's blur
-EXACT = (*FIRST, *LAST, *ONE_CHANNEL, "memories")
+EXACT = (*FIRST, *LAST, *ONE_CHANNEL, "memories", "codec")
 
 
 def quantized(model: ModelProto, tiles: Pixels) -> ModelProto:

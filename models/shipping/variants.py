@@ -42,7 +42,7 @@ from models.data.datasets import Item
 from models.data.held import good_shares
 from models.data.threshold import calibrate
 from models.judging.evaluate import Inspector
-from models.judging.nearby import nearby_scores
+from models.judging.nearby import HELD, nearby_scores
 from models.shipping.lint import lint
 from models.shipping.lowered import lowered
 from models.shipping.quantized import quantized
@@ -123,7 +123,7 @@ def make(
     threshold: Threshold = calibrate(
         scores,
         target=base.threshold.target_false_reject_rate,
-        source=f"{base.threshold.source}, in {precision} on {runtime}",
+        source=f"{base.provenance.data}: {HELD}, in {precision} on {runtime}",
     )
     names = f"model.{precision}.onnx", f"golden/scores-{precision}.npy"
     buffer = io.BytesIO()

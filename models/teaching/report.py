@@ -13,6 +13,7 @@ from agent.foreign import stored
 from agent.teach.threshold import Scored, promise, share, words
 from agent.teach.weighing import told
 from models.judging.evaluate import figures, judge_item, open_inspector, promised_by
+from models.judging.nearby import nearby_scores
 from models.judging.report import write_report
 from models.stages import Stages
 from models.teaching.look import Look
@@ -36,7 +37,8 @@ def report(bundle: Bundle, look: Look, folder: Path, stages: Stages) -> Report:
     items = [*look.held, *look.tested, *look.bad]
     every = [judge_item(item, inspector, spec) for item in stages.over(items, "judging held-back parts")]
     held, others = every[: len(look.held)], every[len(look.held) :]
-    scores = [Scored(score=one.score) for one in held]
+    nearby = nearby_scores(look.held, inspector, spec)  # what has set the threshold
+    scores = [Scored(score=float(score)) for score in nearby.max(1)]
     tested, bad = others[: len(look.tested)], others[len(look.tested) :]
     good = tested or held
     judged = [*good, *bad]

@@ -1,4 +1,4 @@
-"""The plain twin pads as the graphs of every bundle say: mirrored today, repeated before."""
+"""The plain twin pads as the graphs of every bundle say: mirrored, repeated or with zeros."""
 
 from __future__ import annotations
 

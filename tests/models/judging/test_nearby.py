@@ -10,7 +10,6 @@ import pytest
 from agent.engines.engine import Answer
 from agent.messages import Pixels
 from models.data.datasets import Item
-from models.data.threshold import calibrate
 from models.judging.evaluate import judge_item
 from models.judging.nearby import STATES, nearby_scores
 from models.parts.variation import SHIFT_PX, at_exposure, out_of_focus, shifted
@@ -49,12 +48,6 @@ def test_the_first_score_is_of_the_part_as_it_is(good: tuple[list[Item], list[It
     assert np.array_equal(nearby_scores(good[1], inspect, SPEC)[:, 0], np.array(as_it_is, np.float32))
 
 
-def test_in_no_state_are_more_of_the_held_back_parts_rejected_than_was_promised() -> None:
-    scores = np.random.default_rng(0).gamma(2, size=(200, 1 + len(STATES))).astype(np.float32)
-    threshold = calibrate(scores.max(1), target=0.05, source="made up").raw
-    assert ((scores >= threshold).mean(0) <= 0.05).all()
-
-
 def test_no_good_part_makes_no_score() -> None:
     assert nearby_scores([], scoring(lambda tile: tile.max()), SPEC).shape == (0, 1 + len(STATES))
 
@@ -62,7 +55,7 @@ def test_no_good_part_makes_no_score() -> None:
 def test_a_part_in_another_state_is_the_same_part() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (32, 48, 1), np.uint8)
     assert np.array_equal(shifted(picture)[SHIFT_PX:, SHIFT_PX:], picture[:-SHIFT_PX, :-SHIFT_PX])
-    assert at_exposure(picture, 1.1).max() == 255
+    assert at_exposure(np.array([[[100], [250]]], np.uint8), 1.1).ravel().tolist() == [110, 255]
     assert np.array_equal(at_exposure(picture, 1.0), picture)
     blurred = out_of_focus(picture)
     assert abs(float(blurred.mean()) - float(picture.mean())) < 2

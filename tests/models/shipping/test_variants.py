@@ -17,6 +17,9 @@ from agent.engines.engine import EngineUnavailable, check_golden
 from agent.engines.open import open_engine
 from agent.settings import settings
 from models.cli.main import app as lab
+from models.data.held import good_shares
+from models.data.threshold import calibrate
+from models.judging.nearby import nearby_scores
 from models.parts.precision import has_bf16
 from models.shipping.lint import lint
 from models.shipping.variants import PRECISIONS, VariantError, by_openvino_bf16, by_session, typed_graph
@@ -56,6 +59,20 @@ def test_a_variant_reproduces_its_own_golden_scores_and_threshold(varied: Bundle
     assert own.manifest.threshold.source.endswith(f"in {precision} on ONNX Runtime")
     assert own.manifest.threshold.good_frames == varied.manifest.threshold.good_frames
     assert own.sha256 == varied.sha256  # the bundle's identity, in whatever precision it serves
+
+
+def test_a_variant_s_threshold_is_that_of_held_back_parts_in_every_state(
+    made: Workshop, varied: Bundle
+) -> None:
+    own = varied.at("f16")
+    held = good_shares([made.data]).threshold
+    scores = nearby_scores(held, by_session(own.model), own.manifest.input)
+    wanted, as_they_are = (
+        calibrate(some, target=own.manifest.threshold.target_false_reject_rate, source="").raw
+        for some in (scores.max(1), scores[:, 0])
+    )
+    assert own.manifest.threshold.raw == pytest.approx(wanted, rel=1e-5)
+    assert wanted > as_they_are
 
 
 def test_in_f32_a_bundle_is_itself(varied: Bundle) -> None:
