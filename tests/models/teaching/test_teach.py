@@ -64,7 +64,7 @@ def test_sixty_good_and_eight_bad_jpegs_end_with_settings_that_run_takes(
     assert taught.bundle.manifest.name == "weave" and taught.bundle.manifest.threshold.good_frames == 23
     assert any("of 8 defective parts are rejected" in line for line in taught.report.lines)
     numbers = json.loads((out / "report" / "report.json").read_text())
-    assert numbers["promised"]["threshold"] == pytest.approx(numbers["threshold"], rel=1e-4)
+    assert numbers["promised"]["threshold"] == pytest.approx(numbers["threshold"], rel=0.02)  # bf16
     assert len(numbers["bad"]) == 8 and numbers["figures"]["image_auroc"] > 0.5
     wanted = settings.load(taught.settings)
     assert wanted.bundle == out / "bundle" and wanted.cameras[0].name == "camera"
