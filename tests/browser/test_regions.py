@@ -21,7 +21,7 @@ from tests.e2e.agent_process import AgentProcess
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
-REJECTED, GOOD = 19, (3, 4, 7)  # of the demo's cells; the first is rejected for one small place
+REJECTED, GOOD = 265, (3, 4, 7)  # of the demo's cells; the first is rejected for one small place
 LONG_S = 240.0
 MARGIN_PX = 24
 

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from agent.bundle.bundle import open_bundle
 from agent.demo.demo import SAMPLE_BUNDLE
+from models.data.threshold import calibrate
 from tests.agent.teach.workshops import LAUNCH
 from tests.brokers import eventually
 from tests.models.teaching.pictures import folder
@@ -85,5 +87,11 @@ def test_sixty_good_parts_become_a_bundle_whose_threshold_parts_that_trained_not
     made = open_bundle(Path(state["trained"]["bundle"]))
     assert made.sha256 == state["bundle"] == state["trained"]["sha256"] and made.manifest.name == "weave"
     assert (state["step"], state["promised"]["frames"], len(state["trained"]["held"])) == ("activate", 23, 23)
-    # The station's engine and the workshop's find the same of the same parts.
-    assert state["promised"]["threshold"] == pytest.approx(made.manifest.threshold.raw, rel=0.02)
+    # The station's engine and the workshop's find the same of the same parts as they are; the bundle's own
+    # threshold is that of the same parts in other states, too.
+    (report,) = run.rglob("report.json")
+    as_they_are = np.array(list(json.loads(report.read_text())["good"].values()), np.float32)
+    found = calibrate(as_they_are, target=0.05, source="the workshop's report").raw
+    assert len(as_they_are) == 23
+    assert state["promised"]["threshold"] == pytest.approx(found, rel=0.02)
+    assert found < made.manifest.threshold.raw

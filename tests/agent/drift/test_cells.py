@@ -6,7 +6,7 @@ import pytest
 
 from tests.agent.drift.cells import Change, Judge, blurred, darker, kinds_of, lifted, pictures
 
-GOOD, SHOWN, DEFECTIVE = 120, 64, 80
+GOOD, SHOWN, DEFECTIVE = 130, 64, 80
 
 
 @pytest.mark.slow

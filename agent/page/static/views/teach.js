@@ -22,13 +22,13 @@ const needed = (rate) => Math.ceil(Math.round(((1 - rate) / rate) * 1e6) / 1e6);
 export function show(root, page) {
   root.classList.add("stack");
   const stepper = make("ol", { class: "steps", "aria-label": "Steps" });
-  const bar = make("progress", { "aria-label": "How far this step is" });
+  const bar = make("progress", { "aria-label": "How far this step is", hidden: true });
   const doing = make("p", { role: "status" });
   const far = make("p", { class: "soft" });
-  const trains = make("p", { class: "soft" }, "The workshop trains beside the line, which goes first. It may be cancelled and gone on with; the bundle that judges now stays until the new one is activated.");
+  const trains = make("p", { class: "soft", hidden: true }, "The workshop trains beside the line, which goes first. It may be cancelled and gone on with; the bundle that judges now stays until the new one is activated.");
   const fault = make("p", { class: "bad", role: "alert" });
-  const cancel = make("button", { type: "button", onclick: () => ask("teach_cancel", {}) }, "Cancel");
-  const goOn = make("button", { type: "button", onclick: () => ask("teach_go_on", {}) }, "Go on");
+  const cancel = make("button", { type: "button", hidden: true, onclick: () => ask("teach_cancel", {}) }, "Cancel");
+  const goOn = make("button", { type: "button", hidden: true, onclick: () => ask("teach_go_on", {}) }, "Go on");
   const latest = make("ul", { class: "film wall", "aria-label": "Parts that came last" });
   const aside = make("ul", { class: "film wall findings is-aside", "aria-label": "Parts that were taken out" });
   const findings = make("ul", { class: "film wall findings", "aria-label": "Parts to be looked at" });
