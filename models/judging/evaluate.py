@@ -209,6 +209,11 @@ def checked_split(data: Path, stages: Stages = SILENT) -> list[Item]:
     return items
 
 
+def score_of(picture: Pixels, inspector: Inspector, spec: InputSpec) -> float:
+    """Of a picture as the camera gives it: its worst tile's."""
+    return float(inspector(cut_tiles(scaled(picture, spec), spec)[0]).scores.max())
+
+
 def judge_item(item: Item, inspector: Inspector, spec: InputSpec) -> Judged:
     """One picture through the device's own tiles and seams; its score is its worst tile's."""
     original = read_image(item.image, spec.channels)

@@ -14,10 +14,9 @@ from functools import partial
 import numpy as np
 
 from agent.bundle.bundle import InputSpec
-from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Floats, Pixels
 from models.data.datasets import Item, read_image
-from models.judging.evaluate import Inspector
+from models.judging.evaluate import Inspector, score_of
 from models.parts.variation import at_exposure, out_of_focus, shifted
 
 STATES: tuple[Callable[[Pixels], Pixels], ...] = (
@@ -38,5 +37,5 @@ def nearby_scores(items: Iterable[Item], inspector: Inspector, spec: InputSpec) 
     for item in items:
         picture = read_image(item.image, spec.channels)
         states = (picture, *(change(picture) for change in STATES))
-        found.append([inspector(cut_tiles(scaled(one, spec), spec)[0]).scores.max() for one in states])
+        found.append([score_of(one, inspector, spec) for one in states])
     return np.array(found, np.float32).reshape(-1, 1 + len(STATES))

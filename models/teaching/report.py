@@ -34,20 +34,18 @@ def report(bundle: Bundle, look: Look, folder: Path, stages: Stages) -> Report:
     """Into `folder`: report.txt, report.json; where there are defective parts curves.png, worst.png, too."""
     inspector, spec, threshold = open_inspector(bundle.path)
     assert threshold is not None
-    items = [*look.held, *look.tested, *look.bad]
-    every = [judge_item(item, inspector, spec) for item in stages.over(items, "judging held-back parts")]
-    held, others = every[: len(look.held)], every[len(look.held) :]
-    nearby = nearby_scores(look.held, inspector, spec)  # what has set the threshold
-    scores = [Scored(score=float(score)) for score in nearby.max(1)]
-    tested, bad = others[: len(look.tested)], others[len(look.tested) :]
-    good = tested or held
-    judged = [*good, *bad]
+    held = stages.over(look.held, "judging held-back parts")
+    scores = nearby_scores(held, inspector, spec).max(1)  # as those that have set the threshold
     target = bundle.manifest.threshold.target_false_reject_rate
-    found = promise(scores, target)
+    found = promise([Scored(score=float(score)) for score in scores], target)
+    shown = look.tested or look.held
+    items = [*shown, *look.bad]
+    judged = [judge_item(item, inspector, spec) for item in stages.over(items, "judging parts to be shown")]
+    good, bad = judged[: len(shown)], judged[len(shown) :]
     lines = list(words(found))
     if good:
         seen = share([Scored(score=one.score) for one in good], threshold)
-        kind = "of the test split" if tested else "that have set the threshold: new ones tell more"
+        kind = "of the test split" if look.tested else "that have set the threshold: new ones tell more"
         lines.append(f"{seen.rejected} of {seen.frames} good parts are rejected, {kind}")
     missed = sorted((one for one in bad if one.score < threshold), key=lambda one: one.score)
     if bad:

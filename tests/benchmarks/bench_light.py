@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.line.prepare import cut_tiles, scaled
 from agent.messages import Pixels
 from models.data.datasets import read_image
-from models.judging.evaluate import Inspector, checked_split, open_inspector
+from models.judging.evaluate import checked_split, open_inspector, score_of
 from models.judging.metrics import auroc
 from models.parts.variation import SHIFT_PX, at_exposure, out_of_focus, shifted
 
@@ -43,7 +42,7 @@ def main() -> None:
     for item in items:
         picture = read_image(item.image, spec.channels)
         for name, change in CHANGES.items():
-            scores[name].append(worst(inspector, cut_tiles(scaled(change(picture), spec), spec)[0]))
+            scores[name].append(score_of(change(picture), inspector, spec))
     print(HEAD + "\n|" + "---|" * (HEAD.count("|") - 1))
     usual = auroc(labels, np.array(scores["as they are"], np.float32))
     for name, some in scores.items():
@@ -54,10 +53,6 @@ def main() -> None:
             rejected = found >= np.float32(threshold)
             cells[2:] = [f"{rejected[~labels].mean():.1%}", f"{rejected[labels].mean():.1%}"]
         print("| " + " | ".join([name, *cells]) + " |")
-
-
-def worst(inspector: Inspector, tiles: Pixels) -> float:
-    return float(inspector(tiles).scores.max())
 
 
 if __name__ == "__main__":
